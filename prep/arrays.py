@@ -1,0 +1,10 @@
+"""The array types of this package, named once."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Bytes: TypeAlias = npt.NDArray[np.uint8]
+Codes: TypeAlias = npt.NDArray[np.uint16]
+Floats: TypeAlias = npt.NDArray[np.float32]

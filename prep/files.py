@@ -1,0 +1,63 @@
+"""Files that appear whole or not at all."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``path``; on success it is synced and takes the final name.
+
+    A reader sees the old file or the new one, never a part. On an error the temporary file is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` under ``path``, whole or not at all."""
+    with replacing(path) as part:
+        part.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write ``text`` (UTF-8) under ``path``, whole or not at all."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def to_line(row: Mapping[str, Any]) -> str:
+    """One JSON object on one line, as ``.jsonl`` files hold it."""
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows as JSON lines, whole or not at all."""
+    write_text(path, "".join(to_line(row) for row in rows))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read JSON lines; a last line torn by a killed writer is left out.
+
+    Raises:
+        ValueError: If a line other than the last is not JSON.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and not lines[-1].endswith("\n"):
+        lines.pop()
+    try:
+        return [json.loads(line) for line in lines]
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} holds a line that is not JSON ({error}); remove the file to begin anew") from error

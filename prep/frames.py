@@ -1,0 +1,128 @@
+"""Read and write frames: the only place that knows image files.
+
+Legend: H, W a frame's height and width.
+"""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from prep import files
+from prep.arrays import Bytes, Codes
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+class FrameError(ValueError):
+    """A picture file that cannot be read, or cannot be written as asked."""
+
+
+def is_frame(path: Path) -> bool:
+    """Tell whether a name is that of a picture: a known suffix in any case, and no ``._`` or hidden file."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read(path: Path) -> Bytes:
+    """Read a picture as ``(H, W, 3)`` uint8 RGB; grey is repeated, alpha dropped, 16 bits rounded to 8.
+
+    Raises:
+        FrameError: If the file is damaged, cut short, or no picture.
+        OSError: If it cannot be opened.
+    """
+    return to_rgb8(decode(path.read_bytes(), path))
+
+
+def read_sharpness(path: Path) -> Codes:
+    """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535)."""
+    codes = decode(path.read_bytes(), path)
+    if codes.dtype != np.uint16 or codes.ndim != 2:
+        raise FrameError(
+            f"{path} is {codes.dtype} {codes.shape}; wanted a 16-bit grey PNG; remove it to compute it again"
+        )
+    return codes.astype(np.uint16, copy=False)
+
+
+def decode(data: bytes, path: Path) -> Bytes | Codes:
+    """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
+
+    Args:
+        data: The file's bytes.
+        path: Where they came from, for the error's text.
+
+    Raises:
+        FrameError: If the data are damaged, cut short, or no picture.
+    """
+    fault = _png_fault(data) if data.startswith(_PNG_SIGNATURE) else None
+    if fault:
+        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+        raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+    swapped: Bytes | Codes = _swap_red_blue(pixels)
+    return swapped
+
+
+def _swap_red_blue(pixels: Any) -> Any:
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _png_fault(data: bytes) -> str | None:
+    """Walk a PNG's chunks: every checksum right, IEND at the end. A decoder may paint grey over a fault."""
+    at = len(_PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            return f"checksum of the PNG chunk at byte {at} is wrong"
+        if kind == b"IEND":
+            return None
+        at = end
+    return f"the PNG is cut short at byte {len(data)}"
+
+
+def to_rgb8(pixels: Bytes | Codes) -> Bytes:
+    """Bring any decoded picture to ``(H, W, 3)`` uint8."""
+    eight = (
+        np.rint(pixels / 257.0).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
+    )
+    if eight.ndim == 2:
+        eight = np.repeat(eight[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(eight[:, :, :3])
+
+
+def write(path: Path, pixels: Bytes | Codes) -> None:
+    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels in the format that the suffix names, whole or not at all.
+
+    JPEG is written at quality 95, all other formats without loss.
+
+    Raises:
+        FrameError: If the suffix names no format that can hold the pixels.
+    """
+    files.write_bytes(path, encode(pixels, path))
+
+
+def encode(pixels: Bytes | Codes, path: Path) -> bytes:
+    """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
+    suffix = path.suffix.lower()
+    options = {
+        ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+    }.get(suffix, [cv2.IMWRITE_JPEG_QUALITY, 95])
+    try:
+        done, data = cv2.imencode(suffix, _swap_red_blue(pixels), options)
+    except cv2.error:
+        done = False
+    if not done:
+        raise FrameError(
+            f"cannot write {pixels.dtype} {pixels.shape} as {path.name}; wanted one of {', '.join(SUFFIXES)}"
+        )
+    return bytes(data)

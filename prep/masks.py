@@ -1,0 +1,92 @@
+"""Equations 14 and 15: S -> M -> Sgt, Lgt. And S as it is stored.
+
+Legend: H, W a frame's height and width.
+"""
+
+import numpy as np
+
+from prep.arrays import Bytes, Codes, Floats
+
+LEVELS = 65535
+
+
+def to_codes(sharpness: Floats) -> Codes:
+    """Store S in 16 bits: code = round(S * 65535). S is never rescaled.
+
+    Args:
+        sharpness: ``(H, W)`` in [0, 1].
+
+    Raises:
+        ValueError: If it holds NaN or leaves [0, 1].
+    """
+    _check(sharpness)
+    return np.rint(sharpness.astype(np.float64) * LEVELS).astype(np.uint16)
+
+
+def from_codes(codes: Codes) -> Floats:
+    """S of stored codes, ``(H, W)`` in [0, 1]."""
+    return (codes.astype(np.float64) / LEVELS).astype(np.float32)
+
+
+def sharpness_mask(sharpness: Floats, mu: float) -> Bytes:
+    """Mark the pixels that are blurred little: M = max(0, sign(S - mu)).
+
+    Args:
+        sharpness: ``(H, W)`` in [0, 1]; 1 is sharp.
+        mu: Threshold, in the units of ``sharpness``. S equal to ``mu`` counts as blurred.
+
+    Returns:
+        ``(H, W)`` uint8, 1 where blur is small, 0 where it is large.
+
+    Raises:
+        ValueError: If ``sharpness`` holds NaN or leaves [0, 1], or ``mu`` is outside [0, 1].
+
+    Source: Wang et al. 2021, equation 14.
+    """
+    _check(sharpness)
+    _check_mu(mu)
+    return (sharpness > mu).astype(np.uint8)
+
+
+def mask_of_codes(codes: Codes, mu: float) -> Bytes:
+    """Equation 14 on stored S: every mask on disk is this one, so that S and M never disagree.
+
+    Compares code / 65535 with ``mu`` in float64, where a ``mu`` that equals a code's value ties as it should.
+
+    Args:
+        codes: ``(H, W)`` uint16.
+        mu: Threshold in [0, 1].
+
+    Returns:
+        ``(H, W)`` uint8, 0 or 1.
+    """
+    _check_mu(mu)
+    passing = np.arange(LEVELS + 1) / LEVELS > mu
+    return passing.astype(np.uint8)[codes]
+
+
+def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
+    """Divide the ground truth: Sgt = M * Igt and Lgt = (1 - M) * Igt.
+
+    Args:
+        sharp: ``(H, W, 3)`` uint8.
+        mask: ``(H, W)`` uint8, 0 or 1.
+
+    Returns:
+        Sgt and Lgt, ``(H, W, 3)`` uint8 each; masked-out pixels are 0, and their sum is ``sharp``.
+
+    Source: Wang et al. 2021, equation 15.
+    """
+    sgt = sharp * mask[:, :, None]
+    return sgt, sharp - sgt
+
+
+def _check(sharpness: Floats) -> None:
+    low, high = float(sharpness.min()), float(sharpness.max())
+    if not (low >= 0 and high <= 1):  # NaN fails both comparisons
+        raise ValueError(f"sharpness lies in [{low}, {high}]; wanted [0, 1] without NaN")
+
+
+def _check_mu(mu: float) -> None:
+    if not 0 <= mu <= 1:
+        raise ValueError(f"mu is {mu}; wanted a threshold in [0, 1], 0.96 in the paper")
