@@ -1,0 +1,235 @@
+"""A data set's blurry frames -> S and M on disk: parallel, resumable, thresholded again without recomputing S.
+
+A masks folder holds, for each frame, ``<key>.sharpness.png`` (16 bit) and ``<key>.mask.png`` (0 and 255), and one row
+a frame in ``masks.jsonl``. A row is written after its files, so a row vouches for them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from prep import files, frames, masks, parallel
+from prep.arrays import Codes
+from prep.layouts import Dataset, Pair
+from prep.sharpness import METHODS
+
+MU = 0.96  # Wang et al. 2021, section 3.5
+_LARGE_SHARE = 0.6
+
+
+class MaskError(ValueError):
+    """A masks folder that does not hold what was asked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How S was made: maps of different recipes never share a folder."""
+
+    layout: str
+    variant: str
+    method: str
+    parameters: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """What ``masks.jsonl`` says of a frame."""
+
+    key: str
+    recipe: Recipe
+    source_bytes: int  # size of the blurry file: S is computed anew when it changes
+    mu: float | None  # None: the mask is being thresholded again
+    sharpness_min: float
+    sharpness_max: float
+    mask_share: float  # share of M = 1, in [0, 1]
+    warning: str  # empty when there is nothing to say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A frame that could not be read, and why."""
+
+    key: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One frame to do: all of it, or only the threshold."""
+
+    key: str
+    blurry: Path
+    folder: Path
+    recipe: Recipe
+    mu: float
+    has_sharpness: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a masks folder already holds of what is asked, and what is left to do."""
+
+    folder: Path
+    rows: Mapping[str, Row]
+    done: Sequence[Row]
+    tasks: Sequence[Task]
+
+
+def recipe_of(dataset: Dataset, method: str) -> Recipe:
+    """The recipe of a method, by name, on a data set."""
+    return Recipe(
+        layout=dataset.layout,
+        variant=dataset.variant,
+        method=method,
+        parameters=dict(METHODS[method].parameters),
+    )
+
+
+def sharpness_path(folder: Path, key: str) -> Path:
+    """Where S of a frame lies."""
+    return folder / f"{key}.sharpness.png"
+
+
+def mask_path(folder: Path, key: str) -> Path:
+    """Where M of a frame lies."""
+    return folder / f"{key}.mask.png"
+
+
+def read_rows(folder: Path) -> dict[str, Row]:
+    """Rows of a masks folder by key; none where there is no ``masks.jsonl``.
+
+    Raises:
+        MaskError: If a row is not one of ours.
+    """
+    path = folder / "masks.jsonl"
+    try:
+        rows = [Row(**{**row, "recipe": Recipe(**row["recipe"])}) for row in files.read_rows(path)]
+    except (TypeError, KeyError, ValueError) as error:
+        raise MaskError(f"{path} is not a list of masks ({error}); pass another folder") from error
+    return {row.key: row for row in rows}
+
+
+def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep_masks: bool = False) -> Plan:
+    """Compare what is asked with what a masks folder holds.
+
+    Args:
+        pairs: The frames asked for.
+        folder: Masks folder; need not exist.
+        recipe: How S is to be made.
+        mu: Threshold of the masks.
+        keep_masks: Take a mask of any threshold as done: only S is wanted.
+
+    Raises:
+        MaskError: If the folder holds maps of another recipe.
+    """
+    rows = read_rows(folder)
+    for held in rows.values():
+        if held.recipe != recipe:
+            raise MaskError(f"{folder} holds {_name(held.recipe)}; asked for {_name(recipe)}; pass another folder")
+    done, tasks = [], []
+    for pair in pairs:
+        row = rows.get(pair.key)
+        has_sharpness = _is_current(row, pair, folder)
+        is_thresholded = row and row.mu == mu and mask_path(folder, pair.key).exists()
+        if row and has_sharpness and (is_thresholded or keep_masks):
+            done.append(row)
+        else:
+            task = Task(
+                key=pair.key,
+                blurry=pair.blurry,
+                folder=folder,
+                recipe=recipe,
+                mu=mu,
+                has_sharpness=has_sharpness,
+            )
+            tasks.append(task)
+    return Plan(folder=folder, rows=rows, done=done, tasks=tasks)
+
+
+def _is_current(row: Row | None, pair: Pair, folder: Path) -> bool:
+    return (
+        row is not None and row.source_bytes == pair.blurry.stat().st_size and sharpness_path(folder, pair.key).exists()
+    )
+
+
+def _name(recipe: Recipe) -> str:
+    settings = ", ".join(f"{name} {value:g}" for name, value in recipe.parameters.items())
+    return f"{recipe.method} maps of {recipe.layout} {recipe.variant}".rstrip() + f" ({settings})"
+
+
+def make(plan: Plan, jobs: int) -> Iterator[Row | Failure]:
+    """Do what a plan leaves to do; gives a row or a failure a frame as it is done, in the plan's order.
+
+    Killed at any moment, a new plan goes on from the rows written so far.
+    """
+    rows = dict(plan.rows)
+    for task in plan.tasks:  # a mask about to change is vouched for by no row until it is written
+        if task.key in rows:
+            rows[task.key] = replace(rows[task.key], mu=None)
+    path = plan.folder / "masks.jsonl"
+    _write_rows(path, rows)
+    with path.open("a", encoding="utf-8") as log:
+        for outcome in parallel.over(plan.tasks, _do, jobs):
+            if isinstance(outcome, Row):
+                rows[outcome.key] = outcome
+                log.write(files.to_line(asdict(outcome)))
+                log.flush()
+            yield outcome
+    _write_rows(path, rows)
+
+
+def _write_rows(path: Path, rows: Mapping[str, Row]) -> None:
+    files.write_rows(path, [asdict(rows[key]) for key in sorted(rows)])
+
+
+def _do(task: Task) -> Row | Failure:
+    try:
+        size = task.blurry.stat().st_size
+        codes = _sharpness(task)
+    except (frames.FrameError, OSError, ValueError) as error:
+        return Failure(key=task.key, reason=str(error))
+    if not task.has_sharpness:
+        frames.write(sharpness_path(task.folder, task.key), codes)
+    mask = masks.mask_of_codes(codes, task.mu)
+    frames.write(mask_path(task.folder, task.key), mask * np.uint8(255))
+    return Row(
+        key=task.key,
+        recipe=task.recipe,
+        source_bytes=size,
+        mu=task.mu,
+        sharpness_min=int(codes.min()) / masks.LEVELS,
+        sharpness_max=int(codes.max()) / masks.LEVELS,
+        mask_share=float(mask.mean()),
+        warning=warning(codes, float(mask.mean()), task.mu, METHODS[task.recipe.method].ceiling),
+    )
+
+
+def _sharpness(task: Task) -> Codes:
+    if task.has_sharpness:
+        return frames.read_sharpness(sharpness_path(task.folder, task.key))
+    return masks.to_codes(METHODS[task.recipe.method].compute(frames.read(task.blurry)))
+
+
+def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
+    """Say what is suspicious about a mask, and why it came out so; empty when nothing is.
+
+    Args:
+        codes: ``(H, W)`` uint16, S of the frame.
+        share: Share of M = 1.
+        mu: Threshold of the mask.
+        ceiling: Largest S that the method can give.
+    """
+    if share > _LARGE_SHARE:
+        return f"mask covers {share:.0%} of the frame"
+    if share > 0:
+        return ""
+    if mu >= ceiling:
+        return f"mask is empty: mu {mu:g} is not below {ceiling:.5f}, the largest S the method can give"
+    if codes.min() == codes.max():
+        return "mask is empty: the frame shows no pattern at all, so no evidence of sharpness"
+    sharp_half = float((codes > masks.LEVELS // 2).mean())
+    if sharp_half > 0.5:
+        return f"mask is empty though S is above 0.5 on {sharp_half:.0%}: the map scores a frame against itself"
+    return f"mask is empty: S reaches only {int(codes.max()) / masks.LEVELS:.4f}"
