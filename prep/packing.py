@@ -1,0 +1,154 @@
+"""Layout -> crops -> store: frames and their masks into one pack."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from prep import crops, frames, masking, masks, parallel, store
+from prep.arrays import Bytes, Codes
+from prep.crops import Size
+from prep.layouts import Dataset, Pair
+from prep.store import PackError
+
+CROP = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One pair to cut."""
+
+    pair: Pair
+    sharpness: Path
+    head: store.Header
+
+
+def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
+    """The crop's ``(height, width)``: a square of ``side`` pixels, or the whole frame for None.
+
+    Reads the first pair, so that a crop that cannot be is refused before the long work.
+
+    Raises:
+        PackError: If the crop is larger than the first frame, or the pair's sizes differ.
+        FrameError: If the pair cannot be read.
+    """
+    blurry, _ = _read(pairs[0])
+    size = (blurry.shape[0], blurry.shape[1])
+    crop = size if side is None else (side, side)
+    _grid(size, crop, pairs[0].key)
+    return crop
+
+
+def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
+    """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
+
+    Raises:
+        PackError: If the folder's masks were made with several.
+    """
+    if mu is not None:
+        return mu
+    rows = masking.read_rows(folder)
+    found = {row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None}
+    if len(found) > 1:
+        raise PackError(f"masks in {folder} were made with mu {sorted(found)}; pass --mu with the one to use")
+    return found.pop() if found else masking.MU
+
+
+def header(
+    dataset: Dataset, split: str, recipe: masking.Recipe, mu: float, crop: Size, *, whole_frames: bool, targets: bool
+) -> store.Header:
+    """The attributes of a pack to be."""
+    return store.Header(
+        layout=dataset.layout,
+        split=split,
+        variant=dataset.variant,
+        mu=mu,
+        method=recipe.method,
+        method_parameters=json.dumps(recipe.parameters, sort_keys=True),
+        crop=crop,
+        whole_frames=whole_frames,
+        has_targets=targets,
+        tool_version=version("cdgnet"),
+    )
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Refuse a path that is taken, before the long work begins.
+
+    Raises:
+        PackError: If ``path`` exists and ``force`` is not set.
+    """
+    if path.exists() and not force:
+        raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
+
+
+def pack(pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int) -> Iterator[str]:
+    """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
+
+    Args:
+        pairs: What to pack; the masks folder holds S of each.
+        masks_folder: As ``masking`` fills it.
+        out: The pack's path; replaced if it exists.
+        head: Its attributes.
+        jobs: Processes that decode and cut.
+
+    Raises:
+        PackError: If sizes differ, or a crop does not fit.
+        FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
+    """
+    tasks = [Task(pair=pair, sharpness=masking.sharpness_path(masks_folder, pair.key), head=head) for pair in pairs]
+    with store.Writer(out, head) as writer:
+        for cut in parallel.over(tasks, cut_pair, jobs):
+            writer.append(cut)
+            yield cut.key
+
+
+def cut_pair(task: Task) -> store.Crops:
+    """Read one pair and S, and cut them along the grid.
+
+    Raises:
+        PackError: If the sizes differ or the crop does not fit.
+        FrameError: If a picture cannot be read.
+    """
+    blurry, sharp = _read(task.pair)
+    codes = frames.read_sharpness(task.sharpness)
+    size = (blurry.shape[0], blurry.shape[1])
+    if codes.shape != size:
+        raise PackError(f"{task.sharpness} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
+    height, width = task.head.crop
+    if task.head.whole_frames and size != task.head.crop:
+        raise PackError(
+            f"{task.pair.key} is {_by(blurry)}, earlier frames {height} x {width}; pass --crop with a number"
+        )
+    origins = _grid(size, task.head.crop, task.pair.key)
+    mask = masks.mask_of_codes(codes, task.head.mu)
+    windows = [np.s_[y : y + height, x : x + width] for y, x in origins]
+    return store.Crops(
+        key=task.pair.key,
+        origins=np.array(origins, np.int32),
+        blurry=np.stack([blurry[window] for window in windows]),
+        sharp=np.stack([sharp[window] for window in windows]),
+        mask=np.stack([mask[window] for window in windows]),
+        sharpness=np.stack([codes[window] for window in windows]),
+    )
+
+
+def _grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
+    try:
+        return crops.grid(size, crop)
+    except ValueError as error:
+        raise PackError(f"{key}: {error}; pass --crop {min(size)} or less") from error
+
+
+def _read(pair: Pair) -> tuple[Bytes, Bytes]:
+    blurry, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
+    if blurry.shape != sharp.shape:
+        raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; a pair has one size")
+    return blurry, sharp
+
+
+def _by(picture: Bytes | Codes) -> str:
+    return f"{picture.shape[0]} x {picture.shape[1]}"

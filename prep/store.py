@@ -1,0 +1,267 @@
+"""The HDF5 layout of a pack, version 1: write, open, describe, verify. Stock h5py reads it.
+
+Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
+
+    blurry, sharp  (N, H, W, 3)  uint8   RGB
+    mask           (N, H, W)     uint8   M, 0 or 1
+    sharpness      (N, H, W)     uint16  round(S * 65535)
+    sgt, lgt       (N, H, W, 3)  uint8   mask * sharp and (1 - mask) * sharp; left out on request
+    key            (N,)          str     sequence/name of the frame
+    origin         (N, 2)        int32   y, x of the crop's top left corner in the frame
+    crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
+
+What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
+``Header``, besides ``format`` and ``version``.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from prep import masks
+from prep.arrays import Bytes, Codes
+from prep.crops import Size
+
+FORMAT = "cdgnet-pack"
+VERSION = 1
+
+
+class PackError(ValueError):
+    """A pack that is no pack, is damaged, or cannot be made as asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """How a pack was made; each field is an attribute of the file."""
+
+    layout: str
+    split: str
+    variant: str
+    mu: float
+    method: str
+    method_parameters: str  # JSON
+    crop: Size  # height, width in pixels
+    whole_frames: bool  # one crop a frame, the frame itself
+    has_targets: bool
+    tool_version: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Crops:
+    """The crops of one frame, in the order of the grid; n of them."""
+
+    key: str
+    origins: npt.NDArray[np.int32]  # (n, 2) y, x
+    blurry: Bytes  # (n, H, W, 3)
+    sharp: Bytes  # (n, H, W, 3)
+    mask: Bytes  # (n, H, W)
+    sharpness: Codes  # (n, H, W)
+
+
+def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
+    """CRC-32 of one crop's bytes, the sharpness as little-endian."""
+    crc = 0
+    for part in (blurry, sharp, mask, sharpness.astype("<u2", copy=False)):
+        crc = zlib.crc32(part.tobytes(), crc)
+    return crc
+
+
+class Writer:
+    """Write a pack under a temporary name; leaving the ``with`` block without an error gives it the final one."""
+
+    def __init__(self, path: Path, header: Header) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path = path
+        self.part = path.with_name(path.name + ".part")
+        self.header = header
+        self.part.write_bytes(b"")  # says plainly what is wrong where the folder cannot be written; HDF5 does not
+        self.file = h5py.File(self.part, "w", libver="v110")
+        self.file.attrs.update({"format": FORMAT, "version": VERSION, **asdict(header)})
+        self._create()
+
+    def _create(self) -> None:
+        height, width = self.header.crop
+        picture, plane, packed = (
+            (height, width, 3),
+            (height, width),
+            {"compression": "gzip", "compression_opts": 1},
+        )
+        self._add("blurry", picture, np.uint8)
+        self._add("sharp", picture, np.uint8)
+        self._add("mask", plane, np.uint8)
+        self._add("sharpness", plane, "<u2", shuffle=True, **packed)
+        if self.header.has_targets:
+            self._add("sgt", picture, np.uint8, **packed)
+            self._add("lgt", picture, np.uint8, **packed)
+        for name, shape, kind in (
+            ("key", (), h5py.string_dtype()),
+            ("origin", (2,), "<i4"),
+            ("crc32", (), "<u4"),
+        ):
+            self.file.create_dataset(name, (0, *shape), kind, chunks=(1024, *shape), maxshape=(None, *shape))
+
+    def _add(self, name: str, shape: tuple[int, ...], kind: Any, **filters: Any) -> None:
+        self.file.create_dataset(name, (0, *shape), kind, chunks=(1, *shape), maxshape=(None, *shape), **filters)
+
+    def append(self, crops: Crops) -> None:
+        """Add the crops of one frame."""
+        columns: dict[str, Any] = {
+            "blurry": crops.blurry,
+            "sharp": crops.sharp,
+            "mask": crops.mask,
+            "sharpness": crops.sharpness,
+            "key": [crops.key] * len(crops.mask),
+            "origin": crops.origins,
+            "crc32": [
+                checksum(*parts) for parts in zip(crops.blurry, crops.sharp, crops.mask, crops.sharpness, strict=True)
+            ],
+        }
+        if self.header.has_targets:
+            pairs = [masks.component_targets(*parts) for parts in zip(crops.sharp, crops.mask, strict=True)]
+            columns["sgt"], columns["lgt"] = (np.stack(part) for part in zip(*pairs, strict=True))
+        start = len(self.file["mask"])
+        for name, rows in columns.items():
+            self.file[name].resize(start + len(rows), axis=0)
+            self.file[name][start:] = rows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.file.close()
+        if error is None:
+            with self.part.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            self.part.replace(self.path)
+        else:
+            self.part.unlink(missing_ok=True)
+
+
+def open_pack(path: Path) -> h5py.File:
+    """Open a pack for reading and check its form.
+
+    Raises:
+        PackError: If it is no pack, cut short, of another version, or its data sets do not fit together.
+        FileNotFoundError: If it is not there.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; make it with cdg-prep pack")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise PackError(f"{path} is no HDF5 file, or one cut short ({_reason(error)}); pack it again") from error
+    try:
+        _check(file, path)
+    except PackError:
+        file.close()
+        raise
+    return file
+
+
+def _reason(error: OSError) -> str:
+    """The part of HDF5's message that says what is wrong."""
+    return str(error).partition("(")[2].rstrip(")") or str(error)
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    if file.attrs.get("format") != FORMAT:
+        raise PackError(f"{path} is an HDF5 file but no pack; make one with cdg-prep pack")
+    if file.attrs["version"] != VERSION:
+        raise PackError(
+            f"{path} is a pack of version {file.attrs['version']}; this tool reads {VERSION}; pack it again"
+        )
+    names = {"blurry", "sharp", "mask", "sharpness", "key", "origin", "crc32"}
+    if file.attrs["has_targets"]:
+        names |= {"sgt", "lgt"}
+    missing = sorted(names - set(file))
+    if missing:
+        raise PackError(f"{path} lacks {', '.join(missing)}; pack it again")
+    lengths = {name: len(file[name]) for name in sorted(names)}
+    if len(set(lengths.values())) != 1 or not lengths["key"]:
+        raise PackError(f"{path} holds data sets of unequal length or none ({lengths}); pack it again")
+
+
+def read_header(file: h5py.File) -> Header:
+    """The attributes of an open pack."""
+    values = {field.name: file.attrs[field.name] for field in fields(Header)}
+    height, width = (int(side) for side in values["crop"])
+    return Header(
+        **{
+            **values,
+            "mu": float(values["mu"]),
+            "crop": (height, width),
+            "whole_frames": bool(values["whole_frames"]),
+            "has_targets": bool(values["has_targets"]),
+        }
+    )
+
+
+def read_keys(file: h5py.File) -> list[str]:
+    """The frame's key of every crop, in the pack's order."""
+    return [str(key) for key in file["key"].asstr()[:]]
+
+
+def describe(path: Path) -> Mapping[str, Any]:
+    """What a pack says of itself, as plain values: the header, counts, mean mask share, size."""
+    with open_pack(path) as file:
+        header = read_header(file)
+        keys = read_keys(file)
+        shares = [float(mask.mean()) for mask in file["mask"]]
+    return {
+        "path": str(path),
+        "format": f"{FORMAT} {VERSION}",
+        **asdict(header),
+        "method_parameters": json.loads(header.method_parameters),
+        "crops": len(keys),
+        "frames": len(set(keys)),
+        "mask_share": float(np.mean(shares)),
+        "empty_masks": sum(share == 0 for share in shares),
+        "bytes": path.stat().st_size,
+    }
+
+
+def verify(path: Path) -> Iterator[str | None]:
+    """Check every crop of a pack: its checksum, and equations 14 and 15.
+
+    Gives one value a crop: None where all is right, else one line that names the crop and what is wrong.
+
+    Raises:
+        PackError: As ``open_pack``.
+    """
+    with open_pack(path) as file:
+        header = read_header(file)
+        seen: set[tuple[str, int, int]] = set()
+        for index, key in enumerate(read_keys(file)):
+            y, x = (int(value) for value in file["origin"][index])
+            faults = list(_faults(file, header, index))
+            if (key, y, x) in seen:
+                faults.append("stands in the pack twice")
+            seen.add((key, y, x))
+            yield f"crop {index} ({key} at y {y}, x {x}): {'; '.join(faults)}" if faults else None
+
+
+def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
+    try:
+        rows = {name: file[name][index] for name in file if name not in ("key", "origin")}
+    except OSError as error:
+        yield f"cannot be read ({_reason(error)})"
+        return
+    if checksum(rows["blurry"], rows["sharp"], rows["mask"], rows["sharpness"]) != rows["crc32"]:
+        yield "checksum differs"
+    if not np.array_equal(rows["mask"], masks.mask_of_codes(rows["sharpness"], header.mu)):
+        yield f"mask is not S > {header.mu:g}"
+    if header.has_targets:
+        sgt, lgt = masks.component_targets(rows["sharp"], rows["mask"])
+        if not (np.array_equal(rows["sgt"], sgt) and np.array_equal(rows["lgt"], lgt)):
+            yield "sgt and lgt are not mask * sharp and (1 - mask) * sharp"
