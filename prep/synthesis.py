@@ -1,0 +1,146 @@
+"""Sharp pictures -> blurry and sharp pairs whose blur is known at every pixel, averaged as GoPro was made.
+
+The camera shakes over a photograph while a region before it moves on a path of its own; 7 to 13 sub-frames are
+averaged, the middle one is the sharp frame (Nah et al. 2017, section 3: linear response).
+
+Legend: H, W the frame's height and width; T sub-frames.
+"""
+
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from prep import frames
+from prep.arrays import Bytes, Floats
+from prep.crops import Size
+
+SUBFRAMES = (7, 9, 11, 13)  # odd: the middle one is the sharp frame
+LARGEST = 14.0  # pixels: blur of the camera, and of the region
+EXTENT_SCALE = 256  # stored extent = round(pixels * 256), 16 bit
+_LARGEST_TURN = 0.012  # radians either way
+
+Path2 = npt.NDArray[np.float64]  # (T, 2): x, y in pixels from the middle sub-frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shaken:
+    """One pair and the truth about its blur."""
+
+    blurry: Bytes  # (H, W, 3)
+    sharp: Bytes  # (H, W, 3)
+    extent: Floats  # (H, W) pixels: way that what is seen in the sharp frame goes during the exposure
+
+
+def shake(photo: Bytes, size: Size, rng: np.random.Generator) -> Shaken:
+    """Photograph a photograph with a shaking camera, a region of it moving by itself.
+
+    Args:
+        photo: ``(h, w, 3)`` uint8 RGB, no smaller than ``size``.
+        size: The frame's ``(height, width)``.
+        rng: Decides the view, the region and both paths.
+
+    Raises:
+        ValueError: If the photograph is smaller than ``size``.
+    """
+    if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
+        raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
+    count = int(rng.choice(SUBFRAMES))
+    camera, region = _path(count, rng), _path(count, rng)
+    turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
+    corner, other = _corner(photo, size, rng), _corner(photo, size, rng)
+    alpha = _region(size, rng)
+    subframes = []
+    for place in range(count):
+        behind = _view(photo.astype(np.float32), _motion(corner, camera[place], turns[place], size), size)
+        before = _view(photo.astype(np.float32), _motion(other, region[place], 0, size), size)
+        cover = _view(alpha, _motion((0, 0), region[place], 0, size), size)[:, :, None]
+        subframes.append(behind + (before - behind) * cover)
+    middle = count // 2
+    extent = np.where(alpha > 0.5, _way(region), _turning_way(camera, turns, size))
+    return Shaken(
+        blurry=np.rint(np.mean(subframes, axis=0)).clip(0, 255).astype(np.uint8),
+        sharp=np.rint(subframes[middle]).clip(0, 255).astype(np.uint8),
+        extent=extent.astype(np.float32),
+    )
+
+
+def _path(count: int, rng: np.random.Generator) -> Path2:
+    """A smooth path through 0 at its middle: a stroke of random length and direction, slightly bent."""
+    angle, length, bend = rng.uniform(0, 2 * np.pi), rng.uniform(0, LARGEST), rng.uniform(-0.25, 0.25)
+    along = np.array([np.cos(angle), np.sin(angle)])
+    across = np.array([-along[1], along[0]])
+    time = np.linspace(-1, 1, count)[:, None]
+    return (along * time + across * bend * time**2) * length / 2
+
+
+def _way(path: Path2) -> float:
+    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+
+def _turning_way(path: Path2, turns: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
+    """Way of each pixel under a path and a turn about the frame's centre, ``(H, W)`` pixels."""
+    y, x = np.mgrid[: size[0], : size[1]]
+    x, y = x - (size[1] - 1) / 2, y - (size[0] - 1) / 2
+    way = np.zeros(size)
+    for step, turn in zip(np.diff(path, axis=0), np.diff(turns), strict=True):
+        way += np.hypot(step[0] - turn * y, step[1] + turn * x)
+    return way
+
+
+def _corner(photo: Bytes, size: Size, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner (x, y) of a random view."""
+    return int(rng.integers(photo.shape[1] - size[1] + 1)), int(rng.integers(photo.shape[0] - size[0] + 1))
+
+
+def _region(size: Size, rng: np.random.Generator) -> Floats:
+    """A random ellipse with a soft edge, 1 inside; a sixth to a third of the frame's side in radius."""
+    side = min(size)
+    axes = (int(rng.uniform(side / 6, side / 3)), int(rng.uniform(side / 6, side / 3)))
+    centre = (int(rng.uniform(0.25, 0.75) * size[1]), int(rng.uniform(0.25, 0.75) * size[0]))
+    alpha = np.zeros(size, np.float32)
+    cv2.ellipse(alpha, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, cv2.FILLED, cv2.LINE_AA)
+    return np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.8), np.float32)
+
+
+def _motion(corner: tuple[int, int], shift: Path2, turn: float, size: Size) -> npt.NDArray[np.float64]:
+    """The affine map from a frame's pixel to the photograph's, ``(2, 3)``.
+
+    What is seen goes the way of ``shift`` and turns by ``turn``, so the lookup goes the opposite way.
+    """
+    centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    cosine, sine = np.cos(turn), np.sin(turn)
+    back = np.array([[cosine, sine], [-sine, cosine]])
+    offset = np.array(corner) + centre - back @ (centre + shift)
+    return np.column_stack([back, offset])
+
+
+def _view(picture: Floats, motion: npt.NDArray[np.float64], size: Size) -> Floats:
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    view = cv2.warpAffine(picture, motion, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(view, np.float32)
+
+
+def write_gopro(
+    photos: Mapping[str, Bytes], folder: Path, split: str, count: int, size: Size, seed: int
+) -> Iterator[Path]:
+    """Write ``count`` pairs of each photograph in GoPro's layout, giving each blurry frame's path once written.
+
+    ``<folder>/<split>/<name>/{blur,sharp}/<6 digits>.png``, and beside them ``extent/<6 digits>.png``: 16 bit,
+    round(pixels * 256). Frames that are there are left as they are; each depends on seed, name and number alone.
+    """
+    for name, photo in photos.items():
+        clip = folder / split / name
+        for number in range(1, count + 1):
+            blurry = clip / "blur" / f"{number:06}.png"
+            if not blurry.exists():
+                shaken = shake(photo, size, np.random.default_rng([seed, zlib.crc32(name.encode()), number]))
+                codes = np.rint(shaken.extent * EXTENT_SCALE).clip(0, 65535).astype(np.uint16)
+                frames.write(clip / "extent" / blurry.name, codes)
+                frames.write(clip / "sharp" / blurry.name, shaken.sharp)
+                frames.write(blurry, shaken.blurry)
+            yield blurry
