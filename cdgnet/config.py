@@ -1,0 +1,135 @@
+"""ModelConfig: every field decides a weight's shape, or, once, what the images are."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Self, cast
+
+_TRIPLES = ("widths", "growths")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What one CDGNet is built from. The defaults are the preset ``paper``.
+
+    Raises:
+        ValueError: If a field is ill-typed or the fields do not fit together; one line names every problem.
+    """
+
+    widths: tuple[int, int, int] = field(
+        default=(32, 64, 128), metadata={"help": "channels at full, half and quarter resolution"}
+    )
+    growths: tuple[int, int, int] = field(
+        default=(8, 32, 192),
+        metadata={"help": "growth of a residual dense block at full, half and quarter resolution"},
+    )
+    fusion_width: int = field(default=16, metadata={"help": "channels of each orientation in the fusion"})
+    attention_reduction: int = field(
+        default=16, metadata={"help": "quarter-resolution width over the channel attention's inner width"}
+    )
+    offset_groups: int = field(
+        default=2, metadata={"help": "groups of channels a deformable convolution moves together"}
+    )
+    residual: bool = field(
+        default=True,
+        metadata={"help": "images are blurry + convolution, starting as blurry; off: the convolution alone"},
+    )
+
+    def __post_init__(self) -> None:
+        problems = [text for name, value in asdict(self).items() for text in _field_problems(name, value)]
+        _refuse(problems or self._misfits())
+
+    @classmethod
+    def preset(cls, name: str) -> "ModelConfig":
+        """The configuration called ``name``.
+
+        ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1, ``tiny`` the
+        same structure at a quarter of the width, for CPUs.
+
+        Raises:
+            ValueError: If ``name`` is none of ``PRESETS``.
+        """
+        if name not in _PRESETS:
+            raise ValueError(f"preset {name!r} does not exist; pass one of {', '.join(PRESETS)}")
+        return _PRESETS[name]
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, object]) -> Self:
+        """The configuration ``to_dict`` described; a triple may be a list, as it is after JSON.
+
+        Raises:
+            ValueError: If fields are unknown, missing or ill-typed; one line names every problem.
+        """
+        names = [each.name for each in fields(cls)]
+        found = {name: _untupled(name, value) for name, value in values.items()}
+        problems = [f"{name} is not a field; remove it" for name in found if name not in names]
+        problems += [f"{name} is missing; add it" for name in names if name not in found]
+        for name in names:
+            problems += _field_problems(name, found[name]) if name in found else []
+        _refuse(problems)
+        return cls(
+            widths=cast(tuple[int, int, int], found["widths"]),
+            growths=cast(tuple[int, int, int], found["growths"]),
+            fusion_width=cast(int, found["fusion_width"]),
+            attention_reduction=cast(int, found["attention_reduction"]),
+            offset_groups=cast(int, found["offset_groups"]),
+            residual=cast(bool, found["residual"]),
+        )
+
+    def to_dict(self) -> dict[str, int | bool | list[int]]:
+        """Every field by name, in what JSON can hold: triples become lists."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    def _misfits(self) -> list[str]:
+        """What is wrong between fields that are each in order."""
+        quarter = self.widths[2]
+        problems = [
+            f"width {width} is not a multiple of offset_groups {self.offset_groups}; change either"
+            for width in self.widths
+            if width % self.offset_groups
+        ]
+        # The spatial attention halves the width twice and deforms both halves in groups.
+        if quarter % (4 * self.offset_groups):
+            problems.append(
+                f"the last of widths, {quarter}, is not a multiple of 4 * offset_groups "
+                f"{self.offset_groups}; change either"
+            )
+        if quarter % self.attention_reduction:
+            problems.append(
+                f"the last of widths, {quarter}, is not a multiple of attention_reduction "
+                f"{self.attention_reduction}; change either"
+            )
+        return problems
+
+
+def _untupled(name: str, value: object) -> object:
+    return tuple(value) if name in _TRIPLES and isinstance(value, list) else value
+
+
+def _is_count(value: object) -> bool:
+    # bool is an int to Python, and True would pass for one channel.
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _field_problems(name: str, value: object) -> list[str]:
+    if name == "residual":
+        wanted, is_fine = "true or false", isinstance(value, bool)
+    elif name in _TRIPLES:
+        wanted = "three whole numbers of at least 1"
+        is_fine = isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))
+    else:
+        wanted, is_fine = "a whole number of at least 1", _is_count(value)
+    return [] if is_fine else [f"{name} is {value!r}; it must be {wanted}"]
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+_PRESETS = {
+    "paper": ModelConfig(),
+    "light": ModelConfig(growths=(4, 8, 16), fusion_width=8),
+    # Eight units inside the channel attention as in paper: with two, both are dead in every fourth new network.
+    "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
+}
+PRESETS = tuple(_PRESETS)

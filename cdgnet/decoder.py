@@ -1,0 +1,116 @@
+"""The two decoders and their blocks: attended features -> a branch's features (section 3.3).
+
+Legend: B batch, C channels, h and w a feature map's height and width, H and W the frame's.
+"""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+from cdgnet.config import ModelConfig
+from cdgnet.deform import DeformConv
+from cdgnet.encoder import Features
+
+
+class ResBlock(nn.Module):
+    """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
+
+    Source: DMPHN (Zhang et al. 2019).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, h, w)`` -> the same shape."""
+        changed: Tensor = self.body(features)
+        return features + changed
+
+
+class DeformableLayer(nn.Module):
+    """Deformable 3x3 convolution, ReLU, 1x1 convolution, added to the input.
+
+    Source: Wang et al. 2021, Figure 6; the ReLU and the sum follow from Table 4's sizes, not from the text.
+    """
+
+    def __init__(self, channels: int, offset_groups: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            DeformConv(channels, channels, offset_groups=offset_groups),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, h, w)`` -> the same shape."""
+        changed: Tensor = self.body(features)
+        return features + changed
+
+
+class Decoder(nn.Module):
+    """Three levels of blocks with 4x4 stride-2 transposed convolutions between, and a head to RGB.
+
+    Args:
+        widths: Channels at full, half and quarter resolution.
+        blocks: Makes one level's blocks for so many channels, same shape in and out.
+
+    ``head`` turns the branch's features into the image that equation 16 compares; ``forward`` leaves it to
+    the caller, because the fusion takes the features and not the image.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], blocks: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        full, half, quarter = widths
+        self.quarter_blocks = blocks(quarter)
+        self.to_half = nn.ConvTranspose2d(quarter, half, 4, stride=2, padding=1)
+        self.half_blocks = blocks(half)
+        self.to_full = nn.ConvTranspose2d(half, full, 4, stride=2, padding=1)
+        self.full_blocks = blocks(full)
+        self.head = nn.Conv2d(full, 3, 3, padding=1)
+
+    def forward(self, attended: Tensor, skips: Features) -> Tensor:
+        """A branch's features.
+
+        Args:
+            attended: ``(B, widths[2], H/4, W/4)``, what the branch's attention gave.
+            skips: The encoder's features; ``half`` and ``full`` are added where the resolution is theirs.
+
+        Returns:
+            ``(B, widths[0], H, W)``: Lout or Sout.
+
+        Source: Wang et al. 2021, equations 7 and 8, Figure 3.
+        """
+        quarter = self.quarter_blocks(attended)
+        half = self.half_blocks(self.to_half(quarter) + skips.half)  # (B, widths[1], H/2, W/2)
+        full: Tensor = self.full_blocks(self.to_full(half) + skips.full)  # (B, widths[0], H, W)
+        return full
+
+
+def large_decoder(config: ModelConfig) -> Decoder:
+    """The decoder of large blur: two deformable layers a level.
+
+    Source: Wang et al. 2021, Figure 6(a).
+    """
+
+    def blocks(channels: int) -> nn.Module:
+        return nn.Sequential(*(DeformableLayer(channels, config.offset_groups) for _ in range(2)))
+
+    return Decoder(config.widths, blocks)
+
+
+def small_decoder(config: ModelConfig) -> Decoder:
+    """The decoder of small blur: two ResBlocks and then one deformable layer a level.
+
+    Source: Wang et al. 2021, Figure 6(b).
+    """
+
+    def blocks(channels: int) -> nn.Module:
+        layer = DeformableLayer(channels, config.offset_groups)
+        return nn.Sequential(ResBlock(channels), ResBlock(channels), layer)
+
+    return Decoder(config.widths, blocks)

@@ -1,0 +1,263 @@
+"""Modulated deformable convolution (DCNv2): one interface, two backends.
+
+Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
+K = k * k taps of the kernel, G offset groups: the C / G channels of a group move together.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
+
+Backend = Literal["torchvision", "sample"]
+BACKENDS: tuple[Backend, ...] = ("torchvision", "sample")
+
+# Samples of this many bytes are made at a time, a strip of output rows. On a CPU a strip that stays in the
+# cache is twice as fast on a 1280 x 720 frame and a third faster in training than all rows at once; elsewhere
+# each strip costs launches, and the bound, not tuned, only keeps a frame from filling the memory.
+_CPU_STRIP_BYTES = 2**23
+_STRIP_BYTES = 2**28
+
+
+def default_backend(device: torch.device) -> Backend:
+    """The backend for ``device``: ``torchvision`` on CUDA, ``sample`` elsewhere.
+
+    On a CPU torchvision's kernels are serial: benchmarks/deform.py finds ``sample`` 3 to 6 times faster
+    forward and 9 to 15 times with the backward pass, so it is the default with and without gradients. On CUDA
+    torchvision's kernel is parallel and makes no grid of positions first; it was not timed there.
+    """
+    return "torchvision" if device.type == "cuda" else "sample"
+
+
+def deform_conv2d(
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    *,
+    padding: int,
+    backend: Backend | None = None,
+) -> Tensor:
+    """Convolve with taps that each pixel moves and weighs; stride 1, no dilation.
+
+    Outside the frame features are zero, and a tap between two pixels mixes them bilinearly, so that a tap
+    less than one pixel outside still sees the edge. All is computed in at least float32, also under autocast:
+    in half precision a position beyond column 512 is known to half a pixel.
+
+    Args:
+        features: ``(B, C, H, W)`` float.
+        offset: ``(B, 2GK, h, w)`` in pixels: for each group, for each tap by rows, down and then right.
+        modulation: ``(B, GK, h, w)``, the factor of each tap's sample.
+        weight: ``(D, C, k, k)``, k odd.
+        bias: ``(D,)``.
+        padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1.
+        backend: Which implementation; None chooses by the features' device.
+
+    Returns:
+        ``(B, D, h, w)``, of the features' type.
+
+    Raises:
+        ValueError: If the shapes do not fit, k is even, or ``backend`` is unknown.
+
+    Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
+    """
+    _check(features, offset, modulation, weight, bias, padding)
+    backend = backend or default_backend(features.device)
+    if backend not in BACKENDS:
+        raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
+    exact = torch.promote_types(features.dtype, torch.float32)
+    convolve = _by_torchvision if backend == "torchvision" else _by_sample
+    with torch.autocast(features.device.type, enabled=False):
+        result = convolve(
+            features.to(exact),
+            offset.to(exact),
+            modulation.to(exact),
+            weight.to(exact),
+            bias.to(exact),
+            padding,
+        )
+    return result.to(features.dtype)
+
+
+def _by_torchvision(
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> Tensor:
+    result: Tensor = torchvision_deform_conv2d(features, offset, weight, bias, padding=padding, mask=modulation)
+    return result
+
+
+def _by_sample(
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> Tensor:
+    """``grid_sample`` for all taps of a strip of rows, then one matrix product."""
+    batch, channels = features.shape[:2]
+    taps = weight.shape[-1] ** 2
+    groups = modulation.shape[1] // taps
+    frame = _enlarged(features)  # (B, C, H', W')
+    frame = frame.reshape(batch * groups, channels // groups, *frame.shape[-2:])  # (BG, C/G, H', W')
+    # Expanded and not left to matmul, which would copy the samples so as to have one product for the batch.
+    kernels = weight.flatten(1).expand(batch, -1, -1)  # (B, D, CK)
+    budget = _CPU_STRIP_BYTES if features.device.type == "cpu" else _STRIP_BYTES
+    row_bytes = batch * channels * taps * offset.shape[-1] * features.element_size()
+    rows = max(1, budget // max(1, row_bytes))  # a batch may be empty
+    positions = offset + _resting_positions(offset, weight.shape[-1], groups, padding)
+    strips = []
+    for places, factors in zip(torch.split(positions, rows, dim=2), torch.split(modulation, rows, dim=2), strict=True):
+        samples = _sample(frame, places, factors, taps)  # (BG, C/G, K, rows, w)
+        columns = samples.view(batch, channels * taps, places.shape[2] * places.shape[3])  # (B, CK, rows * w)
+        products = torch.baddbmm(bias.view(1, -1, 1), kernels, columns)  # (B, D, rows * w)
+        strips.append(products.view(batch, len(weight), *places.shape[2:]))  # (B, D, rows, w)
+    return torch.cat(strips, dim=2)
+
+
+def _enlarged(features: Tensor) -> Tensor:
+    """Zeros to the right and below, until both sides are powers of two.
+
+    ``grid_sample`` wants positions as fractions of the frame. Only with a power of two is a whole pixel still
+    whole after the way there and back; one rounding beside it, and the gradient would come from the wrong
+    pair of pixels. New layers have all their taps on whole pixels.
+    """
+    height, width = features.shape[-2:]
+    below, right = (_power_of_two(side) - side for side in (height, width))
+    return functional.pad(features, (0, right, 0, below))
+
+
+def _power_of_two(side: int) -> int:
+    return 1 << (side - 1).bit_length()
+
+
+def _resting_positions(offset: Tensor, size: int, groups: int, padding: int) -> Tensor:
+    """Where each tap reads with no offset: ``(1, 2GK, h, w)``, row then column, in pixels."""
+    height, width = offset.shape[-2:]
+    steps = torch.arange(size, dtype=offset.dtype, device=offset.device) - padding
+    down = torch.arange(height, dtype=offset.dtype, device=offset.device)
+    right = torch.arange(width, dtype=offset.dtype, device=offset.device)
+    rows = (down + steps.view(-1, 1, 1)).view(size, 1, height, 1).expand(size, size, height, width)
+    columns = (right + steps.view(-1, 1, 1)).view(1, size, 1, width).expand(size, size, height, width)
+    return torch.stack((rows, columns), dim=2).view(1, -1, height, width).repeat(1, groups, 1, 1)
+
+
+def _sample(frame: Tensor, positions: Tensor, modulation: Tensor, taps: int) -> Tensor:
+    """Read and weigh one strip: ``frame`` ``(BG, C/G, H', W')`` -> ``(BG, C/G, K, rows, w)``."""
+    rows, width = positions.shape[-2:]
+    places = positions.reshape(frame.shape[0], taps, 2, rows, width)
+    # A position p, counted from the first pixel's centre, lies (p + 1/2) / side of the way, which runs from
+    # -1 to 1.
+    fractions = [
+        (places[:, :, axis] + 0.5) * (2 / side) - 1 for axis, side in enumerate(frame.shape[-2:])
+    ]  # down, right: (BG, K, rows, w) each
+    grid = torch.stack(fractions[::-1], dim=-1).flatten(1, 2)  # (BG, K * rows, w, 2), x first
+    samples: Tensor = functional.grid_sample(frame, grid, padding_mode="zeros", align_corners=False)
+    factors = modulation.reshape(frame.shape[0], 1, taps, rows, width)
+    return samples.view(*samples.shape[:2], taps, rows, width) * factors
+
+
+def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int) -> None:
+    if features.ndim != 4 or weight.ndim != 4 or weight.shape[1] != features.shape[1]:
+        found = f"features {tuple(features.shape)} and weight {tuple(weight.shape)}"
+        raise ValueError(f"{found} do not fit; pass (B, C, H, W) and (D, C, k, k)")
+    size = weight.shape[-1]
+    if weight.shape[-2] != size or size % 2 == 0:
+        raise ValueError(f"the kernel is {weight.shape[-2]} x {size}, wanted square and odd; pass 3 x 3")
+    groups, rest = divmod(offset.shape[1], 2 * size**2)
+    if rest or not groups or features.shape[1] % groups:
+        wanted = f"{2 * size**2} a group, in groups that divide {features.shape[1]} channels"
+        raise ValueError(f"offset has {offset.shape[1]} channels, wanted {wanted}; pass (B, 2GK, h, w)")
+    grown = 2 * padding - size + 1
+    place = (features.shape[-2] + grown, features.shape[-1] + grown)
+    shapes = {
+        "offset": (offset, (features.shape[0], 2 * groups * size**2, *place)),
+        "modulation": (modulation, (features.shape[0], groups * size**2, *place)),
+        "bias": (bias, (weight.shape[0],)),
+    }
+    for name, (tensor, wanted_shape) in shapes.items():
+        if tensor.shape != wanted_shape:
+            raise ValueError(f"{name} is {tuple(tensor.shape)}, wanted {wanted_shape}; pass that shape")
+
+
+class DeformConv(nn.Module):
+    """A 3x3 deformable convolution that finds its own offsets; same height and width in and out.
+
+    One 3x3 convolution, started at zero, gives the offsets and the logits of the modulation, whose sigmoid is
+    in (0, 1) as in DCNv2. Every tap therefore starts at rest and at 1/2. The kernel starts at twice the range
+    of ``nn.Conv2d``, so that a new layer is an ordinary new 3x3 convolution and not half of one: DCNv2 could
+    leave that to the normalisation behind it, here there is none.
+
+    Args:
+        inputs: C.
+        outputs: D.
+        offset_groups: G; C is a multiple of it.
+
+    Source: Zhu et al. 2019 (Deformable ConvNets v2), section 3.2; that the offsets learn at the kernel's
+    rate, not at a tenth of it, is ours.
+    """
+
+    SIZE = 3
+
+    def __init__(self, inputs: int, outputs: int, *, offset_groups: int) -> None:
+        super().__init__()
+        self.offset_channels = 2 * offset_groups * self.SIZE**2
+        self.guide = nn.Conv2d(inputs, 3 * offset_groups * self.SIZE**2, self.SIZE, padding=self.SIZE // 2)
+        self.weight = nn.Parameter(torch.empty(outputs, inputs, self.SIZE, self.SIZE))
+        self.bias = nn.Parameter(torch.empty(outputs))
+        for parameter in self.guide.parameters():
+            nn.init.zeros_(parameter)
+        bound = (inputs * self.SIZE**2) ** -0.5
+        nn.init.uniform_(self.weight, -2 * bound, 2 * bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
+        # Half precision would move the taps by steps of its own.
+        with torch.autocast(features.device.type, enabled=False):
+            guide = self.guide(features.to(self.weight.dtype))  # (B, 3GK, H, W)
+        offset, logits = guide.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
+        return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
+
+
+class OffsetMeter:
+    """Gathers offsets while ``measure_offsets`` is open; reading it is what waits for the device."""
+
+    def __init__(self) -> None:
+        self._means: list[Tensor] = []
+
+    def add(self, offset: Tensor) -> None:
+        """Take in one forward pass of one layer, ``(B, 2GK, H, W)`` in pixels."""
+        self._means.append(offset.detach().float().abs().mean())
+
+    def mean(self) -> float:
+        """Mean |offset| of a coordinate, in pixels.
+
+        Each layer and pass counts alike, so that a small map's layer does not hide behind a large one's. NaN
+        before any deformable convolution ran.
+        """
+        return float(torch.stack(self._means).mean()) if self._means else float("nan")
+
+
+@contextmanager
+def measure_offsets(network: nn.Module) -> Iterator[OffsetMeter]:
+    """Watch the offsets of every ``DeformConv`` in ``network`` for the forward passes inside; free outside.
+
+    Example:
+        ``with measure_offsets(network) as meter: network(blurry)``, and then ``meter.mean()``.
+    """
+    meter = OffsetMeter()
+    handles = [_watch(layer, meter) for layer in network.modules() if isinstance(layer, DeformConv)]
+    try:
+        yield meter
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _watch(layer: DeformConv, meter: OffsetMeter) -> RemovableHandle:
+    def take(module: nn.Module, inputs: tuple[Tensor, ...], guide: Tensor) -> None:
+        meter.add(guide[:, : layer.offset_channels])
+
+    return layer.guide.register_forward_hook(take)

@@ -1,0 +1,85 @@
+"""The encoder of residual dense blocks: blurry frame -> features at three resolutions (section 3.1).
+
+Legend: B batch, C channels, H and W a frame's height and width (multiples of 4), g growth.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from cdgnet.config import ModelConfig
+
+DENSE_LAYERS = 3
+
+
+class Features(NamedTuple):
+    """The encoder's output at each resolution; ``full`` and ``half`` are the decoders' skip connections."""
+
+    full: Tensor  # (B, widths[0], H, W)
+    half: Tensor  # (B, widths[1], H/2, W/2)
+    quarter: Tensor  # (B, widths[2], H/4, W/4), the paper's FE
+
+
+class ResidualDenseBlock(nn.Module):
+    """Three 3x3 convolutions that each see all that came before, joined by a 1x1, added to the input.
+
+    Args:
+        channels: C, in and out.
+        growth: g, channels that each dense layer adds.
+
+    Source: Zhang et al. 2018 (Residual Dense Network), as section 3.1 of Wang et al. 2021 counts it: four
+    convolutions and three ReLUs.
+    """
+
+    def __init__(self, channels: int, growth: int) -> None:
+        super().__init__()
+        self.dense = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels + index * growth, growth, 3, padding=1), nn.ReLU(inplace=True))
+            for index in range(DENSE_LAYERS)
+        )
+        self.join = nn.Conv2d(channels + DENSE_LAYERS * growth, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, H, W)`` -> the same shape."""
+        known = features
+        for layer in self.dense:
+            known = torch.cat((known, layer(known)), dim=1)  # (B, C + (index + 1) g, H, W)
+        joined: Tensor = self.join(known)  # (B, C, H, W)
+        return joined + features
+
+
+class Encoder(nn.Module):
+    """Three 3x3 convolutions, the last two of stride 2, each followed by two residual dense blocks.
+
+    No normalisation anywhere, as in DMPHN (Zhang et al. 2019), whose skeleton this is.
+
+    Source: Wang et al. 2021, equation 3 and Figure 4.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        inputs = (3, *config.widths[:2])
+        full, half, quarter = (
+            nn.Sequential(
+                nn.Conv2d(before, width, 3, stride=stride, padding=1),
+                ResidualDenseBlock(width, growth),
+                ResidualDenseBlock(width, growth),
+            )
+            for before, width, growth, stride in zip(inputs, config.widths, config.growths, (1, 2, 2), strict=True)
+        )
+        # Not plain `half`: that is a method of every module.
+        self.full_level, self.half_level, self.quarter_level = full, half, quarter
+
+    def forward(self, images: Tensor) -> Features:
+        """Features of frames.
+
+        Args:
+            images: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W multiples of 4.
+
+        Returns:
+            Features at H x W, H/2 x W/2 and H/4 x W/4.
+        """
+        full = self.full_level(images)
+        half = self.half_level(full)
+        return Features(full, half, self.quarter_level(half))

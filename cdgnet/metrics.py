@@ -1,0 +1,156 @@
+"""PSNR and SSIM of 8-bit frames, each under the name of its convention.
+
+Legend: B batch, H and W a frame's height and width.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as functional
+from torch import Tensor
+
+PEAK = 255
+RADIUS = 5
+SIGMA = 1.5
+WINDOW = 2 * RADIUS + 1
+
+
+def to_bytes(image: Tensor) -> Tensor:
+    """What a file will hold: [-0.5, 0.5] float -> uint8, clamped and rounded to the nearest, never truncated.
+
+    Any shape. Scores are taken of these bytes, because they are what a reader of the results can see.
+    """
+    return ((image.float() + 0.5).clamp(0, 1) * PEAK).round().to(torch.uint8)
+
+
+def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Peak signal-to-noise ratio of RGB, a score an image (the error is not pooled over the batch).
+
+    Args:
+        restored: ``(B, 3, H, W)`` uint8.
+        sharp: The same.
+        mask: ``(B, 1, H, W)``; only pixels where it is not 0 count. None: all count.
+
+    Returns:
+        ``(B,)`` float64 in dB; inf for equal images, NaN where ``mask`` marks no pixel.
+
+    Raises:
+        ValueError: If a shape or type is another.
+    """
+    _check(restored, sharp)
+    squares = (restored.to(torch.int32) - sharp.to(torch.int32)).square()
+    marked = torch.ones_like(squares[:, :1]) if mask is None else _counting(mask, squares)
+    error = (squares * marked).sum(dim=(1, 2, 3)).double() / (3 * marked.sum(dim=(1, 2, 3)))  # (B,)
+    return 10 * torch.log10(PEAK**2 / error)
+
+
+def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
+    """Structural similarity in scikit-image's Gaussian convention, a score an image.
+
+    11 x 11 Gaussian window of sigma 1.5, per channel, covariances not unbiased, mean over the interior where
+    the whole window lies in the frame: ``structural_similarity(..., gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False, data_range=255, channel_axis=-1)``.
+
+    Args:
+        restored: ``(B, 3, H, W)`` uint8; H and W at least 11.
+        sharp: The same.
+
+    Returns:
+        ``(B,)`` float64, at most 1.
+
+    Raises:
+        ValueError: If a shape or type is another, or the frames are smaller than the window.
+
+    Source: Wang et al. 2004.
+    """
+    return _mean_similarity(restored, sharp, _smooth)
+
+
+def ssim_matlab3d(restored: Tensor, sharp: Tensor) -> Tensor:
+    """Structural similarity as MATLAB's ``ssim`` scores an RGB array, which it takes for a volume.
+
+    11 x 11 x 11 Gaussian window of sigma 1.5 over rows, columns and channels, edges repeated, mean over
+    everything. Higher than ``ssim``; the tables of MPRNet, NAFNet, Restormer and SRN hold this one.
+
+    Arguments, result and errors are those of ``ssim``.
+    """
+
+    def smooth_volume(maps: Tensor) -> Tensor:
+        mixed = torch.einsum("dc,bchw->bdhw", _channel_matrix(maps.device), maps)
+        return _smooth(functional.pad(mixed, (RADIUS,) * 4, mode="replicate"))
+
+    return _mean_similarity(restored, sharp, smooth_volume)
+
+
+def _mean_similarity(restored: Tensor, sharp: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
+    _check(restored, sharp)
+    height, width = sharp.shape[-2:]
+    if min(height, width) < WINDOW:
+        wanted = f"at least {WINDOW} x {WINDOW}"
+        raise ValueError(f"frames are {width} x {height} pixels, wanted {wanted}; score larger frames")
+    # An image at a time: a batch of whole frames in float64 would take gigabytes.
+    scores = [
+        _similarity(one[None].double(), other[None].double(), smooth).mean()
+        for one, other in zip(restored, sharp, strict=True)
+    ]
+    return torch.stack(scores) if scores else torch.empty(0, dtype=torch.float64)
+
+
+def _similarity(one: Tensor, other: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
+    """The map of Wang et al. 2004, equation 13, on ``(1, 3, H, W)`` float64 in [0, 255]."""
+    floor_mean, floor_spread = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
+    mean_one, mean_other = smooth(one), smooth(other)
+    mean_product, mean_squares = mean_one * mean_other, mean_one**2 + mean_other**2
+    covariance = smooth(one * other) - mean_product
+    # The two variances are only ever needed summed, which saves a fifth smoothing.
+    variances = smooth(one**2 + other**2) - mean_squares
+    likeness = (2 * mean_product + floor_mean) * (2 * covariance + floor_spread)
+    return likeness / ((mean_squares + floor_mean) * (variances + floor_spread))
+
+
+def _gaussian(device: torch.device) -> Tensor:
+    steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device=device)
+    window = torch.exp(-(steps**2) / (2 * SIGMA**2))
+    return window / window.sum()  # (WINDOW,)
+
+
+def _smooth(maps: Tensor) -> Tensor:
+    """Gaussian window along rows and columns where it fits: ``(B, 3, H, W)`` -> ``(B, 3, H-10, W-10)``."""
+    window = _gaussian(maps.device).tolist()
+    for axis in (2, 3):
+        size = maps.shape[axis] - 2 * RADIUS
+        # Summed by hand: torch's float64 convolution of one channel is six times slower on a CPU.
+        total = maps.narrow(axis, 0, size) * window[0]
+        for step, share in enumerate(window[1:], start=1):
+            total.add_(maps.narrow(axis, step, size), alpha=share)
+        maps = total
+    return maps
+
+
+def _channel_matrix(device: torch.device) -> Tensor:
+    """The window along three channels with repeated ends is a ``(3, 3)`` matrix, from channel to channel."""
+    window = _gaussian(device)
+    matrix = torch.zeros(3, 3, dtype=torch.float64, device=device)
+    for channel in range(3):
+        for step in range(-RADIUS, RADIUS + 1):
+            matrix[channel, min(max(channel + step, 0), 2)] += window[step + RADIUS]
+    return matrix
+
+
+def _counting(mask: Tensor, squares: Tensor) -> Tensor:
+    if mask.shape != squares[:, :1].shape:
+        wanted = tuple(squares[:, :1].shape)
+        raise ValueError(f"mask is {tuple(mask.shape)}, wanted {wanted}; pass one mask an image")
+    return (mask != 0).to(squares.dtype)
+
+
+def _check(restored: Tensor, sharp: Tensor) -> None:
+    for name, images in (("restored", restored), ("sharp", sharp)):
+        if images.dtype != torch.uint8:
+            kind = str(images.dtype).removeprefix("torch.")
+            raise ValueError(f"{name} is {kind}, wanted uint8; pass it through to_bytes")
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(f"{name} is {tuple(images.shape)}, wanted (B, 3, H, W); pass a batch of RGB frames")
+    if restored.shape != sharp.shape:
+        found = f"restored {tuple(restored.shape)} and sharp {tuple(sharp.shape)}"
+        raise ValueError(f"{found} differ; pass frames of one size")

@@ -1,0 +1,147 @@
+"""Self-describing safetensors: the one file of this package that touches the disk."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from cdgnet.config import ModelConfig
+from cdgnet.network import CDGNet
+from cdgnet.tiling import SIZE_MULTIPLE
+
+FORMAT = "cdgnet"
+VERSION = "1"
+INPUT_RANGE = "[-0.5, 0.5]"
+_OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
+
+
+class WeightsError(ValueError):
+    """A file of weights cannot be used; the message is one line and names the file."""
+
+
+def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False) -> None:
+    """Write the network with all that is needed to use it; the file appears whole or not at all.
+
+    Args:
+        path: Where, usually ``*.safetensors``; the folder exists.
+        network: On any device.
+        metadata: What the caller wants remembered, such as the data set and the step.
+        overwrite: Whether ``path`` may be replaced.
+
+    Raises:
+        FileExistsError: If ``path`` exists and ``overwrite`` is False.
+        ValueError: If ``metadata`` uses a name that the format keeps for itself.
+    """
+    if path.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists, and weights are not replaced unasked; pass overwrite=True")
+    taken = [key for key in metadata if key in _OWN_KEYS]
+    if taken:
+        raise ValueError(f"metadata holds {', '.join(taken)}, which the format sets itself; rename them")
+    header = {
+        **metadata,
+        "format": FORMAT,
+        "version": VERSION,
+        "config": json.dumps(network.config.to_dict()),
+        "input_range": INPUT_RANGE,
+        "size_multiple": str(SIZE_MULTIPLE),
+    }
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    _write_whole(path, save(tensors, metadata=header))
+
+
+def load_weights(path: Path) -> CDGNet:
+    """The network a file describes, on the CPU, in eval mode.
+
+    The file holds no code, and the shapes it claims are compared before memory is taken for them. Draws no
+    random numbers.
+
+    Raises:
+        WeightsError: If the file is no safetensors file, is of another format or version, describes no
+        network, or
+            its tensors are missing, too many or of the wrong shape.
+        OSError: If it cannot be read.
+    """
+    header, tensors = _read(path, wants_tensors=True)
+    with torch.device("meta"):
+        network = CDGNet(_config(path, header))
+    problems = _misfits(network.state_dict(), tensors)
+    if problems:
+        rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        raise WeightsError(
+            f"{path}: tensors do not fit the config beside them: {', '.join(problems[:3])}{rest}; "
+            "save the network anew with save_weights"
+        )
+    network = network.to_empty(device="cpu")
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """Everything a file says about itself, the caller's own entries included, without its tensors.
+
+    Raises:
+        WeightsError: If the file is no safetensors file or of another format or version.
+        OSError: If it cannot be read.
+    """
+    return _read(path, wants_tensors=False)[0]
+
+
+def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            header: dict[str, str] = file.metadata() or {}
+            _check_format(path, header)
+            names = file.keys() if wants_tensors else []
+            return header, {name: file.get_tensor(name) for name in names}
+    except SafetensorError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(
+            f"{path}: not a safetensors file ({reason}); pass one written by save_weights, never a pickle"
+        ) from error
+
+
+def _check_format(path: Path, header: Mapping[str, str]) -> None:
+    if header.get("format") != FORMAT:
+        found = f"format {header['format']!r}" if "format" in header else "no format"
+        raise WeightsError(f"{path}: {found} inside, wanted {FORMAT!r}; pass a file written by save_weights")
+    if header.get("version") != VERSION:
+        found = f"version {header['version']!r}" if "version" in header else "no version"
+        raise WeightsError(f"{path}: {found} inside, wanted {VERSION!r}; use the release that wrote the file")
+
+
+def _config(path: Path, header: Mapping[str, str]) -> ModelConfig:
+    if "config" not in header:
+        raise WeightsError(f"{path}: no config inside; pass a file written by save_weights")
+    try:
+        values = json.loads(header["config"])
+        if not isinstance(values, dict):
+            raise ValueError(f"it is {values!r}, wanted fields by name")
+        return ModelConfig.from_dict(values)
+    except ValueError as error:
+        raise WeightsError(f"{path}: the config inside cannot be used: {error}") from error
+
+
+def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
+    problems = [f"{name} is missing" for name in wanted if name not in found]
+    problems += [f"{name} is unexpected" for name in found if name not in wanted]
+    for name, tensor in wanted.items():
+        if name in found and found[name].shape != tensor.shape:
+            problems.append(f"{name} is {tuple(found[name].shape)}, wanted {tuple(tensor.shape)}")
+    return problems
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

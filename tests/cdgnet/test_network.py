@@ -1,0 +1,234 @@
+"""The network: sizes, parameter counts, what a new one does, and what its parts promise."""
+
+import pytest
+import torch
+import torch.nn.functional as functional
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from cdgnet import PRESETS, CDGNet, Components, ModelConfig, deblurring_losses
+from cdgnet.attention import ComponentAttention
+from cdgnet.decoder import DeformableLayer, ResBlock, large_decoder, small_decoder
+from cdgnet.encoder import Encoder, Features, ResidualDenseBlock
+from cdgnet.fusion import DiagonalConv, OrientationFusion
+
+TINY = ModelConfig.preset("tiny")
+LITERAL = ModelConfig(**{**vars(TINY), "residual": False})
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def frames(height: int, width: int, batch: int = 1) -> Tensor:
+    return torch.rand(batch, 3, height, width, generator=torch.Generator().manual_seed(0)) - 0.5
+
+
+def trained(config: ModelConfig) -> CDGNet:
+    """A network whose every weight, offsets and heads included, has left its start."""
+    torch.manual_seed(1)
+    network = CDGNet(config).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+    return network
+
+
+@pytest.mark.parametrize(("name", "parameters"), [("paper", 6_374_729), ("light", 2_875_937)])
+def test_a_preset_has_the_parameters_of_its_table(name: str, parameters: int) -> None:
+    assert count(CDGNet(ModelConfig.preset(name))) == parameters
+
+
+def test_the_parts_of_paper_have_the_parameters_of_their_tables() -> None:
+    network = CDGNet(ModelConfig.preset("paper"))
+    assert {name: count(part) for name, part in network.named_children()} == {
+        "encoder": 3_800_304,
+        "small_attention": 233_845,
+        "large_attention": 233_845,
+        "small_decoder": 1_264_357,
+        "large_decoder": 813_831,
+        "fusion": 28_547,
+    }
+
+
+@settings(max_examples=12, deadline=None)
+@given(height=st.integers(16, 40), width=st.integers(16, 40))
+def test_any_size_in_gives_the_same_size_out(height: int, width: int) -> None:
+    with torch.no_grad():
+        components = CDGNet(TINY)(frames(height, width))
+    image, attention = (1, 3, height, width), (1, 1, -(-height // 4), -(-width // 4))
+    assert [tuple(part.shape) for part in components] == [image] * 3 + [attention] * 2
+
+
+def test_a_new_residual_network_is_the_identity() -> None:
+    blurry = frames(21, 18)
+    components = CDGNet(TINY)(blurry)
+    assert all(torch.equal(image, blurry) for image in components[:3])
+
+
+def test_a_new_literal_network_is_not_the_identity() -> None:
+    blurry = frames(16, 16)
+    assert not torch.allclose(CDGNet(LITERAL)(blurry).restored, blurry, atol=1e-2)
+
+
+def test_residual_adds_the_blurry_frame_to_every_image_and_nothing_else() -> None:
+    blurry = frames(18, 22)
+    literal, residual = trained(LITERAL), CDGNet(TINY).eval()
+    residual.load_state_dict(literal.state_dict())
+    with torch.no_grad():
+        changes, images = literal(blurry), residual(blurry)
+    for change, image in zip(changes[:3], images[:3], strict=True):
+        # One addition of numbers near 1 in float32.
+        torch.testing.assert_close(image, blurry + change, rtol=0, atol=1e-6)
+
+
+def test_padding_is_repeating_the_last_row_and_column() -> None:
+    network, blurry = trained(TINY), frames(17, 18)
+    by_hand = functional.pad(blurry, (0, 2, 0, 3), mode="replicate")
+    with torch.no_grad():
+        found, wanted = network(blurry).restored, network(by_hand).restored[..., :17, :18]
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_images_of_a_batch_do_not_touch_each_other() -> None:
+    network, pair = trained(TINY), frames(20, 20, batch=2)
+    with torch.no_grad():
+        together = network(pair)
+        alone = [network(pair[index : index + 1]) for index in range(2)]
+    for index, part in enumerate(together):
+        # Convolutions of another batch size may sum in another order.
+        torch.testing.assert_close(part, torch.cat([each[index] for each in alone]), rtol=1e-4, atol=1e-5)
+
+
+def test_nothing_is_clamped() -> None:
+    components = trained(LITERAL)(frames(16, 16) * 40)
+    assert float(components.restored.detach().abs().max()) > 0.5
+
+
+def test_attention_maps_lie_between_zero_and_one() -> None:
+    with torch.no_grad():
+        components = trained(TINY)(frames(24, 24))
+    for spatial in (components.small_attention, components.large_attention):
+        assert 0 < float(spatial.min()) <= float(spatial.max()) < 1
+
+
+def test_every_parameter_that_counts_learns() -> None:
+    network = trained(TINY)
+    blurry = frames(16, 16)
+    mask = (blurry[:, :1] > 0).to(torch.uint8)
+    deblurring_losses(network(blurry), -blurry, mask).total.backward()
+    silent = [
+        name for name, parameter in network.named_parameters() if parameter.grad is None or not parameter.grad.any()
+    ]
+    assert silent == []
+
+
+def test_the_channel_attention_of_every_preset_has_as_many_inner_units_as_the_papers() -> None:
+    configs = [ModelConfig.preset(name) for name in PRESETS]
+    assert {config.widths[2] // config.attention_reduction for config in configs} == {8}
+
+
+def test_it_runs_under_bfloat16_autocast() -> None:
+    network, blurry = trained(TINY), frames(24, 20)
+    with torch.no_grad():
+        wanted = network(blurry).restored
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = network(blurry).restored
+    assert found.dtype == torch.float32
+    # bfloat16 keeps 8 bits, and the changes are below 1.
+    torch.testing.assert_close(found, wanted, rtol=0, atol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("blurry", "message"),
+    [
+        (torch.zeros(3, 32, 32), r"blurry is \(3, 32, 32\), wanted \(B, 3, H, W\); pass"),
+        (torch.zeros(1, 1, 32, 32), r"blurry is \(1, 1, 32, 32\), wanted"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "blurry is uint8, wanted float in"),
+        (torch.zeros(1, 3, 15, 32), "blurry is 32 x 15 pixels, wanted at least 16 x 16; pass larger"),
+    ],
+)
+def test_what_is_no_batch_of_frames_is_refused(blurry: Tensor, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CDGNet(TINY)(blurry)
+
+
+def test_components_keep_their_order() -> None:
+    assert Components._fields == ("restored", "small", "large", "small_attention", "large_attention")
+
+
+def test_only_the_taps_on_its_diagonal_count_in_a_diagonal_convolution() -> None:
+    for is_main in (True, False):
+        layer = DiagonalConv(2, 3, is_main=is_main)
+        layer(torch.randn(1, 2, 6, 6)).square().sum().backward()
+        counting = torch.eye(3, dtype=torch.bool) if is_main else torch.eye(3, dtype=torch.bool).flip(0)
+        assert layer.weight.grad is not None
+        assert not layer.weight.detach()[..., ~counting].any()
+        assert not layer.weight.grad[..., ~counting].any()
+        assert layer.weight.grad[..., counting].all()
+
+
+def test_weights_off_the_diagonal_change_nothing() -> None:
+    layer, features = DiagonalConv(2, 3, is_main=True), torch.randn(1, 2, 6, 6)
+    before = layer(features)
+    with torch.no_grad():
+        layer.weight[..., 0, 2] += 7.0
+    assert torch.equal(layer(features), before)
+
+
+def test_the_two_diagonals_are_mirror_images() -> None:
+    main, anti = DiagonalConv(2, 3, is_main=True), DiagonalConv(2, 3, is_main=False)
+    with torch.no_grad():
+        anti.weight.copy_(main.weight.flip(-1))
+        assert main.bias is not None and anti.bias is not None
+        anti.bias.copy_(main.bias)
+    features = torch.randn(1, 2, 7, 7)
+    torch.testing.assert_close(anti(features.flip(-1)).flip(-1), main(features), rtol=1e-5, atol=1e-6)
+
+
+def test_fusion_treats_its_branches_with_weights_of_their_own() -> None:
+    fusion = OrientationFusion(TINY)
+    one, other = torch.randn(2, 1, TINY.widths[0], 6, 6)
+    assert not torch.allclose(fusion(one, other), fusion(other, one))
+
+
+def test_attention_is_equation_4() -> None:
+    torch.manual_seed(0)
+    attention = ComponentAttention(TINY)
+    features = torch.randn(2, TINY.widths[2], 6, 5)
+    found = attention(features)
+    by_channel = attention.channel(features)
+    wanted = features * by_channel * attention.spatial(features * by_channel) + features
+    torch.testing.assert_close(found.features, wanted)
+
+
+def test_blocks_start_from_their_input() -> None:
+    features = torch.randn(1, 8, 6, 6)
+    blocks = (ResBlock(8), DeformableLayer(8, 2), ResidualDenseBlock(8, 4))
+    last_layers = (blocks[0].body[-1], blocks[1].body[-1], blocks[2].join)
+    for block, last in zip(blocks, last_layers, strict=True):
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        assert torch.equal(block(features), features)
+
+
+def test_the_encoder_gives_features_at_three_resolutions() -> None:
+    features = Encoder(TINY)(frames(16, 24))
+    assert [tuple(each.shape[1:]) for each in features] == [(8, 16, 24), (16, 8, 12), (32, 4, 6)]
+
+
+@pytest.mark.parametrize("make", [large_decoder, small_decoder])
+def test_a_decoder_adds_the_skips_after_each_step_up(make: object) -> None:
+    torch.manual_seed(0)
+    decoder = large_decoder(TINY) if make is large_decoder else small_decoder(TINY)
+    skips = Features(torch.randn(1, 8, 16, 16), torch.randn(1, 16, 8, 8), torch.randn(1, 32, 4, 4))
+    half = decoder.to_half(decoder.quarter_blocks(skips.quarter)) + skips.half
+    wanted = decoder.full_blocks(decoder.to_full(decoder.half_blocks(half)) + skips.full)
+    torch.testing.assert_close(decoder(skips.quarter, skips), wanted)
+
+
+def test_the_decoders_hold_the_blocks_of_figure_6() -> None:
+    large, small = large_decoder(TINY).half_blocks, small_decoder(TINY).half_blocks
+    assert [type(block) for block in large.children()] == [DeformableLayer, DeformableLayer]
+    assert [type(block) for block in small.children()] == [ResBlock, ResBlock, DeformableLayer]
