@@ -1,0 +1,1 @@
+"""The commands, one file a group. The only place that prints or exits."""

@@ -1,0 +1,319 @@
+"""``cdg-prep``: masks, a page to judge them by eye, packs. Loads no torch."""
+
+import functools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.shell import SETTINGS, example, run, track
+
+if TYPE_CHECKING:
+    from prep.layouts import Dataset, Pair
+
+METHODS = ("lbp",)  # those of prep.sharpness, named here so that --help need not load them
+MU = 0.96  # likewise that of prep.masking
+_SHOWN = 5  # of a list in which every entry says much the same
+
+path_type = click.Path(path_type=Path)
+split_type = click.Choice(["train", "test", "all"])
+layout_option = click.option(
+    "--layout", type=click.Choice(["gopro", "videodeblurring"]), help="Which data set, where several lie in one folder."
+)
+masks_option = click.option(
+    "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
+)
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(-1), default=-1, metavar="N", help="Processes to work in.  [default: one a core]"
+)
+method_type = click.Choice(METHODS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """The options that say where a data set is."""
+
+    root: Path
+    variant: str
+    blurry: Path | None
+    sharp: Path | None
+
+    def find(self, layout: str | None) -> "Dataset":
+        """Find it and say what was found."""
+        from prep import layouts
+
+        if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
+            raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")
+        if self.blurry and self.sharp:
+            dataset = layouts.find_pairs(self.blurry, self.sharp)
+        else:
+            dataset = layouts.find(self.root, layout, self.variant)
+        click.echo(f"{dataset.layout} {dataset.variant}".rstrip() + f" in {dataset.folders[0]}")
+        for line in layouts.tally(dataset):
+            click.echo(f"  {line}")
+        if dataset.orphans:
+            click.echo(f"  without a partner: {_list([str(path) for path in dataset.orphans])}")
+        return dataset
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say where the data set is, given to the command as one ``where``."""
+
+    @functools.wraps(command)
+    def collected(root: Path, variant: str, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
+        return command(where=Where(root=root, variant=variant, blurry=blurry, sharp=sharp), **others)
+
+    options = (
+        click.option(
+            "--root", type=path_type, default=".", metavar="DIR", help="Holds the data set, or is it.  [default: .]"
+        ),
+        click.option(
+            "--variant",
+            type=click.Choice(["blur", "blur_gamma"]),
+            default="blur",
+            show_default=True,
+            help="Kind of blur (gopro).",
+        ),
+        click.option("--blurry", type=path_type, metavar="DIR", help="Blurry frames of any other data set."),
+        click.option("--sharp", type=path_type, metavar="DIR", help="Its sharp frames."),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
+
+
+@click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --mu 0.96"))
+@click.version_option(package_name="cdgnet")
+def prep() -> None:
+    """Frames in, supervision out: sharpness maps, masks and packs for training."""
+
+
+@prep.command(epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
+@dataset_options
+@layout_option
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
+@click.option(
+    "--mu", type=click.FloatRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14."
+)
+@click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
+@jobs_option
+def masks(where: Where, layout: str | None, split: str, method: str, mu: float, out: Path | None, jobs: int) -> int:
+    """Write S and M of every blurry frame.
+
+    The same command goes on where it stopped; another --mu re-uses S.
+    """
+    dataset = where.find(layout)
+    folder = _outside(dataset, out or _masks_folder(dataset))
+    return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs)
+
+
+@prep.command(epilog=example("cdg-prep view --split test --frames 24"))
+@dataset_options
+@layout_option
+@masks_option
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option(
+    "--frames", "count", type=click.IntRange(1), default=12, show_default=True, metavar="N", help="Sample size."
+)
+@click.option("--out", type=path_type, metavar="FILE", help="The page.  [default: view.html in the masks folder]")
+def view(where: Where, layout: str | None, masks_folder: Path | None, split: str, count: int, out: Path | None) -> None:
+    """Write one HTML page: a sample of frames beside S, M, Sgt and Lgt."""
+    from prep import review
+
+    dataset = where.find(layout)
+    folder = masks_folder or _masks_folder(dataset)
+    page = _outside(dataset, out or folder / "view.html")
+    chosen = review.choose(dataset.select(split), folder, count)
+    frames = track(review.load(chosen, folder), len(chosen), "view")
+    review.write_page(page, frames, dataset, folder)
+    click.echo(f"wrote {page} ({len(chosen)} frames); open it in a browser")
+
+
+@prep.command(epilog=example("cdg-prep pack gopro --split test --crop frame"))
+@click.argument("layout", type=click.Choice(["gopro", "videodeblurring", "pairs"]))
+@dataset_options
+@masks_option
+@click.option("--split", type=split_type, help="Which half of the data set.  [default: train; all for pairs]")
+@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map of missing masks.")
+@click.option("--mu", type=click.FloatRange(0, 1), help="Threshold of S.  [default: the masks folder's, else 0.96]")
+@click.option("--crop", default="512", show_default=True, metavar="N|frame", help="Side of the crops in pixels.")
+@click.option(
+    "--targets/--no-targets", default=True, show_default=True, help="Store sgt and lgt besides mask and sharp."
+)
+@click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
+@click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
+@click.option("--force", is_flag=True, help="Replace an existing pack.")
+@jobs_option
+def pack(
+    layout: str,
+    where: Where,
+    masks_folder: Path | None,
+    split: str | None,
+    method: str,
+    mu: float | None,
+    crop: str,
+    targets: bool,
+    skip_orphans: bool,
+    out: Path | None,
+    force: bool,
+    jobs: int,
+) -> int:
+    """Cut frames and masks into crops and write them as one HDF5 file.
+
+    Masks that are missing are computed first, into the masks folder.
+    """
+    from prep import masking, packing
+
+    side = _side(crop)
+    dataset = where.find(layout)
+    if dataset.orphans and not skip_orphans:
+        count = len(dataset.orphans)
+        raise click.ClickException(f"{count} frames have no partner, named above; restore them or pass --skip-orphans")
+    usual = "all" if layout == "pairs" else "train"
+    pairs = dataset.select(split or usual)
+    path = _outside(dataset, out or Path(f"{layout}.h5" if split in (None, usual) else f"{layout}-{split}.h5"))
+    folder = _outside(dataset, masks_folder or _masks_folder(dataset))
+    packing.check_target(path, force=force)
+    size = packing.crop_size(pairs, side)
+    mu = packing.common_mu(folder, pairs, mu)
+    if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
+        return 1
+    head = packing.header(
+        dataset,
+        split or usual,
+        masking.recipe_of(dataset, method),
+        mu,
+        size,
+        whole_frames=side is None,
+        targets=targets,
+    )
+    for _ in track(packing.pack(pairs, folder, path, head, jobs=jobs), len(pairs), f"pack {path.name}"):
+        pass
+    _say_pack(path)
+    return 0
+
+
+@prep.command(epilog=example("cdg-prep info gopro.h5 --json"))
+@click.argument("path", type=path_type)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(path: Path, as_json: bool) -> None:
+    """Say what a pack holds."""
+    from prep import store
+
+    if as_json:
+        click.echo(json.dumps(store.describe(path), indent=2))
+    else:
+        _say_pack(path)
+
+
+@prep.command(epilog=example("cdg-prep verify gopro.h5"))
+@click.argument("path", type=path_type)
+def verify(path: Path) -> int:
+    """Check every crop of a pack: checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
+    from prep import store
+
+    total = store.describe(path)["crops"]
+    faults = [fault for fault in track(store.verify(path), total, "verify") if fault]
+    for fault in faults:
+        click.echo(fault, err=True)
+    click.echo(f"{path}: {total - len(faults)} of {total} crops are whole and consistent")
+    return 1 if faults else 0
+
+
+def _make_masks(
+    dataset: "Dataset",
+    pairs: "Sequence[Pair]",
+    folder: Path,
+    method: str,
+    mu: float,
+    jobs: int,
+    *,
+    keep_masks: bool = False,
+) -> int:
+    """Bring a masks folder up to date and say what came out; gives the exit status."""
+    from prep import masking, sharpness
+
+    ceiling = sharpness.METHODS[method].ceiling
+    if mu >= ceiling:
+        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
+    plan = masking.plan(pairs, folder, masking.recipe_of(dataset, method), mu, keep_masks=keep_masks)
+    reused = sum(task.has_sharpness for task in plan.tasks)
+    click.echo(
+        f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
+    )
+    outcomes = list(track(masking.make(plan, jobs), len(plan.tasks), "masks")) if plan.tasks else []
+    rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]
+    if rows:
+        share = sum(row.mask_share for row in rows) / len(rows)
+        empty = sum(row.mask_share == 0 for row in rows)
+        click.echo(f"mask share {share:.1%} on average; {empty} of {len(rows)} masks are empty")
+    if not keep_masks:
+        warnings = [f"{row.key}: {row.warning}" for row in rows if row.warning]
+        if warnings:
+            click.echo(f"warnings (all in {folder / 'masks.jsonl'}): {_list(warnings)}", err=True)
+    for failure in failures:
+        click.echo(failure.reason, err=True)
+    if failures:
+        click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
+    return 1 if failures else 0
+
+
+def _say_pack(path: Path) -> None:
+    from prep import store
+
+    about = dict(store.describe(path))
+    height, width = about["crop"]
+    click.echo(
+        f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {about['bytes'] / 1e6:.1f} MB"
+    )
+    click.echo(
+        f"  {about['layout']} {about['variant']}".rstrip()
+        + f", {about['split']}; made by cdgnet {about['tool_version']}"
+    )
+    click.echo(
+        f"  masks by {about['method']}, mu {about['mu']:g}: share {about['mask_share']:.1%}, {about['empty_masks']} empty"
+    )
+    click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")
+
+
+def _masks_folder(dataset: "Dataset") -> Path:
+    return Path("masks", f"{dataset.layout}-{dataset.variant}" if dataset.variant == "blur_gamma" else dataset.layout)
+
+
+def _outside(dataset: "Dataset", path: Path) -> Path:
+    """Refuse to write into the data set's own folder."""
+    for folder in dataset.folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise click.ClickException(f"{path} lies inside the data set {folder}; pass a path elsewhere")
+    return path
+
+
+def _side(crop: str) -> int | None:
+    """A crop's side from the option's text; None for whole frames."""
+    if crop == "frame":
+        return None
+    if not crop.isdecimal() or int(crop) < 1:
+        raise click.BadParameter(f"{crop!r} is neither a number of pixels nor 'frame'", param_hint="'--crop'")
+    return int(crop)
+
+
+def _list(lines: list[str]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    from prep.frames import FrameError
+    from prep.layouts import LayoutError
+    from prep.masking import MaskError
+    from prep.store import PackError
+
+    return FrameError, LayoutError, MaskError, PackError
+
+
+def main() -> None:
+    """Entry point."""
+    run(prep, _mistakes)

@@ -1,0 +1,87 @@
+"""What all commands share: errors in one line, progress with rate and time left, help that ends with an example."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import click
+
+Item = TypeVar("Item")
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ...]]) -> None:
+    """Run a command and exit: a user's mistake as one line, a bug with its traceback.
+
+    Args:
+        command: The command or group.
+        mistakes: Gives the exceptions that mean a mistake of the user's. A function, so that their modules load
+            only when something went wrong and ``--help`` stays quick.
+    """
+    name = command.name or "cdg"
+    try:
+        status = command.main(prog_name=name, standalone_mode=False)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else name
+        _fail(f"{where}: {error.format_message()} (see {where} --help)", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(f"{name}: interrupted; the same command goes on", 130)
+    except OSError as error:
+        subject = f"{error.filename}: " if error.filename else ""
+        _fail(f"{name}: {subject}{error.strerror or error}", 1)
+    except Exception as error:
+        if not isinstance(error, mistakes()):
+            raise
+        _fail(f"{name}: {error}", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(line: str, status: int) -> None:
+    click.echo(line, err=True)
+    sys.exit(status)
+
+
+def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from _log(items, total, what)
+        return
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total, rate="")
+        for item in items:
+            progress.update(task, advance=1)
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:.2f}/s" if speed else "")
+            yield item
+
+
+def _log(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    start = spoken = time.monotonic()
+    for done, item in enumerate(items, 1):
+        now = time.monotonic()
+        if now - spoken > _SECONDS_BETWEEN_LINES:
+            spoken, rate = now, done / (now - start)
+            click.echo(f"{what}: {done} of {total}, {rate:.2f}/s, {duration((total - done) / rate)} left", err=True)
+        yield item
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``42 s``, ``3 min``, ``2.5 h``, ``4.1 days``."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"
+
+
+def example(text: str) -> str:
+    """The end of a help text: an example that works, kept on its own line."""
+    return f"\b\nExample:\n  {text}"
