@@ -266,16 +266,14 @@ def _say_pack(path: Path) -> None:
 
     about = dict(store.describe(path))
     height, width = about["crop"]
-    click.echo(
-        f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {about['bytes'] / 1e6:.1f} MB"
-    )
+    size = f"{about['bytes'] / 1e6:.1f} MB"
+    click.echo(f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {size}")
     click.echo(
         f"  {about['layout']} {about['variant']}".rstrip()
         + f", {about['split']}; made by cdgnet {about['tool_version']}"
     )
-    click.echo(
-        f"  masks by {about['method']}, mu {about['mu']:g}: share {about['mask_share']:.1%}, {about['empty_masks']} empty"
-    )
+    share = f"share {about['mask_share']:.1%}, {about['empty_masks']} empty"
+    click.echo(f"  masks by {about['method']}, mu {about['mu']:g}: {share}")
     click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")
 
 

@@ -1,0 +1,58 @@
+"""``cdg-deblur``: pictures and folders in, the same out, sharper."""
+
+from pathlib import Path
+
+import click
+
+from pipelines.cli.shell import SETTINGS, example, run, track
+
+path_type = click.Path(path_type=Path)
+
+
+@click.command(
+    "cdg-deblur",
+    context_settings=SETTINGS,
+    epilog=example("cdg-deblur photo.jpg holiday/ --weights runs/gopro/weights.safetensors --out restored"),
+)
+@click.argument("inputs", nargs=-1, required=True, type=path_type)
+@click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
+@click.option("--force", is_flag=True, help="Replace results that are there.")
+def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool) -> int:
+    """Deblur pictures of any size; names, sizes, bit depth and alpha stay.
+
+    Folders are searched to the bottom and their structure is kept. Results that are there are passed over.
+    """
+    from lightning_fabric import Fabric
+
+    from cdgnet import load_weights
+    from pipelines import deblurring
+
+    jobs = deblurring.plan(inputs, out)
+    left = [job for job in jobs if force or not job.target.exists()]
+    there = len(jobs) - len(left)
+    click.echo(f"{len(jobs)} pictures" + (f"; {there} are in {out} already, passed over (--force)" if there else ""))
+    device = Fabric(accelerator="auto", devices=1).device
+    outcomes = list(
+        track(deblurring.deblur(left, load_weights(weights), device), len(left), f"deblur on {device.type}")
+    )
+    faults = [outcome.fault for outcome in outcomes if outcome.fault]
+    for fault in faults:
+        click.echo(fault, err=True)
+    click.echo(
+        f"wrote {len(outcomes) - len(faults)} pictures into {out}" + (f", {len(faults)} failed" if faults else "")
+    )
+    return 1 if faults else 0
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    from cdgnet.weights import WeightsError
+    from pipelines.deblurring import InputError
+    from prep.frames import FrameError
+
+    return FrameError, InputError, WeightsError
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, _mistakes)

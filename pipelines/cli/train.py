@@ -1,0 +1,155 @@
+"""``cdg-train``: a pack in, a run folder with weights out."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.shell import SETTINGS, duration, example, run, track
+
+if TYPE_CHECKING:
+    from pipelines.training import Run
+
+path_type = click.Path(path_type=Path)
+
+
+@click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
+@click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack made by cdg-prep pack.")
+@click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
+@click.option(
+    "--preset", type=click.Choice(["paper", "light", "tiny"]), default="paper", show_default=True, help="Network."
+)
+@click.option("--epochs", type=click.IntRange(1), default=3000, show_default=True, metavar="N", help="Windows a frame.")
+@click.option("--steps", type=click.IntRange(1), metavar="N", help="Optimiser steps, in place of --epochs.")
+@click.option("--batch", type=click.IntRange(1), default=6, show_default=True, metavar="N", help="Windows a step.")
+@click.option(
+    "--crop", type=click.IntRange(16), default=256, show_default=True, metavar="PIXELS", help="Window's side."
+)
+@click.option(
+    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True, help="Adam's."
+)
+@click.option(
+    "--halve-every", type=click.IntRange(1), default=500, show_default=True, metavar="EPOCHS", help="Rate's schedule."
+)
+@click.option(
+    "--lambda-small", type=click.FloatRange(0), default=0.1, show_default=True, help="Weight of Ls, equation 17."
+)
+@click.option(
+    "--lambda-large", type=click.FloatRange(0), default=0.1, show_default=True, help="Weight of Ll, equation 17."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, windows, flips.")
+@click.option(
+    "--val",
+    multiple=True,
+    metavar="SOURCE",
+    help="Source video to hold out, e.g. GOPR0372; repeat for several; 'none' for none.  [default: about a twentieth]",
+)
+@click.option(
+    "--val-every", type=click.IntRange(1), default=20, show_default=True, metavar="EPOCHS", help="Validate this often."
+)
+@click.option(
+    "--log-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS", help="Log this often."
+)
+@click.option("--checkpoint-minutes", type=click.FloatRange(0), default=10, show_default=True, help="Save this often.")
+@click.option(
+    "--workers", type=click.IntRange(0), default=2, show_default=True, metavar="N", help="Processes that read."
+)
+@click.option(
+    "--precision", type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]), default="32-true", show_default=True
+)
+@click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
+def command(
+    pack: Path,
+    out: Path | None,
+    val: tuple[str, ...],
+    precision: str,
+    dry_run: bool,
+    **settings: int | float | str | None,
+) -> None:
+    """Train CDGNet on a pack, with the paper's settings by default.
+
+    The same command goes on from the last checkpoint. Ctrl-C saves first; twice stops at once.
+    """
+    from lightning_fabric import Fabric
+
+    from pipelines import training
+
+    held_out = None if not val else tuple(name for name in val if name != "none")
+    config = training.TrainingConfig(val=held_out, **settings)  # type: ignore[arg-type]
+    folder = out or Path("runs", pack.stem)
+    fabric = Fabric(accelerator="auto", devices=1, precision=precision)
+    plan = training.prepare(config, pack, folder, keep=not dry_run)
+    _say_plan(plan, fabric.device.type, precision)
+    if dry_run or plan.start >= plan.steps:
+        click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
+        return
+    stopped = _StopOnSignal()
+    tick = None
+    for tick in track(training.train(plan, fabric, stopped), plan.steps - plan.start, "train"):
+        if tick.row is not None:
+            _say_row(tick.row, plan.steps)
+    if tick is not None and tick.step < plan.steps:
+        raise click.ClickException(f"stopped at step {tick.step}, saved in {folder}; the same command goes on")
+    click.echo(f"wrote {folder / 'weights.safetensors'} and {folder / 'log.jsonl'}")
+
+
+class _StopOnSignal:
+    """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(caught, signal.SIG_DFL)
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+def _say_plan(plan: "Run", device: str, precision: str) -> None:
+    from cdgnet import CDGNet, ModelConfig
+    from pipelines.training import STABLE_RATE
+
+    config = plan.config
+    parameters = sum(weight.numel() for weight in CDGNet(ModelConfig.preset(config.preset)).parameters())
+    frames, held = len(plan.split.train), len(plan.split.held_out)
+    sources = f" ({', '.join(plan.split.sources)})" if held else ""
+    click.echo(f"{plan.pack}: {frames} frames to train on, {held} held out{sources}")
+    click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {precision}")
+    epochs = plan.steps * config.batch / frames
+    click.echo(
+        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.1f} epochs;"
+        f" Adam {config.learning_rate:g}, halved every {config.halve_every} epochs; masked-out target pixels are black"
+    )
+    if config.learning_rate > STABLE_RATE:
+        click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
+    click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+
+
+def _say_row(row: Mapping[str, Any], steps: int) -> None:
+    left = (steps - row["step"]) / row["steps_per_second"]
+    click.echo(
+        f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
+        f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {row['images_per_second']:.1f} images/s,"
+        f" {row['data_wait_share']:.0%} waiting for data, |offset| {row['mean_offset']:.3f} px, {duration(left)} left"
+    )
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    from pipelines.data import DataError
+    from pipelines.training import TrainingError
+    from prep.store import PackError
+
+    return DataError, PackError, TrainingError
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, _mistakes)

@@ -1,0 +1,310 @@
+"""One visible loop, one state dict: a pack in, a run folder out.
+
+A run folder holds ``run.json`` (what was asked), ``checkpoint.pt`` (the state), ``log.jsonl`` (a row a logging step)
+and ``weights.safetensors`` (the network as of the last checkpoint).
+"""
+
+import itertools
+import json
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch.utils.data import DataLoader
+
+from cdgnet import CDGNet, ModelConfig, deblurring_losses, measure_offsets, psnr, save_weights, to_bytes
+from cdgnet.losses import Losses
+from pipelines.data import Sample, Split, TrainingSamples, read_crops, split_by_source, to_range
+from prep import files, store
+
+STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
+
+
+class TrainingError(ValueError):
+    """A run that cannot go on as asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """What decides a run. The defaults are the paper's, section 4.1."""
+
+    preset: str = field(default="paper", metadata={"help": "Network: paper, light or tiny."})
+    epochs: int = field(default=3000, metadata={"help": "Passes over the frames, one window a frame."})
+    steps: int | None = field(default=None, metadata={"help": "Optimiser steps, in place of --epochs."})
+    batch: int = field(default=6, metadata={"help": "Windows a step."})
+    crop: int = field(default=256, metadata={"help": "Side of the random window in pixels."})
+    learning_rate: float = field(default=1e-4, metadata={"help": "Adam's."})
+    halve_every: int = field(default=500, metadata={"help": "Epochs after which the learning rate is halved."})
+    lambda_small: float = field(default=0.1, metadata={"help": "Weight of the small branch's loss."})
+    lambda_large: float = field(default=0.1, metadata={"help": "Weight of the large branch's loss."})
+    seed: int = field(default=0, metadata={"help": "Of weights, order, windows, flips and turns."})
+    val: tuple[str, ...] | None = field(
+        default=None, metadata={"help": "Source video held out; several times for several; none for none."}
+    )
+    val_every: int = field(default=20, metadata={"help": "Epochs between validations."})
+    log_every: int = field(default=100, metadata={"help": "Steps between rows of the log."})
+    checkpoint_minutes: float = field(default=10, metadata={"help": "Minutes between checkpoints."})
+    workers: int = field(default=2, metadata={"help": "Processes that read the pack."})
+
+
+_FREE = {"epochs", "steps", "val_every", "log_every", "checkpoint_minutes", "workers"}  # may change in a run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run about to start or to go on: all that the loop needs but its state."""
+
+    config: TrainingConfig
+    pack: Path
+    folder: Path
+    split: Split
+    steps: int  # to reach in all
+    start: int  # steps done before
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """What the loop says after each step; ``row`` is what it wrote into the log, if anything."""
+
+    step: int
+    row: Mapping[str, Any] | None = None
+
+
+def prepare(config: TrainingConfig, pack: Path, folder: Path, *, keep: bool = True) -> Run:
+    """Check what is asked against the pack and the run folder.
+
+    Args:
+        config: What is asked.
+        pack: Path of the pack.
+        folder: The run's; need not exist.
+        keep: Begin the run, by writing ``run.json``; else write nothing.
+
+    Raises:
+        TrainingError: If the folder holds another run, or something else.
+        DataError: If the pack cannot be divided as asked.
+        PackError: If the pack cannot be read.
+    """
+    split = split_by_source(pack, config.val)
+    frames = len(split.train)
+    steps = config.steps if config.steps is not None else -(-config.epochs * frames // config.batch)
+    TrainingSamples(pack, split.train, config.crop, config.seed)  # refuses a window that does not fit
+    asked = _identity(config, pack)
+    path = folder / "run.json"
+    if path.exists():
+        _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
+    elif folder.exists() and any(folder.iterdir()):
+        raise TrainingError(f"{folder} holds files but no run of ours; pass another --out")
+    elif keep:
+        files.write_text(path, json.dumps(asked, indent=2) + "\n")
+    done = _load(folder)["step"] if (folder / "checkpoint.pt").exists() else 0
+    return Run(config=config, pack=pack, folder=folder, split=split, steps=steps, start=done)
+
+
+def _identity(config: TrainingConfig, pack: Path) -> dict[str, Any]:
+    """What must be equal for two commands to mean one run, as JSON gives it back."""
+    with store.open_pack(pack) as file:
+        content = zlib.crc32(file["crc32"][:].tobytes())
+    chosen = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    network = ModelConfig.preset(config.preset).to_dict()
+    identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
+    return identity
+
+
+def _refuse_other(held: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+    differing = [name for name in asked if held.get(name) != asked[name]]
+    if differing:
+        said = ", ".join(f"{name} {held.get(name)} (now {asked[name]})" for name in differing)
+        raise TrainingError(f"{folder} holds a run with {said}; pass another --out, or the same settings to go on")
+
+
+def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) -> Iterator[Tick]:
+    """Train from the last checkpoint to the last step, giving a tick a step.
+
+    Args:
+        run: From ``prepare``.
+        fabric: Launched; decides device and precision.
+        stop: Asked after each step; when true the state is saved and the loop ends.
+
+    Raises:
+        TrainingError: If the loss is no longer finite; the last checkpoint is left as it was.
+    """
+    config = run.config
+    fabric.seed_everything(config.seed, verbose=False)
+    network = CDGNet(ModelConfig.preset(config.preset))
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
+    model, adam = fabric.setup(network, optimizer)
+    state: dict[str, Any] = {"step": run.start, "network": network, "optimizer": optimizer}
+    if run.start:
+        _restore(state, run.folder)
+    log = _open_log(run.folder / "log.jsonl", run.start)
+    batches = _batches(run, fabric)
+    meter = _Meter(config.batch, run.start)
+    saved = time.monotonic()
+    while state["step"] < run.steps:
+        with meter.waiting():
+            batch: Sample = fabric.to_device(next(batches))
+        step = state["step"] + 1
+        is_logged = step % config.log_every == 0 or step in (1, run.steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(config, state["step"], len(run.split.train))
+
+        with measure_offsets(network) if is_logged else nullcontext() as offsets:
+            components = model(to_range(batch.blurry))
+        losses = deblurring_losses(
+            components,
+            to_range(batch.sharp),
+            batch.mask,
+            lambda_small=config.lambda_small,
+            lambda_large=config.lambda_large,
+        )
+        fabric.backward(losses.total)
+        adam.step()
+        adam.zero_grad()
+        state["step"] = step
+
+        row = None
+        if offsets is not None:
+            row = {"step": step, **_values(losses, run), "learning_rate": optimizer.param_groups[0]["lr"]}
+            row |= {"mean_offset": offsets.mean(), **meter.read(step)}
+            log.write(row)
+        is_last = step == run.steps or stop()
+        if is_last or _is_validation_due(run, step):
+            log.write(validate(run, network, fabric, step))
+        if is_last or time.monotonic() - saved > 60 * config.checkpoint_minutes:
+            _values(losses, run)  # a network that is no longer finite is not saved
+            _save(state, run)
+            saved = time.monotonic()
+        yield Tick(step=step, row=row)
+        if is_last:
+            break
+
+
+def rate_at(config: TrainingConfig, step: int, frames: int) -> float:
+    """The learning rate of the step after ``step`` steps: halved every ``halve_every`` epochs of ``frames`` frames."""
+    epoch = step * config.batch // frames
+    return float(config.learning_rate * 0.5 ** (epoch // config.halve_every))
+
+
+def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
+    """Batches from the step after ``run.start`` on; step s holds samples (s - 1) * batch to s * batch."""
+    samples = TrainingSamples(run.pack, run.split.train, run.config.crop, run.config.seed)
+    numbers = range(run.start * run.config.batch, run.steps * run.config.batch)
+    loader = DataLoader(
+        samples,
+        batch_size=run.config.batch,
+        sampler=numbers,
+        num_workers=run.config.workers,
+        pin_memory=fabric.device.type == "cuda",
+    )
+    return iter(loader)
+
+
+def _values(losses: Losses, run: Run) -> dict[str, float]:
+    """The losses as numbers, by their equations' names; waits for the device."""
+    values = dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), torch.stack(losses).tolist(), strict=True))
+    if not math.isfinite(values["loss"]):
+        raise TrainingError(
+            f"the loss became {values['loss']}; the last checkpoint in {run.folder} is whole; "
+            "begin a new run with a lower --learning-rate"
+        )
+    return values
+
+
+class _Meter:
+    """Images a second and the share of time spent waiting for data, between two readings."""
+
+    def __init__(self, batch: int, step: int) -> None:
+        self.batch, self.waited, self.since, self.step = batch, 0.0, time.perf_counter(), step
+
+    def waiting(self) -> "_Meter":
+        return self
+
+    def __enter__(self) -> None:
+        self.began = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.waited += time.perf_counter() - self.began
+
+    def read(self, step: int) -> dict[str, float]:
+        now = time.perf_counter()
+        seconds = max(now - self.since, 1e-9)
+        values = {
+            "steps_per_second": (step - self.step) / seconds,
+            "images_per_second": (step - self.step) * self.batch / seconds,
+            "data_wait_share": self.waited / seconds,
+        }
+        self.waited, self.since, self.step = 0.0, now, step
+        return values
+
+
+def _is_validation_due(run: Run, step: int) -> bool:
+    every = run.config.val_every * len(run.split.train)  # samples
+    before, after = (step - 1) * run.config.batch, step * run.config.batch
+    return after // every > before // every
+
+
+@torch.no_grad()
+def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, Any] | None:
+    """Score the held-out crops: mean RGB 8-bit PSNR, blurry beside restored; None where nothing is held out."""
+    rows = list(itertools.chain.from_iterable(run.split.held_out.values()))
+    if not rows:
+        return None
+    network.eval()
+    scores = []
+    for crop in read_crops(run.pack, rows):
+        blurry, sharp = (fabric.to_device(picture[None]) for picture in (crop.blurry, crop.sharp))
+        restored = to_bytes(network(to_range(blurry)).restored)
+        scores.append(torch.cat([psnr(blurry, sharp), psnr(restored, sharp)]))
+    network.train()
+    blurry_mean, restored_mean = torch.stack(scores).mean(dim=0).tolist()
+    return {"step": step, "val_psnr_blurry": blurry_mean, "val_psnr": restored_mean, "val_crops": len(rows)}
+
+
+class _Log:
+    def __init__(self, path: Path) -> None:
+        self.file = path.open("a", encoding="utf-8")
+
+    def write(self, row: Mapping[str, Any] | None) -> None:
+        if row is not None:
+            self.file.write(files.to_line(row))
+            self.file.flush()
+
+
+def _open_log(path: Path, step: int) -> _Log:
+    """Go on with a log, without the rows that a killed run wrote after its last checkpoint."""
+    files.write_rows(path, [row for row in files.read_rows(path) if row["step"] <= step])
+    return _Log(path)
+
+
+def _save(state: Mapping[str, Any], run: Run) -> None:
+    held = {
+        "step": state["step"],
+        "network": state["network"].state_dict(),
+        "optimizer": state["optimizer"].state_dict(),
+    }
+    with files.replacing(run.folder / "checkpoint.pt") as part:
+        torch.save(held, part)
+    about = {"pack": run.pack.name, "step": str(state["step"]), "training": json.dumps(asdict(run.config))}
+    save_weights(run.folder / "weights.safetensors", state["network"], about, overwrite=True)
+
+
+def _load(folder: Path) -> dict[str, Any]:
+    path = folder / "checkpoint.pt"
+    try:
+        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise TrainingError(f"{path} cannot be read ({error}); move the run folder away to begin anew") from error
+    return held
+
+
+def _restore(state: Mapping[str, Any], folder: Path) -> None:
+    held = _load(folder)
+    state["network"].load_state_dict(held["network"])
+    state["optimizer"].load_state_dict(held["optimizer"])
