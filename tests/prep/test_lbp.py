@@ -1,0 +1,152 @@
+"""The sharpness map of Yi and Eramian 2016."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from prep import masks
+from prep.sharpness import METHODS, lbp
+
+RNG = np.random.default_rng(3)
+
+
+def partly_sharp(height: int = 96, width: int = 160, share: float = 0.3) -> np.ndarray:
+    """Strong texture on the left part, a smooth ramp on the rest."""
+    frame = np.tile(np.linspace(40, 200, width), (height, 1))
+    columns = int(width * share)
+    frame[:, :columns] = RNG.integers(0, 256, (height, columns))
+    return np.repeat(frame.astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def test_an_all_sharp_patch_reaches_the_ceiling_and_the_rest_the_floor() -> None:
+    frame = partly_sharp()
+
+    sharpness = lbp.sharpness(frame)
+
+    assert sharpness.dtype == np.float32
+    assert sharpness[48, 12] == pytest.approx(0.96162, abs=1e-4)
+    assert sharpness[48, 140] == pytest.approx(0.03838, abs=1e-4)
+
+
+def test_the_border_of_a_sharp_patch_passes_the_papers_mu() -> None:
+    sharpness = lbp.sharpness(partly_sharp())
+
+    assert sharpness[0, 0] > 0.96
+    assert sharpness[:, 0].min() > 0.96
+
+
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
+def test_no_mask_is_left_above_the_ceiling(share: float) -> None:
+    sharpness = lbp.sharpness(partly_sharp(share=share))
+
+    assert 1 - lbp.CEILING < sharpness.min()
+    assert sharpness.max() < lbp.CEILING
+    assert not masks.mask_of_codes(masks.to_codes(sharpness), 0.97).any()
+
+
+def test_a_mostly_sharp_frame_gives_the_known_empty_mask() -> None:
+    sharpness = lbp.sharpness(partly_sharp(share=0.8))
+
+    assert not (sharpness > 0.96).any()
+    assert (sharpness > 0.5).mean() > 0.5
+
+
+@pytest.mark.parametrize("level", [0, 127, 255])
+def test_a_constant_frame_holds_no_evidence_and_gets_the_floor(level: int) -> None:
+    sharpness = lbp.sharpness(np.full((40, 50, 3), level, np.uint8))
+
+    assert np.allclose(sharpness, 0.03838, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [(16, 16), (17, 300), (300, 16)])
+def test_small_and_narrow_frames_have_a_map(size: tuple[int, int]) -> None:
+    sharpness = lbp.sharpness(RNG.integers(0, 256, (*size, 3), np.uint8))
+
+    assert sharpness.shape == size
+    assert np.isfinite(sharpness).all()
+
+
+def test_frames_below_16_pixels_are_refused() -> None:
+    with pytest.raises(ValueError, match="frame is 15 x 40; wanted at least 16 x 16"):
+        lbp.sharpness(np.zeros((15, 40, 3), np.uint8))
+
+
+@pytest.mark.parametrize("sigma", [1.0, 4.0, 9.0])
+def test_noise_is_estimated_within_a_tenth(sigma: float) -> None:
+    ramp = np.tile(np.linspace(60, 190, 400), (300, 1))
+
+    assert lbp.noise((ramp + RNG.normal(0, sigma, ramp.shape)).astype(np.float32)) == pytest.approx(sigma, rel=0.1)
+
+
+def test_noise_alone_does_not_fire_the_patterns() -> None:
+    grey = np.rint(128 + RNG.normal(0, 4, (200, 200))).astype(np.float32)
+
+    plain = lbp.non_uniform(grey, 0.016 * 255).mean()
+    adaptive = lbp.non_uniform(grey, 3 * lbp.noise(grey)).mean()
+
+    assert plain > 0.2  # what the threshold of the released code does
+    assert adaptive < 0.02
+
+
+def plain_pattern(grey: np.ndarray, y: int, x: int, threshold: float) -> int:
+    """The code of one pixel by the definition: float64, one neighbour after another."""
+    padded = np.pad(grey.astype(np.float64), 1, mode="edge")
+    ring = []
+    for angle in range(8):
+        dy, dx = -np.sin(angle * np.pi / 4), np.cos(angle * np.pi / 4)
+        value = 0.0
+        for cy, cx in itertools.product((-1, 0, 1), repeat=2):
+            value += padded[y + 1 + cy, x + 1 + cx] * max(0, 1 - abs(dy - cy)) * max(0, 1 - abs(dx - cx))
+        ring.append(np.floor(value + 1e-9) - grey[y, x] > threshold)
+    changes = sum(ring[place] != ring[place - 1] for place in range(8))
+    return sum(ring) if changes <= 2 else 9
+
+
+def test_patterns_follow_the_definition() -> None:
+    grey = RNG.integers(0, 60, (14, 17)).astype(np.float32)
+
+    bits = lbp.non_uniform(grey, 4.08)
+
+    expected = [[plain_pattern(grey, y, x, 4.08) >= 6 for x in range(17)] for y in range(14)]
+    assert np.array_equal(bits, np.array(expected, np.float32))
+
+
+def plain_propagation(ratios: np.ndarray, rounds: int) -> np.ndarray:
+    """Sum-product on a dictionary of messages, two labels written out, float64."""
+    nodes = list(np.ndindex(ratios.shape))
+    near = {
+        node: [
+            tuple(int(place) for place in other)
+            for axis in range(3)
+            for step in (-1, 1)
+            for other in [np.add(node, np.eye(3, dtype=int)[axis] * step)]
+            if all(0 <= place < side for place, side in zip(other, ratios.shape, strict=True))
+        ]
+        for node in nodes
+    }
+    edge = np.array([[1, np.exp(-0.5)], [np.exp(-0.5), 1]])
+    own = {node: np.array([np.exp(ratios[node]), 1.0]) for node in nodes}
+    message = {(one, other): np.ones(2) for one in nodes for other in near[one]}
+    for _ in range(rounds):
+        message = {
+            (one, other): edge
+            @ (own[one] * np.prod([message[third, one] for third in near[one] if third != other] or [np.ones(2)], axis=0))
+            for one, other in message
+        }
+        message = {edge_: value / value[1] for edge_, value in message.items()}
+    belief = {node: own[node] * np.prod([message[other, node] for other in near[node]], axis=0) for node in nodes}
+    return np.array([belief[node][0] / belief[node].sum() for node in nodes]).reshape(ratios.shape)
+
+
+def test_the_propagation_agrees_with_the_textbook_form() -> None:
+    ratios = RNG.uniform(-1, 1, (3, 5, 6)).astype(np.float32)
+
+    assert np.abs(lbp.propagate(ratios, 7) - plain_propagation(ratios, 7)).max() < 1e-5  # float32 products of 7
+
+
+def test_every_method_states_its_parameters_and_source() -> None:
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert method.parameters
+        assert any(character.isdigit() for character in method.source)
