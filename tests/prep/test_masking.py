@@ -1,0 +1,184 @@
+"""A masks folder: whole, resumable, never mixed."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prep import frames, layouts, masking, masks
+from prep.masking import Failure, Row
+
+MakeGopro = Callable[..., Path]
+
+
+def run(root: Path, folder: Path, mu: float = 0.96, jobs: int = 1) -> tuple[masking.Plan, list[Row | Failure]]:
+    dataset = layouts.find(root)
+    plan = masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, "lbp"), mu)
+    return plan, list(masking.make(plan, jobs))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_each_frame_gets_its_map_its_mask_and_a_row(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(), tmp_path / "m"
+
+    run(root, folder)
+
+    names = {f"clip_train/{number:06}" for number in (1, 2, 3)} | {"clip_test/000001"}
+    assert set(content(folder)) == {"masks.jsonl"} | {
+        name + kind for name in names for kind in (".sharpness.png", ".mask.png")
+    }
+    for line in (folder / "masks.jsonl").read_text().splitlines():
+        row = json.loads(line)
+        codes = frames.read_sharpness(folder / f"{row['key']}.sharpness.png")
+        mask = frames.decode((folder / f"{row['key']}.mask.png").read_bytes(), folder)
+        assert np.array_equal(mask, masks.mask_of_codes(codes, 0.96) * 255)
+        assert row["mask_share"] == pytest.approx((mask == 255).mean())
+        assert (row["sharpness_min"], row["sharpness_max"]) == (codes.min() / 65535, codes.max() / 65535)
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro()
+
+    run(root, tmp_path / "one", jobs=1)
+    run(root, tmp_path / "two", jobs=2)
+
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_a_second_run_has_nothing_to_do(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro()
+    run(root, tmp_path / "m")
+
+    plan, outcomes = run(root, tmp_path / "m")
+
+    assert len(plan.done) == 4
+    assert outcomes == []
+
+
+def test_another_mu_thresholds_the_stored_map_and_computes_nothing(
+    make_gopro: MakeGopro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, folder = make_gopro(), tmp_path / "m"
+    run(root, folder)
+    before = content(folder)
+    monkeypatch.setitem(masking.METHODS, "lbp", replace(masking.METHODS["lbp"], compute=lambda blurry: 1 / 0))
+
+    run(root, folder, mu=0.5)
+
+    after = content(folder)
+    assert {name: data for name, data in after.items() if "sharpness" in name} == {
+        name: data for name, data in before.items() if "sharpness" in name
+    }
+    assert all(json.loads(line)["mu"] == 0.5 for line in after["masks.jsonl"].splitlines())
+    run(root, folder, mu=0.96)
+    assert content(folder) == before
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro()
+    run(root, tmp_path / "whole")
+    dataset = layouts.find(root)
+    plan = masking.plan(dataset.pairs, tmp_path / "broken", masking.recipe_of(dataset, "lbp"), 0.96)
+    outcomes = masking.make(plan, jobs=1)
+    next(outcomes), next(outcomes)
+    outcomes.close()
+    with (tmp_path / "broken" / "masks.jsonl").open("a") as log:
+        log.write('{"key": "torn by a ki')
+
+    plan, _ = run(root, tmp_path / "broken")
+
+    assert 1 <= len(plan.done) < 4
+    assert content(tmp_path / "broken") == content(tmp_path / "whole")
+
+
+def test_a_threshold_interrupted_between_file_and_row_is_done_again(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(train=1, test=0), tmp_path / "m"
+    run(root, folder)
+    before = content(folder)
+    dataset = layouts.find(root)
+    plan = masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, "lbp"), 0.5)
+    outcomes = masking.make(plan, jobs=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(masking, "warning", lambda *args: 1 / 0)  # the mask is written by now, the row is not
+        with pytest.raises(ZeroDivisionError):
+            next(outcomes)
+
+    plan, _ = run(root, folder, mu=0.96)
+
+    assert len(plan.tasks) == 1
+    assert content(folder) == before
+
+
+def test_a_frame_that_changed_is_computed_again(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(), tmp_path / "m"
+    run(root, folder)
+    changed = root / "train" / "clip_train" / "blur" / "000002.png"
+    frames.write(changed, frames.read(changed)[::-1].copy() // 2)
+
+    plan, _ = run(root, folder)
+
+    assert [(task.key, task.has_sharpness) for task in plan.tasks] == [("clip_train/000002", False)]
+
+
+def test_a_damaged_frame_is_named_and_the_others_are_done(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro()
+    broken = root / "train" / "clip_train" / "blur" / "000002.png"
+    broken.write_bytes(broken.read_bytes()[:1000])
+
+    _, outcomes = run(root, tmp_path / "m", jobs=2)
+
+    failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
+    assert [failure.key for failure in failures] == ["clip_train/000002"]
+    assert "cut short at byte 1000" in failures[0].reason
+    assert len(masking.read_rows(tmp_path / "m")) == 3
+
+
+def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro()
+    run(root, tmp_path / "m")
+    dataset = layouts.find(root)
+
+    with pytest.raises(masking.MaskError, match="holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"):
+        masking.plan(
+            dataset.pairs,
+            tmp_path / "m",
+            replace(masking.recipe_of(dataset, "lbp"), variant="blur_gamma"),
+            0.96,
+        )
+
+
+def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro(train=1, test=0)
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "masks.jsonl").write_text('{"something": "else"}\n')
+
+    with pytest.raises(masking.MaskError, match="is not a list of masks"):
+        run(root, tmp_path / "m")
+
+
+def codes_of(*values: float) -> np.ndarray:
+    return np.rint(np.array([values]) * 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("codes", "share", "mu", "said"),
+    [
+        (codes_of(0.1, 0.97), 0.5, 0.96, ""),
+        (codes_of(0.97, 0.97), 0.61, 0.96, "mask covers 61% of the frame"),
+        (codes_of(0.1, 0.5), 0.0, 0.97, "mu 0.97 is not below 0.96163"),
+        (codes_of(0.1, 0.1), 0.0, 0.96, "no pattern at all"),
+        (codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is above 0.5 on 67%"),
+        (codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S reaches only 0.9"),
+    ],
+)
+def test_a_suspicious_mask_says_why(codes: np.ndarray, share: float, mu: float, said: str) -> None:
+    warning = masking.warning(codes, share, mu, 0.96163)
+
+    assert said in warning
+    assert bool(warning) == bool(said)

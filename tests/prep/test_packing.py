@@ -1,0 +1,237 @@
+"""Packs: what is written is what was cut, whole or not at all, and every fault is named."""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from prep import frames, layouts, masking, packing, store
+from prep.store import PackError
+
+MakeGopro = Callable[..., Path]
+
+
+class Setup:
+    """A data set with its masks, ready to pack."""
+
+    def __init__(self, root: Path, folder: Path) -> None:
+        self.dataset, self.masks = layouts.find(root), folder
+        self.recipe = masking.recipe_of(self.dataset, "lbp")
+        self.pairs = self.dataset.select("train")
+        list(masking.make(masking.plan(self.pairs, folder, self.recipe, 0.96), jobs=1))
+
+    def pack(self, out: Path, side: int | None = 48, targets: bool = True, jobs: int = 1, mu: float = 0.96) -> Path:
+        size = packing.crop_size(self.pairs, side)
+        head = packing.header(
+            self.dataset, "train", self.recipe, mu, size, whole_frames=side is None, targets=targets
+        )
+        list(packing.pack(self.pairs, self.masks, out, head, jobs=jobs))
+        return out
+
+
+@pytest.fixture
+def setup(make_gopro: MakeGopro, tmp_path: Path) -> Setup:
+    return Setup(make_gopro(), tmp_path / "m")
+
+
+def test_a_pack_holds_the_crops_of_frames_and_masks(setup: Setup, tmp_path: Path) -> None:
+    with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
+        assert len(file["key"]) == 3 * 2 * 3  # 96 x 128 frames in crops of 48
+        for index in range(len(file["key"])):
+            key, (y, x) = file["key"].asstr()[index], file["origin"][index]
+            pair = next(pair for pair in setup.pairs if pair.key == key)
+            window = np.s_[y : y + 48, x : x + 48]
+            assert np.array_equal(file["blurry"][index], frames.read(pair.blurry)[window])
+            assert np.array_equal(file["sharp"][index], frames.read(pair.sharp)[window])
+            codes = frames.read_sharpness(masking.sharpness_path(setup.masks, key))[window]
+            assert np.array_equal(file["sharpness"][index], codes)
+
+
+def test_equations_14_and_15_hold_in_a_pack(setup: Setup, tmp_path: Path) -> None:
+    with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
+        mask, sharp = file["mask"][:], file["sharp"][:]
+        assert 0 < mask.mean() < 1
+        assert np.array_equal(mask, file["sharpness"][:] / 65535 > 0.96)
+        assert np.array_equal(file["sgt"][:], mask[..., None] * sharp)
+        assert np.array_equal(file["sgt"][:] + file["lgt"][:], sharp)
+
+
+def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: Path) -> None:
+    with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
+        assert {name: str(file[name].dtype) for name in file} == {
+            **{name: "uint8" for name in ("blurry", "sharp", "sgt", "lgt", "mask")},
+            **{"sharpness": "uint16", "key": "object", "origin": "int32", "crc32": "uint32"},
+        }
+        assert file["blurry"].chunks == (1, 48, 48, 3)
+        assert file["mask"].chunks == (1, 48, 48)
+        assert file["blurry"].compression is None
+        assert dict(file.attrs) == {
+            **{"format": "cdgnet-pack", "version": 1, "layout": "gopro", "split": "train", "variant": "blur"},
+            **{"mu": 0.96, "method": "lbp", "crop": pytest.approx([48, 48]), "whole_frames": False},
+            **{"has_targets": True, "tool_version": file.attrs["tool_version"]},
+            "method_parameters": file.attrs["method_parameters"],
+        }
+
+
+def test_whole_frames_make_one_crop_each(setup: Setup, tmp_path: Path) -> None:
+    about = store.describe(setup.pack(tmp_path / "p.h5", side=None))
+
+    assert (about["crop"], about["crops"], about["whole_frames"]) == ((96, 128), 3, True)
+
+
+def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
+    path = setup.pack(tmp_path / "p.h5", targets=False)
+
+    with h5py.File(path) as file:
+        assert not {"sgt", "lgt"} & set(file)
+    assert not any(store.verify(path))
+
+
+def test_the_content_does_not_depend_on_the_number_of_processes(setup: Setup, tmp_path: Path) -> None:
+    one, two = setup.pack(tmp_path / "1.h5", jobs=1), setup.pack(tmp_path / "2.h5", jobs=2)
+
+    with h5py.File(one) as first, h5py.File(two) as second:
+        for name in first:
+            assert np.array_equal(first[name][:], second[name][:])
+
+
+def test_the_checksum_is_that_of_the_bytes_in_order(setup: Setup, tmp_path: Path) -> None:
+    with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
+        parts = [file[name][4].tobytes() for name in ("blurry", "sharp", "mask", "sharpness")]
+        assert file["crc32"][4] == zlib.crc32(b"".join(parts))
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("blurry", "checksum differs"),
+        ("sharp", "checksum differs; sgt and lgt are not"),
+        ("sharpness", "checksum differs; mask is not S > 0.96"),
+        ("mask", "checksum differs; mask is not S > 0.96; sgt and lgt are not"),
+        ("lgt", "sgt and lgt are not mask"),
+    ],
+)
+def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, name: str, said: str) -> None:
+    path = setup.pack(tmp_path / "p.h5")
+    assert not any(store.verify(path))
+    with h5py.File(path, "r+") as file:
+        row = file[name][7]
+        row.flat[100] = 1 - row.flat[100] if name == "mask" else row.flat[100] ^ np.asarray(255 << 8 * (row.itemsize - 1), row.dtype)
+        if name == "sharpness":
+            row.flat[100] = 0 if file["mask"][7].flat[100] else 65535
+        file[name][7] = row
+
+    faults = [fault for fault in store.verify(path) if fault]
+
+    assert len(faults) == 1
+    assert faults[0].startswith("crop 7 (clip_train/000002 at y 0, x 40): ")
+    assert said in faults[0]
+
+
+def test_a_failure_leaves_nothing_under_the_final_name(setup: Setup, tmp_path: Path) -> None:
+    last = setup.pairs[-1].sharp
+    last.write_bytes(last.read_bytes()[:500])
+    out = tmp_path / "out"
+
+    with pytest.raises(frames.FrameError, match=r"000003\.png is damaged"):
+        setup.pack(out / "p.h5")
+
+    assert list(out.iterdir()) == []
+
+
+def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: Setup, tmp_path: Path) -> None:
+    path = setup.pack(tmp_path / "p.h5")
+    before = path.read_bytes()
+    setup.pairs[-1].sharp.write_bytes(b"")
+
+    with pytest.raises(PackError, match=r"p\.h5 exists; pass --force"):
+        packing.check_target(path, force=False)
+    with pytest.raises(frames.FrameError):
+        setup.pack(path)
+
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kept", [100, 5000, -1])
+def test_a_pack_cut_short_is_refused(setup: Setup, tmp_path: Path, kept: int) -> None:
+    path = setup.pack(tmp_path / "p.h5")
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with pytest.raises(PackError, match=r"p\.h5 is no HDF5 file, or one cut short"):
+        store.open_pack(path)
+
+
+def test_foreign_and_incomplete_files_are_refused(setup: Setup, tmp_path: Path) -> None:
+    (tmp_path / "text.h5").write_text("hello")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    path = setup.pack(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        del file["sgt"]
+
+    for name, said in (("text", "no HDF5 file"), ("other", "but no pack"), ("p", "lacks sgt")):
+        with pytest.raises(PackError, match=said):
+            store.open_pack(tmp_path / f"{name}.h5")
+    with pytest.raises(FileNotFoundError, match="is not there; make it with cdg-prep pack"):
+        store.open_pack(tmp_path / "missing.h5")
+
+
+def test_a_crop_larger_than_the_frame_is_refused_at_once(setup: Setup) -> None:
+    with pytest.raises(PackError, match=r"clip_train/000001: crop 97 x 97 does not fit .* pass --crop 96 or less"):
+        packing.crop_size(setup.pairs, 97)
+
+
+def test_frames_of_a_pair_must_have_one_size(setup: Setup, tmp_path: Path) -> None:
+    frames.write(setup.pairs[1].sharp, frames.read(setup.pairs[1].sharp)[:-1])
+
+    with pytest.raises(PackError, match=r"000002\.png is 96 x 128, .* is 95 x 128; a pair has one size"):
+        setup.pack(tmp_path / "p.h5")
+
+
+def test_whole_frames_must_all_have_one_size(setup: Setup, tmp_path: Path) -> None:
+    for path in (setup.pairs[1].blurry, setup.pairs[1].sharp):
+        frames.write(path, np.tile(frames.read(path), (2, 1, 1)))
+    sharpness = masking.sharpness_path(setup.masks, setup.pairs[1].key)
+    frames.write(sharpness, np.tile(frames.read_sharpness(sharpness), (2, 1)))
+
+    with pytest.raises(PackError, match="000002 is 192 x 128, earlier frames 96 x 128; pass --crop with a number"):
+        setup.pack(tmp_path / "p.h5", side=None)
+
+
+def test_a_map_of_another_size_than_its_frame_is_refused(setup: Setup, tmp_path: Path) -> None:
+    sharpness = masking.sharpness_path(setup.masks, setup.pairs[0].key)
+    frames.write(sharpness, frames.read_sharpness(sharpness)[:-1])
+
+    with pytest.raises(PackError, match="is 95 x 128, its frame 96 x 128; run cdg-prep masks again"):
+        setup.pack(tmp_path / "p.h5")
+
+
+def test_the_threshold_is_that_of_the_masks_folder(setup: Setup) -> None:
+    assert packing.common_mu(setup.masks, setup.pairs, None) == 0.96
+    assert packing.common_mu(setup.masks, setup.pairs, 0.5) == 0.5
+    assert packing.common_mu(setup.masks / "none", setup.pairs, None) == 0.96
+    list(masking.make(masking.plan(setup.pairs[:1], setup.masks, setup.recipe, 0.9), jobs=1))
+
+    with pytest.raises(PackError, match=r"made with mu \[0.9, 0.96\]; pass --mu"):
+        packing.common_mu(setup.masks, setup.pairs, None)
+
+
+def test_a_pack_of_another_version_is_refused(setup: Setup, tmp_path: Path) -> None:
+    path = setup.pack(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 2
+
+    with pytest.raises(PackError, match="version 2; this tool reads 1"):
+        store.open_pack(path)
+
+
+def test_the_header_comes_back_as_it_was_written(setup: Setup, tmp_path: Path) -> None:
+    head = packing.header(setup.dataset, "train", setup.recipe, 0.9, (48, 48), whole_frames=False, targets=False)
+    path = setup.pack(tmp_path / "p.h5", mu=0.9, targets=False)
+
+    with store.open_pack(path) as file:
+        assert store.read_header(file) == replace(head)
