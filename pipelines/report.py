@@ -1,0 +1,251 @@
+"""The demo's report: one HTML page, and one picture for a read-me.
+
+Legend: H, W a photograph's height and width; h, w those on the page.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+
+from prep import review
+from prep.arrays import Bytes, Codes
+
+Point: TypeAlias = tuple[int, float, float, float]  # step; losses: restored, small branch, large branch
+
+_WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
+_LINES = ("restored", "small branch", "large branch")
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 628, 12, 262  # the curve's axes, in units of its 640 x 308 view
+_FEWEST_TICKS, _MOST_TICKS = 3, 7
+_CELL, _GAP, _MARGIN, _HEAD, _FOOT = 360, 12, 24, 44, 46  # pixels of the read-me's picture
+_BASELINE = 27  # of a line of text, below its upper edge
+_GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One photograph never trained on, with all that the network made of it."""
+
+    key: str
+    blurry: Bytes  # (H, W, 3), as are small, large, restored and sharp
+    codes: Codes  # (H, W), S as stored
+    mask: Bytes  # (H, W), 0 or 1
+    small: Bytes
+    large: Bytes
+    restored: Bytes
+    sharp: Bytes
+    psnr_blurry: float  # dB
+    psnr_restored: float  # dB
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What the demo came to."""
+
+    psnr_blurry: float  # dB, mean over the frames
+    psnr_restored: float
+    ssim_blurry: float
+    ssim_restored: float
+    frames: int  # scored, none of them trained on
+    device: str
+    preset: str
+    parameters: int
+    steps: int
+    seconds: float  # of training
+    protocol: str  # how the figures were measured, in one line
+
+    @property
+    def duration(self) -> str:
+        """The training time as people say it."""
+        whole = round(self.seconds)
+        for unit, name, part, rest in ((3600, "h", 60, "min"), (60, "min", 1, "s")):
+            if whole >= unit:
+                return f"{whole // unit} {name} {whole % unit // part} {rest}"
+        return f"{whole} s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    key: str
+    psnr_blurry: float
+    psnr_restored: float
+    before: review.Panel
+    after: review.Panel
+    panels: Sequence[review.Panel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plot:
+    """The curve in units of its view: ticks as (place, text), lines as (name, SVG points, last value)."""
+
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    lines: Sequence[tuple[str, str, float]]
+
+
+def render(examples: Sequence[Example], curve: Sequence[Point], summary: Summary) -> str:
+    """Draw the report.
+
+    Args:
+        examples: In the order of the page.
+        curve: Training losses in the order of their steps; a point that a log axis cannot show is left out.
+        summary: Of all frames scored, not only the examples.
+
+    Returns:
+        A whole HTML document that needs no other file and no network.
+    """
+    page = review.templates(Path(__file__).parent).get_template("report.html.j2")
+    return page.render(
+        summary=summary,
+        rows=[_row(example) for example in examples],
+        plot=_plot([point for point in curve if all(math.isfinite(loss) and loss > 0 for loss in point[1:])]),
+    )
+
+
+def _row(example: Example) -> _Row:
+    before = review.photo_panel("blurry", f"{example.key}, blurry", example.blurry, _WIPE_WIDTH)
+    after = review.photo_panel("restored", f"{example.key}, restored", example.restored, _WIPE_WIDTH)
+    return _Row(
+        key=example.key,
+        psnr_blurry=example.psnr_blurry,
+        psnr_restored=example.psnr_restored,
+        before=before,
+        after=after,
+        panels=_panels(example),
+    )
+
+
+def _panels(example: Example) -> list[review.Panel]:
+    def photo(name: str, image: Bytes) -> review.Panel:
+        return review.photo_panel(name, f"{example.key}, {name}", image, _PANEL_WIDTH)
+
+    sharpness = review.small_map(example.codes, _PANEL_WIDTH)
+    mask = review.shrink(example.mask * np.uint8(255), _PANEL_WIDTH)
+    return [
+        photo("blurry", example.blurry),
+        review.map_panel("S", f"{example.key}, sharpness map", sharpness),
+        review.map_panel("M", f"{example.key}, mask: {example.mask.mean():.1%} marked", mask),
+        photo("small branch", example.small),
+        photo("large branch", example.large),
+        photo("restored", example.restored),
+        photo("sharp", example.sharp),
+    ]
+
+
+def _plot(curve: Sequence[Point]) -> _Plot | None:
+    if not curve:
+        return None
+    steps, losses = [point[0] for point in curve], [loss for point in curve for loss in point[1:]]
+    first, last = min(steps), max(max(steps), min(steps) + 1)
+    low, high = math.log10(min(losses) / 1.1), math.log10(max(losses) * 1.1)
+
+    def x_of(step: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (step - first) / (last - first)
+
+    def y_of(loss: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * (math.log10(loss) - low) / (high - low)
+
+    return _Plot(
+        x_ticks=[(x_of(step), f"{step:,}") for step in _linear_ticks(first, last)],
+        y_ticks=[(y_of(loss), f"{loss:g}") for loss in _log_ticks(10**low, 10**high)],
+        lines=[
+            (
+                name,
+                " ".join(f"{x_of(point[0]):.1f},{y_of(point[place]):.1f}" for point in curve),
+                curve[-1][place],
+            )
+            for place, name in enumerate(_LINES, 1)
+        ],
+    )
+
+
+def _linear_ticks(first: int, last: int) -> list[int]:
+    """Multiples of 1, 2 or 5 times a power of ten between two steps, at most seven."""
+    spacing = next(
+        size
+        for power in range(len(str(last)) + 1)
+        for size in (10**power, 2 * 10**power, 5 * 10**power)
+        if (last - first) / size <= _MOST_TICKS - 1
+    )
+    return list(range(-(-first // spacing) * spacing, last + 1, spacing))
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two losses, three to seven of them where a choice of digits gives that many."""
+    found: list[list[float]] = []
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):
+        powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        found.append([tick for tick in ticks if low <= tick <= high])
+        if len(found[-1]) >= _FEWEST_TICKS:
+            break
+    return found[-1][:: math.ceil(len(found[-1]) / _MOST_TICKS)]
+
+
+def picture(examples: Sequence[Example]) -> Bytes:
+    """Draw a sheet for a read-me: a row an example; columns blurry, S, M, restored and sharp, named.
+
+    Args:
+        examples: At least one; of any sizes.
+
+    Returns:
+        ``(h, 1896, 3)`` uint8 RGB.
+
+    Raises:
+        ValueError: If there is no example.
+    """
+    if not examples:
+        raise ValueError("a picture of no example has nothing to show; pass at least one")
+    names = ("blurry", "S: yellow is sharp", "M: white is blurred little", "restored", "sharp")
+    head = _strip(_HEAD, names, _INK)
+    return np.concatenate([_canvas(_GAP), head, *(_sheet_row(example) for example in examples)])
+
+
+def _sheet_row(example: Example) -> Bytes:
+    codes = np.asarray(_scaled(example.codes), np.uint16)
+    mask = np.repeat(_scaled(example.mask * np.uint8(255))[:, :, None], 3, axis=2)
+    cells: list[Bytes] = [
+        np.asarray(_scaled(example.blurry), np.uint8),
+        review.colour(codes),
+        np.asarray(mask, np.uint8),
+        np.asarray(_scaled(example.restored), np.uint8),
+        np.asarray(_scaled(example.sharp), np.uint8),
+    ]
+    row = _canvas(cells[0].shape[0])
+    for place, cell in enumerate(cells):
+        row[:, _left(place) : _left(place) + _CELL] = cell
+    scores = (f"{example.psnr_blurry:.2f} dB", "", "", f"{example.psnr_restored:.2f} dB", "")
+    return np.concatenate([row, _strip(_FOOT, scores, _QUIET)])
+
+
+def _scaled(image: Bytes | Codes) -> Bytes | Codes:
+    """Bring a picture to a cell's width, up or down."""
+    height, width = image.shape[:2]
+    method = cv2.INTER_AREA if width > _CELL else cv2.INTER_LINEAR
+    size = _CELL, max(1, round(height * _CELL / width))
+    scaled = cv2.resize(image, size, interpolation=method)
+    return np.asarray(scaled, np.uint16) if image.dtype == np.uint16 else np.asarray(scaled, np.uint8)
+
+
+def _strip(height: int, texts: Sequence[str], ink: tuple[int, int, int]) -> Bytes:
+    """A line of texts, one above or below each column."""
+    strip = _canvas(height)
+    face = cv2.FontFace("sans")
+    for place, text in enumerate(texts):
+        if text:
+            cv2.putText(strip, text, (_left(place), _BASELINE), ink, face, 21, 500)
+    return strip
+
+
+def _canvas(height: int) -> Bytes:
+    canvas: Bytes = np.empty((height, _left(5) - _GAP + _MARGIN, 3), np.uint8)
+    canvas[:] = _GROUND
+    return canvas
+
+
+def _left(place: int) -> int:
+    return _MARGIN + place * (_CELL + _GAP)
