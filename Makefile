@@ -5,7 +5,7 @@ BIN := .venv/bin
 .PHONY: demo test test-slow lint bench clean
 
 demo: .venv/ready
-	$(BIN)/python -m pipelines.demo --out demo
+	$(BIN)/python -m pipelines.cli.demo --out demo
 
 test: lint
 	$(BIN)/python -m pytest

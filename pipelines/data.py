@@ -107,13 +107,16 @@ class TrainingSamples(Dataset[Sample]):
         frames: Rows of the pack by frame key.
         crop: Side of the window in pixels.
         seed: Of order, place, flips and turns.
+        turn: Turn by quarters too, so that no direction of blur is more frequent than another.
 
     Raises:
         DataError: If the window is larger than the pack's crops.
     """
 
-    def __init__(self, path: Path, frames: Mapping[str, Sequence[int]], crop: int, seed: int) -> None:
-        self.path, self.rows, self.crop, self.seed = path, list(frames.values()), crop, seed
+    def __init__(
+        self, path: Path, frames: Mapping[str, Sequence[int]], crop: int, seed: int, *, turn: bool = True
+    ) -> None:
+        self.path, self.rows, self.crop, self.seed, self.turn = path, list(frames.values()), crop, seed, turn
         with store.open_pack(path) as file:
             self.size = store.read_header(file).crop
         if crop > min(self.size):
@@ -144,12 +147,12 @@ class TrainingSamples(Dataset[Sample]):
         rng = np.random.default_rng([self.seed, 1, number])
         row = rows[rng.integers(len(rows))]
         y, x = (int(rng.integers(side - self.crop + 1)) for side in self.size)
-        flip, turns = bool(rng.integers(2)), int(rng.integers(4))
+        flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
 
         def window(name: str) -> Tensor:
             part = self.file[name][row, y : y + self.crop, x : x + self.crop]
             part = part.reshape(self.crop, self.crop, -1)
-            return to_tensor(np.rot90(part[:, ::-1] if flip else part, turns))
+            return to_tensor(np.rot90(part[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]], turns))
 
         return Sample(window("blurry"), window("sharp"), window("mask"))
 

@@ -11,7 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from cdgnet import CDGNet, ModelConfig, deblurring_losses, measure_offsets, psnr, save_weights, to_bytes
 from cdgnet.losses import Losses
 from pipelines.data import Sample, Split, TrainingSamples, read_crops, split_by_source, to_range
+from pipelines.settings import FREE, TrainingConfig
 from prep import files, store
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
@@ -29,32 +30,6 @@ STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
 
 class TrainingError(ValueError):
     """A run that cannot go on as asked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingConfig:
-    """What decides a run. The defaults are the paper's, section 4.1."""
-
-    preset: str = field(default="paper", metadata={"help": "Network: paper, light or tiny."})
-    epochs: int = field(default=3000, metadata={"help": "Passes over the frames, one window a frame."})
-    steps: int | None = field(default=None, metadata={"help": "Optimiser steps, in place of --epochs."})
-    batch: int = field(default=6, metadata={"help": "Windows a step."})
-    crop: int = field(default=256, metadata={"help": "Side of the random window in pixels."})
-    learning_rate: float = field(default=1e-4, metadata={"help": "Adam's."})
-    halve_every: int = field(default=500, metadata={"help": "Epochs after which the learning rate is halved."})
-    lambda_small: float = field(default=0.1, metadata={"help": "Weight of the small branch's loss."})
-    lambda_large: float = field(default=0.1, metadata={"help": "Weight of the large branch's loss."})
-    seed: int = field(default=0, metadata={"help": "Of weights, order, windows, flips and turns."})
-    val: tuple[str, ...] | None = field(
-        default=None, metadata={"help": "Source video held out; several times for several; none for none."}
-    )
-    val_every: int = field(default=20, metadata={"help": "Epochs between validations."})
-    log_every: int = field(default=100, metadata={"help": "Steps between rows of the log."})
-    checkpoint_minutes: float = field(default=10, metadata={"help": "Minutes between checkpoints."})
-    workers: int = field(default=2, metadata={"help": "Processes that read the pack."})
-
-
-_FREE = {"epochs", "steps", "val_every", "log_every", "checkpoint_minutes", "workers"}  # may change in a run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +86,7 @@ def _identity(config: TrainingConfig, pack: Path) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
     with store.open_pack(pack) as file:
         content = zlib.crc32(file["crc32"][:].tobytes())
-    chosen = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
     network = ModelConfig.preset(config.preset).to_dict()
     identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
     return identity
@@ -138,6 +113,7 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
     config = run.config
     fabric.seed_everything(config.seed, verbose=False)
     network = CDGNet(ModelConfig.preset(config.preset))
+    network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     model, adam = fabric.setup(network, optimizer)
     state: dict[str, Any] = {"step": run.start, "network": network, "optimizer": optimizer}
@@ -194,13 +170,14 @@ def rate_at(config: TrainingConfig, step: int, frames: int) -> float:
 
 def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
     """Batches from the step after ``run.start`` on; step s holds samples (s - 1) * batch to s * batch."""
-    samples = TrainingSamples(run.pack, run.split.train, run.config.crop, run.config.seed)
-    numbers = range(run.start * run.config.batch, run.steps * run.config.batch)
+    config = run.config
+    samples = TrainingSamples(run.pack, run.split.train, config.crop, config.seed, turn=config.turn)
+    numbers = range(run.start * config.batch, run.steps * config.batch)
     loader = DataLoader(
         samples,
-        batch_size=run.config.batch,
+        batch_size=config.batch,
         sampler=numbers,
-        num_workers=run.config.workers,
+        num_workers=config.workers,
         pin_memory=fabric.device.type == "cuda",
     )
     return iter(loader)

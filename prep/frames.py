@@ -50,6 +50,8 @@ def read_sharpness(path: Path) -> Codes:
 def decode(data: bytes, path: Path) -> Bytes | Codes:
     """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
 
+    A JPEG is turned upright as its EXIF orientation says, and is always RGB.
+
     Args:
         data: The file's bytes.
         path: Where they came from, for the error's text.
@@ -60,7 +62,8 @@ def decode(data: bytes, path: Path) -> Bytes | Codes:
     fault = _png_fault(data) if data.startswith(_PNG_SIGNATURE) else None
     if fault:
         raise FrameError(f"{path} is damaged: {fault}; fetch it again")
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data else None
+    flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
         raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
     swapped: Bytes | Codes = _swap_red_blue(pixels)

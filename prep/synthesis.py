@@ -20,11 +20,24 @@ from prep.arrays import Bytes, Floats
 from prep.crops import Size
 
 SUBFRAMES = (7, 9, 11, 13)  # odd: the middle one is the sharp frame
-LARGEST = 14.0  # pixels: blur of the camera, and of the region
 EXTENT_SCALE = 256  # stored extent = round(pixels * 256), 16 bit
-_LARGEST_TURN = 0.012  # radians either way
+_LARGEST_TURN = 0.01  # radians either way
 
 Path2 = npt.NDArray[np.float64]  # (T, 2): x, y in pixels from the middle sub-frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """How something moves during the exposure: lengths and directions are drawn evenly from these."""
+
+    shortest: float  # pixels
+    longest: float  # pixels
+    tilt: float  # radians to either side of the horizontal; pi / 2 is any direction
+
+
+# A camera held in two hands and swung mostly sideways, little; a region before it that moves further, anywhere.
+CAMERA = Stroke(shortest=4, longest=6, tilt=0.3)
+REGION = Stroke(shortest=6, longest=12, tilt=np.pi / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +63,7 @@ def shake(photo: Bytes, size: Size, rng: np.random.Generator) -> Shaken:
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
         raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
     count = int(rng.choice(SUBFRAMES))
-    camera, region = _path(count, rng), _path(count, rng)
+    camera, region = _path(count, CAMERA, rng), _path(count, REGION, rng)
     turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
     corner, other = _corner(photo, size, rng), _corner(photo, size, rng)
     alpha = _region(size, rng)
@@ -69,13 +82,15 @@ def shake(photo: Bytes, size: Size, rng: np.random.Generator) -> Shaken:
     )
 
 
-def _path(count: int, rng: np.random.Generator) -> Path2:
-    """A smooth path through 0 at its middle: a stroke of random length and direction, slightly bent."""
-    angle, length, bend = rng.uniform(0, 2 * np.pi), rng.uniform(0, LARGEST), rng.uniform(-0.25, 0.25)
+def _path(count: int, stroke: Stroke, rng: np.random.Generator) -> Path2:
+    """A smooth path through 0 at its middle, slightly bent."""
+    angle, bend = rng.uniform(-stroke.tilt, stroke.tilt), rng.uniform(-0.25, 0.25)
+    length = rng.uniform(stroke.shortest, stroke.longest) * rng.choice([-1, 1])
     along = np.array([np.cos(angle), np.sin(angle)])
     across = np.array([-along[1], along[0]])
     time = np.linspace(-1, 1, count)[:, None]
-    return (along * time + across * bend * time**2) * length / 2
+    path: Path2 = (along * time + across * bend * time**2) * length / 2
+    return path
 
 
 def _way(path: Path2) -> float:

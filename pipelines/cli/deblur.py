@@ -45,7 +45,7 @@ def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool) -> 
     return 1 if faults else 0
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
+def mistakes() -> tuple[type[Exception], ...]:
     from cdgnet.weights import WeightsError
     from pipelines.deblurring import InputError
     from prep.frames import FrameError
@@ -55,4 +55,4 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """Entry point."""
-    run(command, _mistakes)
+    run(command, mistakes)

@@ -66,7 +66,8 @@ def _say_table(rows: "Sequence[Mapping[str, str | float]]", means: Mapping[str, 
     from pipelines.evaluation import MEASURES
 
     table = Table("image", *(f"{measure}\nblurry → restored" for measure in MEASURES))
-    for row in (*rows, {"key": f"mean of {len(rows)}", **means}):
+    last: Mapping[str, str | float] = {"key": f"mean of {len(rows)}", **means}
+    for row in (*rows, last):
         cells = [
             f"{_number(row[measure + '_blurry'], measure)} → {_number(row[measure], measure)}" for measure in MEASURES
         ]
@@ -80,7 +81,7 @@ def _number(value: str | float, measure: str) -> str:
     return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
+def mistakes() -> tuple[type[Exception], ...]:
     from cdgnet.weights import WeightsError
     from prep.store import PackError
 
@@ -89,4 +90,4 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """Entry point."""
-    run(command, _mistakes)
+    run(command, mistakes)

@@ -13,6 +13,7 @@ from pipelines.cli.shell import SETTINGS, example, run, track
 
 if TYPE_CHECKING:
     from prep.layouts import Dataset, Pair
+    from prep.masking import Row
 
 METHODS = ("lbp",)  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masking
@@ -170,7 +171,9 @@ def pack(
     dataset = where.find(layout)
     if dataset.orphans and not skip_orphans:
         count = len(dataset.orphans)
-        raise click.ClickException(f"{count} frames have no partner, named above; restore them or pass --skip-orphans")
+        said = f"{count} frame has no partner" if count == 1 else f"{count} frames have no partner"
+        named = _list([str(path) for path in dataset.orphans])
+        raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
     usual = "all" if layout == "pairs" else "train"
     pairs = dataset.select(split or usual)
     path = _outside(dataset, out or Path(f"{layout}.h5" if split in (None, usual) else f"{layout}-{split}.h5"))
@@ -251,14 +254,22 @@ def _make_masks(
         empty = sum(row.mask_share == 0 for row in rows)
         click.echo(f"mask share {share:.1%} on average; {empty} of {len(rows)} masks are empty")
     if not keep_masks:
-        warnings = [f"{row.key}: {row.warning}" for row in rows if row.warning]
-        if warnings:
-            click.echo(f"warnings (all in {folder / 'masks.jsonl'}): {_list(warnings)}", err=True)
+        for warning, keys in _by_warning(rows).items():
+            click.echo(f"{len(keys)} of {len(rows)}: {warning}: {_list(keys)}", err=True)
     for failure in failures:
         click.echo(failure.reason, err=True)
     if failures:
         click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
     return 1 if failures else 0
+
+
+def _by_warning(rows: "Sequence[Row]") -> dict[str, list[str]]:
+    """Keys of the frames that a warning was given for."""
+    keys: dict[str, list[str]] = {}
+    for row in rows:
+        if row.warning:
+            keys.setdefault(row.warning, []).append(row.key)
+    return keys
 
 
 def _say_pack(path: Path) -> None:
@@ -303,7 +314,7 @@ def _list(lines: list[str]) -> str:
     return "; ".join(lines[:_SHOWN]) + more
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
+def mistakes() -> tuple[type[Exception], ...]:
     from prep.frames import FrameError
     from prep.layouts import LayoutError
     from prep.masking import MaskError
@@ -314,4 +325,4 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """Entry point."""
-    run(prep, _mistakes)
+    run(prep, mistakes)

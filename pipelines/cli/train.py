@@ -1,7 +1,8 @@
 """``cdg-train``: a pack in, a run folder with weights out."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import Field, fields
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.shell import SETTINGS, duration, example, run, track
+from pipelines.settings import TrainingConfig
 
 if TYPE_CHECKING:
     from pipelines.training import Run
@@ -16,47 +18,34 @@ if TYPE_CHECKING:
 path_type = click.Path(path_type=Path)
 
 
+def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option a field of ``TrainingConfig``."""
+    for setting in reversed(fields(TrainingConfig)):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Field[Any]) -> Callable[..., Any]:
+    name, about = setting.name.replace("_", "-"), setting.metadata
+    words = {"help": about["help"], "metavar": about.get("unit")}
+    if setting.name == "val":
+        return click.option(f"--{name}", multiple=True, **words)
+    if isinstance(setting.default, bool):
+        return click.option(f"--{name}/--no-{name}", default=setting.default, show_default=True, **words)
+    kind: click.ParamType[Any]
+    if "choices" in about:
+        kind = click.Choice(about["choices"])
+    elif isinstance(setting.default, float):
+        kind = click.FloatRange(about["least"])
+    else:
+        kind = click.IntRange(about["least"])
+    return click.option(f"--{name}", type=kind, default=setting.default, show_default=True, **words)
+
+
 @click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
 @click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack made by cdg-prep pack.")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
-@click.option(
-    "--preset", type=click.Choice(["paper", "light", "tiny"]), default="paper", show_default=True, help="Network."
-)
-@click.option("--epochs", type=click.IntRange(1), default=3000, show_default=True, metavar="N", help="Windows a frame.")
-@click.option("--steps", type=click.IntRange(1), metavar="N", help="Optimiser steps, in place of --epochs.")
-@click.option("--batch", type=click.IntRange(1), default=6, show_default=True, metavar="N", help="Windows a step.")
-@click.option(
-    "--crop", type=click.IntRange(16), default=256, show_default=True, metavar="PIXELS", help="Window's side."
-)
-@click.option(
-    "--learning-rate", type=click.FloatRange(0, min_open=True), default=1e-4, show_default=True, help="Adam's."
-)
-@click.option(
-    "--halve-every", type=click.IntRange(1), default=500, show_default=True, metavar="EPOCHS", help="Rate's schedule."
-)
-@click.option(
-    "--lambda-small", type=click.FloatRange(0), default=0.1, show_default=True, help="Weight of Ls, equation 17."
-)
-@click.option(
-    "--lambda-large", type=click.FloatRange(0), default=0.1, show_default=True, help="Weight of Ll, equation 17."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of weights, order, windows, flips.")
-@click.option(
-    "--val",
-    multiple=True,
-    metavar="SOURCE",
-    help="Source video to hold out, e.g. GOPR0372; repeat for several; 'none' for none.  [default: about a twentieth]",
-)
-@click.option(
-    "--val-every", type=click.IntRange(1), default=20, show_default=True, metavar="EPOCHS", help="Validate this often."
-)
-@click.option(
-    "--log-every", type=click.IntRange(1), default=100, show_default=True, metavar="STEPS", help="Log this often."
-)
-@click.option("--checkpoint-minutes", type=click.FloatRange(0), default=10, show_default=True, help="Save this often.")
-@click.option(
-    "--workers", type=click.IntRange(0), default=2, show_default=True, metavar="N", help="Processes that read."
-)
+@setting_options
 @click.option(
     "--precision", type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]), default="32-true", show_default=True
 )
@@ -65,9 +54,9 @@ def command(
     pack: Path,
     out: Path | None,
     val: tuple[str, ...],
-    precision: str,
+    precision: Any,
     dry_run: bool,
-    **settings: int | float | str | None,
+    **settings: Any,
 ) -> None:
     """Train CDGNet on a pack, with the paper's settings by default.
 
@@ -78,7 +67,7 @@ def command(
     from pipelines import training
 
     held_out = None if not val else tuple(name for name in val if name != "none")
-    config = training.TrainingConfig(val=held_out, **settings)  # type: ignore[arg-type]
+    config = TrainingConfig(val=held_out, **settings)
     folder = out or Path("runs", pack.stem)
     fabric = Fabric(accelerator="auto", devices=1, precision=precision)
     plan = training.prepare(config, pack, folder, keep=not dry_run)
@@ -142,7 +131,7 @@ def _say_row(row: Mapping[str, Any], steps: int) -> None:
     )
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
+def mistakes() -> tuple[type[Exception], ...]:
     from pipelines.data import DataError
     from pipelines.training import TrainingError
     from prep.store import PackError
@@ -152,4 +141,4 @@ def _mistakes() -> tuple[type[Exception], ...]:
 
 def main() -> None:
     """Entry point."""
-    run(command, _mistakes)
+    run(command, mistakes)

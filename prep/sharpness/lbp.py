@@ -147,8 +147,8 @@ def guided_filter(guide: Floats, source: Floats) -> Floats:
     covariance = mean(guide * source) - guide_mean * source_mean
     variance = mean(guide * guide) - guide_mean * guide_mean
     slope = covariance / (variance + np.float32(_EPSILON))
-    offset: Floats = np.subtract(source_mean, slope * guide_mean)
-    return mean(slope) * guide + mean(offset)
+    intercept = np.asarray(source_mean - slope * guide_mean, np.float32)
+    return mean(np.asarray(slope, np.float32)) * guide + mean(intercept)
 
 
 def propagate(ratios: Floats, iterations: int = ITERATIONS) -> Floats:

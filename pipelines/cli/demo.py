@@ -1,0 +1,102 @@
+"""``make demo``: the whole way on photographs that come with the dependencies, by the commands a person types."""
+
+import time
+from pathlib import Path
+
+import click
+
+from pipelines.cli import deblur, evaluate, prep, train
+from pipelines.cli.shell import SETTINGS, duration, example, run, track
+
+STEPS = 400
+TRAIN = (
+    *("--preset", "tiny", "--steps", str(STEPS), "--batch", "4", "--crop", "64", "--val", "none"),
+    *("--learning-rate", "1e-3", "--halve-every", "4", "--no-turn", "--log-every", "20", "--workers", "1"),
+)
+_SHOWN = (0, 2, 4, 6)  # rows of the test pack: two of each photograph
+
+
+@click.command("cdg-demo", context_settings=SETTINGS, epilog=example("python -m pipelines.cli.demo --out demo"))
+@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where all of it goes.")
+def command(out: Path) -> None:
+    """Synthesise a data set, make masks, pack, train, evaluate, and write a report.
+
+    Stopped at any moment, the same command goes on.
+    """
+    from pipelines import demo
+
+    began = time.monotonic()
+    data, run_folder, weights = out / "GOPRO_Large", out / "run", out / "run" / "weights.safetensors"
+    pairs, total = demo.synthesise(data)
+    for _ in track(pairs, total, "synthesise"):
+        pass
+    click.echo(f"{total} blurry and sharp pairs in {data}, synthesised from photographs that scikit-image ships")
+    _type(prep.prep, "masks", "--root", out, "--out", out / "masks")
+    for split in ("train", "test"):
+        if not (out / f"{split}.h5").exists():
+            words = ("--root", out, "--masks", out / "masks", "--split", split, "--crop", "frame")
+            _type(prep.prep, "pack", "gopro", *words, "--out", out / f"{split}.h5")
+    _type(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
+    _type(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out)
+    _type(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
+    _report(out)
+    click.echo(f"all of it took {duration(time.monotonic() - began)}")
+
+
+def _type(typed: click.Command, *words: object) -> None:
+    """Show a command as a person would type it, and run it."""
+    texts = [str(word) for word in words]
+    name = typed.name or ""
+    click.echo(f"\n$ {' '.join([name, *texts])}")
+    status = typed.main(texts, prog_name=name, standalone_mode=False)
+    if status:
+        raise click.ClickException(f"{name} ended with status {status}")
+
+
+def _report(out: Path) -> None:
+    import csv
+
+    from lightning_fabric import Fabric
+
+    from cdgnet import load_weights
+    from pipelines import demo, evaluation, report
+    from prep import files, frames
+
+    with (out / "results.csv").open(encoding="utf-8") as file:
+        *rows, means = csv.DictReader(file)
+    network = load_weights(out / "run" / "weights.safetensors")
+    log = out / "run" / "log.jsonl"
+    curve = demo.curve(log)
+    summary = report.Summary(
+        psnr_blurry=float(means["psnr_blurry"]),
+        psnr_restored=float(means["psnr"]),
+        ssim_blurry=float(means["ssim_blurry"]),
+        ssim_restored=float(means["ssim"]),
+        frames=len(rows),
+        device=demo.device_name(Fabric(accelerator="auto", devices=1).device),
+        preset="tiny",
+        parameters=sum(weight.numel() for weight in network.parameters()),
+        steps=curve[-1][0],
+        seconds=demo.training_seconds(log),
+        protocol=evaluation.protocol(out / "test.h5"),
+    )
+    shown = demo.examples(network, out / "test.h5", _SHOWN)
+    files.write_text(out / "report.html", report.render(shown, curve, summary))
+    frames.write(out / "report.png", report.picture(shown))
+    gain = summary.psnr_restored - summary.psnr_blurry
+    click.echo(f"\nmean PSNR of {len(rows)} frames of photographs never trained on:")
+    click.echo(f"  blurry {summary.psnr_blurry:.2f} dB, restored {summary.psnr_restored:.2f} dB ({gain:+.2f} dB)")
+    click.echo(f"open {out / 'report.html'}")
+
+
+def _mistakes() -> tuple[type[Exception], ...]:
+    return (*prep.mistakes(), *train.mistakes(), *evaluate.mistakes(), *deblur.mistakes())
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, _mistakes)
+
+
+if __name__ == "__main__":
+    main()

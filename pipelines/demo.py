@@ -1,0 +1,102 @@
+"""The embedded default: a small data set of scikit-image's own photographs, and the pictures of its report."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage import data
+
+from cdgnet import CDGNet, psnr, to_bytes
+from pipelines.data import PackCrop, read_crops, to_range
+from pipelines.report import Example
+from prep import files, synthesis
+from prep.arrays import Bytes
+from prep.frames import to_rgb8
+
+SIZE = (240, 320)  # height, width of the frames
+SEED = 2021
+TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
+
+
+def photographs() -> dict[str, dict[str, Bytes]]:
+    """The photographs by split and name; those of the test split are of other scenes than any trained on."""
+    train = {
+        "brick": data.brick(),
+        "camera": data.camera(),
+        "coffee": data.coffee(),
+        "coins": data.coins(),
+        "immunohistochemistry": data.immunohistochemistry(),
+        "motorcycle": data.stereo_motorcycle()[0],
+        "rocket": data.rocket(),
+    }
+    test = {"astronaut": data.astronaut(), "chelsea": data.chelsea()}
+    return {
+        split: {name: to_rgb8(photo) for name, photo in photos.items()}
+        for split, photos in (("train", train), ("test", test))
+    }
+
+
+def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
+    """Write the data set in GoPro's layout; gives the frames as they come, and their number."""
+    photos = photographs()
+    counts = {"train": TRAIN_FRAMES, "test": TEST_FRAMES}
+
+    def written() -> Iterator[Path]:
+        for split, count in counts.items():
+            yield from synthesis.write_gopro(photos[split], folder, split, count, SIZE, SEED)
+
+    return written(), sum(counts[split] * len(photos[split]) for split in counts)
+
+
+@torch.no_grad()
+def examples(network: CDGNet, pack: Path, rows: Sequence[int]) -> list[Example]:
+    """Restore some whole frames of a pack on the CPU, with all that the network sees in them."""
+    network = network.cpu().eval()
+    return [_example(network, crop) for crop in read_crops(pack, rows)]
+
+
+def _example(network: CDGNet, crop: PackCrop) -> Example:
+    blurry, sharp = crop.blurry[None], crop.sharp[None]
+    components = network(to_range(blurry))
+    restored = to_bytes(components.restored)
+    return Example(
+        key=crop.key,
+        blurry=_picture(blurry),
+        codes=crop.sharpness,
+        mask=crop.mask[0].numpy(),
+        small=_picture(to_bytes(components.small)),
+        large=_picture(to_bytes(components.large)),
+        restored=_picture(restored),
+        sharp=_picture(sharp),
+        psnr_blurry=float(psnr(blurry, sharp)),
+        psnr_restored=float(psnr(restored, sharp)),
+    )
+
+
+def _picture(batch: torch.Tensor) -> Bytes:
+    picture: Bytes = np.ascontiguousarray(batch[0].permute(1, 2, 0).numpy())
+    return picture
+
+
+def training_seconds(log: Path) -> float:
+    """How long the logged steps took, from each row's rate."""
+    seconds, before = 0.0, 0
+    for row in files.read_rows(log):
+        if "loss" in row:
+            seconds += (row["step"] - before) / row["steps_per_second"]
+            before = row["step"]
+    return seconds
+
+
+def device_name(device: torch.device) -> str:
+    """What a device is called in a report."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type.upper()}, {torch.get_num_threads()} threads"
+
+
+def curve(log: Path) -> list[tuple[int, float, float, float]]:
+    """Step and the three losses of every row of a run's log."""
+    rows = [row for row in files.read_rows(log) if "loss" in row]
+    return [(row["step"], row["loss_restored"], row["loss_small"], row["loss_large"]) for row in rows]
