@@ -51,7 +51,9 @@ def test_a_missing_variant_names_the_one_that_is_there(tmp_path: Path) -> None:
 
 def test_junk_is_ignored_and_every_orphan_is_listed(gopro: Path) -> None:
     clip = gopro / "train" / "GOPR0372_07_00"
-    touch(clip / "blur" / "frames 7 offset 3.txt", clip / "blur" / "._000047.png", gopro / "train" / ".DS_Store" / "blur")
+    touch(
+        clip / "blur" / "frames 7 offset 3.txt", clip / "blur" / "._000047.png", gopro / "train" / ".DS_Store" / "blur"
+    )
     touch(clip / "blur" / "000099.png", clip / "sharp" / "000100.png")
     (clip / "sharp" / "000048.png").unlink()
 
@@ -141,7 +143,13 @@ def test_pairs_go_by_relative_path(tmp_path: Path) -> None:
 
 def test_pairs_fall_back_to_file_names_where_no_path_agrees(tmp_path: Path) -> None:
     blurry, sharp = tmp_path / "b", tmp_path / "s"
-    touch(blurry / "left" / "1.png", blurry / "left" / "2.png", blurry / "right" / "2.png", sharp / "1.png", sharp / "2.png")
+    touch(
+        blurry / "left" / "1.png",
+        blurry / "left" / "2.png",
+        blurry / "right" / "2.png",
+        sharp / "1.png",
+        sharp / "2.png",
+    )
 
     dataset = layouts.find_pairs(blurry, sharp)
 

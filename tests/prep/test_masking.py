@@ -144,7 +144,9 @@ def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_pa
     run(root, tmp_path / "m")
     dataset = layouts.find(root)
 
-    with pytest.raises(masking.MaskError, match="holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"):
+    with pytest.raises(
+        masking.MaskError, match=r"holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"
+    ):
         masking.plan(
             dataset.pairs,
             tmp_path / "m",

@@ -26,9 +26,7 @@ class Setup:
 
     def pack(self, out: Path, side: int | None = 48, targets: bool = True, jobs: int = 1, mu: float = 0.96) -> Path:
         size = packing.crop_size(self.pairs, side)
-        head = packing.header(
-            self.dataset, "train", self.recipe, mu, size, whole_frames=side is None, targets=targets
-        )
+        head = packing.header(self.dataset, "train", self.recipe, mu, size, whole_frames=side is None, targets=targets)
         list(packing.pack(self.pairs, self.masks, out, head, jobs=jobs))
         return out
 
@@ -63,7 +61,7 @@ def test_equations_14_and_15_hold_in_a_pack(setup: Setup, tmp_path: Path) -> Non
 def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: Path) -> None:
     with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
         assert {name: str(file[name].dtype) for name in file} == {
-            **{name: "uint8" for name in ("blurry", "sharp", "sgt", "lgt", "mask")},
+            **dict.fromkeys(("blurry", "sharp", "sgt", "lgt", "mask"), "uint8"),
             **{"sharpness": "uint16", "key": "object", "origin": "int32", "crc32": "uint32"},
         }
         assert file["blurry"].chunks == (1, 48, 48, 3)
@@ -120,7 +118,11 @@ def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, n
     assert not any(store.verify(path))
     with h5py.File(path, "r+") as file:
         row = file[name][7]
-        row.flat[100] = 1 - row.flat[100] if name == "mask" else row.flat[100] ^ np.asarray(255 << 8 * (row.itemsize - 1), row.dtype)
+        row.flat[100] = (
+            1 - row.flat[100]
+            if name == "mask"
+            else row.flat[100] ^ np.asarray(255 << 8 * (row.itemsize - 1), row.dtype)
+        )
         if name == "sharpness":
             row.flat[100] = 0 if file["mask"][7].flat[100] else 65535
         file[name][7] = row

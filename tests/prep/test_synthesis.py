@@ -75,4 +75,4 @@ def test_the_stored_extent_is_in_256ths_of_a_pixel(photo: np.ndarray, tmp_path: 
     codes = frames.read_sharpness(path.parents[1] / "extent" / path.name)
 
     assert codes.shape == SIZE
-    assert 0 < codes.mean() / synthesis.EXTENT_SCALE < 2 * synthesis.LARGEST
+    assert 0 < codes.mean() / synthesis.EXTENT_SCALE < synthesis.REGION.longest

@@ -1,0 +1,277 @@
+"""The commands as a person types them: in a process of its own, in an empty folder."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from pipelines.cli import prep as prep_cli
+from prep import frames, masking
+from prep.sharpness import METHODS
+
+TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
+
+
+def call(folder: Path, name: str, *words: object) -> subprocess.CompletedProcess[str]:
+    """Run ``cdg-NAME`` in ``folder``."""
+    command = [sys.executable, "-W", "error", "-c", f"from pipelines.cli.{name} import main; main()"]
+    return subprocess.run([*command, *map(str, words)], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def mistake(folder: Path, name: str, *words: object) -> str:
+    """The one line that a mistake gives."""
+    done = call(folder, name, *words)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode in (1, 2), done
+    assert "Traceback" not in done.stderr, done.stderr
+    assert lines, done
+    return lines[-1]
+
+
+@pytest.fixture
+def work(gopro: Path, tmp_path: Path) -> Path:
+    """An empty working folder that holds ``GOPRO_Large/``."""
+    (tmp_path / "GOPRO_Large").symlink_to(gopro)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def weights(train_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    done = call(folder, "train", "--h5", train_pack, *TRAIN)
+    assert done.returncode == 0, done.stderr
+    return folder / "runs" / "train" / "weights.safetensors"
+
+
+def test_the_main_job_needs_no_more_options_than_shown(work: Path) -> None:
+    for name, *words in (
+        ("prep", "masks", "--mu", "0.96"),
+        ("prep", "view"),
+        ("prep", "pack", "gopro", "--crop", "48"),
+        ("prep", "pack", "gopro", "--split", "test", "--crop", "frame"),
+        ("prep", "verify", "gopro.h5"),
+        ("train", "--h5", "gopro.h5", *TRAIN),
+        ("evaluate", "--weights", "runs/gopro/weights.safetensors", "--h5", "gopro-test.h5"),
+        ("deblur", "GOPRO_Large/test/GOPR0003_00_00/blur", "--weights", "runs/gopro/weights.safetensors"),
+    ):
+        done = call(work, name, *words)
+        assert done.returncode == 0, (words, done.stderr)
+
+    made = {path.name for path in work.iterdir()}
+    assert made == {"GOPRO_Large", "masks", "gopro.h5", "gopro-test.h5", "runs", "restored"}
+    assert (work / "masks" / "gopro" / "view.html").read_text().startswith("<!doctype html>")
+    assert sorted(path.name for path in (work / "restored").iterdir()) == ["000001.png", "000002.png"]
+
+
+def test_help_of_cdg_prep_loads_neither_torch_nor_opencv() -> None:
+    code = (
+        "import sys\nfrom pipelines.cli.prep import main\nsys.argv = ['cdg-prep', 'pack', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_preparing_data_never_loads_torch(work: Path) -> None:
+    code = (
+        "import sys\nfrom pipelines.cli.prep import main\n"
+        "sys.argv = ['cdg-prep', 'pack', 'gopro', '--crop', '48', '--jobs', '1']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=work, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify")),
+        *((name, []) for name in ("train", "evaluate", "deblur")),
+    ],
+)
+def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[str]) -> None:
+    done = call(tmp_path, name, *words, "--help")
+
+    assert done.returncode == 0
+    assert "Example:" in done.stdout.splitlines()[-2]
+    assert done.stdout.splitlines()[-1].strip().startswith("cdg-")
+
+
+def test_the_commands_know_the_methods_and_the_mu_of_prep() -> None:
+    assert set(prep_cli.METHODS) == set(METHODS)
+    assert prep_cli.MU == masking.MU
+
+
+def test_no_data_set_says_which_layouts_were_looked_for(tmp_path: Path) -> None:
+    line = mistake(tmp_path, "prep", "masks")
+
+    assert "no data set in" in line
+    for layout in ("gopro", "videodeblurring", "--blurry DIR --sharp DIR"):
+        assert layout in line
+
+
+@pytest.mark.parametrize("mu", ["-0.1", "1.5", "sharp"])
+def test_mu_outside_0_to_1_is_one_line(work: Path, mu: str) -> None:
+    done = call(work, "prep", "masks", "--mu", mu)
+
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "'--mu'" in done.stderr
+
+
+def test_a_mu_above_the_ceiling_says_why_every_mask_is_empty(work: Path) -> None:
+    done = call(work, "prep", "masks", "--mu", "0.97")
+
+    assert done.returncode == 0
+    assert "8 of 8 masks are empty" in done.stdout
+    assert "every mask will be empty: lbp never gives S above 0.96163, and mu is 0.97" in done.stderr
+
+
+@pytest.fixture
+def own(gopro: Path, tmp_path: Path) -> Path:
+    """A copy of one clip that may be spoilt."""
+    for path in sorted((gopro / "train" / "GOPR0001_00_00").rglob("*.png")):
+        frames.write(
+            tmp_path / "GOPRO_Large" / "train" / "GOPR0001_00_00" / path.parent.name / path.name, frames.read(path)
+        )
+    return tmp_path
+
+
+def test_a_missing_sharp_frame_stops_the_pack_unless_told_otherwise(own: Path) -> None:
+    (own / "GOPRO_Large/train/GOPR0001_00_00/sharp/000002.png").unlink()
+
+    line = mistake(own, "prep", "pack", "gopro", "--crop", "32")
+
+    assert "1 frame has no partner" in line
+    assert "blur/000002.png" in line
+    assert call(own, "prep", "pack", "gopro", "--crop", "32", "--skip-orphans").returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["blur", "sharp"])
+def test_a_truncated_png_is_named(own: Path, kind: str) -> None:
+    path = own / f"GOPRO_Large/train/GOPR0001_00_00/{kind}/000002.png"
+    path.write_bytes(path.read_bytes()[:700])
+
+    done = call(own, "prep", "pack", "gopro", "--crop", "32")
+
+    assert done.returncode == 1
+    assert f"{kind}/000002.png is damaged: the PNG is cut short at byte 700" in done.stderr
+    assert not (own / "gopro.h5").exists()
+
+
+def test_sizes_that_differ_in_a_pair_are_named(own: Path) -> None:
+    path = own / "GOPRO_Large/train/GOPR0001_00_00/sharp/000002.png"
+    frames.write(path, frames.read(path)[:-2])
+
+    assert "a pair has one size" in mistake(own, "prep", "pack", "gopro", "--crop", "32")
+
+
+def test_a_crop_larger_than_the_frame_is_refused_before_masks_are_made(work: Path) -> None:
+    line = mistake(work, "prep", "pack", "gopro")
+
+    assert "crop 512 x 512 does not fit into the frame's 64 x 80" in line
+    assert not (work / "masks").exists()
+
+
+def test_a_crop_that_is_no_number_is_one_line(work: Path) -> None:
+    assert "'big' is neither a number of pixels nor 'frame'" in mistake(work, "prep", "pack", "gopro", "--crop", "big")
+
+
+def test_a_pack_is_never_replaced_unasked(work: Path) -> None:
+    (work / "gopro.h5").write_text("my thesis")
+
+    assert "gopro.h5 exists; pass --force" in mistake(work, "prep", "pack", "gopro", "--crop", "48")
+    assert (work / "gopro.h5").read_text() == "my thesis"
+
+
+def test_nothing_is_written_into_the_data_set(work: Path) -> None:
+    line = mistake(work, "prep", "masks", "--out", "GOPRO_Large/masks")
+
+    assert "lies inside the data set" in line
+
+
+def test_an_output_that_cannot_be_written_is_one_line(work: Path) -> None:
+    (work / "file").write_text("")
+
+    for words in (("masks", "--out", "file/m"), ("pack", "gopro", "--crop", "48", "--out", "file/p.h5")):
+        assert "Not a directory" in mistake(work, "prep", *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [("prep", "verify"), ("prep", "info"), ("train", "--h5"), ("evaluate", "--h5")]
+)
+def test_a_pack_cut_short_is_one_line(train_pack: Path, weights: Path, tmp_path: Path, name: str, option: str) -> None:
+    (tmp_path / "cut.h5").write_bytes(train_pack.read_bytes()[:20000])
+    extra = ["--weights", weights] if name == "evaluate" else []
+
+    assert "cut.h5 is no HDF5 file, or one cut short" in mistake(tmp_path, name, *extra, option, "cut.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a pickle", b"\x08\0\0\0\0\0\0\0{}      "])
+def test_weights_that_are_no_safetensors_of_ours_are_one_line(test_pack: Path, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "w.pt").write_bytes(content)
+
+    assert "w.pt" in mistake(tmp_path, "evaluate", "--weights", "w.pt", "--h5", test_pack)
+    frames.write(tmp_path / "a.png", np.zeros((20, 20), np.uint8))
+    assert "w.pt" in mistake(tmp_path, "deblur", "a.png", "--weights", "w.pt")
+
+
+def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--json")
+
+    answer = json.loads(done.stdout)
+    assert len(answer["rows"]) == 2
+    assert answer["mean"]["psnr_blurry"] == pytest.approx(np.mean([row["psnr_blurry"] for row in answer["rows"]]))
+    assert (tmp_path / "scores" / "results.csv").exists()
+
+
+def test_info_says_what_a_pack_holds(train_pack: Path, tmp_path: Path) -> None:
+    about = json.loads(call(tmp_path, "prep", "info", train_pack, "--json").stdout)
+
+    assert (about["layout"], about["split"], about["variant"], about["mu"]) == ("gopro", "train", "blur", 0.96)
+    assert (about["crops"], about["frames"], about["crop"]) == (24, 6, [48, 48])
+
+
+def test_verify_ends_with_a_status_and_names_the_crop(train_pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.h5").write_bytes(train_pack.read_bytes())
+    with h5py.File(tmp_path / "p.h5", "r+") as file:
+        file["sharp"][3] = 255 - file["sharp"][3]
+
+    done = call(tmp_path, "prep", "verify", "p.h5")
+
+    assert done.returncode == 1
+    assert "crop 3 (GOPR0001_00_00/000001 at y 16, x 32): checksum differs" in done.stderr
+
+
+def test_any_two_folders_make_a_pack(gopro: Path, tmp_path: Path) -> None:
+    clip = gopro / "train" / "GOPR0001_00_00"
+    folders = ["--blurry", clip / "blur", "--sharp", clip / "sharp"]
+
+    assert call(tmp_path, "prep", "pack", "pairs", *folders, "--crop", "frame").returncode == 0
+    assert json.loads(call(tmp_path, "prep", "info", "pairs.h5", "--json").stdout)["split"] == "all"
+    assert "pairs need both" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur")
+
+
+def test_results_that_are_there_are_passed_over(weights: Path, tmp_path: Path) -> None:
+    frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
+    (tmp_path / "restored").mkdir()
+    (tmp_path / "restored" / "a.png").write_text("mine")
+
+    done = call(tmp_path, "deblur", "a.png", "--weights", weights)
+
+    assert "1 are in restored already" in done.stdout
+    assert (tmp_path / "restored" / "a.png").read_text() == "mine"
+
+
+def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run")
+
+    assert "6,374,729 parameters" in done.stdout
+    assert list(tmp_path.iterdir()) == []

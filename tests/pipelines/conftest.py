@@ -1,0 +1,46 @@
+"""A tiny data set in GoPro's layout, and packs of it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prep import layouts, masking, packing, synthesis
+
+
+@pytest.fixture(scope="session")
+def gopro(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``GOPRO_Large`` of three training clips from two recordings and one test clip, 64 x 80 pixels."""
+    rng = np.random.default_rng(5)
+    y, x = np.mgrid[:100, :120]
+    smooth = 120 + 60 * np.sin(x / 7) * np.cos(y / 9)
+    grain = np.where((x // 30 + y // 20) % 2, rng.normal(0, 30, (100, 120)), 0)
+    photo = np.stack([smooth + grain, smooth - grain, 255 - smooth], axis=2).clip(0, 255).astype(np.uint8)
+    folder = tmp_path_factory.mktemp("data") / "GOPRO_Large"
+    clips = {"train": ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00"), "test": ("GOPR0003_00_00",)}
+    for split, names in clips.items():
+        list(synthesis.write_gopro(dict.fromkeys(names, photo), folder, split, 2, (64, 80), seed=1))
+    return folder
+
+
+def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
+    """Pack one split of a data set into ``folder``."""
+    dataset = layouts.find(root)
+    pairs, recipe = dataset.select(split), masking.recipe_of(dataset, "lbp")
+    list(masking.make(masking.plan(pairs, folder / "masks", recipe, 0.96), jobs=1))
+    size = packing.crop_size(pairs, side)
+    head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
+    list(packing.pack(pairs, folder / "masks", folder / f"{split}.h5", head, jobs=1))
+    return folder / f"{split}.h5"
+
+
+@pytest.fixture(scope="session")
+def train_pack(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six frames in crops of 48."""
+    return make_pack(gopro, tmp_path_factory.mktemp("packs"), "train", 48)
+
+
+@pytest.fixture(scope="session")
+def test_pack(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two whole frames."""
+    return make_pack(gopro, tmp_path_factory.mktemp("packs"), "test", None)

@@ -1,0 +1,76 @@
+"""Killed work goes on by the same command and ends as if nothing had happened."""
+
+import json
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from cdgnet import load_weights
+
+pytestmark = pytest.mark.slow
+
+
+def start(folder: Path, name: str, *words: object) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-c", f"from pipelines.cli.{name} import main; main()", *map(str, words)]
+    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def kill_until_done(folder: Path, kills: int, seconds: tuple[float, float], *words: object) -> int:
+    """Kill a command at random moments, then let it end; gives how often it was killed before it had ended."""
+    dice, killed = random.Random(7), 0
+    for _ in range(kills):
+        process = start(folder, *words)
+        time.sleep(dice.uniform(*seconds))
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert start(folder, *words).wait() == 0
+    return killed
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """All files of a folder but what a killed process may leave under a temporary name."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.endswith(".part")
+    }
+
+
+def test_masks_and_pack_survive_kill_9(gopro: Path, tmp_path: Path) -> None:
+    (tmp_path / "GOPRO_Large").symlink_to(gopro)
+    words = ("prep", "pack", "gopro", "--crop", "48", "--jobs", "2")
+    assert start(tmp_path, *words, "--masks", "m1", "--out", "1.h5").wait() == 0
+
+    killed = kill_until_done(tmp_path, 6, (0.6, 2.2), *words, "--masks", "m2", "--out", "2.h5", "--force")
+
+    assert killed >= 3
+    assert content(tmp_path / "m1") == content(tmp_path / "m2")
+    with h5py.File(tmp_path / "1.h5") as one, h5py.File(tmp_path / "2.h5") as two:
+        for name in one:
+            assert np.array_equal(one[name][:], two[name][:])
+
+
+def test_training_survives_kill_9_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
+    words = ("train", "--h5", train_pack, "--preset", "tiny", "--steps", "14", "--batch", "2", "--crop", "32")
+    often = ("--workers", "0", "--log-every", "1", "--checkpoint-minutes", "0")
+    assert start(tmp_path, *words, *often, "--out", "whole").wait() == 0
+
+    killed = kill_until_done(tmp_path, 4, (7.0, 10.0), *words, *often, "--out", "killed")
+
+    whole, parts = (load_weights(tmp_path / name / "weights.safetensors").state_dict() for name in ("whole", "killed"))
+    assert killed >= 1
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    losses = [
+        [json.loads(line)["loss"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
+        for name in ("whole", "killed")
+    ]
+    assert len(losses[0]) == 14
+    assert losses[0] == losses[1]

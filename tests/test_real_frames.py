@@ -1,0 +1,77 @@
+"""The main job on real GoPro frames, where a copy of some lies at hand."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from cdgnet import psnr
+from pipelines.data import to_tensor
+from prep import frames, layouts
+
+DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
+GOPRO = DATA / "GOPRO_Large"
+pytestmark = pytest.mark.skipif(not GOPRO.is_dir(), reason=f"no real frames in {DATA}; set CDG_DATA to a copy")
+
+
+def call(folder: Path, name: str, *words: object) -> str:
+    command = [sys.executable, "-c", f"from pipelines.cli.{name} import main; main()", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_blurry_test_frames_score_as_published_for_them() -> None:
+    pairs = layouts.find(GOPRO).select("test")
+
+    scores = {
+        pair.key: float(psnr(*(to_tensor(frames.read(path))[None] for path in (pair.blurry, pair.sharp))))
+        for pair in pairs
+    }
+
+    assert len(scores) == 7
+    assert scores["GOPR0384_11_00/000001"] == pytest.approx(24.05, abs=0.005)
+    assert torch.tensor(list(scores.values())).mean() == pytest.approx(25.32, abs=0.005)
+
+
+def test_reds_and_its_plain_folders_are_paired() -> None:
+    reds = layouts.find_pairs(DATA / "REDS" / "train" / "train_blur", DATA / "REDS" / "train" / "train_sharp")
+    clip = layouts.find_pairs(DATA / "REDS_x4_027" / "blur", DATA / "REDS_x4_027" / "sharp")
+
+    assert (len(reds.pairs), len(reds.orphans)) == (8, 0)
+    assert (len(clip.pairs), len(clip.orphans)) == (100, 0)
+
+
+@pytest.mark.slow
+def test_the_main_job_on_real_frames(tmp_path: Path) -> None:
+    call(tmp_path, "prep", "masks", "--root", GOPRO, "--mu", "0.96", "--out", "m")
+    pack = ("prep", "pack", "gopro", "--root", GOPRO, "--masks", "m")
+    call(tmp_path, *pack, "--out", "gopro.h5")
+    call(tmp_path, *pack, "--split", "test", "--crop", "frame", "--out", "gopro-test.h5")
+    assert "24 of 24 crops are whole and consistent" in call(tmp_path, "prep", "verify", "gopro.h5")
+    words = ("--preset", "tiny", "--steps", "20", "--batch", "2", "--crop", "64", "--out", "run")
+    call(tmp_path, "train", "--h5", "gopro.h5", *words)
+    weights = ("--weights", "run/weights.safetensors")
+    scores = json.loads(call(tmp_path, "evaluate", *weights, "--h5", "gopro-test.h5", "--json"))
+    photo = GOPRO / "test" / "GOPR0384_11_00" / "blur" / "000001.png"
+    call(tmp_path, "deblur", photo, *weights, "--out", "out")
+
+    with h5py.File(tmp_path / "gopro.h5") as file:
+        mask, sharp = file["mask"][:], file["sharp"][:]
+        assert np.array_equal(mask, file["sharpness"][:] / 65535 > 0.96)
+        assert np.array_equal(file["sgt"][:], mask[..., None] * sharp)
+        assert np.array_equal(file["sgt"][:] + file["lgt"][:], sharp)
+    assert len(scores["rows"]) == 7
+    assert scores["rows"][0]["key"] == "GOPR0384_11_00/000001"
+    assert scores["rows"][0]["psnr_blurry"] == pytest.approx(24.05, abs=0.005)
+    (table,) = (tmp_path / "run").rglob("results.csv")
+    with table.open() as lines:
+        assert len(list(csv.DictReader(lines))) == 8  # and the mean
+    assert frames.read(tmp_path / "out" / "000001.png").shape == (720, 1280, 3)
