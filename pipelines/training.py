@@ -7,6 +7,7 @@ and ``weights.safetensors`` (the network as of the last checkpoint).
 import itertools
 import json
 import math
+import signal
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -179,8 +180,14 @@ def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
         sampler=numbers,
         num_workers=config.workers,
         pin_memory=fabric.device.type == "cuda",
+        worker_init_fn=_ignore_interrupt,
     )
     return iter(loader)
+
+
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches all processes of a terminal; the loop ends by itself after its step and still needs its batch."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _values(losses: Losses, run: Run) -> dict[str, float]:

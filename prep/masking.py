@@ -171,7 +171,7 @@ def make(plan: Plan, jobs: int) -> Iterator[Row | Failure]:
     path = plan.folder / "masks.jsonl"
     _write_rows(path, rows)
     with path.open("a", encoding="utf-8") as log:
-        for outcome in parallel.over(plan.tasks, _do, jobs):
+        for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64):
             if isinstance(outcome, Row):
                 rows[outcome.key] = outcome
                 log.write(files.to_line(asdict(outcome)))

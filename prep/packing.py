@@ -101,7 +101,7 @@ def pack(pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Heade
     """
     tasks = [Task(pair=pair, sharpness=masking.sharpness_path(masks_folder, pair.key), head=head) for pair in pairs]
     with store.Writer(out, head) as writer:
-        for cut in parallel.over(tasks, cut_pair, jobs):
+        for cut in parallel.over(tasks, cut_pair, jobs, ahead=4):
             writer.append(cut)
             yield cut.key
 

@@ -4,20 +4,25 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import cv2
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, effective_n_jobs
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-_AHEAD = 8  # tasks a worker may run ahead of the reader: bounds what waits in memory
 
 
-def over(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int) -> Iterator[Result]:
-    """Apply ``work`` to each task in ``jobs`` processes (-1: one a core) and give the results in order.
+def over(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int) -> Iterator[Result]:
+    """Apply ``work`` to each task in several processes and give the results in order.
 
     An error in a worker is raised here, at its task's turn.
+
+    Args:
+        tasks: What to do.
+        work: How; a function of a module, so that it can be sent to a process.
+        jobs: Processes; -1 for one a core.
+        ahead: Tasks a process may be ahead of the reader: bounds the results that wait in memory.
     """
     with Parallel(n_jobs=jobs, return_as="generator") as parallel:
-        step = _AHEAD * parallel.n_jobs if parallel.n_jobs > 0 else _AHEAD * 64
+        step = ahead * effective_n_jobs(jobs)
         for start in range(0, len(tasks), step):
             yield from parallel(delayed(_alone)(work, task) for task in tasks[start : start + step])
 

@@ -11,7 +11,7 @@ Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
     crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
 
 What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
-``Header``, besides ``format`` and ``version``.
+``Header``, besides ``format``, ``version``, ``mask_share`` (mean over the crops) and ``empty_masks`` (their number).
 """
 
 import json
@@ -86,6 +86,7 @@ class Writer:
         self.part.write_bytes(b"")  # says plainly what is wrong where the folder cannot be written; HDF5 does not
         self.file = h5py.File(self.part, "w", libver="v110")
         self.file.attrs.update({"format": FORMAT, "version": VERSION, **asdict(header)})
+        self.shares: list[float] = []
         self._create()
 
     def _create(self) -> None:
@@ -132,6 +133,7 @@ class Writer:
         for name, rows in columns.items():
             self.file[name].resize(start + len(rows), axis=0)
             self.file[name][start:] = rows
+        self.shares += [float(mask.mean()) for mask in crops.mask]
 
     def __enter__(self) -> Self:
         return self
@@ -139,6 +141,9 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            self.file.attrs["mask_share"] = float(np.mean(self.shares)) if self.shares else 0.0
+            self.file.attrs["empty_masks"] = sum(share == 0 for share in self.shares)
         self.file.close()
         if error is None:
             with self.part.open("rb+") as handle:
@@ -217,7 +222,7 @@ def describe(path: Path) -> Mapping[str, Any]:
     with open_pack(path) as file:
         header = read_header(file)
         keys = read_keys(file)
-        shares = [float(mask.mean()) for mask in file["mask"]]
+        share, empty = float(file.attrs["mask_share"]), int(file.attrs["empty_masks"])
     return {
         "path": str(path),
         "format": f"{FORMAT} {VERSION}",
@@ -225,8 +230,8 @@ def describe(path: Path) -> Mapping[str, Any]:
         "method_parameters": json.loads(header.method_parameters),
         "crops": len(keys),
         "frames": len(set(keys)),
-        "mask_share": float(np.mean(shares)),
-        "empty_masks": sum(share == 0 for share in shares),
+        "mask_share": share,
+        "empty_masks": empty,
         "bytes": path.stat().st_size,
     }
 

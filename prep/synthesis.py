@@ -36,8 +36,8 @@ class Stroke:
 
 
 # A camera held in two hands and swung mostly sideways, little; a region before it that moves further, anywhere.
-CAMERA = Stroke(shortest=4, longest=6, tilt=0.3)
-REGION = Stroke(shortest=6, longest=12, tilt=np.pi / 2)
+CAMERA = Stroke(shortest=5, longest=7, tilt=0.15)
+REGION = Stroke(shortest=7, longest=12, tilt=np.pi / 2)
 
 
 @dataclass(frozen=True, kw_only=True)

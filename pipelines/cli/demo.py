@@ -8,7 +8,7 @@ import click
 from pipelines.cli import deblur, evaluate, prep, train
 from pipelines.cli.shell import SETTINGS, duration, example, run, track
 
-STEPS = 400
+STEPS = 300
 TRAIN = (
     *("--preset", "tiny", "--steps", str(STEPS), "--batch", "4", "--crop", "64", "--val", "none"),
     *("--learning-rate", "1e-3", "--halve-every", "4", "--no-turn", "--log-every", "20", "--workers", "1"),

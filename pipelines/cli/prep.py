@@ -28,7 +28,7 @@ masks_option = click.option(
     "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
 )
 jobs_option = click.option(
-    "--jobs", type=click.IntRange(-1), default=-1, metavar="N", help="Processes to work in.  [default: one a core]"
+    "--jobs", type=click.IntRange(1), metavar="N", help="Processes to work in.  [default: one a core]"
 )
 method_type = click.Choice(METHODS)
 
@@ -100,7 +100,9 @@ def prep() -> None:
 )
 @click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
-def masks(where: Where, layout: str | None, split: str, method: str, mu: float, out: Path | None, jobs: int) -> int:
+def masks(
+    where: Where, layout: str | None, split: str, method: str, mu: float, out: Path | None, jobs: int | None
+) -> int:
     """Write S and M of every blurry frame.
 
     The same command goes on where it stopped; another --mu re-uses S.
@@ -159,7 +161,7 @@ def pack(
     skip_orphans: bool,
     out: Path | None,
     force: bool,
-    jobs: int,
+    jobs: int | None,
 ) -> int:
     """Cut frames and masks into crops and write them as one HDF5 file.
 
@@ -192,7 +194,7 @@ def pack(
         whole_frames=side is None,
         targets=targets,
     )
-    for _ in track(packing.pack(pairs, folder, path, head, jobs=jobs), len(pairs), f"pack {path.name}"):
+    for _ in track(packing.pack(pairs, folder, path, head, jobs=jobs or -1), len(pairs), f"pack {path.name}"):
         pass
     _say_pack(path)
     return 0
@@ -231,7 +233,7 @@ def _make_masks(
     folder: Path,
     method: str,
     mu: float,
-    jobs: int,
+    jobs: int | None,
     *,
     keep_masks: bool = False,
 ) -> int:
@@ -246,14 +248,13 @@ def _make_masks(
     click.echo(
         f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
     )
-    outcomes = list(track(masking.make(plan, jobs), len(plan.tasks), "masks")) if plan.tasks else []
+    outcomes = list(track(masking.make(plan, jobs or -1), len(plan.tasks), "masks")) if plan.tasks else []
     rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]
-    if rows:
+    if rows and not keep_masks:
         share = sum(row.mask_share for row in rows) / len(rows)
         empty = sum(row.mask_share == 0 for row in rows)
         click.echo(f"mask share {share:.1%} on average; {empty} of {len(rows)} masks are empty")
-    if not keep_masks:
         for warning, keys in _by_warning(rows).items():
             click.echo(f"{len(keys)} of {len(rows)}: {warning}: {_list(keys)}", err=True)
     for failure in failures:

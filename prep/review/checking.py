@@ -7,6 +7,8 @@ from prep import files, frames, masking
 from prep.layouts import Dataset, Pair
 from prep.review.page import Facts, Frame, render, sample
 
+_GENERATOR = b'content="cdg-prep view"'  # how a page of ours is told from any other file
+
 
 def choose(pairs: Sequence[Pair], folder: Path, count: int) -> list[Pair]:
     """Spread ``count`` frames evenly over those of ``pairs`` whose masks are done.
@@ -46,7 +48,7 @@ def load(pairs: Iterable[Pair], folder: Path) -> Iterator[Frame]:
 
 
 def write_page(path: Path, shown: Iterable[Frame], dataset: Dataset, folder: Path) -> None:
-    """Write the page, whole or not at all.
+    """Write the page, whole or not at all; an earlier page of ours is replaced, no other file is.
 
     Args:
         path: The page.
@@ -55,8 +57,10 @@ def write_page(path: Path, shown: Iterable[Frame], dataset: Dataset, folder: Pat
         folder: Its masks folder: the page's figures are those of all its masks.
 
     Raises:
-        MaskError: If the folder holds no mask, or masks of several thresholds.
+        MaskError: If the folder holds no mask, or masks of several thresholds, or ``path`` is another's file.
     """
+    if path.exists() and _GENERATOR not in path.read_bytes()[:4096]:
+        raise masking.MaskError(f"{path} exists and is no page of ours; pass --out with another name")
     files.write_text(path, render(shown, _facts(dataset, folder)))
 
 

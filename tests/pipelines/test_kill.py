@@ -1,7 +1,8 @@
-"""Killed work goes on by the same command and ends as if nothing had happened."""
+"""Killed work, and work ended by SIGTERM or Ctrl-C, goes on by the same command and ends as if nothing had happened."""
 
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -29,7 +30,7 @@ def kill_until_done(folder: Path, kills: int, seconds: tuple[float, float], *wor
         process = start(folder, *words)
         time.sleep(dice.uniform(*seconds))
         killed += process.poll() is None
-        process.kill()
+        process.send_signal(dice.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
         process.wait()
     assert start(folder, *words).wait() == 0
     return killed
@@ -44,7 +45,7 @@ def content(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_masks_and_pack_survive_kill_9(gopro: Path, tmp_path: Path) -> None:
+def test_masks_and_pack_survive_kills(gopro: Path, tmp_path: Path) -> None:
     (tmp_path / "GOPRO_Large").symlink_to(gopro)
     words = ("prep", "pack", "gopro", "--crop", "48", "--jobs", "2")
     assert start(tmp_path, *words, "--masks", "m1", "--out", "1.h5").wait() == 0
@@ -58,7 +59,7 @@ def test_masks_and_pack_survive_kill_9(gopro: Path, tmp_path: Path) -> None:
             assert np.array_equal(one[name][:], two[name][:])
 
 
-def test_training_survives_kill_9_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
+def test_training_survives_kills_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
     words = ("train", "--h5", train_pack, "--preset", "tiny", "--steps", "14", "--batch", "2", "--crop", "32")
     often = ("--workers", "0", "--log-every", "1", "--checkpoint-minutes", "0")
     assert start(tmp_path, *words, *often, "--out", "whole").wait() == 0

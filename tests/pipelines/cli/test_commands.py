@@ -191,6 +191,16 @@ def test_a_pack_is_never_replaced_unasked(work: Path) -> None:
     assert (work / "gopro.h5").read_text() == "my thesis"
 
 
+def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:
+    assert call(work, "prep", "masks").returncode == 0
+    for _ in range(2):
+        assert call(work, "prep", "view", "--out", "page.html").returncode == 0
+    (work / "notes.html").write_text("mine")
+
+    assert "notes.html exists and is no page of ours" in mistake(work, "prep", "view", "--out", "notes.html")
+    assert (work / "notes.html").read_text() == "mine"
+
+
 def test_nothing_is_written_into_the_data_set(work: Path) -> None:
     line = mistake(work, "prep", "masks", "--out", "GOPRO_Large/masks")
 
@@ -201,7 +211,9 @@ def test_an_output_that_cannot_be_written_is_one_line(work: Path) -> None:
     (work / "file").write_text("")
 
     for words in (("masks", "--out", "file/m"), ("pack", "gopro", "--crop", "48", "--out", "file/p.h5")):
-        assert "Not a directory" in mistake(work, "prep", *words)
+        done = call(work, "prep", *words)
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1].startswith("cdg-prep: file")  # the path, then what is wrong
 
 
 @pytest.mark.parametrize(
