@@ -14,6 +14,9 @@ class TrainingConfig:
     """What decides a run. The defaults are the paper's, section 4.1."""
 
     preset: str = _setting("paper", "Network.", choices=("paper", "light", "tiny"))
+    precision: str = _setting(
+        "32-true", "Of the arithmetic; bf16-mixed is for GPUs.", choices=("32-true", "bf16-mixed")
+    )
     epochs: int = _setting(3000, "Passes over the frames, one window a frame.", least=1, unit="N")
     steps: int | None = _setting(None, "Optimiser steps, in place of --epochs.", least=1, unit="N")
     batch: int = _setting(6, "Windows a step.", least=1, unit="N")

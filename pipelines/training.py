@@ -120,7 +120,8 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
     state: dict[str, Any] = {"step": run.start, "network": network, "optimizer": optimizer}
     if run.start:
         _restore(state, run.folder)
-    log = _open_log(run.folder / "log.jsonl", run.start)
+    log = run.folder / "log.jsonl"
+    _trim_log(log, run.start)
     batches = _batches(run, fabric)
     meter = _Meter(config.batch, run.start)
     saved = time.monotonic()
@@ -150,10 +151,10 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
         if offsets is not None:
             row = {"step": step, **_values(losses, run), "learning_rate": optimizer.param_groups[0]["lr"]}
             row |= {"mean_offset": offsets.mean(), **meter.read(step)}
-            log.write(row)
+            files.append_row(log, row)
         is_last = step == run.steps or stop()
-        if is_last or _is_validation_due(run, step):
-            log.write(validate(run, network, fabric, step))
+        if run.split.held_out and (step == run.steps or _is_validation_due(run, step)):
+            files.append_row(log, validate(run, network, fabric, step))
         if is_last or time.monotonic() - saved > 60 * config.checkpoint_minutes:
             _values(losses, run)  # a network that is no longer finite is not saved
             _save(state, run)
@@ -235,11 +236,9 @@ def _is_validation_due(run: Run, step: int) -> bool:
 
 
 @torch.no_grad()
-def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, Any] | None:
-    """Score the held-out crops: mean RGB 8-bit PSNR, blurry beside restored; None where nothing is held out."""
+def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, Any]:
+    """Score the held-out crops: mean RGB 8-bit PSNR, blurry beside restored."""
     rows = list(itertools.chain.from_iterable(run.split.held_out.values()))
-    if not rows:
-        return None
     network.eval()
     scores = []
     for crop in read_crops(run.pack, rows):
@@ -251,20 +250,9 @@ def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, 
     return {"step": step, "val_psnr_blurry": blurry_mean, "val_psnr": restored_mean, "val_crops": len(rows)}
 
 
-class _Log:
-    def __init__(self, path: Path) -> None:
-        self.file = path.open("a", encoding="utf-8")
-
-    def write(self, row: Mapping[str, Any] | None) -> None:
-        if row is not None:
-            self.file.write(files.to_line(row))
-            self.file.flush()
-
-
-def _open_log(path: Path, step: int) -> _Log:
-    """Go on with a log, without the rows that a killed run wrote after its last checkpoint."""
+def _trim_log(path: Path, step: int) -> None:
+    """Drop the rows that a killed run wrote after its last checkpoint."""
     files.write_rows(path, [row for row in files.read_rows(path) if row["step"] <= step])
-    return _Log(path)
 
 
 def _save(state: Mapping[str, Any], run: Run) -> None:

@@ -41,6 +41,12 @@ def to_line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
+def append_row(path: Path, row: Mapping[str, Any]) -> None:
+    """Add one JSON line to a file; a kill tears at most this line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(to_line(row))
+
+
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as JSON lines, whole or not at all."""
     write_text(path, "".join(to_line(row) for row in rows))

@@ -138,8 +138,8 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
         else:
             task = Task(
                 key=pair.key,
-                blurry=pair.blurry,
-                folder=folder,
+                blurry=pair.blurry.absolute(),  # a worker process may stand in another folder
+                folder=folder.absolute(),
                 recipe=recipe,
                 mu=mu,
                 has_sharpness=has_sharpness,
@@ -170,13 +170,11 @@ def make(plan: Plan, jobs: int) -> Iterator[Row | Failure]:
             rows[task.key] = replace(rows[task.key], mu=None)
     path = plan.folder / "masks.jsonl"
     _write_rows(path, rows)
-    with path.open("a", encoding="utf-8") as log:
-        for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64):
-            if isinstance(outcome, Row):
-                rows[outcome.key] = outcome
-                log.write(files.to_line(asdict(outcome)))
-                log.flush()
-            yield outcome
+    for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64):
+        if isinstance(outcome, Row):
+            rows[outcome.key] = outcome
+            files.append_row(path, asdict(outcome))
+        yield outcome
     _write_rows(path, rows)
 
 

@@ -46,15 +46,11 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
 @click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack made by cdg-prep pack.")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
 @setting_options
-@click.option(
-    "--precision", type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]), default="32-true", show_default=True
-)
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
 def command(
     pack: Path,
     out: Path | None,
     val: tuple[str, ...],
-    precision: Any,
     dry_run: bool,
     **settings: Any,
 ) -> None:
@@ -69,9 +65,9 @@ def command(
     held_out = None if not val else tuple(name for name in val if name != "none")
     config = TrainingConfig(val=held_out, **settings)
     folder = out or Path("runs", pack.stem)
-    fabric = Fabric(accelerator="auto", devices=1, precision=precision)
+    fabric = Fabric(accelerator="auto", devices=1, precision=settings["precision"])
     plan = training.prepare(config, pack, folder, keep=not dry_run)
-    _say_plan(plan, fabric.device.type, precision)
+    _say_plan(plan, fabric.device.type)
     if dry_run or plan.start >= plan.steps:
         click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
         return
@@ -102,7 +98,7 @@ class _StopOnSignal:
         return self.asked
 
 
-def _say_plan(plan: "Run", device: str, precision: str) -> None:
+def _say_plan(plan: "Run", device: str) -> None:
     from cdgnet import CDGNet, ModelConfig
     from pipelines.training import STABLE_RATE
 
@@ -111,7 +107,7 @@ def _say_plan(plan: "Run", device: str, precision: str) -> None:
     frames, held = len(plan.split.train), len(plan.split.held_out)
     sources = f" ({', '.join(plan.split.sources)})" if held else ""
     click.echo(f"{plan.pack}: {frames} frames to train on, {held} held out{sources}")
-    click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {precision}")
+    click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}")
     epochs = plan.steps * config.batch / frames
     click.echo(
         f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.1f} epochs;"

@@ -1,6 +1,10 @@
-"""The commands as a person types them: in a process of its own, in an empty folder."""
+"""The commands as a person types them, in an empty folder."""
 
+import contextlib
+import importlib
+import io
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +21,23 @@ TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--
 
 
 def call(folder: Path, name: str, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run ``cdg-NAME`` in ``folder``."""
-    command = [sys.executable, "-W", "error", "-c", f"from pipelines.cli.{name} import main; main()"]
-    return subprocess.run([*command, *map(str, words)], cwd=folder, capture_output=True, text=True, check=False)
+    """Run ``cdg-NAME`` in ``folder``, in this process: loading torch anew each time would take minutes."""
+    arguments = [f"cdg-{name}", *map(str, words)]
+    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.MonkeyPatch.context() as patch,
+        pytest.raises(SystemExit) as end,
+    ):
+        patch.setattr(sys, "argv", arguments)
+        importlib.import_module(f"pipelines.cli.{name}").main()
+    for number, handler in handlers:
+        signal.signal(number, handler)
+    code = end.value.code if isinstance(end.value.code, int) else 0
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 def mistake(folder: Path, name: str, *words: object) -> str:
