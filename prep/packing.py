@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -99,11 +99,19 @@ def pack(pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Heade
         PackError: If sizes differ, or a crop does not fit.
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
-    tasks = [Task(pair=pair, sharpness=masking.sharpness_path(masks_folder, pair.key), head=head) for pair in pairs]
+    tasks = [
+        Task(pair=_absolute(pair), sharpness=masking.sharpness_path(masks_folder.absolute(), pair.key), head=head)
+        for pair in pairs
+    ]
     with store.Writer(out, head) as writer:
         for cut in parallel.over(tasks, cut_pair, jobs, ahead=4):
             writer.append(cut)
             yield cut.key
+
+
+def _absolute(pair: Pair) -> Pair:
+    """The pair for a worker process, which may stand in another folder."""
+    return replace(pair, blurry=pair.blurry.absolute(), sharp=pair.sharp.absolute())
 
 
 def cut_pair(task: Task) -> store.Crops:
