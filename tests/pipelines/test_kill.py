@@ -61,7 +61,7 @@ def test_masks_and_pack_survive_kills(gopro: Path, tmp_path: Path) -> None:
 
 def test_training_survives_kills_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
     words = ("train", "--h5", train_pack, "--preset", "tiny", "--steps", "14", "--batch", "2", "--crop", "32")
-    often = ("--workers", "0", "--log-every", "1", "--checkpoint-minutes", "0")
+    often = ("--val", "none", "--workers", "0", "--log-every", "1", "--checkpoint-minutes", "0")
     assert start(tmp_path, *words, *often, "--out", "whole").wait() == 0
 
     killed = kill_until_done(tmp_path, 4, (7.0, 10.0), *words, *often, "--out", "killed")
