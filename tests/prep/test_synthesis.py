@@ -42,7 +42,9 @@ def test_the_extent_is_the_width_of_a_blurred_dot(monkeypatch: pytest.MonkeyPatc
     assert np.percentile(np.abs(errors), 90) < 2.5  # and a bent way is longer than the span of its ends
 
 
-def test_blur_is_large_where_the_extent_is(photo: np.ndarray) -> None:
+def test_blur_is_large_where_the_extent_is(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CAMERA", "REGION"):
+        monkeypatch.setattr(synthesis, name, synthesis.Stroke(shortest=0, longest=14, tilt=1.5))
     changes, extents = [], []
     for seed in range(20):
         shaken = synthesis.shake(photo, SIZE, np.random.default_rng(seed))
