@@ -8,12 +8,12 @@ import click
 from pipelines.cli import deblur, evaluate, prep, train
 from pipelines.cli.shell import SETTINGS, duration, example, run, track
 
-STEPS = 450
+STEPS = 320
 TRAIN = (
     *("--preset", "tiny", "--steps", str(STEPS), "--batch", "4", "--crop", "64", "--val", "none"),
     # The paper weighs each branch's loss 0.1; so few steps go further with the restored image first.
     *("--lambda-small", "0.01", "--lambda-large", "0.01"),
-    *("--learning-rate", "1e-3", "--halve-every", "5", "--no-turn", "--log-every", "20", "--workers", "1"),
+    *("--learning-rate", "1e-3", "--halve-every", "4", "--no-turn", "--log-every", "20", "--workers", "1"),
 )
 _SHOWN = (0, 2, 4, 6)  # rows of the test pack: two of each photograph
 

@@ -72,7 +72,10 @@ def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: P
             **{"mu": 0.96, "method": "lbp", "crop": pytest.approx([48, 48]), "whole_frames": False},
             **{"has_targets": True, "tool_version": file.attrs["tool_version"]},
             "method_parameters": file.attrs["method_parameters"],
-            **{"mask_share": pytest.approx(file["mask"][:].mean()), "empty_masks": sum(not mask.any() for mask in file["mask"])},
+            **{
+                "mask_share": pytest.approx(file["mask"][:].mean()),
+                "empty_masks": sum(not mask.any() for mask in file["mask"]),
+            },
         }
 
 
