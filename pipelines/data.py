@@ -56,7 +56,7 @@ def split_by_source(path: Path, held_out: Sequence[str] | None) -> Split:
 
     Args:
         path: The pack.
-        held_out: Source videos to hold out, by name or by the start of one; empty for none; None holds out the one
+        held_out: Source videos to hold out, by name; empty for none; None holds out the one
             nearest to a twentieth of the frames, and none where the pack has only one source.
 
     Raises:

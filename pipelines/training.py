@@ -126,7 +126,7 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
     meter = _Meter(config.batch, run.start)
     saved = time.monotonic()
     while state["step"] < run.steps:
-        with meter.waiting():
+        with meter:  # counts as waiting
             batch: Sample = fabric.to_device(next(batches))
         step = state["step"] + 1
         is_logged = step % config.log_every == 0 or step in (1, run.steps)
@@ -207,9 +207,6 @@ class _Meter:
 
     def __init__(self, batch: int, step: int) -> None:
         self.batch, self.waited, self.since, self.step = batch, 0.0, time.perf_counter(), step
-
-    def waiting(self) -> "_Meter":
-        return self
 
     def __enter__(self) -> None:
         self.began = time.perf_counter()
