@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prep import masks
-from prep.sharpness import METHODS, lbp
+from prep.sharpness import lbp, lbp_absolute
 
 RNG = np.random.default_rng(3)
 
@@ -112,44 +112,18 @@ def test_patterns_follow_the_definition() -> None:
     assert np.array_equal(bits, np.array(expected, np.float32))
 
 
-def plain_propagation(ratios: np.ndarray, rounds: int) -> np.ndarray:
-    """Sum-product on a dictionary of messages, two labels written out, float64."""
-    nodes = list(np.ndindex(ratios.shape))
-    near = {
-        node: [
-            tuple(int(place) for place in other)
-            for axis in range(3)
-            for step in (-1, 1)
-            for other in [np.add(node, np.eye(3, dtype=int)[axis] * step)]
-            if all(0 <= place < side for place, side in zip(other, ratios.shape, strict=True))
-        ]
-        for node in nodes
-    }
-    edge = np.array([[1, np.exp(-0.5)], [np.exp(-0.5), 1]])
-    own = {node: np.array([np.exp(ratios[node]), 1.0]) for node in nodes}
-    message = {(one, other): np.ones(2) for one in nodes for other in near[one]}
-    for _ in range(rounds):
-        message = {
-            (one, other): edge
-            @ (
-                own[one]
-                * np.prod([message[third, one] for third in near[one] if third != other] or [np.ones(2)], axis=0)
-            )
-            for one, other in message
-        }
-        message = {edge_: value / value[1] for edge_, value in message.items()}
-    belief = {node: own[node] * np.prod([message[other, node] for other in near[node]], axis=0) for node in nodes}
-    return np.array([belief[node][0] / belief[node].sum() for node in nodes]).reshape(ratios.shape)
+def test_a_mostly_sharp_frame_has_a_mask_when_scored_against_photographs_at_large() -> None:
+    frame = partly_sharp(share=0.8)
+
+    found = lbp_absolute.sharpness(frame) > 0.96
+
+    assert found[10:-10, 10:110].mean() > 0.9
+    assert not found[:, 140:].any()
 
 
-def test_the_propagation_agrees_with_the_textbook_form() -> None:
-    ratios = RNG.uniform(-1, 1, (3, 5, 6)).astype(np.float32)
+def test_noise_is_told_from_texture_by_the_quietest_tenth() -> None:
+    frame = RNG.normal(128, 40, (200, 200)).astype(np.float32)
+    frame[:, :40] = 128 + RNG.normal(0, 3, (200, 40))
 
-    assert np.abs(lbp.propagate(ratios, 7) - plain_propagation(ratios, 7)).max() < 1e-5  # float32 products of 7
-
-
-def test_every_method_states_its_parameters_and_source() -> None:
-    for name, method in METHODS.items():
-        assert method.name == name
-        assert method.parameters
-        assert any(character.isdigit() for character in method.source)
+    assert lbp_absolute.noise(frame) == pytest.approx(3, rel=0.15)
+    assert lbp.noise(frame) > 20

@@ -1,0 +1,201 @@
+"""Sum-product belief propagation over two labels on a stack of layers, compiled: where ``lbp`` spends its time.
+
+Each cell leans towards "sharp" or "blurred" and pulls its neighbours along: four in its layer, one in each adjoining
+layer; an edge weighs 1 for equal labels and e = exp(-COUPLING) for different ones. A message is one number, the
+ratio m of what it says for "sharp" to what it says for "blurred". With T the product of a cell's own ratio and all
+messages that come in, and m the one that came along an edge, the message that goes back along it is
+
+    (T / m + e) / (e T / m + 1) = (T + e m) / (e T + m) = e + (1 / e - e) s / (s + m),   s = e T.
+
+Two things make it quick, and neither changes a result:
+
+* The grid is a checkerboard: messages from black cells depend only on those from white ones. Sending from black and
+  from white in turn reaches after n turns what n rounds of all cells reach, with half of their work, and a message
+  overwrites the one that it answers. Cells lie in one run, row after row, in a row layer after layer, each padded to
+  an odd length: the colour of a cell is the parity of its place, every neighbour a fixed, odd number of places away.
+* Turns follow one another like waves: row y takes its k-th turn as soon as row y + 1 has taken its (k - 1)-th, so
+  that few rows at a time are at work and these stay in the cache.
+
+Tried and left out: turns until nothing changes, rows at rest skipped. S then is within 1e-4 of the fixed point, but
+one to two pixels in a million of the mask is all that moves, for two to three times the time.
+
+Legend: L layers, H rows, W columns; a cell's place is (row * L + layer) * pitch + column; N half the places.
+
+Source: Pearl 1988; Felzenszwalb & Huttenlocher 2006, "Efficient belief propagation for early vision", section 3.3,
+for the checkerboard.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numba
+import numpy as np
+
+from prep.arrays import Floats
+
+COUPLING = 0.5
+TURNS = 30  # up to convergence (50 to 130) 2e-6 of the pixels of the mask change; after 10 it is 8e-4
+_WAVE = 10  # turns that run behind one another; even, and so is TURNS: black begins, white ends
+_DAMPING = np.float32(np.exp(-COUPLING))
+_GAIN = np.float32(np.exp(COUPLING) - np.exp(-COUPLING))
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _compiled(function: Function) -> Function:
+    """Compile for this machine at the first call; later processes read the result from ``__pycache__``.
+
+    Arithmetic stays that of IEEE 754, in the order written: the same input gives the same bits in every process.
+    """
+    return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
+
+
+class _Grid(NamedTuple):
+    """Nodes and messages, each ``(2, N)``: [0] of the cells at even places, [1] of those at odd ones.
+
+    An edge belongs to its left, front or upper cell and holds black's and white's message in turn.
+    """
+
+    nodes: Floats  # own ratio times e
+    across: Floats  # along the edge to the next column
+    deeper: Floats  # to the next layer
+    below: Floats  # to the next row
+    height: int
+    layers: int
+    width: int
+    pitch: int  # places from a layer to the next, odd
+
+
+def propagate(ratios: Floats) -> Floats:
+    """Find the belief of "sharp" on the first layer after 30 rounds (white cells: 31).
+
+    Args:
+        ratios: ``(L, H, W)`` log of P(sharp) / P(blurred) of each cell, of a size near 1; L is odd.
+
+    Returns:
+        ``(H, W)`` float32 in (0, 1).
+
+    Raises:
+        ValueError: If L is even.
+    """
+    if not ratios.shape[0] % 2:
+        raise ValueError(f"{ratios.shape[0]} layers; wanted an odd number")
+    grid = _lay_out(ratios)
+    for _ in range(0, TURNS, _WAVE):
+        _send_waves(grid)
+    belief = np.empty(ratios.shape[1:], np.float32)
+    _read(grid, 0, belief)
+    _send_all(grid, 0)
+    _read(grid, 1, belief)
+    return belief
+
+
+def _lay_out(ratios: Floats) -> _Grid:
+    """Put the cells between two empty rows, and start all messages at 1, which says nothing."""
+    layers, height, width = ratios.shape
+    pitch = width + 1 + width % 2  # at least one empty column keeps a layer from the next
+    cells = np.ones((height + 2, layers, pitch), np.float32)
+    np.exp(ratios.transpose(1, 0, 2), out=cells[1:-1, :, :width])
+    cells *= _DAMPING
+    places = cells.reshape(-1)
+    nodes = np.ones((2, (places.size + 1) // 2), np.float32)
+    nodes[0] = places[0::2]
+    nodes[1, : places.size // 2] = places[1::2]
+    across, deeper, below = (np.ones_like(nodes) for _ in range(3))
+    return _Grid(nodes, across, deeper, below, height, layers, width, pitch)
+
+
+@_compiled
+def _send_waves(grid: _Grid) -> None:
+    """Send ``_WAVE`` times from all rows, black and white in turn."""
+    total = np.empty(grid.layers * grid.pitch, np.float32)
+    for front in range(1, grid.height + _WAVE):
+        for turn in range(max(0, front - grid.height), min(_WAVE, front)):
+            _send(grid, front - turn, turn % 2, total)
+
+
+@_compiled
+def _send_all(grid: _Grid, colour: int) -> None:
+    total = np.empty(grid.layers * grid.pitch, np.float32)
+    for row in range(1, grid.height + 1):
+        _send(grid, row, colour, total)
+
+
+@_compiled
+def _part(begin: int, end: int, colour: int) -> slice:
+    """Find the places from ``begin`` to ``end`` (without) that have this colour, in that colour's half."""
+    return slice((begin + 1 - colour) // 2, (end + 1 - colour) // 2)
+
+
+@_compiled
+def _send(grid: _Grid, row: int, colour: int, total: Any) -> None:
+    """Gather s = e T of the row's cells of one colour into ``total``, those of the first layer first, and answer."""
+    length, pitch, other = grid.layers * grid.pitch, grid.pitch, 1 - colour
+    begin, end = row * length, (row + 1) * length
+    own = _part(begin, end, colour)
+    left, right = grid.across[other, _part(begin - 1, end - 1, other)], grid.across[colour, own]
+    above, below = grid.below[other, _part(begin - length, end - length, other)], grid.below[colour, own]
+    back = grid.deeper[colour, _part(begin, end - pitch, colour)]
+    front = grid.deeper[other, _part(begin, end - pitch, other)]
+    deeper = total[own.stop - own.start - front.size :]
+    _multiply(grid.nodes[colour, own], left, right, above, below, total)
+    _scale(total, back)
+    _scale(deeper, front)
+    _answer(total, back)
+    _answer(deeper, front)
+    _answer_both(total, left, right)
+    _answer_both(total, above, below)
+    _close(grid, row)
+
+
+@_compiled
+def _close(grid: _Grid, row: int) -> None:
+    """Silence what passed between a layer and what lies beside it, or over the frame's border."""
+    length = grid.layers * grid.pitch
+    for place in range(row * length - 1, (row + 1) * length - 1, grid.pitch):
+        for edge in (place, place + grid.width):
+            grid.across[edge % 2, edge // 2] = 1
+    for inner, outer in ((1, 0), (grid.height, grid.height)):
+        if row == inner:
+            for edge in range(outer * length, (outer + 1) * length):
+                grid.below[edge % 2, edge // 2] = 1
+
+
+@_compiled
+def _multiply(node: Any, left: Any, right: Any, above: Any, below: Any, total: Any) -> None:
+    for i in range(node.size):
+        total[i] = node[i] * (left[i] * right[i]) * (above[i] * below[i])
+
+
+@_compiled
+def _scale(total: Any, message: Any) -> None:
+    for i in range(message.size):
+        total[i] *= message[i]
+
+
+@_compiled
+def _answer(total: Any, message: Any) -> None:
+    for i in range(message.size):
+        message[i] = _DAMPING + _GAIN * total[i] / (total[i] + message[i])
+
+
+@_compiled
+def _answer_both(total: Any, one: Any, two: Any) -> None:
+    """Answer two messages with one division."""
+    for i in range(one.size):
+        first, second = total[i] + one[i], total[i] + two[i]
+        share = _GAIN * total[i] / (first * second)
+        one[i], two[i] = _DAMPING + share * second, _DAMPING + share * first
+
+
+@_compiled
+def _read(grid: _Grid, colour: int, belief: Any) -> None:
+    """Fill in the belief of the first layer's cells of one colour, from the messages that came in last."""
+    length, other = grid.layers * grid.pitch, 1 - colour
+    for y in range(grid.height):
+        begin = (y + 1) * length
+        for place in range(begin + (begin + colour) % 2, begin + grid.width, 2):
+            total = grid.nodes[colour, place // 2] * grid.deeper[colour, place // 2]
+            total *= grid.across[colour, place // 2] * grid.across[other, (place - 1) // 2]
+            total *= grid.below[colour, place // 2] * grid.below[other, (place - length) // 2]
+            belief[y, place - begin] = total / (_DAMPING + total)
