@@ -1,0 +1,148 @@
+"""S by local binary patterns with closed-form matting, as released with Yi & Eramian 2016.
+
+Everything but the mattes is ``lbp``. A matte is solved for at quarter size (Levin, Lischinski & Weiss 2008) with a
+direct solver: a banded Cholesky factorisation, whose band is as wide as two lines of the shorter side. Conjugate
+gradients change the result. The matting Laplacian is pymatting's.
+
+Legend: h, w a reduced frame's height and width, h <= w after turning; n = h w.
+"""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import solveh_banded
+
+from prep.arrays import Bytes, Floats
+from prep.sharpness import lbp, size
+
+_EPSILON = 1e-7  # of the Laplacian and of the local linear model, intensities in [0, 1]
+_WEIGHT = 100.0  # of the trimap
+_HALVINGS = 2
+_RADIUS = 1  # windows of 3 x 3
+_DIAGONAL = 1e-9  # keeps the system regular where the trimap is empty
+
+PARAMETERS = {
+    **{name: value for name, value in lbp.PARAMETERS.items() if not name.startswith("guided")},
+    "matting_epsilon": _EPSILON,
+    "matting_weight": _WEIGHT,
+    "matting_halvings": _HALVINGS,
+}
+
+Doubles = npt.NDArray[np.float64]
+
+
+def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
+    """Compute S of one frame.
+
+    Args:
+        blurry: ``(H, W, 3)`` uint8 RGB.
+        sharp: Not looked at.
+
+    Returns:
+        ``(H, W)`` float32 in [0.03837, 0.96163]; a frame without any pattern gets the lowest value everywhere.
+
+    Raises:
+        ValueError: If the frame is smaller than 16 pixels.
+
+    Source: Yi & Eramian 2016, section IV; Levin, Lischinski & Weiss 2008, "A closed-form solution to natural image
+    matting", equations 12 and 13.
+    """
+    size.check(blurry)
+    grey = lbp.to_grey(blurry)
+    bits = lbp.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * lbp.noise(grey)))
+    shares = [lbp.scaled(lbp.share(bits, window)) for window in lbp.WINDOWS]
+    return lbp.believe(lbp.score(np.stack(mattes(blurry, shares))))
+
+
+def mattes(frame: Bytes, shares: list[Floats]) -> list[Floats]:
+    """Closed-form mattes of the trimaps that shares of patterns make.
+
+    Args:
+        frame: ``(H, W, 3)`` uint8 RGB.
+        shares: Each ``(H, W)`` in [0, 1]: foreground above 0.3, background below 0.01.
+
+    Returns:
+        Each ``(H, W)`` in [0, 1].
+    """
+    levels = [frame.astype(np.float32) / np.float32(255)]
+    for _ in range(_HALVINGS):
+        levels.append(_resized(levels[-1], (levels[-1].shape[0] // 2, levels[-1].shape[1] // 2)))
+    small = levels[-1].astype(np.float64)
+    turned = small.shape[0] > small.shape[1]
+    if turned:
+        small = small.transpose(1, 0, 2)
+    bands = laplacian_bands(np.ascontiguousarray(small))
+    trimaps = [_resized(share, levels[-1].shape[:2]) for share in shares]
+    solved = [solve(bands, trimap.T).T if turned else solve(bands, trimap) for trimap in trimaps]
+    alphas = np.stack(solved, axis=-1)  # (h, w, L)
+    for coarse, fine in zip(levels[:0:-1], levels[-2::-1], strict=True):
+        alphas = upsample(alphas, coarse, fine)
+    return [np.ascontiguousarray(alphas[..., layer].clip(0, 1)) for layer in range(len(shares))]
+
+
+def laplacian_bands(image: Doubles) -> Doubles:
+    """The matting Laplacian's upper bands, in LAPACK's order, of ``(h, w, 3)`` taken column by column.
+
+    Returns:
+        ``(2 h + 3, n)`` for windows of 3 x 3; the last row is the diagonal.
+    """
+    from pymatting.laplacian.cf_laplacian import cf_laplacian  # compiles for minutes once, loads for seconds
+
+    height, width = image.shape[:2]
+    laplacian = cf_laplacian(np.ascontiguousarray(image.transpose(1, 0, 2)), _EPSILON, _RADIUS).tocoo()
+    reach = 2 * _RADIUS * (height + 1)
+    bands = np.zeros((reach + 1, height * width), order="F")
+    upper = laplacian.col >= laplacian.row
+    rows, columns = laplacian.row[upper], laplacian.col[upper]
+    np.add.at(bands, (reach + rows - columns, columns), laplacian.data[upper])
+    return bands
+
+
+def solve(bands: Doubles, share: Floats) -> Floats:
+    """Minimise alpha' L alpha + 100 |alpha - trimap|^2 over the known pixels; ``(h, w)`` float32, about [0, 1]."""
+    foreground, background = share > lbp.FOREGROUND, share < lbp.BACKGROUND
+    if not foreground.any() or not background.any():
+        return foreground.astype(np.float32)  # no pixel, or all of them: nothing to be carried to an edge
+    system = bands.copy(order="F")  # as LAPACK wants it: overwritten in place
+    system[-1] += _WEIGHT * (foreground | background).T.ravel() + _DIAGONAL
+    known = _WEIGHT * foreground.T.ravel().astype(np.float64)
+    alpha = solveh_banded(system, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
+    return np.asarray(alpha.reshape(share.shape[::-1]).T, np.float32)
+
+
+def upsample(alphas: Floats, coarse: Floats, fine: Floats) -> Floats:
+    """Carry mattes to a finer frame: alpha = a . I + b, with a and b fitted to each coarse window.
+
+    Args:
+        alphas: ``(h, w, L)``.
+        coarse: ``(h, w, 3)`` in [0, 1].
+        fine: ``(H, W, 3)`` in [0, 1].
+
+    Returns:
+        ``(H, W, L)`` float32.
+
+    Source: Levin, Lischinski & Weiss 2008, equation 10 and section 5.
+    """
+    image, mattes = coarse.astype(np.float64), alphas.astype(np.float64)
+    mean, matte_mean = _mean(image), _mean(mattes)
+    covariance = np.empty((*image.shape, 3))
+    shared = np.empty((*image.shape, alphas.shape[-1]))
+    for row in range(3):
+        covariance[..., row, :] = _mean(image * image[..., row, None]) - mean * mean[..., row, None]
+        shared[..., row, :] = _mean(mattes * image[..., row, None]) - matte_mean * mean[..., row, None]
+    covariance += _EPSILON / 9 * np.eye(3)
+    slopes = np.linalg.solve(covariance, shared)  # (h, w, 3, L)
+    offsets = matte_mean - np.einsum("hwcl,hwc->hwl", slopes, mean)
+    result = _resized(_mean(offsets), fine.shape[:2])
+    for colour in range(3):
+        result += _resized(_mean(slopes[..., colour, :]), fine.shape[:2]) * fine[..., colour, None]
+    return result.astype(np.float32)
+
+
+def _mean(image: Doubles) -> Doubles:
+    return np.asarray(cv2.blur(image, (3, 3), borderType=cv2.BORDER_REFLECT), np.float64)
+
+
+def _resized(image: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.floating]:
+    shrinks = shape[0] < image.shape[0]
+    return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
