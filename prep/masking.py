@@ -39,7 +39,7 @@ class Row:
 
     key: str
     recipe: Recipe
-    source_bytes: int  # size of the blurry file: S is computed anew when it changes
+    source_bytes: int  # size of the files S was made of: it is computed anew when they change
     mu: float | None  # None: the mask is being thresholded again
     sharpness_min: float
     sharpness_max: float
@@ -61,6 +61,7 @@ class Task:
 
     key: str
     blurry: Path
+    sharp: Path | None  # only where the method needs it
     folder: Path
     recipe: Recipe
     mu: float
@@ -131,7 +132,8 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
     done, tasks = [], []
     for pair in pairs:
         row = rows.get(pair.key)
-        has_sharpness = _is_current(row, pair, folder)
+        sharp = pair.sharp.absolute() if METHODS[recipe.method].needs_sharp else None
+        has_sharpness = _is_current(row, pair.blurry, sharp, folder)
         is_thresholded = row and row.mu == mu and mask_path(folder, pair.key).exists()
         if row and has_sharpness and (is_thresholded or keep_masks):
             done.append(row)
@@ -139,6 +141,7 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
             task = Task(
                 key=pair.key,
                 blurry=pair.blurry.absolute(),  # a worker process may stand in another folder
+                sharp=sharp,
                 folder=folder.absolute(),
                 recipe=recipe,
                 mu=mu,
@@ -148,10 +151,14 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
     return Plan(folder=folder, rows=rows, done=done, tasks=tasks)
 
 
-def _is_current(row: Row | None, pair: Pair, folder: Path) -> bool:
-    return (
-        row is not None and row.source_bytes == pair.blurry.stat().st_size and sharpness_path(folder, pair.key).exists()
-    )
+def _is_current(row: Row | None, blurry: Path, sharp: Path | None, folder: Path) -> bool:
+    if row is None or not sharpness_path(folder, row.key).exists():
+        return False
+    return row.source_bytes == _size(blurry, sharp)
+
+
+def _size(blurry: Path, sharp: Path | None) -> int:
+    return blurry.stat().st_size + (sharp.stat().st_size if sharp else 0)
 
 
 def _name(recipe: Recipe) -> str:
@@ -159,10 +166,11 @@ def _name(recipe: Recipe) -> str:
     return f"{recipe.method} maps of {recipe.layout} {recipe.variant}".rstrip() + f" ({settings})"
 
 
-def make(plan: Plan, jobs: int) -> Iterator[Row | Failure]:
+def make(plan: Plan, jobs: int, cluster: str | None = None) -> Iterator[Row | Failure]:
     """Do what a plan leaves to do; gives a row or a failure a frame as it is done, in the plan's order.
 
-    Killed at any moment, a new plan goes on from the rows written so far.
+    Killed at any moment, a new plan goes on from the rows written so far. ``jobs`` and ``cluster`` as in
+    ``parallel.over``.
     """
     rows = dict(plan.rows)
     for task in plan.tasks:  # a mask about to change is vouched for by no row until it is written
@@ -170,7 +178,7 @@ def make(plan: Plan, jobs: int) -> Iterator[Row | Failure]:
             rows[task.key] = replace(rows[task.key], mu=None)
     path = plan.folder / "masks.jsonl"
     _write_rows(path, rows)
-    for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64):
+    for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64, cluster=cluster):
         if isinstance(outcome, Row):
             rows[outcome.key] = outcome
             files.append_row(path, asdict(outcome))
@@ -184,10 +192,12 @@ def _write_rows(path: Path, rows: Mapping[str, Row]) -> None:
 
 def _do(task: Task) -> Row | Failure:
     try:
-        size = task.blurry.stat().st_size
+        size = _size(task.blurry, task.sharp)
         codes = _sharpness(task)
-    except (frames.FrameError, OSError, ValueError) as error:
+    except (frames.FrameError, OSError) as error:
         return Failure(key=task.key, reason=str(error))
+    except ValueError as error:
+        return Failure(key=task.key, reason=f"{task.blurry}: {error}")
     if not task.has_sharpness:
         frames.write(sharpness_path(task.folder, task.key), codes)
     mask = masks.mask_of_codes(codes, task.mu)
@@ -207,7 +217,8 @@ def _do(task: Task) -> Row | Failure:
 def _sharpness(task: Task) -> Codes:
     if task.has_sharpness:
         return frames.read_sharpness(sharpness_path(task.folder, task.key))
-    return masks.to_codes(METHODS[task.recipe.method].compute(frames.read(task.blurry)))
+    sharp = frames.read(task.sharp) if task.sharp else None
+    return masks.to_codes(METHODS[task.recipe.method].compute(frames.read(task.blurry), sharp))
 
 
 def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
@@ -229,5 +240,6 @@ def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
         return "mask is empty: the frame shows no pattern at all, so no evidence of sharpness"
     sharp_half = float((codes > masks.LEVELS // 2).mean())
     if sharp_half > 0.5:
-        return f"mask is empty though S is above 0.5 on {sharp_half:.0%}: the map scores a frame against itself"
+        cause = "the map scores a frame against itself, lbp-absolute does not"
+        return f"mask is empty though S is above 0.5 on {sharp_half:.0%}: {cause}"
     return f"mask is empty: S reaches only {int(codes.max()) / masks.LEVELS:.4f}"

@@ -1,30 +1,59 @@
-"""Work over many frames in several processes, results in order, memory flat."""
+"""Work over many frames in several processes or on a cluster, results in order, memory flat."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeVar
+from concurrent.futures import BrokenExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, TypeVar
 
 import cv2
-from joblib import Parallel, delayed, effective_n_jobs
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+_AHEAD_ON_CLUSTER = 16  # its results come a batch at a time: progress moves by so many tasks a worker
 
-def over(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int) -> Iterator[Result]:
+
+class WorkerError(RuntimeError):
+    """The workers could not be reached, or died."""
+
+
+def over(
+    tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int, cluster: str | None = None
+) -> Iterator[Result]:
     """Apply ``work`` to each task in several processes and give the results in order.
 
-    An error in a worker is raised here, at its task's turn.
+    An error in a worker is raised here, at its task's turn. On a cluster, the tasks of a worker that dies are done
+    by the others.
 
     Args:
         tasks: What to do.
         work: How; a function of a module, so that it can be sent to a process.
         jobs: Processes; -1 for one a core.
         ahead: Tasks a process may be ahead of the reader: bounds the results that wait in memory.
+        cluster: Address of a Dask scheduler whose workers see the same files; ``jobs`` is then not looked at.
+
+    Raises:
+        WorkerError: If a process was killed, or the cluster does not answer.
     """
-    with Parallel(n_jobs=jobs, return_as="generator") as parallel:
-        step = ahead * effective_n_jobs(jobs)
-        for start in range(0, len(tasks), step):
-            yield from parallel(delayed(_alone)(work, task) for task in tasks[start : start + step])
+    try:
+        with _backend(cluster), Parallel(n_jobs=jobs, return_as="list" if cluster else "generator") as parallel:
+            step = (_AHEAD_ON_CLUSTER if cluster else ahead) * effective_n_jobs(jobs)
+            for start in range(0, len(tasks), step):
+                yield from parallel(delayed(_alone)(work, task) for task in tasks[start : start + step])
+    except BrokenExecutor as error:
+        raise WorkerError("a worker process was killed, perhaps for memory; go on with fewer --jobs") from error
+
+
+def _backend(cluster: str | None) -> AbstractContextManager[Any]:
+    if cluster is None:
+        return nullcontext()
+    try:
+        return parallel_config(backend="dask", scheduler_host=cluster)  # type: ignore[no-any-return]
+    except ValueError as error:  # joblib's word for a missing package, and Dask's for a bad address
+        raise WorkerError(f"no cluster at {cluster}: {error}; is cdgnet[cluster] installed here?") from error
+    except OSError as error:
+        raise WorkerError(f"no Dask scheduler answers at {cluster}; start one, or leave --cluster out") from error
 
 
 def _alone(work: Callable[[Task], Result], task: Task) -> Result:

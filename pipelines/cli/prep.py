@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from prep.layouts import Dataset, Pair
     from prep.masking import Row
 
-METHODS = ("lbp",)  # those of prep.sharpness, named here so that --help need not load them
+METHODS = (
+    "lbp",
+    "lbp-matting",
+    "lbp-absolute",
+    "hifst",
+    "laplacian",
+    "paired",
+)  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masking
 _SHOWN = 5  # of a list in which every entry says much the same
 
@@ -100,16 +107,26 @@ def prep() -> None:
 )
 @click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
+@click.option("--cluster", metavar="tcp://HOST:PORT", help="Work on a Dask cluster that sees the same files instead.")
 def masks(
-    where: Where, layout: str | None, split: str, method: str, mu: float, out: Path | None, jobs: int | None
+    where: Where,
+    layout: str | None,
+    split: str,
+    method: str,
+    mu: float,
+    out: Path | None,
+    jobs: int | None,
+    cluster: str | None,
 ) -> int:
     """Write S and M of every blurry frame.
 
     The same command goes on where it stopped; another --mu re-uses S.
     """
+    if jobs and cluster:
+        raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
     dataset = where.find(layout)
     folder = _outside(dataset, out or _masks_folder(dataset))
-    return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs)
+    return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
 @prep.command(epilog=example("cdg-prep view --split test --frames 24"))
@@ -235,6 +252,7 @@ def _make_masks(
     mu: float,
     jobs: int | None,
     *,
+    cluster: str | None = None,
     keep_masks: bool = False,
 ) -> int:
     """Bring a masks folder up to date and say what came out; gives the exit status."""
@@ -248,7 +266,7 @@ def _make_masks(
     click.echo(
         f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
     )
-    outcomes = list(track(masking.make(plan, jobs or -1), len(plan.tasks), "masks")) if plan.tasks else []
+    outcomes = list(track(masking.make(plan, jobs or -1, cluster), len(plan.tasks), "masks")) if plan.tasks else []
     rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]
     if rows and not keep_masks:
@@ -319,9 +337,10 @@ def mistakes() -> tuple[type[Exception], ...]:
     from prep.frames import FrameError
     from prep.layouts import LayoutError
     from prep.masking import MaskError
+    from prep.parallel import WorkerError
     from prep.store import PackError
 
-    return FrameError, LayoutError, MaskError, PackError
+    return FrameError, LayoutError, MaskError, PackError, WorkerError
 
 
 def main() -> None:

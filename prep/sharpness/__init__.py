@@ -1,13 +1,14 @@
-"""Sharpness maps S of one blurry frame, one file a published method; named here.
+"""Sharpness maps S of a blurry frame, one file a method; named here.
 
-A method takes ``(H, W, 3)`` uint8 RGB and gives ``(H, W)`` float32 S in [0, 1], 1 where the frame is sharp.
+A method takes ``(H, W, 3)`` uint8 RGB, and its sharp partner where it needs one, and gives ``(H, W)`` float32 S in
+[0, 1], 1 where the frame is sharp. ``size.py`` refuses frames that are too small for any.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from prep.arrays import Bytes, Floats
-from prep.sharpness import lbp
+from prep.sharpness import hifst, laplacian, lbp, lbp_absolute, lbp_matting, paired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,10 +16,11 @@ class Method:
     """A sharpness map and what must be known to use it."""
 
     name: str
-    compute: Callable[[Bytes], Floats]
-    parameters: Mapping[str, float]  # all that decides S besides the frame; recorded beside every map
+    compute: Callable[[Bytes, Bytes | None], Floats]
+    parameters: Mapping[str, float]  # all that decides S besides the frames; recorded beside every map
     ceiling: float  # no pixel's S ever exceeds it
     source: str
+    needs_sharp: bool = False
 
 
 METHODS: Mapping[str, Method] = {
@@ -30,6 +32,42 @@ METHODS: Mapping[str, Method] = {
             parameters=lbp.PARAMETERS,
             ceiling=lbp.CEILING,
             source="Yi & Eramian 2016, LBP-based segmentation of defocus blur; guided filter in place of matting",
+        ),
+        Method(
+            name="lbp-matting",
+            compute=lbp_matting.sharpness,
+            parameters=lbp_matting.PARAMETERS,
+            ceiling=lbp.CEILING,
+            source="Yi & Eramian 2016, with closed-form matting (Levin et al. 2008) as released",
+        ),
+        Method(
+            name="lbp-absolute",
+            compute=lbp_absolute.sharpness,
+            parameters=lbp_absolute.PARAMETERS,
+            ceiling=lbp.CEILING,
+            source="after Yi & Eramian 2016; scored against photographs at large instead of against the frame itself",
+        ),
+        Method(
+            name="hifst",
+            compute=hifst.sharpness,
+            parameters=hifst.PARAMETERS,
+            ceiling=hifst.CEILING,
+            source="Golestaneh & Karam 2017, Spatially-varying blur detection (HiFST)",
+        ),
+        Method(
+            name="laplacian",
+            compute=laplacian.sharpness,
+            parameters=laplacian.PARAMETERS,
+            ceiling=1.0,
+            source="Pech-Pacheco et al. 2000, Diatom autofocusing in brightfield microscopy; a diagnostic",
+        ),
+        Method(
+            name="paired",
+            compute=paired.sharpness,
+            parameters=paired.PARAMETERS,
+            ceiling=paired.CEILING,
+            source="ours, 2026: second moments of the local kernel between the blurry frame and its sharp partner",
+            needs_sharp=True,
         ),
     )
 }

@@ -14,9 +14,11 @@ from prep.masking import Failure, Row
 MakeGopro = Callable[..., Path]
 
 
-def run(root: Path, folder: Path, mu: float = 0.96, jobs: int = 1) -> tuple[masking.Plan, list[Row | Failure]]:
+def run(
+    root: Path, folder: Path, mu: float = 0.96, jobs: int = 1, method: str = "lbp"
+) -> tuple[masking.Plan, list[Row | Failure]]:
     dataset = layouts.find(root)
-    plan = masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, "lbp"), mu)
+    plan = masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, method), mu)
     return plan, list(masking.make(plan, jobs))
 
 
@@ -51,6 +53,46 @@ def test_the_bytes_do_not_depend_on_the_number_of_processes(make_gopro: MakeGopr
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
+@pytest.mark.parametrize("method", ["paired", "hifst", "laplacian", "lbp-absolute"])
+def test_every_method_writes_the_same_bytes_in_one_process_and_in_two(
+    make_gopro: MakeGopro, tmp_path: Path, method: str
+) -> None:
+    root = make_gopro(train=2)
+
+    run(root, tmp_path / "one", jobs=1, method=method)
+    _, outcomes = run(root, tmp_path / "two", jobs=2, method=method)
+
+    assert all(isinstance(outcome, Row) for outcome in outcomes)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+
+
+def test_paired_looks_at_the_sharp_frame_and_is_computed_again_when_it_changes(
+    make_gopro: MakeGopro, tmp_path: Path
+) -> None:
+    root, folder = make_gopro(train=1, test=0), tmp_path / "m"
+    run(root, folder, method="paired")
+    (sharp,) = root.glob("train/*/sharp/*.png")
+    (blurry,) = root.glob("train/*/blur/*.png")
+    assert frames.read_sharpness(folder / "clip_train/000001.sharpness.png").mean() < 60000
+
+    sharp.write_bytes(blurry.read_bytes())
+    plan, _ = run(root, folder, method="paired")
+
+    assert len(plan.tasks) == 1
+    assert frames.read_sharpness(folder / "clip_train/000001.sharpness.png").min() > 65000
+
+
+def test_a_frame_that_a_method_refuses_is_named(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro(train=1, test=0)
+    (sharp,) = root.glob("train/*/sharp/*.png")
+    frames.write(sharp, frames.read(sharp)[:, :90])
+
+    _, (failure,) = run(root, tmp_path / "m", method="paired")
+
+    assert isinstance(failure, Failure)
+    assert failure.reason.endswith("blur/000001.png: sharp frame is 96 x 90; wanted the partner of 96 x 128 pixels")
+
+
 def test_a_second_run_has_nothing_to_do(make_gopro: MakeGopro, tmp_path: Path) -> None:
     root = make_gopro()
     run(root, tmp_path / "m")
@@ -67,7 +109,7 @@ def test_another_mu_thresholds_the_stored_map_and_computes_nothing(
     root, folder = make_gopro(), tmp_path / "m"
     run(root, folder)
     before = content(folder)
-    monkeypatch.setitem(masking.METHODS, "lbp", replace(masking.METHODS["lbp"], compute=lambda blurry: 1 / 0))
+    monkeypatch.setitem(masking.METHODS, "lbp", replace(masking.METHODS["lbp"], compute=lambda blurry, sharp: 1 / 0))
 
     run(root, folder, mu=0.5)
 

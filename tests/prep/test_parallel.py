@@ -1,0 +1,98 @@
+"""Work in processes and on a cluster: what is lost when one dies, and what is said."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from prep import parallel
+
+MakeGopro = Callable[..., Path]
+FRAMES = 60
+MAIN = "from pipelines.cli.prep import main; main()"
+
+
+def masks(root: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", MAIN, "masks", "--method", "hifst", "--root", str(root), "--out", str(folder)]
+    return subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and two workers of one thread on loopback: its address, and the workers."""
+    with ExitStack() as stack:
+
+        def start(name: str, *arguments: str) -> subprocess.Popen[bytes]:
+            log = stack.enter_context((tmp_path / f"{name}.log").open("w"))
+            command = [sys.executable, "-m", *arguments, "--no-dashboard"]
+            process = stack.enter_context(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=tmp_path))
+            stack.callback(process.kill)
+            return process
+
+        start("scheduler", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0")
+        address = ""
+        deadline = time.monotonic() + 60
+        while not address and time.monotonic() < deadline:
+            time.sleep(0.1)
+            found = re.search(r"Scheduler at:\s+(tcp://\S+)", (tmp_path / "scheduler.log").read_text())
+            address = found.group(1) if found else ""
+        worker = ("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny")
+        yield address, [start(f"worker{number}", *worker) for number in range(2)]
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_worker_half_way_loses_no_frame_and_changes_no_byte(
+    make_gopro: MakeGopro, tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
+) -> None:
+    address, workers = cluster
+    root = make_gopro(train=FRAMES, test=0)
+    home = masks(root, tmp_path / "home", "--jobs", "1")
+    home.communicate()
+
+    away = masks(root, tmp_path / "away", "--cluster", address)
+    while away.poll() is None and not list((tmp_path / "away").rglob("*.mask.png")):
+        time.sleep(0.02)
+    was_running = away.poll() is None
+    workers[0].send_signal(signal.SIGKILL)
+    said, _ = away.communicate(timeout=240)
+
+    assert was_running
+    assert away.returncode == 0, said
+    assert "failed" not in said
+    assert len(content(tmp_path / "away")) == 2 * FRAMES + 1
+    assert content(tmp_path / "away") == content(tmp_path / "home")
+
+
+def _die(place: int) -> int:
+    if place == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return place
+
+
+def test_results_come_in_the_order_of_the_tasks_beyond_one_batch() -> None:
+    assert list(parallel.over(range(11), abs, jobs=2, ahead=2)) == list(range(11))
+
+
+def test_a_killed_process_is_said_in_one_line() -> None:
+    with pytest.raises(parallel.WorkerError, match="a worker process was killed, perhaps for memory; go on with"):
+        list(parallel.over(range(6), _die, jobs=2, ahead=8))
+
+
+def test_an_address_where_nobody_answers_is_one_line(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    run = masks(make_gopro(), tmp_path / "m", "--cluster", "tcp://127.0.0.1:9")
+    said, _ = run.communicate(timeout=120)
+
+    assert run.returncode == 1
+    assert said.splitlines()[-1].startswith("cdg-prep: no Dask scheduler answers at tcp://127.0.0.1:9")
+    assert "Traceback" not in said
