@@ -7,22 +7,20 @@ The shapes are those of the presets tiny (96 x 96 crops), paper (one 256 x 256 c
 
 import argparse
 import json
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 
 import torch
 import torchvision
+from surroundings import RESULTS
+from surroundings import surroundings as machine
 from torch import Tensor
 
 from cdgnet.deform import BACKENDS, Backend, deform_conv2d
 
-RESULTS = Path(__file__).parent / "results"
 GROUPS = 2
 TAPS = 9
 
@@ -134,25 +132,10 @@ def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
 
 def surroundings(device: torch.device) -> dict[str, str | int]:
     """What a reader must know to compare these times with others."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
-    )
-    return {
-        "date": date.today().isoformat(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
-        "python": platform.python_version(),
-        "commit": commit.stdout.strip() or "none",
-    }
-
-
-def _processor() -> str:
-    listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+    about = machine() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    if device.type == "cuda":
+        about["device"] = torch.cuda.get_device_name(device)
+    return about | {"torchvision": torchvision.__version__}
 
 
 def save(rows: list[Row], about: dict[str, str | int], kind: str) -> Path:

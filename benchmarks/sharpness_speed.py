@@ -1,0 +1,167 @@
+"""Seconds and memory of each sharpness map on one 1280 x 720 frame, beside the PyPI package blur_detector.
+
+Run ``python benchmarks/sharpness_speed.py``; ``--data DIR`` takes a real blurry frame from DIR/GOPRO_Large instead of
+a blurred photograph that comes with scikit-image. One core: each measurement is a process of its own, its threads
+held at one. Seconds are wall time, the median of the repeats after one to warm up; the ratio is how many times faster
+a map is than blur_detector at its defaults in the same run. Memory is the largest that the process ever held, imports
+included. blur_detector brings a second OpenCV along, so it is no dependency of ours:
+
+    pip install --no-deps blur_detector
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import cv2
+import numpy as np
+from surroundings import RESULTS, surroundings
+
+BASELINE = "blur_detector"
+SIZE = (720, 1280)
+ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+LIMITS = {"lbp": 0.43, "lbp-matting": 4.0, "hifst": 8.0, "paired": 0.3}  # seconds; megabytes for all: 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One map on one frame."""
+
+    method: str
+    seconds: float  # median
+    fastest: float
+    slowest: float
+    first: float  # the first frame of the process, with what is loaded for it
+    megabytes: float
+    times_faster: float | None
+
+
+def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """A blurry and a sharp frame of 1280 x 720."""
+    from prep import frames
+
+    found = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []
+    if found:
+        return frames.read(found[0]), frames.read(found[0].parents[1] / "sharp" / found[0].name)
+    from skimage import data as photographs
+
+    sharp = cv2.resize(photographs.astronaut()[:288], SIZE[::-1], interpolation=cv2.INTER_CUBIC)
+    sharp = np.clip(sharp + np.random.default_rng(0).normal(0, 2, sharp.shape), 0, 255).astype(np.uint8)
+    return cv2.blur(sharp, (9, 1)), sharp
+
+
+def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | list[float]]:
+    """Time one map in this process."""
+    cv2.setNumThreads(1)
+    blurry, sharp = make_pair(data)
+    if method == BASELINE:
+        detector = load_baseline()
+
+        def work() -> None:
+            detector.detectBlur(cv2.cvtColor(blurry, cv2.COLOR_RGB2GRAY))
+    else:
+        from prep.sharpness import METHODS
+
+        def work() -> None:
+            METHODS[method].compute(blurry, sharp)
+
+    found = []
+    for _ in range(repeats + 1):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    scale = 1e6 if sys.platform == "darwin" else 1e3
+    return {
+        "first": found[0],
+        "times": found[1:] or found,
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale,
+    }
+
+
+def load_baseline() -> "object":
+    """blur_detector at its defaults; newer scikit-image no longer has the name that it imports."""
+    import skimage.morphology
+
+    if not hasattr(skimage.morphology, "square"):
+        skimage.morphology.square = lambda side: np.ones((side, side), np.uint8)
+    from blur_detector import BlurDetector
+
+    return BlurDetector(show_progress=False)
+
+
+def measure_apart(method: str, repeats: int, data: Path | None) -> dict[str, float | list[float]]:
+    """Time one map in a process of its own, with one thread."""
+    command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats)]
+    command += ["--data", str(data)] if data else []
+    alone = os.environ | dict.fromkeys(ONE_THREAD, "1")
+    found = subprocess.run(command, env=alone, capture_output=True, text=True)
+    if found.returncode:
+        sys.exit(f"{method} failed: {found.stderr.strip()}")
+    return json.loads(found.stdout.splitlines()[-1])
+
+
+def make_row(method: str, found: dict[str, float | list[float]], baseline: float | None) -> Row:
+    times = found["times"]
+    middle = statistics.median(times)
+    return Row(
+        method=method,
+        seconds=round(middle, 4),
+        fastest=round(min(times), 4),
+        slowest=round(max(times), 4),
+        first=round(found["first"], 3),
+        megabytes=round(found["megabytes"]),
+        times_faster=round(baseline / middle, 1) if baseline else None,
+    )
+
+
+def main() -> None:
+    from prep.sharpness import METHODS
+
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the test data")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each map; the baseline has 2")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(measure(options.only, options.repeats, options.data)))
+        return
+    about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
+    baseline, rows = None, []
+    if find_spec(BASELINE):
+        found = measure_apart(BASELINE, 2, options.data)
+        baseline = statistics.median(found["times"])
+        rows.append(make_row(BASELINE, found, baseline))
+        show(rows[-1])
+    else:
+        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
+    for method in options.methods:
+        rows.append(make_row(method, measure_apart(method, options.repeats, options.data), baseline))
+        show(rows[-1])
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"sharpness_speed-{about['date']}.json"
+        path.write_text(json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+def show(row: Row) -> None:
+    spread = f"{row.fastest:.2f} - {row.slowest:.2f}"
+    ratio = "" if row.times_faster is None else f"{row.times_faster:.1f}"
+    limit = f"{LIMITS[row.method]:g}" if row.method in LIMITS else ""
+    print(f"{row.method:14}{row.seconds:10.3f}{spread:>18}{row.first:8.2f}{row.megabytes:6.0f}{ratio:>18}{limit:>10}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""How true each sharpness map is, on frames whose blur is known: see truth.py for (a), (b) and (c).
+
+Run ``python benchmarks/supervision.py --data DIR``, where DIR holds GOPRO_Large, GOPRO_Large_all and blur_detection.
+With ``--save`` the table goes to benchmarks/results/supervision-DATE.json and the figure beside it.
+
+Small blur is an extent up to 3 pixels, large blur one from 8. AUC, precision, recall and F1 (of M = S > 0.96, "small"
+being what is looked for) count the pixels of these two classes that have texture; "strict" is the precision when the
+pixels between 3 and 8 pixels count as wrong too. Maps are sampled at every fourth pixel either way.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from surroundings import RESULTS, surroundings
+from truth import Photograph, Recording, Scene, find
+
+from prep import parallel
+from prep.sharpness import METHODS
+from prep.sharpness.paired import extent
+
+MU = 0.96
+SMALL, LARGE = 3.0, 8.0  # pixels
+LONGEST = 20.0  # pixels up to which the relative error of an extent is stated
+STRIDE = 4
+GROUPS = {"a": "scenes", "b": "240 fps GoPro", "c": "CUHK"}
+
+Numbers = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One method on one frame: S and the extent where it counts, and the mask of the whole frame."""
+
+    group: str
+    method: str
+    sharpness: Numbers
+    extent: Numbers
+    mask_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One method on one group of frames; NaN where it does not apply."""
+
+    group: str
+    method: str
+    frames: int
+    auc: float
+    auc_median: float
+    precision: float
+    strict: float
+    recall: float
+    f1: float
+    mask_share: float
+    empty: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errors:
+    """The extent that ``paired`` measures against the true one, between 3 and 20 pixels."""
+
+    group: str
+    median_error: float  # relative
+    curve: list[tuple[float, float, float, float]]  # true extent, quartiles of the measured one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One source of frames and the methods to run on it."""
+
+    source: Scene | Recording | Photograph
+    methods: tuple[str, ...]
+
+
+def measure(task: Task) -> list[Outcome]:
+    """All methods on the frames of one source."""
+    outcomes = []
+    for case in task.source.make():
+        every = slice(None, None, STRIDE)
+        counted = case.counted[every, every]
+        maps = {
+            name: METHODS[name].compute(case.blurry, case.sharp)
+            for name in task.methods
+            if case.sharp is not None or not METHODS[name].needs_sharp
+        }
+        if case.sharp is not None and "paired" in maps:
+            maps["extent"] = extent(case.blurry, case.sharp)
+        outcomes += [
+            Outcome(
+                group=case.group,
+                method=name,
+                sharpness=found[every, every][counted],
+                extent=case.extent[every, every][counted],
+                mask_share=float((found > MU).mean()),
+            )
+            for name, found in maps.items()
+        ]
+    return outcomes
+
+
+def auc(small: Numbers, large: Numbers) -> float:
+    """Chance that a pixel of small blur has the higher S, ties counting half (Mann & Whitney 1947)."""
+    if not small.size or not large.size:
+        return float("nan")
+    _, place, count = np.unique(np.concatenate([small, large]), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((ranks[: small.size].sum() - small.size * (small.size + 1) / 2) / (small.size * large.size))
+
+
+def score(outcomes: Sequence[Outcome]) -> Line:
+    """One line of the table from one method on all frames of one group."""
+    found = np.concatenate([each.sharpness for each in outcomes])
+    true = np.concatenate([each.extent for each in outcomes])
+    small, large = true <= SMALL, true >= LARGE
+    marked = found > MU
+    hits = int((marked & small).sum())
+    precision, strict = (hits / max(int(n), 1) for n in ((marked & (small | large)).sum(), marked.sum()))
+    recall = hits / max(int(small.sum()), 1)
+    areas = [
+        auc(each.sharpness[each.extent <= SMALL], each.sharpness[each.extent >= LARGE])
+        for each in outcomes
+        if min((each.extent <= SMALL).sum(), (each.extent >= LARGE).sum()) >= 50
+    ]
+    return Line(
+        group=outcomes[0].group,
+        method=outcomes[0].method,
+        frames=len(outcomes),
+        auc=auc(found[small], found[large]),
+        auc_median=float(np.median(areas)) if areas else float("nan"),
+        precision=precision,
+        strict=strict,
+        recall=recall,
+        f1=2 * precision * recall / ((precision + recall) or 1),
+        mask_share=float(np.mean([each.mask_share for each in outcomes])),
+        empty=float(np.mean([each.mask_share == 0 for each in outcomes])),
+    )
+
+
+def errors(outcomes: Sequence[Outcome]) -> Errors:
+    """How far the measured extent is from the true one."""
+    found = np.concatenate([each.sharpness for each in outcomes])
+    true = np.concatenate([each.extent for each in outcomes])
+    inside = (true >= SMALL) & (true <= LONGEST)
+    curve = []
+    for low in range(30):
+        part = found[(true >= low) & (true < low + 1)]
+        if part.size >= 100:
+            curve.append((low + 0.5, *(float(quartile) for quartile in np.quantile(part, (0.25, 0.5, 0.75)))))
+    return Errors(
+        group=outcomes[0].group,
+        median_error=float(np.median(np.abs(found[inside] / true[inside] - 1))),
+        curve=curve,
+    )
+
+
+def draw(outcomes: Sequence[Outcome], measured: Sequence[Errors], path: Path) -> None:
+    """ROC curves on (b), and the extent that ``paired`` measures."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
+    roc, extents = figure.subplots(1, 2)
+    levels = np.linspace(0, 1, 201)
+    for method in METHODS:
+        chosen = [each for each in outcomes if (each.group, each.method) == ("b", method)]
+        if chosen:
+            found = np.concatenate([each.sharpness for each in chosen])
+            true = np.concatenate([each.extent for each in chosen])
+            cuts = np.quantile(found[true >= LARGE], 1 - levels)
+            small = np.sort(found[true <= SMALL])
+            roc.plot(levels, 1 - np.searchsorted(small, cuts) / small.size, label=method)
+    roc.set(xlabel="share of large blur above the cut", ylabel="share of small blur above the cut")
+    roc.set_title("(b) real 240 fps motion: up to 3 against from 8 pixels", fontsize=10)
+    roc.legend(loc="lower right")
+    for each in measured:
+        true_, low, middle, high = np.array(each.curve).T
+        (line,) = extents.plot(true_, middle, label=f"({each.group}) {GROUPS[each.group]}")
+        extents.fill_between(true_, low, high, alpha=0.25, color=line.get_color())
+    extents.plot([0, 30], [0, 30], "k:", linewidth=1)
+    extents.set(xlabel="true extent, pixels", ylabel="measured by paired: median and quartiles", ylim=(0, 40))
+    extents.legend(loc="upper left")
+    figure.savefig(path, dpi=110)
+
+
+def show(lines: Iterable[Line], measured: Iterable[Errors]) -> None:
+    names = ("AUC", "median", "prec.", "strict", "recall", "F1", "share", "empty")
+    print(f"{'':3}{'method':14}{'frames':>7}" + "".join(f"{name:>8}" for name in names))
+    for line in lines:
+        values = (line.auc, line.auc_median, line.precision, line.strict, line.recall, line.f1)
+        shares = f"{line.mask_share:8.1%}{line.empty:8.0%}"
+        print(f"{line.group:3}{line.method:14}{line.frames:7}" + "".join(f"{value:8.3f}" for value in values) + shares)
+    for each in measured:
+        print(f"{each.group}: median relative error of the extent by paired, 3 to 20 pixels: {each.median_error:.1%}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; one a core")
+    parser.add_argument("--save", action="store_true", help="also write dated JSON and the figure")
+    options = parser.parse_args()
+    tasks = [Task(source=source, methods=tuple(options.methods)) for source in find(options.data)]
+    if not tasks:
+        parser.error(f"{options.data} holds none of GOPRO_Large, GOPRO_Large_all, blur_detection; pass their folder")
+    outcomes: list[Outcome] = []
+    start = time.monotonic()
+    for done, part in enumerate(parallel.over(tasks, measure, options.jobs, ahead=4), 1):
+        outcomes += part
+        spent = time.monotonic() - start
+        left = spent / done * (len(tasks) - done)
+        print(f"{done} of {len(tasks)}, about {left / 60:.0f} min left", file=sys.stderr)
+    chosen = {(group, method): [] for group in GROUPS for method in (*options.methods, "extent")}
+    for each in outcomes:
+        chosen[each.group, each.method].append(each)
+    lines = [score(each) for (_, method), each in chosen.items() if each and method != "extent"]
+    measured = [errors(each) for (_, method), each in chosen.items() if each and method == "extent"]
+    about = surroundings() | {"opencv": cv2.__version__}
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    show(lines, measured)
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
+        path = RESULTS / f"supervision-{about['date']}.json"
+        rows = {"lines": [asdict(line) for line in lines], "extents": [asdict(each) for each in measured]}
+        path.write_text(json.dumps({**about, **rows}, indent=1) + "\n")
+        draw(outcomes, measured, path.with_suffix(".png"))
+        print(f"written: {path} and {path.with_suffix('.png').name}")
+
+
+if __name__ == "__main__":
+    main()
