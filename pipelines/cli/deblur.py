@@ -14,6 +14,7 @@ path_type = click.Path(path_type=Path)
     context_settings=SETTINGS,
     epilog=example("cdg-deblur photo.jpg holiday/ --weights runs/gopro/weights.safetensors --out restored"),
 )
+@click.version_option(package_name="cdgnet")
 @click.argument("inputs", nargs=-1, required=True, type=path_type)
 @click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")

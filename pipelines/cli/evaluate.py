@@ -16,6 +16,7 @@ path_type = click.Path(path_type=Path)
     context_settings=SETTINGS,
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
+@click.version_option(package_name="cdgnet")
 @click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack; of whole frames to publish.")
 @click.option("--out", type=path_type, metavar="DIR", help="For results.csv.  [default: WEIGHTS' FOLDER/eval/PACK]")

@@ -43,6 +43,7 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
 
 
 @click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
+@click.version_option(package_name="cdgnet")
 @click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack made by cdg-prep pack.")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
 @setting_options
