@@ -66,7 +66,7 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
         detector = load_baseline()
 
         def work() -> None:
-            detector.detectBlur(cv2.cvtColor(blurry, cv2.COLOR_RGB2GRAY))
+            detector(show_progress=False).detectBlur(cv2.cvtColor(blurry, cv2.COLOR_RGB2GRAY))
     else:
         from prep.sharpness import METHODS
 
@@ -86,15 +86,15 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
     }
 
 
-def load_baseline() -> "object":
-    """blur_detector at its defaults; newer scikit-image no longer has the name that it imports."""
+def load_baseline() -> type:
+    """blur_detector's class, of which an object takes one frame; newer scikit-image no longer has the name that it imports."""
     import skimage.morphology
 
     if not hasattr(skimage.morphology, "square"):
         skimage.morphology.square = lambda side: np.ones((side, side), np.uint8)
     from blur_detector import BlurDetector
 
-    return BlurDetector(show_progress=False)
+    return BlurDetector
 
 
 def measure_apart(method: str, repeats: int, data: Path | None) -> dict[str, float | list[float]]:

@@ -161,28 +161,25 @@ def errors(outcomes: Sequence[Outcome]) -> Errors:
     )
 
 
-def draw(outcomes: Sequence[Outcome], measured: Sequence[Errors], path: Path) -> None:
-    """ROC curves on (b), and the extent that ``paired`` measures."""
+def draw(lines: Sequence[Line], measured: Sequence[Errors], path: Path) -> None:
+    """AUC of each method on each group, and the extent that ``paired`` measures."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    roc, extents = figure.subplots(1, 2)
-    levels = np.linspace(0, 1, 201)
-    for method in METHODS:
-        chosen = [each for each in outcomes if (each.group, each.method) == ("b", method)]
-        if chosen:
-            found = np.concatenate([each.sharpness for each in chosen])
-            true = np.concatenate([each.extent for each in chosen])
-            cuts = np.quantile(found[true >= LARGE], 1 - levels)
-            small = np.sort(found[true <= SMALL])
-            roc.plot(levels, 1 - np.searchsorted(small, cuts) / small.size, label=method)
-    roc.set(xlabel="share of large blur above the cut", ylabel="share of small blur above the cut")
-    roc.set_title("(b) real 240 fps motion: up to 3 against from 8 pixels", fontsize=10)
-    roc.legend(loc="lower right")
+    bars, extents = figure.subplots(1, 2)
+    methods = list(dict.fromkeys(line.method for line in lines))
+    for place, (group, name) in enumerate(GROUPS.items()):
+        chosen = [line for line in lines if line.group == group]
+        left = [methods.index(line.method) + 0.27 * (place - 1) for line in chosen]
+        bars.bar(left, [line.auc for line in chosen], width=0.25, label=f"({group}) {name}")
+    bars.axhline(0.5, color="k", linestyle=":", linewidth=1)
+    bars.set_xticks(range(len(methods)), methods, rotation=20)
+    bars.set(ylabel="AUC: extent up to 3 against from 8 pixels", ylim=(0, 1.2), title="0.5 is chance")
+    bars.legend(loc="upper center", ncols=3)
     for each in measured:
-        true_, low, middle, high = np.array(each.curve).T
-        (line,) = extents.plot(true_, middle, label=f"({each.group}) {GROUPS[each.group]}")
-        extents.fill_between(true_, low, high, alpha=0.25, color=line.get_color())
+        true, low, middle, high = np.array(each.curve).T
+        (line,) = extents.plot(true, middle, label=f"({each.group}) {GROUPS[each.group]}")
+        extents.fill_between(true, low, high, alpha=0.25, color=line.get_color())
     extents.plot([0, 30], [0, 30], "k:", linewidth=1)
     extents.set(xlabel="true extent, pixels", ylabel="measured by paired: median and quartiles", ylim=(0, 40))
     extents.legend(loc="upper left")
@@ -230,7 +227,7 @@ def main() -> None:
         path = RESULTS / f"supervision-{about['date']}.json"
         rows = {"lines": [asdict(line) for line in lines], "extents": [asdict(each) for each in measured]}
         path.write_text(json.dumps({**about, **rows}, indent=1) + "\n")
-        draw(outcomes, measured, path.with_suffix(".png"))
+        draw(lines, measured, path.with_suffix(".png"))
         print(f"written: {path} and {path.with_suffix('.png').name}")
 
 

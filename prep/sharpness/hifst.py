@@ -28,10 +28,10 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes, Floats
+from prep.sharpness import size
 
 WINDOWS = (7, 15, 31, 63)
 LAYERS = 1 + sum(WINDOWS)
-SMALLEST = 16  # pixels; smaller frames hold no window worth the name
 THRESHOLD = 0.09  # F of the method's own masks, the same for defocus and motion
 STEEPNESS = 2.0  # S = 0.5 at F = 0.018; S = 0.96 at F = THRESHOLD, whatever the steepness
 ODDS = 24.0  # of S = 0.96
@@ -109,8 +109,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
     Source: Golestaneh & Karam 2017.
     """
-    if min(blurry.shape[:2]) < SMALLEST:
-        raise ValueError(f"frame is {blurry.shape[0]} x {blurry.shape[1]}; wanted at least {SMALLEST} x {SMALLEST}")
+    size.check(blurry)
     grey = smoothed(blurry)
     fused = fuse(sorted_layers(gradient(grey)))
     weighted = fused * local_entropy(np.rint(grey).astype(np.uint8))
