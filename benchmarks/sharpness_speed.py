@@ -87,7 +87,7 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
 
 
 def load_baseline() -> type:
-    """blur_detector's class, of which an object takes one frame; newer scikit-image no longer has the name that it imports."""
+    """blur_detector's class, of which an object takes one frame; newer scikit-image lacks a name that it imports."""
     import skimage.morphology
 
     if not hasattr(skimage.morphology, "square"):

@@ -7,6 +7,8 @@ gradients change the result. The matting Laplacian is pymatting's.
 Legend: h, w a reduced frame's height and width, h <= w after turning; n = h w.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -71,42 +73,46 @@ def mattes(frame: Bytes, shares: list[Floats]) -> list[Floats]:
     turned = small.shape[0] > small.shape[1]
     if turned:
         small = small.transpose(1, 0, 2)
-    bands = laplacian_bands(np.ascontiguousarray(small))
+    entries = laplacian(np.ascontiguousarray(small))
     trimaps = [_resized(share, levels[-1].shape[:2]) for share in shares]
-    solved = [solve(bands, trimap.T).T if turned else solve(bands, trimap) for trimap in trimaps]
+    solved = [solve(entries, trimap.T).T if turned else solve(entries, trimap) for trimap in trimaps]
     alphas = np.stack(solved, axis=-1)  # (h, w, L)
     for coarse, fine in zip(levels[:0:-1], levels[-2::-1], strict=True):
         alphas = upsample(alphas, coarse, fine)
     return [np.ascontiguousarray(alphas[..., layer].clip(0, 1)) for layer in range(len(shares))]
 
 
-def laplacian_bands(image: Doubles) -> Doubles:
-    """The matting Laplacian's upper bands, in LAPACK's order, of ``(h, w, 3)`` taken column by column.
+class Entries(NamedTuple):
+    """The upper half of a symmetric matrix ``(n, n)``; entries of the same place add up."""
 
-    Returns:
-        ``(2 h + 3, n)`` for windows of 3 x 3; the last row is the diagonal.
-    """
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    values: Doubles
+
+
+def laplacian(image: Doubles) -> Entries:
+    """The matting Laplacian of ``(h, w, 3)``, its pixels taken column by column."""
     from pymatting.laplacian.cf_laplacian import cf_laplacian  # compiles for minutes once, loads for seconds
 
-    height, width = image.shape[:2]
-    laplacian = cf_laplacian(np.ascontiguousarray(image.transpose(1, 0, 2)), _EPSILON, _RADIUS).tocoo()
-    reach = 2 * _RADIUS * (height + 1)
-    bands = np.zeros((reach + 1, height * width), order="F")
-    upper = laplacian.col >= laplacian.row
-    rows, columns = laplacian.row[upper], laplacian.col[upper]
-    np.add.at(bands, (reach + rows - columns, columns), laplacian.data[upper])
-    return bands
+    matrix = cf_laplacian(np.ascontiguousarray(image.transpose(1, 0, 2)), _EPSILON, _RADIUS).tocoo()
+    upper = matrix.col >= matrix.row
+    return Entries(*(part[upper] for part in (matrix.row.astype(np.int64), matrix.col.astype(np.int64), matrix.data)))
 
 
-def solve(bands: Doubles, share: Floats) -> Floats:
-    """Minimise alpha' L alpha + 100 |alpha - trimap|^2 over the known pixels; ``(h, w)`` float32, about [0, 1]."""
+def solve(entries: Entries, share: Floats) -> Floats:
+    """Minimise alpha' L alpha + 100 |alpha - trimap|^2 over the known pixels; ``(h, w)`` float32, about [0, 1].
+
+    The bands are filled anew for each matte, since the solver overwrites them and two copies would take 350 MB.
+    """
     foreground, background = share > lbp.FOREGROUND, share < lbp.BACKGROUND
     if not foreground.any() or not background.any():
         return foreground.astype(np.float32)  # no pixel, or all of them: nothing to be carried to an edge
-    system = bands.copy(order="F")  # as LAPACK wants it: overwritten in place
-    system[-1] += _WEIGHT * (foreground | background).T.ravel() + _DIAGONAL
+    reach = 2 * _RADIUS * (share.shape[0] + 1)
+    bands = np.zeros((reach + 1, share.size), order="F")  # LAPACK's order; the last row is the diagonal
+    np.add.at(bands, (reach + entries.rows - entries.columns, entries.columns), entries.values)
+    bands[-1] += _WEIGHT * (foreground | background).T.ravel() + _DIAGONAL
     known = _WEIGHT * foreground.T.ravel().astype(np.float64)
-    alpha = solveh_banded(system, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
+    alpha = solveh_banded(bands, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
     return np.asarray(alpha.reshape(share.shape[::-1]).T, np.float32)
 
 
