@@ -19,16 +19,13 @@ Legend: H, W a frame's height and width; M a window's side; K = 117 layers; R = 
 along one axis, of all windows; N = 2880 slots for the 2660 coefficients of one pixel.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
-
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes, Floats
 from prep.sharpness import size
+from prep.sharpness.compiled import compiled
 
 WINDOWS = (7, 15, 31, 63)
 LAYERS = 1 + sum(WINDOWS)
@@ -55,7 +52,6 @@ PARAMETERS = {
 
 Doubles = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int32]
-Function = TypeVar("Function", bound=Callable[..., Any])
 
 # What follows is compiled into the kernels below; R entries each, the windows one after the other.
 _ORDERS = np.concatenate([np.arange(side) for side in WINDOWS])  # v
@@ -84,11 +80,6 @@ _ONE, _TO_SIX = np.uint64(1), np.uint64(58)
 _BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # any six bits in a row differ from any other six
 _PLACE = np.zeros(64, np.int64)
 _PLACE[[(int(_BRUIJN) << bit) % 2**64 >> 58 for bit in range(64)]] = np.arange(64)
-
-
-def _compiled(function: Function) -> Function:
-    """Compile once a machine; one thread, IEEE arithmetic in the order written."""
-    return cast(Function, numba.njit(cache=True)(function))
 
 
 def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
@@ -205,7 +196,7 @@ def _network(inputs: int, outputs: int) -> Whole:
     return np.array(kept[::-1], np.int32)
 
 
-@_compiled
+@compiled
 def _sweep_frame(mixed: Doubles, codes: Codes, network: Whole) -> None:
     """Fill ``codes``, ``(K, H, a multiple of 32)``, from the mixed second difference of the padded gradient."""
     columns = np.zeros((2, mixed.shape[1], _TURN.size))  # DCT down each column, at this row and the one before
@@ -215,7 +206,7 @@ def _sweep_frame(mixed: Doubles, codes: Codes, network: Whole) -> None:
             _sweep_row(columns[y % 2], codes[:, y], network)
 
 
-@_compiled
+@compiled
 def _advance_columns(mixed: Doubles, y: int, new: Doubles, before: Doubles) -> None:
     """Move the DCT down each column by one row: ``new`` holds row y - 2 at first and row y in the end.
 
@@ -234,7 +225,7 @@ def _advance_columns(mixed: Doubles, y: int, new: Doubles, before: Doubles) -> N
                 new[x, v] = _TURN[v] * before[x, v] - new[x, v] + _GAIN[v] * drive
 
 
-@_compiled
+@compiled
 def _sweep_row(columns: Doubles, codes: Codes, network: Whole) -> None:
     """Fill one row of all layers, ``(K, a multiple of 32)``."""
     drive = np.zeros(2 * _STEPS * _PITCH)
@@ -253,7 +244,7 @@ def _sweep_row(columns: Doubles, codes: Codes, network: Whole) -> None:
             _sort(candidates, network, batch, codes[:, start : start + _BATCH])
 
 
-@_compiled
+@compiled
 def _empty_state() -> Doubles:
     """Every coefficient's last two values in an empty window: 0; NaN, which passes no bound, in the idle slots."""
     state = np.full(2 * _SLOTS, np.nan)
@@ -263,7 +254,7 @@ def _empty_state() -> Doubles:
     return state
 
 
-@_compiled
+@compiled
 def _drive(columns: Doubles, x: int, drive: Doubles) -> None:
     """What enters and leaves the windows of the pixels x to x + 3: first for even v, then for odd."""
     for step in range(_STEPS):
@@ -276,7 +267,7 @@ def _drive(columns: Doubles, x: int, drive: Doubles) -> None:
                 drive[odd + u] = -entering[u] - leaving[u]
 
 
-@_compiled
+@compiled
 def _advance(drive: Doubles, state: Doubles, magnitudes: Floats) -> None:
     """Move all coefficients of a pixel by four pixels along the row; ``_advance_columns`` states the recurrence.
 
@@ -299,7 +290,7 @@ def _advance(drive: Doubles, state: Doubles, magnitudes: Floats) -> None:
             size[slot + 3 * _SLOTS] = abs(fourth)
 
 
-@_compiled
+@compiled
 def _select(bits: Whole, bound: int, candidates: Codes) -> int:
     """Collect the codes of the smallest magnitudes of four pixels, unsorted; give the next pixel's likely bound."""
     for step in range(_STEPS):
@@ -313,7 +304,7 @@ def _select(bits: Whole, bound: int, candidates: Codes) -> int:
     return bound
 
 
-@_compiled
+@compiled
 def _find_bound(bits: Whole, code: int) -> int:
     """Find a code with K to ROOM magnitudes below it, else the largest with fewer; start from a guess.
 
@@ -334,7 +325,7 @@ def _find_bound(bits: Whole, code: int) -> int:
     return low
 
 
-@_compiled
+@compiled
 def _count(bits: Whole, limit: np.int32) -> int:
     count = np.int32(0)
     for slot in range(bits.size):
@@ -342,19 +333,19 @@ def _count(bits: Whole, limit: np.int32) -> int:
     return int(count)
 
 
-@_compiled
+@compiled
 def _correction(count: int) -> int:
     """By how many codes to move a bound so that ``_AIM`` magnitudes pass: few ones grow in number with their size."""
     return int(_OCTAVE * np.log2(_AIM / max(count, 1)))
 
 
-@_compiled
+@compiled
 def _limit(code: int) -> np.int32:
     """The least bits of a float32 whose code is ``code`` or more."""
     return np.int32(_BASE + (code << _SHIFT) if code > 0 else 0)
 
 
-@_compiled
+@compiled
 def _gather(bits: Whole, code: int, chosen: Codes) -> int:
     """Write the codes of the magnitudes below a bound, in any order; give their number.
 
@@ -371,7 +362,7 @@ def _gather(bits: Whole, code: int, chosen: Codes) -> int:
     return count
 
 
-@_compiled
+@compiled
 def _place(word: np.uint64) -> int:
     """The place of the lowest set bit: multiplied by a de Bruijn number it shifts six bits to the top that tell.
 
@@ -380,7 +371,7 @@ def _place(word: np.uint64) -> int:
     return int(_PLACE[((word & (~word + _ONE)) * _BRUIJN) >> _TO_SIX])
 
 
-@_compiled
+@compiled
 def _compare(block: Whole, limit: np.int32) -> np.uint64:
     """One bit for each of 64 magnitudes: is it below the limit?"""
     word = np.uint64(0)
@@ -389,7 +380,7 @@ def _compare(block: Whole, limit: np.int32) -> np.uint64:
     return word
 
 
-@_compiled
+@compiled
 def _sort(candidates: Codes, network: Whole, batch: Codes, layers: Codes) -> None:
     """Sort the candidates of each pixel of a batch; the K smallest are the layers' codes there.
 
@@ -423,7 +414,7 @@ def local_entropy(grey: Bytes) -> Floats:
     return entropy
 
 
-@_compiled
+@compiled
 def _fill_entropy(padded: Bytes, entropy: Floats) -> None:
     """Slide a histogram along each row: E = log2 n - sum c log2 c / n, with counts c of the n pixels."""
     for y in range(entropy.shape[0]):

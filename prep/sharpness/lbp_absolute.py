@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from prep.arrays import Bytes, Floats
-from prep.sharpness import lbp, size
+from prep.sharpness import guided_filter, lbp, patterns, size
 
 _FULL_SHARE = 0.25  # of patterns in a window, that counts as ``lbp``'s maximum over the frame: 0.3 to 0.6 on CUHK
 _MEAN, _SPREAD = 0.30, 0.34  # of ``lbp``'s mattes, averaged over the six CUHK photographs at hand
@@ -46,11 +46,10 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     """
     size.check(blurry)
     grey = lbp.to_grey(blurry)
-    bits = lbp.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * noise(grey)))
-    ramps = [lbp.ramp(lbp.share(bits, window) / np.float32(_FULL_SHARE)) for window in lbp.WINDOWS]
-    mattes = np.stack(lbp.guided_filter(grey / np.float32(255), ramps))
-    scores = (mattes - np.float32(_MEAN)) / np.float32(_SPREAD)
-    return lbp.believe(np.clip(2 * scores - 1, -1, 1))
+    marks = patterns.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * noise(grey)))
+    ramps = lbp.ramp(np.stack([lbp.share(marks, window) for window in lbp.WINDOWS]) / np.float32(_FULL_SHARE))
+    mattes = guided_filter.guided_filter(grey / np.float32(255), ramps)
+    return lbp.believe(lbp.log_ratios(mattes, _MEAN, _SPREAD))
 
 
 def noise(grey: Floats) -> float:

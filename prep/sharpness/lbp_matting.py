@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy.linalg import solveh_banded
 
 from prep.arrays import Bytes, Floats
-from prep.sharpness import lbp, size
+from prep.sharpness import lbp, patterns, size
 
 _EPSILON = 1e-7  # of the Laplacian and of the local linear model, intensities in [0, 1]
 _WEIGHT = 100.0  # of the trimap
@@ -51,8 +51,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     """
     size.check(blurry)
     grey = lbp.to_grey(blurry)
-    bits = lbp.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * lbp.noise(grey)))
-    shares = [lbp.scaled(lbp.share(bits, window)) for window in lbp.WINDOWS]
+    marks = patterns.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * lbp.noise(grey)))
+    shares = [lbp.scaled(lbp.share(marks, window)) for window in lbp.WINDOWS]
     return lbp.believe(lbp.score(np.stack(mattes(blurry, shares))))
 
 

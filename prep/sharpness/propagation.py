@@ -25,29 +25,18 @@ Source: Pearl 1988; Felzenszwalb & Huttenlocher 2006, "Efficient belief propagat
 for the checkerboard.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 
 from prep.arrays import Floats
+from prep.sharpness.compiled import compiled
 
 COUPLING = 0.5
 TURNS = 30  # up to convergence (50 to 130) 2e-6 of the pixels of the mask change; after 10 it is 8e-4
 _WAVE = 10  # turns that run behind one another; even, and so is TURNS: black begins, white ends
 _DAMPING = np.float32(np.exp(-COUPLING))
 _GAIN = np.float32(np.exp(COUPLING) - np.exp(-COUPLING))
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def _compiled(function: Function) -> Function:
-    """Compile for this machine at the first call; later processes read the result from ``__pycache__``.
-
-    Arithmetic stays that of IEEE 754, in the order written: the same input gives the same bits in every process.
-    """
-    return cast(Function, numba.njit(cache=True, error_model="numpy")(function))
 
 
 class _Grid(NamedTuple):
@@ -94,18 +83,25 @@ def _lay_out(ratios: Floats) -> _Grid:
     """Put the cells between two empty rows, and start all messages at 1, which says nothing."""
     layers, height, width = ratios.shape
     pitch = width + 1 + width % 2  # at least one empty column keeps a layer from the next
-    cells = np.ones((height + 2, layers, pitch), np.float32)
-    np.exp(ratios.transpose(1, 0, 2), out=cells[1:-1, :, :width])
+    places = (height + 2) * layers * pitch
+    nodes, across, deeper, below = (np.ones((2, (places + 1) // 2), np.float32) for _ in range(4))
+    grid = _Grid(nodes, across, deeper, below, height, layers, width, pitch)
+    cells = np.exp(ratios)
     cells *= _DAMPING
-    places = cells.reshape(-1)
-    nodes = np.ones((2, (places.size + 1) // 2), np.float32)
-    nodes[0] = places[0::2]
-    nodes[1, : places.size // 2] = places[1::2]
-    across, deeper, below = (np.ones_like(nodes) for _ in range(3))
-    return _Grid(nodes, across, deeper, below, height, layers, width, pitch)
+    _fill_nodes(grid, cells)
+    return grid
 
 
-@_compiled
+@compiled
+def _fill_nodes(grid: _Grid, cells: Any) -> None:
+    for row in range(grid.height):
+        for layer in range(grid.layers):
+            begin = ((row + 1) * grid.layers + layer) * grid.pitch
+            for x in range(grid.width):
+                grid.nodes[(begin + x) % 2, (begin + x) // 2] = cells[layer, row, x]
+
+
+@compiled
 def _send_waves(grid: _Grid) -> None:
     """Send ``_WAVE`` times from all rows, black and white in turn."""
     total = np.empty(grid.layers * grid.pitch, np.float32)
@@ -114,20 +110,20 @@ def _send_waves(grid: _Grid) -> None:
             _send(grid, front - turn, turn % 2, total)
 
 
-@_compiled
+@compiled
 def _send_all(grid: _Grid, colour: int) -> None:
     total = np.empty(grid.layers * grid.pitch, np.float32)
     for row in range(1, grid.height + 1):
         _send(grid, row, colour, total)
 
 
-@_compiled
+@compiled
 def _part(begin: int, end: int, colour: int) -> slice:
     """Find the places from ``begin`` to ``end`` (without) that have this colour, in that colour's half."""
     return slice((begin + 1 - colour) // 2, (end + 1 - colour) // 2)
 
 
-@_compiled
+@compiled
 def _send(grid: _Grid, row: int, colour: int, total: Any) -> None:
     """Gather s = e T of the row's cells of one colour into ``total``, those of the first layer first, and answer."""
     length, pitch, other = grid.layers * grid.pitch, grid.pitch, 1 - colour
@@ -148,7 +144,7 @@ def _send(grid: _Grid, row: int, colour: int, total: Any) -> None:
     _close(grid, row)
 
 
-@_compiled
+@compiled
 def _close(grid: _Grid, row: int) -> None:
     """Silence what passed between a layer and what lies beside it, or over the frame's border."""
     length = grid.layers * grid.pitch
@@ -161,25 +157,25 @@ def _close(grid: _Grid, row: int) -> None:
                 grid.below[edge % 2, edge // 2] = 1
 
 
-@_compiled
+@compiled
 def _multiply(node: Any, left: Any, right: Any, above: Any, below: Any, total: Any) -> None:
     for i in range(node.size):
         total[i] = node[i] * (left[i] * right[i]) * (above[i] * below[i])
 
 
-@_compiled
+@compiled
 def _scale(total: Any, message: Any) -> None:
     for i in range(message.size):
         total[i] *= message[i]
 
 
-@_compiled
+@compiled
 def _answer(total: Any, message: Any) -> None:
     for i in range(message.size):
         message[i] = _DAMPING + _GAIN * total[i] / (total[i] + message[i])
 
 
-@_compiled
+@compiled
 def _answer_both(total: Any, one: Any, two: Any) -> None:
     """Answer two messages with one division."""
     for i in range(one.size):
@@ -188,7 +184,7 @@ def _answer_both(total: Any, one: Any, two: Any) -> None:
         one[i], two[i] = _DAMPING + share * second, _DAMPING + share * first
 
 
-@_compiled
+@compiled
 def _read(grid: _Grid, colour: int, belief: Any) -> None:
     """Fill in the belief of the first layer's cells of one colour, from the messages that came in last."""
     length, other = grid.layers * grid.pitch, 1 - colour
