@@ -224,6 +224,8 @@ def _sharpness(task: Task) -> Codes:
 def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
     """Say what is suspicious about a mask, and why it came out so; empty when nothing is.
 
+    Frames of one kind have the same words, so that those of a whole data set can be told together.
+
     Args:
         codes: ``(H, W)`` uint16, S of the frame.
         share: Share of M = 1.
@@ -231,15 +233,14 @@ def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
         ceiling: Largest S that the method can give.
     """
     if share > _LARGE_SHARE:
-        return f"mask covers {share:.0%} of the frame"
+        return f"mask covers more than {_LARGE_SHARE:.0%} of the frame"
     if share > 0:
         return ""
     if mu >= ceiling:
         return f"mask is empty: mu {mu:g} is not below {ceiling:.5f}, the largest S the method can give"
     if codes.min() == codes.max():
         return "mask is empty: the frame shows no pattern at all, so no evidence of sharpness"
-    sharp_half = float((codes > masks.LEVELS // 2).mean())
-    if sharp_half > 0.5:
+    if (codes > masks.LEVELS // 2).mean() > 0.5:
         cause = "the map scores a frame against itself, lbp-absolute does not"
-        return f"mask is empty though S is above 0.5 on {sharp_half:.0%}: {cause}"
-    return f"mask is empty: S reaches only {int(codes.max()) / masks.LEVELS:.4f}"
+        return f"mask is empty though S is above 0.5 on most of the frame: {cause}"
+    return "mask is empty: S is nowhere above mu"

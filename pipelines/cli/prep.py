@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.shell import SETTINGS, example, run, track
+from pipelines.cli.shell import SETTINGS, example, explained, run, track
 
 if TYPE_CHECKING:
     from prep.layouts import Dataset, Pair
@@ -266,6 +266,9 @@ def _make_masks(
     click.echo(
         f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
     )
+    if cluster is None and len(plan.tasks) > reused:
+        with explained(f"compiling {method} for this machine, once"):
+            sharpness.prepare(method)
     outcomes = list(track(masking.make(plan, jobs or -1, cluster), len(plan.tasks), "masks")) if plan.tasks else []
     rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]

@@ -1,8 +1,10 @@
 """What all commands share: errors in one line, progress with rate and time left, help that ends with an example."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import click
@@ -72,6 +74,18 @@ def _log(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
             spoken, rate = now, done / (now - start)
             click.echo(f"{what}: {done} of {total}, {rate:.2f}/s, {duration((total - done) / rate)} left", err=True)
         yield item
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Say what is under way if it is not done within a second and a half."""
+    timer = threading.Timer(1.5, click.echo, (what,), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,8 @@ A method takes ``(H, W, 3)`` uint8 RGB, and its sharp partner where it needs one
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from prep.arrays import Bytes, Floats
 from prep.sharpness import hifst, laplacian, lbp, lbp_absolute, lbp_matting, paired
 
@@ -71,3 +73,12 @@ METHODS: Mapping[str, Method] = {
         ),
     )
 }
+
+
+def prepare(method: str) -> None:
+    """Compile what a method needs for this machine, once: seconds, and minutes for ``lbp-matting``.
+
+    Later processes load the result. Without this call each of several processes that start together compiles.
+    """
+    frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    METHODS[method].compute(frame, frame)
