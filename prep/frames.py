@@ -15,6 +15,14 @@ from prep import files
 from prep.arrays import Bytes, Codes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every fault is told here, with the file's name
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
+_OPTIONS = {
+    ".png": (cv2.IMWRITE_PNG_COMPRESSION, 3),
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: without loss
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+}
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -64,8 +72,10 @@ def decode(data: bytes, path: Path) -> Bytes | Codes:
         raise FrameError(f"{path} is damaged: {fault}; fetch it again")
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    if pixels is None or pixels.dtype not in (np.uint8, np.uint16):
+    if pixels is None:
         raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise FrameError(f"{path} holds {pixels.dtype} pixels; wanted 8 or 16 bits a channel; convert it")
     swapped: Bytes | Codes = _swap_red_blue(pixels)
     return swapped
 
@@ -116,12 +126,8 @@ def write(path: Path, pixels: Bytes | Codes) -> None:
 def encode(pixels: Bytes | Codes, path: Path) -> bytes:
     """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
     suffix = path.suffix.lower()
-    options = {
-        ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3],
-        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
-    }.get(suffix, [cv2.IMWRITE_JPEG_QUALITY, 95])
     try:
-        done, data = cv2.imencode(suffix, _swap_red_blue(pixels), options)
+        done, data = cv2.imencode(suffix, _swap_red_blue(pixels), _OPTIONS.get(suffix, ()))
     except cv2.error:
         done = False
     if not done:

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from prep import frames, layouts, masking, masks
 from prep.masking import Failure, Row
+from prep.sharpness import METHODS
 
 MakeGopro = Callable[..., Path]
 
@@ -206,6 +208,55 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
         run(root, tmp_path / "m")
 
 
+@pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=pytest.mark.slow if name == "lbp-matting" else ()) for name in METHODS],
+)
+def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
+    photo: np.ndarray, tmp_path: Path, method: str
+) -> None:
+    grey = photo[:, :, 0]
+    kinds = {
+        "rgb.png": photo,
+        "grey.png": grey,
+        "rgb16.png": photo.astype(np.uint16) * 257,
+        "grey16.tif": grey.astype(np.uint16) * 257,
+        "rgba.png": np.dstack([photo, grey]),
+        "rgba16.png": np.dstack([photo, grey]).astype(np.uint16) * 257,
+        "photo.jpg": photo,
+        "grey-photo.JPEG": grey,
+        "flat.bmp": np.full((30, 40, 3), 7, np.uint8),
+        "white.webp": np.full((30, 40, 3), 255, np.uint8),
+        "smallest.png": photo[:16, :16],
+    }
+    for side in ("blurry", "sharp"):
+        for name, pixels in kinds.items():
+            frames.write(tmp_path / side / name, pixels)
+        frames.write(tmp_path / side / "too-small.png", photo[:15])
+        cv2.imwrite(str(tmp_path / side / "nan.tiff"), np.full((40, 40), np.nan, np.float32))
+        (tmp_path / side / "text.png").write_text("no picture")
+    dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
+    plan = masking.plan(dataset.pairs, tmp_path / "m", masking.recipe_of(dataset, method), 0.96)
+
+    outcomes = {outcome.key: outcome for outcome in masking.make(plan, jobs=1)}
+
+    codes = {
+        key: frames.read_sharpness(masking.sharpness_path(tmp_path / "m", key))
+        for key, outcome in outcomes.items()
+        if isinstance(outcome, Row)
+    }
+    assert {key: found.shape for key, found in codes.items()} == {
+        name.rsplit(".")[0]: pixels.shape[:2] for name, pixels in kinds.items()
+    }
+    assert all(np.array_equal(codes["rgb"], codes[same]) for same in ("rgb16", "rgba", "rgba16"))
+    assert np.array_equal(codes["grey"], codes["grey16"])
+    reasons = {key: outcome.reason for key, outcome in outcomes.items() if isinstance(outcome, Failure)}
+    assert "nan.tiff holds float32 pixels; wanted 8 or 16 bits" in reasons.pop("nan")
+    assert "text.png is no readable picture (10 bytes)" in reasons.pop("text")
+    assert "too-small.png: frame is 15 x 190; wanted at least 16 x 16" in reasons.pop("too-small")
+    assert not reasons
+
+
 def codes_of(*values: float) -> np.ndarray:
     return np.rint(np.array([values]) * 65535).astype(np.uint16)
 
@@ -214,11 +265,11 @@ def codes_of(*values: float) -> np.ndarray:
     ("codes", "share", "mu", "said"),
     [
         (codes_of(0.1, 0.97), 0.5, 0.96, ""),
-        (codes_of(0.97, 0.97), 0.61, 0.96, "mask covers 61% of the frame"),
+        (codes_of(0.97, 0.97), 0.61, 0.96, "mask covers more than 60% of the frame"),
         (codes_of(0.1, 0.5), 0.0, 0.97, "mu 0.97 is not below 0.96163"),
         (codes_of(0.1, 0.1), 0.0, 0.96, "no pattern at all"),
-        (codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is above 0.5 on 67%"),
-        (codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S reaches only 0.9"),
+        (codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is above 0.5 on most of the frame"),
+        (codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S is nowhere above mu"),
     ],
 )
 def test_a_suspicious_mask_says_why(codes: np.ndarray, share: float, mu: float, said: str) -> None:
