@@ -1,7 +1,7 @@
 """The guided filter: smooths images along the edges of another one, in time that does not depend on the radius.
 
 A window's sum is a sum of columns. Columns slide down the frame: one row comes in, one goes, in float64, which leaves
-nothing of what has gone. Along a row 33 columns are added up by doubling: 2, 4, 8, 16, 32 and one.
+nothing of what has gone. Along a row 33 columns are added up by doubling: 2, 4, 8, 16, 32 and one; float32 will do.
 
 Legend: H, W height and width; L sources, filtered at once.
 
@@ -18,7 +18,8 @@ from prep.sharpness.compiled import compiled
 
 RADIUS, EPSILON = 16, 1e-3
 _SIDE = 2 * RADIUS + 1
-_SHARE = 1 / _SIDE**2
+_SHARE = np.float32(1 / _SIDE**2)
+_REGULAR = np.float32(EPSILON)
 
 Doubles = npt.NDArray[np.float64]
 
@@ -46,7 +47,11 @@ def guided_filter(guide: Floats, sources: Floats) -> Floats:
 def _fit(guide: Floats, sources: Floats, lines: Floats) -> None:
     """Fit source = slope * guide + offset in the window around every pixel; slopes come first in ``lines``."""
     layers, height, width = sources.shape
-    columns, means, room = np.zeros((2 + 2 * layers, width)), np.empty((2 + 2 * layers, width)), _room(width)
+    columns, means, room = (
+        np.zeros((2 + 2 * layers, width)),
+        np.empty((2 + 2 * layers, width), np.float32),
+        _room(width),
+    )
     for entering in range(-RADIUS, height + RADIUS):
         _add_row(guide, sources, _mirrored(entering, height), 1.0, columns)
         if entering - _SIDE >= -RADIUS:
@@ -64,7 +69,7 @@ def _fit(guide: Floats, sources: Floats, lines: Floats) -> None:
 def _apply(guide: Floats, lines: Floats, filtered: Floats) -> None:
     """Average the lines of all windows that hold a pixel, and read its value off."""
     layers, height, width = filtered.shape
-    columns, means, room = np.zeros((2, width)), np.empty((2, width)), _room(width)
+    columns, means, room = np.zeros((2, width)), np.empty((2, width), np.float32), _room(width)
     for layer in range(layers):
         columns[:] = 0
         for entering in range(-RADIUS, height + RADIUS):
@@ -80,8 +85,8 @@ def _apply(guide: Floats, lines: Floats, filtered: Floats) -> None:
 
 
 @compiled
-def _room(width: int) -> Doubles:
-    return np.empty((3, width + 2 * RADIUS))
+def _room(width: int) -> Floats:
+    return np.empty((3, width + 2 * RADIUS), np.float32)
 
 
 @compiled
@@ -113,7 +118,7 @@ def _add_product(one: Any, other: Any, sign: float, column: Any) -> None:
 
 
 @compiled
-def _average(column: Any, room: Doubles, mean: Any) -> None:
+def _average(column: Any, room: Floats, mean: Any) -> None:
     """Sum 33 columns around each, over the number of pixels in the window."""
     padded, sums, doubled = room[0], room[1], room[2]
     width = column.size
@@ -139,7 +144,7 @@ def _double(sums: Any, reach: int, doubled: Any) -> None:
 @compiled
 def _fit_row(mean: Any, square: Any, source: Any, slopes: Any, offsets: Any) -> None:
     for x in range(slopes.size):
-        slope = (source[1][x] - mean[x] * source[0][x]) / (square[x] - mean[x] * mean[x] + EPSILON)
+        slope = (source[1][x] - mean[x] * source[0][x]) / (square[x] - mean[x] * mean[x] + _REGULAR)
         slopes[x] = slope
         offsets[x] = source[0][x] - slope * mean[x]
 
@@ -147,4 +152,4 @@ def _fit_row(mean: Any, square: Any, source: Any, slopes: Any, offsets: Any) -> 
 @compiled
 def _apply_row(guide: Any, slopes: Any, offsets: Any, filtered: Any) -> None:
     for x in range(guide.size):
-        filtered[x] = min(max(slopes[x] * guide[x] + offsets[x], 0.0), 1.0)
+        filtered[x] = min(max(slopes[x] * guide[x] + offsets[x], np.float32(0)), np.float32(1))

@@ -54,7 +54,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     size.check(blurry)
     grey = to_grey(blurry)
     marks = patterns.non_uniform(grey, max(THRESHOLD, NOISE_FACTOR * noise(grey)))
-    ramps = ramp(np.stack([scaled(share(marks, window)) for window in WINDOWS]))
+    ramps = ramp(scaled(shares(marks)))
     return believe(score(guided_filter.guided_filter(grey / np.float32(255), ramps)))
 
 
@@ -63,32 +63,37 @@ def to_grey(frame: Bytes) -> Floats:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
 
 
-def share(marks: Bytes, window: int) -> Floats:
-    """Share of the pixels marked in a square window, ``(H, W)`` in [0, 1]."""
-    return np.asarray(cv2.boxFilter(marks, cv2.CV_32F, (window, window), borderType=cv2.BORDER_REPLICATE))
+def shares(marks: Bytes) -> Floats:
+    """Share of the pixels marked in each of the windows, ``(L, H, W)`` in [0, 1]."""
+    found = np.empty((len(WINDOWS), *marks.shape), np.float32)
+    for layer, window in zip(found, WINDOWS, strict=True):
+        cv2.boxFilter(marks, cv2.CV_32F, (window, window), dst=layer, borderType=cv2.BORDER_REPLICATE)
+    return found
 
 
-def scaled(image: Floats) -> Floats:
-    """Scale over the frame to [0, 1]; 0 where all is the same."""
-    low, high = image.min(), image.max()
-    return np.asarray((image - low) / ((high - low) or np.float32(1)))
+def scaled(shares: Floats) -> Floats:
+    """Scale each layer over the frame to [0, 1], in place; 0 where all is the same."""
+    for layer in shares:
+        layer -= layer.min()
+        layer /= layer.max() or np.float32(1)
+    return shares
 
 
 def ramp(shares: Floats) -> Floats:
-    """0 up to the trimap's background, 1 from its foreground, straight between; ``shares`` are overwritten."""
+    """0 up to the trimap's background, 1 from its foreground, straight between; in place."""
     shares -= np.float32(BACKGROUND)
     shares /= np.float32(FOREGROUND - BACKGROUND)
     return np.clip(shares, 0, 1, out=shares)
 
 
 def score(mattes: Floats) -> Floats:
-    """Node log-ratios of mattes ``(L, H, W)``: z-scores over all layers, so the frame is its own measure."""
+    """Turn mattes ``(L, H, W)`` into node log-ratios: z-scores over all layers, so the frame is its own measure."""
     mean, spread = (float(part[0, 0]) for part in cv2.meanStdDev(mattes.reshape(len(mattes), -1)))
     return log_ratios(mattes, mean, spread or 1)  # all z-scores zero where there is nothing to tell apart
 
 
 def log_ratios(mattes: Floats, mean: float, spread: float) -> Floats:
-    """clip(2 z - 1, -1, 1) of z = (matte - mean) / spread; ``mattes`` are overwritten."""
+    """clip(2 z - 1, -1, 1) of z = (matte - mean) / spread, in place."""
     mattes *= np.float32(2 / spread)
     mattes -= np.float32(2 * mean / spread + 1)
     return np.clip(mattes, -1, 1, out=mattes)
@@ -96,8 +101,7 @@ def log_ratios(mattes: Floats, mean: float, spread: float) -> Floats:
 
 def believe(ratios: Floats) -> Floats:
     """S of node log-ratios ``(L, H, W)``: beliefs of the first layer, padded so that the border may pass 0.96."""
-    padded = np.pad(ratios, ((0, 0), (_PAD, _PAD), (_PAD, _PAD)), mode="edge")
-    return np.ascontiguousarray(propagation.propagate(padded)[_PAD:-_PAD, _PAD:-_PAD])
+    return propagation.propagate(ratios, _PAD)
 
 
 def noise(grey: Floats) -> float:

@@ -47,7 +47,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     size.check(blurry)
     grey = lbp.to_grey(blurry)
     marks = patterns.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * noise(grey)))
-    ramps = lbp.ramp(np.stack([lbp.share(marks, window) for window in lbp.WINDOWS]) / np.float32(_FULL_SHARE))
+    ramps = lbp.ramp(lbp.shares(marks) / np.float32(_FULL_SHARE))
     mattes = guided_filter.guided_filter(grey / np.float32(255), ramps)
     return lbp.believe(lbp.log_ratios(mattes, _MEAN, _SPREAD))
 

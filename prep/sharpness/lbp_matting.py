@@ -52,19 +52,18 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     size.check(blurry)
     grey = lbp.to_grey(blurry)
     marks = patterns.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * lbp.noise(grey)))
-    shares = [lbp.scaled(lbp.share(marks, window)) for window in lbp.WINDOWS]
-    return lbp.believe(lbp.score(np.stack(mattes(blurry, shares))))
+    return lbp.believe(lbp.score(mattes(blurry, lbp.scaled(lbp.shares(marks)))))
 
 
-def mattes(frame: Bytes, shares: list[Floats]) -> list[Floats]:
+def mattes(frame: Bytes, shares: Floats) -> Floats:
     """Closed-form mattes of the trimaps that shares of patterns make.
 
     Args:
         frame: ``(H, W, 3)`` uint8 RGB.
-        shares: Each ``(H, W)`` in [0, 1]: foreground above 0.3, background below 0.01.
+        shares: ``(L, H, W)`` in [0, 1]: foreground above 0.3, background below 0.01.
 
     Returns:
-        Each ``(H, W)`` in [0, 1].
+        ``(L, H, W)`` in [0, 1].
     """
     levels = [frame.astype(np.float32) / np.float32(255)]
     for _ in range(_HALVINGS):
@@ -79,7 +78,7 @@ def mattes(frame: Bytes, shares: list[Floats]) -> list[Floats]:
     alphas = np.stack(solved, axis=-1)  # (h, w, L)
     for coarse, fine in zip(levels[:0:-1], levels[-2::-1], strict=True):
         alphas = upsample(alphas, coarse, fine)
-    return [np.ascontiguousarray(alphas[..., layer].clip(0, 1)) for layer in range(len(shares))]
+    return np.ascontiguousarray(alphas.clip(0, 1).transpose(2, 0, 1))
 
 
 class Entries(NamedTuple):
