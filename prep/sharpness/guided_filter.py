@@ -2,6 +2,7 @@
 
 A window's sum is a sum of columns. Columns slide down the frame: one row comes in, one goes, in float64, which leaves
 nothing of what has gone. Along a row 33 columns are added up by doubling: 2, 4, 8, 16, 32 and one; float32 will do.
+Lines are read off 16 rows behind the row where they are fitted, so only some of them are kept, in the cache.
 
 Legend: H, W height and width; L sources, filtered at once.
 
@@ -18,6 +19,7 @@ from prep.sharpness.compiled import compiled
 
 RADIUS, EPSILON = 16, 1e-3
 _SIDE = 2 * RADIUS + 1
+_KEPT = _SIDE + 1  # rows of lines: those of a window and the one that leaves it
 _SHARE = np.float32(1 / _SIDE**2)
 _REGULAR = np.float32(EPSILON)
 
@@ -36,57 +38,57 @@ def guided_filter(guide: Floats, sources: Floats) -> Floats:
 
     Source: He et al. 2010, equations 5, 6 and 8.
     """
-    lines = np.empty((2, *sources.shape), np.float32)
     filtered = np.empty(sources.shape, np.float32)
-    _fit(guide, sources, lines)
-    _apply(guide, lines, filtered)
+    _filter(guide, sources, filtered)
     return filtered
 
 
 @compiled
-def _fit(guide: Floats, sources: Floats, lines: Floats) -> None:
-    """Fit source = slope * guide + offset in the window around every pixel; slopes come first in ``lines``."""
+def _filter(guide: Floats, sources: Floats, filtered: Floats) -> None:
+    """Fit source = slope * guide + offset in each window; average the lines of all windows that hold a pixel."""
     layers, height, width = sources.shape
-    columns, means, room = (
-        np.zeros((2 + 2 * layers, width)),
-        np.empty((2 + 2 * layers, width), np.float32),
-        _room(width),
-    )
-    for entering in range(-RADIUS, height + RADIUS):
-        _add_row(guide, sources, _mirrored(entering, height), 1.0, columns)
-        if entering - _SIDE >= -RADIUS:
-            _add_row(guide, sources, _mirrored(entering - _SIDE, height), -1.0, columns)
-        row = entering - RADIUS
-        if row >= 0:
+    moments, lines = np.zeros((2 + 2 * layers, width)), np.zeros((2 * layers, width))  # sums of columns
+    means, kept = np.empty(moments.shape, np.float32), np.empty((_KEPT, 2 * layers, width), np.float32)
+    room, nothing = np.empty((3, width + 2 * RADIUS), np.float32), np.zeros(width, np.float32)
+    for row in range(height + RADIUS):
+        if row < height:
+            _slide_moments(guide, sources, row, nothing, moments)
             for moment in range(2 + 2 * layers):
-                _average(columns[moment], room, means[moment])
+                _average(moments[moment], room, means[moment])
             for layer in range(layers):
-                of_layer = means[2 + 2 * layer], means[3 + 2 * layer]
-                _fit_row(means[0], means[1], of_layer, lines[0, layer, row], lines[1, layer, row])
+                source, product = means[2 + 2 * layer], means[3 + 2 * layer]
+                line = kept[row % _KEPT, 2 * layer : 2 * layer + 2]
+                _fit_row(means[0], means[1], source, product, line[0], line[1])
+        behind = row - RADIUS
+        if behind >= 0:
+            _slide_lines(kept, behind, height, nothing, lines)
+            for value in range(2 * layers):
+                _average(lines[value], room, means[value])
+            for layer in range(layers):
+                _apply_row(guide[behind], means[2 * layer], means[2 * layer + 1], filtered[layer, behind])
 
 
 @compiled
-def _apply(guide: Floats, lines: Floats, filtered: Floats) -> None:
-    """Average the lines of all windows that hold a pixel, and read its value off."""
-    layers, height, width = filtered.shape
-    columns, means, room = np.zeros((2, width)), np.empty((2, width), np.float32), _room(width)
-    for layer in range(layers):
-        columns[:] = 0
-        for entering in range(-RADIUS, height + RADIUS):
-            for value in range(2):
-                _add(lines[value, layer, _mirrored(entering, height)], 1.0, columns[value])
-                if entering - _SIDE >= -RADIUS:
-                    _add(lines[value, layer, _mirrored(entering - _SIDE, height)], -1.0, columns[value])
-            row = entering - RADIUS
-            if row >= 0:
-                _average(columns[0], room, means[0])
-                _average(columns[1], room, means[1])
-                _apply_row(guide[row], means[0], means[1], filtered[layer, row])
+def _slide_moments(guide: Floats, sources: Floats, row: int, nothing: Floats, moments: Doubles) -> None:
+    """Bring the columns to a row: sums of guide, guide squared, and each source, plain and times guide."""
+    height = guide.shape[0]
+    for entering in range(row + RADIUS if row else -RADIUS, row + RADIUS + 1):
+        new, old = _mirrored(entering, height), _mirrored(row - RADIUS - 1, height) if row else 0
+        old_guide = guide[old] if row else nothing
+        _exchange(guide[new], old_guide, moments[0])
+        _exchange_products(guide[new], guide[new], old_guide, old_guide, moments[1])
+        for layer in range(sources.shape[0]):
+            old_source = sources[layer, old] if row else nothing
+            _exchange(sources[layer, new], old_source, moments[2 + 2 * layer])
+            _exchange_products(sources[layer, new], guide[new], old_source, old_guide, moments[3 + 2 * layer])
 
 
 @compiled
-def _room(width: int) -> Floats:
-    return np.empty((3, width + 2 * RADIUS), np.float32)
+def _slide_lines(kept: Floats, row: int, height: int, nothing: Floats, lines: Doubles) -> None:
+    for entering in range(row + RADIUS if row else -RADIUS, row + RADIUS + 1):
+        new, old = _mirrored(entering, height) % _KEPT, _mirrored(row - RADIUS - 1, height) % _KEPT
+        for value in range(lines.shape[0]):
+            _exchange(kept[new, value], kept[old, value] if row else nothing, lines[value])
 
 
 @compiled
@@ -96,25 +98,15 @@ def _mirrored(place: int, size: int) -> int:
 
 
 @compiled
-def _add_row(guide: Floats, sources: Floats, row: int, sign: float, columns: Doubles) -> None:
-    """Add a row's moments: the guide, its square, and for each source itself and its product with the guide."""
-    _add(guide[row], sign, columns[0])
-    _add_product(guide[row], guide[row], sign, columns[1])
-    for layer in range(sources.shape[0]):
-        _add(sources[layer, row], sign, columns[2 + 2 * layer])
-        _add_product(sources[layer, row], guide[row], sign, columns[3 + 2 * layer])
+def _exchange(new: Any, old: Any, column: Any) -> None:
+    for x in range(column.size):
+        column[x] += np.float64(new[x]) - old[x]
 
 
 @compiled
-def _add(row: Any, sign: float, column: Any) -> None:
+def _exchange_products(new: Any, new_factor: Any, old: Any, old_factor: Any, column: Any) -> None:
     for x in range(column.size):
-        column[x] += sign * row[x]
-
-
-@compiled
-def _add_product(one: Any, other: Any, sign: float, column: Any) -> None:
-    for x in range(column.size):
-        column[x] += sign * one[x] * other[x]
+        column[x] += np.float64(new[x]) * new_factor[x] - np.float64(old[x]) * old_factor[x]
 
 
 @compiled
@@ -142,11 +134,11 @@ def _double(sums: Any, reach: int, doubled: Any) -> None:
 
 
 @compiled
-def _fit_row(mean: Any, square: Any, source: Any, slopes: Any, offsets: Any) -> None:
+def _fit_row(mean: Any, square: Any, source: Any, product: Any, slopes: Any, offsets: Any) -> None:
     for x in range(slopes.size):
-        slope = (source[1][x] - mean[x] * source[0][x]) / (square[x] - mean[x] * mean[x] + _REGULAR)
+        slope = (product[x] - mean[x] * source[x]) / (square[x] - mean[x] * mean[x] + _REGULAR)
         slopes[x] = slope
-        offsets[x] = source[0][x] - slope * mean[x]
+        offsets[x] = source[x] - slope * mean[x]
 
 
 @compiled

@@ -12,6 +12,7 @@ Legend: H, W a frame's height and width; L = 3 layers, of windows 21, 15, 11.
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from prep.arrays import Bytes, Floats
 from prep.sharpness import guided_filter, patterns, propagation, size
@@ -55,12 +56,17 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     grey = to_grey(blurry)
     marks = patterns.non_uniform(grey, max(THRESHOLD, NOISE_FACTOR * noise(grey)))
     ramps = ramp(scaled(shares(marks)))
-    return believe(score(guided_filter.guided_filter(grey / np.float32(255), ramps)))
+    return believe(score(guided_filter.guided_filter(unit(grey), ramps)))
 
 
-def to_grey(frame: Bytes) -> Floats:
-    """``(H, W)`` whole numbers 0..255."""
-    return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+def to_grey(frame: Bytes) -> Bytes:
+    """``(H, W)``."""
+    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def unit(grey: Bytes) -> Floats:
+    """Grey levels in [0, 1]."""
+    return np.asarray(grey * np.float32(1 / 255), np.float32)
 
 
 def shares(marks: Bytes) -> Floats:
@@ -104,18 +110,23 @@ def believe(ratios: Floats) -> Floats:
     return propagation.propagate(ratios, _PAD)
 
 
-def noise(grey: Floats) -> float:
+def noise(grey: Bytes) -> float:
     """Estimate the standard deviation of white noise in grey levels, robustly against the picture's edges.
 
-    Median of the absolute diagonal Haar details over 0.6745.
+    Median of the absolute diagonal Haar details over 0.6745. Details come in steps of half a level; the median is
+    interpolated in its step, for 3 sigma is a threshold and would jump by 2 levels.
 
     Source: Donoho & Johnstone 1994, "Ideal spatial adaptation by wavelet shrinkage".
     """
-    return float(np.median(np.abs(haar(grey)))) / 0.6745
+    counts = np.bincount(np.abs(haar(grey)).ravel())
+    below = np.concatenate([[0], np.cumsum(counts)])
+    edges = np.maximum(np.arange(len(below)) - 0.5, 0)
+    return float(np.interp(below[-1] / 2, below, edges)) / 2 / 0.6745
 
 
-def haar(grey: Floats) -> Floats:
-    """Diagonal Haar details, ``(H / 2, W / 2)``: white noise keeps its standard deviation, straight edges vanish."""
+def haar(grey: Bytes) -> npt.NDArray[np.int16]:
+    """Diagonal Haar details times two, ``(H / 2, W / 2)``: white noise doubles, straight edges vanish."""
     height, width = (side // 2 * 2 for side in grey.shape)
-    even, odd = grey[0:height:2, :width], grey[1:height:2, :width]
-    return np.asarray((even[:, 0::2] - even[:, 1::2] - odd[:, 0::2] + odd[:, 1::2]) / 2, np.float32)
+    whole = grey[:height, :width].astype(np.int16)
+    rows = whole[0::2] - whole[1::2]
+    return np.asarray(rows[:, 0::2] - rows[:, 1::2], np.int16)

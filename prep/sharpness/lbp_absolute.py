@@ -48,12 +48,12 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     grey = lbp.to_grey(blurry)
     marks = patterns.non_uniform(grey, max(lbp.THRESHOLD, lbp.NOISE_FACTOR * noise(grey)))
     ramps = lbp.ramp(lbp.shares(marks) / np.float32(_FULL_SHARE))
-    mattes = guided_filter.guided_filter(grey / np.float32(255), ramps)
+    mattes = guided_filter.guided_filter(lbp.unit(grey), ramps)
     return lbp.believe(lbp.log_ratios(mattes, _MEAN, _SPREAD))
 
 
-def noise(grey: Floats) -> float:
+def noise(grey: Bytes) -> float:
     """Estimate the standard deviation of white noise in grey levels from the quietest tenth of the frame."""
-    details = lbp.haar(grey)
+    details = lbp.haar(grey).astype(np.float32) / 2
     energy = cv2.blur(details * details, (_BLOCK, _BLOCK))
     return float(np.sqrt(np.quantile(energy, _QUIET))) * _BIAS

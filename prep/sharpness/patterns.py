@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from prep.arrays import Bytes, Floats
+from prep.arrays import Bytes
 from prep.sharpness.compiled import compiled
 
 _FAR = np.float32(np.sqrt(2) / 2)  # bilinear weights of the point at distance 1 along a diagonal
@@ -17,11 +17,11 @@ _CENTRE, _SIDE, _CORNER = _NEAR * _NEAR, _FAR * _NEAR, _FAR * _FAR
 _SLACK = np.float32(1e-4)  # above rounding, below any distance of p + q sqrt(2) to the next whole number
 
 
-def non_uniform(grey: Floats, threshold: float) -> Bytes:
+def non_uniform(grey: Bytes, threshold: float) -> Bytes:
     """Mark the pixels whose rotation-invariant uniform pattern (8 neighbours, radius 1) has a code of 6 or more.
 
     Args:
-        grey: ``(H, W)`` whole numbers in 0..255.
+        grey: ``(H, W)``.
         threshold: T, in grey levels: a neighbour counts when it is brighter by more than T.
 
     Returns:
@@ -36,24 +36,24 @@ def non_uniform(grey: Floats, threshold: float) -> Bytes:
 
 
 @compiled
-def _mark(padded: Floats, threshold: np.float32, marks: Bytes) -> None:
+def _mark(padded: Bytes, threshold: np.float32, marks: Bytes) -> None:
     for y in range(marks.shape[0]):
         _mark_row(padded[y], padded[y + 1], padded[y + 2], threshold, marks[y])
 
 
 @compiled
-def _mark_row(above: Floats, row: Floats, below: Floats, threshold: np.float32, marks: Bytes) -> None:
+def _mark_row(above: Bytes, row: Bytes, below: Bytes, threshold: np.float32, marks: Bytes) -> None:
     for x in range(marks.size):
-        centre = row[x + 1]
-        north, south, west, east = above[x + 1], below[x + 1], row[x], row[x + 2]
+        centre, east, west = np.float32(row[x + 1]), np.float32(row[x + 2]), np.float32(row[x])
+        north, south = np.float32(above[x + 1]), np.float32(below[x + 1])
         e = east - centre > threshold
-        ne = _between(centre, north, east, above[x + 2]) - centre > threshold
+        ne = _between(centre, north, east, np.float32(above[x + 2])) - centre > threshold
         n = north - centre > threshold
-        nw = _between(centre, north, west, above[x]) - centre > threshold
+        nw = _between(centre, north, west, np.float32(above[x])) - centre > threshold
         w = west - centre > threshold
-        sw = _between(centre, south, west, below[x]) - centre > threshold
+        sw = _between(centre, south, west, np.float32(below[x])) - centre > threshold
         s = south - centre > threshold
-        se = _between(centre, south, east, below[x + 2]) - centre > threshold
+        se = _between(centre, south, east, np.float32(below[x + 2])) - centre > threshold
         brighter = e + ne + n + nw + w + sw + s + se
         changes = (e ^ ne) + (ne ^ n) + (n ^ nw) + (nw ^ w) + (w ^ sw) + (sw ^ s) + (s ^ se) + (se ^ e)
         marks[x] = (brighter >= 6) | (changes > 2)

@@ -27,7 +27,7 @@ def plain_pattern(grey: np.ndarray, y: int, x: int, threshold: float) -> int:
 @pytest.mark.parametrize("threshold", [4.08, 11.7])
 @pytest.mark.parametrize("brightest", [12, 60, 256])
 def test_patterns_follow_the_definition(threshold: float, brightest: int) -> None:
-    grey = RNG.integers(0, brightest, (14, 17)).astype(np.float32)
+    grey = RNG.integers(0, brightest, (14, 17)).astype(np.uint8)
 
     marks = patterns.non_uniform(grey, threshold)
 
@@ -38,7 +38,7 @@ def test_patterns_follow_the_definition(threshold: float, brightest: int) -> Non
 def test_a_diagonal_neighbour_that_is_a_whole_number_is_not_floored_to_the_one_below() -> None:
     """Opposite sides cancel, 1/2 centre + 1/2 corner is left: 5 brighter than the centre, T = 4.08 and no less."""
     for level in range(30, 200):
-        grey = np.full((3, 3), level, np.float32)
+        grey = np.full((3, 3), level, np.uint8)
         grey[0, 0] = grey[0, 2] = grey[2, 0] = grey[2, 2] = level + 10
         grey[0, 1], grey[1, 0], grey[1, 2], grey[2, 1] = level + 3, level - 3, level - 3, level + 3
 
