@@ -88,8 +88,13 @@ def tally(dataset: Dataset) -> list[str]:
         keys = [pair.key for pair in dataset.pairs if pair.split == split]
         clips = len({sequence(key) for key in keys})
         official = OFFICIAL.get(dataset.layout, {}).get(split)
-        lines.append(f"{split}: {len(keys)} pairs in {clips} sequences" + (f" ({official})" if official else ""))
+        found = f"{_counted(len(keys), 'pair')} in {_counted(clips, 'sequence')}"
+        lines.append(f"{split}: {found}" + (f" ({official})" if official else ""))
     return lines
+
+
+def _counted(number: int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def sequence(key: str) -> str:

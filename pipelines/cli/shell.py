@@ -25,10 +25,13 @@ def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ..
     name = command.name or "cdg"
     try:
         status = command.main(prog_name=name, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _fail(error.format_message(), 2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else name
-        _fail(f"{where}: {error.format_message()} (see {where} --help)", error.exit_code)
+        said = " ".join(error.format_message().split())
+        _fail(f"{where}: {said} (see {where} --help)", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail(f"{name}: interrupted; the same command goes on", 130)
     except OSError as error:

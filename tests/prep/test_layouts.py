@@ -177,7 +177,7 @@ def test_the_official_counts_are_those_of_the_paper() -> None:
 def test_the_tally_stands_beside_the_official_counts(gopro: Path) -> None:
     assert layouts.tally(layouts.find(gopro)) == [
         "train: 4 pairs in 2 sequences (official 2103 in 22)",
-        "test: 2 pairs in 1 sequences (official 1111 in 11)",
+        "test: 2 pairs in 1 sequence (official 1111 in 11)",
     ]
 
 

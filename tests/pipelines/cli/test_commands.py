@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -305,3 +306,30 @@ def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path
 
     assert "6,374,729 parameters" in done.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_command_group_alone_shows_its_help_and_nothing_else(tmp_path: Path) -> None:
+    done = call(tmp_path, "prep")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: cdg-prep [OPTIONS] COMMAND")
+    assert "(see cdg-prep --help)" not in done.stderr
+
+
+def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
+    done = call(tmp_path, "prep", "pack")
+
+    assert done.stderr.count("\n") == 1
+    assert "Choose from: gopro, videodeblurring, pairs (see cdg-prep pack --help)" in done.stderr
+
+
+def test_what_takes_long_is_said_and_what_is_quick_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    from pipelines.cli.shell import explained
+
+    with explained("compiling"):
+        time.sleep(1.8)
+    with explained("quick"):
+        pass
+    time.sleep(1.8)
+
+    assert capsys.readouterr().err == "compiling\n"
