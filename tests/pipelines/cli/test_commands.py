@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from pipelines.cli import prep as prep_cli
+from pipelines.cli.shell import explained
 from prep import frames, masking
 from prep.sharpness import METHODS
 
@@ -324,8 +325,6 @@ def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
 
 
 def test_what_takes_long_is_said_and_what_is_quick_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    from pipelines.cli.shell import explained
-
     with explained("compiling"):
         time.sleep(1.8)
     with explained("quick"):
