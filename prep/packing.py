@@ -85,8 +85,12 @@ def check_target(path: Path, *, force: bool) -> None:
         raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
 
 
-def pack(pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int) -> Iterator[str]:
+def pack(
+    pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int, anew: bool = False
+) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
+
+    A pack that was left half-made goes on where it was last committed; its content is the same as of one never left.
 
     Args:
         pairs: What to pack; the masks folder holds S of each.
@@ -94,16 +98,19 @@ def pack(pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Heade
         out: The pack's path; replaced if it exists.
         head: Its attributes.
         jobs: Processes that decode and cut.
+        anew: Throw away what was left half-made with other attributes or frames.
 
     Raises:
-        PackError: If sizes differ, or a crop does not fit.
+        PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun otherwise.
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
-    tasks = [
-        Task(pair=_absolute(pair), sharpness=masking.sharpness_path(masks_folder.absolute(), pair.key), head=head)
-        for pair in pairs
-    ]
-    with store.Writer(out, head) as writer:
+    keys = [pair.key for pair in pairs]
+    with store.Writer(out, head, keys, anew=anew) as writer:
+        yield from writer.done
+        tasks = [
+            Task(pair=_absolute(pair), sharpness=masking.sharpness_path(masks_folder.absolute(), pair.key), head=head)
+            for pair in pairs[len(writer.done) :]
+        ]
         for cut in parallel.over(tasks, cut_pair, jobs, ahead=4):
             writer.append(cut)
             yield cut.key

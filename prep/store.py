@@ -9,16 +9,20 @@ Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
     key            (N,)          str     sequence/name of the frame
     origin         (N, 2)        int32   y, x of the crop's top left corner in the frame
     crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
+    mask_share     (N,)          float64 mean of the mask, in [0, 1]
 
 What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
 ``Header``, besides ``format``, ``version``, ``mask_share`` (mean over the crops) and ``empty_masks`` (their number).
+
+While it is written a pack is called ``NAME.part`` and goes through a journal: no kill costs more than what was added
+since the last commit.
 """
 
 import json
 import os
 import zlib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,9 +34,11 @@ import numpy.typing as npt
 from prep import masks
 from prep.arrays import Bytes, Codes
 from prep.crops import Size
+from prep.journal import Busy, Journal
 
 FORMAT = "cdgnet-pack"
 VERSION = 1
+_COMMIT_BYTES = 256e6  # a kill costs so much at most
 
 
 class PackError(ValueError):
@@ -76,18 +82,72 @@ def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
 
 
 class Writer:
-    """Write a pack under a temporary name; leaving the ``with`` block without an error gives it the final one."""
+    """Write a pack under a temporary name, or go on with one that was left half-made.
 
-    def __init__(self, path: Path, header: Header) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.path = path
-        self.part = path.with_name(path.name + ".part")
-        self.header = header
-        self.part.write_bytes(b"")  # says plainly what is wrong where the folder cannot be written; HDF5 does not
-        self.file = h5py.File(self.part, "w", libver="v110")
-        self.file.attrs.update({"format": FORMAT, "version": VERSION, **asdict(header)})
-        self.shares: list[float] = []
+    Leaving the ``with`` block without an error gives the file its final name. Otherwise, and after a kill, what was
+    committed waits for the next writer of the same pack.
+
+    Args:
+        path: The pack's final name.
+        header: Its attributes.
+        keys: The frames that will be in it, in order.
+        anew: Throw away what was left half-made with another header or other frames.
+
+    Attributes:
+        done: Keys of the frames that were there, in order.
+
+    Raises:
+        PackError: If another process writes this pack, or what was left does not fit and ``anew`` is not set.
+    """
+
+    def __init__(self, path: Path, header: Header, keys: Sequence[str], *, anew: bool = False) -> None:
+        self.path, self.header, self.keys = path, header, keys
+        self._part = path.with_name(path.name + ".part")
+        try:
+            self._journal = Journal(self._part)
+        except Busy as error:
+            raise PackError(f"{path} is being written by another process; wait for it, or pass --out") from error
+        try:
+            self.done = self._go_on(anew) if self._journal.seek(0, os.SEEK_END) else self._begin()
+        except BaseException:
+            self._journal.close()
+            raise
+        self._uncommitted = 0
+
+    def _go_on(self, anew: bool) -> list[str]:
+        self._file = self._open("r+")
+        done = list(dict.fromkeys(read_keys(self._file)))
+        difference = self._difference(read_header(self._file), done)
+        if not difference:
+            return done
+        self._file.close()
+        if anew:
+            return self._begin()
+        raise PackError(f"{self._part} was begun with {difference}; finish it so, or pass --force to begin anew")
+
+    def _difference(self, left: Header, done: Sequence[str]) -> str:
+        """What tells a pack that was left from this one; empty when nothing does."""
+        was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
+        said = [f"{name} {was[name]}, now {wanted[name]}" for name in was if was[name] != wanted[name]]
+        return ", ".join(said) or ("" if list(self.keys[: len(done)]) == done else "other frames")
+
+    def _begin(self) -> list[str]:
+        self._journal.seek(0)
+        self._journal.truncate()
+        self._file = self._open("w")
+        self._file.attrs.update({"format": FORMAT, "version": VERSION, **asdict(self.header)})
         self._create()
+        self._commit()
+        return []
+
+    def _open(self, mode: str) -> h5py.File:
+        return h5py.File(self._journal, mode, libver="v110")
+
+    def _commit(self) -> None:
+        self._file.close()
+        self._journal.commit()
+        self._file = self._open("r+")
+        self._uncommitted = 0
 
     def _create(self) -> None:
         height, width = self.header.crop
@@ -107,11 +167,12 @@ class Writer:
             ("key", (), h5py.string_dtype()),
             ("origin", (2,), "<i4"),
             ("crc32", (), "<u4"),
+            ("mask_share", (), "<f8"),
         ):
-            self.file.create_dataset(name, (0, *shape), kind, chunks=(1024, *shape), maxshape=(None, *shape))
+            self._file.create_dataset(name, (0, *shape), kind, chunks=(1024, *shape), maxshape=(None, *shape))
 
     def _add(self, name: str, shape: tuple[int, ...], kind: Any, **filters: Any) -> None:
-        self.file.create_dataset(name, (0, *shape), kind, chunks=(1, *shape), maxshape=(None, *shape), **filters)
+        self._file.create_dataset(name, (0, *shape), kind, chunks=(1, *shape), maxshape=(None, *shape), **filters)
 
     def append(self, crops: Crops) -> None:
         """Add the crops of one frame."""
@@ -125,15 +186,19 @@ class Writer:
             "crc32": [
                 checksum(*parts) for parts in zip(crops.blurry, crops.sharp, crops.mask, crops.sharpness, strict=True)
             ],
+            "mask_share": crops.mask.mean(axis=(1, 2)),
         }
         if self.header.has_targets:
             pairs = [masks.component_targets(*parts) for parts in zip(crops.sharp, crops.mask, strict=True)]
             columns["sgt"], columns["lgt"] = (np.stack(part) for part in zip(*pairs, strict=True))
-        start = len(self.file["mask"])
+        start = len(self._file["mask"])
         for name, rows in columns.items():
-            self.file[name].resize(start + len(rows), axis=0)
-            self.file[name][start:] = rows
-        self.shares += [float(mask.mean()) for mask in crops.mask]
+            self._file[name].resize(start + len(rows), axis=0)
+            self._file[name][start:] = rows
+        self._journal.check()
+        self._uncommitted += crops.blurry.nbytes + crops.sharp.nbytes + crops.mask.nbytes
+        if self._uncommitted > _COMMIT_BYTES:
+            self._commit()
 
     def __enter__(self) -> Self:
         return self
@@ -141,16 +206,16 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self.file.attrs["mask_share"] = float(np.mean(self.shares)) if self.shares else 0.0
-            self.file.attrs["empty_masks"] = sum(share == 0 for share in self.shares)
-        self.file.close()
-        if error is None:
-            with self.part.open("rb+") as handle:
-                os.fsync(handle.fileno())
-            self.part.replace(self.path)
-        else:
-            self.part.unlink(missing_ok=True)
+        try:
+            if error is None:
+                shares = self._file["mask_share"][:]
+                self._file.attrs["mask_share"] = float(shares.mean()) if len(shares) else 0.0
+                self._file.attrs["empty_masks"] = int((shares == 0).sum())
+            self._file.close()
+            if error is None:
+                self._journal.finish(self.path)
+        finally:
+            self._journal.close()
 
 
 def open_pack(path: Path) -> h5py.File:
@@ -186,7 +251,7 @@ def _check(file: h5py.File, path: Path) -> None:
         raise PackError(
             f"{path} is a pack of version {file.attrs['version']}; this tool reads {VERSION}; pack it again"
         )
-    names = {"blurry", "sharp", "mask", "sharpness", "key", "origin", "crc32"}
+    names = {"blurry", "sharp", "mask", "sharpness", "key", "origin", "crc32", "mask_share"}
     if file.attrs["has_targets"]:
         names |= {"sgt", "lgt"}
     missing = sorted(names - set(file))
@@ -258,7 +323,7 @@ def verify(path: Path) -> Iterator[str | None]:
 
 def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
     try:
-        rows = {name: file[name][index] for name in file if name not in ("key", "origin")}
+        rows = {name: file[name][index] for name in file if name not in ("key", "origin", "mask_share")}
     except OSError as error:
         yield f"cannot be read ({_reason(error)})"
         return

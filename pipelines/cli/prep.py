@@ -211,7 +211,9 @@ def pack(
         whole_frames=side is None,
         targets=targets,
     )
-    for _ in track(packing.pack(pairs, folder, path, head, jobs=jobs or -1), len(pairs), f"pack {path.name}"):
+    for _ in track(
+        packing.pack(pairs, folder, path, head, jobs=jobs or -1, anew=force), len(pairs), f"pack {path.name}"
+    ):
         pass
     _say_pack(path)
     return 0

@@ -1,5 +1,6 @@
 """Packs: what is written is what was cut, whole or not at all, and every fault is named."""
 
+import errno
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
-from prep import frames, layouts, masking, packing, store
+from prep import frames, journal, layouts, masking, packing, store
 from prep.store import PackError
 
 MakeGopro = Callable[..., Path]
@@ -62,7 +63,7 @@ def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: P
     with h5py.File(setup.pack(tmp_path / "p.h5")) as file:
         assert {name: str(file[name].dtype) for name in file} == {
             **dict.fromkeys(("blurry", "sharp", "sgt", "lgt", "mask"), "uint8"),
-            **{"sharpness": "uint16", "key": "object", "origin": "int32", "crc32": "uint32"},
+            **{"sharpness": "uint16", "key": "object", "origin": "int32", "crc32": "uint32", "mask_share": "float64"},
         }
         assert file["blurry"].chunks == (1, 48, 48, 3)
         assert file["mask"].chunks == (1, 48, 48)
@@ -138,15 +139,100 @@ def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, n
     assert said in faults[0]
 
 
-def test_a_failure_leaves_nothing_under_the_final_name(setup: Setup, tmp_path: Path) -> None:
-    last = setup.pairs[-1].sharp
-    last.write_bytes(last.read_bytes()[:500])
-    out = tmp_path / "out"
+def content(path: Path) -> dict[str, object]:
+    """All that a pack holds, bytes for bytes."""
+    with h5py.File(path) as file:
+        held: dict[str, object] = {name: file[name][:].tolist() for name in ("key", "origin", "mask_share")}
+        held |= {name: file[name][:].tobytes() for name in file if name not in held}
+        return held | {f"attribute {name}": np.asarray(value).tolist() for name, value in file.attrs.items()}
 
+
+def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = content(setup.pack(tmp_path / "whole.h5"))
+    last, out = setup.pairs[-1].sharp, tmp_path / "out" / "p.h5"
+    data = last.read_bytes()
+    last.write_bytes(data[:500])
+    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
     with pytest.raises(frames.FrameError, match=r"000003\.png is damaged"):
-        setup.pack(out / "p.h5")
+        setup.pack(out)
+    assert not out.exists()
 
-    assert list(out.iterdir()) == []
+    last.write_bytes(data)
+    setup.pairs[1].sharp.write_bytes(b"")  # stored, and not looked at again
+    setup.pack(out)
+
+    assert content(out) == whole
+    assert [path.name for path in out.parent.iterdir()] == ["p.h5"]
+
+
+def begin(setup: Setup, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Store one frame of three and stop."""
+    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    size = packing.crop_size(setup.pairs, 48)
+    head = packing.header(setup.dataset, "train", setup.recipe, 0.96, size, whole_frames=False, targets=True)
+    left = packing.pack(setup.pairs, setup.masks, out, head, jobs=1)
+    next(left)
+    left.close()
+
+
+def test_a_pack_begun_otherwise_is_not_gone_on_with(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "p.h5"
+    begin(setup, out, monkeypatch)
+
+    with pytest.raises(
+        PackError, match=r"p\.h5\.part was begun with mu 0\.96, now 0\.5; finish it so, or pass --force"
+    ):
+        setup.pack(out, mu=0.5)
+    setup.pairs = setup.pairs[1:]
+    with pytest.raises(PackError, match=r"was begun with other frames"):
+        setup.pack(out)
+    size = packing.crop_size(setup.pairs, 48)
+    head = packing.header(setup.dataset, "train", setup.recipe, 0.5, size, whole_frames=False, targets=True)
+    list(packing.pack(setup.pairs, setup.masks, out, head, jobs=1, anew=True))
+
+    with h5py.File(out) as file:
+        assert file.attrs["mu"] == 0.5
+        assert set(file["key"].asstr()[:]) == {pair.key for pair in setup.pairs}
+
+
+def test_two_writers_of_one_pack_do_not_meet(setup: Setup, tmp_path: Path) -> None:
+    size = packing.crop_size(setup.pairs, 48)
+    head = packing.header(setup.dataset, "train", setup.recipe, 0.96, size, whole_frames=False, targets=True)
+    first = packing.pack(setup.pairs, setup.masks, tmp_path / "p.h5", head, jobs=1)
+    next(first)
+
+    with pytest.raises(PackError, match=r"p\.h5 is being written by another process"):
+        setup.pack(tmp_path / "p.h5")
+    list(first)
+
+    assert content(tmp_path / "p.h5") == content(setup.pack(tmp_path / "q.h5"))
+
+
+@pytest.mark.parametrize("room", [0, 1, 8, 20])
+def test_a_full_disk_is_named_and_the_pack_goes_on_when_there_is_space(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    whole, out, writes = content(setup.pack(tmp_path / "whole.h5")), tmp_path / "out" / "p.h5", iter(range(room))
+    write = journal._write_all
+
+    def limited(descriptor: int, data: bytes, offset: int) -> None:
+        if next(writes, None) is None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(descriptor, data, offset)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_COMMIT_BYTES", 0)
+        patch.setattr(journal, "_write_all", limited)
+        with pytest.raises(OSError, match="No space left on device") as full:
+            setup.pack(out)
+    assert full.value.filename == str(out) + ".part"
+    assert not out.exists()
+
+    assert content(setup.pack(out)) == whole
 
 
 def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: Setup, tmp_path: Path) -> None:

@@ -1,0 +1,57 @@
+"""A writer that is killed at any moment: the same command ends with the pack that it would have written unbroken."""
+
+import hashlib
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from prep.journal import Journal
+
+MakeGopro = Callable[..., Path]
+EAGER = "from prep import store; store._COMMIT_BYTES = 0; "  # commit after every frame, so that a kill meets commits
+
+
+def held(path: Path) -> tuple[list[str], bytes]:
+    """Keys and a hash of all else that a pack holds."""
+    with h5py.File(path) as pack:
+        found = hashlib.sha256()
+        for name in sorted(set(pack) - {"key"}):
+            found.update(pack[name][:].tobytes())
+        for name, value in sorted(pack.attrs.items()):
+            found.update(f"{name} {np.asarray(value).tolist()}".encode())
+        return pack["key"].asstr()[:].tolist(), found.digest()
+
+
+@pytest.mark.slow
+def test_twenty_kills_of_its_writer_leave_a_pack_as_it_would_have_been(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    make_gopro(train=60, test=0)
+    command = [sys.executable, "-c", EAGER + "from pipelines.cli.prep import main; main()", "pack", "gopro"]
+    command += ["--root", str(tmp_path / "data"), "--crop", "48", "--masks", "m"]
+    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    assert subprocess.run([*command, "--jobs", "1", "--out", "whole.h5"], **quiet).returncode == 0
+
+    dice, part, committed = random.Random(11), tmp_path / "p.h5.part", []
+    for kill in range(20):
+        process = subprocess.Popen([*command, "--jobs", str(1 + kill % 2), "--out", "p.h5"], **quiet)
+        seen = part.stat().st_mtime_ns if part.exists() else 0
+        while process.poll() is None and (part.stat().st_mtime_ns if part.exists() else 0) == seen:
+            time.sleep(0.002)
+        time.sleep(dice.uniform(0, 0.25))
+        process.kill()
+        process.wait()
+        if part.exists():
+            with Journal(part) as journal, h5py.File(journal, "r") as pack:
+                committed.append(len(pack["key"]))
+    assert subprocess.run([*command, "--jobs", "2", "--out", "p.h5"], **quiet).returncode == 0
+
+    assert committed == sorted(committed)
+    assert len(set(committed)) > 5
+    assert held(tmp_path / "p.h5") == held(tmp_path / "whole.h5")
+    assert not part.exists()
