@@ -116,6 +116,31 @@ def pack(
             yield cut.key
 
 
+def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[str]:
+    """Write a pack anew with the masks that another threshold gives, from the S that it holds; gives each frame's key.
+
+    Stopped half-way, the same call goes on. Until the end ``out`` stays as it is.
+
+    Args:
+        path: The pack.
+        mu: Threshold of S.
+        out: The new pack's path; may be ``path`` itself.
+        anew: As in ``pack``.
+
+    Raises:
+        PackError: If ``path`` is no pack or damaged, or ``out`` was begun otherwise.
+    """
+    with store.open_pack(path) as file:
+        head = replace(store.read_header(file), mu=mu, tool_version=version("cdgnet"))
+        found = list(store.read_frames(file))
+        with store.Writer(out, head, [key for key, _ in found], anew=anew) as writer:
+            yield from writer.done
+            for key, rows in found[len(writer.done) :]:
+                cut = store.read_crops(file, key, rows)
+                writer.append(replace(cut, mask=masks.mask_of_codes(cut.sharpness, mu)))
+                yield key
+
+
 def _absolute(pair: Pair) -> Pair:
     """The pair for a worker process, which may stand in another folder."""
     return replace(pair, blurry=pair.blurry.absolute(), sharp=pair.sharp.absolute())

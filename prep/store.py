@@ -18,6 +18,7 @@ While it is written a pack is called ``NAME.part`` and goes through a journal: n
 since the last commit.
 """
 
+import itertools
 import json
 import os
 import zlib
@@ -299,6 +300,33 @@ def describe(path: Path) -> Mapping[str, Any]:
         "empty_masks": empty,
         "bytes": path.stat().st_size,
     }
+
+
+def read_frames(file: h5py.File) -> Iterator[tuple[str, slice]]:
+    """Each frame's key and the rows of its crops, in the order of an open pack."""
+    start = 0
+    for key, rows in itertools.groupby(read_keys(file)):
+        count = sum(1 for _ in rows)
+        yield key, slice(start, start + count)
+        start += count
+
+
+def read_crops(file: h5py.File, key: str, rows: slice) -> Crops:
+    """The crops of one frame.
+
+    Raises:
+        PackError: If one cannot be read, or its checksum differs.
+    """
+    try:
+        parts = {name: file[name][rows] for name in ("blurry", "sharp", "mask", "sharpness")}
+    except OSError as error:
+        raise PackError(
+            f"{file.filename}: crops of {key} cannot be read ({_reason(error)}); pack them again"
+        ) from error
+    for place, crc in enumerate(file["crc32"][rows]):
+        if checksum(*(part[place] for part in parts.values())) != crc:
+            raise PackError(f"{file.filename}: crop {rows.start + place} ({key}) is damaged; pack it again")
+    return Crops(key=key, origins=file["origin"][rows], **parts)
 
 
 def verify(path: Path) -> Iterator[str | None]:

@@ -232,6 +232,26 @@ def info(path: Path, as_json: bool) -> None:
         _say_pack(path)
 
 
+@prep.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
+@click.argument("path", type=path_type)
+@click.option("--mu", type=click.FloatRange(0, 1), required=True, help="Threshold of S.")
+@click.option("--out", type=path_type, metavar="FILE", help="The new pack.  [default: in place of the old one]")
+@click.option("--force", is_flag=True, help="Replace an existing pack under --out, or one left half-made.")
+def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
+    """Threshold a pack's S again: masks, Sgt and Lgt anew, without the frames.
+
+    The old pack stays until the new one is whole, so there must be room for both.
+    """
+    from prep import packing, store
+
+    frames = store.describe(path)["frames"]
+    if out:
+        packing.check_target(out, force=force)
+    for _ in track(packing.remask(path, mu, out or path, anew=force), frames, f"remask {path.name}"):
+        pass
+    _say_pack(out or path)
+
+
 @prep.command(epilog=example("cdg-prep verify gopro.h5"))
 @click.argument("path", type=path_type)
 def verify(path: Path) -> int:

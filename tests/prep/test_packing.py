@@ -199,6 +199,36 @@ def test_a_pack_begun_otherwise_is_not_gone_on_with(
         assert set(file["key"].asstr()[:]) == {pair.key for pair in setup.pairs}
 
 
+@pytest.mark.parametrize("is_in_place", [False, True])
+def test_another_threshold_gives_the_pack_that_frames_would_have_given(
+    setup: Setup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_in_place: bool
+) -> None:
+    wanted = content(setup.pack(tmp_path / "wanted.h5", mu=0.5))
+    path = setup.pack(tmp_path / "p.h5")
+    before, out = content(path), path if is_in_place else tmp_path / "q.h5"
+    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    left = packing.remask(path, 0.5, out)
+    next(left)
+    left.close()
+    assert content(path) == before
+
+    assert list(packing.remask(path, 0.5, out)) == [pair.key for pair in setup.pairs]
+
+    assert content(out) == wanted
+    assert before != wanted
+    assert is_in_place or content(path) == before
+
+
+def test_a_damaged_crop_is_not_carried_into_another_pack(setup: Setup, tmp_path: Path) -> None:
+    path = setup.pack(tmp_path / "p.h5")
+    with h5py.File(path, "r+") as file:
+        file["sharp"][7, 3, 3, 0] ^= 1
+
+    with pytest.raises(PackError, match=r"p\.h5: crop 7 \(clip_train/000002\) is damaged"):
+        list(packing.remask(path, 0.5, tmp_path / "q.h5"))
+    assert not (tmp_path / "q.h5").exists()
+
+
 def test_two_writers_of_one_pack_do_not_meet(setup: Setup, tmp_path: Path) -> None:
     size = packing.crop_size(setup.pairs, 48)
     head = packing.header(setup.dataset, "train", setup.recipe, 0.96, size, whole_frames=False, targets=True)

@@ -332,3 +332,17 @@ def test_what_takes_long_is_said_and_what_is_quick_is_not(capsys: pytest.Capture
     time.sleep(1.8)
 
     assert capsys.readouterr().err == "compiling\n"
+
+
+def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_path: Path) -> None:
+    (tmp_path / "old.h5").write_bytes(train_pack.read_bytes())
+
+    done = call(tmp_path, "prep", "remask", "old.h5", "--mu", "0.5", "--out", "new.h5")
+
+    assert done.returncode == 0, done.stderr
+    assert "new.h5: 24 crops" in done.stdout
+    assert "mu 0.5" in done.stdout
+    assert "24 of 24 crops are whole" in call(tmp_path, "prep", "verify", "new.h5").stdout
+    assert "new.h5 exists; pass --force" in mistake(
+        tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5"
+    )
