@@ -10,8 +10,9 @@ import torch
 from cdgnet import CDGNet
 from cdgnet.network import MINIMUM_SIZE
 from pipelines.data import to_tensor
-from prep import frames
+from prep import frames, sources
 from prep.arrays import Bytes, Codes
+from prep.sources import SourceError
 
 
 class InputError(ValueError):
@@ -56,10 +57,10 @@ def _jobs(path: Path, out: Path) -> Iterable[Job]:
         return [Job(source=path, target=out / path.name)]
     if not path.is_dir():
         raise InputError(f"{path} is not there; pass pictures or folders")
-    sources = [source for source in sorted(path.rglob("*")) if frames.is_frame(source) and source.is_file()]
-    if not sources:
+    found = [source for source in sorted(path.rglob("*")) if frames.is_frame(source) and source.is_file()]
+    if not found:
         raise InputError(f"{path} holds no picture ({', '.join(frames.SUFFIXES)})")
-    return [Job(source=source, target=out / source.relative_to(path)) for source in sources]
+    return [Job(source=source, target=out / source.relative_to(path)) for source in found]
 
 
 def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device) -> Iterator[Outcome]:
@@ -67,10 +68,10 @@ def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device) -> Iterat
     network = network.to(device).eval()
     for job in jobs:
         try:
-            pixels = frames.decode(job.source.read_bytes(), job.source)
+            pixels = frames.decode(sources.read(job.source), job.source)
             if min(pixels.shape[:2]) < MINIMUM_SIZE:
                 raise frames.FrameError(f"{job.source} is smaller than {MINIMUM_SIZE} x {MINIMUM_SIZE} pixels")
-        except (frames.FrameError, OSError) as error:
+        except SourceError as error:
             yield Outcome(job=job, fault=str(error))
             continue
         frames.write(job.target, restore(pixels, network, device))

@@ -5,14 +5,15 @@ Legend: H, W a frame's height and width.
 
 import struct
 import zlib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
 import numpy as np
 
-from prep import files
+from prep import files, sources
 from prep.arrays import Bytes, Codes
+from prep.sources import Source, SourceError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every fault is told here, with the file's name
@@ -26,28 +27,36 @@ _OPTIONS = {
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
-class FrameError(ValueError):
-    """A picture file that cannot be read, or cannot be written as asked."""
+class FrameError(SourceError):
+    """A picture that is damaged, or cannot be written as asked."""
 
 
-def is_frame(path: Path) -> bool:
+def is_frame(path: PurePath) -> bool:
     """Tell whether a name is that of a picture: a known suffix in any case, and no ``._`` or hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def read(path: Path) -> Bytes:
+def read(source: Source) -> Bytes:
     """Read a picture as ``(H, W, 3)`` uint8 RGB; grey is repeated, alpha dropped, 16 bits rounded to 8.
 
     Raises:
-        FrameError: If the file is damaged, cut short, or no picture.
-        OSError: If it cannot be opened.
+        FrameError: If the picture is damaged, cut short, or none.
+        SourceError: If it cannot be read at all.
     """
-    return to_rgb8(decode(path.read_bytes(), path))
+    return to_rgb8(decode(sources.read(source), source))
 
 
 def read_sharpness(path: Path) -> Codes:
-    """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535)."""
-    codes = decode(path.read_bytes(), path)
+    """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535).
+
+    Raises:
+        FrameError: If it is damaged, or no such map.
+        SourceError: If it cannot be read at all.
+    """
+    try:
+        codes = decode(sources.read(path), path)
+    except FrameError as error:
+        raise FrameError(f"{path} is damaged; remove it to compute it again") from error
     if codes.dtype != np.uint16 or codes.ndim != 2:
         raise FrameError(
             f"{path} is {codes.dtype} {codes.shape}; wanted a 16-bit grey PNG; remove it to compute it again"
@@ -55,10 +64,11 @@ def read_sharpness(path: Path) -> Codes:
     return codes.astype(np.uint16, copy=False)
 
 
-def decode(data: bytes, path: Path) -> Bytes | Codes:
+def decode(data: bytes, path: Source) -> Bytes | Codes:
     """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
 
-    A JPEG is turned upright as its EXIF orientation says, and is always RGB.
+    A JPEG is turned upright as its EXIF orientation says, and is always RGB. It has no checksum: damage in its middle
+    shows as a grey or shifted part, and nobody is told.
 
     Args:
         data: The file's bytes.

@@ -5,15 +5,18 @@ a frame in ``masks.jsonl``. A row is written after its files, so a row vouches f
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from prep import files, frames, masks, parallel
+from prep import files, frames, masks, parallel, sources
 from prep.arrays import Codes
 from prep.layouts import Dataset, Pair
-from prep.sharpness import METHODS
+from prep.sharpness import METHODS, Method
+from prep.sources import Source, SourceError, Stamp
 
 MU = 0.96  # Wang et al. 2021, section 3.5
 _LARGE_SHARE = 0.6
@@ -39,7 +42,7 @@ class Row:
 
     key: str
     recipe: Recipe
-    source_bytes: int  # size of the files S was made of: it is computed anew when they change
+    sources: Sequence[Stamp]  # of the frames S was made of: it is computed anew when they change
     mu: float | None  # None: the mask is being thresholded again
     sharpness_min: float
     sharpness_max: float
@@ -60,12 +63,15 @@ class Task:
     """One frame to do: all of it, or only the threshold."""
 
     key: str
-    blurry: Path
-    sharp: Path | None  # only where the method needs it
+    sources: Sequence[Source]  # the blurry frame; behind it the sharp one, where the method needs it
     folder: Path
     recipe: Recipe
     mu: float
-    has_sharpness: bool
+    stamps: Sequence[Stamp] | None  # of the sources, where S is stored already
+
+    @property
+    def has_sharpness(self) -> bool:
+        return self.stamps is not None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,10 +112,15 @@ def read_rows(folder: Path) -> dict[str, Row]:
     """
     path = folder / "masks.jsonl"
     try:
-        rows = [Row(**{**row, "recipe": Recipe(**row["recipe"])}) for row in files.read_rows(path)]
+        rows = [_row(found) for found in files.read_rows(path)]
     except (TypeError, KeyError, ValueError) as error:
-        raise MaskError(f"{path} is not a list of masks ({error}); pass another folder") from error
+        raise MaskError(f"{path} is no list of masks ({error}); pass another folder, or remove this one") from error
     return {row.key: row for row in rows}
+
+
+def _row(found: Mapping[str, Any]) -> Row:
+    stamps = [Stamp(**stamp) for stamp in found["sources"]]
+    return Row(**{**found, "recipe": Recipe(**found["recipe"]), "sources": stamps})
 
 
 def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep_masks: bool = False) -> Plan:
@@ -123,42 +134,43 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
         keep_masks: Take a mask of any threshold as done: only S is wanted.
 
     Raises:
-        MaskError: If the folder holds maps of another recipe.
+        MaskError: If the folder holds maps of another recipe, or nothing that says of which.
+        SourceError: If a frame cannot be read.
     """
     rows = read_rows(folder)
+    if not (folder / "masks.jsonl").exists() and next(folder.rglob("*.sharpness.png"), None):
+        raise MaskError(f"{folder} holds maps but no masks.jsonl; pass another folder, or remove this one")
     for held in rows.values():
         if held.recipe != recipe:
             raise MaskError(f"{folder} holds {_name(held.recipe)}; asked for {_name(recipe)}; pass another folder")
     done, tasks = [], []
     for pair in pairs:
+        read = (pair.blurry, pair.sharp) if METHODS[recipe.method].needs_sharp else (pair.blurry,)
         row = rows.get(pair.key)
-        sharp = pair.sharp.absolute() if METHODS[recipe.method].needs_sharp else None
-        has_sharpness = _is_current(row, pair.blurry, sharp, folder)
-        is_thresholded = row and row.mu == mu and mask_path(folder, pair.key).exists()
-        if row and has_sharpness and (is_thresholded or keep_masks):
-            done.append(row)
-        else:
-            task = Task(
-                key=pair.key,
-                blurry=pair.blurry.absolute(),  # a worker process may stand in another folder
-                sharp=sharp,
-                folder=folder.absolute(),
-                recipe=recipe,
-                mu=mu,
-                has_sharpness=has_sharpness,
-            )
-            tasks.append(task)
+        stamps = _current(row, read, folder)
+        if row and stamps:
+            row = rows[pair.key] = replace(row, sources=stamps)
+            if keep_masks or (row.mu == mu and mask_path(folder, pair.key).exists()):
+                done.append(row)
+                continue
+        task = Task(
+            key=pair.key,
+            sources=[sources.absolute(source) for source in read],
+            folder=folder.absolute(),
+            recipe=recipe,
+            mu=mu,
+            stamps=stamps,
+        )
+        tasks.append(task)
     return Plan(folder=folder, rows=rows, done=done, tasks=tasks)
 
 
-def _is_current(row: Row | None, blurry: Path, sharp: Path | None, folder: Path) -> bool:
-    if row is None or not sharpness_path(folder, row.key).exists():
-        return False
-    return row.source_bytes == _size(blurry, sharp)
-
-
-def _size(blurry: Path, sharp: Path | None) -> int:
-    return blurry.stat().st_size + (sharp.stat().st_size if sharp else 0)
+def _current(row: Row | None, read: Sequence[Source], folder: Path) -> Sequence[Stamp] | None:
+    """Today's stamps of the frames that S was made of; None where they changed, or S is not there."""
+    if row is None or len(row.sources) != len(read) or not sharpness_path(folder, row.key).exists():
+        return None
+    stamps = [sources.renewed(source, stamp) for source, stamp in zip(read, row.sources, strict=True)]
+    return [stamp for stamp in stamps if stamp] if all(stamps) else None
 
 
 def _name(recipe: Recipe) -> str:
@@ -192,36 +204,39 @@ def _write_rows(path: Path, rows: Mapping[str, Row]) -> None:
 
 def _do(task: Task) -> Row | Failure:
     try:
-        size = _size(task.blurry, task.sharp)
-        codes = _sharpness(task)
-    except (frames.FrameError, OSError) as error:
+        codes, stamps = _sharpness(task)
+    except SourceError as error:
         return Failure(key=task.key, reason=str(error))
     except ValueError as error:
-        return Failure(key=task.key, reason=f"{task.blurry}: {error}")
-    if not task.has_sharpness:
-        frames.write(sharpness_path(task.folder, task.key), codes)
+        return Failure(key=task.key, reason=f"{task.sources[0]}: {error}")
     mask = masks.mask_of_codes(codes, task.mu)
     frames.write(mask_path(task.folder, task.key), mask * np.uint8(255))
     return Row(
         key=task.key,
         recipe=task.recipe,
-        source_bytes=size,
+        sources=stamps,
         mu=task.mu,
         sharpness_min=int(codes.min()) / masks.LEVELS,
         sharpness_max=int(codes.max()) / masks.LEVELS,
         mask_share=float(mask.mean()),
-        warning=warning(codes, float(mask.mean()), task.mu, METHODS[task.recipe.method].ceiling),
+        warning=warning(codes, float(mask.mean()), task.mu, METHODS[task.recipe.method]),
     )
 
 
-def _sharpness(task: Task) -> Codes:
-    if task.has_sharpness:
-        return frames.read_sharpness(sharpness_path(task.folder, task.key))
-    sharp = frames.read(task.sharp) if task.sharp else None
-    return masks.to_codes(METHODS[task.recipe.method].compute(frames.read(task.blurry), sharp))
+def _sharpness(task: Task) -> tuple[Codes, Sequence[Stamp]]:
+    """S of a frame, stored by now, and the stamps of what it was made of."""
+    path = sharpness_path(task.folder, task.key)
+    if task.stamps:
+        with suppress(SourceError):  # a damaged map is ours: it is made again
+            return frames.read_sharpness(path), task.stamps
+    read = [sources.read(source) for source in task.sources]
+    pictures = [frames.to_rgb8(frames.decode(data, source)) for data, source in zip(read, task.sources, strict=True)]
+    codes = masks.to_codes(METHODS[task.recipe.method].compute(pictures[0], pictures[-1]))
+    frames.write(path, codes)
+    return codes, [sources.stamp(source, data) for data, source in zip(read, task.sources, strict=True)]
 
 
-def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
+def warning(codes: Codes, share: float, mu: float, method: Method) -> str:
     """Say what is suspicious about a mask, and why it came out so; empty when nothing is.
 
     Frames of one kind have the same words, so that those of a whole data set can be told together.
@@ -230,17 +245,17 @@ def warning(codes: Codes, share: float, mu: float, ceiling: float) -> str:
         codes: ``(H, W)`` uint16, S of the frame.
         share: Share of M = 1.
         mu: Threshold of the mask.
-        ceiling: Largest S that the method can give.
+        method: Gave S.
     """
     if share > _LARGE_SHARE:
         return f"mask covers more than {_LARGE_SHARE:.0%} of the frame"
     if share > 0:
         return ""
-    if mu >= ceiling:
-        return f"mask is empty: mu {mu:g} is not below {ceiling:.5f}, the largest S the method can give"
+    if mu >= method.ceiling:
+        return f"mask is empty: mu {mu:g} is not below {method.ceiling:.5f}, the largest S that {method.name} can give"
     if codes.min() == codes.max():
-        return "mask is empty: the frame shows no pattern at all, so no evidence of sharpness"
-    if (codes > masks.LEVELS // 2).mean() > 0.5:
-        cause = "the map scores a frame against itself, lbp-absolute does not"
+        return "mask is empty: S is the same everywhere, no place shows evidence of sharpness"
+    if method.is_relative and (codes > masks.LEVELS // 2).mean() > 0.5:
+        cause = f"{method.name} scores a frame against itself, lbp-absolute does not"
         return f"mask is empty though S is above 0.5 on most of the frame: {cause}"
     return "mask is empty: S is nowhere above mu"

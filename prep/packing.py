@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from prep import crops, frames, masking, masks, parallel, store
+from prep import crops, frames, masking, masks, parallel, sources, store
 from prep.arrays import Bytes, Codes
 from prep.crops import Size
 from prep.layouts import Dataset, Pair
@@ -42,6 +42,12 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
     return crop
 
 
+def held_mus(folder: Path, pairs: Sequence[Pair]) -> list[float]:
+    """Thresholds of the masks that a masks folder holds of ``pairs``, sorted."""
+    rows = masking.read_rows(folder)
+    return sorted({row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None})
+
+
 def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
     """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
 
@@ -50,11 +56,15 @@ def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
     """
     if mu is not None:
         return mu
-    rows = masking.read_rows(folder)
-    found = {row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None}
+    found = held_mus(folder, pairs)
     if len(found) > 1:
-        raise PackError(f"masks in {folder} were made with mu {sorted(found)}; pass --mu with the one to use")
-    return found.pop() if found else masking.MU
+        raise PackError(f"masks in {folder} were made with mu {found}; pass --mu with the one to use")
+    return found[0] if found else masking.MU
+
+
+def held_method(folder: Path) -> str | None:
+    """Name of the method whose maps a masks folder holds; None where there are none."""
+    return next((row.recipe.method for row in masking.read_rows(folder).values()), None)
 
 
 def header(
@@ -143,7 +153,7 @@ def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[
 
 def _absolute(pair: Pair) -> Pair:
     """The pair for a worker process, which may stand in another folder."""
-    return replace(pair, blurry=pair.blurry.absolute(), sharp=pair.sharp.absolute())
+    return replace(pair, blurry=sources.absolute(pair.blurry), sharp=sources.absolute(pair.sharp))
 
 
 def cut_pair(task: Task) -> store.Crops:

@@ -49,9 +49,9 @@ def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool) -> 
 def mistakes() -> tuple[type[Exception], ...]:
     from cdgnet.weights import WeightsError
     from pipelines.deblurring import InputError
-    from prep.frames import FrameError
+    from prep.sources import SourceError
 
-    return FrameError, InputError, WeightsError
+    return InputError, SourceError, WeightsError
 
 
 def main() -> None:

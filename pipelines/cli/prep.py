@@ -24,6 +24,7 @@ METHODS = (
     "paired",
 )  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masking
+_SMALL_SHARE = 0.02  # of M = 1 over all frames
 _SHOWN = 5  # of a list in which every entry says much the same
 
 path_type = click.Path(path_type=Path)
@@ -156,7 +157,9 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
 @dataset_options
 @masks_option
 @click.option("--split", type=split_type, help="Which half of the data set.  [default: train; all for pairs]")
-@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map of missing masks.")
+@click.option(
+    "--method", type=method_type, help="Sharpness map of missing masks.  [default: the masks folder's, else lbp]"
+)
 @click.option("--mu", type=click.FloatRange(0, 1), help="Threshold of S.  [default: the masks folder's, else 0.96]")
 @click.option("--crop", default="512", show_default=True, metavar="N|frame", help="Side of the crops in pixels.")
 @click.option(
@@ -171,7 +174,7 @@ def pack(
     where: Where,
     masks_folder: Path | None,
     split: str | None,
-    method: str,
+    method: str | None,
     mu: float | None,
     crop: str,
     targets: bool,
@@ -199,7 +202,11 @@ def pack(
     folder = _outside(dataset, masks_folder or _masks_folder(dataset))
     packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
+    method = method or packing.held_method(folder) or "lbp"
     mu = packing.common_mu(folder, pairs, mu)
+    held = packing.held_mus(folder, pairs)
+    if held not in ([], [mu]):
+        click.echo(f"masks in {folder} have mu {_list([f'{one:g}' for one in held])}; the pack takes {mu:g}")
     if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
         return 1
     head = packing.header(
@@ -291,13 +298,16 @@ def _make_masks(
     if cluster is None and len(plan.tasks) > reused:
         with explained(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
-    outcomes = list(track(masking.make(plan, jobs or -1, cluster), len(plan.tasks), "masks")) if plan.tasks else []
+    outcomes = list(track(masking.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
     rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]
     if rows and not keep_masks:
         share = sum(row.mask_share for row in rows) / len(rows)
         empty = sum(row.mask_share == 0 for row in rows)
-        click.echo(f"mask share {share:.1%} on average; {empty} of {len(rows)} masks are empty")
+        click.echo(f"mask share {share:.2%} on average; {empty} of {len(rows)} masks are empty")
+        if share < _SMALL_SHARE:
+            advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
+            click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
         for warning, keys in _by_warning(rows).items():
             click.echo(f"{len(keys)} of {len(rows)}: {warning}: {_list(keys)}", err=True)
     for failure in failures:
@@ -359,13 +369,13 @@ def _list(lines: list[str]) -> str:
 
 
 def mistakes() -> tuple[type[Exception], ...]:
-    from prep.frames import FrameError
     from prep.layouts import LayoutError
     from prep.masking import MaskError
     from prep.parallel import WorkerError
+    from prep.sources import SourceError
     from prep.store import PackError
 
-    return FrameError, LayoutError, MaskError, PackError, WorkerError
+    return LayoutError, MaskError, PackError, SourceError, WorkerError
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ class Method:
     ceiling: float  # no pixel's S ever exceeds it
     source: str
     needs_sharp: bool = False
+    is_relative: bool = False  # scores a frame against itself: one that is mostly sharp may come out empty
 
 
 METHODS: Mapping[str, Method] = {
@@ -34,6 +35,7 @@ METHODS: Mapping[str, Method] = {
             parameters=lbp.PARAMETERS,
             ceiling=lbp.CEILING,
             source="Yi & Eramian 2016, LBP-based segmentation of defocus blur; guided filter in place of matting",
+            is_relative=True,
         ),
         Method(
             name="lbp-matting",
@@ -41,6 +43,7 @@ METHODS: Mapping[str, Method] = {
             parameters=lbp_matting.PARAMETERS,
             ceiling=lbp.CEILING,
             source="Yi & Eramian 2016, with closed-form matting (Levin et al. 2008) as released",
+            is_relative=True,
         ),
         Method(
             name="lbp-absolute",
@@ -76,7 +79,7 @@ METHODS: Mapping[str, Method] = {
 
 
 def prepare(method: str) -> None:
-    """Compile what a method needs for this machine, once: seconds, and minutes for ``lbp-matting``.
+    """Compile what a method needs for this machine, once: up to half a minute, and more for ``lbp-matting``.
 
     Later processes load the result. Without this call each of several processes that start together compiles.
     """

@@ -1,6 +1,7 @@
 """A masks folder: whole, resumable, never mixed."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prep import frames, layouts, masking, masks
+from prep import frames, layouts, masking, masks, sources
 from prep.masking import Failure, Row
 from prep.sharpness import METHODS
 
@@ -170,6 +171,58 @@ def test_a_frame_that_changed_is_computed_again(make_gopro: MakeGopro, tmp_path:
     assert [(task.key, task.has_sharpness) for task in plan.tasks] == [("clip_train/000002", False)]
 
 
+def test_a_changed_frame_of_the_same_size_in_bytes_is_computed_again(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(), tmp_path / "m"
+    one, two = (root / "train" / "clip_train" / "blur" / f"00000{number}.bmp" for number in (1, 2))
+    for path in (one, two):
+        frames.write(path, frames.read(path.with_suffix(".png")))
+        path.with_suffix(".png").unlink()
+    run(root, folder)
+    one.write_bytes(two.read_bytes())
+
+    plan, _ = run(root, folder)
+
+    assert [(task.key, task.has_sharpness) for task in plan.tasks] == [("clip_train/000001", False)]
+
+
+def test_a_copied_data_set_is_read_again_once_and_computed_never(
+    make_gopro: MakeGopro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, folder = make_gopro(), tmp_path / "m"
+    run(root, folder)
+    for path in root.rglob("*.png"):
+        os.utime(path, ns=(1, 1))
+
+    plan, _ = run(root, folder)
+    assert len(plan.done) == 4
+
+    monkeypatch.setattr(sources, "read", lambda source: 1 / 0)
+    plan, _ = run(root, folder)
+    assert len(plan.done) == 4
+
+
+def test_a_damaged_map_is_computed_again(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(train=1, test=0), tmp_path / "m"
+    run(root, folder)
+    before = content(folder)
+    stored = masking.sharpness_path(folder, "clip_train/000001")
+    stored.write_bytes(stored.read_bytes()[:-20])
+
+    run(root, folder, mu=0.5)
+    run(root, folder)
+
+    assert content(folder) == before
+
+
+def test_maps_of_which_nothing_says_what_they_are_stay(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(train=1, test=0), tmp_path / "m"
+    run(root, folder)
+    (folder / "masks.jsonl").unlink()
+
+    with pytest.raises(masking.MaskError, match=r"holds maps but no masks\.jsonl; pass another folder"):
+        run(root, folder, method="laplacian")
+
+
 def test_a_damaged_frame_is_named_and_the_others_are_done(make_gopro: MakeGopro, tmp_path: Path) -> None:
     root = make_gopro()
     broken = root / "train" / "clip_train" / "blur" / "000002.png"
@@ -204,7 +257,7 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "masks.jsonl").write_text('{"something": "else"}\n')
 
-    with pytest.raises(masking.MaskError, match="is not a list of masks"):
+    with pytest.raises(masking.MaskError, match=r"is no list of masks .*; pass another folder, or remove this one"):
         run(root, tmp_path / "m")
 
 
@@ -262,18 +315,19 @@ def codes_of(*values: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("codes", "share", "mu", "said"),
+    ("method", "codes", "share", "mu", "said"),
     [
-        (codes_of(0.1, 0.97), 0.5, 0.96, ""),
-        (codes_of(0.97, 0.97), 0.61, 0.96, "mask covers more than 60% of the frame"),
-        (codes_of(0.1, 0.5), 0.0, 0.97, "mu 0.97 is not below 0.96163"),
-        (codes_of(0.1, 0.1), 0.0, 0.96, "no pattern at all"),
-        (codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is above 0.5 on most of the frame"),
-        (codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S is nowhere above mu"),
+        ("lbp", codes_of(0.1, 0.97), 0.5, 0.96, ""),
+        ("lbp", codes_of(0.97, 0.97), 0.61, 0.96, "mask covers more than 60% of the frame"),
+        ("lbp", codes_of(0.1, 0.5), 0.0, 0.97, "mu 0.97 is not below 0.96163, the largest S that lbp can give"),
+        ("lbp", codes_of(0.1, 0.1), 0.0, 0.96, "S is the same everywhere"),
+        ("lbp", codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "lbp scores a frame against itself, lbp-absolute does not"),
+        ("paired", codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is nowhere above mu"),
+        ("lbp", codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S is nowhere above mu"),
     ],
 )
-def test_a_suspicious_mask_says_why(codes: np.ndarray, share: float, mu: float, said: str) -> None:
-    warning = masking.warning(codes, share, mu, 0.96163)
+def test_a_suspicious_mask_says_why(method: str, codes: np.ndarray, share: float, mu: float, said: str) -> None:
+    warning = masking.warning(codes, share, mu, METHODS[method])
 
     assert said in warning
     assert bool(warning) == bool(said)

@@ -1,0 +1,98 @@
+"""Where a picture's bytes lie: a file, or a member of a zip archive that stays packed. Never written to."""
+
+import functools
+import zipfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+
+class SourceError(ValueError):
+    """A file or an archive's member that cannot be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A file in a zip archive."""
+
+    archive: Path
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}/{self.name}"
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix
+
+
+Source = Path | Member
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """What tells whether a source is still the one that was read."""
+
+    bytes: int
+    crc32: int  # of the bytes: the same for a file and for an archive's member
+    modified: int  # nanoseconds; 0 in an archive
+
+
+def absolute(source: Source) -> Source:
+    """The source for a worker process, which may stand in another folder."""
+    if isinstance(source, Member):
+        return Member(archive=source.archive.absolute(), name=source.name)
+    return source.absolute()
+
+
+def read(source: Source) -> bytes:
+    """All bytes of a source; those of an archive's member are held against its checksum.
+
+    Raises:
+        SourceError: If it cannot be opened, or its archive is damaged.
+    """
+    try:
+        if isinstance(source, Member):
+            return open_archive(source.archive).read(source.name)
+        return source.read_bytes()
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+        raise SourceError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
+    except OSError as error:
+        raise SourceError(f"{source} cannot be read ({error.strerror or error})") from error
+
+
+@functools.lru_cache(maxsize=4)
+def open_archive(path: Path) -> zipfile.ZipFile:
+    """An archive, opened once a process.
+
+    Raises:
+        SourceError: If it is none, or cut short.
+    """
+    try:
+        return zipfile.ZipFile(path)
+    except zipfile.BadZipFile as error:
+        raise SourceError(f"{path} is no whole zip archive ({error}); fetch it again") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+
+
+def stamp(source: Source, data: bytes) -> Stamp:
+    """The stamp of a source whose bytes were just read."""
+    modified = 0 if isinstance(source, Member) else source.stat().st_mtime_ns
+    return Stamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
+
+
+def renewed(source: Source, old: Stamp) -> Stamp | None:
+    """The stamp a source has today if its bytes are still those of ``old``, else None.
+
+    Reads them only where the size is the same and the time is not: a copied data set.
+    """
+    if isinstance(source, Member):
+        member = open_archive(source.archive).getinfo(source.name)
+        return replace(old, modified=0) if (member.file_size, member.CRC) == (old.bytes, old.crc32) else None
+    found = source.stat()
+    if found.st_size != old.bytes:
+        return None
+    if found.st_mtime_ns == old.modified:
+        return old
+    return replace(old, modified=found.st_mtime_ns) if zlib.crc32(read(source)) == old.crc32 else None
