@@ -1,5 +1,9 @@
 """Work over many frames in several processes or on a cluster, results in order, memory flat."""
 
+import os
+import re
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -37,20 +41,43 @@ def over(
         WorkerError: If a process was killed, or the cluster does not answer.
     """
     try:
-        with _backend(cluster), Parallel(n_jobs=jobs, return_as="list" if cluster else "generator") as parallel:
+        with _backend(cluster), _workers(min(jobs, len(tasks)) or 1, on_cluster=bool(cluster)) as parallel:
             step = (_AHEAD_ON_CLUSTER if cluster else ahead) * effective_n_jobs(jobs)
             for start in range(0, len(tasks), step):
                 yield from parallel(delayed(_alone)(work, task) for task in tasks[start : start + step])
     except BrokenExecutor as error:
         raise WorkerError("a worker process was killed, perhaps for memory; go on with fewer --jobs") from error
+    except TimeoutError as error:
+        if cluster is None:
+            raise
+        raise WorkerError(f"the cluster at {cluster} has no worker; start one: dask worker {cluster}") from error
+
+
+def _workers(jobs: int, *, on_cluster: bool) -> Parallel:
+    if on_cluster:
+        return Parallel(return_as="list")
+    return Parallel(n_jobs=jobs, return_as="generator", initializer=_end_with, initargs=(os.getpid(),))
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after the one that started it was killed."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _backend(cluster: str | None) -> AbstractContextManager[Any]:
     if cluster is None:
         return nullcontext()
+    if not re.fullmatch(r"\w+://[^\s/]+:\d+", cluster):
+        raise WorkerError(f"{cluster} is no scheduler's address; wanted tcp://HOST:PORT")
     try:
         return parallel_config(backend="dask", scheduler_host=cluster)  # type: ignore[no-any-return]
-    except ValueError as error:  # joblib's word for a missing package, and Dask's for a bad address
+    except ValueError as error:  # joblib's word for a missing package
         raise WorkerError(f"no cluster at {cluster}: {error}; is cdgnet[cluster] installed here?") from error
     except OSError as error:
         raise WorkerError(f"no Dask scheduler answers at {cluster}; start one, or leave --cluster out") from error

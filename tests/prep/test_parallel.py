@@ -96,3 +96,46 @@ def test_an_address_where_nobody_answers_is_one_line(make_gopro: MakeGopro, tmp_
     assert run.returncode == 1
     assert said.splitlines()[-1].startswith("cdg-prep: no Dask scheduler answers at tcp://127.0.0.1:9")
     assert "Traceback" not in said
+
+
+def test_an_address_that_is_none_is_one_line_at_once() -> None:
+    with pytest.raises(parallel.WorkerError, match="foo is no scheduler's address; wanted tcp://HOST:PORT"):
+        list(parallel.over(range(2), abs, jobs=1, ahead=1, cluster="foo"))
+
+
+WAITING = """
+import os, sys, time
+from pathlib import Path
+from prep import parallel
+
+def wait(folder):
+    (folder / str(os.getpid())).touch()
+    time.sleep(600)
+
+list(parallel.over([Path(sys.argv[1])] * 2, wait, jobs=2, ahead=2))
+"""
+
+
+def test_a_killed_command_leaves_no_process_behind(tmp_path: Path) -> None:
+    command = subprocess.Popen([sys.executable, "-c", WAITING, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+
+    command.kill()
+    command.wait()
+
+    deadline = time.monotonic() + 10
+    while any(map(_is_running, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(workers) == 2
+    assert not any(map(_is_running, workers))
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return not Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].startswith(" Z")
