@@ -2,8 +2,9 @@
 
 Run ``python benchmarks/masks_scale.py``; ``--data DIR`` takes a real blurry frame from DIR/GOPRO_Large instead of a
 blurred photograph. Both parts run the command itself, on one frame under many names. Time is wall time of the whole
-command, its start and its workers' start included; the two settings take turns, and the ratio is that of the medians
-in this run. Memory is the unique set size (what would be free if the process ended) of the command and of its largest
+command, its start and its workers' start included. Three settings take turns: one process, several processes, and as
+many commands of one process at once, which is what the machine can do at best; ratios are those of the medians in this
+run. Memory is the unique set size (what would be free if the process ended) of the command and of its largest
 worker, read once a second, in the second tenth of the frames and in the last: growth is the later over the earlier.
 """
 
@@ -95,11 +96,11 @@ def read_memory(pid: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the test data")
-    parser.add_argument("--method", default="lbp", help="sharpness map")
-    parser.add_argument("--jobs", type=int, default=2, help="processes to compare with one")
-    parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 a timed run")
-    parser.add_argument("--repeats", type=int, default=2, help="timed runs of each setting")
-    parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 of the memory run")
+    parser.add_argument("--method", default="lbp", help="sharpness map [%(default)s]")
+    parser.add_argument("--jobs", type=int, default=2, help="processes to compare with one [%(default)s]")
+    parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 a timed run [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=2, help="timed runs of each setting [%(default)s]")
+    parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 of the memory run [%(default)s]")
     parser.add_argument("--save", action="store_true", help="also write dated JSON")
     options = parser.parse_args()
     about = surroundings()

@@ -146,6 +146,8 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
     rows: list[Row] = []
+    if find_spec(BASELINE):
+        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
     before = measure_baseline(options.data)
     if before is None:
         print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")

@@ -3,8 +3,8 @@ transform coefficients of gradient magnitudes".
 
 Sharp places keep high frequencies in every window and at every angle, so that even the smallest of their
 coefficients are large. The smallest high-frequency DCT coefficients of the gradient magnitude, taken together from
-four window sizes around each pixel and sorted, give layers; their maximum, weighted by local entropy and smoothed
-along the frame's edges, is the map F. Every pixel is computed, none interpolated.
+windows of 7, 15, 31 and 63 pixels around each pixel and sorted, give layers; their maximum, weighted by local entropy
+and smoothed along the frame's edges, is the map F. Every pixel is computed, none interpolated.
 
 What differs from the released code: it rounds the smoothed frame to 8 bits before the gradient, and it stretches the
 filter's guide to 0..1 and smooths it again. As there, the entropy is that of the layers' maximum in 256 levels.
@@ -21,7 +21,7 @@ from prep.sharpness import hifst_layers, size
 from prep.sharpness.compiled import compiled
 
 THRESHOLD = 0.09  # F of the method's own masks, the same for defocus and motion
-STEEPNESS = 2.0  # S = 0.5 at F = 0.018; S = 0.96 at F = THRESHOLD, whatever the steepness
+STEEPNESS = 2.0  # k, a choice: S = 0.5 at F = 0.018; S = 0.96 at F = THRESHOLD whatever k is, so no mask depends on it
 ODDS = 24.0  # of S = 0.96
 CEILING = float(np.float32(ODDS / (ODDS + THRESHOLD**STEEPNESS)))  # where F = 1; S is float32
 _SMOOTHING = 0.5  # standard deviation in pixels
@@ -92,6 +92,7 @@ def to_sharpness(fraction: Floats) -> Floats:
 
 
 def scaled(image: Floats | Doubles) -> Floats:
+    """Scale an image over the frame to [0, 1]; 0 where all is the same."""
     low, high = float(image.min()), float(image.max())
     return ((image - low) / ((high - low) or 1)).astype(np.float32)
 

@@ -5,8 +5,9 @@ whatever the window; a bound carried from pixel to pixel picks the few that need
 sorted at once by a sorting network. A layer's minimum and maximum are known only at the end, so all layers are kept,
 as 16-bit codes (11 bits of mantissa): 215 MB for 1280 x 720.
 
-Legend: H, W a frame's height and width; M a window's side; K = 117 layers; R = 116 = 7 + 15 + 31 + 63 frequencies
-along one axis, of all windows; N = 2880 slots for the 2660 coefficients of one pixel.
+Legend: H, W a frame's height and width; M a window's side; R = 116 = 7 + 15 + 31 + 63 frequencies
+along one axis, of all windows; K = R + 1 layers, as the authors keep; N = 2880 slots for the 2660 coefficients of one
+pixel.
 
 Source: Golestaneh & Karam 2017.
 """

@@ -7,7 +7,8 @@ What differs from the released code: a guided filter (He et al. 2010) in place o
 T follows the frame's noise, and the layers are padded before the propagation (without it no pixel at the frame's
 border can pass 0.96).
 
-Legend: H, W a frame's height and width; L = 3 layers, of windows 21, 15, 11.
+Legend: H, W a frame's height and width; L = 3 layers, of windows 21, 15, 11; T = max(4.08, 3 sigma) grey levels, sigma
+the noise's standard deviation.
 """
 
 import cv2

@@ -37,7 +37,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         sharp: Not looked at.
 
     Returns:
-        ``(H, W)`` float32 in [0.03837, 0.96163]; a frame without any pattern gets the lowest value everywhere.
+        ``(H, W)`` float32 in [0.03837, 0.96163]; a frame without any pattern, or of mere noise, gets the
+        lowest value everywhere.
 
     Raises:
         ValueError: If the frame is smaller than 16 pixels.

@@ -1,8 +1,8 @@
 """S by the extent of the blur itself, measured between a blurry frame and its sharp partner. Ours.
 
-Around each pixel the blurry frame B is the sharp frame S seen through a small kernel. Expanded to second order,
+Around each pixel the blurry frame b is the sharp frame g seen through a small kernel. Expanded to second order,
 
-    B - S = -m . grad S + 1/2 tr(C hess S),
+    b - g = -m . grad g + 1/2 tr(C hess g),
 
 where m is the kernel's mean and C its second moments about the sharp frame's pixel. Both follow from least squares
 over a window: five unknowns a pixel. C - m m' is the kernel's covariance; a straight stroke of L pixels has L^2 / 12
@@ -10,7 +10,8 @@ as its largest eigenvalue. So the map needs no search over directions or lengths
 frames, and looks along the motion even where the texture lies across it.
 
 The expansion holds while L is small against the smoothing, so it is made at half, quarter, eighth and sixteenth
-size; a pixel takes the finest level that does not saturate and has texture. Texture that a level lacks is looked for
+size; a pixel takes the finest level that has texture and at which L is small enough against the smoothing for the
+expansion to hold (a level on which it is not reads too short: it saturates). Texture that a level lacks is looked for
 in the wider windows of the coarser ones: flat places get the extent of their surroundings.
 
 What lost, on the same pictures (AUC for extents up to 3 against from 8 pixels on 240 fps frames): gradient energy of
@@ -18,7 +19,7 @@ blurry over sharp, all directions together (0.975) or least of eight (0.988), ne
 expansion without m (0.960: frames are not aligned well enough); coarsest level first (0.992: it spreads over still
 neighbours); a level at full size (four times the time, more noise).
 
-Legend: H, W the frame's height and width; h, w a level's; B the right-hand and A the left-hand side of the equations.
+Legend: H, W the frame's height and width; h, w a level's.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ LEVELS = 4
 _SIGMA = 0.8  # smoothing of both frames at each level, in its pixels
 _WINDOW = 4.0  # Gaussian window of the least squares, in a level's pixels
 _RIDGE = 0.5  # grey levels squared: texture below it counts for nothing
-_BEND = 90.0  # the fourth order makes L^2 read L^2 (1 - L^2 / (_BEND s^2)) at smoothing s; 1/f spectra give 40
+_BEND = 90.0  # the fourth order makes L^2 read L^2 (1 - L^2 / (_BEND s^2)) at smoothing s; chosen on
+# 240 fps frames, whose spectra fall more steeply than 1 / f: that would give 40
 _SMALLEST_LEVEL = 4  # pixels
 _TRUSTED, _SATURATED = 2.5, 3.5  # L / s up to which, and from which not, a level is believed
 _SPREAD = 24 * EXTENT**2  # pixels squared: S = 24 / 25 at EXTENT, 1 / 2 at its root

@@ -56,7 +56,8 @@ class _Grid(NamedTuple):
 
 
 def propagate(ratios: Floats, pad: int = 0) -> Floats:
-    """Find the belief of "sharp" on the first layer after 20 rounds (white cells: 21).
+    """Find the belief of "sharp" on the first layer after 20 rounds (21 for white cells: beliefs are read
+    where the messages of the other colour are newest).
 
     Args:
         ratios: ``(L, H, W)`` log of P(sharp) / P(blurred) of each cell, of a size near 1; L is odd.
