@@ -1,47 +1,15 @@
-"""Where data sets keep their pairs: GoPro, VideoDeblurring, any two folders. Finds and pairs; reads no picture."""
+"""Where data sets keep their pairs. Finds and pairs, in a folder or in a zip archive; reads no picture."""
 
+import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from prep import frames
-
-SPLITS = ("train", "test", "all")
-VARIANTS = ("blur", "blur_gamma")
-EXPECTED = (
-    "gopro ([GOPRO_Large/]{train,test}/<SEQ>/{blur or blur_gamma,sharp}/<name>.png), "
-    "videodeblurring ([DeepVideoDeblurring_Dataset/]quantitative_datasets/<video>/{input,GT}/<name>.jpg); "
-    "any other two folders: --blurry DIR --sharp DIR"
-)
-
-# Pairs a sequence, counted in the released archive.
-_GOPRO_TRAIN = (
-    "0372_07_00:100 0372_07_01:75 0374_11_00:150 0374_11_01:80 0374_11_02:100 0374_11_03:48 0378_13_00:110 "
-    "0379_11_00:100 0380_11_00:60 0384_11_01:100 0384_11_02:100 0384_11_03:100 0384_11_04:100 0385_11_00:100 "
-    "0386_11_00:100 0477_11_00:80 0857_11_00:100 0868_11_01:100 0868_11_02:100 0871_11_01:100 0881_11_00:100 "
-    "0884_11_00:100"
-)
-_GOPRO_TEST = (
-    "0384_11_00:100 0384_11_05:100 0385_11_01:100 0396_11_00:100 0410_11_00:134 0854_11_00:100 0862_11_00:77 "
-    "0868_11_00:100 0869_11_00:100 0871_11_00:100 0881_11_01:100"
-)
-# Su et al. 2017; the list is the authors' answer in their repository's issue 2.
-_VIDEODEBLURRING_TEST = frozenset(
-    [f"IMG_{number:04}" for number in (3, 21, 30, 31, 32, 33, 37, 39, 49)] + ["720p_240fps_2"]
-)
-
-
-def _counts(table: str) -> Mapping[str, int]:
-    return {f"GOPR{name}": int(count) for name, count in (entry.split(":") for entry in table.split())}
-
-
-GOPRO_COUNTS: Mapping[str, Mapping[str, int]] = {"train": _counts(_GOPRO_TRAIN), "test": _counts(_GOPRO_TEST)}
-# What the data sets' authors state, by layout and split.
-OFFICIAL: Mapping[str, Mapping[str, str]] = {
-    "gopro": {split: f"official {sum(counts.values())} in {len(counts)}" for split, counts in GOPRO_COUNTS.items()},
-    "videodeblurring": {"train": "official 61 videos", "test": "official 10 videos"},
-}
+from prep import frames, official, trees
+from prep.official import LAYOUTS, Layout
+from prep.sources import Source
+from prep.trees import Match, is_junk
 
 
 class LayoutError(ValueError):
@@ -53,9 +21,9 @@ class Pair:
     """One blurry frame and its sharp one."""
 
     key: str  # sequence/name: unique in the data set, and a path below a masks folder
-    split: str  # "train" or "test"; "all" where the layout knows no split
-    blurry: Path
-    sharp: Path
+    split: str  # "train" or "test"; "all" where no split is known
+    blurry: Source
+    sharp: Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +34,14 @@ class Dataset:
     variant: str  # how the blur was made, where the layout has several: a folder's name; "" elsewhere
     folders: tuple[Path, ...]  # all that belongs to the data set: nothing is ever written below
     pairs: tuple[Pair, ...]  # sorted by key
-    orphans: tuple[Path, ...]  # frames without a partner
+    orphans: tuple[Source, ...]  # frames without a partner
+    others: tuple[str, ...] = ()  # variants that are there besides
+
+    @property
+    def name(self) -> str:
+        """What files made of it are called: the layout, and the variant if it is not the usual one."""
+        usual = LAYOUTS[self.layout].variants[0] if self.layout in LAYOUTS else self.variant
+        return self.layout if self.variant == usual else f"{self.layout}-{self.variant}"
 
     def select(self, split: str) -> tuple[Pair, ...]:
         """The pairs of one split.
@@ -81,19 +56,25 @@ class Dataset:
         return chosen
 
 
+EXPECTED = "; ".join(f"{layout.name} ({layout.looks})" for layout in LAYOUTS.values())
+_ARCHIVES = ("GOPRO_Large.zip", "DeepVideoDeblurring_Dataset.zip", "HIDE_dataset.zip", "REDS.zip", "RealBlur.zip")
+
+
 def tally(dataset: Dataset) -> list[str]:
     """One line a split: pairs and sequences found, beside the official counts where there are any."""
     lines = []
     for split in sorted({pair.split for pair in dataset.pairs}, reverse=True):
         keys = [pair.key for pair in dataset.pairs if pair.split == split]
-        clips = len({sequence(key) for key in keys})
-        official = OFFICIAL.get(dataset.layout, {}).get(split)
-        found = f"{_counted(len(keys), 'pair')} in {_counted(clips, 'sequence')}"
-        lines.append(f"{split}: {found}" + (f" ({official})" if official else ""))
+        clips = {sequence(key) for key in keys}
+        is_official = not (counts := official.COUNTS.get(dataset.layout, {}).get(split)) or clips & set(counts)
+        total = official.TOTALS.get(dataset.layout, {}).get(split)
+        found = f"{counted(len(keys), 'pair')} in {counted(len(clips), 'sequence')}"
+        lines.append(f"{split}: {found}" + (f" ({total})" if total and is_official else ""))
     return lines
 
 
-def _counted(number: int, name: str) -> str:
+def counted(number: int, name: str) -> str:
+    """``1 pair``, ``2 pairs``."""
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
@@ -105,162 +86,197 @@ def sequence(key: str) -> str:
 def source(layout: str, key: str) -> str:
     """The video that a key's clip was cut from: frames that share it must not be parted by a hold-out.
 
-    GoPro cuts several clips from one recording: ``GOPR0372_07_00`` and ``GOPR0372_07_01`` are both ``GOPR0372``.
+    GoPro cuts several clips from one recording: ``GOPR0372_07_00`` and ``GOPR0372_07_01`` are both ``GOPR0372``. HIDE
+    has no clips, but names its frames ``<number>from<recording>``.
     """
+    if layout == "hide":
+        return key.rpartition("from")[2] if "from" in key else ""
     clip = sequence(key)
     return clip.partition("_")[0] if layout == "gopro" else clip
 
 
-def find(root: Path, layout: str | None = None, variant: str = "blur") -> Dataset:
-    """Find the one data set of a known layout at ``root`` or in its usual folder below.
+def survey(root: Path, variant: str | None = None) -> list[Dataset]:
+    """All data sets of a known layout at ``root`` or in their usual folders below.
 
     Args:
-        root: The folder that holds the data set, or is it.
-        layout: ``gopro`` or ``videodeblurring``; None for whichever is there.
-        variant: GoPro's kind of blur, ``blur`` (linear average) or ``blur_gamma``.
+        root: A folder, or a zip archive, that holds them or is one.
+        variant: Kind of blur; None for the usual one of each.
+
+    Raises:
+        LayoutError: If ``root`` is not there, or a data set has not that variant.
+        SourceError: If an archive is no whole one.
+    """
+    if not root.exists():
+        raise LayoutError(f"{root} is not there; pass --root with the folder, or the zip, that holds the data set")
+    found = [_look(layout, root, variant) for layout in LAYOUTS.values()]
+    return [dataset for dataset in found if dataset]
+
+
+def find(root: Path, layout: str | None = None, variant: str | None = None) -> Dataset:
+    """Find the one data set of a known layout at ``root``, in its usual folder below, or in its archive there.
+
+    Args:
+        root: The folder that holds the data set, or is it, or a zip archive.
+        layout: Its name; None for whichever is there.
+        variant: Kind of blur, for instance GoPro's ``blur`` (linear average, the usual one) or ``blur_gamma``.
 
     Raises:
         LayoutError: If nothing, or more than one data set, is found, or the variant is missing.
+        SourceError: If an archive is no whole one.
     """
-    if not root.is_dir():
-        raise LayoutError(f"{root} is no folder; pass --root with the folder that holds the data set")
-    finders = {"gopro": _find_gopro, "videodeblurring": _find_videodeblurring}
-    found = [
-        data
-        for name, finder in finders.items()
-        if layout in (None, name)
-        if (data := finder(root, variant)) is not None
-    ]
-    if not found:
-        wanted = f"no {layout} data set" if layout else "no data set"
-        raise LayoutError(f"{wanted} in {root.resolve()}; pass --root DIR. Looked for: {EXPECTED}")
-    if len(found) > 1:
-        raise LayoutError(f"{root} holds {' and '.join(data.layout for data in found)}; pass --layout with one of them")
-    return found[0]
+    if not root.exists():
+        raise LayoutError(f"{root} is not there; pass --root with the folder, or the zip, that holds the data set")
+    asked = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
+    if variant is not None and not any(variant in one.variants for one in asked):
+        kinds = ", ".join(name for one in asked for name in one.variants if name)
+        raise LayoutError(
+            f"{layout} has no variant {variant}; " + (f"pass one of {kinds}" if kinds else "leave it out")
+        )
+    roots = [root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())]
+    for place in roots:
+        found = [dataset for one in asked if (dataset := _look(one, place, variant))]
+        if len(found) > 1:
+            names = " and ".join(dataset.layout for dataset in found)
+            raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
+        if found:
+            return found[0]
+    wanted = f"no {layout} data set" if layout else "no data set"
+    above = next((up for up in root.resolve().parents[:4] if any(_look(one, up, variant) for one in asked)), None)
+    advice = f"--root {above}" if above else "--root DIR"
+    raise LayoutError(
+        f"{wanted} in {root.resolve()}; pass {advice}. Looked for: {EXPECTED}; any other two folders: --blurry DIR "
+        "--sharp DIR"
+    )
 
 
-def _find_gopro(root: Path, variant: str) -> Dataset | None:
-    for folder in (root, root / "GOPRO_Large"):
-        clips = [
-            (split, clip)
-            for split in ("train", "test")
-            for clip in _folders(folder / split)
-            if any((clip / name).is_dir() for name in VARIANTS)
-        ]
-        if clips:
-            break
-    else:
+Frames = dict[str, Source]  # by key
+
+
+def _look(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
+    if variant is not None and variant not in layout.variants:
         return None
-    if not any((clip / variant).is_dir() for _, clip in clips):
-        other = next(name for name in VARIANTS if name != variant)
-        raise LayoutError(f"{folder} has no {variant} frames, only {other}; pass --variant {other}")
-    matched = [_match_clip(clip / variant, clip / "sharp", clip.name, split) for split, clip in clips]
-    return _gather("gopro", variant, folder, matched)
-
-
-def _find_videodeblurring(root: Path, variant: str) -> Dataset | None:
-    del variant  # this data set has one kind of blur
-    for folder in (
-        root,
-        root / "quantitative_datasets",
-        root / "DeepVideoDeblurring_Dataset" / "quantitative_datasets",
-    ):
-        clips = [clip for clip in _folders(folder) if (clip / "input").is_dir() and (clip / "GT").is_dir()]
-        if clips:
-            matched = [
-                _match_clip(
-                    clip / "input",
-                    clip / "GT",
-                    clip.name,
-                    "test" if clip.name in _VIDEODEBLURRING_TEST else "train",
+    for home in layout.homes:
+        found = [one for shape in layout.shapes for one in trees.match(root, home, shape) if _is_frame(one.source)]
+        kinds = {_variant(layout, one) for one in found if one.named["role"] in layout.blurry}
+        if kinds and any(one.named["role"] in layout.sharp for one in found):
+            wanted = layout.variants[0] if variant is None else variant
+            if wanted not in kinds:
+                others = " and ".join(sorted(kinds))
+                raise LayoutError(
+                    f"{root / home} has no {wanted} frames, only {others}; pass --variant {sorted(kinds)[0]}"
                 )
-                for clip in clips
-            ]
-            return _gather("videodeblurring", "", folder, matched)
+            listed = _read_lists(layout, root, home, wanted) if layout.lists else None
+            return _gather(layout, root / home, found, wanted, listed, others=tuple(sorted(kinds - {wanted})))
     return None
 
 
-def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__MACOSX")))
+def _is_frame(source: Source) -> bool:
+    return frames.is_frame(PurePosixPath(str(source)))
 
 
-Matched = tuple[list[Pair], list[Path]]
+def _variant(layout: Layout, one: Match) -> str:
+    """The kind of blur that a blurry frame has; of a sharp one, empty where all kinds share it."""
+    return one.named.get("variant") or layout.blurry.get(one.named["role"], "")
 
 
-def _match_clip(blurry: Path, sharp: Path, clip: str, split: str) -> Matched:
-    return _match(_by_stem(blurry, _frames(blurry)), _by_stem(sharp, _frames(sharp)), clip + "/", split)
+def _gather(
+    layout: Layout,
+    place: Path,
+    found: Sequence[Match],
+    variant: str,
+    listed: Mapping[str, str] | None,
+    others: tuple[str, ...],
+) -> Dataset:
+    blurry: Frames = {}
+    sharp: Frames = {}
+    splits: dict[str, str] = {}
+    for one in found:
+        if _variant(layout, one) not in (variant, ""):
+            continue
+        key = layout.key.format(**one.named)
+        if one.named["role"] in layout.sharp:
+            _add(sharp, key, one.source)
+            continue
+        split = layout.split(one.named) if listed is None else listed.get(key, "all")
+        if splits.setdefault(key, split) != split:
+            raise LayoutError(f"{place} holds {key} in more than one split; a frame belongs to one")
+        _add(blurry, key, one.source)
+    return Dataset(
+        layout=layout.name,
+        variant=variant,
+        folders=(place,),
+        pairs=_pair(blurry, sharp, splits),
+        orphans=_orphans(blurry, sharp),
+        others=others,
+    )
 
 
-def _frames(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if frames.is_frame(path) and path.is_file())
+def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pair, ...]:
+    return tuple(
+        Pair(key=key, split=splits.get(key, "all"), blurry=blurry[key], sharp=sharp[key])
+        for key in sorted(blurry.keys() & sharp)
+    )
 
 
-def _by_stem(folder: Path, paths: Iterable[Path]) -> dict[str, Path]:
-    """Paths by their name below ``folder`` without the suffix; two frames of one name cannot be told apart."""
-    named: dict[str, Path] = {}
-    for path in paths:
-        stem = path.relative_to(folder).with_suffix("").as_posix()
-        if stem in named:
-            raise LayoutError(f"{named[stem]} and {path.name} share one name; remove one of them")
-        named[stem] = path
-    return named
+def _add(named: Frames, key: str, source: Source) -> None:
+    """Two frames of one name cannot be told apart."""
+    if key in named:
+        raise LayoutError(f"{named[key]} and {source} share one name; remove one of them")
+    named[key] = source
 
 
-def _match(blurry: Mapping[str, Path], sharp: Mapping[str, Path], prefix: str, split: str) -> Matched:
-    both = sorted(blurry.keys() & sharp.keys())
-    pairs = [Pair(key=prefix + name, split=split, blurry=blurry[name], sharp=sharp[name]) for name in both]
-    orphans = [named[name] for named in (blurry, sharp) for name in sorted(named.keys() - set(both))]
-    return pairs, orphans
+def _orphans(blurry: Frames, sharp: Frames) -> tuple[Source, ...]:
+    return tuple(
+        named[key] for named in (blurry, sharp) for key in sorted(blurry.keys() ^ sharp.keys()) if key in named
+    )
 
 
-def _gather(layout: str, variant: str, folder: Path, matched: Iterable[Matched], *more: Path) -> Dataset:
-    clips = list(matched)
-    pairs = sorted((pair for pairs, _ in clips for pair in pairs), key=lambda pair: pair.key)
-    twice = [key for key, count in Counter(pair.key for pair in pairs).items() if count > 1]
-    if twice:
-        raise LayoutError(f"{folder} holds {twice[0]} in more than one split; a frame belongs to one")
-    orphans = tuple(orphan for _, orphans in clips for orphan in orphans)
-    return Dataset(layout=layout, variant=variant, folders=(folder, *more), pairs=tuple(pairs), orphans=orphans)
+def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str, str]:
+    """Splits of the keys that the data set's own list files name; each line holds a pair's two paths."""
+    splits = {}
+    for split in ("train", "test"):
+        lines = trees.read_text(root, home, layout.lists.format(variant=variant, split=split))
+        for clip, name in re.findall(r"(scene\d+)/(?:gt|blur)/\w+?_(\d+)\.", lines):
+            splits[f"{clip}/{name}"] = split
+    return splits
 
 
 def find_pairs(blurry: Path, sharp: Path) -> Dataset:
     """Pair two folders by equal relative path without suffix; failing that for all, by equal file name.
 
     Raises:
-        LayoutError: If a folder is missing, or nothing pairs.
+        LayoutError: If a folder is missing, both are one, or nothing pairs.
     """
     for folder in (blurry, sharp):
         if not folder.is_dir():
             raise LayoutError(f"{folder} is no folder; pass --blurry and --sharp with the two folders of a pair")
-    first, second = trees = [_by_stem(folder, _below(folder)) for folder in (blurry, sharp)]
-    pairs = _match(first, second, "", "all")[0] or _match(_by_name(first), _by_name(second), "", "all")[0]
-    if not pairs:
+    if blurry.resolve() == sharp.resolve():
+        raise LayoutError(f"--blurry and --sharp are both {blurry}; wanted two folders")
+    both = first, second = _by_path(blurry), _by_path(sharp)
+    if not first.keys() & second:
+        first, second = _by_name(first), _by_name(second)
+    if not first.keys() & second:
         raise LayoutError(
-            f"no frame of {blurry} ({len(first)} frames) has one of the same name in {sharp} ({len(second)} frames);"
+            f"no frame of {blurry} ({len(both[0])} frames) has one of the same name in {sharp} ({len(both[1])} frames);"
             " pairs go by relative path, or by file name, without the suffix"
         )
+    pairs = _pair(first, second, {})
     used = {path for pair in pairs for path in (pair.blurry, pair.sharp)}
-    orphans = [path for tree in trees for path in tree.values() if path not in used]
-    return _gather("pairs", "", blurry, [(pairs, orphans)], sharp)
+    orphans = tuple(path for tree in both for path in tree.values() if path not in used)
+    return Dataset(layout="pairs", variant="", folders=(blurry, sharp), pairs=pairs, orphans=orphans)
 
 
-def _below(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.rglob("*"))
-        if frames.is_frame(path) and path.is_file() and _is_clean(path, folder)
-    ]
+def _by_path(folder: Path) -> Frames:
+    """Frames below a folder by their relative path without the suffix."""
+    named: Frames = {}
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if frames.is_frame(path) and path.is_file() and not any(map(is_junk, below.parts)):
+            _add(named, below.with_suffix("").as_posix(), path)
+    return named
 
 
-def _is_clean(path: Path, folder: Path) -> bool:
-    return not any(part.startswith((".", "__MACOSX")) for part in path.relative_to(folder).parts)
-
-
-def _by_name(tree: Mapping[str, Path]) -> dict[str, Path]:
+def _by_name(tree: Frames) -> Frames:
     """Drop folders from the names; where a name stands in two folders it pairs nothing."""
-    names = Counter(path.stem for path in tree.values())
-    return {path.stem: path for path in tree.values() if names[path.stem] == 1}
+    names = Counter(PurePosixPath(key).name for key in tree)
+    return {name: path for key, path in tree.items() if names[name := PurePosixPath(key).name] == 1}

@@ -29,8 +29,9 @@ _SHOWN = 5  # of a list in which every entry says much the same
 
 path_type = click.Path(path_type=Path)
 split_type = click.Choice(["train", "test", "all"])
+LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # and those of prep.official
 layout_option = click.option(
-    "--layout", type=click.Choice(["gopro", "videodeblurring"]), help="Which data set, where several lie in one folder."
+    "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
 )
 masks_option = click.option(
     "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
@@ -46,7 +47,7 @@ class Where:
     """The options that say where a data set is."""
 
     root: Path
-    variant: str
+    variant: str | None
     blurry: Path | None
     sharp: Path | None
 
@@ -72,19 +73,22 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options that say where the data set is, given to the command as one ``where``."""
 
     @functools.wraps(command)
-    def collected(root: Path, variant: str, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
+    def collected(root: Path, variant: str | None, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
         return command(where=Where(root=root, variant=variant, blurry=blurry, sharp=sharp), **others)
 
     options = (
         click.option(
-            "--root", type=path_type, default=".", metavar="DIR", help="Holds the data set, or is it.  [default: .]"
+            "--root",
+            type=path_type,
+            default=".",
+            metavar="DIR|ZIP",
+            help="Holds the data set, or is it; a zip stays packed.  [default: .]",
         ),
         click.option(
             "--variant",
-            type=click.Choice(["blur", "blur_gamma"]),
-            default="blur",
-            show_default=True,
-            help="Kind of blur (gopro).",
+            type=click.Choice(["blur", "blur_gamma", "blur_comp", "J", "R"]),
+            help="Kind of blur: gopro's blur or blur_gamma, reds' blur or blur_comp, realblur's J or R.  "
+            "[default: the first]",
         ),
         click.option("--blurry", type=path_type, metavar="DIR", help="Blurry frames of any other data set."),
         click.option("--sharp", type=path_type, metavar="DIR", help="Its sharp frames."),
@@ -153,7 +157,7 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
 
 
 @prep.command(epilog=example("cdg-prep pack gopro --split test --crop frame"))
-@click.argument("layout", type=click.Choice(["gopro", "videodeblurring", "pairs"]))
+@click.argument("layout", type=click.Choice([*LAYOUTS, "pairs"]))
 @dataset_options
 @masks_option
 @click.option("--split", type=split_type, help="Which half of the data set.  [default: train; all for pairs]")
@@ -198,7 +202,9 @@ def pack(
         raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
     usual = "all" if layout == "pairs" else "train"
     pairs = dataset.select(split or usual)
-    path = _outside(dataset, out or Path(f"{layout}.h5" if split in (None, usual) else f"{layout}-{split}.h5"))
+    path = _outside(
+        dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
+    )
     folder = _outside(dataset, masks_folder or _masks_folder(dataset))
     packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
@@ -343,7 +349,7 @@ def _say_pack(path: Path) -> None:
 
 
 def _masks_folder(dataset: "Dataset") -> Path:
-    return Path("masks", f"{dataset.layout}-{dataset.variant}" if dataset.variant == "blur_gamma" else dataset.layout)
+    return Path("masks", dataset.name)
 
 
 def _outside(dataset: "Dataset", path: Path) -> Path:

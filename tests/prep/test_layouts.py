@@ -1,10 +1,12 @@
 """Finding and pairing data sets, each with its layout's quirks."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from prep import layouts
+from prep import layouts, official
+from prep.sources import Member
 
 
 def touch(*paths: Path) -> None:
@@ -113,6 +115,123 @@ def test_videodeblurring_has_the_official_split(tmp_path: Path) -> None:
     }
 
 
+def test_flat_copies_of_gopro_have_the_keys_of_the_official_ones(gopro: Path, tmp_path: Path) -> None:
+    official_keys = {pair.key: pair.split for pair in layouts.find(gopro).pairs}
+    shapes = {
+        "NAFNet": "GoPro/{split}/{input}/{clip}-{name}.png",
+        "MPRNet": "{split}/GoPro/{input}/{clip}-{name}.png",
+        "MIMO-UNet": "GOPRO/{split}/{blur}/{clip}_{name}.png",
+    }
+    for owner, shape in shapes.items():
+        for key, split in official_keys.items():
+            clip, name = key.split("/")
+            for blur, given in (("blur", "input"), ("sharp", "target")):
+                touch(tmp_path / owner / shape.format(split=split, input=given, blur=blur, clip=clip, name=name))
+
+        dataset = layouts.find(tmp_path / owner)
+
+        assert (dataset.layout, dataset.variant, dataset.orphans) == ("gopro", "blur", ())
+        assert {pair.key: pair.split for pair in dataset.pairs} == official_keys
+
+
+def test_reds_clips_of_train_and_val_share_numbers_and_not_keys(tmp_path: Path) -> None:
+    for half in ("train", "val"):
+        for kind in ("blur", "blur_comp", "sharp"):
+            touch(tmp_path / "REDS" / half / f"{half}_{kind}" / "000" / "00000000.png")
+    touch(tmp_path / "REDS" / "train" / "train_blur_bicubic" / "X4" / "000" / "00000000.png")
+
+    dataset = layouts.find(tmp_path)
+
+    assert {pair.key: pair.split for pair in dataset.pairs} == {
+        "train/000/00000000": "train",
+        "val/000/00000000": "test",
+    }
+    assert (dataset.variant, dataset.others, dataset.orphans) == ("blur", ("blur_comp",), ())
+    assert layouts.find(tmp_path, variant="blur_comp").name == "reds-blur_comp"
+    assert layouts.source("reds", "train/000/00000000") == "train/000"
+
+
+def test_hide_has_one_folder_of_sharp_frames_for_all(tmp_path: Path) -> None:
+    root = tmp_path / "HIDE_dataset"
+    blurry = (
+        "train/1fromGOPR0950.png",
+        "test/test-close-ups/2fromGOPR1089.png",
+        "test/test-long-shot/3fromGOPR1089.png",
+    )
+    touch(*(root / name for name in blurry), *(root / "GT" / Path(name).name for name in blurry))
+    touch(root / "GT" / "4fromGOPR1100.png")
+
+    dataset = layouts.find(tmp_path)
+
+    assert {pair.key: pair.split for pair in dataset.pairs} == {
+        "1fromGOPR0950": "train",
+        "2fromGOPR1089": "test",
+        "3fromGOPR1089": "test",
+    }
+    assert dataset.orphans == (root / "GT" / "4fromGOPR1100.png",)
+    assert layouts.source("hide", "2fromGOPR1089") == layouts.source("hide", "3fromGOPR1089") == "GOPR1089"
+
+
+def test_realblur_takes_its_split_from_the_list_files_whatever_their_order(tmp_path: Path) -> None:
+    folder = "RealBlur-J_ECC_IMCORR_centroid_itensity_ref"
+    for scene, number in ((1, 1), (1, 2), (2, 1), (3, 1)):
+        for kind in ("blur", "gt"):
+            touch(tmp_path / folder / f"scene{scene:03}" / kind / f"{kind}_{number}.png")
+    gt, blur = (f"{folder}/scene001/{kind}/{kind}_{{0}}.png" for kind in ("gt", "blur"))
+    lines = [f"{gt.format(number)} {blur.format(number)} \n" for number in (1, 2)]
+    (tmp_path / "RealBlur_J_train_list.txt").write_text("".join(lines))
+    (tmp_path / "RealBlur_J_test_list.txt").write_text(
+        f"{folder}/scene002/gt/gt_1.png {folder}/scene002/blur/blur_1.png"
+    )
+
+    dataset = layouts.find(tmp_path)
+
+    assert (dataset.layout, dataset.variant, dataset.name) == ("realblur", "J", "realblur")
+    assert {pair.key: pair.split for pair in dataset.pairs} == {
+        "scene001/1": "train",
+        "scene001/2": "train",
+        "scene002/1": "test",
+        "scene003/1": "all",
+    }
+
+
+def test_the_two_realblurs_never_mix(tmp_path: Path) -> None:
+    for letter, rest in (("J", "ECC_IMCORR_centroid_itensity_ref"), ("R", "BM3D_ECC_IMCORR_centroid_itensity_ref")):
+        for kind in ("blur", "gt"):
+            touch(tmp_path / "RealBlur" / f"RealBlur-{letter}_{rest}" / "scene001" / kind / f"{kind}_1.png")
+
+    dataset = layouts.find(tmp_path, variant="R")
+
+    assert [str(pair.sharp).count("RealBlur-R") for pair in dataset.pairs] == [1]
+    assert (dataset.name, dataset.others) == ("realblur-R", ("J",))
+
+
+def test_an_archive_gives_the_keys_of_the_folder_it_was_made_of(gopro: Path, tmp_path: Path) -> None:
+    touch(gopro / "train" / "GOPR0372_07_00" / "blur" / "frames 7 offset 3.txt", gopro / "__MACOSX" / "._1.png")
+    archive = Path(shutil.make_archive(str(tmp_path / "there" / "GOPRO_Large"), "zip", gopro.parent, gopro.name))
+
+    for place in (archive, archive.parent):
+        dataset = layouts.find(place)
+
+        assert [(pair.key, pair.split) for pair in dataset.pairs] == [
+            (pair.key, pair.split) for pair in layouts.find(gopro).pairs
+        ]
+        assert dataset.pairs[0].blurry == Member(
+            archive=archive, name="GOPRO_Large/train/GOPR0372_07_00/blur/000047.png"
+        )
+    assert dataset.others == ("blur_gamma",)
+
+
+def test_a_root_one_level_too_deep_is_answered_with_the_right_one(gopro: Path) -> None:
+    with pytest.raises(layouts.LayoutError, match=f"pass --root {gopro}"):
+        layouts.find(gopro / "train" / "GOPR0372_07_00")
+
+
+def test_a_variant_of_another_data_set_is_refused(gopro: Path) -> None:
+    with pytest.raises(layouts.LayoutError, match="gopro has no variant J; pass one of blur, blur_gamma"):
+        layouts.find(gopro, "gopro", "J")
+
+
 def test_two_data_sets_in_one_folder_must_be_chosen_between(gopro: Path) -> None:
     video = gopro.parent / "quantitative_datasets" / "IMG_0001"
     touch(video / "input" / "00000.jpg", video / "GT" / "00000.jpg")
@@ -157,6 +276,13 @@ def test_pairs_fall_back_to_file_names_where_no_path_agrees(tmp_path: Path) -> N
     assert dataset.orphans == (blurry / "left" / "2.png", blurry / "right" / "2.png", sharp / "2.png")
 
 
+def test_one_folder_is_no_pair(tmp_path: Path) -> None:
+    touch(tmp_path / "b" / "1.png")
+
+    with pytest.raises(layouts.LayoutError, match="wanted two folders"):
+        layouts.find_pairs(tmp_path / "b", tmp_path / "b")
+
+
 def test_an_order_that_happens_to_fit_pairs_nothing(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png", tmp_path / "s" / "2.png")
 
@@ -171,7 +297,7 @@ def test_gopro_clips_of_one_recording_share_their_source() -> None:
 
 
 def test_the_official_counts_are_those_of_the_paper() -> None:
-    assert layouts.OFFICIAL["gopro"] == {"train": "official 2103 in 22", "test": "official 1111 in 11"}
+    assert official.TOTALS["gopro"] == {"train": "official 2103 in 22", "test": "official 1111 in 11"}
 
 
 def test_the_tally_stands_beside_the_official_counts(gopro: Path) -> None:

@@ -1,0 +1,142 @@
+"""Published data sets: how they lie on disk, their splits, and how many pairs their authors state."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+# Pairs a sequence of GoPro (Nah et al. 2017), counted in the released archive.
+_GOPRO_TRAIN = (
+    "0372_07_00:100 0372_07_01:75 0374_11_00:150 0374_11_01:80 0374_11_02:100 0374_11_03:48 0378_13_00:110 "
+    "0379_11_00:100 0380_11_00:60 0384_11_01:100 0384_11_02:100 0384_11_03:100 0384_11_04:100 0385_11_00:100 "
+    "0386_11_00:100 0477_11_00:80 0857_11_00:100 0868_11_01:100 0868_11_02:100 0871_11_01:100 0881_11_00:100 "
+    "0884_11_00:100"
+)
+_GOPRO_TEST = (
+    "0384_11_00:100 0384_11_05:100 0385_11_01:100 0396_11_00:100 0410_11_00:134 0854_11_00:100 0862_11_00:77 "
+    "0868_11_00:100 0869_11_00:100 0871_11_00:100 0881_11_01:100"
+)
+
+
+def _gopro(table: str) -> Mapping[str, int]:
+    return {f"GOPR{name}": int(count) for name, count in (entry.split(":") for entry in table.split())}
+
+
+# Pairs a sequence, by layout and split, where each sequence's number is known.
+COUNTS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
+    "gopro": {"train": _gopro(_GOPRO_TRAIN), "test": _gopro(_GOPRO_TEST)},
+    "reds": {  # Nah et al. 2019: 100 frames a clip; its val is our test, for its test has no sharp frames
+        "train": {f"train/{clip:03}": 100 for clip in range(240)},
+        "test": {f"val/{clip:03}": 100 for clip in range(30)},
+    },
+}
+
+# By layout and split, in words.
+TOTALS: Mapping[str, Mapping[str, str]] = {
+    **{
+        layout: {split: f"official {sum(counts.values())} in {len(counts)}" for split, counts in splits.items()}
+        for layout, splits in COUNTS.items()
+    },
+    "videodeblurring": {"train": "official 61 videos", "test": "official 10 videos"},
+    "hide": {"train": "official 6397", "test": "official 2025"},
+    "realblur": {"train": "official 3758", "test": "official 980"},
+}
+
+# Su et al. 2017; the list is the authors' answer in their repository's issue 2.
+VIDEODEBLURRING_TEST = frozenset(
+    [f"IMG_{number:04}" for number in (3, 21, 30, 31, 32, 33, 37, 39, 49)] + ["720p_240fps_2"]
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How a published data set lies on disk.
+
+    The shapes of its frames' paths name groups: ``role`` and ``name``, and where there are any ``split``, ``clip`` and
+    ``variant``.
+    """
+
+    name: str
+    looks: str  # as told to people
+    homes: Sequence[str]  # where below the root it may begin
+    shapes: Sequence[Sequence[str]]  # for ``trees.match``
+    blurry: Mapping[str, str]  # role -> variant (kind of blur) where the path does not name it
+    sharp: Sequence[str]  # roles
+    variants: Sequence[str] = ("",)  # the usual one first
+    key: str = "{clip}/{name}"
+    split: Callable[[Mapping[str, str]], str] = lambda named: "train" if named["split"] == "train" else "test"
+    lists: str = ""  # name of the file that lists a split's frames, where no folder tells the splits apart
+
+
+_PICTURE = r"(?P<name>.+)\.\w+"
+_FLAT = r"(?P<clip>GOPR\d+_\d+_\d+)[-_](?P<name>\d+)\.\w+"
+
+LAYOUTS: Mapping[str, Layout] = {
+    layout.name: layout
+    for layout in (
+        Layout(
+            name="gopro",
+            looks="[GOPRO_Large/]{train,test}/<SEQ>/{blur or blur_gamma,sharp}/<name>.png, "
+            "or flat {train,test}/{input,target}/<SEQ>-<name>.png",
+            homes=("", "GOPRO_Large", "GoPro", "GOPRO"),
+            shapes=(
+                ("(?P<split>train|test)", "(?P<clip>.+)", "(?P<role>blur|blur_gamma|sharp)", _PICTURE),
+                # copies that MPRNet, NAFNet and MIMO-UNet read, made of ``blur``
+                ("(?P<split>train|test)", "(?P<role>input|target|blur|sharp)", _FLAT),
+                ("(?P<split>train|test)", "GoPro", "(?P<role>input|target)", _FLAT),
+            ),
+            blurry={"blur": "blur", "input": "blur", "blur_gamma": "blur_gamma"},
+            sharp=("sharp", "target"),
+            variants=("blur", "blur_gamma"),
+        ),
+        Layout(
+            name="videodeblurring",
+            looks="[DeepVideoDeblurring_Dataset/]quantitative_datasets/<video>/{input,GT}/<name>.jpg",
+            homes=("", "quantitative_datasets", "DeepVideoDeblurring_Dataset/quantitative_datasets"),
+            shapes=(("(?P<clip>.+)", "(?P<role>input|GT)", _PICTURE),),
+            blurry={"input": ""},
+            sharp=("GT",),
+            split=lambda named: "test" if named["clip"] in VIDEODEBLURRING_TEST else "train",
+        ),
+        Layout(
+            name="reds",
+            looks="[REDS/]{train,val}/{train,val}_{blur or blur_comp,sharp}/<clip>/<name>.png",
+            homes=("", "REDS"),
+            shapes=(
+                ("(?P<split>train|val)", "(?:train|val)_(?P<role>blur|blur_comp|sharp)", r"(?P<clip>\d+)", _PICTURE),
+            ),
+            blurry={"blur": "blur", "blur_comp": "blur_comp"},
+            sharp=("sharp",),
+            variants=("blur", "blur_comp"),
+            key="{split}/{clip}/{name}",  # clips of train and of val share their numbers
+        ),
+        Layout(
+            name="hide",
+            looks="[HIDE_dataset/]{train,test/test-close-ups,test/test-long-shot,GT}/<name>.png",
+            homes=("", "HIDE_dataset", "HIDE"),
+            shapes=(
+                ("(?P<role>(?P<split>train|test))", _PICTURE),
+                ("(?P<role>(?P<split>test))", "test-.+", _PICTURE),
+                ("(?P<role>GT)", _PICTURE),
+            ),
+            blurry={"train": "", "test": ""},
+            sharp=("GT",),
+            key="{name}",  # one folder holds all sharp frames, so names are unique
+        ),
+        Layout(
+            name="realblur",
+            looks="[RealBlur/]RealBlur-{J or R}_<...>/scene<NNN>/{blur/blur_<K>,gt/gt_<K>}.png",
+            homes=("", "RealBlur"),
+            shapes=(
+                (
+                    "RealBlur-(?P<variant>[JR]).*",
+                    r"(?P<clip>scene\d+)",
+                    "(?P<role>blur|gt)",
+                    r"(?:blur|gt)_(?P<name>\d+)\.\w+",
+                ),
+            ),
+            blurry={"blur": ""},
+            sharp=("gt",),
+            variants=("J", "R"),
+            lists="RealBlur_{variant}_{split}_list.txt",
+        ),
+    )
+}
