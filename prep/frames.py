@@ -25,6 +25,7 @@ _OPTIONS = {
     ".jpeg": _JPEG,
 }
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_HEADER = 33  # bytes: signature and first chunk
 
 
 class FrameError(SourceError):
@@ -88,6 +89,33 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
         raise FrameError(f"{path} holds {pixels.dtype} pixels; wanted 8 or 16 bits a channel; convert it")
     swapped: Bytes | Codes = _swap_red_blue(pixels)
     return swapped
+
+
+def check(data: bytes, path: Source) -> tuple[int, int]:
+    """Check a picture and give its ``(height, width)``; a PNG by its checksums alone, any other by decoding it.
+
+    Raises:
+        FrameError: If the data are damaged, cut short, or no picture.
+    """
+    if not data.startswith(_PNG_SIGNATURE):
+        height, width = decode(data, path).shape[:2]
+        return height, width
+    fault = _png_fault(data)
+    if fault:
+        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+    return png_size(data, path)
+
+
+def png_size(head: bytes, path: Source) -> tuple[int, int]:
+    """The ``(height, width)`` that the first ``PNG_HEADER`` bytes of a PNG state.
+
+    Raises:
+        FrameError: If they are not those of a PNG.
+    """
+    if len(head) < PNG_HEADER or not head.startswith(_PNG_SIGNATURE):
+        raise FrameError(f"{path} is no PNG; fetch it again or remove it")
+    width, height = struct.unpack_from(">II", head, len(_PNG_SIGNATURE) + 8)
+    return height, width
 
 
 def _swap_red_blue(pixels: Any) -> Any:

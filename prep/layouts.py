@@ -95,57 +95,50 @@ def source(layout: str, key: str) -> str:
     return clip.partition("_")[0] if layout == "gopro" else clip
 
 
-def survey(root: Path, variant: str | None = None) -> list[Dataset]:
-    """All data sets of a known layout at ``root`` or in their usual folders below.
+def survey(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
+    """All data sets of a known layout at ``root``, in their usual folders below, or else in an archive there.
 
     Args:
         root: A folder, or a zip archive, that holds them or is one.
-        variant: Kind of blur; None for the usual one of each.
+        layout: Name of the only one to look for; None for all.
+        variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one.
 
     Raises:
         LayoutError: If ``root`` is not there, or a data set has not that variant.
         SourceError: If an archive is no whole one.
     """
     if not root.exists():
-        raise LayoutError(f"{root} is not there; pass --root with the folder, or the zip, that holds the data set")
-    found = [_look(layout, root, variant) for layout in LAYOUTS.values()]
-    return [dataset for dataset in found if dataset]
-
-
-def find(root: Path, layout: str | None = None, variant: str | None = None) -> Dataset:
-    """Find the one data set of a known layout at ``root``, in its usual folder below, or in its archive there.
-
-    Args:
-        root: The folder that holds the data set, or is it, or a zip archive.
-        layout: Its name; None for whichever is there.
-        variant: Kind of blur, for instance GoPro's ``blur`` (linear average, the usual one) or ``blur_gamma``.
-
-    Raises:
-        LayoutError: If nothing, or more than one data set, is found, or the variant is missing.
-        SourceError: If an archive is no whole one.
-    """
-    if not root.exists():
-        raise LayoutError(f"{root} is not there; pass --root with the folder, or the zip, that holds the data set")
+        raise LayoutError(f"{root} is not there; pass the folder, or the zip, that holds the data set")
     asked = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     if variant is not None and not any(variant in one.variants for one in asked):
         kinds = ", ".join(name for one in asked for name in one.variants if name)
         raise LayoutError(
             f"{layout} has no variant {variant}; " + (f"pass one of {kinds}" if kinds else "leave it out")
         )
-    roots = [root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())]
-    for place in roots:
+    for place in (root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())):
         found = [dataset for one in asked if (dataset := _look(one, place, variant))]
-        if len(found) > 1:
-            names = " and ".join(dataset.layout for dataset in found)
-            raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
         if found:
-            return found[0]
-    wanted = f"no {layout} data set" if layout else "no data set"
-    above = next((up for up in root.resolve().parents[:4] if any(_look(one, up, variant) for one in asked)), None)
-    advice = f"--root {above}" if above else "--root DIR"
+            return found
+    return []
+
+
+def find(root: Path, layout: str | None = None, variant: str | None = None) -> Dataset:
+    """Find the one data set there is; arguments as for ``survey``.
+
+    Raises:
+        LayoutError: If nothing, or more than one data set, is found, or the variant is missing.
+        SourceError: If an archive is no whole one.
+    """
+    found = survey(root, layout, variant)
+    if len(found) > 1:
+        names = " and ".join(dataset.layout for dataset in found)
+        raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
+    if found:
+        return found[0]
+    above = next((up for up in root.resolve().parents[:4] if survey(up, layout, variant)), None)
     raise LayoutError(
-        f"{wanted} in {root.resolve()}; pass {advice}. Looked for: {EXPECTED}; any other two folders: --blurry DIR "
-        "--sharp DIR"
+        f"no {f'{layout} ' if layout else ''}data set in {root.resolve()}; pass --root {above or 'DIR'}. "
+        f"Looked for: {EXPECTED}; any other two folders: --blurry DIR --sharp DIR"
     )
 
 

@@ -38,7 +38,7 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
     blurry, _ = _read(pairs[0])
     size = (blurry.shape[0], blurry.shape[1])
     crop = size if side is None else (side, side)
-    _grid(size, crop, pairs[0].key)
+    grid(size, crop, pairs[0].key)
     return crop
 
 
@@ -173,7 +173,7 @@ def cut_pair(task: Task) -> store.Crops:
         raise PackError(
             f"{task.pair.key} is {_by(blurry)}, earlier frames {height} x {width}; pass --crop with a number"
         )
-    origins = _grid(size, task.head.crop, task.pair.key)
+    origins = grid(size, task.head.crop, task.pair.key)
     mask = masks.mask_of_codes(codes, task.head.mu)
     windows = [np.s_[y : y + height, x : x + width] for y, x in origins]
     return store.Crops(
@@ -186,7 +186,12 @@ def cut_pair(task: Task) -> store.Crops:
     )
 
 
-def _grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
+def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
+    """The grid of crops over a frame.
+
+    Raises:
+        PackError: If the crop does not fit.
+    """
     try:
         return crops.grid(size, crop)
     except ValueError as error:

@@ -45,16 +45,18 @@ def absolute(source: Source) -> Source:
     return source.absolute()
 
 
-def read(source: Source) -> bytes:
-    """All bytes of a source; those of an archive's member are held against its checksum.
+def read(source: Source, count: int = -1) -> bytes:
+    """All bytes of a source, held against the checksum of an archive's member; or only the first ``count``.
 
     Raises:
         SourceError: If it cannot be opened, or its archive is damaged.
     """
     try:
         if isinstance(source, Member):
-            return open_archive(source.archive).read(source.name)
-        return source.read_bytes()
+            with open_archive(source.archive).open(source.name) as member:
+                return member.read(count)
+        with source.open("rb") as file:
+            return file.read(count)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise SourceError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
     except OSError as error:

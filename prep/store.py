@@ -1,4 +1,4 @@
-"""The HDF5 layout of a pack, version 1: write, open, describe, verify. Stock h5py reads it.
+"""The HDF5 layout of a pack, version 1: write, open, describe. Stock h5py reads it.
 
 Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
 
@@ -39,6 +39,7 @@ from prep.journal import Busy, Journal
 
 FORMAT = "cdgnet-pack"
 VERSION = 1
+BYTES_A_PIXEL = 7  # that lie uncompressed
 _COMMIT_BYTES = 256e6  # a kill costs so much at most
 
 
@@ -231,7 +232,7 @@ def open_pack(path: Path) -> h5py.File:
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise PackError(f"{path} is no HDF5 file, or one cut short ({_reason(error)}); pack it again") from error
+        raise PackError(f"{path} is no HDF5 file, or one cut short ({reason(error)}); pack it again") from error
     try:
         _check(file, path)
     except PackError:
@@ -240,7 +241,7 @@ def open_pack(path: Path) -> h5py.File:
     return file
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
     """The part of HDF5's message that says what is wrong."""
     return str(error).partition("(")[2].rstrip(")") or str(error)
 
@@ -320,46 +321,8 @@ def read_crops(file: h5py.File, key: str, rows: slice) -> Crops:
     try:
         parts = {name: file[name][rows] for name in ("blurry", "sharp", "mask", "sharpness")}
     except OSError as error:
-        raise PackError(
-            f"{file.filename}: crops of {key} cannot be read ({_reason(error)}); pack them again"
-        ) from error
+        raise PackError(f"{file.filename}: crops of {key} cannot be read ({reason(error)}); pack them again") from error
     for place, crc in enumerate(file["crc32"][rows]):
         if checksum(*(part[place] for part in parts.values())) != crc:
             raise PackError(f"{file.filename}: crop {rows.start + place} ({key}) is damaged; pack it again")
     return Crops(key=key, origins=file["origin"][rows], **parts)
-
-
-def verify(path: Path) -> Iterator[str | None]:
-    """Check every crop of a pack: its checksum, and equations 14 and 15.
-
-    Gives one value a crop: None where all is right, else one line that names the crop and what is wrong.
-
-    Raises:
-        PackError: As ``open_pack``.
-    """
-    with open_pack(path) as file:
-        header = read_header(file)
-        seen: set[tuple[str, int, int]] = set()
-        for index, key in enumerate(read_keys(file)):
-            y, x = (int(value) for value in file["origin"][index])
-            faults = list(_faults(file, header, index))
-            if (key, y, x) in seen:
-                faults.append("stands in the pack twice")
-            seen.add((key, y, x))
-            yield f"crop {index} ({key} at y {y}, x {x}): {'; '.join(faults)}" if faults else None
-
-
-def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
-    try:
-        rows = {name: file[name][index] for name in file if name not in ("key", "origin", "mask_share")}
-    except OSError as error:
-        yield f"cannot be read ({_reason(error)})"
-        return
-    if checksum(rows["blurry"], rows["sharp"], rows["mask"], rows["sharpness"]) != rows["crc32"]:
-        yield "checksum differs"
-    if not np.array_equal(rows["mask"], masks.mask_of_codes(rows["sharpness"], header.mu)):
-        yield f"mask is not S > {header.mu:g}"
-    if header.has_targets:
-        sgt, lgt = masks.component_targets(rows["sharp"], rows["mask"])
-        if not (np.array_equal(rows["sgt"], sgt) and np.array_equal(rows["lgt"], lgt)):
-            yield "sgt and lgt are not mask * sharp and (1 - mask) * sharp"

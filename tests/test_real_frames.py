@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,12 +42,25 @@ def test_blurry_test_frames_score_as_published_for_them() -> None:
     assert torch.tensor(list(scores.values())).mean() == pytest.approx(25.32, abs=0.005)
 
 
-def test_reds_and_its_plain_folders_are_paired() -> None:
-    reds = layouts.find_pairs(DATA / "REDS" / "train" / "train_blur", DATA / "REDS" / "train" / "train_sharp")
-    clip = layouts.find_pairs(DATA / "REDS_x4_027" / "blur", DATA / "REDS_x4_027" / "sharp")
+@pytest.mark.slow
+def test_reds_and_its_plain_folders_pack_as_they_are(tmp_path: Path) -> None:
+    clip = DATA / "REDS_x4_027"
+    call(tmp_path, "prep", "pack", "reds", "--root", DATA)
+    call(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur", "--sharp", clip / "sharp", "--crop", "180")
 
-    assert (len(reds.pairs), len(reds.orphans)) == (8, 0)
-    assert (len(clip.pairs), len(clip.orphans)) == (100, 0)
+    assert "48 of 48 crops are whole" in call(tmp_path, "prep", "verify", "reds.h5")
+    assert "200 of 200 crops are whole" in call(tmp_path, "prep", "verify", "pairs.h5")
+
+
+@pytest.mark.slow
+def test_the_archive_packs_to_the_content_of_the_folder(tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", DATA, "GOPRO_Large")
+    for root, out in ((DATA, "folder.h5"), ("GOPRO_Large.zip", "zip.h5")):
+        call(tmp_path, "prep", "pack", "gopro", "--root", root, "--masks", f"m-{out}", "--out", out)
+
+    with h5py.File(tmp_path / "folder.h5") as folder, h5py.File(tmp_path / "zip.h5") as packed:
+        assert set(folder) == set(packed)
+        assert all(np.array_equal(folder[name][:], packed[name][:]) for name in folder)
 
 
 @pytest.mark.slow

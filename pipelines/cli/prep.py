@@ -1,99 +1,35 @@
 """``cdg-prep``: masks, a page to judge them by eye, packs. Loads no torch."""
 
-import functools
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.shell import SETTINGS, example, explained, run, track
+from pipelines.cli import packs
+from pipelines.cli.dataset import (
+    LAYOUTS,
+    MU,
+    Where,
+    dataset_options,
+    default_masks,
+    jobs_option,
+    layout_option,
+    listed,
+    masks_option,
+    method_type,
+    outside,
+    path_type,
+    split_type,
+)
+from pipelines.cli.shell import SETTINGS, duration, example, explained, run, track
 
 if TYPE_CHECKING:
     from prep.layouts import Dataset, Pair
     from prep.masking import Row
+    from prep.store import Header
 
-METHODS = (
-    "lbp",
-    "lbp-matting",
-    "lbp-absolute",
-    "hifst",
-    "laplacian",
-    "paired",
-)  # those of prep.sharpness, named here so that --help need not load them
-MU = 0.96  # likewise that of prep.masking
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
-_SHOWN = 5  # of a list in which every entry says much the same
-
-path_type = click.Path(path_type=Path)
-split_type = click.Choice(["train", "test", "all"])
-LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # and those of prep.official
-layout_option = click.option(
-    "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
-)
-masks_option = click.option(
-    "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
-)
-jobs_option = click.option(
-    "--jobs", type=click.IntRange(1), metavar="N", help="Processes to work in.  [default: one a core]"
-)
-method_type = click.Choice(METHODS)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Where:
-    """The options that say where a data set is."""
-
-    root: Path
-    variant: str | None
-    blurry: Path | None
-    sharp: Path | None
-
-    def find(self, layout: str | None) -> "Dataset":
-        """Find it and say what was found."""
-        from prep import layouts
-
-        if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
-            raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")
-        if self.blurry and self.sharp:
-            dataset = layouts.find_pairs(self.blurry, self.sharp)
-        else:
-            dataset = layouts.find(self.root, layout, self.variant)
-        click.echo(f"{dataset.layout} {dataset.variant}".rstrip() + f" in {dataset.folders[0]}")
-        for line in layouts.tally(dataset):
-            click.echo(f"  {line}")
-        if dataset.orphans:
-            click.echo(f"  without a partner: {_list([str(path) for path in dataset.orphans])}")
-        return dataset
-
-
-def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say where the data set is, given to the command as one ``where``."""
-
-    @functools.wraps(command)
-    def collected(root: Path, variant: str | None, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
-        return command(where=Where(root=root, variant=variant, blurry=blurry, sharp=sharp), **others)
-
-    options = (
-        click.option(
-            "--root",
-            type=path_type,
-            default=".",
-            metavar="DIR|ZIP",
-            help="Holds the data set, or is it; a zip stays packed.  [default: .]",
-        ),
-        click.option(
-            "--variant",
-            type=click.Choice(["blur", "blur_gamma", "blur_comp", "J", "R"]),
-            help="Kind of blur: gopro's blur or blur_gamma, reds' blur or blur_comp, realblur's J or R.  "
-            "[default: the first]",
-        ),
-        click.option("--blurry", type=path_type, metavar="DIR", help="Blurry frames of any other data set."),
-        click.option("--sharp", type=path_type, metavar="DIR", help="Its sharp frames."),
-    )
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
 
 
 @click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --mu 0.96"))
@@ -130,7 +66,7 @@ def masks(
     if jobs and cluster:
         raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
     dataset = where.find(layout)
-    folder = _outside(dataset, out or _masks_folder(dataset))
+    folder = outside(dataset, out or default_masks(dataset))
     return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
@@ -148,8 +84,8 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
     from prep import review
 
     dataset = where.find(layout)
-    folder = masks_folder or _masks_folder(dataset)
-    page = _outside(dataset, out or folder / "view.html")
+    folder = masks_folder or default_masks(dataset)
+    page = outside(dataset, out or folder / "view.html")
     chosen = review.choose(dataset.select(split), folder, count)
     frames = track(review.load(chosen, folder), len(chosen), "view")
     review.write_page(page, frames, dataset, folder)
@@ -172,6 +108,7 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
 @click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
 @click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
 @click.option("--force", is_flag=True, help="Replace an existing pack.")
+@click.option("--dry-run", is_flag=True, help="Only say how many crops, bytes and minutes it would be.")
 @jobs_option
 def pack(
     layout: str,
@@ -185,36 +122,35 @@ def pack(
     skip_orphans: bool,
     out: Path | None,
     force: bool,
+    dry_run: bool,
     jobs: int | None,
 ) -> int:
     """Cut frames and masks into crops and write them as one HDF5 file.
 
     Masks that are missing are computed first, into the masks folder.
     """
-    from prep import masking, packing
+    from prep import estimate, masking, packing
 
     side = _side(crop)
     dataset = where.find(layout)
     if dataset.orphans and not skip_orphans:
         count = len(dataset.orphans)
         said = f"{count} frame has no partner" if count == 1 else f"{count} frames have no partner"
-        named = _list([str(path) for path in dataset.orphans])
+        named = listed([str(path) for path in dataset.orphans])
         raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
     usual = "all" if layout == "pairs" else "train"
     pairs = dataset.select(split or usual)
-    path = _outside(
+    path = outside(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
-    folder = _outside(dataset, masks_folder or _masks_folder(dataset))
+    folder = outside(dataset, masks_folder or default_masks(dataset))
     packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
     method = method or packing.held_method(folder) or "lbp"
     mu = packing.common_mu(folder, pairs, mu)
     held = packing.held_mus(folder, pairs)
     if held not in ([], [mu]):
-        click.echo(f"masks in {folder} have mu {_list([f'{one:g}' for one in held])}; the pack takes {mu:g}")
-    if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
-        return 1
+        click.echo(f"masks in {folder} have mu {listed([f'{one:g}' for one in held])}; the pack takes {mu:g}")
     head = packing.header(
         dataset,
         split or usual,
@@ -224,59 +160,45 @@ def pack(
         whole_frames=side is None,
         targets=targets,
     )
+    count = estimate.count_crops(pairs, size, whole_frames=side is None)
+    if dry_run:
+        _say_estimate(path, dataset, pairs, folder, head, count, jobs)
+        return 0
+    estimate.check_space(path, size, count)
+    if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
+        return 1
     for _ in track(
         packing.pack(pairs, folder, path, head, jobs=jobs or -1, anew=force), len(pairs), f"pack {path.name}"
     ):
         pass
-    _say_pack(path)
+    packs.say_pack(path)
     return 0
 
 
-@prep.command(epilog=example("cdg-prep info gopro.h5 --json"))
-@click.argument("path", type=path_type)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def info(path: Path, as_json: bool) -> None:
-    """Say what a pack holds."""
-    from prep import store
+def _say_estimate(
+    path: Path,
+    dataset: "Dataset",
+    pairs: "Sequence[Pair]",
+    folder: Path,
+    head: "Header",
+    count: int,
+    jobs: int | None,
+) -> None:
+    from joblib import cpu_count
 
-    if as_json:
-        click.echo(json.dumps(store.describe(path), indent=2))
-    else:
-        _say_pack(path)
+    from prep import estimate, masking, sharpness
 
-
-@prep.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
-@click.argument("path", type=path_type)
-@click.option("--mu", type=click.FloatRange(0, 1), required=True, help="Threshold of S.")
-@click.option("--out", type=path_type, metavar="FILE", help="The new pack.  [default: in place of the old one]")
-@click.option("--force", is_flag=True, help="Replace an existing pack under --out, or one left half-made.")
-def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
-    """Threshold a pack's S again: masks, Sgt and Lgt anew, without the frames.
-
-    The old pack stays until the new one is whole, so there must be room for both.
-    """
-    from prep import packing, store
-
-    frames = store.describe(path)["frames"]
-    if out:
-        packing.check_target(out, force=force)
-    for _ in track(packing.remask(path, mu, out or path, anew=force), frames, f"remask {path.name}"):
-        pass
-    _say_pack(out or path)
-
-
-@prep.command(epilog=example("cdg-prep verify gopro.h5"))
-@click.argument("path", type=path_type)
-def verify(path: Path) -> int:
-    """Check every crop of a pack: checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
-    from prep import store
-
-    total = store.describe(path)["crops"]
-    faults = [fault for fault in track(store.verify(path), total, "verify") if fault]
-    for fault in faults:
-        click.echo(fault, err=True)
-    click.echo(f"{path}: {total - len(faults)} of {total} crops are whole and consistent")
-    return 1 if faults else 0
+    plan = masking.plan(pairs, folder, masking.recipe_of(dataset, head.method), head.mu, keep_masks=True)
+    with explained(f"compiling {head.method} for this machine, once"):
+        sharpness.prepare(head.method)
+    found = estimate.estimate(dataset, pairs, head, count)
+    processes = min(jobs or cpu_count(), len(pairs))
+    masks, packing = found.mask_seconds * len(plan.tasks) / processes, found.pack_seconds * len(pairs) / processes
+    height, width = head.crop
+    click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
+    click.echo(f"  about {found.bytes / 1e9:.2f} GB, {estimate.free_bytes(path) / 1e9:.2f} GB are free there,")
+    click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder} and {duration(packing)} to pack,")
+    click.echo(f"  in {processes} processes; measured on {found.sample} frames. Nothing was written")
 
 
 def _make_masks(
@@ -315,7 +237,7 @@ def _make_masks(
             advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
             click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
         for warning, keys in _by_warning(rows).items():
-            click.echo(f"{len(keys)} of {len(rows)}: {warning}: {_list(keys)}", err=True)
+            click.echo(f"{len(keys)} of {len(rows)}: {warning}: {listed(keys)}", err=True)
     for failure in failures:
         click.echo(failure.reason, err=True)
     if failures:
@@ -332,34 +254,6 @@ def _by_warning(rows: "Sequence[Row]") -> dict[str, list[str]]:
     return keys
 
 
-def _say_pack(path: Path) -> None:
-    from prep import store
-
-    about = dict(store.describe(path))
-    height, width = about["crop"]
-    size = f"{about['bytes'] / 1e6:.1f} MB"
-    click.echo(f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {size}")
-    click.echo(
-        f"  {about['layout']} {about['variant']}".rstrip()
-        + f", {about['split']}; made by cdgnet {about['tool_version']}"
-    )
-    share = f"share {about['mask_share']:.1%}, {about['empty_masks']} empty"
-    click.echo(f"  masks by {about['method']}, mu {about['mu']:g}: {share}")
-    click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")
-
-
-def _masks_folder(dataset: "Dataset") -> Path:
-    return Path("masks", dataset.name)
-
-
-def _outside(dataset: "Dataset", path: Path) -> Path:
-    """Refuse to write into the data set's own folder."""
-    for folder in dataset.folders:
-        if path.resolve().is_relative_to(folder.resolve()):
-            raise click.ClickException(f"{path} lies inside the data set {folder}; pass a path elsewhere")
-    return path
-
-
 def _side(crop: str) -> int | None:
     """A crop's side from the option's text; None for whole frames."""
     if crop == "frame":
@@ -369,9 +263,8 @@ def _side(crop: str) -> int | None:
     return int(crop)
 
 
-def _list(lines: list[str]) -> str:
-    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-    return "; ".join(lines[:_SHOWN]) + more
+for command in (packs.info, packs.remask, packs.verify):
+    prep.add_command(command)
 
 
 def mistakes() -> tuple[type[Exception], ...]:

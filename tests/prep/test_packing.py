@@ -1,6 +1,7 @@
 """Packs: what is written is what was cut, whole or not at all, and every fault is named."""
 
 import errno
+import shutil
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 
-from prep import frames, journal, layouts, masking, packing, store
+from prep import frames, journal, layouts, masking, packing, store, verification
 from prep.store import PackError
 
 MakeGopro = Callable[..., Path]
@@ -91,7 +92,7 @@ def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
 
     with h5py.File(path) as file:
         assert not {"sgt", "lgt"} & set(file)
-    assert not any(store.verify(path))
+    assert not any(verification.verify(path))
 
 
 def test_the_content_does_not_depend_on_the_number_of_processes(setup: Setup, tmp_path: Path) -> None:
@@ -114,13 +115,13 @@ def test_the_checksum_is_that_of_the_bytes_in_order(setup: Setup, tmp_path: Path
         ("blurry", "checksum differs"),
         ("sharp", "checksum differs; sgt and lgt are not"),
         ("sharpness", "checksum differs; mask is not S > 0.96"),
-        ("mask", "checksum differs; mask is not S > 0.96; sgt and lgt are not"),
+        ("mask", "checksum differs; mask is not S > 0.96; mask_share is not"),
         ("lgt", "sgt and lgt are not mask"),
     ],
 )
 def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, name: str, said: str) -> None:
     path = setup.pack(tmp_path / "p.h5")
-    assert not any(store.verify(path))
+    assert not any(verification.verify(path))
     with h5py.File(path, "r+") as file:
         row = file[name][7]
         row.flat[100] = (
@@ -132,11 +133,49 @@ def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, n
             row.flat[100] = 0 if file["mask"][7].flat[100] else 65535
         file[name][7] = row
 
-    faults = [fault for fault in store.verify(path) if fault]
+    faults = [fault for fault in verification.verify(path) if fault]
 
     assert len(faults) == 1
     assert faults[0].startswith("crop 7 (clip_train/000002 at y 0, x 40): ")
     assert said in faults[0]
+
+
+def broken(path: Path, change: Callable[[h5py.File], None]) -> list[str]:
+    """What the structure of a pack is said to lack after a change."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    return verification.structure(path)
+
+
+def test_a_fast_check_sees_that_crops_were_dropped_swapped_or_never_stored(setup: Setup, tmp_path: Path) -> None:
+    whole = setup.pack(tmp_path / "p.h5")
+    assert verification.structure(whole) == []
+    assert verification.count(whole, fast=True) == 1
+
+    def drop(file: h5py.File) -> None:
+        for name in file:
+            file[name].resize(17, axis=0)
+
+    def swap(file: h5py.File) -> None:
+        file["origin"][:2] = file["origin"][:2][::-1]
+
+    def leave_out(file: h5py.File) -> None:
+        shape, chunks = file["sharp"].shape, file["sharp"].chunks
+        del file["sharp"]
+        file.create_dataset("sharp", shape, np.uint8, chunks=chunks)
+
+    def empty(file: h5py.File) -> None:
+        file.attrs["empty_masks"] = 18
+
+    said = {}
+    for change in (drop, swap, leave_out, empty):
+        path = Path(shutil.copy(whole, tmp_path / f"{change.__name__}.h5"))
+        said[change.__name__] = " | ".join(broken(path, change))
+
+    assert "crops 12 to 16 (clip_train/000003) are no whole grid" in said["drop"]
+    assert "crops 0 to 5 (clip_train/000001) are no whole grid" in said["swap"]
+    assert "sharp holds 0 of 18 crops" in said["leave_out"]
+    assert "empty_masks is 18" in said["empty"]
 
 
 def content(path: Path) -> dict[str, object]:
@@ -357,3 +396,22 @@ def test_the_header_comes_back_as_it_was_written(setup: Setup, tmp_path: Path) -
 
     with store.open_pack(path) as file:
         assert store.read_header(file) == replace(head)
+
+
+def test_an_archive_packs_to_the_content_of_the_folder_it_was_made_of(setup: Setup, tmp_path: Path) -> None:
+    root = setup.dataset.folders[0]
+    archive = Path(shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", root.parent, root.name))
+
+    packed = Setup(archive, tmp_path / "masks-of-archive")
+
+    assert content(packed.pack(tmp_path / "zip.h5", jobs=2)) == content(setup.pack(tmp_path / "folder.h5"))
+
+
+def test_masks_of_a_folder_serve_the_archive_that_was_made_of_it(setup: Setup, tmp_path: Path) -> None:
+    root = setup.dataset.folders[0]
+    archive = Path(shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", root.parent, root.name))
+
+    pairs = layouts.find(archive).select("train")
+    plan = masking.plan(pairs, setup.masks, setup.recipe, 0.96)
+
+    assert (len(plan.done), len(plan.tasks)) == (3, 0)

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,9 +15,10 @@ import h5py
 import numpy as np
 import pytest
 
-from pipelines.cli import prep as prep_cli
+from pipelines.cli import dataset
 from pipelines.cli.shell import explained
 from prep import frames, masking
+from prep.official import LAYOUTS
 from prep.sharpness import METHODS
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
@@ -124,9 +126,51 @@ def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[
     assert done.stdout.splitlines()[-1].strip().startswith("cdg-")
 
 
-def test_the_commands_know_the_methods_and_the_mu_of_prep() -> None:
-    assert set(prep_cli.METHODS) == set(METHODS)
-    assert prep_cli.MU == masking.MU
+def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
+    assert set(dataset.METHODS) == set(METHODS)
+    assert tuple(LAYOUTS) == dataset.LAYOUTS
+    assert set(dataset.variant_type.choices) == {
+        name for layout in LAYOUTS.values() for name in layout.variants if name
+    }
+    assert dataset.MU == masking.MU
+
+
+def test_info_of_a_data_set_names_what_is_damaged_in_its_archive(gopro: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", gopro.parent, gopro.name))
+
+    done = call(tmp_path, "prep", "info", ".")
+    assert done.returncode == 0, done.stderr
+    assert "train: 6 pairs in 3 sequences" in done.stdout
+    assert "80 x 64 (16 files)" in done.stdout
+
+    data = bytearray(archive.read_bytes())
+    place = data.index(b"GOPRO_Large/train/GOPR0002_00_00/sharp/000001.png")
+    data[place + 400] ^= 1
+    archive.write_bytes(data)
+    done = call(tmp_path, "prep", "info", archive, "--json")
+    (report,) = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert "sharp/000001.png is damaged in its archive" in report["faults"][0]
+
+
+def test_a_dry_run_says_what_would_be_and_writes_nothing(work: Path) -> None:
+    before = sorted(work.rglob("*"))
+
+    done = call(work, "prep", "pack", "gopro", "--crop", "48", "--dry-run", "--method", "laplacian")
+
+    assert done.returncode == 0, done.stderr
+    assert "gopro.h5 would hold 24 crops of 48 x 48 from 6 frames" in done.stdout
+    assert sorted(work.rglob("*")) == before
+
+
+def test_a_pack_straight_from_the_archive(gopro: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", gopro.parent, gopro.name)
+
+    done = call(tmp_path, "prep", "pack", "gopro", "--crop", "48")
+
+    assert done.returncode == 0, done.stderr
+    assert "24 of 24 crops are whole" in call(tmp_path, "prep", "verify", "gopro.h5").stdout
+    assert {path.name for path in tmp_path.iterdir()} == {"GOPRO_Large.zip", "masks", "gopro.h5"}
 
 
 def test_no_data_set_says_which_layouts_were_looked_for(tmp_path: Path) -> None:
@@ -321,7 +365,7 @@ def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
     done = call(tmp_path, "prep", "pack")
 
     assert done.stderr.count("\n") == 1
-    assert "Choose from: gopro, videodeblurring, pairs (see cdg-prep pack --help)" in done.stderr
+    assert "Choose from: gopro, videodeblurring, reds, hide, realblur, pairs (see cdg-prep pack --help)" in done.stderr
 
 
 def test_what_takes_long_is_said_and_what_is_quick_is_not(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,110 @@
+"""What the commands of ``cdg-prep`` that work on a data set share: the options that say where it is."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from prep.layouts import Dataset
+
+METHODS = (
+    "lbp",
+    "lbp-matting",
+    "lbp-absolute",
+    "hifst",
+    "laplacian",
+    "paired",
+)  # those of prep.sharpness, named here so that --help need not load them
+MU = 0.96  # likewise that of prep.masking
+_SHOWN = 5  # of a list in which every entry says much the same
+
+
+path_type = click.Path(path_type=Path)
+split_type = click.Choice(["train", "test", "all"])
+LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # and those of prep.official
+layout_option = click.option(
+    "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
+)
+variant_type = click.Choice(["blur", "blur_gamma", "blur_comp", "J", "R"])
+masks_option = click.option(
+    "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
+)
+jobs_option = click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Processes to work in.  [default: one a core]"
+)
+method_type = click.Choice(METHODS)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Where:
+    """The options that say where a data set is."""
+
+    root: Path
+    variant: str | None
+    blurry: Path | None
+    sharp: Path | None
+
+    def find(self, layout: str | None) -> "Dataset":
+        """Find it and say what was found."""
+        from prep import layouts
+
+        if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
+            raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")
+        if self.blurry and self.sharp:
+            dataset = layouts.find_pairs(self.blurry, self.sharp)
+        else:
+            dataset = layouts.find(self.root, layout, self.variant)
+        click.echo(f"{dataset.layout} {dataset.variant}".rstrip() + f" in {dataset.folders[0]}")
+        for line in layouts.tally(dataset):
+            click.echo(f"  {line}")
+        if dataset.orphans:
+            click.echo(f"  without a partner: {listed([str(path) for path in dataset.orphans])}")
+        return dataset
+
+
+def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say where the data set is, given to the command as one ``where``."""
+
+    @functools.wraps(command)
+    def collected(root: Path, variant: str | None, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
+        return command(where=Where(root=root, variant=variant, blurry=blurry, sharp=sharp), **others)
+
+    options = (
+        click.option(
+            "--root",
+            type=path_type,
+            default=".",
+            metavar="DIR|ZIP",
+            help="Holds the data set, or is it; a zip stays packed.  [default: .]",
+        ),
+        click.option(
+            "--variant",
+            type=variant_type,
+            help="Kind of blur: gopro's blur or blur_gamma, reds' blur or blur_comp, realblur's J or R.  "
+            "[default: the first]",
+        ),
+        click.option("--blurry", type=path_type, metavar="DIR", help="Blurry frames of any other data set."),
+        click.option("--sharp", type=path_type, metavar="DIR", help="Its sharp frames."),
+    )
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
+
+
+def default_masks(dataset: "Dataset") -> Path:
+    return Path("masks", dataset.name)
+
+
+def outside(dataset: "Dataset", path: Path) -> Path:
+    """Refuse to write into the data set's own folder."""
+    for folder in dataset.folders:
+        if path.resolve().is_relative_to(folder.resolve()):
+            raise click.ClickException(f"{path} lies inside the data set {folder}; pass a path elsewhere")
+    return path
+
+
+def listed(lines: list[str]) -> str:
+    more = f" and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
+    return "; ".join(lines[:_SHOWN]) + more

@@ -1,0 +1,128 @@
+"""``cdg-prep``'s commands on what is there: packs, and data sets before any work is put into them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
+from pipelines.cli.shell import example, track
+
+if TYPE_CHECKING:
+    from prep.layouts import Dataset
+
+
+@click.command(epilog=example("cdg-prep info data/GOPRO_Large.zip"))
+@click.argument("path", type=path_type)
+@click.option("--variant", type=variant_type, help="Kind of blur of a data set.  [default: the usual one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@jobs_option
+def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> int:
+    """Say what a pack holds, or what a folder or zip archive holds of known data sets.
+
+    Every frame of a data set is read and checked; the counts stand beside the official ones.
+    """
+    from prep import layouts, store
+
+    if path.is_file() and path.suffix.lower() != ".zip":
+        if as_json:
+            click.echo(json.dumps(store.describe(path), indent=2))
+        else:
+            say_pack(path)
+        return 0
+    found = layouts.survey(path, variant=variant) or [layouts.find(path)]  # which says what was looked for
+    reports = [_inspect(dataset, jobs or -1) for dataset in found]
+    if as_json:
+        click.echo(json.dumps(reports, indent=2))
+    else:
+        for report in reports:
+            _say_report(report)
+    return 1 if any(report["faults"] for report in reports) else 0
+
+
+def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
+    from prep import layouts, survey
+
+    examined = list(track(survey.examine(dataset, jobs), 2 * len(dataset.pairs), f"check {dataset.name}"))
+    return {
+        "layout": dataset.layout,
+        "variant": dataset.variant,
+        "path": str(dataset.folders[0]),
+        "pairs": layouts.tally(dataset),
+        "differences": survey.differences(dataset),
+        "other_variants": list(dataset.others),
+        "orphans": [str(orphan) for orphan in dataset.orphans],
+        "sizes": survey.sizes(examined),
+        "faults": survey.faults(examined),
+    }
+
+
+def _say_report(report: dict[str, Any]) -> None:
+    click.echo(f"{report['layout']} {report['variant']}".rstrip() + f" in {report['path']}")
+    for line in [*report["pairs"], *report["differences"]]:
+        click.echo(f"  {line}")
+    click.echo(f"  frames of {report['sizes']}")
+    if report["other_variants"]:
+        click.echo(f"  besides, other kinds of blur: {', '.join(report['other_variants'])} (--variant)")
+    if report["orphans"]:
+        click.echo(f"  without a partner, {len(report['orphans'])}: {listed(report['orphans'])}")
+    for fault in report["faults"]:
+        click.echo(f"  {fault}", err=True)
+    click.echo(f"  {len(report['faults']) or 'no'} damaged or unequal")
+
+
+@click.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
+@click.argument("path", type=path_type)
+@click.option("--mu", type=click.FloatRange(0, 1), required=True, help="Threshold of S.")
+@click.option("--out", type=path_type, metavar="FILE", help="The new pack.  [default: in place of the old one]")
+@click.option("--force", is_flag=True, help="Replace an existing pack under --out, or one left half-made.")
+def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
+    """Threshold a pack's S again: masks, Sgt and Lgt anew, without the frames.
+
+    The old pack stays until the new one is whole, so there must be room for both.
+    """
+    from prep import packing, store
+
+    frames = store.describe(path)["frames"]
+    if out:
+        packing.check_target(out, force=force)
+    for _ in track(packing.remask(path, mu, out or path, anew=force), frames, f"remask {path.name}"):
+        pass
+    say_pack(out or path)
+
+
+@click.command(epilog=example("cdg-prep verify gopro.h5"))
+@click.argument("path", type=path_type)
+@click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
+def verify(path: Path, fast: bool) -> int:
+    """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
+    from prep import verification
+
+    total = verification.count(path, fast=fast)
+    faults = verification.structure(path)
+    structural = len(faults)
+    faults += [fault for fault in track(verification.verify(path, fast=fast), total, "verify") if fault]
+    for fault in faults:
+        click.echo(fault, err=True)
+    whole = total - len(faults) + structural
+    click.echo(f"{path}: {whole} of {total} crops are whole and consistent" + (" (every fiftieth)" if fast else ""))
+    if structural:
+        click.echo(f"{path}: its structure is wrong in {structural} places")
+    return 1 if faults else 0
+
+
+def say_pack(path: Path) -> None:
+    from prep import store
+
+    about = dict(store.describe(path))
+    height, width = about["crop"]
+    size = f"{about['bytes'] / 1e6:.1f} MB"
+    click.echo(f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {size}")
+    click.echo(
+        f"  {about['layout']} {about['variant']}".rstrip()
+        + f", {about['split']}; made by cdgnet {about['tool_version']}"
+    )
+    share = f"share {about['mask_share']:.1%}, {about['empty_masks']} empty"
+    click.echo(f"  masks by {about['method']}, mu {about['mu']:g}: {share}")
+    click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")
