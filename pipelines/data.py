@@ -3,19 +3,20 @@
 Legend: C the training crop's side in pixels, B batch.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from prep import layouts, store
+from prep.windows import Windows
 
 _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the frames is held out: a twentieth
 
@@ -42,45 +43,68 @@ def to_tensor(picture: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
+class Frame(NamedTuple):
+    """A frame of one of several packs."""
+
+    pack: int  # its place among them
+    key: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The frames of a pack divided by source video: rows of the pack by frame key."""
+    """The frames of packs divided by source video: rows of the pack by frame."""
 
-    train: Mapping[str, Sequence[int]]
-    held_out: Mapping[str, Sequence[int]]
+    train: Mapping[Frame, Sequence[int]]
+    held_out: Mapping[Frame, Sequence[int]]
     sources: Sequence[str]  # held out
 
 
-def split_by_source(path: Path, held_out: Sequence[str] | None) -> Split:
-    """Divide a pack's frames by the video they were cut from.
+def split_by_source(paths: Sequence[Path], held_out: Sequence[str] | None) -> Split:
+    """Divide the frames of packs by the video they were cut from; a video in several packs is held out of all.
 
     Args:
-        path: The pack.
+        paths: The packs.
         held_out: Source videos to hold out, by name; empty for none; None holds out the one
-            nearest to a twentieth of the frames, and none where the pack has only one source.
+            nearest to a twentieth of the frames, and none where there is only one source.
 
     Raises:
-        DataError: If a source is not in the pack, or none is left to train on.
-        PackError: If it is no pack.
+        DataError: If a source is in no pack, none is left to train on, or the packs do not go together.
+        PackError: If one is no pack.
     """
-    with store.open_pack(path) as file:
-        layout = store.read_header(file).layout
-        keys = store.read_keys(file)
-    rows: dict[str, list[int]] = {}
-    for row, key in enumerate(keys):
-        rows.setdefault(key, []).append(row)
-    sizes: dict[str, int] = {}
-    for key in rows:
-        source = layouts.source(layout, key)
-        sizes[source] = sizes.get(source, 0) + 1
-    chosen = _nearest_twentieth(sizes) if held_out is None else [_named(name, sizes, path) for name in held_out]
+    rows: dict[Frame, list[int]] = {}
+    videos: dict[Frame, str] = {}
+    headers = []
+    for place, path in enumerate(paths):
+        with store.open_pack(path) as file:
+            headers.append(store.read_header(file))
+            keys = store.read_keys(file)
+        for row, key in enumerate(keys):
+            frame = Frame(place, key)
+            rows.setdefault(frame, []).append(row)
+            videos[frame] = layouts.source(headers[-1].layout, key)
+    _check_kinds(paths, headers)
+    sizes = Counter(videos.values())
+    chosen = _nearest_twentieth(sizes) if held_out is None else [_named(name, sizes, paths) for name in held_out]
     if set(chosen) >= set(sizes):
-        raise DataError(f"holding out {', '.join(chosen)} leaves nothing of {path} to train on; pass --val none")
+        raise DataError(f"holding out {', '.join(chosen)} leaves nothing of {_all(paths)} to train on; pass --val none")
     return Split(
-        train={key: rows[key] for key in rows if layouts.source(layout, key) not in chosen},
-        held_out={key: rows[key] for key in rows if layouts.source(layout, key) in chosen},
+        train={frame: rows[frame] for frame in rows if videos[frame] not in chosen},
+        held_out={frame: rows[frame] for frame in rows if videos[frame] in chosen},
         sources=chosen,
     )
+
+
+def _check_kinds(paths: Sequence[Path], headers: Sequence[store.Header]) -> None:
+    """Refuse packs whose masks or blur mean different things."""
+    variants: dict[str, str] = {}
+    for path, header in zip(paths, headers, strict=True):
+        if (header.method, header.mu) != (headers[0].method, headers[0].mu):
+            raise DataError(
+                f"{paths[0]} has masks by {headers[0].method}, mu {headers[0].mu:g}, {path} by {header.method}, mu "
+                f"{header.mu:g}; make them alike (cdg-prep remask, or cdg-prep pack --method)"
+            )
+        if variants.setdefault(header.layout, header.variant) != header.variant:
+            raise DataError(f"{path} holds {header.layout} {header.variant}, another pack {variants[header.layout]}")
 
 
 def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
@@ -90,49 +114,57 @@ def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
     return [min(sizes, key=lambda source: (abs(sizes[source] - goal), source))]
 
 
-def _named(name: str, sizes: Mapping[str, int], path: Path) -> str:
+def _named(name: str, sizes: Mapping[str, int], paths: Sequence[Path]) -> str:
     if name not in sizes:
-        raise DataError(f"{path} has no source video {name}; it has {', '.join(sorted(sizes))}")
+        raise DataError(f"{_all(paths)} has no source video {name}; it has {', '.join(sorted(sizes))}")
     return name
+
+
+def _all(paths: Sequence[Path]) -> str:
+    return " and ".join(map(str, paths))
 
 
 class TrainingSamples(Dataset[Sample]):
     """An endless, reproducible stream: sample n is decided by (seed, n) alone, so a run resumes anywhere in it.
 
-    An epoch shows each frame once, in random order: a random one of its crops, a random window of it, flipped and
-    turned at random, all tensors together.
+    An epoch shows each frame of all packs once, in random order: a random one of its crops, a random window of it,
+    flipped and turned at random, all tensors together. So a pack's weight is its number of frames.
 
     Args:
-        path: The pack.
-        frames: Rows of the pack by frame key.
+        paths: The packs.
+        frames: Rows of the packs by frame.
         crop: Side of the window in pixels.
         seed: Of order, place, flips and turns.
         turn: Turn by quarters too, so that no direction of blur is more frequent than another.
 
     Raises:
-        DataError: If the window is larger than the pack's crops.
+        DataError: If the window is larger than a pack's crops.
+        PackError: If a pack does not hold all of its crops.
     """
 
     def __init__(
-        self, path: Path, frames: Mapping[str, Sequence[int]], crop: int, seed: int, *, turn: bool = True
+        self,
+        paths: Sequence[Path],
+        frames: Mapping[Frame, Sequence[int]],
+        crop: int,
+        seed: int,
+        *,
+        turn: bool = True,
     ) -> None:
-        self.path, self.rows, self.crop, self.seed, self.turn = path, list(frames.values()), crop, seed, turn
-        with store.open_pack(path) as file:
-            self.size = store.read_header(file).crop
-        if crop > min(self.size):
-            height, width = self.size
-            raise DataError(
-                f"window {crop} is larger than the {height} x {width} crops of {path}; pass --crop {min(self.size)}"
-            )
+        self.packs = [Windows(path) for path in paths]
+        self.frames, self.rows = list(frames), list(frames.values())
+        self.crop, self.seed, self.turn = crop, seed, turn
+        for path, pack in zip(paths, self.packs, strict=True):
+            height, width = pack.header.crop
+            if crop > min(height, width):
+                raise DataError(
+                    f"window {crop} is larger than the {height} x {width} crops of {path}; pass --crop "
+                    f"{min(height, width)}"
+                )
         self._order = lru_cache(maxsize=2)(self._shuffle)
 
-    @cached_property
-    def file(self) -> h5py.File:
-        """Opened on first use, so once in each worker and never across a fork."""
-        return store.open_pack(self.path)
-
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("file", "_order")}
+        return {name: value for name, value in self.__dict__.items() if name != "_order"}
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
@@ -143,16 +175,17 @@ class TrainingSamples(Dataset[Sample]):
 
     def __getitem__(self, number: int) -> Sample:
         epoch, place = divmod(number, len(self.rows))
-        rows = self.rows[self._order(epoch)[place]]
+        chosen = self._order(epoch)[place]
+        pack, rows = self.packs[self.frames[chosen].pack], self.rows[chosen]
         rng = np.random.default_rng([self.seed, 1, number])
         row = rows[rng.integers(len(rows))]
-        y, x = (int(rng.integers(side - self.crop + 1)) for side in self.size)
+        y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.header.crop)
         flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
 
         def window(name: str) -> Tensor:
-            part = self.file[name][row, y : y + self.crop, x : x + self.crop]
-            part = part.reshape(self.crop, self.crop, -1)
-            return to_tensor(np.rot90(part[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]], turns))
+            part = pack.read(name, row, y, x, self.crop).reshape(self.crop, self.crop, -1)
+            turned = np.rot90(part[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]], turns)
+            return torch.from_numpy(turned.transpose(2, 0, 1).copy())
 
         return Sample(window("blurry"), window("sharp"), window("mask"))
 

@@ -1,4 +1,4 @@
-"""One visible loop, one state dict: a pack in, a run folder out.
+"""One visible loop, one state dict: packs in, a run folder out.
 
 A run folder holds ``run.json`` (what was asked), ``checkpoint.pt`` (the state), ``log.jsonl`` (a row a logging step)
 and ``weights.safetensors`` (the network as of the last checkpoint).
@@ -10,7 +10,7 @@ import math
 import signal
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Run:
     """A run about to start or to go on: all that the loop needs but its state."""
 
     config: TrainingConfig
-    pack: Path
+    packs: Sequence[Path]
     folder: Path
     split: Split
     steps: int  # to reach in all
@@ -53,25 +53,25 @@ class Tick:
     row: Mapping[str, Any] | None = None
 
 
-def prepare(config: TrainingConfig, pack: Path, folder: Path, *, keep: bool = True) -> Run:
-    """Check what is asked against the pack and the run folder.
+def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:
+    """Check what is asked against the packs and the run folder.
 
     Args:
         config: What is asked.
-        pack: Path of the pack.
+        packs: Their paths.
         folder: The run's; need not exist.
         keep: Begin the run, by writing ``run.json``; else write nothing.
 
     Raises:
         TrainingError: If the folder holds another run, or something else.
-        DataError: If the pack cannot be divided as asked.
-        PackError: If the pack cannot be read.
+        DataError: If the packs cannot be divided as asked, or do not go together.
+        PackError: If one cannot be read.
     """
-    split = split_by_source(pack, config.val)
+    split = split_by_source(packs, config.val)
     frames = len(split.train)
     steps = config.steps if config.steps is not None else -(-config.epochs * frames // config.batch)
-    TrainingSamples(pack, split.train, config.crop, config.seed)  # refuses a window that does not fit
-    asked = _identity(config, pack)
+    TrainingSamples(packs, split.train, config.crop, config.seed)  # refuses a window that does not fit
+    asked = _identity(config, packs)
     path = folder / "run.json"
     if path.exists():
         _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
@@ -80,13 +80,15 @@ def prepare(config: TrainingConfig, pack: Path, folder: Path, *, keep: bool = Tr
     elif keep:
         files.write_text(path, json.dumps(asked, indent=2) + "\n")
     done = _load(folder)["step"] if (folder / "checkpoint.pt").exists() else 0
-    return Run(config=config, pack=pack, folder=folder, split=split, steps=steps, start=done)
+    return Run(config=config, packs=packs, folder=folder, split=split, steps=steps, start=done)
 
 
-def _identity(config: TrainingConfig, pack: Path) -> dict[str, Any]:
+def _identity(config: TrainingConfig, packs: Sequence[Path]) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
-    with store.open_pack(pack) as file:
-        content = zlib.crc32(file["crc32"][:].tobytes())
+    content = 0
+    for pack in packs:
+        with store.open_pack(pack) as file:
+            content = zlib.crc32(file["crc32"][:].tobytes(), content)
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
     network = ModelConfig.preset(config.preset).to_dict()
     identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
@@ -173,7 +175,7 @@ def rate_at(config: TrainingConfig, step: int, frames: int) -> float:
 def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
     """Batches from the step after ``run.start`` on; step s holds samples (s - 1) * batch to s * batch."""
     config = run.config
-    samples = TrainingSamples(run.pack, run.split.train, config.crop, config.seed, turn=config.turn)
+    samples = TrainingSamples(run.packs, run.split.train, config.crop, config.seed, turn=config.turn)
     numbers = range(run.start * config.batch, run.steps * config.batch)
     loader = DataLoader(
         samples,
@@ -235,16 +237,18 @@ def _is_validation_due(run: Run, step: int) -> bool:
 @torch.no_grad()
 def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, Any]:
     """Score the held-out crops: mean RGB 8-bit PSNR, blurry beside restored."""
-    rows = list(itertools.chain.from_iterable(run.split.held_out.values()))
+    rows: list[list[int]] = [[] for _ in run.packs]
+    for frame, found in run.split.held_out.items():
+        rows[frame.pack] += found
     network.eval()
     scores = []
-    for crop in read_crops(run.pack, rows):
+    for crop in itertools.chain.from_iterable(map(read_crops, run.packs, rows)):
         blurry, sharp = (fabric.to_device(picture[None]) for picture in (crop.blurry, crop.sharp))
         restored = to_bytes(network(to_range(blurry)).restored)
         scores.append(torch.cat([psnr(blurry, sharp), psnr(restored, sharp)]))
     network.train()
     blurry_mean, restored_mean = torch.stack(scores).mean(dim=0).tolist()
-    return {"step": step, "val_psnr_blurry": blurry_mean, "val_psnr": restored_mean, "val_crops": len(rows)}
+    return {"step": step, "val_psnr_blurry": blurry_mean, "val_psnr": restored_mean, "val_crops": len(scores)}
 
 
 def _trim_log(path: Path, step: int) -> None:
@@ -260,7 +264,11 @@ def _save(state: Mapping[str, Any], run: Run) -> None:
     }
     with files.replacing(run.folder / "checkpoint.pt") as part:
         torch.save(held, part)
-    about = {"pack": run.pack.name, "step": str(state["step"]), "training": json.dumps(asdict(run.config))}
+    about = {
+        "pack": ", ".join(pack.name for pack in run.packs),
+        "step": str(state["step"]),
+        "training": json.dumps(asdict(run.config)),
+    }
     save_weights(run.folder / "weights.safetensors", state["network"], about, overwrite=True)
 
 

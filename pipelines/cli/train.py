@@ -1,4 +1,4 @@
-"""``cdg-train``: a pack in, a run folder with weights out."""
+"""``cdg-train``: packs in, a run folder with weights out."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -44,20 +44,25 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
 
 @click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
 @click.version_option(package_name="cdgnet")
-@click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack made by cdg-prep pack.")
+@click.option(
+    "--h5", "first", type=path_type, required=True, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack."
+)
+@click.argument("others", type=path_type, nargs=-1, metavar="")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
 @setting_options
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
 def command(
-    pack: Path,
+    first: Path,
+    others: tuple[Path, ...],
     out: Path | None,
     val: tuple[str, ...],
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Train CDGNet on a pack, with the paper's settings by default.
+    """Train CDGNet on packs, with the paper's settings by default.
 
-    The same command goes on from the last checkpoint. Ctrl-C saves first; twice stops at once.
+    Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C saves
+    first; twice stops at once.
     """
     from lightning_fabric import Fabric
 
@@ -65,9 +70,10 @@ def command(
 
     held_out = None if not val else tuple(name for name in val if name != "none")
     config = TrainingConfig(val=held_out, **settings)
-    folder = out or Path("runs", pack.stem)
+    packs = (first, *others)
+    folder = out or Path("runs", "+".join(pack.stem for pack in packs))
     fabric = Fabric(accelerator="auto", devices=1, precision=settings["precision"])
-    plan = training.prepare(config, pack, folder, keep=not dry_run)
+    plan = training.prepare(config, packs, folder, keep=not dry_run)
     _say_plan(plan, fabric.device.type)
     if dry_run or plan.start >= plan.steps:
         click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
@@ -107,7 +113,7 @@ def _say_plan(plan: "Run", device: str) -> None:
     parameters = sum(weight.numel() for weight in CDGNet(ModelConfig.preset(config.preset)).parameters())
     frames, held = len(plan.split.train), len(plan.split.held_out)
     sources = f" ({', '.join(plan.split.sources)})" if held else ""
-    click.echo(f"{plan.pack}: {frames} frames to train on, {held} held out{sources}")
+    click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
     click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}")
     epochs = plan.steps * config.batch / frames
     click.echo(

@@ -1,6 +1,7 @@
 """Packs -> samples."""
 
 import pickle
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -8,14 +9,15 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from pipelines import data
-from pipelines.data import DataError, TrainingSamples, split_by_source
+from pipelines.data import DataError, Sample, TrainingSamples, split_by_source
 from prep import store
 
 
 def samples(path: Path, crop: int = 32, seed: int = 0) -> TrainingSamples:
-    return TrainingSamples(path, split_by_source(path, ()).train, crop, seed)
+    return TrainingSamples([path], split_by_source([path], ()).train, crop, seed)
 
 
 def test_a_sample_depends_on_seed_and_number_alone(train_pack: Path) -> None:
@@ -74,29 +76,108 @@ def test_samples_survive_the_way_to_a_worker(train_pack: Path) -> None:
     assert torch.equal(copy[5].sharp, stream[5].sharp)
 
 
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_workers_give_what_one_process_gives_from_any_step_on(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str
+) -> None:
+    monkeypatch.chdir(train_pack.parent)
+    stream = samples(Path(train_pack.name))
+    wanted = [stream[number] for number in range(4, 20)]  # also opens the pack before the fork
+    monkeypatch.chdir(tmp_path)
+
+    loader = DataLoader(stream, batch_size=4, sampler=range(4, 20), num_workers=2, multiprocessing_context=start)
+    batches = list(loader)
+
+    assert len(batches) == 4
+    for place, name in enumerate(Sample._fields):
+        assert torch.equal(
+            torch.cat([batch[place] for batch in batches]), torch.stack([one[place] for one in wanted])
+        ), name
+
+
+def test_of_several_packs_each_frame_is_shown_once_an_epoch(train_pack: Path, test_pack: Path) -> None:
+    paths = [train_pack, test_pack]
+    stream = TrainingSamples(paths, split_by_source(paths, ()).train, 32, 0)
+
+    order = [stream.frames[stream._order(3)[place]] for place in range(len(stream.rows))]
+
+    assert Counter(frame.pack for frame in order) == {0: 6, 1: 2}
+    assert len(set(order)) == 8
+    with h5py.File(test_pack) as file:
+        whole = file["sharp"][:]
+    place = next(place for place, frame in enumerate(order) if frame.pack == 1)
+    window = stream[3 * 8 + place].sharp.numpy().transpose(1, 2, 0)
+    assert any(is_part(window, frame) for frame in whole)
+
+
+def is_part(window: np.ndarray, frame: np.ndarray) -> bool:
+    side = len(window)
+    places = [(y, x) for y in range(frame.shape[0] - side + 1) for x in range(frame.shape[1] - side + 1)]
+    turned = [np.rot90(flipped, turns) for flipped in (window, window[::-1]) for turns in range(4)]
+    return any(np.array_equal(frame[y : y + side, x : x + side], one) for y, x in places for one in turned)
+
+
+def test_a_video_in_two_packs_is_held_out_of_both(train_pack: Path, tmp_path: Path) -> None:
+    again = Path(shutil.copy(train_pack, tmp_path / "again.h5"))
+
+    split = split_by_source([train_pack, again], ("GOPR0002",))
+
+    assert {(frame.pack, frame.key.partition("_")[0]) for frame in split.held_out} == {(0, "GOPR0002"), (1, "GOPR0002")}
+    assert {frame.key.partition("_")[0] for frame in split.train} == {"GOPR0001"}
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "said"),
+    [
+        ("mu", 0.5, r"mu 0\.96, .*other\.h5 by lbp, mu 0\.5; make them alike \(cdg-prep remask"),
+        ("method", "paired", r"masks by lbp, mu 0\.96, .*other\.h5 by paired"),
+        ("variant", "blur_gamma", r"other\.h5 holds gopro blur_gamma, another pack blur"),
+    ],
+)
+def test_packs_that_mean_different_things_are_refused(
+    train_pack: Path, tmp_path: Path, attribute: str, value: object, said: str
+) -> None:
+    other = Path(shutil.copy(train_pack, tmp_path / "other.h5"))
+    with h5py.File(other, "r+") as file:
+        file.attrs[attribute] = value
+
+    with pytest.raises(DataError, match=said):
+        split_by_source([train_pack, other], None)
+
+
+def test_a_pack_with_a_crop_that_was_never_stored_is_refused(train_pack: Path, tmp_path: Path) -> None:
+    holed = Path(shutil.copy(train_pack, tmp_path / "holed.h5"))
+    with h5py.File(holed, "r+") as file:
+        for name in file:
+            file[name].resize(25, axis=0)
+
+    with pytest.raises(store.PackError, match=r"holed\.h5: blurry does not lie there whole and plain"):
+        samples(holed)
+
+
 def test_a_window_larger_than_the_crops_is_refused(train_pack: Path) -> None:
     with pytest.raises(DataError, match=r"window 49 is larger than the 48 x 48 crops of .*; pass --crop 48"):
         samples(train_pack, crop=49)
 
 
 def test_all_crops_of_a_recording_are_held_out_together(train_pack: Path) -> None:
-    split = split_by_source(train_pack, ("GOPR0001",))
+    split = split_by_source([train_pack], ("GOPR0001",))
 
-    assert {key.partition("_")[0] for key in split.held_out} == {"GOPR0001"}
-    assert {key.partition("_")[0] for key in split.train} == {"GOPR0002"}
+    assert {frame.key.partition("_")[0] for frame in split.held_out} == {"GOPR0001"}
+    assert {frame.key.partition("_")[0] for frame in split.train} == {"GOPR0002"}
     assert len(split.held_out) == 4
 
 
 def test_by_default_the_source_nearest_a_twentieth_is_held_out(train_pack: Path, test_pack: Path) -> None:
-    assert split_by_source(train_pack, None).sources == ["GOPR0002"]  # 2 frames of 6, the other has 4
-    assert split_by_source(test_pack, None).held_out == {}  # one source only
+    assert split_by_source([train_pack], None).sources == ["GOPR0002"]  # 2 frames of 6, the other has 4
+    assert split_by_source([test_pack], None).held_out == {}  # one source only
 
 
 def test_unknown_and_all_sources_are_refused(train_pack: Path) -> None:
     with pytest.raises(DataError, match="no source video GOPR9999; it has GOPR0001, GOPR0002"):
-        split_by_source(train_pack, ("GOPR9999",))
+        split_by_source([train_pack], ("GOPR9999",))
     with pytest.raises(DataError, match=r"leaves nothing of .* to train on"):
-        split_by_source(train_pack, ("GOPR0001", "GOPR0002"))
+        split_by_source([train_pack], ("GOPR0001", "GOPR0002"))
 
 
 def test_the_networks_range_is_half_around_zero() -> None:

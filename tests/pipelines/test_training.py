@@ -21,7 +21,7 @@ CONFIG = TrainingConfig(preset="tiny", steps=6, batch=2, crop=32, workers=0, log
 def run(
     pack: Path, folder: Path, config: TrainingConfig = CONFIG, stop_after: int | None = None
 ) -> list[training.Tick]:
-    plan = training.prepare(config, pack, folder)
+    plan = training.prepare(config, [pack], folder)
     ticks: list[training.Tick] = []
     fabric = Fabric(accelerator="cpu", devices=1)
     for tick in training.train(plan, fabric, lambda: stop_after is not None and len(ticks) + 1 >= stop_after):
@@ -56,7 +56,7 @@ def test_a_stopped_run_goes_on_to_the_same_curve_and_weights(train_pack: Path, t
 
 def test_rows_written_after_the_last_checkpoint_are_taken_back(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "whole")
-    plan = training.prepare(CONFIG, train_pack, tmp_path / "killed")
+    plan = training.prepare(CONFIG, [train_pack], tmp_path / "killed")
     ticks = training.train(plan, Fabric(accelerator="cpu", devices=1))
     for _ in range(5):
         next(ticks)
@@ -128,23 +128,23 @@ def test_the_paper_takes_1_05_million_steps_on_gopro() -> None:
     ],
 )
 def test_two_runs_never_share_a_folder(train_pack: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    training.prepare(CONFIG, train_pack, tmp_path / "r")
+    training.prepare(CONFIG, [train_pack], tmp_path / "r")
 
     with pytest.raises(TrainingError, match=said):
-        training.prepare(replace(CONFIG, **change), train_pack, tmp_path / "r")
+        training.prepare(replace(CONFIG, **change), [train_pack], tmp_path / "r")
 
 
 def test_another_pack_is_another_run(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
-    training.prepare(CONFIG, train_pack, tmp_path / "r")
+    training.prepare(CONFIG, [train_pack], tmp_path / "r")
 
     with pytest.raises(TrainingError, match="pack_crc32"):
-        training.prepare(CONFIG, test_pack, tmp_path / "r")
+        training.prepare(CONFIG, [test_pack], tmp_path / "r")
 
 
 def test_a_longer_run_goes_on_in_the_same_folder(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
 
-    assert training.prepare(CONFIG, train_pack, tmp_path / "r").start == 2
+    assert training.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
 
 
 def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -> None:
@@ -152,11 +152,11 @@ def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -
     (tmp_path / "r" / "thesis.tex").write_text("")
 
     with pytest.raises(TrainingError, match="holds files but no run of ours; pass another --out"):
-        training.prepare(CONFIG, train_pack, tmp_path / "r")
+        training.prepare(CONFIG, [train_pack], tmp_path / "r")
 
 
 def test_a_dry_run_writes_nothing(train_pack: Path, tmp_path: Path) -> None:
-    training.prepare(CONFIG, train_pack, tmp_path / "r", keep=False)
+    training.prepare(CONFIG, [train_pack], tmp_path / "r", keep=False)
 
     assert not (tmp_path / "r").exists()
 
@@ -179,7 +179,7 @@ def test_a_damaged_checkpoint_is_named(train_pack: Path, tmp_path: Path) -> None
     (tmp_path / "r" / "checkpoint.pt").write_bytes(b"PK rubbish")
 
     with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
-        training.prepare(CONFIG, train_pack, tmp_path / "r")
+        training.prepare(CONFIG, [train_pack], tmp_path / "r")
 
 
 def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -> None:
