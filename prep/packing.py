@@ -107,7 +107,7 @@ def pack(
         masks_folder: As ``masking`` fills it.
         out: The pack's path; replaced if it exists.
         head: Its attributes.
-        jobs: Processes that decode and cut.
+        jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
         anew: Throw away what was left half-made with other attributes or frames.
 
     Raises:
@@ -121,9 +121,9 @@ def pack(
             Task(pair=_absolute(pair), sharpness=masking.sharpness_path(masks_folder.absolute(), pair.key), head=head)
             for pair in pairs[len(writer.done) :]
         ]
-        for cut in parallel.over(tasks, cut_pair, jobs, ahead=4):
-            writer.append(cut)
-            yield cut.key
+        for rows in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):
+            writer.append(rows)
+            yield rows.key
 
 
 def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[str]:
@@ -147,13 +147,19 @@ def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[
             yield from writer.done
             for key, rows in found[len(writer.done) :]:
                 cut = store.read_crops(file, key, rows)
-                writer.append(replace(cut, mask=masks.mask_of_codes(cut.sharpness, mu)))
+                cut = replace(cut, mask=masks.mask_of_codes(cut.sharpness, mu))
+                writer.append(store.encode(cut, has_targets=head.has_targets))
                 yield key
 
 
 def _absolute(pair: Pair) -> Pair:
     """The pair for a worker process, which may stand in another folder."""
     return replace(pair, blurry=sources.absolute(pair.blurry), sharp=sources.absolute(pair.sharp))
+
+
+def encode_pair(task: Task) -> store.Rows:
+    """Read and cut one pair, and bring it into the form that is stored."""
+    return store.encode(cut_pair(task), has_targets=task.head.has_targets)
 
 
 def cut_pair(task: Task) -> store.Crops:

@@ -1,11 +1,12 @@
-"""Work over many frames in several processes or on a cluster, results in order, memory flat."""
+"""Work over many frames in several processes, in threads or on a cluster, results in order, memory flat."""
 
 import os
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -51,6 +52,30 @@ def over(
         if cluster is None:
             raise
         raise WorkerError(f"the cluster at {cluster} has no worker; start one: dask worker {cluster}") from error
+
+
+def in_threads(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int) -> Iterator[Result]:
+    """Apply ``work`` in threads of this process: for work done outside Python whose results are too large to send.
+
+    Args:
+        tasks: What to do.
+        work: How.
+        jobs: Threads; -1 for one a core.
+        ahead: Tasks a thread may be ahead of the reader: bounds the results that wait in memory.
+    """
+    cv2.setNumThreads(1)
+    threads = effective_n_jobs(jobs)
+    waiting: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for task in tasks:
+                if len(waiting) == ahead * threads:
+                    yield waiting.popleft().result()
+                waiting.append(pool.submit(work, task))
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _workers(jobs: int, *, on_cluster: bool) -> Parallel:

@@ -84,6 +84,35 @@ def test_results_come_in_the_order_of_the_tasks_beyond_one_batch() -> None:
     assert list(parallel.over(range(11), abs, jobs=2, ahead=2)) == list(range(11))
 
 
+def test_threads_keep_the_order_and_run_no_further_ahead_than_asked() -> None:
+    begun: list[int] = []
+
+    def work(task: int) -> int:
+        begun.append(task)
+        time.sleep(0.01 * (task % 3))
+        return -task
+
+    results = parallel.in_threads(range(40), work, jobs=2, ahead=3)
+    found = [next(results) for _ in range(5)]
+    time.sleep(0.1)
+
+    assert len(begun) <= 5 + 2 * 3
+    assert [*found, *results] == [-task for task in range(40)]
+
+
+def test_an_error_in_a_thread_comes_at_its_turn_and_ends_the_rest() -> None:
+    def work(task: int) -> int:
+        if task == 3:
+            raise ValueError("three")
+        return task
+
+    results = parallel.in_threads(range(1000), work, jobs=2, ahead=2)
+
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match="three"):
+        next(results)
+
+
 def test_a_killed_process_is_said_in_one_line() -> None:
     with pytest.raises(parallel.WorkerError, match="a worker process was killed, perhaps for memory; go on with"):
         list(parallel.over(range(6), _die, jobs=2, ahead=8))
