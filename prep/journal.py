@@ -11,6 +11,7 @@ few. By itself HDF5 has no such protection: a killed writer leaves a file that d
 
 import errno
 import fcntl
+import glob
 import io
 import os
 import struct
@@ -49,6 +50,8 @@ class Journal(io.RawIOBase):
         except BlockingIOError as error:
             os.close(self._descriptor)
             raise Busy(errno.EBUSY, "another process is writing it", str(path)) from error
+        for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
+            torn.unlink()
         length, pages = _read_log(self.log)
         self._pages: dict[int, bytearray] = {}
         self._committed = self._size = length
