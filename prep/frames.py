@@ -4,12 +4,13 @@ Legend: H, W a frame's height and width.
 """
 
 import struct
-import zlib
 from pathlib import Path, PurePath
 from typing import Any
 
 import cv2
+import imagecodecs
 import numpy as np
+from isal import isal_zlib
 
 from prep import files, sources
 from prep.arrays import Bytes, Codes
@@ -25,6 +26,8 @@ _OPTIONS = {
     ".jpeg": _JPEG,
 }
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_KIND = slice(24, 26)  # where a PNG states bits a channel and colour type
+_PNG_PLAIN = (b"\x08\x02", b"\x08\x06")  # 8 bits; RGB, RGBA
 PNG_HEADER = 33  # bytes: signature and first chunk
 
 
@@ -78,9 +81,12 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     Raises:
         FrameError: If the data are damaged, cut short, or no picture.
     """
-    fault = _png_fault(data) if data.startswith(_PNG_SIGNATURE) else None
-    if fault:
-        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+    if data.startswith(_PNG_SIGNATURE):
+        fault = _png_fault(data)
+        if fault:
+            raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+        if data[_PNG_KIND] in _PNG_PLAIN:
+            return _decode_plain_png(data, path)
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
@@ -118,6 +124,15 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
     return height, width
 
 
+def _decode_plain_png(data: bytes, path: Source) -> Bytes:
+    """By libspng, which takes two thirds of OpenCV's time; it knows no 16 bits."""
+    try:
+        pixels: Bytes = imagecodecs.spng_decode(data)
+    except imagecodecs.SpngError as error:
+        raise FrameError(f"{path} is damaged: {error}; fetch it again") from error
+    return pixels
+
+
 def _swap_red_blue(pixels: Any) -> Any:
     if pixels.ndim == 2:
         return pixels
@@ -126,13 +141,13 @@ def _swap_red_blue(pixels: Any) -> Any:
 
 def _png_fault(data: bytes) -> str | None:
     """Walk a PNG's chunks: every checksum right, IEND at the end. A decoder may paint grey over a fault."""
-    at = len(_PNG_SIGNATURE)
+    at, view = len(_PNG_SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
         end = at + 12 + length
         if end > len(data):
             break
-        if zlib.crc32(data[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+        if isal_zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
             return f"checksum of the PNG chunk at byte {at} is wrong"
         if kind == b"IEND":
             return None

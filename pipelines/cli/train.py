@@ -61,8 +61,8 @@ def command(
 ) -> None:
     """Train CDGNet on packs, with the paper's settings by default.
 
-    Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C saves
-    first; twice stops at once.
+    Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C
+    saves first; twice stops at once.
     """
     from lightning_fabric import Fabric
 

@@ -1,5 +1,7 @@
 """Reading and writing frames."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -56,6 +58,30 @@ def test_one_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
 
     with pytest.raises(frames.FrameError, match="checksum of the PNG chunk at byte"):
         frames.read(path)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("kind", ["NONE", "SUB", "UP", "AVG", "PAETH", "ALL_FILTERS"])
+def test_a_png_of_any_filter_is_read_as_opencv_reads_it(kind: str, *, alpha: bool) -> None:
+    smooth = np.add.outer(np.arange(61), np.arange(47))[:, :, None] + RNG.integers(0, 9, (61, 47, 3 + alpha))
+    option = getattr(cv2, f"IMWRITE_PNG_{kind}" if kind == "ALL_FILTERS" else f"IMWRITE_PNG_FILTER_{kind}")
+    data = cv2.imencode(".png", smooth.astype(np.uint8), (cv2.IMWRITE_PNG_FILTER, option))[1].tobytes()
+
+    found = frames.decode(data, Path("a.png"))
+
+    assert np.array_equal(found[:, :, [2, 1, 0, 3][: 3 + alpha]], cv2.imdecode(np.frombuffer(data, np.uint8), -1))
+
+
+def test_a_png_whose_pixels_end_too_early_is_refused_though_its_checksums_are_right() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = struct.pack(">IIBBBBB", 30, 20, 8, 2, 0, 0, 0)
+    lines = zlib.compress(b"".join(b"\0" + PICTURE[y].tobytes() for y in range(10)))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+    with pytest.raises(frames.FrameError, match=r"half\.png is damaged"):
+        frames.decode(data, Path("half.png"))
 
 
 def test_a_jpeg_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:

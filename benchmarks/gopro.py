@@ -1,0 +1,54 @@
+"""A GoPro folder of any length for the benchmarks: real pairs, or blurred photographs, under many names."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+SIZE = (720, 1280)
+
+
+def make_gopro(folder: Path, count: int, data: Path | None) -> Path:
+    """Write ``count`` training pairs of 1280 x 720 in GoPro's layout, by links to a few.
+
+    Args:
+        folder: Where ``GOPRO_Large`` is made.
+        count: Pairs.
+        data: Folder of the test data, whose real pairs are taken; else photographs that come with scikit-image.
+    """
+    root = folder / "GOPRO_Large"
+    clip = root / "train" / "clip"
+    for side in ("blur", "sharp"):
+        (clip / side).mkdir(parents=True)
+    first = _real(data) if data else _photographs(folder / "photographs")
+    for number in range(count):
+        for side, path in zip(("blur", "sharp"), first[number % len(first)], strict=True):
+            target = clip / side / f"{number:06}.png"
+            if data:
+                target.symlink_to(path.resolve())
+            else:
+                target.hardlink_to(path)
+    return root
+
+
+def _real(data: Path) -> list[tuple[Path, Path]]:
+    blurry = sorted((data / "GOPRO_Large").rglob("blur/*.png"))
+    return [(path, path.parents[1] / "sharp" / path.name) for path in blurry]
+
+
+def _photographs(folder: Path) -> list[tuple[Path, Path]]:
+    """Photographs at 1280 x 720 with a sensor's noise, and the same smeared by nine pixels."""
+    from skimage import data
+
+    from prep import frames
+
+    rng = np.random.default_rng(0)
+    pairs = []
+    for name in ("astronaut", "chelsea", "coffee", "rocket"):
+        large = cv2.resize(getattr(data, name)(), SIZE[::-1], interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        seen = (large, cv2.blur(large, (9, 1)))
+        sharp, blurry = (np.rint(one + rng.normal(0, 2, large.shape)).clip(0, 255).astype(np.uint8) for one in seen)
+        pairs.append((folder / f"{name}-blur.png", folder / f"{name}-sharp.png"))
+        for path, picture in zip(pairs[-1], (blurry, sharp), strict=True):
+            frames.write(path, picture)
+    return pairs

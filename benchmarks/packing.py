@@ -1,0 +1,181 @@
+"""Seconds, bytes and memory of ``cdg-prep pack``, beside decoding the same PNGs once.
+
+Run ``python benchmarks/packing.py``; ``--data DIR`` takes the real pairs of DIR/GOPRO_Large, under many names. The
+masks are there beforehand. The baseline decodes both pictures of each pair with OpenCV in as many processes as the
+pack has threads, and throws them away: what any tool must do at least. Each measurement is a process of its own and
+is taken from its first task to the end, workers' start included; baseline and pack take turns, all files are in the
+page cache, the ratio is that of the medians in this run. Packs are written with crops of 512, with Sgt and Lgt and
+without, and synced to disk. Memory is the unique set size of the command, largest of readings four times a second; of
+its workers the sum.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import cv2
+import psutil
+from gopro import make_gopro
+from surroundings import RESULTS, surroundings
+
+COUNTS = (25, 50, 100, 200)
+KINDS = ("decode", "plain", "targets")
+METHOD = "lbp"
+
+
+def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
+    """Seconds, megabytes and bytes of one run, in this process."""
+    from prep import layouts, masking, packing, parallel, store
+
+    dataset = layouts.find(root)
+    with tempfile.TemporaryDirectory(dir=root.parent) as folder, Memory() as memory:
+        begun = time.perf_counter()
+        size = 0
+        if kind == "decode":
+            list(parallel.over(dataset.pairs, decode, jobs, ahead=4))
+        else:
+            out, recipe = Path(folder, "pack.h5"), masking.recipe_of(dataset, METHOD)
+            crop = packing.crop_size(dataset.pairs, packing.CROP)
+            head = packing.header(
+                dataset, "train", recipe, masking.MU, crop, whole_frames=False, targets=kind == "targets"
+            )
+            list(packing.pack(dataset.pairs, masks, out, head, jobs=jobs))
+            size = store.describe(out)["bytes"]
+        seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "bytes": size, **memory.read()}
+
+
+def decode(pair) -> None:
+    for path in (pair.blurry, pair.sharp):
+        if cv2.imread(str(path)) is None:
+            raise OSError(path)
+
+
+class Memory:
+    """Largest unique set size of this process, and of all below it together, while it is open."""
+
+    def __enter__(self) -> "Memory":
+        self.command = self.workers = 0.0
+        self.ended = threading.Event()
+        self.thread = threading.Thread(target=self._watch, daemon=True)
+        self.thread.start()
+        return self
+
+    def _watch(self) -> None:
+        this = psutil.Process()
+        while not self.ended.wait(0.25):
+            below = 0.0
+            for child in this.children(recursive=True):
+                try:
+                    below += child.memory_full_info().uss / 1e6
+                except psutil.Error:
+                    continue
+            self.command = max(self.command, this.memory_full_info().uss / 1e6)
+            self.workers = max(self.workers, below)
+
+    def read(self) -> dict[str, float]:
+        return {"command_mb": round(self.command), "workers_mb": round(self.workers)}
+
+    def __exit__(self, *error: object) -> None:
+        self.ended.set()
+        self.thread.join()
+
+
+def measure_apart(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
+    command = [
+        sys.executable,
+        __file__,
+        "--only",
+        kind,
+        "--root",
+        str(root),
+        "--masks",
+        str(masks),
+        "--jobs",
+        str(jobs),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{kind} failed: {done.stderr.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def make_masks(root: Path, folder: Path, jobs: int) -> None:
+    from prep import layouts, masking, sharpness
+
+    sharpness.prepare(METHOD)
+    dataset = layouts.find(root)
+    list(masking.make(masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, METHOD), masking.MU), jobs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the test data")
+    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement [%(default)s]")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="pairs [%(default)s]")
+    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    for name in ("--only", "--root", "--masks"):
+        parser.add_argument(name, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.only:
+        print(json.dumps(measure(options.only, Path(options.root), Path(options.masks), options.jobs)))
+        return
+    about = surroundings() | {"opencv": cv2.__version__, "processes": options.jobs}
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(
+        f"{'pairs':>6}{'':10}{'seconds':>9}{'spread':>16}{'ms a pair':>11}{'x decoding':>12}{'MB a pair':>11}", end=""
+    )
+    print(f"{'command MB':>12}{'workers MB':>12}")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for count in options.counts:
+            root = make_gopro(Path(folder, str(count)), count, options.data)
+            masks = Path(folder, f"masks{count}")
+            make_masks(root, masks, options.jobs)
+            found = {kind: [] for kind in KINDS}
+            for _ in range(options.repeats):
+                for kind in KINDS:
+                    found[kind].append(measure_apart(kind, root, masks, options.jobs))
+            baseline = statistics.median(run["seconds"] for run in found["decode"])
+            for kind, runs in found.items():
+                rows.append(make_row(kind, count, runs, baseline))
+                show(rows[-1])
+    if options.save:
+        path = RESULTS / f"packing-{about['date']}.json"
+        about["frames"] = "real" if options.data else "photographs"
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+def make_row(kind: str, count: int, runs: list[dict[str, float]], baseline: float) -> dict[str, float | str]:
+    seconds = [run["seconds"] for run in runs]
+    return {
+        "kind": kind,
+        "pairs": count,
+        "seconds": round(statistics.median(seconds), 3),
+        "fastest": round(min(seconds), 3),
+        "slowest": round(max(seconds), 3),
+        "times_decoding": round(statistics.median(seconds) / baseline, 3),
+        "mb_a_pair": round(runs[0]["bytes"] / 1e6 / count, 2),
+        "command_mb": max(run["command_mb"] for run in runs),
+        "workers_mb": max(run["workers_mb"] for run in runs),
+    }
+
+
+def show(row: dict[str, float | str]) -> None:
+    spread = f"{row['fastest']:.2f} - {row['slowest']:.2f}"
+    each = row["seconds"] / row["pairs"] * 1e3
+    print(f"{row['pairs']:6}  {row['kind']:8}{row['seconds']:9.2f}{spread:>16}{each:11.1f}", end="")
+    print(f"{row['times_decoding']:12.2f}{row['mb_a_pair']:11.2f}", end="")
+    print(f"{row['command_mb']:12.0f}{row['workers_mb']:12.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
