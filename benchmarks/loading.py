@@ -1,0 +1,220 @@
+"""Random 256 x 256 windows a second: from a pack, from LMDB, from PNG folders; and samples a second of the loader.
+
+Run ``python benchmarks/loading.py``; ``--data DIR`` takes the real pairs of DIR/GOPRO_Large, under many names. A window
+is blurry, sharp and mask at a random place of a random crop of 512, copied out. Readers:
+
+* pack: ``prep.windows``, a memory map of the pack, as the trainer reads;
+* h5py: the same pack, sliced by h5py at its defaults;
+* lmdb: the same crops as raw bytes in LMDB, a value a crop, read-only, without a copy before the window's;
+* png: whole frames and masks as PNG files, decoded by OpenCV, then cut, as most trainers do.
+
+All read the same content in the same run, which fits the page cache and was read once before. Readers take turns,
+each in as many processes of one thread as asked; a rate is that of all together, the median of the turns, and the ratio
+to LMDB is taken turn by turn. The loader is torch's with the trainer's samples, flips and turns included, batch 6.
+"""
+
+import argparse
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import h5py
+import lmdb
+import numpy as np
+from gopro import make_gopro
+from surroundings import RESULTS, surroundings
+
+SIDE, CROP, BATCH = 256, 512, 6
+METHOD = "lbp"
+PLANES = (("blurry", 3), ("sharp", 3), ("mask", 1))
+Read = Callable[[int, int, int], tuple[np.ndarray, ...]]  # crop, y, x -> windows
+
+
+def read_pack(folder: Path) -> Read:
+    from prep.windows import Windows
+
+    pack = Windows(folder / "pack.h5")
+    return lambda row, y, x: tuple(pack.read(name, row, y, x, SIDE).copy() for name, _ in PLANES)
+
+
+def read_h5py(folder: Path) -> Read:
+    file = h5py.File(folder / "pack.h5")
+    return lambda row, y, x: tuple(file[name][row, y : y + SIDE, x : x + SIDE] for name, _ in PLANES)
+
+
+def read_lmdb(folder: Path) -> Read:
+    held = lmdb.open(str(folder / "lmdb"), readonly=True, lock=False, readahead=False)
+    reading = held.begin(buffers=True)
+
+    def read(row: int, y: int, x: int) -> tuple[np.ndarray, ...]:
+        data, at, found = reading.get(b"%08d" % row), 0, []
+        for _, depth in PLANES:
+            crop = np.frombuffer(data, np.uint8, CROP * CROP * depth, at).reshape(CROP, CROP, depth)
+            found.append(crop[y : y + SIDE, x : x + SIDE].copy())
+            at += crop.nbytes
+        return tuple(found)
+
+    return read
+
+
+def read_png(folder: Path) -> Read:
+    cv2.setNumThreads(1)
+    with h5py.File(folder / "pack.h5") as file:
+        keys, origins = file["key"].asstr()[:], file["origin"][:]
+    clip = folder / "GOPRO_Large" / "train"
+    masks = folder / "masks"
+
+    def read(row: int, y: int, x: int) -> tuple[np.ndarray, ...]:
+        sequence, name = keys[row].split("/")
+        (top, left), found = origins[row], []
+        paths = (
+            *(clip / sequence / side / f"{name}.png" for side in ("blur", "sharp")),
+            masks / f"{keys[row]}.mask.png",
+        )
+        for path in paths:
+            frame = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            found.append(frame[top + y : top + y + SIDE, left + x : left + x + SIDE].copy())
+        return tuple(found)
+
+    return read
+
+
+READERS = {"pack": read_pack, "h5py": read_h5py, "lmdb": read_lmdb, "png": read_png}
+
+
+def work(name: str, folder: Path, seconds: float, seed: int, start, rates) -> None:
+    """Read windows for so long, in a process of its own, and say how many a second."""
+    read, rng = READERS[name](folder), np.random.default_rng(seed)
+    with h5py.File(folder / "pack.h5") as file:
+        rows = len(file["key"])
+    for row in range(0, rows, rows if name == "png" else 1):
+        read(row, 0, 0)  # opens what is opened late, and the page cache holds it
+    start.wait()
+    begun, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begun) < seconds:
+        read(int(rng.integers(rows)), *(int(place) for place in rng.integers(CROP - SIDE + 1, size=2)))
+        done += 1
+    rates.put(done / passed)
+
+
+def measure(name: str, folder: Path, workers: int, seconds: float, seed: int) -> float:
+    context = multiprocessing.get_context("spawn")
+    start, rates = context.Barrier(workers), context.Queue()
+    arguments = [(name, folder, seconds, seed + number, start, rates) for number in range(workers)]
+    running = [context.Process(target=work, args=one) for one in arguments]
+    for process in running:
+        process.start()
+    total = sum(rates.get() for _ in running)
+    for process in running:
+        process.join()
+    return total
+
+
+def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> float:
+    """Samples a second of the trainer's own loader, in the steady state."""
+    from torch.utils.data import DataLoader
+
+    from pipelines.data import TrainingSamples, split_by_source
+
+    path = folder / "pack.h5"
+    samples = TrainingSamples([path], split_by_source([path], ()).train, SIDE, seed)
+    batches = iter(DataLoader(samples, batch_size=BATCH, sampler=range(10**9), num_workers=workers))
+    for _ in range(20):
+        next(batches)
+    begun, done = time.perf_counter(), 0
+    while (passed := time.perf_counter() - begun) < seconds:
+        next(batches)
+        done += BATCH
+    return done / passed
+
+
+def prepare(folder: Path, pairs: int, data: Path | None) -> None:
+    """One content three times: PNG files, a pack, LMDB."""
+    from prep import layouts, masking, packing, sharpness
+
+    dataset = layouts.find(make_gopro(folder, pairs, data))
+    recipe = masking.recipe_of(dataset, METHOD)
+    sharpness.prepare(METHOD)
+    list(masking.make(masking.plan(dataset.pairs, folder / "masks", recipe, masking.MU), -1))
+    head = packing.header(dataset, "train", recipe, masking.MU, (CROP, CROP), whole_frames=False, targets=False)
+    list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=-1))
+    with (
+        h5py.File(folder / "pack.h5") as file,
+        lmdb.open(str(folder / "lmdb"), map_size=2**40) as held,
+        held.begin(write=True) as writing,
+    ):
+        for row in range(len(file["key"])):
+            writing.put(b"%08d" % row, b"".join(file[name][row].tobytes() for name, _ in PLANES))
+
+
+def check(folder: Path) -> None:
+    """All readers must give the same windows."""
+    reads = {name: reader(folder) for name, reader in READERS.items()}
+    wanted = reads["pack"](5, 100, 30)
+    for name, read in reads.items():
+        for found, plane in zip(read(5, 100, 30), wanted, strict=True):
+            values = found.reshape(plane.reshape(SIDE, SIDE, -1).shape)
+            if name == "png":
+                values = values[:, :, ::-1] if values.shape[2] == 3 else values // 255
+            if not np.array_equal(values, plane.reshape(values.shape)):
+                sys.exit(f"{name} reads something else")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder of the test data")
+    parser.add_argument("--pairs", type=int, default=100, help="frames, six crops each [%(default)s]")
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), help="processes [%(default)s]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [%(default)s]")
+    parser.add_argument("--turns", type=int, default=5, help="measurements of each reader [%(default)s]")
+    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    options = parser.parse_args()
+    about = surroundings() | {"h5py": h5py.__version__, "lmdb": lmdb.__version__, "pairs": options.pairs}
+    about["frames"] = "real" if options.data else "photographs"
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(f"{'reader':10}{'workers':>8}{'windows/s':>11}{'spread':>18}{'x lmdb':>9}")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        prepare(Path(folder), options.pairs, options.data)
+        check(Path(folder))
+        for workers in options.workers:
+            rates: dict[str, list[float]] = {name: [] for name in (*READERS, "loader")}
+            for turn in range(options.turns):
+                for name in READERS:
+                    rates[name].append(measure(name, Path(folder), workers, options.seconds, 100 * turn))
+                rates["loader"].append(measure_loader(Path(folder), workers, options.seconds, turn))
+            for name, found in rates.items():
+                rows.append(make_row(name, workers, found, rates["lmdb"]))
+                show(rows[-1])
+    if options.save:
+        path = RESULTS / f"loading-{about['date']}.json"
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+def make_row(name: str, workers: int, rates: list[float], lmdb_rates: list[float]) -> dict[str, float | str]:
+    ratio = statistics.median(rate / other for rate, other in zip(rates, lmdb_rates, strict=True))
+    return {
+        "reader": name,
+        "workers": workers,
+        "per_second": round(statistics.median(rates), 1),
+        "slowest": round(min(rates), 1),
+        "fastest": round(max(rates), 1),
+        "times_lmdb": round(ratio, 3),
+    }
+
+
+def show(row: dict[str, float | str]) -> None:
+    spread = f"{row['slowest']:.0f} - {row['fastest']:.0f}"
+    ratio = "" if row["reader"] == "loader" else f"{row['times_lmdb']:.2f}"
+    print(f"{row['reader']:10}{row['workers']:8}{row['per_second']:11.0f}{spread:>18}{ratio:>9}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
