@@ -21,6 +21,9 @@ lint: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/sharpness_speed.py
+	$(BIN)/python benchmarks/masks_scale.py
+	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/deform.py
 
 .venv/ready: pyproject.toml

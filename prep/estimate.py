@@ -3,7 +3,8 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,21 +33,27 @@ def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int
     first frame.
 
     Raises:
-        PackError: If a crop does not fit.
+        PackError: If a crop does not fit; it names the smallest frame.
         SourceError: If a frame cannot be read.
     """
     if whole_frames:
         return len(pairs)
-    sizes: dict[str, Size] = {}
-    total = 0
+    sizes = list(_sizes(pairs))
+    if not all(size[0] >= crop[0] and size[1] >= crop[1] for size in sizes):
+        smallest = min(range(len(pairs)), key=lambda place: min(sizes[place]))
+        packing.grid(sizes[smallest], crop, pairs[smallest].key)
+    return sum(count * len(crops.grid(size, crop)) for size, count in Counter(sizes).items())
+
+
+def _sizes(pairs: Sequence[Pair]) -> Iterator[Size]:
+    known: dict[str, Size] = {}
     for pair in pairs:
         clip = layouts.sequence(pair.key)
         if pair.blurry.suffix.lower() == ".png":
-            sizes[clip] = frames.png_size(sources.read(pair.blurry, frames.PNG_HEADER), pair.blurry)
-        elif clip not in sizes:
-            sizes[clip] = _decoded_size(pair.blurry)
-        total += len(packing.grid(sizes[clip], crop, pair.key))
-    return total
+            yield frames.png_size(sources.read(pair.blurry, frames.PNG_HEADER), pair.blurry)
+        else:
+            known[clip] = known.get(clip) or _decoded_size(pair.blurry)
+            yield known[clip]
 
 
 def _decoded_size(source: Source) -> Size:

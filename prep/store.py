@@ -40,7 +40,7 @@ from prep.journal import Busy, Journal
 FORMAT = "cdgnet-pack"
 VERSION = 1
 BYTES_A_PIXEL = 7  # that lie uncompressed
-_COMMIT_BYTES = 256e6  # a kill costs so much at most
+_COMMIT_BYTES = 64e6  # a kill costs so much at most; to sync more would keep the threads waiting
 
 
 class PackError(ValueError):

@@ -108,12 +108,16 @@ class _StopOnSignal:
 def _say_plan(plan: "Run", device: str) -> None:
     from cdgnet import CDGNet, ModelConfig
     from pipelines.training import STABLE_RATE
+    from prep import store
 
     config = plan.config
     parameters = sum(weight.numel() for weight in CDGNet(ModelConfig.preset(config.preset)).parameters())
     frames, held = len(plan.split.train), len(plan.split.held_out)
     sources = f" ({', '.join(plan.split.sources)})" if held else ""
     click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
+    for pack in plan.packs:
+        if store.describe(pack)["split"] == "test":
+            click.echo(f"{pack} holds the test split: scores on it will say nothing about this network", err=True)
     click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}")
     epochs = plan.steps * config.batch / frames
     click.echo(

@@ -39,6 +39,8 @@ def test_crops_are_counted_for_each_size(tmp_path: Path, suffix: str) -> None:
     pairs = layouts.find_pairs(tmp_path / "b", tmp_path / "s").pairs
 
     assert estimate.count_crops(pairs, (48, 48), whole_frames=False) == 1 + 2 * 3
+    with pytest.raises(PackError, match=r"small/1: crop 64 x 64 does not fit .* 48 x 48 .*; pass --crop 48 or less"):
+        estimate.count_crops(pairs, (64, 64), whole_frames=False)
 
 
 def test_a_pack_that_cannot_fit_is_refused_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
