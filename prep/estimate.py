@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep import frames, layouts, masking, packing, sources, store
+from prep import crops, frames, layouts, masking, packing, sources, store
 from prep.crops import Size
 from prep.layouts import Dataset, Pair
 from prep.sources import Source
