@@ -3,12 +3,13 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from prep import frames, official, trees
 from prep.official import LAYOUTS, Layout
-from prep.sources import Source
+from prep.sources import Source, SourceError
 from prep.trees import Match, is_junk
 
 
@@ -95,7 +96,7 @@ def source(layout: str, key: str) -> str:
     return clip.partition("_")[0] if layout == "gopro" else clip
 
 
-def survey(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
+def find_all(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
     """All data sets of a known layout at ``root``, in their usual folders below, or else in an archive there.
 
     Args:
@@ -123,23 +124,31 @@ def survey(root: Path, layout: str | None = None, variant: str | None = None) ->
 
 
 def find(root: Path, layout: str | None = None, variant: str | None = None) -> Dataset:
-    """Find the one data set there is; arguments as for ``survey``.
+    """Find the one data set there is; arguments as for ``find_all``.
 
     Raises:
         LayoutError: If nothing, or more than one data set, is found, or the variant is missing.
         SourceError: If an archive is no whole one.
     """
-    found = survey(root, layout, variant)
+    found = find_all(root, layout, variant)
     if len(found) > 1:
         names = " and ".join(dataset.layout for dataset in found)
         raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
     if found:
         return found[0]
-    above = next((up for up in root.resolve().parents[:4] if survey(up, layout, variant)), None)
     raise LayoutError(
-        f"no {f'{layout} ' if layout else ''}data set in {root.resolve()}; pass --root {above or 'DIR'}. "
+        f"no {f'{layout} ' if layout else ''}data set in {root.resolve()}; pass --root {_above(root) or 'DIR'}. "
         f"Looked for: {EXPECTED}; any other two folders: --blurry DIR --sharp DIR"
     )
+
+
+def _above(root: Path) -> Path | None:
+    """The folder above with a data set, where ``root`` lies too deep in one."""
+    for folder in root.resolve().parents[:3]:
+        with suppress(LayoutError, SourceError, OSError):
+            if find_all(folder):
+                return folder
+    return None
 
 
 Frames = dict[str, Source]  # by key

@@ -59,6 +59,8 @@ def read(source: Source, count: int = -1) -> bytes:
             return file.read(count)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise SourceError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
+    except (RuntimeError, NotImplementedError) as error:  # zipfile's words for a password, and for other compression
+        raise SourceError(f"{source} cannot be read from its archive ({error}); unpack it") from error
     except OSError as error:
         raise SourceError(f"{source} cannot be read ({error.strerror or error})") from error
 

@@ -46,10 +46,8 @@ def match(root: Path, home: str, levels: Sequence[str]) -> list[Match]:
 
 
 def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping[str, str]) -> Iterator[Match]:
-    if not folder.is_dir():
-        return
     first, *rest = patterns
-    for path in sorted(folder.iterdir()):
+    for path in _list(folder):
         found = first.fullmatch(path.name)
         if found is None or is_junk(path.name):
             continue
@@ -60,10 +58,18 @@ def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping
             yield Match(source=path, named=so_far)
 
 
+def _list(folder: Path) -> list[Path]:
+    """What lies in a folder; nothing if there is none, or it is closed to us (``lost+found`` beside the data)."""
+    try:
+        return sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
+
+
 def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[Match]:
-    above = PurePosixPath(home).parts
+    above = home.split("/") if home else []
     for name in sorted(sources.open_archive(archive).namelist()):
-        parts = PurePosixPath(name).parts
+        parts = name.split("/")  # of a folder the last is empty, and fits nothing
         below = parts[len(above) :]
         if parts[: len(above)] != above or len(below) != len(patterns) or any(map(is_junk, parts)):
             continue

@@ -31,7 +31,7 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
         else:
             say_pack(path)
         return 0
-    found = layouts.survey(path, variant=variant) or [layouts.find(path)]  # which says what was looked for
+    found = layouts.find_all(path, variant=variant) or [layouts.find(path)]  # which says what was looked for
     reports = [_inspect(dataset, jobs or -1) for dataset in found]
     if as_json:
         click.echo(json.dumps(reports, indent=2))

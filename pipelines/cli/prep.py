@@ -144,7 +144,7 @@ def pack(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
     folder = outside(dataset, masks_folder or default_masks(dataset))
-    packing.check_target(path, force=force)
+    packing.check_target(path, force=force or dry_run)
     size = packing.crop_size(pairs, side)
     method = method or packing.held_method(folder) or "lbp"
     mu = packing.common_mu(folder, pairs, mu)
@@ -198,7 +198,7 @@ def _say_estimate(
     click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
     click.echo(f"  about {found.bytes / 1e9:.2f} GB, {estimate.free_bytes(path) / 1e9:.2f} GB are free there,")
     click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder} and {duration(packing)} to pack,")
-    click.echo(f"  in {processes} processes; measured on {found.sample} frames. Nothing was written")
+    click.echo(f"  on {processes} cores; measured on {found.sample} frames. Nothing was written")
 
 
 def _make_masks(
