@@ -11,7 +11,7 @@ torchvision and safetensors, prints nothing, and can be lifted into another prog
 torch.Size([1, 3, 30, 41])
 """
 
-from cdgnet.config import PRESETS, ModelConfig
+from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
 from cdgnet.losses import Losses, component_targets, deblurring_losses
 from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
@@ -20,6 +20,7 @@ from cdgnet.weights import WeightsError, load_weights, read_metadata, save_weigh
 
 __all__ = [
     "PRESETS",
+    "VARIANTS",
     "CDGNet",
     "Components",
     "DeformConv",

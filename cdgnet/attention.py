@@ -9,15 +9,15 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
-from cdgnet.decoder import ResBlock
 from cdgnet.deform import DeformConv
+from cdgnet.encoder import ResBlock
 
 
 class Attended(NamedTuple):
     """What one branch's attention gives: features for its decoder, and the map a person can look at."""
 
     features: Tensor  # (B, C, h, w)
-    spatial: Tensor  # (B, 1, h, w) in (0, 1), the paper's Ms
+    spatial: Tensor | None  # (B, 1, h, w) in (0, 1), the paper's Ms; None where the attention has no such part
 
 
 class ChannelAttention(nn.Module):
@@ -70,19 +70,23 @@ class SpatialAttention(nn.Module):
 
 
 class ComponentAttention(nn.Module):
-    """One branch's ACDA: Fatt = FE * Mc * Ms + FE, where Ms looks at FE * Mc.
+    """One branch's ACDA: Fatt = FE * Mc * Ms + FE, where Ms looks at FE * Mc; or a part of it, for Table 4.
 
     Source: Wang et al. 2021, equations 4 to 6.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        channels = config.widths[2]
-        self.channel = ChannelAttention(channels, config.attention_reduction)
-        self.spatial = SpatialAttention(channels, config.offset_groups)
+        channels, parts = config.widths[2], config.attention
+        self.channel = ChannelAttention(channels, config.attention_reduction) if parts in ("both", "channel") else None
+        self.spatial = SpatialAttention(channels, config.offset_groups) if parts in ("both", "spatial") else None
 
     def forward(self, features: Tensor) -> Attended:
-        """Weigh the encoder's last features ``(B, C, h, w)`` for one branch."""
-        weighed = features * self.channel(features)
+        """Weigh the encoder's last features ``(B, C, h, w)`` for one branch; without any part they stay as they are."""
+        if self.channel is None and self.spatial is None:
+            return Attended(features, None)
+        weighed = features if self.channel is None else features * self.channel(features)
+        if self.spatial is None:
+            return Attended(weighed + features, None)
         spatial = self.spatial(weighed)
         return Attended(weighed * spatial + features, spatial)

@@ -1,26 +1,51 @@
 """ModelConfig: every field decides a weight's shape, or, once, what the images are."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Self, cast
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Self, cast
 
 _TRIPLES = ("widths", "growths")
+_CHOICES = {
+    "encoder": ("dense", "residual"),
+    "branches": ("both", "large", "small", "plain"),
+    "attention": ("both", "channel", "spatial", "none"),
+    "fusion": ("orientation", "concat", "none"),
+}
+_SWITCHES = ("skips", "residual")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What one CDGNet is built from. The defaults are the preset ``paper``.
+    """What one network is built from. The defaults are CDGNet in the preset ``paper``.
 
     Raises:
         ValueError: If a field is ill-typed or the fields do not fit together; one line names every problem.
     """
 
+    encoder: str = field(
+        default="dense", metadata={"help": "blocks of the encoder: dense (RDB, section 3.1) or residual (DMPHN's)"}
+    )
+    branches: str = field(
+        default="both",
+        metadata={"help": "both, or one alone: large, small (section 3.3) or plain (DMPHN's, not deformable)"},
+    )
+    attention: str = field(
+        default="both",
+        metadata={"help": "parts of each branch's attention (section 3.2): channel, spatial, both, none"},
+    )
+    skips: bool = field(
+        default=True, metadata={"help": "encoder features are added in the decoders; DMPHN has no such skips"}
+    )
+    fusion: str = field(
+        default="orientation",
+        metadata={"help": "what joins both branches: orientation (OFF, section 3.4) or concat; none for one branch"},
+    )
     widths: tuple[int, int, int] = field(
         default=(32, 64, 128), metadata={"help": "channels at full, half and quarter resolution"}
     )
     growths: tuple[int, int, int] = field(
         default=(8, 32, 192),
-        metadata={"help": "growth of a residual dense block at full, half and quarter resolution"},
+        metadata={"help": "growth of a dense block at full, half and quarter resolution; of no matter if residual"},
     )
     fusion_width: int = field(default=16, metadata={"help": "channels of each orientation in the fusion"})
     attention_reduction: int = field(
@@ -39,18 +64,28 @@ class ModelConfig:
         _refuse(problems or self._misfits())
 
     @classmethod
-    def preset(cls, name: str) -> "ModelConfig":
-        """The configuration called ``name``.
+    def preset(cls, name: str, variant: str = "cdgnet") -> "ModelConfig":
+        """The widths called ``name``, in the structure called ``variant``.
 
         ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1, ``tiny`` the
-        same structure at a quarter of the width, for CPUs.
+        same structure at a quarter of the width, for CPUs. Variants are the rows of Table 3; those of Table 4 are
+        ``large-branch`` with another ``attention`` (``dataclasses.replace``).
 
         Raises:
-            ValueError: If ``name`` is none of ``PRESETS``.
+            ValueError: If ``name`` is none of ``PRESETS``, or ``variant`` none of ``VARIANTS``.
         """
         if name not in _PRESETS:
             raise ValueError(f"preset {name!r} does not exist; pass one of {', '.join(PRESETS)}")
-        return _PRESETS[name]
+        if variant not in _VARIANTS:
+            raise ValueError(f"variant {variant!r} does not exist; pass one of {', '.join(VARIANTS)}")
+        return replace(_PRESETS[name], **_VARIANTS[variant])
+
+    @property
+    def variant(self) -> str:
+        """The name of this structure in ``VARIANTS``; of another, its parts."""
+        parts = {name: getattr(self, name) for name in _VARIANTS["cdgnet"]}
+        known = next((name for name, structure in _VARIANTS.items() if structure == parts), None)
+        return known or ", ".join(f"{name} {value}" for name, value in parts.items())
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Self:
@@ -67,6 +102,11 @@ class ModelConfig:
             problems += _field_problems(name, found[name]) if name in found else []
         _refuse(problems)
         return cls(
+            encoder=cast(str, found["encoder"]),
+            branches=cast(str, found["branches"]),
+            attention=cast(str, found["attention"]),
+            skips=cast(bool, found["skips"]),
+            fusion=cast(str, found["fusion"]),
             widths=cast(tuple[int, int, int], found["widths"]),
             growths=cast(tuple[int, int, int], found["growths"]),
             fusion_width=cast(int, found["fusion_width"]),
@@ -75,7 +115,7 @@ class ModelConfig:
             residual=cast(bool, found["residual"]),
         )
 
-    def to_dict(self) -> dict[str, int | bool | list[int]]:
+    def to_dict(self) -> dict[str, int | bool | str | list[int]]:
         """Every field by name, in what JSON can hold: triples become lists."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
@@ -98,6 +138,9 @@ class ModelConfig:
                 f"the last of widths, {quarter}, is not a multiple of attention_reduction "
                 f"{self.attention_reduction}; change either"
             )
+        if (self.branches == "both") != (self.fusion != "none"):
+            wanted = "orientation or concat" if self.branches == "both" else "none"
+            problems.append(f"fusion is {self.fusion} with branches {self.branches}; make it {wanted}")
         return problems
 
 
@@ -111,8 +154,10 @@ def _is_count(value: object) -> bool:
 
 
 def _field_problems(name: str, value: object) -> list[str]:
-    if name == "residual":
+    if name in _SWITCHES:
         wanted, is_fine = "true or false", isinstance(value, bool)
+    elif name in _CHOICES:
+        wanted, is_fine = f"one of {', '.join(_CHOICES[name])}", value in _CHOICES[name]
     elif name in _TRIPLES:
         wanted = "three whole numbers of at least 1"
         is_fine = isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))
@@ -133,3 +178,22 @@ _PRESETS = {
     "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
 }
 PRESETS = tuple(_PRESETS)
+
+
+def _structure(encoder: str, branches: str, attention: str, fusion: str, *, skips: bool = True) -> dict[str, Any]:
+    return {"encoder": encoder, "branches": branches, "attention": attention, "fusion": fusion, "skips": skips}
+
+
+# The rows of Table 3. Those called dmphn have no skips: the public DMPHN has none inside a level.
+_VARIANTS = {
+    "dmphn-1": _structure("residual", "plain", "none", "none", skips=False),
+    "dmphn-acda": _structure("residual", "plain", "both", "none", skips=False),
+    "dmphn-ld": _structure("residual", "large", "none", "none", skips=False),
+    "large-branch": _structure("residual", "large", "both", "none"),
+    "dmphn-sd": _structure("residual", "small", "none", "none", skips=False),
+    "small-branch": _structure("residual", "small", "both", "none"),
+    "two-branch-concat": _structure("residual", "both", "both", "concat"),
+    "two-branch-off": _structure("residual", "both", "both", "orientation"),
+    "cdgnet": _structure("dense", "both", "both", "orientation"),
+}
+VARIANTS = tuple(_VARIANTS)

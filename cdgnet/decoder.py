@@ -1,4 +1,4 @@
-"""The two decoders and their blocks: attended features -> a branch's features (section 3.3).
+"""The decoders and their blocks: attended features -> a branch's features (section 3.3).
 
 Legend: B batch, C channels, h and w a feature map's height and width, H and W the frame's.
 """
@@ -9,27 +9,7 @@ from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
 from cdgnet.deform import DeformConv
-from cdgnet.encoder import Features
-
-
-class ResBlock(nn.Module):
-    """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
-
-    Source: DMPHN (Zhang et al. 2019).
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 3, padding=1),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` -> the same shape."""
-        changed: Tensor = self.body(features)
-        return features + changed
+from cdgnet.encoder import Features, ResBlock
 
 
 class DeformableLayer(nn.Module):
@@ -73,12 +53,13 @@ class Decoder(nn.Module):
         self.full_blocks = blocks(full)
         self.head = nn.Conv2d(full, 3, 3, padding=1)
 
-    def forward(self, attended: Tensor, skips: Features) -> Tensor:
+    def forward(self, attended: Tensor, skips: Features | None) -> Tensor:
         """A branch's features.
 
         Args:
             attended: ``(B, widths[2], H/4, W/4)``, what the branch's attention gave.
-            skips: The encoder's features; ``half`` and ``full`` are added where the resolution is theirs.
+            skips: The encoder's features; ``half`` and ``full`` are added where the resolution is theirs. None for
+                no skips, as in DMPHN.
 
         Returns:
             ``(B, widths[0], H, W)``: Lout or Sout.
@@ -86,9 +67,11 @@ class Decoder(nn.Module):
         Source: Wang et al. 2021, equations 7 and 8, Figure 3.
         """
         quarter = self.quarter_blocks(attended)
-        half = self.half_blocks(self.to_half(quarter) + skips.half)  # (B, widths[1], H/2, W/2)
-        full: Tensor = self.full_blocks(self.to_full(half) + skips.full)  # (B, widths[0], H, W)
-        return full
+        half = self.to_half(quarter)  # (B, widths[1], H/2, W/2)
+        half = self.half_blocks(half if skips is None else half + skips.half)
+        full = self.to_full(half)  # (B, widths[0], H, W)
+        blocks: Tensor = self.full_blocks(full if skips is None else full + skips.full)
+        return blocks
 
 
 def large_decoder(config: ModelConfig) -> Decoder:
@@ -112,5 +95,17 @@ def small_decoder(config: ModelConfig) -> Decoder:
     def blocks(channels: int) -> nn.Module:
         layer = DeformableLayer(channels, config.offset_groups)
         return nn.Sequential(ResBlock(channels), ResBlock(channels), layer)
+
+    return Decoder(config.widths, blocks)
+
+
+def plain_decoder(config: ModelConfig) -> Decoder:
+    """DMPHN's decoder: two ResBlocks a level, nothing deformable.
+
+    Source: Zhang et al. 2019, the baseline of Table 3.
+    """
+
+    def blocks(channels: int) -> nn.Module:
+        return nn.Sequential(ResBlock(channels), ResBlock(channels))
 
     return Decoder(config.widths, blocks)

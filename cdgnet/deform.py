@@ -5,7 +5,7 @@ K = k * k taps of the kernel, G offset groups: the C / G channels of a group mov
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -73,7 +73,7 @@ def deform_conv2d(
         raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
     exact = torch.promote_types(features.dtype, torch.float32)
     convolve = _by_torchvision if backend == "torchvision" else _by_sample
-    with torch.autocast(features.device.type, enabled=False):
+    with _without_autocast(features.device):
         result = convolve(
             features.to(exact),
             offset.to(exact),
@@ -83,6 +83,10 @@ def deform_conv2d(
             padding,
         )
     return result.to(features.dtype)
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    return torch.autocast(device.type, enabled=False) if device.type != "meta" else nullcontext()
 
 
 def _by_torchvision(
@@ -215,7 +219,7 @@ class DeformConv(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
         # Half precision would move the taps by steps of its own.
-        with torch.autocast(features.device.type, enabled=False):
+        with _without_autocast(features.device):
             guide = self.guide(features.to(self.weight.dtype))  # (B, 3GK, H, W)
         offset, logits = guide.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)

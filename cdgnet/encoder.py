@@ -1,4 +1,4 @@
-"""The encoder of residual dense blocks: blurry frame -> features at three resolutions (section 3.1).
+"""The encoder and its blocks: blurry frame -> features at three resolutions (section 3.1).
 
 Legend: B batch, C channels, H and W a frame's height and width (multiples of 4), g growth.
 """
@@ -19,6 +19,26 @@ class Features(NamedTuple):
     full: Tensor  # (B, widths[0], H, W)
     half: Tensor  # (B, widths[1], H/2, W/2)
     quarter: Tensor  # (B, widths[2], H/4, W/4), the paper's FE
+
+
+class ResBlock(nn.Module):
+    """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
+
+    Source: DMPHN (Zhang et al. 2019).
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(channels, channels, 3, padding=1),
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, h, w)`` -> the same shape."""
+        changed: Tensor = self.body(features)
+        return features + changed
 
 
 class ResidualDenseBlock(nn.Module):
@@ -50,7 +70,7 @@ class ResidualDenseBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Three 3x3 convolutions, the last two of stride 2, each followed by two residual dense blocks.
+    """Three 3x3 convolutions, the last two of stride 2, each followed by two blocks: residual dense ones or ResBlocks.
 
     No normalisation anywhere, as in DMPHN (Zhang et al. 2019), whose skeleton this is.
 
@@ -63,8 +83,7 @@ class Encoder(nn.Module):
         full, half, quarter = (
             nn.Sequential(
                 nn.Conv2d(before, width, 3, stride=stride, padding=1),
-                ResidualDenseBlock(width, growth),
-                ResidualDenseBlock(width, growth),
+                *(ResBlock(width) if config.encoder == "residual" else ResidualDenseBlock(width, growth) for _ in "12"),
             )
             for before, width, growth, stride in zip(inputs, config.widths, config.growths, (1, 2, 2), strict=True)
         )

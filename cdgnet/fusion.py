@@ -56,6 +56,22 @@ class Orientations(nn.ModuleList):
         )
 
 
+class ConcatFusion(nn.Module):
+    """Join the branches' channels and let a 3x3 convolution turn them into RGB: what OFF is compared with.
+
+    Source: Wang et al. 2021, Table 3.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(2 * config.widths[0], 3, 3, padding=1)
+
+    def forward(self, large: Tensor, small: Tensor) -> Tensor:
+        """As ``OrientationFusion.forward``."""
+        image: Tensor = self.head(torch.cat((large, small), dim=1))
+        return image
+
+
 class OrientationFusion(nn.Module):
     """Filter both branches along four orientations, join each orientation, join the four to RGB.
 

@@ -76,6 +76,8 @@ def deblurring_losses(
 ) -> Losses:
     """Compare all three images with their targets: loss = Lrec + lambda1 * Ls + lambda2 * Ll.
 
+    Of a network of one branch, which has no components, the loss is Lrec alone and the other two are 0.
+
     Args:
         components: What the network gave for the blurry frames.
         sharp: ``(B, 3, H, W)`` float in [-0.5, 0.5].
@@ -89,8 +91,10 @@ def deblurring_losses(
 
     Source: Wang et al. 2021, equations 13, 16 and 17.
     """
-    sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)
     restored = squared_error(components.restored, sharp)
+    if components.small is None or components.large is None:
+        return Losses(restored, restored, torch.zeros_like(restored), torch.zeros_like(restored))
+    sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)
     small = squared_error(components.small, sgt)
     large = squared_error(components.large, lgt)
     return Losses(restored + lambda_small * small + lambda_large * large, restored, small, large)

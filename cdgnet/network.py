@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from cdgnet.attention import ComponentAttention
 from cdgnet.config import ModelConfig
-from cdgnet.decoder import large_decoder, small_decoder
-from cdgnet.encoder import Encoder
-from cdgnet.fusion import OrientationFusion
+from cdgnet.decoder import Decoder, large_decoder, plain_decoder, small_decoder
+from cdgnet.encoder import Encoder, Features
+from cdgnet.fusion import ConcatFusion, OrientationFusion
 from cdgnet.tiling import crop_to_size, pad_to_multiple
 
 MINIMUM_SIZE = 16
@@ -19,21 +19,56 @@ MINIMUM_SIZE = 16
 
 
 class Components(NamedTuple):
-    """All that one forward pass gives. Images are not clamped and may leave [-0.5, 0.5]."""
+    """All that one forward pass gives. Images are not clamped and may leave [-0.5, 0.5].
+
+    A network of one branch has no components: ``small`` and ``large`` are None, and so is each map that it lacks.
+    """
 
     restored: Tensor  # (B, 3, H, W), the paper's result
-    small: Tensor  # (B, 3, H, W), sharp where blur is small (Sout as an image)
-    large: Tensor  # (B, 3, H, W), sharp where blur is large (Lout as an image)
-    small_attention: Tensor  # (B, 1, ceil(H/4), ceil(W/4)) in (0, 1), Ms of the small branch
-    large_attention: Tensor  # the same, of the large branch
+    small: Tensor | None  # (B, 3, H, W), sharp where blur is small (Sout as an image)
+    large: Tensor | None  # (B, 3, H, W), sharp where blur is large (Lout as an image)
+    small_attention: Tensor | None  # (B, 1, ceil(H/4), ceil(W/4)) in (0, 1), Ms of the small branch
+    large_attention: Tensor | None  # the same, of the large branch
+
+
+class Decoded(NamedTuple):
+    """What a branch gives; H' and W' are the frame's sides, padded."""
+
+    features: Tensor  # (B, widths[0], H', W'), Lout or Sout
+    image: Tensor  # (B, 3, H', W'), them as an image, or what is to be added to the blurry one
+    spatial: Tensor | None  # (B, 1, H'/4, W'/4), its attention
+
+
+class Branch(nn.Module):
+    """Attention and decoder of one component.
+
+    Args:
+        config: Shapes of all weights.
+        decoder: Decodes what the attention gives.
+    """
+
+    def __init__(self, config: ModelConfig, decoder: Decoder) -> None:
+        super().__init__()
+        self.attention = ComponentAttention(config)
+        self.decoder = decoder
+        self.has_skips = config.skips
+
+    def forward(self, features: Features) -> Decoded:
+        """Decode the encoder's features."""
+        attended = self.attention(features.quarter)
+        decoded = self.decoder(attended.features, features if self.has_skips else None)
+        return Decoded(decoded, self.decoder.head(decoded), attended.spatial)
+
+
+_DECODERS = {"large": large_decoder, "small": small_decoder, "plain": plain_decoder}
 
 
 class CDGNet(nn.Module):
-    """Blurry component divided guided network.
+    """Blurry component divided guided network, or a variant of it (Tables 3 and 4).
 
     Args:
-        config: Shapes of all weights, and whether images are residual. With ``config.residual`` each image is
-            blurry + convolution and those convolutions start at zero, so that a new network is the identity
+        config: Structure and shapes of all weights, and whether images are residual. With ``config.residual`` each
+            image is blurry + convolution and those convolutions start at zero, so that a new network is the identity
             and training starts at the blurry PSNR; the paper's literal reading is ``residual=False``.
 
     Source: Wang et al. 2021, equation 2.
@@ -43,14 +78,14 @@ class CDGNet(nn.Module):
         super().__init__()
         self.config = config
         self.encoder = Encoder(config)
-        self.small_attention = ComponentAttention(config)
-        self.large_attention = ComponentAttention(config)
-        self.small_decoder = small_decoder(config)
-        self.large_decoder = large_decoder(config)
-        self.fusion = OrientationFusion(config)
+        names = ("small", "large") if config.branches == "both" else (config.branches,)
+        self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
+        fusions = {"orientation": OrientationFusion, "concat": ConcatFusion}
+        self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
         if config.residual:
-            for head in (self.small_decoder.head, self.large_decoder.head, self.fusion.head):
-                _zero(head)
+            for module in self.modules():
+                if isinstance(module, Decoder | OrientationFusion | ConcatFusion):
+                    _zero(module.head)
 
     def forward(self, blurry: Tensor) -> Components:
         """Restore frames of any size.
@@ -65,15 +100,16 @@ class CDGNet(nn.Module):
             ValueError: If ``blurry`` has another shape, is not float, or is smaller than 16 x 16.
         """
         _check(blurry)
-        images = pad_to_multiple(blurry)
-        features = self.encoder(images)
-        small_attended = self.small_attention(features.quarter)
-        large_attended = self.large_attention(features.quarter)
-        small = self.small_decoder(small_attended.features, features)  # (B, widths[0], H', W'), Sout
-        large = self.large_decoder(large_attended.features, features)  # (B, widths[0], H', W'), Lout
-        changes = (self.fusion(large, small), self.small_decoder.head(small), self.large_decoder.head(large))
-        restored_image, small_image, large_image = (self._image(blurry, change) for change in changes)
-        return Components(restored_image, small_image, large_image, small_attended.spatial, large_attended.spatial)
+        features = self.encoder(pad_to_multiple(blurry))
+        decoded: dict[str, Decoded] = {name: branch(features) for name, branch in self.branches.items()}
+        if self.fusion is None:
+            ((name, only),) = decoded.items()
+            maps = (only.spatial, None) if name == "small" else (None, only.spatial)
+            return Components(self._image(blurry, only.image), None, None, *maps)
+        small, large = decoded["small"], decoded["large"]
+        images = (self.fusion(large.features, small.features), small.image, large.image)
+        restored_image, small_image, large_image = (self._image(blurry, image) for image in images)
+        return Components(restored_image, small_image, large_image, small.spatial, large.spatial)
 
     def _image(self, blurry: Tensor, change: Tensor) -> Tensor:
         cropped = crop_to_size(change, (blurry.shape[-2], blurry.shape[-1]))  # (B, 3, H, W)

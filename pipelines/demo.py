@@ -59,6 +59,8 @@ def examples(network: CDGNet, pack: Path, rows: Sequence[int]) -> list[Example]:
 def _example(network: CDGNet, crop: PackCrop) -> Example:
     blurry, sharp = crop.blurry[None], crop.sharp[None]
     components = network(to_range(blurry))
+    if components.small is None or components.large is None:
+        raise ValueError(f"{network.config.variant} has no components to show; pass a network of both branches")
     restored = to_bytes(components.restored)
     return Example(
         key=crop.key,

@@ -3,6 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+PRESETS = ("paper", "light", "tiny")  # those of cdgnet.config, named here so that --help need not load torch
+VARIANTS = (
+    "dmphn-1",
+    "dmphn-acda",
+    "dmphn-ld",
+    "large-branch",
+    "dmphn-sd",
+    "small-branch",
+    "two-branch-concat",
+    "two-branch-off",
+    "cdgnet",
+)  # likewise
+
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
     """A field with its help text; ``least`` and ``choices`` limit it, ``unit`` names what it counts."""
@@ -13,7 +26,8 @@ def _setting(default: Any, text: str, **limits: Any) -> Any:
 class TrainingConfig:
     """What decides a run. The defaults are the paper's, section 4.1."""
 
-    preset: str = _setting("paper", "Network.", choices=("paper", "light", "tiny"))
+    preset: str = _setting("paper", "Widths of the network.", choices=PRESETS)
+    variant: str = _setting("cdgnet", "Structure of the network: a row of the paper's Table 3.", choices=VARIANTS)
     precision: str = _setting(
         "32-true", "Of the arithmetic; bf16-mixed is for GPUs.", choices=("32-true", "bf16-mixed")
     )

@@ -90,7 +90,7 @@ def _identity(config: TrainingConfig, packs: Sequence[Path]) -> dict[str, Any]:
         with store.open_pack(pack) as file:
             content = zlib.crc32(file["crc32"][:].tobytes(), content)
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
-    network = ModelConfig.preset(config.preset).to_dict()
+    network = ModelConfig.preset(config.preset, config.variant).to_dict()
     identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
     return identity
 
@@ -115,7 +115,7 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
     """
     config = run.config
     fabric.seed_everything(config.seed, verbose=False)
-    network = CDGNet(ModelConfig.preset(config.preset))
+    network = CDGNet(ModelConfig.preset(config.preset, config.variant))
     network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     model, adam = fabric.setup(network, optimizer)

@@ -111,14 +111,17 @@ def _say_plan(plan: "Run", device: str) -> None:
     from prep import store
 
     config = plan.config
-    parameters = sum(weight.numel() for weight in CDGNet(ModelConfig.preset(config.preset)).parameters())
+    network = CDGNet(ModelConfig.preset(config.preset, config.variant))
+    parameters = sum(weight.numel() for weight in network.parameters())
     frames, held = len(plan.split.train), len(plan.split.held_out)
     sources = f" ({', '.join(plan.split.sources)})" if held else ""
     click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
     for pack in plan.packs:
         if store.describe(pack)["split"] == "test":
             click.echo(f"{pack} holds the test split: scores on it will say nothing about this network", err=True)
-    click.echo(f"{config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}")
+    click.echo(
+        f"{config.variant} in {config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}"
+    )
     epochs = plan.steps * config.batch / frames
     click.echo(
         f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.1f} epochs;"

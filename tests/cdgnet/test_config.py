@@ -1,13 +1,13 @@
 """ModelConfig: presets, JSON round trip, and all problems at once."""
 
 import json
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdgnet.config import PRESETS, ModelConfig
+from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 
 counts = st.integers(1, 9)
 
@@ -16,7 +16,13 @@ counts = st.integers(1, 9)
 def configs(draw: st.DrawFn) -> ModelConfig:
     groups, reduction = draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from([1, 2, 4]))
     full, half, quarter = (draw(counts) for _ in range(3))
+    branches = draw(st.sampled_from(["both", "large", "small", "plain"]))
     return ModelConfig(
+        encoder=draw(st.sampled_from(["dense", "residual"])),
+        branches=branches,
+        attention=draw(st.sampled_from(["both", "channel", "spatial", "none"])),
+        skips=draw(st.booleans()),
+        fusion=draw(st.sampled_from(["orientation", "concat"])) if branches == "both" else "none",
         widths=(full * groups, half * groups, quarter * 4 * groups * reduction),
         growths=(draw(counts), draw(counts), draw(counts)),
         fusion_width=draw(counts),
@@ -64,6 +70,9 @@ def test_all_problems_of_a_description_come_in_one_line() -> None:
         ("widths", "abc"),
         ("growths", [0, 1, 1]),
         ("residual", 1),
+        ("skips", "no"),
+        ("encoder", "rdb"),
+        ("fusion", None),
         ("residual", None),
     ],
 )
@@ -80,6 +89,20 @@ def test_fields_that_do_not_fit_together_are_all_named() -> None:
         "the last of widths, 36, is not a multiple of 4 * offset_groups 2; change either; "
         "the last of widths, 36, is not a multiple of attention_reduction 16; change either"
     )
+
+
+@pytest.mark.parametrize(("branches", "fusion"), [("both", "none"), ("large", "concat")])
+def test_only_two_branches_are_fused(branches: str, fusion: str) -> None:
+    with pytest.raises(ValueError, match=f"fusion is {fusion} with branches {branches}; make it"):
+        ModelConfig(branches=branches, fusion=fusion)
+
+
+def test_every_variant_knows_its_name_in_every_preset() -> None:
+    assert [ModelConfig.preset("tiny", name).variant for name in VARIANTS] == list(VARIANTS)
+    assert len({ModelConfig.preset("paper", name) for name in VARIANTS}) == len(VARIANTS) == 9
+    assert replace(ModelConfig(), attention="none").variant.startswith("encoder dense, branches both, attention none")
+    with pytest.raises(ValueError, match="variant 'srn' does not exist; pass one of dmphn-1, "):
+        ModelConfig.preset("paper", "srn")
 
 
 def test_a_config_cannot_be_changed() -> None:

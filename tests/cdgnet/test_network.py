@@ -1,5 +1,7 @@
 """The network: sizes, parameter counts, what a new one does, and what its parts promise."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as functional
@@ -7,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from cdgnet import PRESETS, CDGNet, Components, ModelConfig, deblurring_losses
+from cdgnet import PRESETS, VARIANTS, CDGNet, Components, ModelConfig, deblurring_losses
 from cdgnet.attention import ComponentAttention
-from cdgnet.decoder import DeformableLayer, ResBlock, large_decoder, small_decoder
-from cdgnet.encoder import Encoder, Features, ResidualDenseBlock
+from cdgnet.decoder import DeformableLayer, large_decoder, small_decoder
+from cdgnet.encoder import Encoder, Features, ResBlock, ResidualDenseBlock
 from cdgnet.fusion import DiagonalConv, OrientationFusion
 
 TINY = ModelConfig.preset("tiny")
@@ -42,14 +44,49 @@ def test_a_preset_has_the_parameters_of_its_table(name: str, parameters: int) ->
 
 def test_the_parts_of_paper_have_the_parameters_of_their_tables() -> None:
     network = CDGNet(ModelConfig.preset("paper"))
-    assert {name: count(part) for name, part in network.named_children()} == {
-        "encoder": 3_800_304,
-        "small_attention": 233_845,
-        "large_attention": 233_845,
-        "small_decoder": 1_264_357,
-        "large_decoder": 813_831,
-        "fusion": 28_547,
+    assert count(network.encoder) == 3_800_304
+    assert {name: (count(branch.attention), count(branch.decoder)) for name, branch in network.branches.items()} == {
+        "small": (233_845, 1_264_357),
+        "large": (233_845, 813_831),
     }
+    assert network.fusion is not None and count(network.fusion) == 28_547
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_variant_starts_as_the_identity_learns_and_keeps_the_size(variant: str) -> None:
+    torch.manual_seed(0)
+    network, blurry = CDGNet(ModelConfig.preset("tiny", variant)), frames(18, 22)
+    components = network(blurry)
+    has_both = network.config.branches == "both"
+    assert torch.equal(components.restored, blurry)
+    assert (components.small is not None, components.large is not None) == (has_both, has_both)
+
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+    losses = deblurring_losses(network(blurry), -blurry, (blurry[:, :1] > 0).to(torch.uint8))
+    losses.total.backward()
+    silent = [name for name, weight in network.named_parameters() if weight.grad is None or not weight.grad.any()]
+    assert silent == []
+    if not has_both:  # trained with equation 13 alone
+        assert torch.equal(losses.total, losses.restored)
+
+
+def test_a_variant_of_one_branch_has_no_map_that_it_lacks() -> None:
+    maps = {}
+    for attention in ("both", "channel", "spatial", "none"):
+        config = replace(ModelConfig.preset("tiny", "large-branch"), attention=attention)
+        maps[attention] = CDGNet(config)(frames(16, 16)).large_attention is not None
+    assert maps == {"both": True, "channel": False, "spatial": True, "none": False}
+
+
+def test_dmphn_has_no_skips() -> None:
+    torch.manual_seed(0)
+    skips = Features(torch.randn(1, 8, 16, 16), torch.randn(1, 16, 8, 8), torch.randn(1, 32, 4, 4))
+    without = skips._replace(full=skips.full + 1, half=skips.half + 1)
+    for variant, is_changed in (("dmphn-ld", False), ("large-branch", True)):
+        branch = CDGNet(ModelConfig.preset("tiny", variant)).branches["large"]
+        assert torch.equal(branch(skips).features, branch(without).features) is not is_changed
 
 
 @settings(max_examples=12, deadline=None)
@@ -110,6 +147,7 @@ def test_attention_maps_lie_between_zero_and_one() -> None:
     with torch.no_grad():
         components = trained(TINY)(frames(24, 24))
     for spatial in (components.small_attention, components.large_attention):
+        assert spatial is not None
         assert 0 < float(spatial.min()) <= float(spatial.max()) < 1
 
 

@@ -15,6 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
+import cdgnet
+import pipelines.settings
 from pipelines.cli import dataset
 from pipelines.cli.shell import explained
 from prep import frames, masking
@@ -115,7 +117,7 @@ def test_preparing_data_never_loads_torch(work: Path) -> None:
     ("name", "words"),
     [
         *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify")),
-        *((name, []) for name in ("train", "evaluate", "deblur")),
+        *((name, []) for name in ("train", "evaluate", "deblur", "info")),
     ],
 )
 def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[str]) -> None:
@@ -133,6 +135,37 @@ def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
         name for layout in LAYOUTS.values() for name in layout.variants if name
     }
     assert dataset.MU == masking.MU
+
+
+def test_the_commands_know_the_presets_and_variants_of_cdgnet() -> None:
+    assert (pipelines.settings.PRESETS, pipelines.settings.VARIANTS) == (cdgnet.PRESETS, cdgnet.VARIANTS)
+
+
+def test_a_variant_is_trained_priced_and_used_by_name(train_pack: Path, tmp_path: Path, gopro: Path) -> None:
+    done = call(tmp_path, "train", "--h5", train_pack, *TRAIN, "--variant", "small-branch", "--out", "run")
+    assert done.returncode == 0, done.stderr
+    weights = tmp_path / "run" / "weights.safetensors"
+
+    report = json.loads(call(tmp_path, "info", "--weights", weights, "--size", "96x64", "--time", "--json").stdout)
+    assert report["variant"] == "small-branch"
+    assert set(report["parts"]) == {"encoder", "small.attention", "small.decoder", "total"}
+    assert report["timing"]["seconds"] > 0
+    photo = gopro / "test" / "GOPR0003_00_00" / "blur" / "000001.png"
+    assert call(tmp_path, "deblur", photo, "--weights", weights).returncode == 0
+
+
+def test_both_tables_come_with_one_command(tmp_path: Path) -> None:
+    done = call(tmp_path, "info", "--tables", "--size", "64x64")
+
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:11]] == list(cdgnet.VARIANTS)
+    assert done.stdout.splitlines()[-1].split()[-1] == "7.67"
+
+
+def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
+    done = call(tmp_path, "info", "--size", "720p")
+
+    assert done.returncode == 2
+    assert "'720p' is no size from 16x16 on; pass WIDTHxHEIGHT as in 1280x720" in done.stderr
 
 
 def test_info_of_a_data_set_names_what_is_damaged_in_its_archive(gopro: Path, tmp_path: Path) -> None:

@@ -1,0 +1,178 @@
+"""What a network costs: parameters, and multiply-accumulates under two conventions, part by part.
+
+ptflops: what the paper's tables hold. Convolutions with bias, ReLU and average pooling, one each an element;
+deformable kernels are not seen, only the convolutions that find their offsets.
+
+honest: the multiply-accumulates of convolutions, deformable kernels included, and five for each value that a deformable
+convolution reads between four pixels.
+
+Both are those of restoring a frame: where two branches are fused, the heads that turn each into an image are for
+training and count as parameters only.
+
+Legend: C channels in, D channels out, K taps of a kernel, h and w a layer's output height and width.
+"""
+
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdgnet.config import ModelConfig
+from cdgnet.deform import DeformConv
+from cdgnet.network import Branch, CDGNet
+
+SAMPLING = 5  # multiply-accumulates of one value between four pixels, its modulation included
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of a network or one of its parts."""
+
+    parameters: int
+    ptflops: int  # multiply-accumulates as the paper counts them
+    honest: int  # multiply-accumulates that are computed
+
+    @property
+    def megabytes(self) -> float:
+        """Of float32 weights, 10^6 bytes."""
+        return self.parameters * 4 / 1e6
+
+
+def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, Cost]:
+    """Price a network without building its weights.
+
+    Args:
+        config: The network.
+        height: Of the frame, in pixels.
+        width: Of the frame, in pixels.
+
+    Returns:
+        The cost of each part by name, and of the whole under ``total``. A branch's parts are ``BRANCH.attention``,
+        ``BRANCH.decoder``.
+    """
+    with torch.device("meta"):
+        network = CDGNet(config).eval()
+        frame = torch.zeros(1, 3, height, width)
+    counted: dict[nn.Module, tuple[int, int]] = {}
+    with _counting(_layers(network), counted), torch.no_grad():
+        network(frame)
+    parts = {"encoder": network.encoder, **_branch_parts(network)}
+    if network.fusion is not None:
+        parts["fusion"] = network.fusion
+    costs = {name: _cost(part, counted) for name, part in parts.items()}
+    return {**costs, "total": _cost(network, counted)}
+
+
+def _layers(network: CDGNet) -> list[nn.Module]:
+    """What takes part in restoring a frame and costs something."""
+    kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.AdaptiveAvgPool2d, DeformConv)
+    branches = [] if network.fusion is None else list(network.branches.values())
+    heads = [branch.decoder.head for branch in branches if isinstance(branch, Branch)]
+    return [module for module in network.modules() if isinstance(module, kinds) and module not in heads]
+
+
+def _branch_parts(network: CDGNet) -> dict[str, nn.Module]:
+    return {
+        f"{name}.{part}": module
+        for name, branch in network.branches.items()
+        for part, module in branch.named_children()
+        if next(module.parameters(), None) is not None
+    }
+
+
+def _cost(part: nn.Module, counted: Mapping[nn.Module, tuple[int, int]]) -> Cost:
+    found = [counted[module] for module in part.modules() if module in counted]
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in part.parameters()),
+        ptflops=sum(each[0] for each in found),
+        honest=sum(each[1] for each in found),
+    )
+
+
+@contextmanager
+def _counting(layers: Sequence[nn.Module], counted: dict[nn.Module, tuple[int, int]]) -> Iterator[None]:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        before = counted.get(module, (0, 0))
+        ptflops, honest = _of_layer(module, inputs[0], output)
+        counted[module] = (before[0] + ptflops, before[1] + honest)
+
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int, int]:
+    """ptflops' and the honest multiply-accumulates of one layer; of a deformable one without its offsets'."""
+    if isinstance(module, DeformConv):
+        places = output.shape[-2] * output.shape[-1] * module.weight.shape[1] * module.SIZE**2  # h w C K
+        return 0, places * (module.weight.shape[0] + SAMPLING)
+    if isinstance(module, nn.ReLU):
+        return output.numel(), 0
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return features.numel(), 0
+    assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
+    positions = features if isinstance(module, nn.ConvTranspose2d) else output  # each weight is used once for each
+    products = module.weight.numel() * positions.shape[-2] * positions.shape[-1]
+    return products + output.numel(), products
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Of whole forward passes, the device waited for."""
+
+    seconds: float  # median
+    fastest: float
+    slowest: float
+    peak_megabytes: float  # on CUDA what torch held, elsewhere the whole process, its start included
+
+
+@torch.no_grad()
+def time_network(network: CDGNet, height: int, width: int, repeats: int) -> Timing:
+    """Time a network on the device it lies on, after one pass to warm up.
+
+    Args:
+        network: In eval mode.
+        height: Of the frame, in pixels.
+        width: Of the frame, in pixels.
+        repeats: Timed passes.
+    """
+    device = next(network.parameters()).device
+    frame = torch.rand(1, 3, height, width, device=device) - 0.5
+    network(frame)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = []
+    for _ in range(repeats):
+        _wait_for(device)
+        begun = time.perf_counter()
+        network(frame)
+        _wait_for(device)
+        seconds.append(time.perf_counter() - begun)
+    return Timing(
+        seconds=statistics.median(seconds),
+        fastest=min(seconds),
+        slowest=max(seconds),
+        peak_megabytes=_peak_megabytes(device),
+    )
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def _peak_megabytes(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    scale = 1e6 if sys.platform == "darwin" else 1e3
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

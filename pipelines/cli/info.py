@@ -1,0 +1,159 @@
+"""``cdg-info``: what a network costs, and the paper's tables beside it."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli.shell import SETTINGS, example, run
+from pipelines.settings import PRESETS, VARIANTS
+
+if TYPE_CHECKING:
+    from cdgnet import ModelConfig
+    from cdgnet.cost import Cost
+
+# Wang et al. 2021, Table 3: PSNR in dB, SSIM; Table 4: the same and MB of the large branch with parts of its attention.
+_TABLE_3 = {
+    "dmphn-1": (28.78, 0.917),
+    "dmphn-acda": (28.79, 0.918),
+    "dmphn-ld": (28.88, 0.920),
+    "large-branch": (29.34, 0.929),
+    "dmphn-sd": (29.39, 0.923),
+    "small-branch": (29.50, 0.927),
+    "two-branch-concat": (30.05, 0.939),
+    "two-branch-off": (30.24, 0.941),
+    "cdgnet": (30.67, 0.945),
+}
+_TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
+_PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
+
+
+class _Size(click.ParamType[tuple[int, int]]):
+    """``1280x720`` as (height, width)."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).partition("x")
+        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
+            self.fail(f"{value!r} is no size from 16x16 on; pass WIDTHxHEIGHT as in 1280x720", param, ctx)
+        return int(height), int(width)
+
+
+@click.command("cdg-info", context_settings=SETTINGS, epilog=example("cdg-info --variant dmphn-1 --size 640x360"))
+@click.version_option(package_name="cdgnet")
+@click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
+@click.option("--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3.")
+@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="The network of a file instead.")
+@click.option("--size", type=_Size(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
+@click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
+@click.option("--tables", is_flag=True, help="Tables 3 and 4 whole, beside the paper's figures.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    preset: str, variant: str, weights: Path | None, size: tuple[int, int], timed: bool, tables: bool, as_json: bool
+) -> None:
+    """Say what a network costs: parameters, bytes, multiply-accumulates, and on request seconds and memory.
+
+    Multiply-accumulates as the paper counts them (ptflops: convolutions, bias, ReLU; deformable kernels unseen) and
+    honestly (deformable kernels and their sampling included).
+    """
+    from cdgnet import CDGNet, ModelConfig, load_weights
+    from cdgnet.cost import network_cost, time_network
+
+    if tables:
+        _say_tables(preset, size, as_json=as_json)
+        return
+    network = load_weights(weights) if weights else None
+    config = network.config if network else ModelConfig.preset(preset, variant)
+    costs = network_cost(config, *size)
+    report: dict[str, Any] = {
+        "variant": config.variant,
+        "size": f"{size[1]}x{size[0]}",
+        "parts": {name: _figures(cost) for name, cost in costs.items()},
+    }
+    if timed:
+        import torch
+        from lightning_fabric import Fabric
+
+        device = Fabric(accelerator="auto", devices=1).device
+        timing = time_network((network or CDGNet(config)).eval().to(device), *size, repeats=3)
+        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+        report["timing"] = {"device": name, "threads": torch.get_num_threads(), **asdict(timing)}
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _say(report)
+
+
+def _figures(cost: "Cost") -> dict[str, float]:
+    return {
+        "parameters": cost.parameters,
+        "megabytes": round(cost.megabytes, 3),
+        "ptflops_gmac": round(cost.ptflops / 1e9, 2),
+        "honest_gmac": round(cost.honest / 1e9, 2),
+    }
+
+
+def _say(report: Mapping[str, Any]) -> None:
+    click.echo(f"{report['variant']} at {report['size']}")
+    click.echo(f"{'':18}{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}")
+    for name, part in report["parts"].items():
+        click.echo(f"{name:18}{_line(part)}")
+    if "timing" in report:
+        timing = report["timing"]
+        click.echo(
+            f"one frame in {timing['seconds']:.3f} s ({timing['fastest']:.3f} to {timing['slowest']:.3f}) on "
+            f"{timing['device']}, {timing['threads']} threads; at most {timing['peak_megabytes']:,.0f} MB"
+        )
+
+
+def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
+    from cdgnet import ModelConfig
+    from cdgnet.cost import network_cost
+
+    def price(config: "ModelConfig") -> dict[str, float]:
+        return _figures(network_cost(config, *size)["total"])
+
+    third = {
+        name: {**price(ModelConfig.preset(preset, name)), "paper_psnr": psnr, "paper_ssim": ssim}
+        for name, (psnr, ssim) in _TABLE_3.items()
+    }
+    large = ModelConfig.preset(preset, "large-branch")
+    fourth = {
+        f"attention {name}": {**price(replace(large, attention=name)), "paper_megabytes": megabytes}
+        for name, megabytes in _TABLE_4_MB.items()
+    }
+    if as_json:
+        click.echo(json.dumps({"preset": preset, "table_3": third, "table_4": fourth}, indent=2))
+        return
+    heads = f"{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}"
+    click.echo(f"Table 3 at {size[1]}x{size[0]}, {preset} widths; PSNR and SSIM as the authors state them")
+    click.echo(f"{'':20}{heads}{'PSNR':>8}{'SSIM':>8}")
+    for name, row in third.items():
+        click.echo(f"{name:20}{_line(row)}{row['paper_psnr']:8.2f}{row['paper_ssim']:8.3f}")
+    click.echo(
+        f"Table 4, large-branch. Of cdgnet, Table 1 states {_PAPER_MB} MB and {_PAPER_GMAC} GMac: one or the other"
+    )
+    click.echo(f"{'':20}{heads}{'paper MB':>10}")
+    for name, row in fourth.items():
+        click.echo(f"{name:20}{_line(row)}{row['paper_megabytes']:10.2f}")
+
+
+def _line(row: Mapping[str, float]) -> str:
+    return f"{row['parameters']:12,}{row['megabytes']:9.3f}{row['ptflops_gmac']:15.1f}{row['honest_gmac']:14.1f}"
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    from cdgnet.weights import WeightsError
+
+    return (WeightsError,)
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, mistakes)
