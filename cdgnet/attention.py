@@ -36,9 +36,12 @@ class ChannelAttention(nn.Module):
             nn.Sigmoid(),
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` -> Mc, ``(B, C, 1, 1)`` in (0, 1)."""
-        weights: Tensor = self.body(features)
+    def forward(self, features: Tensor, mean: Tensor | None = None) -> Tensor:
+        """``(B, C, h, w)`` -> Mc, ``(B, C, 1, 1)`` in (0, 1).
+
+        With ``mean``, ``(B, C, 1, 1)``, that is taken for the average over the frame: ``features`` are a part of it.
+        """
+        weights: Tensor = self.body(features) if mean is None else self.body[1:](mean)
         return weights
 
 
@@ -81,11 +84,14 @@ class ComponentAttention(nn.Module):
         self.channel = ChannelAttention(channels, config.attention_reduction) if parts in ("both", "channel") else None
         self.spatial = SpatialAttention(channels, config.offset_groups) if parts in ("both", "spatial") else None
 
-    def forward(self, features: Tensor) -> Attended:
-        """Weigh the encoder's last features ``(B, C, h, w)`` for one branch; without any part they stay as they are."""
+    def forward(self, features: Tensor, mean: Tensor | None = None) -> Attended:
+        """Weigh the encoder's last features ``(B, C, h, w)`` for one branch; without any part they stay as they are.
+
+        ``mean`` as in ``ChannelAttention.forward``.
+        """
         if self.channel is None and self.spatial is None:
             return Attended(features, None)
-        weighed = features if self.channel is None else features * self.channel(features)
+        weighed = features if self.channel is None else features * self.channel(features, mean)
         if self.spatial is None:
             return Attended(weighed + features, None)
         spatial = self.spatial(weighed)

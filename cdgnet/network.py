@@ -53,9 +53,9 @@ class Branch(nn.Module):
         self.decoder = decoder
         self.has_skips = config.skips
 
-    def forward(self, features: Features) -> Decoded:
-        """Decode the encoder's features."""
-        attended = self.attention(features.quarter)
+    def forward(self, features: Features, mean: Tensor | None = None) -> Decoded:
+        """Decode the encoder's features; ``mean`` as in ``CDGNet.forward``."""
+        attended = self.attention(features.quarter, mean)
         decoded = self.decoder(attended.features, features if self.has_skips else None)
         return Decoded(decoded, self.decoder.head(decoded), attended.spatial)
 
@@ -87,11 +87,13 @@ class CDGNet(nn.Module):
                 if isinstance(module, Decoder | OrientationFusion | ConcatFusion):
                     _zero(module.head)
 
-    def forward(self, blurry: Tensor) -> Components:
+    def forward(self, blurry: Tensor, mean: Tensor | None = None) -> Components:
         """Restore frames of any size.
 
         Args:
             blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W at least 16.
+            mean: ``(B, widths[2], 1, 1)``, the encoder's last features averaged over the frame that ``blurry`` is a
+                part of; None where it is whole. See ``tiling.restore``.
 
         Returns:
             Images of ``blurry``'s size, and the attention maps at a quarter of it.
@@ -101,7 +103,7 @@ class CDGNet(nn.Module):
         """
         _check(blurry)
         features = self.encoder(pad_to_multiple(blurry))
-        decoded: dict[str, Decoded] = {name: branch(features) for name, branch in self.branches.items()}
+        decoded: dict[str, Decoded] = {name: branch(features, mean) for name, branch in self.branches.items()}
         if self.fusion is None:
             ((name, only),) = decoded.items()
             maps = (only.spatial, None) if name == "small" else (None, only.spatial)

@@ -1,10 +1,17 @@
-"""Any size in, the same size out: the one place that pads frames and crops them back.
+"""Any size in, the same size out: the one place that pads frames, crops them back, and cuts large ones into tiles.
 
 Legend: B batch, C channels, H and W a frame's height and width in pixels.
 """
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from cdgnet.network import CDGNet
 
 SIZE_MULTIPLE = 4
 """The encoder halves the frame twice, so both sides must be a multiple of this many pixels."""
@@ -41,3 +48,83 @@ def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
         found = f"{images.shape[-1]} x {images.shape[-2]}"
         raise ValueError(f"images of {found} cannot be cropped to {width} x {height}; pass a smaller size")
     return images[..., :height, :width]
+
+
+HALO = 144
+"""Pixels around a tile that are computed with it: 117, which decide it with all taps at rest, and 27 for offsets."""
+
+_ENCODER_HALO = 48  # the encoder alone reaches 46
+
+
+class _Tile(NamedTuple):
+    """A part of a frame, and the window around it that is computed."""
+
+    part: tuple[slice, slice]  # rows, columns of the frame
+    window: tuple[slice, slice]
+
+
+@torch.no_grad()
+def restore(network: "CDGNet", blurry: Tensor, *, tile: int = 1024, halo: int = HALO) -> Tensor:
+    """Restore frames of any size in bounded memory, as if they were restored whole.
+
+    A frame that fits into a tile and its halo is restored whole. Of a larger one the encoder runs over all tiles first:
+    the channel attention needs an average over the whole frame. Then each tile is restored with its halo, which is
+    dropped. What a pixel sees beyond the halo is lost: only offsets of many pixels reach so far.
+
+    Args:
+        network: In eval mode.
+        blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W at least 16.
+        tile: Side of a tile, a multiple of 4.
+        halo: A multiple of 4.
+
+    Returns:
+        ``(B, 3, H, W)``, not clamped.
+
+    Raises:
+        ValueError: If ``tile`` or ``halo`` is no multiple of 4, or as ``CDGNet.forward``.
+    """
+    if tile < SIZE_MULTIPLE or tile % SIZE_MULTIPLE or halo < 0 or halo % SIZE_MULTIPLE:
+        raise ValueError(f"tile {tile} and halo {halo}; wanted multiples of {SIZE_MULTIPLE}")
+    height, width = blurry.shape[-2:]
+    if max(height, width) <= tile + 2 * halo:
+        whole: Tensor = network(blurry).restored
+        return whole
+    frame = pad_to_multiple(blurry)
+    size = (frame.shape[-2], frame.shape[-1])
+    mean = _mean_features(network, frame, tile)
+    restored = torch.empty_like(frame)
+    for part, window in _tiles(size, tile, halo):
+        found = network(frame[..., window[0], window[1]], mean).restored
+        restored[..., part[0], part[1]] = found[..., _within(part[0], window[0]), _within(part[1], window[1])]
+    return crop_to_size(restored, (height, width))
+
+
+def _mean_features(network: "CDGNet", frame: Tensor, tile: int) -> Tensor:
+    """The encoder's last features averaged over a frame, ``(B, widths[2], 1, 1)``, summed in float64."""
+    size = (frame.shape[-2], frame.shape[-1])
+    total = torch.zeros(())
+    for part, window in _tiles(size, tile, _ENCODER_HALO):
+        features = network.encoder(frame[..., window[0], window[1]]).quarter
+        rows, columns = (_quarter(_within(one, around)) for one, around in zip(part, window, strict=True))
+        total = total.to(frame.device) + features[..., rows, columns].double().sum(dim=(-2, -1), keepdim=True)
+    return (total / (size[0] * size[1] / SIZE_MULTIPLE**2)).to(frame.dtype)
+
+
+def _tiles(size: tuple[int, int], tile: int, halo: int) -> Iterator[_Tile]:
+    for top in range(0, size[0], tile):
+        for left in range(0, size[1], tile):
+            starts = (top, left)
+            part = [slice(start, min(start + tile, side)) for start, side in zip(starts, size, strict=True)]
+            window = [
+                slice(max(one.start - halo, 0), min(one.stop + halo, side))
+                for one, side in zip(part, size, strict=True)
+            ]
+            yield _Tile((part[0], part[1]), (window[0], window[1]))
+
+
+def _within(part: slice, window: slice) -> slice:
+    return slice(part.start - window.start, part.stop - window.start)
+
+
+def _quarter(pixels: slice) -> slice:
+    return slice(pixels.start // SIZE_MULTIPLE, pixels.stop // SIZE_MULTIPLE)

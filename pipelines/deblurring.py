@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from cdgnet import CDGNet
+from cdgnet import CDGNet, tiling
 from cdgnet.network import MINIMUM_SIZE
 from pipelines.data import to_tensor
 from prep import frames, sources
 from prep.arrays import Bytes, Codes
 from prep.sources import SourceError
+
+TILE = 1024  # pixels; with its halo three GB in the paper's widths
 
 
 class InputError(ValueError):
@@ -63,7 +65,7 @@ def _jobs(path: Path, out: Path) -> Iterable[Job]:
     return [Job(source=source, target=out / source.relative_to(path)) for source in found]
 
 
-def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device) -> Iterator[Outcome]:
+def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device, tile: int = TILE) -> Iterator[Outcome]:
     """Restore picture after picture; one that cannot be read is named and passed over."""
     network = network.to(device).eval()
     for job in jobs:
@@ -74,18 +76,19 @@ def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device) -> Iterat
         except SourceError as error:
             yield Outcome(job=job, fault=str(error))
             continue
-        frames.write(job.target, restore(pixels, network, device))
+        frames.write(job.target, restore(pixels, network, device, tile))
         yield Outcome(job=job)
 
 
 @torch.no_grad()
-def restore(pixels: Bytes | Codes, network: CDGNet, device: torch.device) -> Bytes | Codes:
+def restore(pixels: Bytes | Codes, network: CDGNet, device: torch.device, tile: int = TILE) -> Bytes | Codes:
     """Restore one picture.
 
     Args:
         pixels: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16. Alpha is kept as it is; grey stays grey.
         network: Trained, on ``device``.
         device: Where it runs.
+        tile: Side of the tiles that a larger picture is cut into, a multiple of 4; the result is that of the whole.
 
     Returns:
         The same shape and type.
@@ -94,7 +97,7 @@ def restore(pixels: Bytes | Codes, network: CDGNet, device: torch.device) -> Byt
     is_grey = pixels.ndim == 2
     colour = np.repeat(pixels[:, :, None], 3, axis=2) if is_grey else pixels[:, :, :3]
     blurry = to_tensor(colour.astype(np.float32) / top - 0.5)[None].to(device)  # (1, 3, H, W)
-    restored = network(blurry).restored[0].permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
+    restored = tiling.restore(network, blurry, tile=tile)[0].permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
     levels = (restored + 0.5).clip(0, 1) * top
     if is_grey:
         levels = levels.mean(axis=2)

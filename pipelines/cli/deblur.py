@@ -19,7 +19,15 @@ path_type = click.Path(path_type=Path)
 @click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
 @click.option("--force", is_flag=True, help="Replace results that are there.")
-def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool) -> int:
+@click.option(
+    "--tile",
+    type=click.IntRange(64),
+    default=1024,
+    show_default=True,
+    metavar="PIXELS",
+    help="Cut larger pictures into tiles of this side: less memory, the same result.",
+)
+def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool, tile: int) -> int:
     """Deblur pictures of any size; names, sizes, bit depth and alpha stay.
 
     Folders are searched to the bottom and their structure is kept. Results that are there are passed over.
@@ -34,9 +42,8 @@ def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool) -> 
     there = len(jobs) - len(left)
     click.echo(f"{len(jobs)} pictures" + (f"; {there} are in {out} already, passed over (--force)" if there else ""))
     device = Fabric(accelerator="auto", devices=1).device
-    outcomes = list(
-        track(deblurring.deblur(left, load_weights(weights), device), len(left), f"deblur on {device.type}")
-    )
+    restored = deblurring.deblur(left, load_weights(weights), device, tile - tile % 4)
+    outcomes = list(track(restored, len(left), f"deblur on {device.type}"))
     faults = [outcome.fault for outcome in outcomes if outcome.fault]
     for fault in faults:
         click.echo(fault, err=True)

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdgnet.tiling import crop_to_size, pad_to_multiple
+from cdgnet import CDGNet, ModelConfig
+from cdgnet.tiling import HALO, crop_to_size, pad_to_multiple, restore
 
 sides = st.integers(1, 30)
 
@@ -33,3 +34,58 @@ def test_a_frame_that_fits_is_not_copied() -> None:
 def test_cropping_to_a_larger_size_is_refused() -> None:
     with pytest.raises(ValueError, match="images of 8 x 6 cannot be cropped to 8 x 7; pass a smaller size"):
         crop_to_size(torch.zeros(1, 3, 6, 8), (7, 8))
+
+
+def learned(variant: str = "cdgnet") -> CDGNet:
+    """A network that changes a frame by some ten grey levels, its offsets a tenth of a pixel, its channels unlike."""
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.add_(0.03 * torch.randn_like(parameter))
+            if "channel.body" in name:
+                parameter.mul_(20)
+    return network
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "tile"), [pytest.param(720, 1280, 400, marks=pytest.mark.slow), (405, 333, 128)]
+)
+def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: int) -> None:
+    network, frame = learned(), torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1)) - 0.5
+    with torch.no_grad():
+        whole = network(frame).restored
+
+    tiled = restore(network, frame, tile=tile)
+
+    assert tiled.shape == frame.shape
+    assert float((whole - frame).abs().mean()) > 0.02
+    assert float((tiled - whole).abs().max()) * 255 < 0.01
+
+
+def test_without_the_average_over_the_whole_frame_tiles_would_differ() -> None:
+    network, frame = learned(), torch.rand(1, 3, 120, 500) * torch.linspace(0, 1, 500) - 0.5
+    with torch.no_grad():
+        whole, alone = network(frame).restored, network(frame[..., :244]).restored[..., :100]
+
+    assert float((alone - whole[..., :100]).abs().max()) * 255 > 0.1
+    assert float((restore(network, frame, tile=100) - whole).abs().max()) * 255 < 0.01
+
+
+def test_a_new_networks_pixel_is_decided_within_the_halo() -> None:
+    network, mean = CDGNet(ModelConfig.preset("tiny")).double().eval(), torch.zeros(1, 32, 1, 1).double()
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if "guide" not in name:  # taps stay at rest
+                parameter.add_(0.05 * torch.randn_like(parameter))
+        frame = torch.rand(1, 3, 320, 320).double() - 0.5
+        other = frame.clone()
+        other[..., 160, 160] += 100
+        changed = (network(frame, mean).restored != network(other, mean).restored).any(dim=1)[0].nonzero() - 160
+
+    assert 100 < int(changed.abs().max()) <= 117 < HALO
+
+
+def test_tiles_that_do_not_fit_the_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="tile 30 and halo 144; wanted multiples of 4"):
+        restore(learned(), torch.zeros(1, 3, 16, 16), tile=30)
