@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
+from cdgnet.tiling import is_exporting
+
 Backend = Literal["torchvision", "sample"]
 BACKENDS: tuple[Backend, ...] = ("torchvision", "sample")
 
@@ -103,13 +105,15 @@ def _by_sample(
     batch, channels = features.shape[:2]
     taps = weight.shape[-1] ** 2
     groups = modulation.shape[1] // taps
-    frame = _enlarged(features)  # (B, C, H', W')
+    frame = features if is_exporting() else _enlarged(features)  # (B, C, H', W')
     frame = frame.reshape(batch * groups, channels // groups, *frame.shape[-2:])  # (BG, C/G, H', W')
     # Expanded and not left to matmul, which would copy the samples so as to have one product for the batch.
     kernels = weight.flatten(1).expand(batch, -1, -1)  # (B, D, CK)
-    budget = _CPU_STRIP_BYTES if features.device.type == "cpu" else _STRIP_BYTES
-    row_bytes = batch * channels * taps * offset.shape[-1] * features.element_size()
-    rows = max(1, budget // max(1, row_bytes))  # a batch may be empty
+    rows = offset.shape[-2]
+    if not is_exporting():  # the number of strips would be a part of the program
+        budget = _CPU_STRIP_BYTES if features.device.type == "cpu" else _STRIP_BYTES
+        row_bytes = batch * channels * taps * offset.shape[-1] * features.element_size()
+        rows = max(1, budget // max(1, row_bytes))  # a batch may be empty
     positions = offset + _resting_positions(offset, weight.shape[-1], groups, padding)
     strips = []
     for places, factors in zip(torch.split(positions, rows, dim=2), torch.split(modulation, rows, dim=2), strict=True):

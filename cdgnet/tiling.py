@@ -17,6 +17,11 @@ SIZE_MULTIPLE = 4
 """The encoder halves the frame twice, so both sides must be a multiple of this many pixels."""
 
 
+def is_exporting() -> bool:
+    """Whether torch.export is looking on: what it sees must hold for every size."""
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())  # the former from torch 2.7
+
+
 def pad_to_multiple(images: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
     """Repeat the last row and column until both sides are a multiple of ``multiple``.
 
@@ -32,7 +37,7 @@ def pad_to_multiple(images: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
     """
     height, width = images.shape[-2:]
     below, right = -height % multiple, -width % multiple
-    if not below and not right:
+    if not is_exporting() and not below and not right:  # an exported program must not depend on one frame's size
         return images
     return functional.pad(images, (0, right, 0, below), mode="replicate")
 
@@ -44,7 +49,7 @@ def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
         ValueError: If ``images`` is smaller than ``size``.
     """
     height, width = size
-    if images.shape[-2] < height or images.shape[-1] < width:
+    if not is_exporting() and (images.shape[-2] < height or images.shape[-1] < width):
         found = f"{images.shape[-1]} x {images.shape[-2]}"
         raise ValueError(f"images of {found} cannot be cropped to {width} x {height}; pass a smaller size")
     return images[..., :height, :width]

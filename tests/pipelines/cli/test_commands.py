@@ -117,7 +117,7 @@ def test_preparing_data_never_loads_torch(work: Path) -> None:
     ("name", "words"),
     [
         *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify")),
-        *((name, []) for name in ("train", "evaluate", "deblur", "info")),
+        *((name, []) for name in ("train", "evaluate", "deblur", "info", "export")),
     ],
 )
 def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[str]) -> None:

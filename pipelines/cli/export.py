@@ -1,0 +1,47 @@
+"""``cdg-export``: a network as ONNX."""
+
+from pathlib import Path
+
+import click
+
+from pipelines.cli.shell import SETTINGS, example, explained, run
+
+path_type = click.Path(path_type=Path)
+
+
+@click.command(
+    "cdg-export", context_settings=SETTINGS, epilog=example("cdg-export --weights runs/gopro/weights.safetensors")
+)
+@click.version_option(package_name="cdgnet")
+@click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option("--out", type=path_type, metavar="FILE", help="The ONNX file.  [default: beside the weights]")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+def command(weights: Path, out: Path | None, force: bool) -> None:
+    """Write a network as ONNX, for frames of any height and width."""
+    from cdgnet import load_weights
+    from prep import files
+
+    path = out or weights.with_suffix(".onnx")
+    if path.exists() and not force:
+        raise click.ClickException(f"{path} exists; pass --force to replace it, or --out with another name")
+    network = load_weights(weights)
+    try:
+        from cdgnet.export import to_onnx
+
+        with explained("translating: a minute"):
+            data = to_onnx(network)
+    except ImportError as error:
+        raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[export]'") from error
+    files.write_bytes(path, data)
+    click.echo(f"wrote {path}, {len(data) / 1e6:.1f} MB: blurry (1, 3, H, W) in [-0.5, 0.5] -> restored and more")
+
+
+def mistakes() -> tuple[type[Exception], ...]:
+    from cdgnet.weights import WeightsError
+
+    return (WeightsError,)
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, mistakes)
