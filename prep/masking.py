@@ -184,6 +184,8 @@ def make(plan: Plan, jobs: int, cluster: str | None = None) -> Iterator[Row | Fa
     Killed at any moment, a new plan goes on from the rows written so far. ``jobs`` and ``cluster`` as in
     ``parallel.over``.
     """
+    if not plan.tasks and plan.rows == read_rows(plan.folder):
+        return  # nothing to say: the folder may be on a disk that is read-only
     rows = dict(plan.rows)
     for task in plan.tasks:  # a mask about to change is vouched for by no row until it is written
         if task.key in rows:

@@ -106,6 +106,16 @@ def test_a_second_run_has_nothing_to_do(make_gopro: MakeGopro, tmp_path: Path) -
     assert outcomes == []
 
 
+def test_nothing_is_written_where_nothing_is_to_do(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root, folder = make_gopro(train=1, test=0), tmp_path / "m"
+    run(root, folder)
+    before = (folder / "masks.jsonl").stat().st_ino
+
+    run(root, folder)
+
+    assert (folder / "masks.jsonl").stat().st_ino == before
+
+
 def test_another_mu_thresholds_the_stored_map_and_computes_nothing(
     make_gopro: MakeGopro, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
