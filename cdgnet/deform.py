@@ -1,4 +1,4 @@
-"""Modulated deformable convolution (DCNv2): one interface, two backends.
+"""Modulated deformable convolution (DCNv2): one interface, three backends.
 
 Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
 K = k * k taps of the kernel, G offset groups: the C / G channels of a group move together.
@@ -9,31 +9,33 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
+from cdgnet.deform_gather import by_gather
+from cdgnet.deform_sample import by_sample
 from cdgnet.tiling import is_exporting
 
-Backend = Literal["torchvision", "sample"]
-BACKENDS: tuple[Backend, ...] = ("torchvision", "sample")
-
-# Samples of this many bytes are made at a time, a strip of output rows. On a CPU a strip that stays in the
-# cache is twice as fast on a 1280 x 720 frame and a third faster in training than all rows at once; elsewhere
-# each strip costs launches, and the bound, not tuned, only keeps a frame from filling the memory.
-_CPU_STRIP_BYTES = 2**23
-_STRIP_BYTES = 2**28
+Backend = Literal["torchvision", "sample", "gather"]
+BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather")
 
 
-def default_backend(device: torch.device) -> Backend:
-    """The backend for ``device``: ``torchvision`` on CUDA, ``sample`` elsewhere.
+def default_backend(features: Tensor, groups: int) -> Backend:
+    """The backend for ``features`` ``(B, C, H, W)``, read in so many offset groups, where benchmarks/deform.py found it
+    fastest.
 
-    On a CPU torchvision's kernels are serial: benchmarks/deform.py finds ``sample`` 3 to 6 times faster
-    forward and 9 to 15 times with the backward pass, so it is the default with and without gradients. On CUDA
-    torchvision's kernel is parallel and makes no grid of positions first; it was not timed there.
+    On CUDA ``torchvision``, whose kernel is parallel and makes no grid of positions first; it was not timed there. On a
+    CPU, where torchvision's kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32
+    channels a group, for whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs,
+    ``sample``: other runtimes have its operators.
     """
-    return "torchvision" if device.type == "cuda" else "sample"
+    if features.device.type == "cuda":
+        return "torchvision"
+    if features.device.type != "cpu" or is_exporting():
+        return "sample"
+    is_trained = torch.is_grad_enabled() and features.requires_grad
+    return "sample" if is_trained and features.shape[1] // groups < 32 else "gather"
 
 
 def deform_conv2d(
@@ -59,7 +61,7 @@ def deform_conv2d(
         weight: ``(D, C, k, k)``, k odd.
         bias: ``(D,)``.
         padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1.
-        backend: Which implementation; None chooses by the features' device.
+        backend: Which implementation; None chooses the fastest, see ``default_backend``.
 
     Returns:
         ``(B, D, h, w)``, of the features' type.
@@ -70,11 +72,11 @@ def deform_conv2d(
     Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
     """
     _check(features, offset, modulation, weight, bias, padding)
-    backend = backend or default_backend(features.device)
+    backend = backend or default_backend(features, modulation.shape[1] // weight.shape[-1] ** 2)
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
     exact = torch.promote_types(features.dtype, torch.float32)
-    convolve = _by_torchvision if backend == "torchvision" else _by_sample
+    convolve = {"torchvision": _by_torchvision, "sample": by_sample, "gather": by_gather}[backend]
     with _without_autocast(features.device):
         result = convolve(
             features.to(exact),
@@ -96,74 +98,6 @@ def _by_torchvision(
 ) -> Tensor:
     result: Tensor = torchvision_deform_conv2d(features, offset, weight, bias, padding=padding, mask=modulation)
     return result
-
-
-def _by_sample(
-    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
-) -> Tensor:
-    """``grid_sample`` for all taps of a strip of rows, then one matrix product."""
-    batch, channels = features.shape[:2]
-    taps = weight.shape[-1] ** 2
-    groups = modulation.shape[1] // taps
-    frame = features if is_exporting() else _enlarged(features)  # (B, C, H', W')
-    frame = frame.reshape(batch * groups, channels // groups, *frame.shape[-2:])  # (BG, C/G, H', W')
-    # Expanded and not left to matmul, which would copy the samples so as to have one product for the batch.
-    kernels = weight.flatten(1).expand(batch, -1, -1)  # (B, D, CK)
-    rows = offset.shape[-2]
-    if not is_exporting():  # the number of strips would be a part of the program
-        budget = _CPU_STRIP_BYTES if features.device.type == "cpu" else _STRIP_BYTES
-        row_bytes = batch * channels * taps * offset.shape[-1] * features.element_size()
-        rows = max(1, budget // max(1, row_bytes))  # a batch may be empty
-    positions = offset + _resting_positions(offset, weight.shape[-1], groups, padding)
-    strips = []
-    for places, factors in zip(torch.split(positions, rows, dim=2), torch.split(modulation, rows, dim=2), strict=True):
-        samples = _sample(frame, places, factors, taps)  # (BG, C/G, K, rows, w)
-        columns = samples.view(batch, channels * taps, places.shape[2] * places.shape[3])  # (B, CK, rows * w)
-        products = torch.baddbmm(bias.view(1, -1, 1), kernels, columns)  # (B, D, rows * w)
-        strips.append(products.view(batch, len(weight), *places.shape[2:]))  # (B, D, rows, w)
-    return torch.cat(strips, dim=2)
-
-
-def _enlarged(features: Tensor) -> Tensor:
-    """Zeros to the right and below, until both sides are powers of two.
-
-    ``grid_sample`` wants positions as fractions of the frame. Only with a power of two is a whole pixel still
-    whole after the way there and back; one rounding beside it, and the gradient would come from the wrong
-    pair of pixels. New layers have all their taps on whole pixels.
-    """
-    height, width = features.shape[-2:]
-    below, right = (_power_of_two(side) - side for side in (height, width))
-    return functional.pad(features, (0, right, 0, below))
-
-
-def _power_of_two(side: int) -> int:
-    return 1 << (side - 1).bit_length()
-
-
-def _resting_positions(offset: Tensor, size: int, groups: int, padding: int) -> Tensor:
-    """Where each tap reads with no offset: ``(1, 2GK, h, w)``, row then column, in pixels."""
-    height, width = offset.shape[-2:]
-    steps = torch.arange(size, dtype=offset.dtype, device=offset.device) - padding
-    down = torch.arange(height, dtype=offset.dtype, device=offset.device)
-    right = torch.arange(width, dtype=offset.dtype, device=offset.device)
-    rows = (down + steps.view(-1, 1, 1)).view(size, 1, height, 1).expand(size, size, height, width)
-    columns = (right + steps.view(-1, 1, 1)).view(1, size, 1, width).expand(size, size, height, width)
-    return torch.stack((rows, columns), dim=2).view(1, -1, height, width).repeat(1, groups, 1, 1)
-
-
-def _sample(frame: Tensor, positions: Tensor, modulation: Tensor, taps: int) -> Tensor:
-    """Read and weigh one strip: ``frame`` ``(BG, C/G, H', W')`` -> ``(BG, C/G, K, rows, w)``."""
-    rows, width = positions.shape[-2:]
-    places = positions.reshape(frame.shape[0], taps, 2, rows, width)
-    # A position p, counted from the first pixel's centre, lies (p + 1/2) / side of the way, which runs from
-    # -1 to 1.
-    fractions = [
-        (places[:, :, axis] + 0.5) * (2 / side) - 1 for axis, side in enumerate(frame.shape[-2:])
-    ]  # down, right: (BG, K, rows, w) each
-    grid = torch.stack(fractions[::-1], dim=-1).flatten(1, 2)  # (BG, K * rows, w, 2), x first
-    samples: Tensor = functional.grid_sample(frame, grid, padding_mode="zeros", align_corners=False)
-    factors = modulation.reshape(frame.shape[0], 1, taps, rows, width)
-    return samples.view(*samples.shape[:2], taps, rows, width) * factors
 
 
 def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int) -> None:

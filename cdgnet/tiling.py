@@ -1,8 +1,9 @@
-"""Any size in, the same size out: the one place that pads frames, crops them back, and cuts large ones into tiles.
+"""Any size in, the same size out: the one place that pads frames, crops them back, and cuts large ones up.
 
 Legend: B batch, C channels, H and W a frame's height and width in pixels.
 """
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,6 +54,23 @@ def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
         found = f"{images.shape[-1]} x {images.shape[-2]}"
         raise ValueError(f"images of {found} cannot be cropped to {width} x {height}; pass a smaller size")
     return images[..., :height, :width]
+
+
+_CPU_STRIP_BYTES = 2**23
+_STRIP_BYTES = 2**28
+
+
+def strip_height(row_bytes: int, device: torch.device) -> int:
+    """How many rows of ``row_bytes`` each are best computed at a time, at least 1.
+
+    On a CPU a strip that stays in the cache is twice as fast on a 1280 x 720 frame, and a third faster in training,
+    than all rows at once. Elsewhere each strip costs launches, and in a compiled program a copy of the code: there the
+    bound only keeps a frame from filling the memory. An exported program has one strip: it must hold for every size.
+    """
+    if is_exporting():
+        return sys.maxsize
+    is_small = device.type == "cpu" and not torch.compiler.is_compiling()
+    return max(1, (_CPU_STRIP_BYTES if is_small else _STRIP_BYTES) // max(1, row_bytes))  # a batch may be empty
 
 
 HALO = 144

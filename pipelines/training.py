@@ -116,7 +116,6 @@ def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) ->
     config = run.config
     fabric.seed_everything(config.seed, verbose=False)
     network = CDGNet(ModelConfig.preset(config.preset, config.variant))
-    network.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     model, adam = fabric.setup(network, optimizer)
     state: dict[str, Any] = {"step": run.start, "network": network, "optimizer": optimizer}

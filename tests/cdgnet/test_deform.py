@@ -102,6 +102,10 @@ def test_each_backend_agrees_with_plain_loops_at_other_kernels(backend: Backend,
     torch.testing.assert_close(found, by_loops(inputs, padding), rtol=0, atol=1e-11)
 
 
+OTHERS: tuple[Backend, ...] = tuple(backend for backend in BACKENDS if backend != "torchvision")
+
+
+@pytest.mark.parametrize("backend", OTHERS)
 @settings(max_examples=30, deadline=None)
 @given(
     groups=st.sampled_from([1, 2, 4]),
@@ -111,27 +115,29 @@ def test_each_backend_agrees_with_plain_loops_at_other_kernels(backend: Backend,
     seed=st.integers(0, 2**16),
 )
 def test_the_backends_agree_in_value_and_in_every_gradient(
-    groups: int, place: tuple[int, int], scale: float, whole: bool, seed: int
+    backend: Backend, groups: int, place: tuple[int, int], scale: float, whole: bool, seed: int
 ) -> None:
     inputs = make_inputs(groups, place=place, scale=scale, whole=whole, seed=seed)
-    for one, other in zip(gradients(inputs, 1, "torchvision"), gradients(inputs, 1, "sample"), strict=True):
+    for one, other in zip(gradients(inputs, 1, "torchvision"), gradients(inputs, 1, backend), strict=True):
         # A far position loses digits on its way through the unit square, hence not 1e-11.
         torch.testing.assert_close(one, other, rtol=1e-8, atol=1e-8)
 
 
-def test_the_backends_agree_in_float32_where_all_taps_are_at_rest() -> None:
+@pytest.mark.parametrize("backend", OTHERS)
+def test_the_backends_agree_in_float32_where_all_taps_are_at_rest(backend: Backend) -> None:
     inputs = make_inputs(2, place=(37, 41), scale=0.0)
     inputs = tuple(tensor.float() for tensor in inputs)  # type: ignore[assignment]
-    for one, other in zip(gradients(inputs, 1, "torchvision"), gradients(inputs, 1, "sample"), strict=True):
+    for one, other in zip(gradients(inputs, 1, "torchvision"), gradients(inputs, 1, backend), strict=True):
         # The weights' gradient sums 3034 products: a few units of the last place each.
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
 
 
-def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", OTHERS)
+def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
     inputs = make_inputs(2)
-    whole = gradients(inputs, 1, "sample")
-    monkeypatch.setattr("cdgnet.deform._CPU_STRIP_BYTES", 1)
-    for one, other in zip(whole, gradients(inputs, 1, "sample"), strict=True):
+    whole = gradients(inputs, 1, backend)
+    monkeypatch.setattr("cdgnet.tiling._CPU_STRIP_BYTES", 1)
+    for one, other in zip(whole, gradients(inputs, 1, backend), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
@@ -181,8 +187,36 @@ def test_channels_last_features_give_the_same_values() -> None:
     torch.testing.assert_close(found, wanted)
 
 
-def test_cuda_gets_torchvision_and_the_cpu_gets_samples() -> None:
-    assert [default_backend(torch.device(kind)) for kind in ("cuda", "cpu")] == ["torchvision", "sample"]
+@pytest.mark.parametrize(
+    ("channels", "is_trained", "wanted"),
+    [(8, False, "gather"), (8, True, "sample"), (62, True, "sample"), (64, True, "gather"), (64, False, "gather")],
+)
+def test_a_cpu_gathers_unless_gradients_of_narrow_features_are_wanted(
+    channels: int, is_trained: bool, wanted: str
+) -> None:
+    features = torch.zeros(1, channels, 4, 4, requires_grad=is_trained)
+    assert default_backend(features, 2) == wanted
+    with torch.no_grad():
+        assert default_backend(features, 2) == "gather"
+
+
+def test_other_devices_get_samples() -> None:
+    assert default_backend(torch.zeros(1, 8, 4, 4, device="meta"), 2) == "sample"
+
+
+@pytest.mark.gpu
+def test_cuda_gets_torchvision() -> None:
+    assert default_backend(torch.zeros(1, 8, 4, 4, device="cuda"), 2) == "torchvision"
+
+
+@pytest.mark.parametrize("backend", OTHERS)
+def test_an_offset_that_is_no_number_shows_in_the_result(backend: Backend) -> None:
+    features, offset, modulation, weight, bias = make_inputs()
+    offset[0, 0, 2, 3] = math.nan
+    found = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend=backend)
+    wrong = torch.zeros(2, 3, 5, 6, dtype=torch.bool)
+    wrong[0, :, 2, 3] = True
+    assert torch.equal(found.isnan(), wrong)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +240,7 @@ def test_shapes_that_do_not_fit_are_named(index: int, shape: tuple[int, ...], me
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ValueError, match="'cuda' does not exist; pass one of torchvision, sample"):
+    with pytest.raises(ValueError, match="'cuda' does not exist; pass one of torchvision, sample, gather"):
         deform_conv2d(*make_inputs(), padding=1, backend="cuda")  # type: ignore[arg-type]
 
 

@@ -42,7 +42,7 @@ def learned(variant: str = "cdgnet") -> CDGNet:
     network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            parameter.add_(0.03 * torch.randn_like(parameter))
+            parameter.add_(0.03 * torch.randn(parameter.shape))
             if "channel.body" in name:
                 parameter.mul_(20)
     return network
@@ -77,7 +77,7 @@ def test_a_new_networks_pixel_is_decided_within_the_halo() -> None:
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if "guide" not in name:  # taps stay at rest
-                parameter.add_(0.05 * torch.randn_like(parameter))
+                parameter.add_(0.05 * torch.randn(parameter.shape))
         frame = torch.rand(1, 3, 320, 320).double() - 0.5
         other = frame.clone()
         other[..., 160, 160] += 100
