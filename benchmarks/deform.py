@@ -8,8 +8,6 @@ The shapes are those of the presets tiny (96 x 96 crops), paper (one 256 x 256 c
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from surroundings import RESULTS
 from surroundings import surroundings as machine
 from torch import Tensor
 
+from cdgnet.cost import times
 from cdgnet.deform import BACKENDS, Backend, deform_conv2d
 
 GROUPS = 2
@@ -72,24 +71,6 @@ def make_inputs(case: Case, device: torch.device) -> list[Tensor]:
     return [tensor.to(device) for tensor in inputs]
 
 
-def times(work: Callable[[], None], repeats: int, device: torch.device) -> list[float]:
-    """Milliseconds of ``repeats`` runs after one to warm up; the device is done when the clock stops."""
-
-    def finish() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-
-    work()
-    found = []
-    for _ in range(repeats):
-        finish()
-        start = time.perf_counter()
-        work()
-        finish()
-        found.append(1000 * (time.perf_counter() - start))
-    return found
-
-
 def forward(inputs: list[Tensor], backend: Backend) -> None:
     features, offset, modulation, weight, bias = inputs
     with torch.inference_mode():
@@ -111,7 +92,10 @@ def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
     for name, work in works.items():
         if work is forward_and_backward and not case.has_backward:
             continue
-        found = {each: times(lambda w=work, b=each: w(inputs, b), repeats, device) for each in BACKENDS}  # type: ignore[misc]
+        found = {}
+        for backend in BACKENDS:
+            seconds = times(lambda w=work, b=backend: w(inputs, b), device, repeats)  # type: ignore[misc]
+            found[backend] = [1000 * each for each in seconds]
         baseline = statistics.median(found["torchvision"])
         for backend, each in found.items():
             middle = statistics.median(each)

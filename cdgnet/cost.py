@@ -16,7 +16,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -148,22 +148,28 @@ def time_network(network: CDGNet, height: int, width: int, repeats: int) -> Timi
     """
     device = next(network.parameters()).device
     frame = torch.rand(1, 3, height, width, device=device) - 0.5
-    network(frame)
+    seconds = times(lambda: network(frame), device, repeats)
+    return Timing(
+        seconds=statistics.median(seconds),
+        fastest=min(seconds),
+        slowest=max(seconds),
+        peak_megabytes=peak_megabytes(device),
+    )
+
+
+def times(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
+    """Seconds of so many runs after one to warm up; the device is done when the clock stops."""
+    work()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     seconds = []
     for _ in range(repeats):
         _wait_for(device)
         begun = time.perf_counter()
-        network(frame)
+        work()
         _wait_for(device)
         seconds.append(time.perf_counter() - begun)
-    return Timing(
-        seconds=statistics.median(seconds),
-        fastest=min(seconds),
-        slowest=max(seconds),
-        peak_megabytes=_peak_megabytes(device),
-    )
+    return seconds
 
 
 def _wait_for(device: torch.device) -> None:
@@ -171,7 +177,8 @@ def _wait_for(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_megabytes(device: torch.device) -> float:
+def peak_megabytes(device: torch.device) -> float:
+    """As ``Timing.peak_megabytes``."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     scale = 1e6 if sys.platform == "darwin" else 1e3

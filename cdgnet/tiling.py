@@ -50,7 +50,10 @@ def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
         ValueError: If ``images`` is smaller than ``size``.
     """
     height, width = size
-    if not is_exporting() and (images.shape[-2] < height or images.shape[-1] < width):
+    if is_exporting():  # a view would ask whether anything was cropped, and the answer would be a part of the program
+        rows, columns = (torch.arange(side, device=images.device) for side in size)
+        return images.index_select(-2, rows).index_select(-1, columns)
+    if images.shape[-2] < height or images.shape[-1] < width:
         found = f"{images.shape[-1]} x {images.shape[-2]}"
         raise ValueError(f"images of {found} cannot be cropped to {width} x {height}; pass a smaller size")
     return images[..., :height, :width]

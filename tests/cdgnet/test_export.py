@@ -5,29 +5,39 @@ import json
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from cdgnet import CDGNet, ModelConfig
+from cdgnet.export import to_onnx
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'cdgnet[export]'")
+SIZES = ((64, 96), (37, 130), (16, 16))
+
+
+def learned(variant: str = "cdgnet") -> CDGNet:
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.03 * torch.randn(parameter.shape))
+    return network
+
+
+def frame_of(height: int, width: int) -> Tensor:
+    return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1)) - 0.5
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["cdgnet", "large-branch"])
 def test_onnxruntime_gives_what_torch_gives_for_frames_of_any_size(variant: str) -> None:
-    from cdgnet.export import to_onnx
-
-    torch.manual_seed(0)
-    network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.03 * torch.randn_like(parameter))
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'cdgnet[export]'")
+    network = learned(variant)
 
     session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])
 
     assert json.loads(session.get_modelmeta().custom_metadata_map["config"]) == network.config.to_dict()
     names = [output.name for output in session.get_outputs()]
-    for height, width in ((64, 96), (37, 130), (16, 16)):
-        frame = torch.rand(1, 3, height, width) - 0.5
+    for size in SIZES:
+        frame = frame_of(*size)
         with torch.no_grad():
             wanted = network(frame)
         found = dict(zip(names, session.run(names, {"blurry": frame.numpy()}), strict=True))
@@ -35,3 +45,29 @@ def test_onnxruntime_gives_what_torch_gives_for_frames_of_any_size(variant: str)
         for name, values in found.items():
             assert np.abs(values - getattr(wanted, name).numpy()).max() < 1e-4, name
         assert np.abs(found["restored"] - frame.numpy()).max() > 0.01
+
+
+@pytest.mark.slow
+def test_a_program_of_torch_export_gives_what_the_network_gives_for_frames_of_any_size() -> None:
+    network, free = learned(), torch.export.Dim.AUTO
+    program = torch.export.export(network, (frame_of(50, 71),), dynamic_shapes={"blurry": {2: free, 3: free}})
+    restore = program.module()
+    for size in SIZES:
+        frame = frame_of(*size)
+        with torch.no_grad():
+            torch.testing.assert_close(restore(frame).restored, network(frame).restored, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler, about the versions of its own parts
+def test_a_compiled_network_gives_the_same_images_and_gradients() -> None:
+    network, frame = learned().train(), frame_of(32, 44)
+    # Traced whole and differentiated ahead of time, but not turned into machine code: that needs a C++ compiler.
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    restored = [each(frame).restored for each in (network, compiled)]
+    slopes = [
+        torch.autograd.grad(image.square().sum(), list(network.parameters()), allow_unused=True) for image in restored
+    ]
+    torch.testing.assert_close(*restored, rtol=0, atol=1e-5)
+    for one, other in zip(*slopes, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)  # sums over 1408 pixels

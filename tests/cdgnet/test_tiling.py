@@ -49,7 +49,12 @@ def learned(variant: str = "cdgnet") -> CDGNet:
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "tile"), [pytest.param(720, 1280, 400, marks=pytest.mark.slow), (405, 333, 128)]
+    ("height", "width", "tile"),
+    [
+        (405, 333, 128),
+        pytest.param(720, 1280, 400, marks=pytest.mark.slow),
+        pytest.param(2159, 3839, 1024, marks=pytest.mark.long),
+    ],
 )
 def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: int) -> None:
     network, frame = learned(), torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1)) - 0.5

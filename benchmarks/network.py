@@ -1,0 +1,153 @@
+"""Latency, training step and memory of whole networks, backends of the deformable convolution side by side.
+
+Run ``python benchmarks/network.py`` for a table, with ``--save`` also for benchmarks/results/network-DATE-DEVICE.json.
+A frame of 1280 x 720 is restored in eval mode; a training step is forward, losses and backward of two crops of
+256 x 256, without the optimiser. Each line is a process of its own: one pass to warm up, then the median of
+``--repeats``; its memory is the largest resident set of that process (on CUDA what torch held). ``chosen`` is what a
+user gets: whatever default_backend says of each layer. ``plain`` is grid_sample without strips and without
+channels_last, the baseline of the ratios; a network without deformable layers has only these two.
+
+The floor is honest multiply-accumulates, two operations each, over the matrix rate that this run measured (float32,
+2048 x 2048); a training step counts thrice, for the backward pass multiplies twice as much as the forward.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+
+from surroundings import RESULTS, surroundings
+
+NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
+WORKS = ("frame", "step")
+FRAME, CROPS = (1, 720, 1280), (2, 256, 256)
+CHOICES = ("plain", "torchvision", "sample", "gather", "chosen")
+
+
+def measure(preset: str, variant: str, work: str, backend: str, repeats: int, device_name: str) -> dict[str, float]:
+    """Seconds and megabytes of one line, in this process."""
+    import torch
+
+    from cdgnet import CDGNet, ModelConfig, cost, deblurring_losses, deform, tiling
+
+    device = torch.device(device_name)
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset(preset, variant)).to(device)
+    if backend == "plain":
+        network.to(memory_format=torch.contiguous_format)
+        tiling._CPU_STRIP_BYTES = tiling._STRIP_BYTES = sys.maxsize
+    if backend != "chosen":
+        deform.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
+    if work == "frame":
+        timing = cost.time_network(network.eval(), *FRAME[1:], repeats=repeats)
+        return {
+            "seconds": timing.seconds,
+            "fastest": timing.fastest,
+            "slowest": timing.slowest,
+            "MB": timing.peak_megabytes,
+        }
+    batch, height, width = CROPS
+    blurry, sharp = (torch.rand(batch, 3, height, width, device=device) - 0.5 for _ in "12")
+    mask = torch.rand(batch, 1, height, width, device=device) > 0.5
+
+    def step() -> None:
+        losses = deblurring_losses(network(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
+        losses.total.backward()
+        network.zero_grad()
+
+    seconds = cost.times(step, device, repeats)
+    return {
+        "seconds": statistics.median(seconds),
+        "fastest": min(seconds),
+        "slowest": max(seconds),
+        "MB": cost.peak_megabytes(device),
+    }
+
+
+def matrix_rate(device_name: str) -> float:
+    """float32 multiply-accumulates a second, best of ten."""
+    import torch
+
+    one, other = (torch.rand(2048, 2048, device=device_name) for _ in "12")
+
+    def work() -> float:
+        begun = time.perf_counter()
+        one @ other
+        if device_name == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - begun
+
+    return 2048**3 / min(work() for _ in range(10))
+
+
+def floor(preset: str, variant: str, work: str, rate: float) -> float:
+    """Seconds that the arithmetic alone takes."""
+    from cdgnet import ModelConfig
+    from cdgnet.cost import network_cost
+
+    batch, height, width = FRAME if work == "frame" else CROPS
+    honest = network_cost(ModelConfig.preset(preset, variant), height, width)["total"].honest
+    return batch * honest * (1 if work == "frame" else 3) / rate
+
+
+def in_a_process(*words: str) -> dict[str, float]:
+    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3, help="timed passes of each line")
+    parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
+    parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
+    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    import torch
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if options.line:
+        print(json.dumps(measure(*options.line, repeats=options.repeats, device_name=device)))
+        return
+
+    rate = matrix_rate(device)
+    about = surroundings() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    if device == "cuda":
+        about["device"] = torch.cuda.get_device_name()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print(f"matrix rate {rate / 1e9:.1f} GMac/s, float32")
+    print(f"{'network':16}{'work':7}{'backend':13}{'seconds':>9}{'spread':>16}{'x plain':>9}{'x floor':>9}{'MB':>8}")
+    common = ["--repeats", str(options.repeats), "--device", device]
+    common += ["--threads", str(options.threads)] if options.threads else []
+    rows = []
+    for preset, variant in NETWORKS:
+        for work in WORKS:
+            least = floor(preset, variant, work, rate)
+            choices = CHOICES if variant == "cdgnet" else ("plain", "chosen")
+            baseline = 0.0
+            for backend in choices:
+                found = in_a_process(*common, "--line", preset, variant, work, backend)
+                baseline = baseline or found["seconds"]
+                row = {"preset": preset, "variant": variant, "work": work, "backend": backend, **found, "floor": least}
+                rows.append(row)
+                name = preset if variant == "cdgnet" else variant
+                spread = f"{found['fastest']:.2f} - {found['slowest']:.2f}"
+                print(
+                    f"{name:16}{work:7}{backend:13}{found['seconds']:9.2f}{spread:>16}"
+                    f"{found['seconds'] / baseline:9.2f}{found['seconds'] / least:9.1f}{found['MB']:8.0f}",
+                    flush=True,
+                )
+    if options.save:
+        path = RESULTS / f"network-{about['date']}-{device}.json"
+        path.write_text(json.dumps({**about, "matrix_gmac_per_second": rate / 1e9, "rows": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
