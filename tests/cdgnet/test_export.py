@@ -65,9 +65,8 @@ def test_a_compiled_network_gives_the_same_images_and_gradients() -> None:
     # Traced whole and differentiated ahead of time, but not turned into machine code: that needs a C++ compiler.
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
     restored = [each(frame).restored for each in (network, compiled)]
-    slopes = [
-        torch.autograd.grad(image.square().sum(), list(network.parameters()), allow_unused=True) for image in restored
-    ]
+    weights = [weight for name, weight in network.named_parameters() if "decoder.head" not in name]
+    slopes = [torch.autograd.grad(image.square().sum(), weights) for image in restored]
     torch.testing.assert_close(*restored, rtol=0, atol=1e-5)
     for one, other in zip(*slopes, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)  # sums over 1408 pixels
