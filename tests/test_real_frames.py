@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from cdgnet import psnr
+from cdgnet import CDGNet, ModelConfig, psnr
+from cdgnet.export import to_onnx
 from pipelines.data import to_tensor
 from prep import frames, layouts
 
@@ -89,3 +90,23 @@ def test_the_main_job_on_real_frames(tmp_path: Path) -> None:
     with table.open() as lines:
         assert len(list(csv.DictReader(lines))) == 8  # and the mean
     assert frames.read(tmp_path / "out" / "000001.png").shape == (720, 1280, 3)
+
+
+@pytest.mark.slow
+def test_onnxruntime_gives_what_torch_gives_of_a_real_frame() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'cdgnet[export]'")
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset("paper")).eval()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape))
+    pair = layouts.find(GOPRO).select("test")[0]
+    frame = to_tensor(frames.read(pair.blurry))[None, :, :357, :638] / 255 - 0.5
+
+    session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])
+    (found,) = session.run(["restored"], {"blurry": frame.numpy()})
+
+    with torch.no_grad():
+        wanted = network(frame).restored
+    assert float((wanted - frame).abs().mean()) > 0.01
+    assert float((torch.from_numpy(found) - wanted).abs().max()) < 1e-4
