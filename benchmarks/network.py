@@ -3,9 +3,10 @@
 Run ``python benchmarks/network.py`` for a table, with ``--save`` also for benchmarks/results/network-DATE-DEVICE.json.
 A frame of 1280 x 720 is restored in eval mode; a training step is forward, losses and backward of two crops of
 256 x 256, without the optimiser. Each line is a process of its own: one pass to warm up, then the median of
-``--repeats``; its memory is the largest resident set of that process (on CUDA what torch held). ``chosen`` is what a
-user gets: whatever default_backend says of each layer. ``plain`` is grid_sample without strips and without
-channels_last, the baseline of the ratios; a network without deformable layers has only these two.
+``--repeats`` (torchvision's on a CPU, of minutes, a single one); its memory is the largest resident set of that
+process (on CUDA what torch held). ``chosen`` is what a user gets: whatever default_backend says of each layer.
+``plain`` is grid_sample without strips and without channels_last, the baseline of the ratios; a network without
+deformable layers has only these two.
 
 The floor is honest multiply-accumulates, two operations each, over the matrix rate that this run measured (float32,
 2048 x 2048); a training step counts thrice, for the backward pass multiplies twice as much as the forward.
@@ -123,7 +124,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"matrix rate {rate / 1e9:.1f} GMac/s, float32")
     print(f"{'network':16}{'work':7}{'backend':13}{'seconds':>9}{'spread':>16}{'x plain':>9}{'x floor':>9}{'MB':>8}")
-    common = ["--repeats", str(options.repeats), "--device", device]
+    common = ["--device", device]
     common += ["--threads", str(options.threads)] if options.threads else []
     rows = []
     for preset, variant in NETWORKS:
@@ -132,7 +133,8 @@ def main() -> None:
             choices = CHOICES if variant == "cdgnet" else ("plain", "chosen")
             baseline = 0.0
             for backend in choices:
-                found = in_a_process(*common, "--line", preset, variant, work, backend)
+                repeats = "1" if backend == "torchvision" and device == "cpu" else str(options.repeats)
+                found = in_a_process(*common, "--repeats", repeats, "--line", preset, variant, work, backend)
                 baseline = baseline or found["seconds"]
                 row = {"preset": preset, "variant": variant, "work": work, "backend": backend, **found, "floor": least}
                 rows.append(row)
