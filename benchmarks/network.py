@@ -68,7 +68,7 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
 
 
 def matrix_rate(device_name: str) -> float:
-    """float32 multiply-accumulates a second, best of ten."""
+    """float32 multiply-accumulates a second, best of thirty."""
     import torch
 
     one, other = (torch.rand(2048, 2048, device=device_name) for _ in "12")
@@ -80,7 +80,7 @@ def matrix_rate(device_name: str) -> float:
             torch.cuda.synchronize()
         return time.perf_counter() - begun
 
-    return 2048**3 / min(work() for _ in range(10))
+    return 2048**3 / min(work() for _ in range(30))
 
 
 def floor(preset: str, variant: str, work: str, rate: float) -> float:
