@@ -1,7 +1,7 @@
 """Latency, training step and memory of whole networks, backends of the deformable convolution side by side.
 
 Run ``python benchmarks/network.py`` for a table, with ``--save`` also for benchmarks/results/network-DATE-DEVICE.json.
-A frame of 1280 x 720 is restored in eval mode; a training step is forward, losses and backward of two crops of
+A frame of 640 x 360 is restored in eval mode, by the backends that are chosen also one of 1280 x 720; a training step is forward, losses and backward of two crops of
 256 x 256, without the optimiser. Each line is a process of its own: one pass to warm up, then the median of
 ``--repeats`` (torchvision's on a CPU, of minutes, a single one); its memory is the largest resident set of that
 process (on CUDA what torch held). ``chosen`` is what a user gets: whatever default_backend says of each layer.
@@ -22,8 +22,7 @@ import time
 from surroundings import RESULTS, surroundings
 
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
-WORKS = ("frame", "step")
-FRAME, CROPS = (1, 720, 1280), (2, 256, 256)
+WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
 CHOICES = ("plain", "torchvision", "sample", "gather", "chosen")
 
 
@@ -41,15 +40,15 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
         tiling._CPU_STRIP_BYTES = tiling._STRIP_BYTES = sys.maxsize
     if backend != "chosen":
         deform.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
-    if work == "frame":
-        timing = cost.time_network(network.eval(), *FRAME[1:], repeats=repeats)
+    batch, height, width = WORKS[work]
+    if work != "step":
+        timing = cost.time_network(network.eval(), height, width, repeats=repeats)
         return {
             "seconds": timing.seconds,
             "fastest": timing.fastest,
             "slowest": timing.slowest,
             "MB": timing.peak_megabytes,
         }
-    batch, height, width = CROPS
     blurry, sharp = (torch.rand(batch, 3, height, width, device=device) - 0.5 for _ in "12")
     mask = torch.rand(batch, 1, height, width, device=device) > 0.5
 
@@ -88,9 +87,9 @@ def floor(preset: str, variant: str, work: str, rate: float) -> float:
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 
-    batch, height, width = FRAME if work == "frame" else CROPS
+    batch, height, width = WORKS[work]
     honest = network_cost(ModelConfig.preset(preset, variant), height, width)["total"].honest
-    return batch * honest * (1 if work == "frame" else 3) / rate
+    return batch * honest * (3 if work == "step" else 1) / rate
 
 
 def in_a_process(*words: str) -> dict[str, float]:
@@ -131,6 +130,7 @@ def main() -> None:
         for work in WORKS:
             least = floor(preset, variant, work, rate)
             choices = CHOICES if variant == "cdgnet" else ("plain", "chosen")
+            choices = ("chosen",) if work == "720p" else choices
             baseline = 0.0
             for backend in choices:
                 repeats = "1" if backend == "torchvision" and device == "cpu" else str(options.repeats)
