@@ -1,13 +1,15 @@
-"""Equations 13, 15, 16 and 17: what CDGNet is trained to do.
+"""Equations 13, 15, 16 and 17: what CDGNet is trained to do, and the other losses of Figure 10.
 
 Legend: B batch, H and W a frame's height and width.
 """
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from cdgnet.metrics import PEAK, similarity
 from cdgnet.network import Components
 
 BLACK = -0.5
@@ -59,10 +61,46 @@ def squared_error(image: Tensor, target: Tensor) -> Tensor:
 
     Source: Wang et al. 2021, equation 13.
     """
+    _check_alike(image, target)
+    return (image - target).square().sum(dim=1).mean()
+
+
+def absolute_error(image: Tensor, target: Tensor) -> Tensor:
+    """L1: absolute differences summed over a pixel's three channels, mean over the pixels and the batch; a scalar.
+
+    Raises:
+        ValueError: If the shapes differ.
+
+    Source: Wang et al. 2021, Figure 10 and section 4.4, which state no normalisation: that of ``squared_error``.
+    """
+    _check_alike(image, target)
+    return (image - target).abs().sum(dim=1).mean()
+
+
+def dissimilarity(image: Tensor, target: Tensor) -> Tensor:
+    """1 - SSIM in the convention of ``metrics.ssim``, without its rounding; a scalar in [0, 2].
+
+    Raises:
+        ValueError: If the shapes differ, or the images are smaller than 11 x 11.
+
+    Source: Wang et al. 2004; as a loss in Wang et al. 2021, Figure 10.
+    """
+    _check_alike(image, target)
+    return 1 - similarity((image - BLACK) * PEAK, (target - BLACK) * PEAK).mean()
+
+
+def _check_alike(image: Tensor, target: Tensor) -> None:
     if image.shape != target.shape:
         found = f"image {tuple(image.shape)} and target {tuple(target.shape)}"
         raise ValueError(f"{found} differ; pass images of one shape")
-    return (image - target).square().sum(dim=1).mean()
+
+
+LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "l2": squared_error,
+    "l1": absolute_error,
+    "ssim": dissimilarity,
+}
+"""What two images are compared by; ``l2`` is the paper's."""
 
 
 def deblurring_losses(
@@ -73,6 +111,7 @@ def deblurring_losses(
     lambda_small: float = 0.1,
     lambda_large: float = 0.1,
     masked_out: float = BLACK,
+    compare: Callable[[Tensor, Tensor], Tensor] = squared_error,
 ) -> Losses:
     """Compare all three images with their targets: loss = Lrec + lambda1 * Ls + lambda2 * Ll.
 
@@ -85,16 +124,17 @@ def deblurring_losses(
         lambda_small: Weight of the small branch's loss; the paper's lambda1.
         lambda_large: Weight of the large branch's loss; the paper's lambda2.
         masked_out: See ``component_targets``.
+        compare: An image with its target, one of ``LOSSES``.
 
     Raises:
         ValueError: If the shapes do not belong together.
 
     Source: Wang et al. 2021, equations 13, 16 and 17.
     """
-    restored = squared_error(components.restored, sharp)
+    restored = compare(components.restored, sharp)
     if components.small is None or components.large is None:
         return Losses(restored, restored, torch.zeros_like(restored), torch.zeros_like(restored))
     sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)
-    small = squared_error(components.small, sgt)
-    large = squared_error(components.large, lgt)
+    small = compare(components.small, sgt)
+    large = compare(components.large, lgt)
     return Losses(restored + lambda_small * small + lambda_large * large, restored, small, large)

@@ -66,6 +66,21 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
     return _mean_similarity(restored, sharp, _smooth)
 
 
+def similarity(one: Tensor, other: Tensor) -> Tensor:
+    """The map whose mean is ``ssim``, differentiable and of any float type.
+
+    Args:
+        one: ``(B, 3, H, W)`` float in [0, 255]; H and W at least 11.
+        other: The same.
+
+    Returns:
+        ``(B, 3, H - 10, W - 10)``, at most 1.
+
+    Source: Wang et al. 2004, equation 13.
+    """
+    return _similarity(one, other, _smooth)
+
+
 def ssim_matlab3d(restored: Tensor, sharp: Tensor) -> Tensor:
     """Structural similarity as MATLAB's ``ssim`` scores an RGB array, which it takes for a volume.
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cdgnet import Components, component_targets, deblurring_losses
-from cdgnet.losses import squared_error
+from cdgnet import Components, component_targets, deblurring_losses, ssim
+from cdgnet.losses import LOSSES, absolute_error, dissimilarity, squared_error
 
 
 def make(seed: int = 0) -> tuple[Components, Tensor, Tensor]:
@@ -81,3 +81,36 @@ def test_a_mask_of_another_shape_is_refused(shape: tuple[int, ...]) -> None:
 def test_images_of_another_shape_are_not_broadcast() -> None:
     with pytest.raises(ValueError, match="differ; pass images of one shape"):
         squared_error(torch.zeros(1, 3, 4, 4), torch.zeros(2, 3, 4, 4))
+
+
+def test_the_absolute_error_is_a_sum_over_channels_and_a_mean_over_pixels() -> None:
+    image = torch.zeros(2, 3, 4, 5)
+    target = torch.zeros(2, 3, 4, 5)
+    target[0, :, 1, 2] = torch.tensor([0.5, -0.25, 0.0])
+
+    assert float(absolute_error(image, target)) == pytest.approx(0.75 / (2 * 4 * 5))
+
+
+def test_dissimilarity_is_what_the_metric_leaves_of_one() -> None:
+    torch.manual_seed(0)
+    sharp = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
+    blurry = torch.nn.functional.avg_pool2d(sharp.float(), 3, 1, 1).round().to(torch.uint8)
+
+    found = dissimilarity(blurry.float() / 255 - 0.5, sharp.float() / 255 - 0.5)
+
+    assert float(found) == pytest.approx(1 - float(ssim(blurry, sharp).mean()), abs=1e-5)  # float32 variances
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_falls_towards_the_target(name: str) -> None:
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 16, 16) - 0.5
+    image = (torch.rand(1, 3, 16, 16) - 0.5).requires_grad_()
+
+    loss = LOSSES[name](image, target)
+    (slope,) = torch.autograd.grad(loss, image)
+
+    assert float(LOSSES[name](image.detach() - 1e-3 * slope / slope.norm(), target)) < float(loss.detach())
+    assert float(LOSSES[name](target, target)) == pytest.approx(0, abs=1e-6)
+    with pytest.raises(ValueError, match="differ; pass images of one shape"):
+        LOSSES[name](image, target[..., :-1])
