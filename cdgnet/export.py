@@ -3,6 +3,7 @@
 import json
 import logging
 import warnings
+from typing import Any
 
 import torch
 
@@ -46,8 +47,17 @@ def to_onnx(network: CDGNet) -> bytes:
         )
     assert program is not None
     model = program.model_proto
+    _name_sides(model.graph)
     about = {"format": "cdgnet", "config": json.dumps(network.config.to_dict()), "input_range": INPUT_RANGE}
     for key, value in about.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
+
+
+def _name_sides(graph: Any) -> None:
+    """Call the frame's height and width so, and those that follow from them after their output."""
+    for value in (*graph.input, *graph.output):
+        is_map = value.name.endswith("attention")
+        for place, side in ((2, "height"), (3, "width")):
+            value.type.tensor_type.shape.dim[place].dim_param = f"{side}/4" if is_map else side

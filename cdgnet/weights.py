@@ -92,6 +92,8 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
+    if path.is_dir():
+        raise WeightsError(f"{path} is a folder; pass the weights.safetensors in it")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
@@ -101,7 +103,7 @@ def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str,
     except SafetensorError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"{path}: not a safetensors file ({reason}); pass one written by save_weights, never a pickle"
+            f"{path}: not a safetensors file ({reason}); pass one written by cdg-train or save_weights, never a pickle"
         ) from error
 
 

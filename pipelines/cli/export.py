@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.shell import SETTINGS, example, explained, run
+from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, explained, run
 
 path_type = click.Path(path_type=Path)
 
@@ -13,7 +13,7 @@ path_type = click.Path(path_type=Path)
     "cdg-export", context_settings=SETTINGS, epilog=example("cdg-export --weights runs/gopro/weights.safetensors")
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--out", type=path_type, metavar="FILE", help="The ONNX file.  [default: beside the weights]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 def command(weights: Path, out: Path | None, force: bool) -> None:
@@ -22,13 +22,15 @@ def command(weights: Path, out: Path | None, force: bool) -> None:
     from prep import files
 
     path = out or weights.with_suffix(".onnx")
+    if path.suffix.lower() != ".onnx":
+        raise click.ClickException(f"{path} is no name of an ONNX file; pass --out NAME.onnx")
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists; pass --force to replace it, or --out with another name")
     network = load_weights(weights)
     try:
         from cdgnet.export import to_onnx
 
-        with explained("translating: a minute"):
+        with explained("translating: up to a minute"):
             data = to_onnx(network)
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[export]'") from error

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
-from pipelines.cli.shell import SETTINGS, example, run
+from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, run
 from pipelines.settings import PRESETS, VARIANTS
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class _Size(click.ParamType[tuple[int, int]]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
         if isinstance(value, tuple):
             return value
-        width, _, height = str(value).partition("x")
+        width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
             self.fail(f"{value!r} is no size from 16x16 on; pass WIDTHxHEIGHT as in 1280x720", param, ctx)
         return int(height), int(width)
@@ -49,7 +50,7 @@ class _Size(click.ParamType[tuple[int, int]]):
 @click.version_option(package_name="cdgnet")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
 @click.option("--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3.")
-@click.option("--weights", type=click.Path(path_type=Path), metavar="FILE", help="The network of a file instead.")
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead.")
 @click.option("--size", type=_Size(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
 @click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
 @click.option("--tables", is_flag=True, help="Tables 3 and 4 whole, beside the paper's figures.")
@@ -62,6 +63,7 @@ def command(
     Multiply-accumulates as the paper counts them (ptflops: convolutions, bias, ReLU; deformable kernels unseen) and
     honestly (deformable kernels and their sampling included).
     """
+    _refuse_conflicts(click.get_current_context())
     from cdgnet import CDGNet, ModelConfig, load_weights
     from cdgnet.cost import network_cost, time_network
 
@@ -88,6 +90,16 @@ def command(
         click.echo(json.dumps(report, indent=2))
     else:
         _say(report)
+
+
+def _refuse_conflicts(context: click.Context) -> None:
+    """Say which of two options would have been passed over."""
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    for one, others in (("weights", ("preset", "variant", "tables")), ("tables", ("variant", "timed"))):
+        for other in others:
+            if one in given and other in given:
+                name = {"timed": "time"}.get(other, other)
+                raise click.UsageError(f"--{one} and --{name} do not go together; leave one out")
 
 
 def _figures(cost: "Cost") -> dict[str, float]:
@@ -119,29 +131,34 @@ def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
     def price(config: "ModelConfig") -> dict[str, float]:
         return _figures(network_cost(config, *size)["total"])
 
+    def said(**figures: float) -> dict[str, float]:
+        return figures if preset == "paper" else {}  # of other widths the paper says nothing
+
     third = {
-        name: {**price(ModelConfig.preset(preset, name)), "paper_psnr": psnr, "paper_ssim": ssim}
+        name: {**price(ModelConfig.preset(preset, name)), **said(paper_psnr=psnr, paper_ssim=ssim)}
         for name, (psnr, ssim) in _TABLE_3.items()
     }
     large = ModelConfig.preset(preset, "large-branch")
     fourth = {
-        f"attention {name}": {**price(replace(large, attention=name)), "paper_megabytes": megabytes}
+        f"attention {name}": {**price(replace(large, attention=name)), **said(paper_megabytes=megabytes)}
         for name, megabytes in _TABLE_4_MB.items()
     }
     if as_json:
         click.echo(json.dumps({"preset": preset, "table_3": third, "table_4": fourth}, indent=2))
         return
     heads = f"{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}"
-    click.echo(f"Table 3 at {size[1]}x{size[0]}, {preset} widths; PSNR and SSIM as the authors state them")
-    click.echo(f"{'':20}{heads}{'PSNR':>8}{'SSIM':>8}")
+    is_paper = preset == "paper"
+    place = f"at {size[1]}x{size[0]}, {preset} widths"
+    click.echo(f"Table 3 {place}" + ("; PSNR and SSIM as the authors state them" if is_paper else ""))
+    click.echo(f"{'':20}{heads}" + (f"{'PSNR':>8}{'SSIM':>8}" if is_paper else ""))
     for name, row in third.items():
-        click.echo(f"{name:20}{_line(row)}{row['paper_psnr']:8.2f}{row['paper_ssim']:8.3f}")
-    click.echo(
-        f"Table 4, large-branch. Of cdgnet, Table 1 states {_PAPER_MB} MB and {_PAPER_GMAC} GMac: one or the other"
-    )
-    click.echo(f"{'':20}{heads}{'paper MB':>10}")
+        scores = f"{row['paper_psnr']:8.2f}{row['paper_ssim']:8.3f}" if is_paper else ""
+        click.echo(f"{name:20}{_line(row)}{scores}")
+    table_1 = f" Of cdgnet, Table 1 states {_PAPER_MB} MB and {_PAPER_GMAC} GMac: one or the other" if is_paper else ""
+    click.echo(f"Table 4, large-branch.{table_1}")
+    click.echo(f"{'':20}{heads}" + (f"{'paper MB':>10}" if is_paper else ""))
     for name, row in fourth.items():
-        click.echo(f"{name:20}{_line(row)}{row['paper_megabytes']:10.2f}")
+        click.echo(f"{name:20}{_line(row)}" + (f"{row['paper_megabytes']:10.2f}" if is_paper else ""))
 
 
 def _line(row: Mapping[str, float]) -> str:
