@@ -67,12 +67,20 @@ def check_space(path: Path, crop: Size, count: int) -> None:
     Raises:
         PackError: If there is too little space.
     """
-    part = path.with_name(path.name + ".part")
-    needed = count * crop[0] * crop[1] * store.BYTES_A_PIXEL - (part.stat().st_size if part.exists() else 0)
-    free = free_bytes(path)
-    if needed > free:
+    check_bytes(path, count * crop[0] * crop[1] * store.BYTES_A_PIXEL)
+
+
+def check_bytes(path: Path, needed: int) -> None:
+    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; what was begun of it counts.
+
+    Raises:
+        PackError: If there is too little space.
+    """
+    part = store.part_of(path)
+    missing, free = needed - (part.stat().st_size if part.exists() else 0), free_bytes(path)
+    if missing > free:
         raise PackError(
-            f"{path} needs {needed / 1e9:.1f} GB at least, {free / 1e9:.1f} GB are free there; "
+            f"{path} needs {missing / 1e6:,.0f} MB at least, {free / 1e6:,.0f} MB are free there; "
             "make space, or pass --out"
         )
 

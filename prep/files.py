@@ -21,6 +21,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with part.open("rb+") as handle:
             os.fsync(handle.fileno())
         part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is not told of by name
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -41,10 +44,10 @@ def to_line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-def append_row(path: Path, row: Mapping[str, Any]) -> None:
-    """Add one JSON line to a file; a kill tears at most this line."""
+def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Add JSON lines to a file; a kill tears at most the last one that it holds."""
     with path.open("a", encoding="utf-8") as file:
-        file.write(to_line(row))
+        file.write("".join(to_line(row) for row in rows))
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -136,9 +136,11 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
         raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
     if found:
         return found[0]
+    what = f"{layout} data set" if layout else "data set"
+    kind = f" of variant {variant}" if variant else ""
     raise LayoutError(
-        f"no {f'{layout} ' if layout else ''}data set in {root.resolve()}; pass --root {_above(root) or 'DIR'}. "
-        f"Looked for: {EXPECTED}; any other two folders: --blurry DIR --sharp DIR"
+        f"no {what}{kind} in {root.resolve()}; pass {_above(root) or 'the folder, or the zip, that holds one'}, or any "
+        f"two folders as --blurry DIR --sharp DIR (known: {EXPECTED})"
     )
 
 

@@ -150,7 +150,8 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
         stamps = _current(row, read, folder)
         if row and stamps:
             row = rows[pair.key] = replace(row, sources=stamps)
-            if keep_masks or (row.mu == mu and mask_path(folder, pair.key).exists()):
+            # A row without mu vouches for no mask: one that was being written, or whose frame failed.
+            if row.mu is not None and (keep_masks or (row.mu == mu and mask_path(folder, pair.key).exists())):
                 done.append(row)
                 continue
         task = Task(
@@ -195,7 +196,9 @@ def make(plan: Plan, jobs: int, cluster: str | None = None) -> Iterator[Row | Fa
     for outcome in parallel.over(plan.tasks, _do, jobs, ahead=64, cluster=cluster):
         if isinstance(outcome, Row):
             rows[outcome.key] = outcome
-            files.append_row(path, asdict(outcome))
+            files.append_rows(path, [asdict(outcome)])
+        elif outcome.key in plan.rows:
+            rows[outcome.key] = plan.rows[outcome.key]  # its files are as they were
         yield outcome
     _write_rows(path, rows)
 

@@ -89,10 +89,22 @@ def check_target(path: Path, *, force: bool) -> None:
     """Refuse a path that is taken, before the long work begins.
 
     Raises:
-        PackError: If ``path`` exists and ``force`` is not set.
+        PackError: If ``path`` exists and ``force`` is not set, or it is anything but a pack.
     """
-    if path.exists() and not force:
-        raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
+    if path.is_dir():
+        raise PackError(f"{path} is a folder; pass --out with the name of a file")
+    if path.exists():
+        try:
+            store.open_pack(path).close()
+        except PackError as error:
+            raise PackError(f"{path} exists and is no pack; pass --out with another name, or remove it") from error
+        if not force:
+            raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a pack of this name was left half-made."""
+    return store.part_of(path).exists()
 
 
 def pack(

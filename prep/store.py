@@ -142,7 +142,7 @@ class Writer:
 
     def __init__(self, path: Path, header: Header, keys: Sequence[str], *, anew: bool = False) -> None:
         self.path, self.header, self.keys = path, header, keys
-        self._part = path.with_name(path.name + ".part")
+        self._part = part_of(path)
         try:
             self._journal = Journal(self._part)
         except Busy as error:
@@ -252,6 +252,11 @@ class Writer:
             self._journal.close()
 
 
+def part_of(path: Path) -> Path:
+    """What a pack is called while it is written."""
+    return path.with_name(path.name + ".part")
+
+
 def open_pack(path: Path) -> h5py.File:
     """Open a pack for reading and check its form.
 
@@ -261,6 +266,8 @@ def open_pack(path: Path) -> h5py.File:
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; make it with cdg-prep pack")
+    if path.is_dir():
+        raise PackError(f"{path} is a folder; pass a pack, a file made by cdg-prep pack")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
@@ -275,7 +282,8 @@ def open_pack(path: Path) -> h5py.File:
 
 def reason(error: OSError) -> str:
     """The part of HDF5's message that says what is wrong."""
-    return str(error).partition("(")[2].rstrip(")") or str(error)
+    said = " ".join(str(error).split())
+    return said.partition("(")[2].rstrip(")") or said
 
 
 def _check(file: h5py.File, path: Path) -> None:

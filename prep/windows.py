@@ -12,13 +12,13 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from prep import store
-from prep.arrays import Bytes
+from prep import masks, store
+from prep.arrays import Bytes, Codes
 from prep.store import PackError
 
 
 class Windows:
-    """Random access to ``blurry``, ``sharp`` and ``mask`` of a pack.
+    """Random access to ``blurry``, ``sharp`` and ``mask`` of a pack; slower, to its S.
 
     Args:
         path: The pack.
@@ -43,13 +43,22 @@ class Windows:
         crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(self._places[name][row]))
         return crop[y : y + side, x : x + side]
 
+    def mask(self, row: int, y: int, x: int, side: int, mu: float) -> Bytes:
+        """M = S > ``mu`` of a window of one crop, ``(side, side)``: S lies compressed, and the whole crop is read."""
+        codes: Codes = self._file["sharpness"][row]
+        return masks.mask_of_codes(codes[y : y + side, x : x + side], mu)
+
+    @cached_property
+    def _file(self) -> h5py.File:
+        return store.open_pack(self.path)
+
     @cached_property
     def _map(self) -> mmap.mmap:
         with self.path.open("rb") as file:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def __getstate__(self) -> dict[str, object]:
-        return {name: value for name, value in self.__dict__.items() if name != "_map"}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_map", "_file")}
 
 
 def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64]:

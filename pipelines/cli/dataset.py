@@ -54,6 +54,8 @@ class Where:
 
         if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
             raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")
+        if self.blurry and layout not in (None, "pairs"):
+            raise click.UsageError(f"--blurry and --sharp are pairs, asked for is {layout}; leave out one or the other")
         if self.blurry and self.sharp:
             dataset = layouts.find_pairs(self.blurry, self.sharp)
         else:

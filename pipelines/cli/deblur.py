@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.shell import SETTINGS, example, run, track
+from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, run, track
 
 path_type = click.Path(path_type=Path)
 
@@ -16,7 +16,7 @@ path_type = click.Path(path_type=Path)
 )
 @click.version_option(package_name="cdgnet")
 @click.argument("inputs", nargs=-1, required=True, type=path_type)
-@click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
 @click.option("--force", is_flag=True, help="Replace results that are there.")
 @click.option(
@@ -36,20 +36,21 @@ def command(inputs: tuple[Path, ...], weights: Path, out: Path, force: bool, til
 
     from cdgnet import load_weights
     from pipelines import deblurring
+    from prep.layouts import counted
 
     jobs = deblurring.plan(inputs, out)
     left = [job for job in jobs if force or not job.target.exists()]
     there = len(jobs) - len(left)
-    click.echo(f"{len(jobs)} pictures" + (f"; {there} are in {out} already, passed over (--force)" if there else ""))
+    passed = f"; {there} are in {out} already, passed over (--force)" if there else ""
+    click.echo(counted(len(jobs), "picture") + passed)
     device = Fabric(accelerator="auto", devices=1).device
     restored = deblurring.deblur(left, load_weights(weights), device, tile - tile % 4)
     outcomes = list(track(restored, len(left), f"deblur on {device.type}"))
     faults = [outcome.fault for outcome in outcomes if outcome.fault]
     for fault in faults:
         click.echo(fault, err=True)
-    click.echo(
-        f"wrote {len(outcomes) - len(faults)} pictures into {out}" + (f", {len(faults)} failed" if faults else "")
-    )
+    failed = f", {len(faults)} failed" if faults else ""
+    click.echo(f"wrote {counted(len(outcomes) - len(faults), 'picture')} into {out}{failed}")
     return 1 if faults else 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.shell import SETTINGS, example, run, track
+from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, example, run, track
 
 path_type = click.Path(path_type=Path)
 
@@ -17,8 +17,8 @@ path_type = click.Path(path_type=Path)
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=path_type, required=True, metavar="FILE", help="Written by cdg-train.")
-@click.option("--h5", "pack", type=path_type, required=True, metavar="FILE", help="Pack; of whole frames to publish.")
+@click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option("--h5", "pack", type=PACK_FILE, required=True, metavar="FILE", help="Pack; of whole frames to publish.")
 @click.option("--out", type=path_type, metavar="DIR", help="For results.csv.  [default: WEIGHTS' FOLDER/eval/PACK]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 def command(weights: Path, pack: Path, out: Path | None, as_json: bool) -> None:

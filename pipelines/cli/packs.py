@@ -25,7 +25,7 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
     """
     from prep import layouts, store
 
-    if path.is_file() and path.suffix.lower() != ".zip":
+    if (path.is_file() and path.suffix.lower() != ".zip") or path.suffix.lower() in (".h5", ".hdf5"):
         if as_json:
             click.echo(json.dumps(store.describe(path), indent=2))
         else:
@@ -82,11 +82,13 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 
     The old pack stays until the new one is whole, so there must be room for both.
     """
-    from prep import packing, store
+    from prep import estimate, packing, store
 
-    frames = store.describe(path)["frames"]
+    about = store.describe(path)
     if out:
         packing.check_target(out, force=force)
+    estimate.check_bytes(out or path, about["bytes"])
+    frames = about["frames"]
     for _ in track(packing.remask(path, mu, out or path, anew=force), frames, f"remask {path.name}"):
         pass
     say_pack(out or path)
@@ -97,7 +99,7 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 @click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
 def verify(path: Path, fast: bool) -> int:
     """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
-    from prep import verification
+    from prep import store, verification
 
     total = verification.count(path, fast=fast)
     faults = verification.structure(path)
@@ -106,7 +108,8 @@ def verify(path: Path, fast: bool) -> int:
     for fault in faults:
         click.echo(fault, err=True)
     whole = total - len(faults) + structural
-    click.echo(f"{path}: {whole} of {total} crops are whole and consistent" + (" (every fiftieth)" if fast else ""))
+    only = f"; --fast read every fiftieth, {total} of {store.describe(path)['crops']}" if fast else ""
+    click.echo(f"{path}: {whole} of {total} crops are whole and consistent{only}")
     if structural:
         click.echo(f"{path}: its structure is wrong in {structural} places")
     return 1 if faults else 0

@@ -86,6 +86,8 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
     dataset = where.find(layout)
     folder = masks_folder or default_masks(dataset)
     page = outside(dataset, out or folder / "view.html")
+    if page.suffix.lower() not in (".html", ".htm"):
+        raise click.ClickException(f"{page} is no name of a page; pass --out NAME.html")
     chosen = review.choose(dataset.select(split), folder, count)
     frames = track(review.load(chosen, folder), len(chosen), "view")
     review.write_page(page, frames, dataset, folder)
@@ -144,7 +146,8 @@ def pack(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
     folder = outside(dataset, masks_folder or default_masks(dataset))
-    packing.check_target(path, force=force or dry_run)
+    if not dry_run:
+        packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
     method = method or packing.held_method(folder) or "lbp"
     mu = packing.common_mu(folder, pairs, mu)
@@ -167,6 +170,8 @@ def pack(
     estimate.check_space(path, size, count)
     if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
         return 1
+    if packing.is_begun(path) and not force:
+        click.echo(f"going on with the half-made {path}")
     for _ in track(
         packing.pack(pairs, folder, path, head, jobs=jobs or -1, anew=force), len(pairs), f"pack {path.name}"
     ):
@@ -195,10 +200,15 @@ def _say_estimate(
     processes = min(jobs or cpu_count(), len(pairs))
     masks, packing = found.mask_seconds * len(plan.tasks) / processes, found.pack_seconds * len(pairs) / processes
     height, width = head.crop
+    if path.exists():
+        click.echo(f"{path} exists: it will have to be --force, or another --out", err=True)
     click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
-    click.echo(f"  about {found.bytes / 1e9:.2f} GB, {estimate.free_bytes(path) / 1e9:.2f} GB are free there,")
+    free = estimate.free_bytes(path)
+    click.echo(f"  about {found.bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free there,")
     click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder} and {duration(packing)} to pack,")
     click.echo(f"  on {processes} cores; measured on {found.sample} frames. Nothing was written")
+    if found.bytes > free:
+        click.echo(f"too little space for {path}; make some, or pass --out", err=True)
 
 
 def _make_masks(

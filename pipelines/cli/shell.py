@@ -5,13 +5,41 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 Item = TypeVar("Item")
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 _SECONDS_BETWEEN_LINES = 30.0
+
+
+class ExistingFile(click.Path):
+    """A file that must be there, found out before anything heavy is loaded.
+
+    Args:
+        remedy: What to do where it is not.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(path_type=Path)
+        self.remedy = remedy
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = Path(value)
+        if not path.exists():
+            if str(path).startswith("--"):
+                self.fail(f"found the option {path}, wanted a file", param, ctx)
+            self.fail(f"{path} is not there; {self.remedy}", param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; pass a file in it", param, ctx)
+        return path
+
+
+PACK_FILE = ExistingFile("make it with cdg-prep pack")
+WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
 
 
 def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ...]]) -> None:
@@ -56,7 +84,7 @@ def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from _log(items, total, what)
+        yield from narrate(items, total, what)
         return
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
@@ -69,7 +97,8 @@ def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
             yield item
 
 
-def _log(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def narrate(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass items on and say how far it is, a line every half minute."""
     start = spoken = time.monotonic()
     for done, item in enumerate(items, 1):
         now = time.monotonic()
