@@ -1,12 +1,12 @@
 """Latency, training step and memory of whole networks, backends of the deformable convolution side by side.
 
 Run ``python benchmarks/network.py`` for a table, with ``--save`` also for benchmarks/results/network-DATE-DEVICE.json.
-A frame of 640 x 360 is restored in eval mode, by the backends that are chosen also one of 1280 x 720; a training step is forward, losses and backward of two crops of
-256 x 256, without the optimiser. Each line is a process of its own: one pass to warm up, then the median of
-``--repeats`` (torchvision's on a CPU, of minutes, a single one); its memory is the largest resident set of that
-process (on CUDA what torch held). ``chosen`` is what a user gets: whatever default_backend says of each layer.
-``plain`` is grid_sample without strips and without channels_last, the baseline of the ratios; a network without
-deformable layers has only these two.
+A frame of 640 x 360 is restored in eval mode, by the backends that are chosen also one of 1280 x 720; a training step
+is forward, losses and backward of two crops of 256 x 256, without the optimiser. Each line is a process of its own:
+one pass to warm up, then the median of ``--repeats`` (torchvision's on a CPU, of minutes, a single one); its memory is
+the largest resident set of that process (on CUDA what torch held). ``chosen`` is what a user gets: whatever
+default_backend says of each layer. ``plain`` is grid_sample without strips and without channels_last, the baseline of
+the ratios; a network without deformable layers has only these two.
 
 The floor is honest multiply-accumulates, two operations each, over the matrix rate that this run measured (float32,
 2048 x 2048); a training step counts thrice, for the backward pass multiplies twice as much as the forward.

@@ -1,0 +1,167 @@
+"""Images a second of ``cdg-train``, where a step's time goes, and how long the paper's 3000 epochs would take.
+
+Run ``python benchmarks/training.py`` for a table, with ``--save`` for benchmarks/results/training-DATE-DEVICE.json too.
+A step is that of the trainer: six windows of 256 x 256 from a pack of photographs by two worker processes, flips and
+turns, all losses, backward, AdamW. Every line is a process of its own and is timed twice after two steps to warm up:
+``--steps`` steps as they come, which give the rate, and as many with the device waited for after each part, which give
+the parts' shares. The ratio is that of the first line of the same preset, ``eager 32-true``, in the same run. Hours are
+those of 1,051,500 steps, GoPro's 2103 frames 3000 times, at that rate.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from gopro import make_gopro
+from surroundings import RESULTS, surroundings
+
+PARTS = ("load", "forward", "loss", "backward", "optimiser")
+PAPER_STEPS = 1_051_500
+BATCH = 6
+
+
+def lines(device: str) -> list[tuple[str, str, bool]]:
+    """Preset, precision, compiled or not."""
+    if device == "cpu":
+        return [(preset, precision, False) for preset in ("tiny", "light", "paper") for precision in ("32-true",)] + [
+            ("tiny", "bf16-mixed", False)
+        ]
+    return [
+        (preset, precision, compiled)
+        for preset in ("paper", "light", "tiny")
+        for precision, compiled in (("32-true", False), ("bf16-mixed", False), ("32-true", True), ("bf16-mixed", True))
+    ]
+
+
+def make_pack(folder: Path) -> Path:
+    """Twelve frames of photographs in crops of 512; its masks are those of ``laplacian``, which is quick."""
+    from prep import layouts, masking, packing
+
+    dataset = layouts.find(make_gopro(folder, 12, None))
+    recipe = masking.recipe_of(dataset, "laplacian")
+    plan = masking.plan(dataset.pairs, folder / "masks", recipe, masking.MU)
+    list(masking.make(plan, jobs=1))
+    crop = packing.crop_size(dataset.pairs, packing.CROP)
+    head = packing.header(dataset, "train", recipe, masking.MU, crop, whole_frames=False, targets=False)
+    list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=2))
+    return folder / "pack.h5"
+
+
+def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int, accelerator: str) -> dict[str, float]:
+    """Rate and shares of one line, in this process."""
+    import torch
+    from lightning_fabric import Fabric
+
+    from cdgnet import cost
+    from pipelines import runs, training
+    from pipelines.data import to_range
+    from pipelines.settings import TrainingConfig
+
+    config = TrainingConfig(preset=preset, precision=precision, compile=compiled, steps=10**6, val=(), batch=BATCH)
+    fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
+    run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
+    parts = training.set_up(run, fabric)
+    batches = training._batches(run, fabric, 0)
+    spent: dict[str, float] = defaultdict(float)
+    is_apart = False
+
+    def mark(name: str) -> None:
+        nonlocal since
+        if is_apart and fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        spent[name] += now - since
+        since = now
+
+    def go(count: int) -> float:
+        nonlocal since
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        begun = since = time.perf_counter()
+        for _ in range(count):
+            batch = fabric.to_device(next(batches))
+            mark("load")
+            components = parts.model(to_range(batch.blurry))
+            mark("forward")
+            losses = training._losses(config, components, batch)
+            mark("loss")
+            fabric.backward(losses.total)
+            mark("backward")
+            parts.adam.step()
+            parts.adam.zero_grad()
+            mark("optimiser")
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - begun
+
+    since = 0.0
+    go(2)
+    spent.clear()
+    seconds = go(steps)
+    waited = spent["load"] / seconds
+    spent.clear()
+    is_apart = True
+    apart = go(steps)
+    return {
+        "images_per_second": steps * BATCH / seconds,
+        "data_wait_share": waited,
+        **{f"{name}_ms": 1000 * spent[name] / steps for name in PARTS},
+        "apart_ms": 1000 * apart / steps,
+        "MB": cost.peak_megabytes(fabric.device),
+        "hours_of_3000_epochs": PAPER_STEPS * seconds / steps / 3600,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, help="timed steps of each line; 3 on a CPU, 50 on a GPU if not given")
+    parser.add_argument("--device", help="cpu or cuda; cuda where there is one")
+    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    import torch
+
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    steps = options.steps or (3 if device == "cpu" else 50)
+    if options.line:
+        pack, preset, precision, compiled = options.line
+        print(json.dumps(measure(Path(pack), preset, precision, compiled == "compiled", steps, device)))
+        return
+    about = surroundings() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    if device == "cuda":
+        about["device"] = torch.cuda.get_device_name()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    heads = "".join(f"{name + ' ms':>14}" for name in PARTS)
+    print(f"{'preset':8}{'precision':12}{'':10}{'images/s':>9}{'ratio':>7}{'waits':>7}{heads}{'MB':>8}{'hours':>9}")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        pack = make_pack(Path(folder))
+        baselines: dict[str, float] = {}
+        for preset, precision, compiled in lines(device):
+            kind = "compiled" if compiled else "eager"
+            words = ["--device", device, "--steps", str(steps), "--line", str(pack), preset, precision, kind]
+            done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
+            if done.returncode:
+                raise SystemExit(f"{preset} {precision} {kind} failed:\n{done.stderr}")
+            found = json.loads(done.stdout)
+            ratio = found["images_per_second"] / baselines.setdefault(preset, found["images_per_second"])
+            rows.append({"preset": preset, "precision": precision, "kind": kind, "ratio": ratio, **found})
+            shares = "".join(f"{found[f'{name}_ms']:14.1f}" for name in PARTS)
+            print(
+                f"{preset:8}{precision:12}{kind:10}{found['images_per_second']:9.2f}{ratio:7.2f}"
+                f"{found['data_wait_share']:7.1%}{shares}{found['MB']:8.0f}{found['hours_of_3000_epochs']:9.1f}",
+                flush=True,
+            )
+    if options.save:
+        path = RESULTS / f"training-{about['date']}-{device}.json"
+        path.write_text(json.dumps({**about, "batch": BATCH, "steps": steps, "rows": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
