@@ -12,6 +12,7 @@ from typing import TypeAlias
 import cv2
 import numpy as np
 
+from pipelines import plots
 from prep import review
 from prep.arrays import Bytes, Codes
 
@@ -19,8 +20,6 @@ Point: TypeAlias = tuple[int, float, float, float]  # step; losses: restored, sm
 
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
 _LINES = ("restored", "small branch", "large branch")
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 628, 12, 262  # the curve's axes, in units of its 640 x 308 view
-_FEWEST_TICKS, _MOST_TICKS = 3, 7
 _CELL, _GAP, _MARGIN, _HEAD, _FOOT = 360, 12, 24, 44, 46  # pixels of the read-me's picture
 _BASELINE = 27  # of a line of text, below its upper edge
 _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)
@@ -78,15 +77,6 @@ class _Row:
     panels: Sequence[review.Panel]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Plot:
-    """The curve in units of its view: ticks as (place, text), lines as (name, SVG points, last value)."""
-
-    x_ticks: Sequence[tuple[float, str]]
-    y_ticks: Sequence[tuple[float, str]]
-    lines: Sequence[tuple[str, str, float]]
-
-
 def render(examples: Sequence[Example], curve: Sequence[Point], summary: Summary) -> str:
     """Draw the report.
 
@@ -136,54 +126,9 @@ def _panels(example: Example) -> list[review.Panel]:
     ]
 
 
-def _plot(curve: Sequence[Point]) -> _Plot | None:
-    if not curve:
-        return None
-    steps, losses = [point[0] for point in curve], [loss for point in curve for loss in point[1:]]
-    first, last = min(steps), max(max(steps), min(steps) + 1)
-    low, high = math.log10(min(losses) / 1.1), math.log10(max(losses) * 1.1)
-
-    def x_of(step: float) -> float:
-        return _LEFT + (_RIGHT - _LEFT) * (step - first) / (last - first)
-
-    def y_of(loss: float) -> float:
-        return _BOTTOM - (_BOTTOM - _TOP) * (math.log10(loss) - low) / (high - low)
-
-    return _Plot(
-        x_ticks=[(x_of(step), f"{step:,}") for step in _linear_ticks(first, last)],
-        y_ticks=[(y_of(loss), f"{loss:g}") for loss in _log_ticks(10**low, 10**high)],
-        lines=[
-            (
-                name,
-                " ".join(f"{x_of(point[0]):.1f},{y_of(point[place]):.1f}" for point in curve),
-                curve[-1][place],
-            )
-            for place, name in enumerate(_LINES, 1)
-        ],
-    )
-
-
-def _linear_ticks(first: int, last: int) -> list[int]:
-    """Multiples of 1, 2 or 5 times a power of ten between two steps, at most seven."""
-    spacing = next(
-        size
-        for power in range(len(str(last)) + 1)
-        for size in (10**power, 2 * 10**power, 5 * 10**power)
-        if (last - first) / size <= _MOST_TICKS - 1
-    )
-    return list(range(-(-first // spacing) * spacing, last + 1, spacing))
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    """Round values between two losses, three to seven of them where a choice of digits gives that many."""
-    found: list[list[float]] = []
-    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):
-        powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-        ticks = [digit * 10.0**power for power in powers for digit in digits]
-        found.append([tick for tick in ticks if low <= tick <= high])
-        if len(found[-1]) >= _FEWEST_TICKS:
-            break
-    return found[-1][:: math.ceil(len(found[-1]) / _MOST_TICKS)]
+def _plot(curve: Sequence[Point]) -> plots.Plot | None:
+    curves = {name: [(point[0], point[place]) for point in curve] for place, name in enumerate(_LINES, 1)}
+    return plots.plot("Training loss", "loss", curves, is_log=True)
 
 
 def picture(examples: Sequence[Example]) -> Bytes:

@@ -1,0 +1,121 @@
+"""Curves over training steps, in units of an SVG view that ``plot.html.j2`` draws."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 628, 12, 262  # the axes, in units of the 640 x 308 view
+_FEWEST_TICKS, _MOST_TICKS = 3, 7
+_MOST_POINTS = 1000  # of a line; more cannot be told apart
+
+Points = Sequence[tuple[int, float]]  # step, value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One curve."""
+
+    name: str
+    points: str  # as an SVG polyline has them
+    last: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plot:
+    """One chart; ticks are (place, text)."""
+
+    title: str
+    unit: str
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    lines: Sequence[Line]
+
+
+def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = False) -> Plot | None:
+    """Place curves on common axes; None where there is no point that can be shown.
+
+    Args:
+        title: Of the chart.
+        unit: Of the values.
+        curves: Points by name, in the order of their steps.
+        is_log: Whether a factor of ten is equally high everywhere; values up to 0 are left out then.
+    """
+    shown = {name: [point for point in points if _can_show(point[1], is_log)] for name, points in curves.items()}
+    shown = {name: points for name, points in shown.items() if points}
+    if not shown:
+        return None
+    steps = [step for points in shown.values() for step, _ in points]
+    values = [value for points in shown.values() for _, value in points]
+    first, last = min(steps), max(max(steps), min(steps) + 1)
+    low, high = _range(values, is_log)
+
+    def x_of(step: float) -> float:
+        return _LEFT + (_RIGHT - _LEFT) * (step - first) / (last - first)
+
+    def y_of(value: float) -> float:
+        return _BOTTOM - (_BOTTOM - _TOP) * ((math.log10(value) if is_log else value) - low) / (high - low)
+
+    ticks = _log_ticks(10**low, 10**high) if is_log else _even_ticks(low, high)
+    return Plot(
+        title=title,
+        unit=unit + (", log scale" if is_log else ""),
+        x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
+        y_ticks=[(y_of(value), f"{value:g}") for value in ticks],
+        lines=[
+            Line(
+                name=name,
+                points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thinned(points)),
+                last=points[-1][1],
+            )
+            for name, points in shown.items()
+        ],
+    )
+
+
+def _can_show(value: float, is_log: bool) -> bool:
+    return math.isfinite(value) and (value > 0 or not is_log)
+
+
+def _thinned(points: Points) -> Points:
+    stride = -(-len(points) // _MOST_POINTS)
+    return [*points[:-1:stride], points[-1]]
+
+
+def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
+    """The y axis's ends, in its own units: a little beyond the values."""
+    if is_log:
+        return math.log10(min(values) / 1.1), math.log10(max(values) * 1.1)
+    spare = 0.08 * (max(values) - min(values)) or 0.5 * abs(max(values)) or 1.0
+    return min(values) - spare, max(values) + spare
+
+
+def _step_ticks(first: int, last: int) -> list[int]:
+    """Multiples of 1, 2 or 5 times a power of ten between two steps, at most seven."""
+    spacing = next(
+        size
+        for power in range(len(str(last)) + 1)
+        for size in (10**power, 2 * 10**power, 5 * 10**power)
+        if (last - first) / size <= _MOST_TICKS - 1
+    )
+    return list(range(-(-first // spacing) * spacing, last + 1, spacing))
+
+
+def _even_ticks(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten between two values, three to seven."""
+    power = math.floor(math.log10(high - low)) - 1
+    sizes = [digit * 10.0 ** (power + more) for more in range(3) for digit in (1, 2, 5)]
+    spacing = next(size for size in sizes if (high - low) / size <= _MOST_TICKS - 1)
+    places = range(math.ceil(low / spacing), math.floor(high / spacing) + 1)
+    return [round(place * spacing, max(0, -power)) for place in places]
+
+
+def _log_ticks(low: float, high: float) -> list[float]:
+    """Round values between two, three to seven of them where a choice of digits gives that many."""
+    found: list[list[float]] = []
+    for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):
+        powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+        ticks = [digit * 10.0**power for power in powers for digit in digits]
+        found.append([tick for tick in ticks if low <= tick <= high])
+        if len(found[-1]) >= _FEWEST_TICKS:
+            break
+    return found[-1][:: math.ceil(len(found[-1]) / _MOST_TICKS)]
