@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint bench clean
+install: .venv/ready
+
+.PHONY: install demo test test-slow lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --out demo

@@ -73,16 +73,18 @@ def split_by_source(paths: Sequence[Path], held_out: Sequence[str] | None) -> Sp
     """
     rows: dict[Frame, list[int]] = {}
     videos: dict[Frame, str] = {}
-    headers = []
+    headers, contents = [], []
     for place, path in enumerate(paths):
         with store.open_pack(path) as file:
             headers.append(store.read_header(file))
+            contents.append(file["crc32"][:].tobytes())
             keys = store.read_keys(file)
         for row, key in enumerate(keys):
             frame = Frame(place, key)
             rows.setdefault(frame, []).append(row)
             videos[frame] = layouts.source(headers[-1].layout, key)
     _check_kinds(paths, headers)
+    _refuse_twins(paths, contents)
     sizes = Counter(videos.values())
     chosen = _nearest_twentieth(sizes) if held_out is None else [_named(name, sizes, paths) for name in held_out]
     if set(chosen) >= set(sizes):
@@ -94,14 +96,21 @@ def split_by_source(paths: Sequence[Path], held_out: Sequence[str] | None) -> Sp
     )
 
 
+def _refuse_twins(paths: Sequence[Path], contents: Sequence[bytes]) -> None:
+    for place, content in enumerate(contents):
+        if (first := contents.index(content)) < place:
+            raise DataError(f"{paths[first]} and {paths[place]} hold the same crops; pass one of them")
+
+
 def _check_kinds(paths: Sequence[Path], headers: Sequence[store.Header]) -> None:
     """Refuse packs whose masks or blur mean different things."""
     variants: dict[str, str] = {}
     for path, header in zip(paths, headers, strict=True):
         if (header.method, header.mu) != (headers[0].method, headers[0].mu):
+            cure = "cdg-prep remask" if header.method == headers[0].method else "cdg-prep pack --method"
             raise DataError(
                 f"{paths[0]} has masks by {headers[0].method}, mu {headers[0].mu:g}, {path} by {header.method}, mu "
-                f"{header.mu:g}; make them alike (cdg-prep remask, or cdg-prep pack --method)"
+                f"{header.mu:g}; make them alike ({cure})"
             )
         if variants.setdefault(header.layout, header.variant) != header.variant:
             raise DataError(f"{path} holds {header.layout} {header.variant}, another pack {variants[header.layout]}")
@@ -116,7 +125,8 @@ def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
 
 def _named(name: str, sizes: Mapping[str, int], paths: Sequence[Path]) -> str:
     if name not in sizes:
-        raise DataError(f"{_all(paths)} has no source video {name}; it has {', '.join(sorted(sizes))}")
+        known = ", ".join(sorted(filter(None, sizes))) or "none by name: all frames count as one video"
+        raise DataError(f"{_all(paths)} has no source video {name}; it has {known}")
     return name
 
 
@@ -136,6 +146,7 @@ class TrainingSamples(Dataset[Sample]):
         crop: Side of the window in pixels.
         seed: Of order, place, flips and turns.
         turn: Turn by quarters too, so that no direction of blur is more frequent than another.
+        mu: Threshold of the masks, from the packs' S; None takes the packs' own.
 
     Raises:
         DataError: If the window is larger than a pack's crops.
@@ -150,10 +161,11 @@ class TrainingSamples(Dataset[Sample]):
         seed: int,
         *,
         turn: bool = True,
+        mu: float | None = None,
     ) -> None:
         self.packs = [Windows(path) for path in paths]
         self.frames, self.rows = list(frames), list(frames.values())
-        self.crop, self.seed, self.turn = crop, seed, turn
+        self.crop, self.seed, self.turn, self.mu = crop, seed, turn, mu
         for path, pack in zip(paths, self.packs, strict=True):
             height, width = pack.header.crop
             if crop > min(height, width):
@@ -182,12 +194,21 @@ class TrainingSamples(Dataset[Sample]):
         y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.header.crop)
         flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
 
-        def window(name: str) -> Tensor:
-            part = pack.read(name, row, y, x, self.crop).reshape(self.crop, self.crop, -1)
-            turned = np.rot90(part[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]], turns)
-            return torch.from_numpy(turned.transpose(2, 0, 1).copy())
+        corner = (row, y, x, self.crop)
+        blurry, sharp = (pack.read(name, *corner) for name in ("blurry", "sharp"))
+        mask = pack.read("mask", *corner) if self.mu is None else pack.mask(*corner, self.mu)
 
-        return Sample(window("blurry"), window("sharp"), window("mask"))
+        def turned(window: np.ndarray) -> Tensor:
+            flipped = window[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]].reshape(self.crop, self.crop, -1)
+            return torch.from_numpy(np.rot90(flipped, turns).transpose(2, 0, 1).copy())
+
+        return Sample(turned(blurry), turned(sharp), turned(mask))
+
+    def key(self, number: int) -> str:
+        """The frame that sample ``number`` is a window of."""
+        epoch, place = divmod(number, len(self.rows))
+        chosen: Frame = self.frames[self._order(epoch)[place]]
+        return chosen.key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -216,3 +237,29 @@ def read_crops(path: Path, rows: Sequence[int] | None = None) -> Iterator[PackCr
                 mask=torch.from_numpy(file["mask"][row])[None],
                 sharpness=file["sharpness"][row],
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeFrame:
+    """A frame put together again from its crops."""
+
+    key: str
+    blurry: Tensor  # (3, H, W) uint8
+    sharp: Tensor  # (3, H, W) uint8
+    mask: Tensor  # (1, H, W) uint8, 0 or 1
+
+
+def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int]) -> WholeFrame:
+    """Put a frame of one of the packs together; its crops cover it."""
+    crops = list(read_crops(paths[frame.pack], rows))
+    height, width = (max(crop.origin[axis] + crop.mask.shape[axis + 1] for crop in crops) for axis in (0, 1))
+
+    def whole(name: str) -> Tensor:
+        picture = torch.empty(getattr(crops[0], name).shape[0], height, width, dtype=torch.uint8)
+        for crop in crops:
+            part = getattr(crop, name)
+            y, x = crop.origin
+            picture[:, y : y + part.shape[1], x : x + part.shape[2]] = part
+        return picture
+
+    return WholeFrame(key=frame.key, blurry=whole("blurry"), sharp=whole("sharp"), mask=whole("mask"))

@@ -29,16 +29,39 @@ class TrainingConfig:
     preset: str = _setting("paper", "Widths of the network.", choices=PRESETS)
     variant: str = _setting("cdgnet", "Structure of the network: a row of the paper's Table 3.", choices=VARIANTS)
     precision: str = _setting(
-        "32-true", "Of the arithmetic; bf16-mixed is for GPUs.", choices=("32-true", "bf16-mixed")
+        "32-true",
+        "Of the arithmetic; the mixed ones are for GPUs.",
+        choices=("32-true", "bf16-mixed", "16-mixed"),
     )
+    init: str | None = _setting(None, "Begin with these weights, to fine-tune them.", unit="FILE")
     epochs: int = _setting(3000, "Passes over the frames, one window a frame.", least=1, unit="N")
     steps: int | None = _setting(None, "Optimiser steps, in place of --epochs.", least=1, unit="N")
-    batch: int = _setting(6, "Windows a step.", least=1, unit="N")
+    batch: int = _setting(6, "Windows a step, over all devices.", least=1, unit="N")
+    accumulate: int = _setting(
+        1, "Parts of a batch that are taken one after the other, to save memory.", least=1, unit="N"
+    )
     crop: int = _setting(256, "Side of the random window.", least=16, unit="PIXELS")
-    learning_rate: float = _setting(1e-4, "Adam's.", least=1e-12, unit="RATE")
-    halve_every: int = _setting(500, "The learning rate is halved this often.", least=1, unit="EPOCHS")
+    learning_rate: float = _setting(1e-4, "Adam's, at its highest.", least=1e-12, unit="RATE")
+    schedule: str = _setting(
+        "halving", "Of the learning rate: halved again and again, or half a cosine to 0.", choices=("halving", "cosine")
+    )
+    halve_every: int = _setting(500, "Schedule halving: this often.", least=1, unit="EPOCHS")
+    warm_up: int = _setting(0, "The rate rises linearly over so many steps.", least=0, unit="STEPS")
+    weight_decay: float = _setting(0.0, "Decoupled, as AdamW's; 0 is Adam.", least=0, unit="X")
+    clip: float = _setting(0.0, "Norm that the gradient is clipped to; 0 for none.", least=0, unit="NORM")
+    average: float = _setting(
+        0.0,
+        "Decay of the moving average of the weights, which is what is then scored and kept; 0 for none.",
+        least=0,
+        unit="X",
+    )
+    loss: str = _setting("l2", "Compares images; the others are those of Figure 10.", choices=("l2", "l1", "ssim"))
     lambda_small: float = _setting(0.1, "Weight of the small branch's loss, equation 17.", least=0, unit="X")
     lambda_large: float = _setting(0.1, "Weight of the large branch's loss, equation 17.", least=0, unit="X")
+    mu: float | None = _setting(
+        None, "Threshold of the masks, taken anew from the pack's S.  [default: the pack's]", least=0, unit="MU"
+    )
+    masked_out: str = _setting("black", "What a target shows where the other component is.", choices=("black", "grey"))
     seed: int = _setting(0, "Of weights, order, windows, flips and turns.", least=0, unit="N")
     turn: bool = _setting(True, "Turn windows by quarters, besides flipping them.")
     val: tuple[str, ...] | None = _setting(
@@ -47,8 +70,17 @@ class TrainingConfig:
     val_every: int = _setting(20, "Validate this often.", least=1, unit="EPOCHS")
     log_every: int = _setting(100, "Log this often.", least=1, unit="STEPS")
     checkpoint_minutes: float = _setting(10.0, "Save this often.", least=0, unit="MINUTES")
+    keep: int = _setting(3, "Checkpoints to keep, besides the best weights.", least=1, unit="N")
+    divergence: str = _setting(
+        "stop",
+        "After three losses in a row that are no numbers: stop, or go back to the last checkpoint with half the rate.",
+        choices=("stop", "halve"),
+    )
+    compile: bool = _setting(False, "Compile the network: minutes at the start, faster steps on a GPU.")
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
 
 
 # These may change between two commands that mean one run.
-FREE = frozenset({"epochs", "steps", "val_every", "log_every", "checkpoint_minutes", "workers"})
+FREE = frozenset(
+    {"epochs", "steps", "val_every", "log_every", "checkpoint_minutes", "keep", "divergence", "compile", "workers"}
+)

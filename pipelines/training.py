@@ -1,184 +1,254 @@
-"""One visible loop, one state dict: packs in, a run folder out.
+"""One visible loop, one state dict: packs in, a run folder out (see ``runs``)."""
 
-A run folder holds ``run.json`` (what was asked), ``checkpoint.pt`` (the state), ``log.jsonl`` (a row a logging step)
-and ``weights.safetensors`` (the network as of the last checkpoint).
-"""
-
-import itertools
-import json
 import math
 import signal
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
 
-from cdgnet import CDGNet, ModelConfig, deblurring_losses, measure_offsets, psnr, save_weights, to_bytes
-from cdgnet.losses import Losses
-from pipelines.data import Sample, Split, TrainingSamples, read_crops, split_by_source, to_range
-from pipelines.settings import FREE, TrainingConfig
-from prep import files, store
+from cdgnet import Components, deblurring_losses, measure_offsets
+from cdgnet.deform import OffsetMeter
+from cdgnet.losses import BLACK, LOSSES, Losses
+from pipelines import checkpoints
+from pipelines.data import Sample, TrainingSamples, to_range
+from pipelines.parts import Parts, over_devices, set_up
+from pipelines.runs import Run, TrainingError
+from pipelines.settings import TrainingConfig
+from pipelines.validation import Watch, validate, write_pictures
+from prep import files
 
-STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
-
-
-class TrainingError(ValueError):
-    """A run that cannot go on as asked."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """A run about to start or to go on: all that the loop needs but its state."""
-
-    config: TrainingConfig
-    packs: Sequence[Path]
-    folder: Path
-    split: Split
-    steps: int  # to reach in all
-    start: int  # steps done before
+STRIKES = 3  # losses in a row that are no numbers, before something is done
+LEAST_FACTOR = 1 / 64  # of the learning rate: halved so often, a run is given up
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
-    """What the loop says after each step; ``row`` is what it wrote into the log, if anything."""
+    """What the loop says after each step; ``rows`` is what it wrote into the log."""
 
     step: int
-    row: Mapping[str, Any] | None = None
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
-def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:
-    """Check what is asked against the packs and the run folder.
-
-    Args:
-        config: What is asked.
-        packs: Their paths.
-        folder: The run's; need not exist.
-        keep: Begin the run, by writing ``run.json``; else write nothing.
-
-    Raises:
-        TrainingError: If the folder holds another run, or something else.
-        DataError: If the packs cannot be divided as asked, or do not go together.
-        PackError: If one cannot be read.
-    """
-    split = split_by_source(packs, config.val)
-    frames = len(split.train)
-    steps = config.steps if config.steps is not None else -(-config.epochs * frames // config.batch)
-    TrainingSamples(packs, split.train, config.crop, config.seed)  # refuses a window that does not fit
-    asked = _identity(config, packs)
-    path = folder / "run.json"
-    if path.exists():
-        _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
-    elif folder.exists() and any(folder.iterdir()):
-        raise TrainingError(f"{folder} holds files but no run of ours; pass another --out")
-    elif keep:
-        files.write_text(path, json.dumps(asked, indent=2) + "\n")
-    done = _load(folder)["step"] if (folder / "checkpoint.pt").exists() else 0
-    return Run(config=config, packs=packs, folder=folder, split=split, steps=steps, start=done)
-
-
-def _identity(config: TrainingConfig, packs: Sequence[Path]) -> dict[str, Any]:
-    """What must be equal for two commands to mean one run, as JSON gives it back."""
-    content = 0
-    for pack in packs:
-        with store.open_pack(pack) as file:
-            content = zlib.crc32(file["crc32"][:].tobytes(), content)
-    chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
-    network = ModelConfig.preset(config.preset, config.variant).to_dict()
-    identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
-    return identity
-
-
-def _refuse_other(held: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
-    differing = [name for name in asked if held.get(name) != asked[name]]
-    if differing:
-        said = ", ".join(f"{name} {held.get(name)} (now {asked[name]})" for name in differing)
-        raise TrainingError(f"{folder} holds a run with {said}; pass another --out, or the same settings to go on")
-
-
-def train(run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False) -> Iterator[Tick]:
+def train(
+    run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False, watch: Watch | None = None
+) -> Iterator[Tick]:
     """Train from the last checkpoint to the last step, giving a tick a step.
+
+    Of several processes each calls this, and takes its part of every batch; the first one writes.
 
     Args:
         run: From ``prepare``.
-        fabric: Launched; decides device and precision.
+        fabric: Launched; decides devices and precision.
         stop: Asked after each step; when true the state is saved and the loop ends.
+        watch: Is given the frames of a validation, their number and what it is, and passes the frames on.
 
     Raises:
-        TrainingError: If the loss is no longer finite; the last checkpoint is left as it was.
+        TrainingError: If the loss is no number several times in a row, or a batch cannot be divided by the devices.
     """
     config = run.config
-    fabric.seed_everything(config.seed, verbose=False)
-    network = CDGNet(ModelConfig.preset(config.preset, config.variant))
-    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    model, adam = fabric.setup(network, optimizer)
-    state: dict[str, Any] = {"step": run.start, "network": network, "optimizer": optimizer}
-    if run.start:
-        _restore(state, run.folder)
-    log = run.folder / "log.jsonl"
-    _trim_log(log, run.start)
-    batches = _batches(run, fabric)
-    meter = _Meter(config.batch, run.start)
+    _check_division(config, fabric)
+    parts = set_up(run, fabric)
+    parts.restore()
+    state = parts.state
+    if fabric.is_global_zero:
+        checkpoints.forget_after(run.folder, state["step"])
+        _trim_log(run, state["step"])
+    batches = _batches(run, fabric, state["step"])
+    meter = _Meter(config.batch, state["step"])
     saved = time.monotonic()
     while state["step"] < run.steps:
-        with meter:  # counts as waiting
-            batch: Sample = fabric.to_device(next(batches))
         step = state["step"] + 1
         is_logged = step % config.log_every == 0 or step in (1, run.steps)
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(config, state["step"], len(run.split.train))
+        for group in parts.optimizer.param_groups:
+            group["lr"] = state["factor"] * rate_at(config, state["step"], run.steps, len(run.split.train))
 
-        with measure_offsets(network) if is_logged else nullcontext() as offsets:
-            components = model(to_range(batch.blurry))
-        losses = deblurring_losses(
-            components,
-            to_range(batch.sharp),
-            batch.mask,
-            lambda_small=config.lambda_small,
-            lambda_large=config.lambda_large,
-        )
-        fabric.backward(losses.total)
-        adam.step()
-        adam.zero_grad()
-        state["step"] = step
+        losses, answers = [], []
+        # Compiled code calls no hooks, which the meter needs: a step that is logged runs as it is written.
+        with _measured(parts) if is_logged else nullcontext() as offsets:
+            for part in range(config.accumulate):
+                with meter:  # counts as waiting
+                    batch: Sample = fabric.to_device(next(batches))
+                with fabric.no_backward_sync(parts.model, enabled=part + 1 < config.accumulate):
+                    found = _losses(config, parts.model(to_range(batch.blurry)), batch)
+                    answers.append(_is_finite(found.total))
+                    fabric.backward(found.total / config.accumulate)
+                losses.append(torch.stack(found).detach())
+        is_due = time.monotonic() - saved > 60 * config.checkpoint_minutes
+        word = _agree(fabric, is_finite=all(answer() for answer in answers), is_stopped=stop(), is_due=is_due)
+        if word.is_finite:
+            if config.clip:
+                fabric.clip_gradients(parts.model, parts.adam, max_norm=config.clip, error_if_nonfinite=False)
+            parts.adam.step()
+            if parts.averaged is not None:
+                parts.averaged.update_parameters(parts.network)
+        parts.adam.zero_grad()
+        state["step"], state["strikes"] = step, 0 if word.is_finite else state["strikes"] + 1
 
-        row = None
-        if offsets is not None:
-            row = {"step": step, **_values(losses, run), "learning_rate": optimizer.param_groups[0]["lr"]}
-            row |= {"mean_offset": offsets.mean(), **meter.read(step)}
-            files.append_row(log, row)
-        is_last = step == run.steps or stop()
+        rows: list[dict[str, Any]] = []
+        if not word.is_finite:
+            rows.append({"step": step, "skipped": _keys(run, step)})
+        elif offsets is not None:
+            values = _named(losses, fabric) | {"learning_rate": parts.optimizer.param_groups[0]["lr"]}
+            taps = {} if math.isnan(mean := offsets.mean()) else {"mean_offset": mean}  # where there are any
+            rows.append({"step": step, **values, **taps, **meter.read(step)})
+        is_last = step == run.steps or word.is_stopped
         if run.split.held_out and (step == run.steps or _is_validation_due(run, step)):
-            files.append_row(log, validate(run, network, fabric, step))
-        if is_last or time.monotonic() - saved > 60 * config.checkpoint_minutes:
-            _values(losses, run)  # a network that is no longer finite is not saved
-            _save(state, run)
+            rows.append(_score(parts, watch))
+        if fabric.is_global_zero:
+            files.append_rows(run.log, rows)
+        if state["strikes"] >= STRIKES:
+            rows.append(_go_back(parts))
+            batches = _batches(run, fabric, state["step"])
+        elif is_last or word.is_due:
+            parts.save()
             saved = time.monotonic()
-        yield Tick(step=step, row=row)
-        if is_last:
+        yield Tick(step=step, rows=rows)
+        if word.is_stopped:
             break
 
 
-def rate_at(config: TrainingConfig, step: int, frames: int) -> float:
-    """The learning rate of the step after ``step`` steps: halved every ``halve_every`` epochs of ``frames`` frames."""
+def _check_division(config: TrainingConfig, fabric: Fabric) -> None:
+    parts = fabric.world_size * config.accumulate
+    if config.batch % parts:
+        raise TrainingError(
+            f"a batch of {config.batch} cannot be divided into {fabric.world_size} (devices) x {config.accumulate} "
+            f"(--accumulate) parts; pass --batch {parts * -(-config.batch // parts)}"
+        )
+
+
+@contextmanager
+def _measured(parts: Parts) -> Iterator[OffsetMeter]:
+    with torch.compiler.set_stance("force_eager"), measure_offsets(parts.network) as meter:
+        yield meter
+
+
+def _losses(config: TrainingConfig, components: Components, batch: Sample) -> Losses:
+    return deblurring_losses(
+        components,
+        to_range(batch.sharp),
+        batch.mask,
+        lambda_small=config.lambda_small,
+        lambda_large=config.lambda_large,
+        masked_out=BLACK if config.masked_out == "black" else 0.0,
+        compare=LOSSES[config.loss],
+    )
+
+
+def _is_finite(loss: Tensor) -> Callable[[], bool]:
+    """Asked at once and answered later: a GPU computes the backward pass meanwhile."""
+    flag = torch.isfinite(loss.detach())
+    if flag.device.type != "cuda":
+        return lambda: bool(flag)
+    seen = torch.empty_like(flag, device="cpu", pin_memory=True)
+    seen.copy_(flag, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def answer() -> bool:
+        copied.synchronize()
+        return bool(seen)
+
+    return answer
+
+
+class _Word(NamedTuple):
+    """What all processes must do alike after a step."""
+
+    is_finite: bool  # the loss, everywhere
+    is_stopped: bool  # somebody was asked to stop
+    is_due: bool  # it is time for a checkpoint
+
+
+def _agree(fabric: Fabric, *, is_finite: bool, is_stopped: bool, is_due: bool) -> _Word:
+    if fabric.world_size == 1:
+        return _Word(is_finite, is_stopped, is_due)
+    mine = torch.tensor([is_finite, is_stopped, is_due], dtype=torch.float32, device=fabric.device)
+    finite, stopped, due = over_devices(mine, fabric).tolist()
+    return _Word(finite == 1, stopped > 0, due > 0)
+
+
+def _named(losses: Sequence[Tensor], fabric: Fabric) -> dict[str, float]:
+    """The losses of a step as numbers, by their equations' names; waits for the device."""
+    mean = over_devices(torch.stack(list(losses)).mean(dim=0), fabric)
+    return dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), mean.tolist(), strict=True))
+
+
+def _keys(run: Run, step: int) -> list[str]:
+    """The frames of a step's batch."""
+    samples, batch = _samples(run), run.config.batch
+    return [samples.key(number) for number in range((step - 1) * batch, step * batch)]
+
+
+def _go_back(parts: Parts) -> dict[str, Any]:
+    """To the last checkpoint with half the rate, or give up, as asked."""
+    run, state, fabric = parts.run, parts.state, parts.fabric
+    step, factor = state["step"], state["factor"] / 2
+    said = f"the loss was no number in {STRIKES} steps in a row, up to step {step} (log.jsonl names the frames)"
+    kept = f"the last checkpoint in {run.folder} is whole"
+    if run.config.divergence == "stop":
+        raise TrainingError(f"{said}; {kept}; pass --divergence halve to go on from it with half the rate")
+    if factor < LEAST_FACTOR:
+        raise TrainingError(f"{said}, and the rate is {state['factor']:g} of what was asked; {kept}")
+    if not parts.restore():
+        raise TrainingError(f"{said}, before anything was saved; begin a new run with a lower --learning-rate")
+    state.update(factor=factor, strikes=0)
+    row = {"step": state["step"], "went_back_from": step, "factor": factor}
+    if fabric.is_global_zero:
+        _trim_log(run, state["step"])
+        files.append_rows(run.log, [row])
+    parts.save()  # so that a kill does not take the halving back
+    return row
+
+
+def _trim_log(run: Run, step: int) -> None:
+    """Drop the rows of steps that are to be done again."""
+    files.write_rows(run.log, [row for row in files.read_rows(run.log) if row["step"] <= step])
+
+
+def rate_at(config: TrainingConfig, step: int, steps: int, frames: int) -> float:
+    """The learning rate of the step after ``step`` steps of ``steps``, with ``frames`` frames an epoch."""
+    rise = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
+    if config.schedule == "cosine":
+        return float(config.learning_rate * rise * (1 + math.cos(math.pi * step / steps)) / 2)
     epoch = step * config.batch // frames
-    return float(config.learning_rate * 0.5 ** (epoch // config.halve_every))
+    return float(config.learning_rate * rise * 0.5 ** (epoch // config.halve_every))
 
 
-def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
-    """Batches from the step after ``run.start`` on; step s holds samples (s - 1) * batch to s * batch."""
+def _samples(run: Run) -> TrainingSamples:
     config = run.config
-    samples = TrainingSamples(run.packs, run.split.train, config.crop, config.seed, turn=config.turn)
-    numbers = range(run.start * config.batch, run.steps * config.batch)
+    return TrainingSamples(run.packs, run.split.train, config.crop, config.seed, turn=config.turn, mu=config.mu)
+
+
+class _Numbers(Sampler[int]):
+    """The samples of one process, step after step. Step s holds samples (s - 1) * batch to s * batch, whatever the
+    number of processes.
+    """
+
+    def __init__(self, run: Run, fabric: Fabric, start: int) -> None:
+        self.start, self.steps, self.batch = start, run.steps, run.config.batch
+        self.share = self.batch // fabric.world_size
+        self.offset = self.share * fabric.global_rank
+
+    def __iter__(self) -> Iterator[int]:
+        for step in range(self.start, self.steps):
+            first = step * self.batch + self.offset
+            yield from range(first, first + self.share)
+
+
+def _batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
+    """This process's parts of the batches after ``start`` steps."""
+    config = run.config
+    numbers = _Numbers(run, fabric, start)
     loader = DataLoader(
-        samples,
-        batch_size=config.batch,
+        _samples(run),
+        batch_size=numbers.share // config.accumulate,
         sampler=numbers,
         num_workers=config.workers,
         pin_memory=fabric.device.type == "cuda",
@@ -190,17 +260,6 @@ def _batches(run: Run, fabric: Fabric) -> Iterator[Sample]:
 def _ignore_interrupt(worker: int) -> None:
     """Ctrl-C reaches all processes of a terminal; the loop ends by itself after its step and still needs its batch."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _values(losses: Losses, run: Run) -> dict[str, float]:
-    """The losses as numbers, by their equations' names; waits for the device."""
-    values = dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), torch.stack(losses).tolist(), strict=True))
-    if not math.isfinite(values["loss"]):
-        raise TrainingError(
-            f"the loss became {values['loss']}; the last checkpoint in {run.folder} is whole; "
-            "begin a new run with a lower --learning-rate"
-        )
-    return values
 
 
 class _Meter:
@@ -233,54 +292,14 @@ def _is_validation_due(run: Run, step: int) -> bool:
     return after // every > before // every
 
 
-@torch.no_grad()
-def validate(run: Run, network: CDGNet, fabric: Fabric, step: int) -> dict[str, Any]:
-    """Score the held-out crops: mean RGB 8-bit PSNR, blurry beside restored."""
-    rows: list[list[int]] = [[] for _ in run.packs]
-    for frame, found in run.split.held_out.items():
-        rows[frame.pack] += found
-    network.eval()
-    scores = []
-    for crop in itertools.chain.from_iterable(map(read_crops, run.packs, rows)):
-        blurry, sharp = (fabric.to_device(picture[None]) for picture in (crop.blurry, crop.sharp))
-        restored = to_bytes(network(to_range(blurry)).restored)
-        scores.append(torch.cat([psnr(blurry, sharp), psnr(restored, sharp)]))
-    network.train()
-    blurry_mean, restored_mean = torch.stack(scores).mean(dim=0).tolist()
-    return {"step": step, "val_psnr_blurry": blurry_mean, "val_psnr": restored_mean, "val_crops": len(scores)}
-
-
-def _trim_log(path: Path, step: int) -> None:
-    """Drop the rows that a killed run wrote after its last checkpoint."""
-    files.write_rows(path, [row for row in files.read_rows(path) if row["step"] <= step])
-
-
-def _save(state: Mapping[str, Any], run: Run) -> None:
-    held = {
-        "step": state["step"],
-        "network": state["network"].state_dict(),
-        "optimizer": state["optimizer"].state_dict(),
-    }
-    with files.replacing(run.folder / "checkpoint.pt") as part:
-        torch.save(held, part)
-    about = {
-        "pack": ", ".join(pack.name for pack in run.packs),
-        "step": str(state["step"]),
-        "training": json.dumps(asdict(run.config)),
-    }
-    save_weights(run.folder / "weights.safetensors", state["network"], about, overwrite=True)
-
-
-def _load(folder: Path) -> dict[str, Any]:
-    path = folder / "checkpoint.pt"
-    try:
-        held: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise TrainingError(f"{path} cannot be read ({error}); move the run folder away to begin anew") from error
-    return held
-
-
-def _restore(state: Mapping[str, Any], folder: Path) -> None:
-    held = _load(folder)
-    state["network"].load_state_dict(held["network"])
-    state["optimizer"].load_state_dict(held["optimizer"])
+def _score(parts: Parts, watch: Watch | None) -> dict[str, Any]:
+    """Validate, and keep the weights if they are the best so far."""
+    scores = validate(parts.result, parts.run.packs, parts.run.split, parts.fabric, watch)
+    if parts.fabric.is_global_zero:
+        write_pictures(parts.result, parts.run.packs, parts.run.split, parts.fabric, parts.run.folder)
+    step, best = parts.state["step"], parts.state["best"]
+    if best is None or scores.restored > best:
+        parts.state["best"] = scores.restored
+        if parts.fabric.is_global_zero:
+            parts.write_weights("best.safetensors", {"val_psnr": f"{scores.restored:.4f}"})
+    return {"step": step, "val_psnr_blurry": scores.blurry, "val_psnr": scores.restored, "val_frames": scores.frames}

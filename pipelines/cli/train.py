@@ -1,7 +1,8 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
+import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
 from pathlib import Path
 from types import FrameType
@@ -9,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.shell import SETTINGS, duration, example, run, track
+from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, duration, example, narrate, run, track
 from pipelines.settings import TrainingConfig
 
 if TYPE_CHECKING:
-    from pipelines.training import Run
+    from lightning_fabric import Fabric
+
+    from pipelines.board import Board
+    from pipelines.runs import Run
+    from pipelines.training import Tick
 
 path_type = click.Path(path_type=Path)
+_FAR = 8.0  # pixels; blur of real frames seldom reaches further
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +41,9 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
     kind: click.ParamType[Any]
     if "choices" in about:
         kind = click.Choice(about["choices"])
-    elif isinstance(setting.default, float):
+    elif setting.name == "init":
+        kind = WEIGHTS_FILE
+    elif isinstance(setting.default, float) or setting.name == "mu":
         kind = click.FloatRange(about["least"])
     else:
         kind = click.IntRange(about["least"])
@@ -45,18 +53,26 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
 @click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
 @click.version_option(package_name="cdgnet")
 @click.option(
-    "--h5", "first", type=path_type, required=True, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack."
+    "--h5", "first", type=PACK_FILE, required=True, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack."
 )
-@click.argument("others", type=path_type, nargs=-1, metavar="")
+@click.argument("others", type=PACK_FILE, nargs=-1, metavar="")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
 @setting_options
+@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or processes on a CPU.")
+@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, started by torchrun.")
+@click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
+@click.option("--page", is_flag=True, help="Only write run.html of what is there, and stop.")
 def command(
     first: Path,
     others: tuple[Path, ...],
     out: Path | None,
     val: tuple[str, ...],
+    devices: int,
+    nodes: int,
+    tensorboard: bool,
     dry_run: bool,
+    page: bool,
     **settings: Any,
 ) -> None:
     """Train CDGNet on packs, with the paper's settings by default.
@@ -66,26 +82,49 @@ def command(
     """
     from lightning_fabric import Fabric
 
-    from pipelines import training
+    from pipelines import run_page, runs, training
 
     held_out = None if not val else tuple(name for name in val if name != "none")
+    if settings["init"] is not None:
+        settings["init"] = str(settings["init"])
     config = TrainingConfig(val=held_out, **settings)
     packs = (first, *others)
     folder = out or Path("runs", "+".join(pack.stem for pack in packs))
-    fabric = Fabric(accelerator="auto", devices=1, precision=settings["precision"])
-    plan = training.prepare(config, packs, folder, keep=not dry_run)
-    _say_plan(plan, fabric.device.type)
+    if page:
+        click.echo(f"wrote {run_page.write(folder)}")
+        return
+    is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
+    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=settings["precision"])
+    if is_first:
+        _say_plan(plan, fabric)
     if dry_run or plan.start >= plan.steps:
         click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
         return
+    board = _open_board(folder, plan.start) if tensorboard and is_first else None
+    fabric.launch()
     stopped = _StopOnSignal()
+    ticks: Iterable[Tick] = training.train(plan, fabric, stopped, narrate if is_first else None)
     tick = None
-    for tick in track(training.train(plan, fabric, stopped), plan.steps - plan.start, "train"):
-        if tick.row is not None:
-            _say_row(tick.row, plan.steps)
+    for tick in track(ticks, plan.steps - plan.start, "train") if is_first else ticks:
+        for row in tick.rows if is_first else ():
+            _say_row(row, plan.steps)
+            if board:
+                board.add(row)
+            if "val_psnr" in row:
+                run_page.write(folder)
     if tick is not None and tick.step < plan.steps:
         raise click.ClickException(f"stopped at step {tick.step}, saved in {folder}; the same command goes on")
-    click.echo(f"wrote {folder / 'weights.safetensors'} and {folder / 'log.jsonl'}")
+    if is_first:
+        click.echo(f"wrote {folder / 'weights.safetensors'} and {run_page.write(folder)}")
+
+
+def _open_board(folder: Path, start: int) -> "Board":
+    try:
+        from pipelines.board import Board
+    except ImportError as error:
+        raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[tensorboard]'") from error
+    return Board(folder, start)
 
 
 class _StopOnSignal:
@@ -105,48 +144,89 @@ class _StopOnSignal:
         return self.asked
 
 
-def _say_plan(plan: "Run", device: str) -> None:
+def _say_plan(plan: "Run", fabric: "Fabric") -> None:
+    import torch
+
     from cdgnet import CDGNet, ModelConfig
-    from pipelines.training import STABLE_RATE
+    from pipelines.runs import STABLE_RATE
     from prep import store
 
-    config = plan.config
-    network = CDGNet(ModelConfig.preset(config.preset, config.variant))
+    config, device = plan.config, fabric.device
+    with torch.device("meta"):
+        network = CDGNet(ModelConfig.preset(config.preset, config.variant))
     parameters = sum(weight.numel() for weight in network.parameters())
     frames, held = len(plan.split.train), len(plan.split.held_out)
-    sources = f" ({', '.join(plan.split.sources)})" if held else ""
+    why = "; all are of one video" if config.val is None else ""
+    sources = f" ({', '.join(plan.split.sources)})" if held else why
     click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
     for pack in plan.packs:
         if store.describe(pack)["split"] == "test":
             click.echo(f"{pack} holds the test split: scores on it will say nothing about this network", err=True)
-    click.echo(
-        f"{config.variant} in {config.preset}: {parameters:,} parameters, on {device}, precision {config.precision}"
-    )
+    begun = f", begun with {config.init}" if config.init else ""
+    click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{begun}")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
+    click.echo(f"on {fabric.world_size} x {name}, precision {config.precision}{tf32}")
     epochs = plan.steps * config.batch / frames
     click.echo(
-        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.1f} epochs;"
-        f" Adam {config.learning_rate:g}, halved every {config.halve_every} epochs; masked-out target pixels are black"
+        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.3g} epochs;"
+        f" {_recipe(config)}; masked-out target pixels are {config.masked_out}"
     )
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
+    for fault in plan.faults:
+        click.echo(f"{fault}; going on from the one before it", err=True)
     click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
 
 
-def _say_row(row: Mapping[str, Any], steps: int) -> None:
-    left = (steps - row["step"]) / row["steps_per_second"]
-    click.echo(
-        f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
-        f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {row['images_per_second']:.1f} images/s,"
-        f" {row['data_wait_share']:.0%} waiting for data, |offset| {row['mean_offset']:.3f} px, {duration(left)} left"
+def _recipe(config: TrainingConfig) -> str:
+    """The rules of learning in a line; those of the paper are called so."""
+    paper = TrainingConfig()
+    names = (
+        *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
+        *("crop", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
+    kind = "AdamW" if config.weight_decay else "Adam"
+    rate = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
+    other = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
+    other += ["steps"] if config.steps is not None else []
+    said = f"the paper's recipe but for {', '.join(other)}" if other else "the paper's recipe"
+    return f"{said}: {kind} {config.learning_rate:g}, {rate}, {config.loss.upper()} loss"
+
+
+def _say_row(row: Mapping[str, Any], steps: int) -> None:
+    if "skipped" in row:
+        frames = ", ".join(sorted(set(row["skipped"])))
+        click.echo(f"step {row['step']}: the loss is no number, the step is skipped; frames {frames}", err=True)
+    elif "went_back_from" in row:
+        back = f"gone back from step {row['went_back_from']} to {row['step']}"
+        click.echo(f"{back}, with {row['factor']:g} of the rate", err=True)
+    elif "val_psnr" in row:
+        click.echo(
+            f"step {row['step']}/{steps}  validation: {row['val_frames']} whole frames, PSNR blurry "
+            f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
+        )
+    else:
+        pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
+        left = duration((steps - row["step"]) / row["steps_per_second"])
+        offset = row.get("mean_offset")  # a network without deformable layers has none
+        far = f", |offset| {offset:.3f} px" if offset is not None else ""
+        click.echo(
+            f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
+            f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {pace}{far}, {left} left"
+        )
+        if offset is not None and offset > _FAR:
+            click.echo(f"offsets of {offset:.0f} px: they run away; begin anew with a lower rate", err=True)
 
 
 def mistakes() -> tuple[type[Exception], ...]:
+    from cdgnet.weights import WeightsError
+    from pipelines.checkpoints import CheckpointError
     from pipelines.data import DataError
-    from pipelines.training import TrainingError
+    from pipelines.runs import TrainingError
     from prep.store import PackError
 
-    return DataError, PackError, TrainingError
+    return CheckpointError, DataError, PackError, TrainingError, WeightsError
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from pipelines import data
 from pipelines.data import DataError, Sample, TrainingSamples, split_by_source
-from prep import store
+from prep import packing, store
 
 
 def samples(path: Path, crop: int = 32, seed: int = 0) -> TrainingSamples:
@@ -119,6 +119,8 @@ def is_part(window: np.ndarray, frame: np.ndarray) -> bool:
 
 def test_a_video_in_two_packs_is_held_out_of_both(train_pack: Path, tmp_path: Path) -> None:
     again = Path(shutil.copy(train_pack, tmp_path / "again.h5"))
+    with h5py.File(again, "r+") as file:
+        file["crc32"][0] += 1  # crops of another kind
 
     split = split_by_source([train_pack, again], ("GOPR0002",))
 
@@ -190,3 +192,37 @@ def test_crops_are_read_whole_and_in_order(test_pack: Path) -> None:
     assert [crop.key for crop in crops] == ["GOPR0003_00_00/000001", "GOPR0003_00_00/000002"]
     with store.open_pack(test_pack) as file:
         assert np.array_equal(crops[1].sharp.numpy().transpose(1, 2, 0), file["sharp"][1])
+
+
+def test_a_frame_is_put_together_from_its_crops(train_pack: Path, test_pack: Path) -> None:
+    split = data.split_by_source([test_pack], held_out=())
+    (frame, rows), *_ = split.train.items()
+    (whole,) = data.read_crops(test_pack, rows)  # a pack of whole frames
+
+    found = data.read_frame([test_pack], frame, rows)
+
+    assert found.key == whole.key
+    assert all(torch.equal(getattr(found, name), getattr(whole, name)) for name in ("blurry", "sharp", "mask"))
+
+
+def test_a_frame_of_many_crops_agrees_with_each_of_them(train_pack: Path) -> None:
+    (frame, rows), *_ = data.split_by_source([train_pack], held_out=()).train.items()
+
+    found = data.read_frame([train_pack], frame, rows)
+
+    assert found.mask.shape == (1, 64, 80)
+    for crop in data.read_crops(train_pack, rows):
+        y, x = crop.origin
+        assert torch.equal(found.sharp[:, y : y + 48, x : x + 48], crop.sharp)
+
+
+def test_another_mu_gives_the_masks_that_a_pack_of_that_mu_holds(train_pack: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.h5"
+    assert list(packing.remask(train_pack, 0.5, other))
+    split = data.split_by_source([train_pack], held_out=())
+
+    asked = data.TrainingSamples([train_pack], split.train, 32, seed=0, mu=0.5)
+    packed = data.TrainingSamples([other], split.train, 32, seed=0)
+
+    assert all(torch.equal(asked[number].mask, packed[number].mask) for number in range(12))
+    assert any(asked[number].mask.any() for number in range(12))

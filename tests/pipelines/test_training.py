@@ -11,9 +11,11 @@ import torch
 from lightning_fabric import Fabric
 
 from cdgnet import load_weights, read_metadata
-from pipelines import training
+from pipelines import checkpoints, runs, training
+from pipelines.checkpoints import CheckpointError
+from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
-from pipelines.training import TrainingError
+from prep import store
 
 CONFIG = TrainingConfig(preset="tiny", steps=6, batch=2, crop=32, workers=0, log_every=2, val=())
 
@@ -21,7 +23,7 @@ CONFIG = TrainingConfig(preset="tiny", steps=6, batch=2, crop=32, workers=0, log
 def run(
     pack: Path, folder: Path, config: TrainingConfig = CONFIG, stop_after: int | None = None
 ) -> list[training.Tick]:
-    plan = training.prepare(config, [pack], folder)
+    plan = runs.prepare(config, [pack], folder)
     ticks: list[training.Tick] = []
     fabric = Fabric(accelerator="cpu", devices=1)
     for tick in training.train(plan, fabric, lambda: stop_after is not None and len(ticks) + 1 >= stop_after):
@@ -56,7 +58,7 @@ def test_a_stopped_run_goes_on_to_the_same_curve_and_weights(train_pack: Path, t
 
 def test_rows_written_after_the_last_checkpoint_are_taken_back(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "whole")
-    plan = training.prepare(CONFIG, [train_pack], tmp_path / "killed")
+    plan = runs.prepare(CONFIG, [train_pack], tmp_path / "killed")
     ticks = training.train(plan, Fabric(accelerator="cpu", devices=1))
     for _ in range(5):
         next(ticks)
@@ -94,7 +96,7 @@ def test_validation_scores_the_held_out_recording_beside_the_blurry_one(train_pa
 
     scored = [row for row in rows(tmp_path / "r") if "val_psnr" in row]
     assert [row["step"] for row in scored] == [2]
-    assert scored[0]["val_crops"] == 2 * 4  # two frames of 64 x 80 in crops of 48
+    assert scored[0]["val_frames"] == 2
     assert abs(scored[0]["val_psnr"] - scored[0]["val_psnr_blurry"]) < 1
 
 
@@ -108,9 +110,101 @@ def test_the_loss_falls(train_pack: Path, tmp_path: Path) -> None:
 def test_the_rate_is_halved_every_500_epochs_of_the_paper() -> None:
     config = TrainingConfig()
 
-    rates = [training.rate_at(config, step, frames=2103) for step in (0, 175_000, 175_500, 1_051_000)]
+    rates = [training.rate_at(config, step, 1_051_500, frames=2103) for step in (0, 175_000, 175_500, 1_051_000)]
 
     assert rates == [1e-4, 1e-4, 5e-5, 1e-4 / 32]
+
+
+def test_the_rate_rises_and_falls_along_half_a_cosine() -> None:
+    config = TrainingConfig(schedule="cosine", warm_up=10)
+
+    rates = [training.rate_at(config, step, 1000, frames=10) / 1e-4 for step in (0, 4, 500, 999)]
+
+    # (1 + cos(pi t)) / 2, by hand: at the half 1/2, a thousandth before the end 2.5e-6.
+    assert rates == pytest.approx([0.1, 0.5 * 0.99996, 0.5, 2.467e-6], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"average": 0.9},
+        {"schedule": "cosine", "warm_up": 3},
+        {"accumulate": 2, "clip": 0.01, "weight_decay": 0.1},
+        {"loss": "ssim", "mu": 0.5, "masked_out": "grey"},
+    ],
+)
+def test_every_way_of_learning_goes_on_exactly(train_pack: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    config = replace(CONFIG, **change)
+    run(train_pack, tmp_path / "whole", config)
+    run(train_pack, tmp_path / "parts", config, stop_after=3)
+    run(train_pack, tmp_path / "parts", config)
+    run(train_pack, tmp_path / "plain")
+
+    assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
+    whole, parts, plain = (weights(tmp_path / name) for name in ("whole", "parts", "plain"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert not all(torch.equal(whole[name], plain[name]) for name in whole)
+
+
+def test_a_batch_in_parts_gives_the_gradient_of_the_whole(train_pack: Path, tmp_path: Path) -> None:
+    for name, accumulate in (("whole", 1), ("parts", 4)):
+        run(train_pack, tmp_path / name, replace(CONFIG, batch=4, accumulate=accumulate, steps=3, log_every=1))
+
+    # Adam's first steps are the gradient's signs, so it is the losses after them that are compared.
+    losses = [[row["loss"] for row in rows(tmp_path / name)] for name in ("whole", "parts")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+def test_the_weights_kept_are_the_moving_average(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=2, learning_rate=1e-2, checkpoint_minutes=0.0)
+    run(train_pack, tmp_path / "r", replace(config, average=0.75))
+    run(train_pack, tmp_path / "plain", config)
+
+    states = [
+        torch.load(tmp_path / "plain" / "checkpoints" / f"step-0000000{step}.pt", weights_only=True)["network"]
+        for step in (1, 2)
+    ]
+    for name, value in weights(tmp_path / "r").items():
+        wanted = 0.75 * states[0][name] + 0.25 * states[1][name]  # the first step begins the average
+        torch.testing.assert_close(value, wanted, rtol=1e-5, atol=1e-6)
+
+
+def test_fine_tuning_begins_with_the_weights_given(train_pack: Path, tmp_path: Path) -> None:
+    run(train_pack, tmp_path / "first")
+    given = tmp_path / "first" / "weights.safetensors"
+    config = replace(CONFIG, init=str(given), steps=1, learning_rate=1e-12)
+
+    run(train_pack, tmp_path / "second", config)
+
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-9) for name in first)
+    with pytest.raises(TrainingError, match=r"holds the network cdgnet .* asked is dmphn-1 in tiny"):
+        runs.prepare(replace(config, variant="dmphn-1"), [train_pack], tmp_path / "third")
+
+
+def test_other_weights_to_begin_with_are_another_run(train_pack: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 1)):
+        run(train_pack, tmp_path / name, replace(CONFIG, steps=1, seed=seed))
+    config = replace(CONFIG, steps=1)
+    run(train_pack, tmp_path / "r", replace(config, init=str(tmp_path / "a" / "weights.safetensors")))
+
+    with pytest.raises(TrainingError, match=r"init crc32 \w+ \(now crc32 \w+\)"):
+        runs.prepare(replace(config, init=str(tmp_path / "b" / "weights.safetensors")), [train_pack], tmp_path / "r")
+
+
+def test_the_best_weights_are_those_of_the_highest_score(train_pack: Path, tmp_path: Path) -> None:
+    run(train_pack, tmp_path / "r", replace(CONFIG, steps=8, val=("GOPR0002",), val_every=1, learning_rate=3e-3))
+
+    scores = {row["step"]: row["val_psnr"] for row in rows(tmp_path / "r") if "val_psnr" in row}
+    about = read_metadata(tmp_path / "r" / "best.safetensors")
+    assert len(set(scores.values())) > 1
+    assert int(about["step"]) == max(scores, key=lambda step: scores[step])
+    assert float(about["val_psnr"]) == pytest.approx(max(scores.values()), abs=1e-4)
+
+
+def test_a_batch_that_cannot_be_divided_is_refused(train_pack: Path, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"a batch of 2 cannot be divided .* pass --batch 3"):
+        run(train_pack, tmp_path / "r", replace(CONFIG, accumulate=3))
 
 
 def test_the_paper_takes_1_05_million_steps_on_gopro() -> None:
@@ -128,23 +222,23 @@ def test_the_paper_takes_1_05_million_steps_on_gopro() -> None:
     ],
 )
 def test_two_runs_never_share_a_folder(train_pack: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
-    training.prepare(CONFIG, [train_pack], tmp_path / "r")
+    runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
     with pytest.raises(TrainingError, match=said):
-        training.prepare(replace(CONFIG, **change), [train_pack], tmp_path / "r")
+        runs.prepare(replace(CONFIG, **change), [train_pack], tmp_path / "r")
 
 
 def test_another_pack_is_another_run(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
-    training.prepare(CONFIG, [train_pack], tmp_path / "r")
+    runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
-    with pytest.raises(TrainingError, match="pack_crc32"):
-        training.prepare(CONFIG, [test_pack], tmp_path / "r")
+    with pytest.raises(TrainingError, match="packs of another content"):
+        runs.prepare(CONFIG, [test_pack], tmp_path / "r")
 
 
 def test_a_longer_run_goes_on_in_the_same_folder(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
 
-    assert training.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
+    assert runs.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
 
 
 def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -> None:
@@ -152,34 +246,131 @@ def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -
     (tmp_path / "r" / "thesis.tex").write_text("")
 
     with pytest.raises(TrainingError, match="holds files but no run of ours; pass another --out"):
-        training.prepare(CONFIG, [train_pack], tmp_path / "r")
+        runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
 
 def test_a_dry_run_writes_nothing(train_pack: Path, tmp_path: Path) -> None:
-    training.prepare(CONFIG, [train_pack], tmp_path / "r", keep=False)
+    runs.prepare(CONFIG, [train_pack], tmp_path / "r", keep=False)
 
     assert not (tmp_path / "r").exists()
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_checkpoint(
+class Saboteur:
+    """Makes the loss of chosen steps no number, as a broken frame would."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
+        self.steps, self.step, self.honest = set(steps), 0, training._losses
+        monkeypatch.setattr(training, "_losses", self.lose)
+
+    def lose(self, *words: Any) -> training.Losses:
+        self.step += 1
+        losses = self.honest(*words)
+        return training.Losses(*(each * torch.nan for each in losses)) if self.step in self.steps else losses
+
+
+def test_a_step_whose_loss_is_no_number_is_skipped_and_names_its_frames(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Saboteur(monkeypatch, 3)
+
+    ticks = run(train_pack, tmp_path / "r", replace(CONFIG, log_every=1))
+
+    (row,) = (row for row in rows(tmp_path / "r") if "skipped" in row)
+    assert (row["step"], len(row["skipped"]), len(ticks)) == (3, 2, 6)
+    with store.open_pack(train_pack) as file:
+        assert set(row["skipped"]) <= set(store.read_keys(file))
+    assert all(torch.isfinite(weight).all() for weight in weights(tmp_path / "r").values())
+
+
+def test_three_such_steps_in_a_row_stop_the_run_and_keep_the_checkpoint(
     train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
-    before = (tmp_path / "r" / "checkpoint.pt").read_bytes()
-    monkeypatch.setattr(training, "to_range", lambda picture: picture.float() * torch.inf)
+    before = weights(tmp_path / "r")
+    Saboteur(monkeypatch, *range(100))
 
-    with pytest.raises(TrainingError, match="the loss became nan; the last checkpoint"):
+    with pytest.raises(TrainingError, match=r"no number in 3 steps in a row, up to step 5 .* pass --divergence halve"):
         run(train_pack, tmp_path / "r")
 
-    assert (tmp_path / "r" / "checkpoint.pt").read_bytes() == before
+    assert checkpoints.steps(tmp_path / "r") == [2]
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "r").items())
 
 
-def test_a_damaged_checkpoint_is_named(train_pack: Path, tmp_path: Path) -> None:
+def test_on_request_the_run_goes_back_and_on_with_half_the_rate(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, log_every=1, divergence="halve")
+    run(train_pack, tmp_path / "r", replace(config, steps=2))
+    Saboteur(monkeypatch, 1, 2, 3)
+
+    ticks = run(train_pack, tmp_path / "r", config)
+
+    (back,) = (row for row in rows(tmp_path / "r") if "factor" in row)
+    assert back == {"step": 2, "went_back_from": 5, "factor": 0.5}
+    assert [tick.step for tick in ticks] == [3, 4, 5, 3, 4, 5, 6]
+    assert [row["learning_rate"] for row in rows(tmp_path / "r") if "loss" in row] == [1e-4] * 2 + [5e-5] * 4
+
+
+def test_weights_that_are_no_numbers_are_never_saved(train_pack: Path, tmp_path: Path) -> None:
+    plan = runs.prepare(CONFIG, [train_pack], tmp_path / "r")
+    parts = training.set_up(plan, Fabric(accelerator="cpu", devices=1))
+    with torch.no_grad():
+        next(parts.network.parameters()).fill_(torch.nan)
+
+    parts.save()
+
+    assert checkpoints.steps(tmp_path / "r") == []
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before_it(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, checkpoint_minutes=0.0)
+    run(train_pack, tmp_path / "whole", config)
+    run(train_pack, tmp_path / "r", config, stop_after=5)
+    damage(tmp_path / "r" / "checkpoints" / "step-00000005.pt")
+
+    plan = runs.prepare(config, [train_pack], tmp_path / "r")
+    assert (plan.start, len(plan.faults)) == (4, 1)
+    assert "step-00000005.pt cannot be read (" in plan.faults[0]
+    run(train_pack, tmp_path / "r", config)
+
+    assert curve(tmp_path / "r") == curve(tmp_path / "whole")
+
+
+def test_where_all_checkpoints_are_damaged_the_newest_is_named(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r", replace(CONFIG, steps=1))
-    (tmp_path / "r" / "checkpoint.pt").write_bytes(b"PK rubbish")
+    (tmp_path / "r" / "checkpoints" / "step-00000001.pt").write_bytes(b"PK rubbish")
 
-    with pytest.raises(TrainingError, match=r"checkpoint\.pt cannot be read"):
-        training.prepare(CONFIG, [train_pack], tmp_path / "r")
+    with pytest.raises(CheckpointError, match=r"step-00000001\.pt cannot be read .* nor any before it"):
+        runs.prepare(CONFIG, [train_pack], tmp_path / "r")
+
+
+def test_the_last_checkpoints_are_kept(train_pack: Path, tmp_path: Path) -> None:
+    run(train_pack, tmp_path / "r", replace(CONFIG, checkpoint_minutes=0.0, keep=2))
+
+    assert checkpoints.steps(tmp_path / "r") == [5, 6]
+
+
+def test_a_full_disk_leaves_the_checkpoints_before(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
+
+    def full(*words: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(train_pack, tmp_path / "r")
+
+    monkeypatch.undo()
+    assert runs.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
+    assert not list((tmp_path / "r").rglob("*.part"))
 
 
 def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -> None:

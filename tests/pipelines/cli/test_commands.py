@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -282,10 +283,111 @@ def test_a_crop_that_is_no_number_is_one_line(work: Path) -> None:
 
 
 def test_a_pack_is_never_replaced_unasked(work: Path) -> None:
-    (work / "gopro.h5").write_text("my thesis")
+    assert call(work, "prep", "pack", "gopro", "--crop", "48").returncode == 0
+    before = (work / "gopro.h5").read_bytes()
 
-    assert "gopro.h5 exists; pass --force" in mistake(work, "prep", "pack", "gopro", "--crop", "48")
-    assert (work / "gopro.h5").read_text() == "my thesis"
+    assert "gopro.h5 exists; pass --force" in mistake(work, "prep", "pack", "gopro", "--crop", "40")
+    assert (work / "gopro.h5").read_bytes() == before
+    assert call(work, "prep", "pack", "gopro", "--crop", "40", "--force").returncode == 0
+    assert (work / "gopro.h5").read_bytes() != before
+
+
+def test_not_even_force_replaces_what_is_no_pack(gopro: Path, train_pack: Path, tmp_path: Path) -> None:
+    shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", gopro.parent, gopro.name)
+    before = (tmp_path / "GOPRO_Large.zip").read_bytes()
+    (tmp_path / "folder").mkdir()
+
+    for words in (("pack", "gopro"), ("remask", train_pack, "--mu", "0.9")):
+        said = mistake(tmp_path, "prep", *words, "--out", "GOPRO_Large.zip", "--force")
+        assert "GOPRO_Large.zip exists and is no pack; pass --out with another name" in said
+        assert "folder is a folder" in mistake(tmp_path, "prep", *words, "--out", "folder", "--force")
+    assert (tmp_path / "GOPRO_Large.zip").read_bytes() == before
+
+
+def test_an_export_never_replaces_its_weights(weights: Path) -> None:
+    before = weights.read_bytes()
+
+    said = mistake(weights.parent, "export", "--weights", weights, "--out", weights, "--force")
+
+    assert "is no name of an ONNX file; pass --out NAME.onnx" in said
+    assert weights.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("train", ("--h5", "--preset", "tiny"), "found the option --preset, wanted a file"),
+        ("train", ("--h5", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
+        ("train", ("--h5", "."), ". is a folder; pass a file in it"),
+        ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none is not there; cdg-train writes weights"),
+        ("info", ("--weights", "none"), "none is not there"),
+        ("prep", ("info", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
+        ("prep", ("verify", "."), ". is a folder; pass a pack"),
+        ("prep", ("info", "."), "pass the folder, or the zip, that holds one"),
+        (
+            "prep",
+            ("pack", "gopro", "--blurry", "a", "--sharp", "b"),
+            "--blurry and --sharp are pairs, asked for is gopro",
+        ),
+        ("prep", ("view", "--out", "page"), "no data set"),
+    ],
+)
+def test_a_path_of_the_wrong_kind_is_one_line(tmp_path: Path, name: str, words: tuple[str, ...], said: str) -> None:
+    assert said in mistake(tmp_path, name, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tables", "--variant", "dmphn-1"), "--tables and --variant do not go together"),
+        (("--tables", "--time"), "--tables and --time do not go together"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in mistake(tmp_path, "info", *words)
+
+
+def test_weights_are_priced_as_they_are_or_not_at_all(weights: Path) -> None:
+    for other in (("--preset", "tiny"), ("--variant", "cdgnet"), ("--tables",)):
+        said = mistake(weights.parent, "info", "--weights", weights, *other)
+        assert f"--weights and {other[0]} do not go together" in said
+
+
+def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) -> None:
+    assert "30.67" in call(tmp_path, "info", "--tables", "--size", "64x64").stdout
+    small = call(tmp_path, "info", "--tables", "--size", "64X64", "--preset", "tiny").stdout
+    assert "cdgnet" in small and "30.67" not in small and "paper MB" not in small
+
+
+def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
+    assert call(own, "prep", "masks").returncode == 0
+    rows = masking.read_rows(own / "masks" / "gopro")
+    broken = next((own / "GOPRO_Large" / "train").rglob("blur/*.png"))
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    assert call(own, "prep", "masks").returncode == 1
+    broken.write_bytes(whole)
+
+    assert masking.read_rows(own / "masks" / "gopro") == rows
+    assert " 0 to compute, 0 to threshold" in call(own, "prep", "masks").stdout
+
+
+def test_one_pack_twice_is_refused(train_pack: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "twin.h5"
+    shutil.copy(train_pack, twin)
+
+    assert "hold the same crops; pass one of them" in mistake(tmp_path, "train", "--h5", train_pack, twin, *TRAIN)
+
+
+def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, tmp_path: Path) -> None:
+    said = call(tmp_path, "train", "--h5", train_pack, *TRAIN, "--val", "GOPR0002").stdout
+
+    assert re.search(r"step 2/2  validation: 2 whole frames, PSNR blurry \d+\.\d\d dB, restored \d+\.\d\d dB", said)
+
+
+def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
+    said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
+    assert "the paper's recipe but for crop: Adam 0.0001, halved every 500 epochs, L2 loss" in said
 
 
 def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:

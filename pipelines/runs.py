@@ -1,0 +1,115 @@
+"""What is asked of a training run, checked against its packs and its folder.
+
+A run folder holds ``run.json`` (what was asked), ``checkpoints`` (the last states), ``log.jsonl`` (a row a logging
+step), ``weights.safetensors`` (the network as of the last checkpoint) and ``best.safetensors`` (as of the highest
+validation PSNR).
+"""
+
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cdgnet import ModelConfig, load_weights
+from pipelines import checkpoints
+from pipelines.data import Split, TrainingSamples, split_by_source
+from pipelines.settings import FREE, TrainingConfig
+from prep import files, store
+
+STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
+
+
+class TrainingError(ValueError):
+    """A run that cannot go on as asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run about to start or to go on: all that the loop needs but its state."""
+
+    config: TrainingConfig
+    packs: Sequence[Path]
+    folder: Path
+    split: Split
+    steps: int  # to reach in all
+    start: int  # steps done before
+    faults: Sequence[str] = field(default=())  # of checkpoints newer than the one that it goes on from
+
+    @property
+    def log(self) -> Path:
+        """A row a logging step."""
+        return self.folder / "log.jsonl"
+
+
+def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:
+    """Check what is asked against the packs and the run folder.
+
+    Args:
+        config: What is asked.
+        packs: Their paths.
+        folder: The run's; need not exist.
+        keep: Begin the run, by writing ``run.json``; else write nothing.
+
+    Raises:
+        TrainingError: If the folder holds another run, or something else.
+        CheckpointError: If none of the run's checkpoints can be read.
+        DataError: If the packs cannot be divided as asked, or do not go together.
+        PackError: If one cannot be read.
+        WeightsError: If those to begin with cannot be used.
+    """
+    split = split_by_source(packs, config.val)
+    frames = len(split.train)
+    steps = config.steps if config.steps is not None else -(-config.epochs * frames // config.batch)
+    TrainingSamples(packs, split.train, config.crop, config.seed)  # refuses a window that does not fit
+    if config.init is not None:
+        _refuse_other_network(load_weights(Path(config.init)).config, config)
+    asked = _identity(config, packs, steps)
+    path = folder / "run.json"
+    if path.exists():
+        _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
+    elif folder.exists() and any(held.suffix != ".part" for held in folder.iterdir()):
+        raise TrainingError(f"{folder} holds files but no run of ours; pass another --out")
+    elif keep:
+        files.write_text(path, json.dumps(asked, indent=2) + "\n")
+    held, faults = checkpoints.load(folder)
+    start = held["step"] if held else 0
+    return Run(config=config, packs=packs, folder=folder, split=split, steps=steps, start=start, faults=faults)
+
+
+def _identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
+    """What must be equal for two commands to mean one run, as JSON gives it back."""
+    content = 0
+    for pack in packs:
+        with store.open_pack(pack) as file:
+            content = zlib.crc32(file["crc32"][:].tobytes(), content)
+    chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
+    if config.init is not None:
+        chosen["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
+    if config.schedule == "cosine":
+        chosen["steps"] = steps  # where the cosine ends
+    network = ModelConfig.preset(config.preset, config.variant).to_dict()
+    identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
+    return identity
+
+
+def _refuse_other(held: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
+    differing = [name for name in asked if held.get(name) != asked[name] and name not in ("network", "pack_crc32")]
+    said = [f"{name} {held.get(name)} (now {asked[name]})" for name in differing]
+    if held.get("pack_crc32") != asked["pack_crc32"]:
+        said.append("packs of another content")
+    if not said and held.get("network") != asked["network"]:
+        said = [f"a network of another release ({held.get('network')})"]
+    if said:
+        with_ = ", ".join(said)
+        raise TrainingError(f"{folder} holds a run with {with_}; pass another --out, or the same settings to go on")
+
+
+def _refuse_other_network(found: ModelConfig, config: TrainingConfig) -> None:
+    wanted = ModelConfig.preset(config.preset, config.variant)
+    if found != wanted:
+        raise TrainingError(
+            f"{config.init} holds the network {found.variant} with widths {found.widths}, asked is {config.variant} in "
+            f"{config.preset} with {wanted.widths}; pass its --variant and --preset"
+        )
