@@ -44,10 +44,10 @@ def test_crops_are_counted_for_each_size(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_pack_that_cannot_fit_is_refused_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "free_bytes", lambda path: 7 * 48 * 48 * 10)
-    estimate.check_space(tmp_path / "p.h5", (48, 48), 10)
-    with pytest.raises(PackError, match=r"p\.h5 needs 0\.0 GB at least, .* free there; make space, or pass --out"):
-        estimate.check_space(tmp_path / "p.h5", (48, 48), 11)
+    monkeypatch.setattr(estimate, "free_bytes", lambda path: 70_000_000)
+    estimate.check_space(tmp_path / "p.h5", (1000, 1000), 10)
+    with pytest.raises(PackError, match=r"p\.h5 needs 77 MB at least, 70 MB are free there; make space, or pass --out"):
+        estimate.check_space(tmp_path / "p.h5", (1000, 1000), 11)
 
-    (tmp_path / "p.h5.part").write_bytes(bytes(7 * 48 * 48))  # what is written needs no more space
-    estimate.check_space(tmp_path / "p.h5", (48, 48), 11)
+    (tmp_path / "p.h5.part").write_bytes(bytes(7_000_000))  # what is written needs no more space
+    estimate.check_space(tmp_path / "p.h5", (1000, 1000), 11)
