@@ -13,7 +13,8 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
-from cdgnet import Components, deblurring_losses, measure_offsets
+from cdgnet import CDGNet, Components, ModelConfig, deblurring_losses, measure_offsets
+from cdgnet.cost import times
 from cdgnet.deform import OffsetMeter
 from cdgnet.losses import BLACK, LOSSES, Losses
 from pipelines import checkpoints
@@ -112,6 +113,21 @@ def train(
         yield Tick(step=step, rows=rows)
         if word.is_stopped:
             break
+
+
+def seconds_a_step(run: Run, fabric: Fabric) -> float:
+    """Measure what a step will take about, without loading: on a CPU from one window, which takes seconds itself."""
+    config, device = run.config, fabric.device
+    count = config.batch // fabric.world_size if device.type == "cuda" else 1
+    network = CDGNet(ModelConfig.preset(config.preset, config.variant)).to(device)
+    batch = Sample(*(torch.zeros(count, depth, config.crop, config.crop, device=device) for depth in (3, 3, 1)))
+
+    def step() -> None:
+        with fabric.autocast():
+            found = _losses(config, network(to_range(batch.blurry)), batch)
+        found.total.backward()  # type: ignore[no-untyped-call]
+
+    return min(times(step, device, 1)) * config.batch / fabric.world_size / count
 
 
 def _check_division(config: TrainingConfig, fabric: Fabric) -> None:
@@ -254,7 +270,15 @@ def _batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
         pin_memory=fabric.device.type == "cuda",
         worker_init_fn=_ignore_interrupt,
     )
-    return iter(loader)
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that reads the packs ended ({' '.join(str(error).split())[:120]}); the same command goes on "
+            "from the last checkpoint, with --workers 0 in one process"
+        ) from error
 
 
 def _ignore_interrupt(worker: int) -> None:

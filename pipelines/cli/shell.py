@@ -58,8 +58,8 @@ def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ..
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else name
-        said = " ".join(error.format_message().split())
-        _fail(f"{where}: {said} (see {where} --help)", error.exit_code)
+        hint = f" (see {where} --help)" if isinstance(error, click.UsageError) else ""
+        _fail(f"{where}: {' '.join(error.format_message().split())}{hint}", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail(f"{name}: interrupted; the same command goes on", 130)
     except OSError as error:

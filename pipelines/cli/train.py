@@ -4,11 +4,13 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, duration, example, narrate, run, track
 from pipelines.settings import TrainingConfig
@@ -84,6 +86,9 @@ def command(
 
     from pipelines import run_page, runs, training
 
+    context = click.get_current_context()
+    if all(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("steps", "epochs")):
+        raise click.UsageError("--steps and --epochs both say how long; leave one out")
     held_out = None if not val else tuple(name for name in val if name != "none")
     if settings["init"] is not None:
         settings["init"] = str(settings["init"])
@@ -148,6 +153,7 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     import torch
 
     from cdgnet import CDGNet, ModelConfig
+    from pipelines import training
     from pipelines.runs import STABLE_RATE
     from prep import store
 
@@ -174,9 +180,18 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     )
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
+    if plan.start < plan.steps:
+        seconds = training.seconds_a_step(plan, fabric)
+        left = (plan.steps - plan.start) * seconds
+        click.echo(f"about {duration(left)} to go, until {_when(left)}, at the {seconds:.2g} s a step just measured")
     for fault in plan.faults:
         click.echo(f"{fault}; going on from the one before it", err=True)
     click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+
+
+def _when(seconds: float) -> str:
+    """The day and hour so many seconds from now."""
+    return f"{datetime.now() + timedelta(seconds=seconds):%a %d %b %Y, %H:%M}"
 
 
 def _recipe(config: TrainingConfig) -> str:

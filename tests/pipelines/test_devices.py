@@ -39,6 +39,19 @@ def test_two_processes_learn_what_one_learns_and_one_of_them_speaks(train_pack: 
     assert said.count("a new run") == said.count("step 4/4  loss") == 1
 
 
+def test_torchrun_starts_the_processes_too(train_pack: Path, tmp_path: Path) -> None:
+    train(tmp_path, train_pack, "one", "--val", "none")
+    script = Path(sys.executable).with_name("cdg-train")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, script]
+    words = ["--h5", train_pack, "--out", "two", *SETTINGS, "--val", "none", "--devices", 2]
+    done = subprocess.run([*map(str, command), *map(str, words)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+    losses = [[row["loss"] for row in curve(tmp_path / name)] for name in ("one", "two")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert done.stdout.count("a new run") == 1
+
+
 def test_a_run_goes_on_with_another_number_of_processes(train_pack: Path, tmp_path: Path) -> None:
     train(tmp_path, train_pack, "whole", "--val", "none")
     train(tmp_path, train_pack, "parts", "--val", "none", "--steps", "2", "--devices", "2")

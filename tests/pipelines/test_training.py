@@ -1,6 +1,8 @@
 """The loop: exact, resumable, never two runs in one folder."""
 
 import json
+import multiprocessing
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -371,6 +373,35 @@ def test_a_full_disk_leaves_the_checkpoints_before(
     monkeypatch.undo()
     assert runs.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
     assert not list((tmp_path / "r").rglob("*.part"))
+
+
+def test_a_reading_process_that_was_killed_ends_the_run_in_one_line(train_pack: Path, tmp_path: Path) -> None:
+    before = set(multiprocessing.active_children())
+    plan = runs.prepare(replace(CONFIG, workers=1, steps=200, checkpoint_minutes=0.0), [train_pack], tmp_path / "r")
+    ticks = training.train(plan, Fabric(accelerator="cpu", devices=1))
+    next(ticks)
+    (reader,) = set(multiprocessing.active_children()) - before
+    reader.kill()
+
+    with pytest.raises(TrainingError, match=r"a process that reads the packs ended .* the same command goes on"):
+        for _ in ticks:
+            pass
+    assert checkpoints.steps(tmp_path / "r")
+
+
+def test_a_pack_removed_while_it_is_read_is_read_on(train_pack: Path, tmp_path: Path) -> None:
+    pack = Path(shutil.copy(train_pack, tmp_path / "pack.h5"))
+    run(train_pack, tmp_path / "whole")
+    plan = runs.prepare(CONFIG, [pack], tmp_path / "r")
+    ticks = training.train(plan, Fabric(accelerator="cpu", devices=1))
+    next(ticks)
+    next(ticks)
+    pack.unlink()
+    assert len(list(ticks)) == 4
+
+    assert curve(tmp_path / "r") == curve(tmp_path / "whole")
+    with pytest.raises(FileNotFoundError, match=r"pack\.h5 is not there"):
+        runs.prepare(CONFIG, [pack], tmp_path / "r")
 
 
 def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -> None:
