@@ -60,7 +60,7 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
         title=title,
         unit=unit + (", log scale" if is_log else ""),
         x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
-        y_ticks=[(y_of(value), f"{value:g}") for value in ticks],
+        y_ticks=[(y_of(value), _said(value)) for value in ticks],
         lines=[
             Line(
                 name=name,
@@ -70,6 +70,11 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
             for name, points in shown.items()
         ],
     )
+
+
+def _said(value: float) -> str:
+    """Short enough to stand beside an axis."""
+    return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace("e-0", "e-")
 
 
 def _can_show(value: float, is_log: bool) -> bool:
