@@ -58,7 +58,7 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
     from lightning_fabric import Fabric
 
     from cdgnet import cost
-    from pipelines import runs, training
+    from pipelines import feeding, runs, training
     from pipelines.data import to_range
     from pipelines.settings import TrainingConfig
 
@@ -66,7 +66,7 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
     parts = training.set_up(run, fabric)
-    batches = training._batches(run, fabric, 0)
+    batches = feeding.batches(run, fabric, 0)
     spent: dict[str, float] = defaultdict(float)
     is_apart = False
 

@@ -1,7 +1,6 @@
 """One visible loop, one state dict: packs in, a run folder out (see ``runs``)."""
 
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -11,14 +10,13 @@ from typing import Any, NamedTuple
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
-from torch.utils.data import DataLoader, Sampler
 
 from cdgnet import CDGNet, Components, ModelConfig, deblurring_losses, measure_offsets
 from cdgnet.cost import times
 from cdgnet.deform import OffsetMeter
 from cdgnet.losses import BLACK, LOSSES, Losses
-from pipelines import checkpoints
-from pipelines.data import Sample, TrainingSamples, to_range
+from pipelines import checkpoints, feeding
+from pipelines.data import Sample, to_range
 from pipelines.parts import Parts, over_devices, set_up
 from pipelines.runs import Run, TrainingError
 from pipelines.settings import TrainingConfig
@@ -61,8 +59,8 @@ def train(
     if fabric.is_global_zero:
         checkpoints.forget_after(run.folder, state["step"])
         _trim_log(run, state["step"])
-    batches = _batches(run, fabric, state["step"])
-    meter = _Meter(config.batch, state["step"])
+    batches = feeding.batches(run, fabric, state["step"])
+    meter = feeding.Meter(config.batch, state["step"])
     saved = time.monotonic()
     while state["step"] < run.steps:
         step = state["step"] + 1
@@ -94,7 +92,7 @@ def train(
 
         rows: list[dict[str, Any]] = []
         if not word.is_finite:
-            rows.append({"step": step, "skipped": _keys(run, step)})
+            rows.append({"step": step, "skipped": feeding.keys(run, step)})
         elif offsets is not None:
             values = _named(losses, fabric) | {"learning_rate": parts.optimizer.param_groups[0]["lr"]}
             taps = {} if math.isnan(mean := offsets.mean()) else {"mean_offset": mean}  # where there are any
@@ -106,10 +104,12 @@ def train(
             files.append_rows(run.log, rows)
         if state["strikes"] >= STRIKES:
             rows.append(_go_back(parts))
-            batches = _batches(run, fabric, state["step"])
+            batches = feeding.batches(run, fabric, state["step"])
         elif is_last or word.is_due:
             parts.save()
             saved = time.monotonic()
+        if any("loss" not in row for row in rows):
+            meter.read(step)  # a validation is no step: the next reading begins after it
         yield Tick(step=step, rows=rows)
         if word.is_stopped:
             break
@@ -196,12 +196,6 @@ def _named(losses: Sequence[Tensor], fabric: Fabric) -> dict[str, float]:
     return dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), mean.tolist(), strict=True))
 
 
-def _keys(run: Run, step: int) -> list[str]:
-    """The frames of a step's batch."""
-    samples, batch = _samples(run), run.config.batch
-    return [samples.key(number) for number in range((step - 1) * batch, step * batch)]
-
-
 def _go_back(parts: Parts) -> dict[str, Any]:
     """To the last checkpoint with half the rate, or give up, as asked."""
     run, state, fabric = parts.run, parts.state, parts.fabric
@@ -235,79 +229,6 @@ def rate_at(config: TrainingConfig, step: int, steps: int, frames: int) -> float
         return float(config.learning_rate * rise * (1 + math.cos(math.pi * step / steps)) / 2)
     epoch = step * config.batch // frames
     return float(config.learning_rate * rise * 0.5 ** (epoch // config.halve_every))
-
-
-def _samples(run: Run) -> TrainingSamples:
-    config = run.config
-    return TrainingSamples(run.packs, run.split.train, config.crop, config.seed, turn=config.turn, mu=config.mu)
-
-
-class _Numbers(Sampler[int]):
-    """The samples of one process, step after step. Step s holds samples (s - 1) * batch to s * batch, whatever the
-    number of processes.
-    """
-
-    def __init__(self, run: Run, fabric: Fabric, start: int) -> None:
-        self.start, self.steps, self.batch = start, run.steps, run.config.batch
-        self.share = self.batch // fabric.world_size
-        self.offset = self.share * fabric.global_rank
-
-    def __iter__(self) -> Iterator[int]:
-        for step in range(self.start, self.steps):
-            first = step * self.batch + self.offset
-            yield from range(first, first + self.share)
-
-
-def _batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
-    """This process's parts of the batches after ``start`` steps."""
-    config = run.config
-    numbers = _Numbers(run, fabric, start)
-    loader = DataLoader(
-        _samples(run),
-        batch_size=numbers.share // config.accumulate,
-        sampler=numbers,
-        num_workers=config.workers,
-        pin_memory=fabric.device.type == "cuda",
-        worker_init_fn=_ignore_interrupt,
-    )
-    try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            f"a process that reads the packs ended ({' '.join(str(error).split())[:120]}); the same command goes on "
-            "from the last checkpoint, with --workers 0 in one process"
-        ) from error
-
-
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the loop ends by itself after its step and still needs its batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-class _Meter:
-    """Images a second and the share of time spent waiting for data, between two readings."""
-
-    def __init__(self, batch: int, step: int) -> None:
-        self.batch, self.waited, self.since, self.step = batch, 0.0, time.perf_counter(), step
-
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
-
-    def __exit__(self, *error: object) -> None:
-        self.waited += time.perf_counter() - self.began
-
-    def read(self, step: int) -> dict[str, float]:
-        now = time.perf_counter()
-        seconds = max(now - self.since, 1e-9)
-        values = {
-            "steps_per_second": (step - self.step) / seconds,
-            "images_per_second": (step - self.step) * self.batch / seconds,
-            "data_wait_share": self.waited / seconds,
-        }
-        self.waited, self.since, self.step = 0.0, now, step
-        return values
 
 
 def _is_validation_due(run: Run, step: int) -> bool:
