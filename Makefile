@@ -28,6 +28,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/deform.py
 	$(BIN)/python benchmarks/network.py
+	$(BIN)/python benchmarks/training.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; make PYTHON=python3.12" % sys.version.split()[0])'
