@@ -7,7 +7,8 @@ validation PSNR).
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,26 @@ class Run:
     def log(self) -> Path:
         """A row a logging step."""
         return self.folder / "log.jsonl"
+
+
+class RunInUse(TrainingError):
+    """A run that another process trains."""
+
+
+@contextmanager
+def held(run: Run) -> Iterator[None]:
+    """Hold a run's folder against other processes.
+
+    Raises:
+        RunInUse: If another one holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(files.held(run.folder / "lock"))
+        except files.Busy as error:
+            text = "is being trained by another process; wait for its end, or pass another --out"
+            raise RunInUse(f"{run.folder} {text}") from error
+        yield
 
 
 def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:

@@ -15,7 +15,7 @@ from cdgnet import CDGNet, Components, ModelConfig, deblurring_losses, measure_o
 from cdgnet.cost import times
 from cdgnet.deform import OffsetMeter
 from cdgnet.losses import BLACK, LOSSES, Losses
-from pipelines import checkpoints, feeding
+from pipelines import checkpoints, feeding, runs
 from pipelines.data import Sample, to_range
 from pipelines.parts import Parts, over_devices, set_up
 from pipelines.runs import Run, TrainingError
@@ -49,10 +49,16 @@ def train(
         watch: Is given the frames of a validation, their number and what it is, and passes the frames on.
 
     Raises:
-        TrainingError: If the loss is no number several times in a row, or a batch cannot be divided by the devices.
+        TrainingError: If the loss is no number several times in a row, a batch cannot be divided by the devices, or
+            another process trains in the run folder.
     """
+    _check_division(run.config, fabric)
+    with runs.held(run) if fabric.is_global_zero else nullcontext():
+        yield from _train(run, fabric, stop, watch)
+
+
+def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | None) -> Iterator[Tick]:
     config = run.config
-    _check_division(config, fabric)
     parts = set_up(run, fabric)
     parts.restore()
     state = parts.state

@@ -28,17 +28,13 @@ _HEAD = struct.Struct("<8sQQ")  # signature, committed length, pages; each page:
 _NUMBER = struct.Struct("<Q")
 
 
-class Busy(OSError):
-    """Another process is writing the file."""
-
-
 class Journal(io.RawIOBase):
     """A file open for reading and writing, and its log beside it, ``NAME.log``.
 
     Opened anew, it holds what the last commit held; nothing where there was none.
 
     Raises:
-        Busy: If another process has it open.
+        files.Busy: If another process has it open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -49,7 +45,7 @@ class Journal(io.RawIOBase):
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._descriptor)
-            raise Busy(errno.EBUSY, "another process is writing it", str(path)) from error
+            raise files.Busy(errno.EBUSY, "another process is writing it", str(path)) from error
         for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
             torn.unlink()
         length, pages = _read_log(self.log)

@@ -32,10 +32,10 @@ import numpy as np
 import numpy.typing as npt
 from isal import isal_zlib
 
-from prep import masks
+from prep import files, masks
 from prep.arrays import Bytes, Codes
 from prep.crops import Size
-from prep.journal import Busy, Journal
+from prep.journal import Journal
 
 FORMAT = "cdgnet-pack"
 VERSION = 1
@@ -145,7 +145,7 @@ class Writer:
         self._part = part_of(path)
         try:
             self._journal = Journal(self._part)
-        except Busy as error:
+        except files.Busy as error:
             raise PackError(f"{path} is being written by another process; wait for it, or pass --out") from error
         try:
             self.done = self._go_on(anew) if self._journal.seek(0, os.SEEK_END) else self._begin()

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -410,3 +412,18 @@ def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -
     about = read_metadata(tmp_path / "r" / "weights.safetensors")
     assert about["step"] == "1"
     assert json.loads(about["training"])["preset"] == "tiny"
+
+
+def test_two_processes_cannot_train_one_run(train_pack: Path, tmp_path: Path) -> None:
+    run(train_pack, tmp_path / "r", stop_after=1)
+    other = "import sys; from pathlib import Path; from prep import files\n"
+    other += "with files.held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    words = [sys.executable, "-c", other, str(tmp_path / "r" / "lock")]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"held\n"
+
+        with pytest.raises(runs.RunInUse, match="trained by another process"):
+            run(train_pack, tmp_path / "r")
+        process.kill()
+
+    assert run(train_pack, tmp_path / "r")[-1].step == 6

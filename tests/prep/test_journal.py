@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prep.journal import Busy, Journal
+from prep import files
+from prep.journal import Journal
 
 
 def content(path: Path) -> bytes:
@@ -131,7 +132,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     path = tmp_path / "a.part"
     with Journal(path) as journal:
         journal.write(b"mine")
-        with pytest.raises(Busy, match="another process is writing it"):
+        with pytest.raises(files.Busy, match="another process is writing it"):
             Journal(path)
         journal.commit()
 
