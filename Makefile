@@ -4,10 +4,13 @@ BIN := .venv/bin
 
 install: .venv/ready
 
-.PHONY: install demo test test-slow lint bench clean
+.PHONY: install demo study-small test test-slow lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --out demo
+
+study-small: .venv/ready
+	$(BIN)/python -m pipelines.cli.demo --study --out study
 
 test: lint
 	$(BIN)/python -m pytest

@@ -81,16 +81,6 @@ def _picture(batch: torch.Tensor) -> Bytes:
     return picture
 
 
-def training_seconds(log: Path) -> float:
-    """How long the logged steps took, from each row's rate."""
-    seconds, before = 0.0, 0
-    for row in files.read_rows(log):
-        if "loss" in row:
-            seconds += (row["step"] - before) / row["steps_per_second"]
-            before = row["step"]
-    return seconds
-
-
 def device_name(device: torch.device) -> str:
     """What a device is called in a report."""
     if device.type == "cuda":

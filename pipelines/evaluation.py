@@ -81,9 +81,14 @@ def mean(rows: Sequence[Row]) -> dict[str, float]:
 
 def write_csv(path: Path, rows: Sequence[Row]) -> None:
     """Write the rows and their mean; a score that does not exist is an empty field."""
+    files.write_text(path, to_csv([*rows, {"key": "mean", **mean(rows)}]))
+
+
+def to_csv(rows: Sequence[Row]) -> str:
+    """Rows under the names of the first one's fields; NaN is an empty field."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    for row in (*rows, {"key": "mean", **mean(rows)}):
+    for row in rows:
         writer.writerow({name: "" if value != value else value for name, value in row.items()})
-    files.write_text(path, text.getvalue())
+    return text.getvalue()

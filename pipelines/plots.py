@@ -55,7 +55,7 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
     def y_of(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * ((math.log10(value) if is_log else value) - low) / (high - low)
 
-    ticks = _log_ticks(10**low, 10**high) if is_log else _even_ticks(low, high)
+    ticks = _log_ticks(10**low, 10**high) if is_log else even_ticks(low, high)
     return Plot(
         title=title,
         unit=unit + (", log scale" if is_log else ""),
@@ -90,6 +90,11 @@ def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
     """The y axis's ends, in its own units: a little beyond the values."""
     if is_log:
         return math.log10(min(values) / 1.1), math.log10(max(values) * 1.1)
+    return even_range(values)
+
+
+def even_range(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis that shows values: a little beyond them."""
     spare = 0.08 * (max(values) - min(values)) or 0.5 * abs(max(values)) or 1.0
     return min(values) - spare, max(values) + spare
 
@@ -105,7 +110,7 @@ def _step_ticks(first: int, last: int) -> list[int]:
     return list(range(-(-first // spacing) * spacing, last + 1, spacing))
 
 
-def _even_ticks(low: float, high: float) -> list[float]:
+def even_ticks(low: float, high: float) -> list[float]:
     """Multiples of 1, 2 or 5 times a power of ten between two values, three to seven."""
     power = math.floor(math.log10(high - low)) - 1
     sizes = [digit * 10.0 ** (power + more) for more in range(3) for digit in (1, 2, 5)]

@@ -64,6 +64,16 @@ def held(run: Run) -> Iterator[None]:
         yield
 
 
+def training_seconds(log: Path) -> float:
+    """How long the logged steps took, from each row's rate."""
+    seconds, before = 0.0, 0
+    for row in files.read_rows(log):
+        if "loss" in row:
+            seconds += (row["step"] - before) / row["steps_per_second"]
+            before = row["step"]
+    return seconds
+
+
 def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:
     """Check what is asked against the packs and the run folder.
 
@@ -81,12 +91,11 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         WeightsError: If those to begin with cannot be used.
     """
     split = split_by_source(packs, config.val)
-    frames = len(split.train)
-    steps = config.steps if config.steps is not None else -(-config.epochs * frames // config.batch)
+    steps = steps_of(config, split)
     TrainingSamples(packs, split.train, config.crop, config.seed)  # refuses a window that does not fit
     if config.init is not None:
         _refuse_other_network(load_weights(Path(config.init)).config, config)
-    asked = _identity(config, packs, steps)
+    asked = identity(config, packs, steps)
     path = folder / "run.json"
     if path.exists():
         _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
@@ -99,19 +108,24 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     return Run(config=config, packs=packs, folder=folder, split=split, steps=steps, start=start, faults=faults)
 
 
-def _identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
+def steps_of(config: TrainingConfig, split: Split) -> int:
+    """Steps that a run is to reach in all."""
+    if config.steps is not None:
+        return config.steps
+    return -(-config.epochs * len(split.train) // config.batch)
+
+
+def identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
-    content = 0
-    for pack in packs:
-        with store.open_pack(pack) as file:
-            content = zlib.crc32(file["crc32"][:].tobytes(), content)
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
     if config.init is not None:
         chosen["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":
         chosen["steps"] = steps  # where the cosine ends
     network = ModelConfig.preset(config.preset, config.variant).to_dict()
-    identity: dict[str, Any] = json.loads(json.dumps({**chosen, "network": network, "pack_crc32": content}))
+    identity: dict[str, Any] = json.loads(
+        json.dumps({**chosen, "network": network, "pack_crc32": store.content(packs)})
+    )
     return identity
 
 

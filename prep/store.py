@@ -21,6 +21,7 @@ since the last commit.
 import itertools
 import json
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -341,6 +342,19 @@ def describe(path: Path) -> Mapping[str, Any]:
         "empty_masks": empty,
         "bytes": path.stat().st_size,
     }
+
+
+def content(paths: Sequence[Path]) -> int:
+    """A checksum of all crops of packs, whatever the files are called.
+
+    Raises:
+        PackError: If one is no pack.
+    """
+    found = 0
+    for path in paths:
+        with open_pack(path) as file:
+            found = zlib.crc32(file["crc32"][:].tobytes(), found)
+    return found
 
 
 def read_frames(file: h5py.File) -> Iterator[tuple[str, slice]]:

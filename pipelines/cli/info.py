@@ -11,23 +11,13 @@ from click.core import ParameterSource
 
 from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, run
 from pipelines.settings import PRESETS, VARIANTS
+from pipelines.studies import TABLE_3
 
 if TYPE_CHECKING:
     from cdgnet import ModelConfig
     from cdgnet.cost import Cost
 
-# Wang et al. 2021, Table 3: PSNR in dB, SSIM; Table 4: the same and MB of the large branch with parts of its attention.
-_TABLE_3 = {
-    "dmphn-1": (28.78, 0.917),
-    "dmphn-acda": (28.79, 0.918),
-    "dmphn-ld": (28.88, 0.920),
-    "large-branch": (29.34, 0.929),
-    "dmphn-sd": (29.39, 0.923),
-    "small-branch": (29.50, 0.927),
-    "two-branch-concat": (30.05, 0.939),
-    "two-branch-off": (30.24, 0.941),
-    "cdgnet": (30.67, 0.945),
-}
+# Wang et al. 2021, Table 4: MB of the large branch with parts of its attention.
 _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
 _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 
@@ -136,7 +126,7 @@ def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
 
     third = {
         name: {**price(ModelConfig.preset(preset, name)), **said(paper_psnr=psnr, paper_ssim=ssim)}
-        for name, (psnr, ssim) in _TABLE_3.items()
+        for name, (psnr, ssim) in TABLE_3.items()
     }
     large = ModelConfig.preset(preset, "large-branch")
     fourth = {

@@ -1,11 +1,13 @@
 """What all commands share: errors in one line, progress with rate and time left, help that ends with an example."""
 
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import click
@@ -40,6 +42,23 @@ class ExistingFile(click.Path):
 
 PACK_FILE = ExistingFile("make it with cdg-prep pack")
 WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
+
+
+class StopOnSignal:
+    """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.asked = True
+        for caught in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(caught, signal.SIG_DFL)
+
+    def __call__(self) -> bool:
+        return self.asked
 
 
 def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ...]]) -> None:

@@ -1,18 +1,16 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, duration, example, narrate, run, track
+from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, StopOnSignal, duration, example, narrate, run, track
 from pipelines.settings import TrainingConfig
 
 if TYPE_CHECKING:
@@ -108,7 +106,7 @@ def command(
         return
     board = _open_board(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
-    stopped = _StopOnSignal()
+    stopped = StopOnSignal()
     ticks: Iterable[Tick] = training.train(plan, fabric, stopped, narrate if is_first else None)
     tick = None
     for tick in track(ticks, plan.steps - plan.start, "train") if is_first else ticks:
@@ -130,23 +128,6 @@ def _open_board(folder: Path, start: int) -> "Board":
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[tensorboard]'") from error
     return Board(folder, start)
-
-
-class _StopOnSignal:
-    """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
-
-    def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._ask)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        for caught in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(caught, signal.SIG_DFL)
-
-    def __call__(self) -> bool:
-        return self.asked
 
 
 def _say_plan(plan: "Run", fabric: "Fabric") -> None:

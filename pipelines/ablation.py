@@ -1,0 +1,326 @@
+"""Studies, run: every row of a comparison trained alike over several seeds, and scored alike.
+
+A study folder holds ``runs``, a run folder a training, shared by all studies: its name ends with a checksum of
+everything that decides it, so that nothing is trained twice and nothing is mixed. In each, ``scores-PACK`` holds what
+it scored on a test pack, and pictures.
+"""
+
+import csv
+import json
+import math
+import statistics
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+
+from cdgnet import ModelConfig, load_weights, to_bytes
+from cdgnet.tiling import restore
+from pipelines import evaluation, runs
+from pipelines.data import read_crops, split_by_source, to_range
+from pipelines.runs import Run, TrainingError
+from pipelines.settings import TrainingConfig
+from pipelines.studies import Found, Study
+from prep import files, frames, review, store
+
+SHOWN = 2  # frames that pictures are kept of
+FIGURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # of a table, from those of ``evaluation``
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a study's table: what is trained, but for the seed."""
+
+    name: str  # the value that is varied
+    masks: str  # method and mu; empty where the network looks at none
+    config: TrainingConfig
+    pack: Path
+    paper: Found | None
+
+    @property
+    def title(self) -> str:
+        """Its name, and what sets it off from rows of the same name."""
+        return f"{self.name}, {self.masks}" if self.masks else self.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training of a study."""
+
+    row: Row
+    seed: int
+    config: TrainingConfig
+    folder: Path  # the run's
+    scores: Path  # what it scores, under the run's folder
+
+    @property
+    def title(self) -> str:
+        """Row and seed."""
+        return f"{self.row.title}, seed {self.seed}"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it is trained and scored."""
+        return (self.scores / "results.csv").exists()
+
+    def plan(self, *, keep: bool) -> Run:
+        """The run: see ``runs.prepare``."""
+        return runs.prepare(self.config, [self.row.pack], self.folder, keep=keep)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What one training came to."""
+
+    job: Job
+    means: Mapping[str, float]  # over the frames of the test pack, by the measures of ``evaluation``
+    seconds: float  # of training
+
+
+def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequence[str] = ()) -> list[Row]:
+    """The rows of a study, in the paper's order; those of networks that look at masks once a pack.
+
+    Args:
+        study: Which.
+        base: Settings that all rows share.
+        packs: Of the same crops with different masks.
+        only: Names of the rows wanted; empty for all.
+
+    Raises:
+        TrainingError: If packs differ in more than their masks, or a row does not exist.
+    """
+    _refuse_other_frames(packs)
+    names = {_said(value): value for value in study.values}
+    if unknown := [name for name in only if name not in names]:
+        raise TrainingError(f"the study has no row {', '.join(unknown)}; it has {', '.join(names)}")
+    found = []
+    for name, value in names.items():
+        config = study.config(base, value)
+        has_masks = ModelConfig.preset(config.preset, config.variant).branches == "both"
+        for pack in packs if has_masks else packs[:1]:
+            masks = _masks(pack, config, study) if has_masks else ""
+            found.append(Row(name=name, masks=masks, config=config, pack=pack, paper=study.paper.get(name)))
+    return [row for row in found if not only or row.name in only]
+
+
+def jobs(chosen: Sequence[Row], seeds: int, test: Path, folder: Path) -> list[Job]:
+    """Every training of a study: all rows with the first seed, then with the next.
+
+    Raises:
+        DataError, PackError: If a pack cannot be trained on as asked.
+    """
+    scored = f"scores-{test.stem}-{store.content([test]):08x}"
+    found = []
+    for row in chosen:
+        for seed in range(row.config.seed, row.config.seed + seeds):
+            config = replace(row.config, seed=seed)
+            steps = runs.steps_of(config, split_by_source([row.pack], config.val))
+            asked = {**runs.identity(config, [row.pack], steps), "steps": steps}
+            mark = zlib.crc32(json.dumps(asked, sort_keys=True).encode())
+            name = "-".join([*filter(None, [row.name, row.masks.replace(" ", "-")]), f"seed{seed}-{mark:08x}"])
+            place = folder / "runs" / name
+            found.append(Job(row=row, seed=seed, config=config, folder=place, scores=place / scored))
+    return sorted(found, key=lambda job: job.seed)
+
+
+@torch.no_grad()
+def score(job: Job, test: Path, fabric: Fabric) -> Iterator[None]:
+    """Score what a job has trained, on its last weights, giving a tick a frame."""
+    network = load_weights(job.folder / "weights.safetensors").to(fabric.device).eval()
+    total = store.describe(test)["crops"]
+    shown = list(review.sample(range(total), SHOWN))
+    scored = []
+    for number, crop in enumerate(read_crops(test)):
+        with fabric.autocast():
+            restored = to_bytes(restore(network, to_range(crop.blurry[None].to(fabric.device))))
+        scored.append(evaluation.score(crop, restored))
+        if number in shown:
+            pixels = restored[0].permute(1, 2, 0).cpu().numpy()
+            frames.write(job.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
+        yield
+    evaluation.write_csv(job.scores / "results.csv", scored)
+
+
+def results(asked: Sequence[Job]) -> list[Result]:
+    """What is trained and scored by now, in the order of the jobs."""
+    return [_read(job) for job in asked if job.is_done]
+
+
+def _read(job: Job) -> Result:
+    with (job.scores / "results.csv").open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    means = {name: float(value or "nan") for name, value in last.items() if name.startswith(evaluation.MEASURES)}
+    return Result(job=job, means=means, seconds=runs.training_seconds(job.folder / "log.jsonl"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """What a row came to over its seeds."""
+
+    row: Row
+    results: Sequence[Result]
+
+    def values(self, figure: str) -> list[float]:
+        """A score of each seed."""
+        return [result.means[figure] for result in self.results]
+
+    def mean(self, figure: str) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(self.values(figure))
+
+    def spread(self, figure: str) -> float:
+        """Standard deviation over the seeds (n - 1); NaN of one."""
+        values = self.values(figure)
+        return statistics.stdev(values) if len(values) > 1 else math.nan
+
+    @property
+    def seconds(self) -> float:
+        """Mean seconds of a training."""
+        return statistics.fmean(result.seconds for result in self.results)
+
+
+def lines(found: Sequence[Result]) -> list[Line]:
+    """The table: a line for each row that has a result."""
+    grouped: dict[str, list[Result]] = {}
+    for result in found:
+        grouped.setdefault(result.job.row.title, []).append(result)
+    return [Line(row=group[0].job.row, results=group) for group in grouped.values()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """Two lines of a table, seed against seed."""
+
+    before: Line
+    after: Line
+    by_paper: float | None  # dB, as the authors state
+
+    @property
+    def gains(self) -> list[float]:
+        """PSNR of the one less that of the other in dB, for each seed that both have."""
+        first = {result.job.seed: result.means["psnr"] for result in self.before.results}
+        return [
+            result.means["psnr"] - first[result.job.seed] for result in self.after.results if result.job.seed in first
+        ]
+
+    def __str__(self) -> str:
+        gains = self.gains
+        higher = sum(gain > 0 for gain in gains)
+        said = f"{self.after.row.title} against {self.before.row.title}: {statistics.fmean(gains):+.2f} dB"
+        if len(gains) > 1:
+            said += f" ± {statistics.stdev(gains):.2f}"
+        said += f", higher in {higher} of {len(gains)} {'seed' if len(gains) == 1 else 'seeds'}"
+        return said if self.by_paper is None else f"{said} (the authors: {self.by_paper:+.2f} dB)"
+
+
+def steps(table: Sequence[Line]) -> list[Step]:
+    """Each line against the one before it in the paper's order, masks by masks; then masks against masks."""
+    found = []
+    kinds = list(dict.fromkeys(line.row.masks for line in table if line.row.masks)) or [""]
+    for masks in kinds:
+        column = [line for line in table if line.row.masks in ("", masks)]
+        for before, after in pairwise(column):
+            if masks == kinds[0] or masks in (before.row.masks, after.row.masks):
+                found.append(_step(before, after))
+    for masks in kinds[1:]:
+        pairs = {line.row.name: line for line in table if line.row.masks == kinds[0]}
+        found += [_step(pairs[line.row.name], line) for line in table if line.row.masks == masks]
+    return [step for step in found if step.gains]
+
+
+def _step(before: Line, after: Line) -> Step:
+    by_paper = None
+    if before.row.paper and after.row.paper and before.row.name != after.row.name:
+        by_paper = after.row.paper.psnr - before.row.paper.psnr
+    return Step(before=before, after=after, by_paper=by_paper)
+
+
+def verdict(table: Sequence[Line]) -> str:
+    """Whether the authors' order of the rows held, in a sentence; empty where they state none."""
+    said = []
+    kinds = list(dict.fromkeys(line.row.masks for line in table if line.row.masks)) or [""]
+    for masks in kinds:
+        column = [line for line in table if line.row.masks in ("", masks) and line.row.paper]
+        if len(column) < 2:
+            continue
+        theirs = sorted(column, key=lambda line: line.row.paper.psnr if line.row.paper else 0)
+        ours = sorted(column, key=lambda line: line.mean("psnr"))
+        pairs = [(one, other) for place, one in enumerate(theirs) for other in theirs[place + 1 :]]
+        alike = sum(ours.index(one) < ours.index(other) for one, other in pairs)
+        certain = sum(_is_certain(one, other) for one, other in pairs)
+        kept = "held" if alike == len(pairs) else "did not hold"
+        with_ = f" with {masks}" if masks else ""
+        said.append(
+            f"The authors' order of {len(column)} rows {kept}{with_}: of {len(pairs)} pairs of rows {alike} are ordered"
+            f" as theirs by the means, {certain} by every seed."
+        )
+    return " ".join(said)
+
+
+def _is_certain(lower: Line, higher: Line) -> bool:
+    gains = _step(lower, higher).gains
+    return bool(gains) and all(gain > 0 for gain in gains)
+
+
+def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
+    """Write ``NAME.csv``, a line a row with means and standard deviations, and ``NAME-runs.csv``, a line a training."""
+    summary: list[evaluation.Row] = [
+        {
+            "row": line.row.name,
+            "masks": line.row.masks,
+            "seeds": len(line.results),
+            **{f"{figure}_{kind}": value for figure in FIGURES for kind, value in _both(line, figure)},
+            "psnr_paper": line.row.paper.psnr if line.row.paper else "",
+            "ssim_paper": line.row.paper.ssim if line.row.paper else "",
+            "seconds": round(line.seconds, 1),
+        }
+        for line in table
+    ]
+    each: list[evaluation.Row] = [
+        {
+            "row": line.row.name,
+            "masks": line.row.masks,
+            "seed": result.job.seed,
+            **result.means,
+            "run": result.job.folder.name,
+        }
+        for line in table
+        for result in line.results
+    ]
+    paths = [folder / f"{name}.csv", folder / f"{name}-runs.csv"]
+    for path, written in zip(paths, (summary, each), strict=True):
+        files.write_text(path, evaluation.to_csv(written))
+    return paths
+
+
+def _both(line: Line, figure: str) -> Iterator[tuple[str, float]]:
+    yield "mean", line.mean(figure)
+    yield "spread", line.spread(figure)
+
+
+def _said(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+def _masks(pack: Path, config: TrainingConfig, study: Study) -> str:
+    with store.open_pack(pack) as file:
+        header = store.read_header(file)
+    if "mu" in study.fields:  # then it is the row's name
+        return header.method
+    return f"{header.method} {header.mu if config.mu is None else config.mu:g}"
+
+
+def _refuse_other_frames(packs: Sequence[Path]) -> None:
+    """Packs that are compared must be alike but for their masks."""
+    contents = []
+    for pack in packs:
+        with store.open_pack(pack) as file:
+            keys, origins, header = store.read_keys(file), file["origin"][:].tolist(), store.read_header(file)
+        contents.append((keys, origins, header.crop, header.layout, header.variant))
+        if contents[-1] != contents[0]:
+            raise TrainingError(f"{packs[0]} and {pack} hold other crops; pass packs that differ in their masks alone")

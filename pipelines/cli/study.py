@@ -1,0 +1,217 @@
+"""``cdg-study``: the paper's comparisons, trained and scored at a budget of one's own."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from pipelines.cli.shell import PACK_FILE, SETTINGS, StopOnSignal, duration, example, explained, run, track
+from pipelines.cli.train import mistakes, setting_options
+from pipelines.settings import TrainingConfig
+from pipelines.studies import STUDIES, Study
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from pipelines.ablation import Job
+
+path_type = click.Path(path_type=Path)
+_EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --seeds 3"
+
+
+@click.command("cdg-study", context_settings=SETTINGS, epilog=example(_EXAMPLE))
+@click.version_option(package_name="cdgnet")
+@click.argument("name", metavar=f"[{'|'.join(STUDIES)}]", type=click.Choice(list(STUDIES)))
+@click.option(
+    "--h5", "packs", type=PACK_FILE, multiple=True, required=True, metavar="FILE",
+    help="Pack to train on; may be repeated, with the same crops and other masks, to compare these too.",
+)  # fmt: skip
+@click.option("--test", type=PACK_FILE, required=True, metavar="FILE", help="Pack to score on; its masks divide M.")
+@click.option("--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Study folder.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Trainings a row.")
+@click.option("--only", multiple=True, metavar="ROW", help="Row to include; may be repeated.  [default: all]")
+@setting_options
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and for how long, and stop.")
+def command(
+    name: str,
+    packs: tuple[Path, ...],
+    test: Path,
+    out: Path,
+    seeds: int,
+    only: tuple[str, ...],
+    val: tuple[str, ...],
+    dry_run: bool,
+    **settings: Any,
+) -> None:
+    """Train every row of one of the paper's comparisons alike, score them alike, and write a page and tables.
+
+    table3: the network part by part; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11. The same command goes on;
+    started again beside the first, by hand or by torchrun, it takes trainings that no other process has in hand.
+    """
+    study = STUDIES[name]
+    _refuse_varied(study)
+    from lightning_fabric import Fabric
+
+    from pipelines import ablation
+
+    held_out = None if not val else tuple(source for source in val if source != "none")
+    if settings["init"] is not None:
+        settings["init"] = str(settings["init"])
+    base = TrainingConfig(val=held_out, **settings)
+    _warn_of_test_data(packs)
+    jobs = ablation.jobs(ablation.rows(study, base, packs, only), seeds, test, out)
+    fabric = Fabric(accelerator="auto", devices=_device(), precision=settings["precision"])
+    done = sum(job.is_done for job in jobs)
+    rows = len({job.row.title for job in jobs})
+    click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(jobs)} trainings done")
+    left = _Left(jobs, fabric)
+    click.echo(f"on {_device_name(fabric)}, precision {base.precision}: {left}")
+    if dry_run:
+        for job in jobs:
+            click.echo(f"  {job.title}: {'done' if job.is_done else duration(left.seconds[job.row.title])}")
+        click.echo("nothing done: --dry-run")
+        return
+    busy, failed = _work(jobs, test, fabric, left)
+    found = ablation.results(jobs)
+    for text in failed:
+        click.echo(text, err=True)
+    if not found:
+        raise click.ClickException("no training has come to an end, so there is no table")
+    _publish(name, study, found, test, fabric, out)
+    if busy:
+        click.echo(f"in the hands of other processes: {busy} of {len(jobs)}; the last to end writes the whole table")
+    if failed:
+        raise click.ClickException(f"{len(failed)} of {len(jobs)} trainings failed; the tables leave them out")
+
+
+def _refuse_varied(study: Study) -> None:
+    context = click.get_current_context()
+    for field in study.fields:
+        if context.get_parameter_source(field) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{field.replace('_', '-')} is what this study varies; leave it out")
+    if all(context.get_parameter_source(option) is ParameterSource.COMMANDLINE for option in ("steps", "epochs")):
+        raise click.UsageError("--steps and --epochs both say how long; leave one out")
+
+
+def _warn_of_test_data(packs: Sequence[Path]) -> None:
+    from prep import store
+
+    for pack in packs:
+        if store.describe(pack)["split"] == "test":
+            click.echo(f"{pack} holds the test split: scores on it will say nothing about these networks", err=True)
+
+
+def _device() -> int | list[int]:
+    """One device a process: the one that a launcher assigns."""
+    import torch
+
+    return [int(os.environ.get("LOCAL_RANK", 0))] if torch.cuda.is_available() else 1
+
+
+def _device_name(fabric: "Fabric") -> str:
+    from pipelines import demo
+
+    return demo.device_name(fabric.device)
+
+
+class _Left:
+    """How long the trainings that are not done will take: a step of each row measured once, mended by what was seen."""
+
+    def __init__(self, jobs: "Sequence[Job]", fabric: "Fabric") -> None:
+        from pipelines import training
+
+        self.jobs = jobs
+        self.seconds: dict[str, float] = {}  # of a training, by row
+        self.spent = self.expected = 0.0
+        open_ = {job.row.title: job for job in jobs if not job.is_done}
+        with explained(f"measuring a step of each of {len(open_)} rows"):
+            for title, job in open_.items():
+                plan = job.plan(keep=False)
+                self.seconds[title] = training.seconds_a_step(plan, fabric) * plan.steps
+
+    def saw(self, job: "Job", share: float, seconds: float) -> None:
+        """So much of a training took so long."""
+        self.spent += seconds
+        self.expected += share * self.seconds[job.row.title]
+
+    def __str__(self) -> str:
+        waiting = [job for job in self.jobs if not job.is_done]
+        pace = self.spent / self.expected if self.expected else 1.0
+        left = pace * sum(self.seconds[job.row.title] for job in waiting)
+        if not waiting:
+            return "nothing left to train"
+        return f"{len(waiting)} {'training' if len(waiting) == 1 else 'trainings'} to go, about {duration(left)}"
+
+
+def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> tuple[int, list[str]]:
+    """Train and score what is open; gives how many others have in hand, and what failed."""
+    import time
+
+    from pipelines import ablation, training
+    from pipelines.runs import RunInUse, TrainingError
+    from prep import store
+
+    stopped = StopOnSignal()
+    busy, failed = 0, []
+    for place, job in enumerate(jobs, 1):
+        if job.is_done:
+            continue
+        began = time.monotonic()
+        plan = job.plan(keep=True)
+        what = f"{place}/{len(jobs)} {job.title}"
+        try:
+            if plan.start < plan.steps:
+                for _ in track(training.train(plan, fabric, stopped), plan.steps - plan.start, what):
+                    pass
+        except RunInUse:
+            busy += 1
+            continue
+        except TrainingError as error:
+            failed.append(f"{job.title}: {error}")
+            click.echo(failed[-1], err=True)
+            continue
+        if stopped.asked:
+            raise click.ClickException(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
+        left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
+        for _ in track(ablation.score(job, test, fabric), store.describe(test)["crops"], f"score {what}"):
+            pass
+        (found,) = ablation.results([job])
+        click.echo(f"{what}: {_said(found.means)}; {left}")
+    return busy, failed
+
+
+def _said(means: Mapping[str, float]) -> str:
+    parts = (("psnr", "PSNR"), ("psnr_m1", "M=1"), ("psnr_m0", "M=0"))
+    return ", ".join(f"{title} {means[f'{name}_blurry']:.2f} → {means[name]:.2f} dB" for name, title in parts)
+
+
+def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric: "Fabric", out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipelines import ablation, study_page
+
+    lines = ablation.lines(found)
+    table = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
+    for line in lines:
+        cells = [
+            f"{line.mean(figure):.{2 if figure.startswith('psnr') else 4}f}"
+            + (f" ± {line.spread(figure):.{2 if figure.startswith('psnr') else 4}f}" if len(line.results) > 1 else "")
+            for figure in ablation.FIGURES
+        ]
+        table.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
+    Console(width=None if Console().is_terminal else 140).print(table)
+    for step in ablation.steps(lines):
+        click.echo(str(step))
+    click.echo(ablation.verdict(lines) if study.paper else "The authors state no figures to hold these against.")
+    paths = [study_page.write(name, study, found, test, _device_name(fabric), out)]
+    paths += ablation.write_tables(name, lines, out)
+    click.echo(f"wrote {', '.join(map(str, paths))}")
+
+
+def main() -> None:
+    """Entry point."""
+    run(command, mistakes)

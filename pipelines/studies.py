@@ -1,0 +1,63 @@
+"""The paper's comparisons: what is varied, over which values, and what the authors found. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from pipelines.settings import VARIANTS, TrainingConfig
+
+
+class Found(NamedTuple):
+    """What the authors state of a row: trained on GoPro for 3000 epochs, scored on its 1111 test frames."""
+
+    psnr: float  # dB
+    ssim: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One comparison: settings that differ in nothing else."""
+
+    title: str
+    source: str  # in Wang et al. 2021
+    fields: Sequence[str]  # of TrainingConfig; all take the value at hand
+    values: Sequence[str | float]  # in the paper's order
+    paper: Mapping[str, Found] = field(default_factory=dict)  # by the value's name
+
+    def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
+        """The settings of one row."""
+        return replace(base, **dict.fromkeys(self.fields, value))  # type: ignore[arg-type]
+
+
+TABLE_3: Mapping[str, Found] = {
+    "dmphn-1": Found(28.78, 0.917),
+    "dmphn-acda": Found(28.79, 0.918),
+    "dmphn-ld": Found(28.88, 0.920),
+    "large-branch": Found(29.34, 0.929),
+    "dmphn-sd": Found(29.39, 0.923),
+    "small-branch": Found(29.50, 0.927),
+    "two-branch-concat": Found(30.05, 0.939),
+    "two-branch-off": Found(30.24, 0.941),
+    "cdgnet": Found(30.67, 0.945),
+}
+
+STUDIES: Mapping[str, Study] = {
+    "table3": Study(
+        title="The network, part by part", source="Table 3", fields=("variant",), values=VARIANTS, paper=TABLE_3
+    ),
+    "loss": Study(
+        title="What images are compared by",
+        source="Figure 10a and section 4.4",
+        fields=("loss",),
+        values=("l2", "l1", "ssim"),
+        paper={"l2": Found(30.67, 0.945), "l1": Found(30.42, 0.941), "ssim": Found(30.15, 0.935)},
+    ),
+    # Of these two the authors show curves and masks, but state neither values nor scores.
+    "lambda": Study(
+        title="The weight of the branches' losses",
+        source="Figure 10b",
+        fields=("lambda_small", "lambda_large"),
+        values=(0.0, 0.01, 0.1, 1.0),
+    ),
+    "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
+}
