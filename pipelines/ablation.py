@@ -240,8 +240,8 @@ def _step(before: Line, after: Line) -> Step:
     return Step(before=before, after=after, by_paper=by_paper)
 
 
-def verdict(table: Sequence[Line]) -> str:
-    """Whether the authors' order of the rows held, in a sentence; empty where they state none."""
+def verdict(table: Sequence[Line]) -> list[str]:
+    """Whether the authors' order of the rows held, a sentence for each kind of masks; none where they state none."""
     said = []
     kinds = list(dict.fromkeys(line.row.masks for line in table if line.row.masks)) or [""]
     for masks in kinds:
@@ -259,7 +259,7 @@ def verdict(table: Sequence[Line]) -> str:
             f"The authors' order of {len(column)} rows {kept}{with_}: of {len(pairs)} pairs of rows {alike} are ordered"
             f" as theirs by the means, {certain} by every seed."
         )
-    return " ".join(said)
+    return said
 
 
 def _is_certain(lower: Line, higher: Line) -> bool:

@@ -206,7 +206,8 @@ def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric
     Console(width=None if Console().is_terminal else 140).print(table)
     for step in ablation.steps(lines):
         click.echo(str(step))
-    click.echo(ablation.verdict(lines) if study.paper else "The authors state no figures to hold these against.")
+    for text in ablation.verdict(lines) if study.paper else ["The authors state no figures to hold these against."]:
+        click.echo(text)
     paths = [study_page.write(name, study, found, test, _device_name(fabric), out)]
     paths += ablation.write_tables(name, lines, out)
     click.echo(f"wrote {', '.join(map(str, paths))}")

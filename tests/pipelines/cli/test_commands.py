@@ -1,12 +1,8 @@
 """The commands as a person types them, in an empty folder."""
 
-import contextlib
-import importlib
-import io
 import json
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from commands import call, mistake
 
 import cdgnet
 import pipelines.settings
@@ -25,36 +22,6 @@ from prep.official import LAYOUTS
 from prep.sharpness import METHODS
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
-
-
-def call(folder: Path, name: str, *words: object) -> subprocess.CompletedProcess[str]:
-    """Run ``cdg-NAME`` in ``folder``, in this process: loading torch anew each time would take minutes."""
-    arguments = [f"cdg-{name}", *map(str, words)]
-    handlers = [(number, signal.getsignal(number)) for number in (signal.SIGINT, signal.SIGTERM)]
-    output, errors = io.StringIO(), io.StringIO()
-    with (
-        contextlib.chdir(folder),
-        contextlib.redirect_stdout(output),
-        contextlib.redirect_stderr(errors),
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(SystemExit) as end,
-    ):
-        patch.setattr(sys, "argv", arguments)
-        importlib.import_module(f"pipelines.cli.{name}").main()
-    for number, handler in handlers:
-        signal.signal(number, handler)
-    code = end.value.code if isinstance(end.value.code, int) else 0
-    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
-
-
-def mistake(folder: Path, name: str, *words: object) -> str:
-    """The one line that a mistake gives."""
-    done = call(folder, name, *words)
-    lines = done.stderr.strip().splitlines()
-    assert done.returncode in (1, 2), done
-    assert "Traceback" not in done.stderr, done.stderr
-    assert lines, done
-    return lines[-1]
 
 
 @pytest.fixture

@@ -1,0 +1,218 @@
+"""Studies: every row trained alike, nothing twice, and what the table says of them."""
+
+import csv
+import re
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import call, mistake
+
+from pipelines import ablation, evaluation
+from pipelines.runs import TrainingError
+from pipelines.settings import TrainingConfig
+from pipelines.studies import STUDIES, Found
+from prep import files, packing
+
+CONFIG = TrainingConfig(preset="tiny", steps=2, batch=2, crop=32, workers=0, val=())
+WORDS = ("--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0", "--val", "none")
+
+
+@pytest.fixture(scope="module")
+def other_masks(train_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The training pack with another mu."""
+    path = tmp_path_factory.mktemp("other") / "other.h5"
+    list(packing.remask(train_pack, 0.5, path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def study(train_pack: Path, other_masks: Path, test_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder after a study of two rows, two kinds of masks and two seeds."""
+    folder = tmp_path_factory.mktemp("work")
+    only = ("--only", "dmphn-1", "--only", "cdgnet")
+    packs = ("--h5", train_pack, "--h5", other_masks, "--test", test_pack)
+    done = call(folder, "study", "table3", *packs, *only, "--seeds", "2", *WORDS)
+    assert done.returncode == 0, done.stderr
+    assert "0 of 6 trainings done" in done.stdout
+    return folder / "studies"
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+def test_a_row_that_looks_at_no_masks_is_trained_once_a_seed(study: Path) -> None:
+    runs = table(study / "table3-runs.csv")
+
+    assert [(row["row"], row["masks"], row["seed"]) for row in runs] == [
+        *(("dmphn-1", "", seed) for seed in "01"),
+        *(("cdgnet", masks, seed) for masks in ("lbp 0.96", "lbp 0.5") for seed in "01"),
+    ]
+    assert len(list((study / "runs").iterdir())) == 6
+
+
+def test_the_tables_hold_what_the_runs_scored(study: Path) -> None:
+    runs, summary = table(study / "table3-runs.csv"), table(study / "table3.csv")
+    for row in runs:
+        (scores,) = (study / "runs" / row["run"]).glob("scores-*/results.csv")
+        assert table(scores)[-1]["psnr"] == row["psnr"]
+
+    for line in summary:
+        values = [float(row["psnr"]) for row in runs if (row["row"], row["masks"]) == (line["row"], line["masks"])]
+        assert float(line["psnr_mean"]) == pytest.approx(sum(values) / 2)
+        assert float(line["psnr_spread"]) == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert [line["psnr_paper"] for line in summary] == ["28.78", "30.67", "30.67"]
+
+
+def test_the_scores_are_those_of_cdg_eval(study: Path, test_pack: Path) -> None:
+    row = table(study / "table3-runs.csv")[-1]
+    weights = study / "runs" / row["run"] / "weights.safetensors"
+    done = call(study, "evaluate", "--weights", weights, "--h5", test_pack, "--out", study / "evaluated")
+    assert done.returncode == 0, done.stderr
+
+    scored = table(study / "evaluated" / "results.csv")[-1]
+    assert {name: scored[name] for name in evaluation.MEASURES} == {name: row[name] for name in evaluation.MEASURES}
+
+
+def test_the_page_shows_the_table_and_needs_no_other_file(study: Path) -> None:
+    text = (study / "table3.html").read_text(encoding="utf-8")
+
+    assert re.findall(r"<td>([\d.]+ ± [\d.]+)</td>", text)
+    assert text.count("<figure") == 2 * 5  # two frames: blurry, three rows, sharp
+    assert "28.78" in text and "312,353" in text
+    assert "default-src 'none'" in text and not re.search(r'(?:src|href)="(?!data:)', text)
+
+
+def test_nothing_is_trained_twice_and_another_budget_is_another_run(
+    study: Path, train_pack: Path, test_pack: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (study / "runs").rglob("*.safetensors")}
+    words = ("--h5", train_pack, "--test", test_pack, "--only", "cdgnet", *WORDS)
+
+    same = call(study.parent, "study", "table3", *words, "--seeds", "2")
+    more = call(study.parent, "study", "table3", *words, "--seeds", "1", "--steps", "1")
+
+    assert "2 of 2 trainings done" in same.stdout and "nothing left to train" in same.stdout
+    assert "0 of 1 trainings done" in more.stdout and more.returncode == 0
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in (study / "runs").rglob("*.safetensors")}.items()
+    assert len(list((study / "runs").iterdir())) == 7
+
+
+def test_a_dry_run_trains_and_writes_nothing(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "loss", "--h5", train_pack, "--test", test_pack, *WORDS, "--dry-run")
+
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "nothing done: --dry-run"
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_are_one_line(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    packs = ("--h5", train_pack, "--test", test_pack)
+
+    assert "it has dmphn-1" in mistake(tmp_path, "study", "table3", *packs, *WORDS, "--only", "dmphn")
+    assert "--loss is what this study varies" in mistake(tmp_path, "study", "loss", *packs, *WORDS, "--loss", "l1")
+    line = mistake(tmp_path, "study", "table3", *packs, "--h5", test_pack, *WORDS)
+    assert "hold other crops; pass packs that differ in their masks alone" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
+    train_pack: Path, test_pack: Path, tmp_path: Path
+) -> None:
+    words = ("--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS, "--steps", "4", "--learning-rate", "1e30")
+
+    done = call(tmp_path, "study", "table3", *words, "--only", "dmphn-1", "--only", "cdgnet")
+
+    assert done.returncode == 1
+    assert "cdgnet, lbp 0.96, seed 0: the loss was no number in 3 steps in a row" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("no training has come to an end, so there is no table")
+    assert not (tmp_path / "studies" / "table3.csv").exists()
+
+
+def line(name: str, paper: float, *psnr: float, masks: str = "") -> ablation.Line:
+    row = ablation.Row(name=name, masks=masks, config=CONFIG, pack=Path("p.h5"), paper=Found(paper, 0.9))
+    results = []
+    for seed, value in enumerate(psnr):
+        config = replace(CONFIG, seed=seed)
+        job = ablation.Job(row=row, seed=seed, config=config, folder=Path("r"), scores=Path("r/s"))
+        results.append(ablation.Result(job=job, means={"psnr": value}, seconds=1))
+    return ablation.Line(row=row, results=results)
+
+
+def test_rows_are_compared_seed_by_seed() -> None:
+    low, high = line("one", 28.0, 25.0, 27.0, 26.0), line("two", 30.5, 25.5, 26.9, 26.8)
+
+    (step,) = ablation.steps([low, high])
+
+    assert step.gains == pytest.approx([0.5, -0.1, 0.8])
+    assert str(step) == "two against one: +0.40 dB ± 0.46, higher in 2 of 3 seeds (the authors: +2.50 dB)"
+
+
+def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_kind() -> None:
+    rows = [line("base", 28.0, 20.0), *(line("net", 30.0, 21.0 + i, masks=m) for i, m in enumerate(("lbp", "paired")))]
+
+    said = [(step.after.row.title, step.before.row.title) for step in ablation.steps(rows)]
+
+    assert said == [("net, lbp", "base"), ("net, paired", "base"), ("net, paired", "net, lbp")]
+
+
+def test_the_verdict_counts_what_held() -> None:
+    first, second, third = line("a", 28, 20.0, 20.2), line("b", 29, 21.0, 20.1), line("c", 30, 20.3, 20.3)
+
+    (said,) = ablation.verdict([first, second, third])
+
+    # a < b by the means but not in the second seed; a < c always; b > c by the means.
+    assert said == (
+        "The authors' order of 3 rows did not hold: of 3 pairs of rows 2 are ordered as theirs by the means, "
+        "1 by every seed."
+    )
+    assert ablation.verdict([first]) == []
+
+
+def test_every_study_names_settings_that_exist() -> None:
+    for study in STUDIES.values():
+        for value in study.values:
+            assert study.config(CONFIG, value) != replace(CONFIG, seed=1)
+        assert set(study.paper) <= {str(value) for value in study.values}
+
+
+def test_packs_with_other_frames_are_refused(train_pack: Path, test_pack: Path) -> None:
+    with pytest.raises(TrainingError, match="hold other crops"):
+        ablation.rows(STUDIES["table3"], CONFIG, [train_pack, test_pack])
+
+
+@pytest.mark.slow
+def test_a_study_killed_three_times_ends_with_the_same_table(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("cdg-study")), "loss", "--h5", str(train_pack), "--test"]
+    command += [str(test_pack), *WORDS, "--steps", "8", "--seeds", "2", "--checkpoint-minutes", "0"]
+    assert subprocess.run([*command, "--out", "whole"], cwd=tmp_path).returncode == 0
+
+    killed = 0
+    for moment in (9, 12, 15):
+        process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path)
+        time.sleep(moment)
+        killed += process.poll() is None
+        process.kill()
+        process.wait()
+    assert subprocess.run([*command, "--out", "killed"], cwd=tmp_path).returncode == 0
+
+    assert killed >= 2
+    one, two = ((tmp_path / name / "loss-runs.csv").read_bytes() for name in ("whole", "killed"))
+    assert one == two
+
+
+@pytest.mark.slow
+def test_processes_share_a_study(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    script = str(Path(sys.executable).with_name("cdg-study"))
+    words = [script, "loss", "--h5", train_pack, "--test", test_pack, *WORDS, "--steps", "8", "--seeds", "2"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+    done = subprocess.run([*launch, *map(str, words)], cwd=tmp_path, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    assert len(table(tmp_path / "studies" / "loss-runs.csv")) == 6
+    for run in (tmp_path / "studies" / "runs").iterdir():  # each trained by one of them, once
+        assert [row["step"] for row in files.read_rows(run / "log.jsonl")] == [1, 8]
