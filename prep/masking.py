@@ -47,6 +47,7 @@ class Row:
     sharpness_min: float
     sharpness_max: float
     mask_share: float  # share of M = 1, in [0, 1]
+    shares: Sequence[float]  # what it would be at other thresholds: ``masks.mask_shares``
     warning: str  # empty when there is nothing to say
 
 
@@ -224,6 +225,7 @@ def _do(task: Task) -> Row | Failure:
         sharpness_min=int(codes.min()) / masks.LEVELS,
         sharpness_max=int(codes.max()) / masks.LEVELS,
         mask_share=float(mask.mean()),
+        shares=masks.mask_shares(codes),
         warning=warning(codes, float(mask.mean()), task.mu, METHODS[task.recipe.method]),
     )
 

@@ -9,6 +9,12 @@ import numpy as np
 from prep.arrays import Bytes, Codes, Floats
 
 LEVELS = 65535
+SHARE_STEPS = 200
+
+
+def _check_mu(mu: float) -> None:
+    if not 0 <= mu <= 1:
+        raise ValueError(f"mu is {mu}; wanted a threshold in [0, 1], 0.96 in the paper")
 
 
 def to_codes(sharpness: Floats) -> Codes:
@@ -61,10 +67,31 @@ def mask_of_codes(codes: Codes, mu: float) -> Bytes:
     Returns:
         ``(H, W)`` uint8, 0 or 1.
     """
+    return (codes >= least_code(mu)).view(np.uint8)
+
+
+def least_code(mu: float) -> int:
+    """The smallest code that passes a threshold; 65536 where none does."""
     _check_mu(mu)
     passing = np.flatnonzero(np.arange(LEVELS + 1) / LEVELS > mu)
-    least = passing[0] if len(passing) else LEVELS + 1
-    return (codes >= least).view(np.uint8)
+    return int(passing[0]) if len(passing) else LEVELS + 1
+
+
+def mask_shares(codes: Codes) -> list[float]:
+    """What share of a frame each of many thresholds would mark: of mu = 0, 0.005, ... 1.
+
+    Args:
+        codes: ``(H, W)`` uint16.
+
+    Returns:
+        201 shares in [0, 1], rounded to 1e-4.
+    """
+    counts = np.bincount(codes.ravel(), minlength=LEVELS + 2)
+    above = np.cumsum(counts[::-1])[::-1]  # pixels of this code or a higher one
+    return [round(float(share), 4) for share in above[_LEAST] / codes.size]
+
+
+_LEAST = [least_code(step / SHARE_STEPS) for step in range(SHARE_STEPS + 1)]
 
 
 def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
@@ -87,8 +114,3 @@ def _check(sharpness: Floats) -> None:
     low, high = float(sharpness.min()), float(sharpness.max())
     if not (low >= 0 and high <= 1):  # NaN fails both comparisons
         raise ValueError(f"sharpness lies in [{low}, {high}]; wanted [0, 1] without NaN")
-
-
-def _check_mu(mu: float) -> None:
-    if not 0 <= mu <= 1:
-        raise ValueError(f"mu is {mu}; wanted a threshold in [0, 1], 0.96 in the paper")
