@@ -9,20 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-import cv2
 import numpy as np
 
 from pipelines import plots
 from prep import review
 from prep.arrays import Bytes, Codes
+from prep.review.sheet import draw
 
 Point: TypeAlias = tuple[int, float, float, float]  # step; losses: restored, small branch, large branch
 
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
 _LINES = ("restored", "small branch", "large branch")
-_CELL, _GAP, _MARGIN, _HEAD, _FOOT = 360, 12, 24, 44, 46  # pixels of the read-me's picture
-_BASELINE = 27  # of a line of text, below its upper edge
-_GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,51 +143,15 @@ def picture(examples: Sequence[Example]) -> Bytes:
     if not examples:
         raise ValueError("a picture of no example has nothing to show; pass at least one")
     names = ("blurry", "S: yellow is sharp", "M: white is blurred little", "restored", "sharp")
-    head = _strip(_HEAD, names, _INK)
-    return np.concatenate([_canvas(_GAP), head, *(_sheet_row(example) for example in examples)])
+    return draw(names, [_sheet_row(example) for example in examples])
 
 
-def _sheet_row(example: Example) -> Bytes:
-    codes = np.asarray(_scaled(example.codes), np.uint16)
-    mask = np.repeat(_scaled(example.mask * np.uint8(255))[:, :, None], 3, axis=2)
-    cells: list[Bytes] = [
-        np.asarray(_scaled(example.blurry), np.uint8),
-        review.colour(codes),
-        np.asarray(mask, np.uint8),
-        np.asarray(_scaled(example.restored), np.uint8),
-        np.asarray(_scaled(example.sharp), np.uint8),
+def _sheet_row(example: Example) -> tuple[list[Bytes | Codes], list[str]]:
+    pictures: list[Bytes | Codes] = [
+        example.blurry,
+        example.codes,
+        example.mask * np.uint8(255),
+        example.restored,
+        example.sharp,
     ]
-    row = _canvas(cells[0].shape[0])
-    for place, cell in enumerate(cells):
-        row[:, _left(place) : _left(place) + _CELL] = cell
-    scores = (f"{example.psnr_blurry:.2f} dB", "", "", f"{example.psnr_restored:.2f} dB", "")
-    return np.concatenate([row, _strip(_FOOT, scores, _QUIET)])
-
-
-def _scaled(image: Bytes | Codes) -> Bytes | Codes:
-    """Bring a picture to a cell's width, up or down."""
-    height, width = image.shape[:2]
-    method = cv2.INTER_AREA if width > _CELL else cv2.INTER_LINEAR
-    size = _CELL, max(1, round(height * _CELL / width))
-    scaled = cv2.resize(image, size, interpolation=method)
-    return np.asarray(scaled, np.uint16) if image.dtype == np.uint16 else np.asarray(scaled, np.uint8)
-
-
-def _strip(height: int, texts: Sequence[str], ink: tuple[int, int, int]) -> Bytes:
-    """A line of texts, one above or below each column."""
-    strip = _canvas(height)
-    face = cv2.FontFace("sans")
-    for place, text in enumerate(texts):
-        if text:
-            cv2.putText(strip, text, (_left(place), _BASELINE), ink, face, 21, 500)
-    return strip
-
-
-def _canvas(height: int) -> Bytes:
-    canvas: Bytes = np.empty((height, _left(5) - _GAP + _MARGIN, 3), np.uint8)
-    canvas[:] = _GROUND
-    return canvas
-
-
-def _left(place: int) -> int:
-    return _MARGIN + place * (_CELL + _GAP)
+    return pictures, [f"{example.psnr_blurry:.2f} dB", "", "", f"{example.psnr_restored:.2f} dB", ""]

@@ -68,9 +68,17 @@ def held_method(folder: Path) -> str | None:
 
 
 def header(
-    dataset: Dataset, split: str, recipe: masking.Recipe, mu: float, crop: Size, *, whole_frames: bool, targets: bool
+    dataset: Dataset,
+    split: str,
+    recipe: masking.Recipe,
+    mu: float,
+    crop: Size,
+    *,
+    whole_frames: bool,
+    targets: bool,
+    excluded: Sequence[str] = (),
 ) -> store.Header:
-    """The attributes of a pack to be."""
+    """The attributes of a pack to be; ``excluded`` are keys of frames that are left out."""
     return store.Header(
         layout=dataset.layout,
         split=split,
@@ -82,6 +90,7 @@ def header(
         whole_frames=whole_frames,
         has_targets=targets,
         tool_version=version("cdgnet"),
+        excluded=json.dumps(sorted(excluded)),
     )
 
 

@@ -62,6 +62,7 @@ class Header:
     whole_frames: bool  # one crop a frame, the frame itself
     has_targets: bool
     tool_version: str
+    excluded: str = "[]"  # JSON: keys of the frames that were left out because a person rejected them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,7 +170,11 @@ class Writer:
     def _difference(self, left: Header, done: Sequence[str]) -> str:
         """What tells a pack that was left from this one; empty when nothing does."""
         was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
-        said = [f"{name} {was[name]}, now {wanted[name]}" for name in was if was[name] != wanted[name]]
+        said = [
+            "other frames excluded" if name == "excluded" else f"{name} {was[name]}, now {wanted[name]}"
+            for name in was
+            if was[name] != wanted[name]
+        ]
         return ", ".join(said) or ("" if list(self.keys[: len(done)]) == done else "other frames")
 
     def _begin(self) -> list[str]:
@@ -307,7 +312,8 @@ def _check(file: h5py.File, path: Path) -> None:
 
 def read_header(file: h5py.File) -> Header:
     """The attributes of an open pack."""
-    values = {field.name: file.attrs[field.name] for field in fields(Header)}
+    # Packs of earlier releases have no excluded.
+    values = {field.name: file.attrs[field.name] for field in fields(Header) if field.name in file.attrs}
     height, width = (int(side) for side in values["crop"])
     return Header(
         **{
@@ -336,6 +342,7 @@ def describe(path: Path) -> Mapping[str, Any]:
         "format": f"{FORMAT} {VERSION}",
         **asdict(header),
         "method_parameters": json.loads(header.method_parameters),
+        "excluded": json.loads(header.excluded),
         "crops": len(keys),
         "frames": len(set(keys)),
         "mask_share": share,

@@ -128,4 +128,6 @@ def say_pack(path: Path) -> None:
     )
     share = f"share {about['mask_share']:.1%}, {about['empty_masks']} empty"
     click.echo(f"  masks by {about['method']}, mu {about['mu']:g}: {share}")
+    if about["excluded"]:
+        click.echo(f"  {len(about['excluded'])} frames left out, which a person rejected")
     click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli import packs
+from pipelines.cli import packs, view
 from pipelines.cli.dataset import (
     LAYOUTS,
     MU,
@@ -22,13 +22,14 @@ from pipelines.cli.dataset import (
     path_type,
     split_type,
 )
-from pipelines.cli.shell import SETTINGS, duration, example, explained, run, track
+from pipelines.cli.shell import SETTINGS, ExistingFile, duration, example, explained, run, track
 
 if TYPE_CHECKING:
     from prep.layouts import Dataset, Pair
     from prep.masking import Row
     from prep.store import Header
 
+VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
 
 
@@ -70,30 +71,6 @@ def masks(
     return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
-@prep.command(epilog=example("cdg-prep view --split test --frames 24"))
-@dataset_options
-@layout_option
-@masks_option
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
-@click.option(
-    "--frames", "count", type=click.IntRange(1), default=12, show_default=True, metavar="N", help="Sample size."
-)
-@click.option("--out", type=path_type, metavar="FILE", help="The page.  [default: view.html in the masks folder]")
-def view(where: Where, layout: str | None, masks_folder: Path | None, split: str, count: int, out: Path | None) -> None:
-    """Write one HTML page: a sample of frames beside S, M, Sgt and Lgt."""
-    from prep import review
-
-    dataset = where.find(layout)
-    folder = masks_folder or default_masks(dataset)
-    page = outside(dataset, out or folder / "view.html")
-    if page.suffix.lower() not in (".html", ".htm"):
-        raise click.ClickException(f"{page} is no name of a page; pass --out NAME.html")
-    chosen = review.choose(dataset.select(split), folder, count)
-    frames = track(review.load(chosen, folder), len(chosen), "view")
-    review.write_page(page, frames, dataset, folder)
-    click.echo(f"wrote {page} ({len(chosen)} frames); open it in a browser")
-
-
 @prep.command(epilog=example("cdg-prep pack gopro --split test --crop frame"))
 @click.argument("layout", type=click.Choice([*LAYOUTS, "pairs"]))
 @dataset_options
@@ -106,6 +83,9 @@ def view(where: Where, layout: str | None, masks_folder: Path | None, split: str
 @click.option("--crop", default="512", show_default=True, metavar="N|frame", help="Side of the crops in pixels.")
 @click.option(
     "--targets/--no-targets", default=True, show_default=True, help="Store sgt and lgt besides mask and sharp."
+)
+@click.option(
+    "--exclude", type=VERDICTS_FILE, metavar="FILE", help="Leave out the frames rejected in cdg-prep view's verdicts."
 )
 @click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
 @click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
@@ -121,6 +101,7 @@ def pack(
     mu: float | None,
     crop: str,
     targets: bool,
+    exclude: Path | None,
     skip_orphans: bool,
     out: Path | None,
     force: bool,
@@ -141,7 +122,7 @@ def pack(
         named = listed([str(path) for path in dataset.orphans])
         raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
     usual = "all" if layout == "pairs" else "train"
-    pairs = dataset.select(split or usual)
+    pairs, excluded = _without_rejected(dataset.select(split or usual), exclude)
     path = outside(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
@@ -162,6 +143,7 @@ def pack(
         size,
         whole_frames=side is None,
         targets=targets,
+        excluded=excluded,
     )
     count = estimate.count_crops(pairs, size, whole_frames=side is None)
     if dry_run:
@@ -178,6 +160,22 @@ def pack(
         pass
     packs.say_pack(path)
     return 0
+
+
+def _without_rejected(pairs: "Sequence[Pair]", exclude: Path | None) -> "tuple[Sequence[Pair], list[str]]":
+    """The pairs that no verdict rejects, and the keys of those that one does."""
+    if exclude is None:
+        return pairs, []
+    from prep.review import verdicts
+
+    rejected = verdicts.rejected(exclude)
+    excluded = [pair.key for pair in pairs if pair.key in rejected]
+    unknown = len(rejected) - len(excluded)
+    also = f"; {unknown} rejected frames are not among those to pack" if unknown else ""
+    click.echo(f"{exclude}: {len(excluded)} of {len(pairs)} frames are rejected and left out{also}")
+    if len(excluded) == len(pairs):
+        raise click.ClickException(f"{exclude} rejects every frame; there is nothing to pack")
+    return [pair for pair in pairs if pair.key not in rejected], excluded
 
 
 def _say_estimate(
@@ -273,7 +271,7 @@ def _side(crop: str) -> int | None:
     return int(crop)
 
 
-for command in (packs.info, packs.remask, packs.verify):
+for command in (packs.info, packs.remask, packs.verify, view.view):
     prep.add_command(command)
 
 

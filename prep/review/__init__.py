@@ -1,25 +1,22 @@
 """The page on which a person checks masks, and the pictures that pages are made of."""
 
-from prep.review.checking import choose, load, write_page
-from prep.review.page import Facts, Frame, Panel, map_panel, photo_panel, render, sample, templates
-from prep.review.pictures import as_jpeg, as_png, colour, overlay, shrink, small_map
+from prep.review.panels import Panel, map_panel, photo_panel, sample, templates
+from prep.review.pictures import as_jpeg, as_png, colour, shrink, small_map
+from prep.review.site import Maps, Site, open_maps, ready
 
 __all__ = [
-    "Facts",
-    "Frame",
+    "Maps",
     "Panel",
+    "Site",
     "as_jpeg",
     "as_png",
-    "choose",
     "colour",
-    "load",
     "map_panel",
-    "overlay",
+    "open_maps",
     "photo_panel",
-    "render",
+    "ready",
     "sample",
     "shrink",
     "small_map",
     "templates",
-    "write_page",
 ]

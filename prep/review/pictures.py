@@ -4,16 +4,16 @@ Legend: H, W a frame's height and width; h, w those on the page.
 """
 
 import base64
+import zlib
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from prep.arrays import Bytes, Codes, Floats
+from prep.arrays import Bytes, Codes
 
 _QUALITY = 86  # of 100: at 480 pixels a frame takes about 40 KB and shows no blocks
-_TINT = np.array([255.0, 0.0, 200.0], np.float32)  # magenta: rare in photographs
-_TINT_SHARE = 0.42
+SCALE_STEPS = 256  # colours of S
 _VIRIDIS: Bytes = np.asarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1], np.uint8
 )
@@ -26,13 +26,7 @@ def as_jpeg(image: Bytes, width: int) -> str:
         image: ``(H, W, 3)`` uint8 RGB.
         width: Largest width on the page, in pixels.
     """
-    options = [
-        cv2.IMWRITE_JPEG_QUALITY,
-        _QUALITY,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-        cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,  # thin outlines keep their colour
-    ]
-    return _uri("jpeg", shrink(image, width), options)
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg(shrink(image, width), _QUALITY)).decode('ascii')}"
 
 
 def as_png(image: Bytes) -> str:
@@ -44,10 +38,32 @@ def as_png(image: Bytes) -> str:
     return _uri("png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
+def jpeg(image: Bytes, quality: int) -> bytes:
+    """A photograph as a JPEG file that keeps the colour of thin lines; ``image`` is ``(H, W, 3)`` uint8 RGB."""
+    full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
+    return _encoded("jpeg", image, options)
+
+
+def pack_codes(codes: Codes) -> str:
+    """S as the page unpacks it, bit for bit: each row as differences, high bytes before low bytes, deflated, base64.
+
+    Args:
+        codes: ``(H, W)`` uint16.
+    """
+    steps = np.diff(codes, axis=1, prepend=np.zeros((len(codes), 1), np.uint16))  # modulo 65536
+    planes = np.concatenate([(steps >> 8).astype(np.uint8).ravel(), (steps & 255).astype(np.uint8).ravel()])
+    return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")
+
+
 def _uri(kind: str, image: Bytes, options: Sequence[int]) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(_encoded(kind, image, options)).decode('ascii')}"
+
+
+def _encoded(kind: str, image: Bytes, options: Sequence[int]) -> bytes:
     swapped = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
     _, data = cv2.imencode("." + kind, swapped, options)
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
+    return data.tobytes()
 
 
 def fitted(shape: tuple[int, ...], width: int) -> tuple[int, int]:
@@ -83,35 +99,3 @@ def small_map(codes: Codes, width: int) -> Bytes:
     """``colour`` of S scaled down to ``width``: scaled first, so that every colour is on the scale."""
     height, width = fitted(codes.shape, width)
     return colour(np.asarray(cv2.resize(codes, (width, height), interpolation=cv2.INTER_AREA), np.uint16))
-
-
-def overlay(image: Bytes, mask: Bytes, width: int) -> Bytes:
-    """Tint and outline M = 1 on a frame, scaled down to ``width``.
-
-    The outline lies outside the marked pixels, white with a black rim: one of the two shows on any frame. It
-    runs around every place that holds at least one marked pixel, so none vanishes in the scaling.
-
-    Args:
-        image: ``(H, W, 3)`` uint8 RGB.
-        mask: ``(H, W)`` uint8, 0 or 1.
-        width: Largest width on the page, in pixels.
-
-    Returns:
-        ``(h, w, 3)`` uint8 RGB.
-    """
-    height, width = fitted(image.shape, width)
-    cover: Floats = np.asarray(
-        cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA), np.float32
-    )
-    marked = (cover > 0).astype(np.uint8)
-    share = cover[:, :, None] * _TINT_SHARE
-    drawn: Bytes = np.rint(shrink(image, width) * (1 - share) + _TINT * share).astype(np.uint8)
-    line, rim = _grow(marked, 1), _grow(marked, 2)
-    drawn[rim > line] = 0
-    drawn[line > marked] = 255
-    return drawn
-
-
-def _grow(mask: Bytes, pixels: int) -> Bytes:
-    kernel = np.ones((3, 3), np.uint8)
-    return np.asarray(cv2.dilate(mask, kernel, iterations=pixels), np.uint8)

@@ -73,7 +73,7 @@ def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: P
             **{"format": "cdgnet-pack", "version": 1, "layout": "gopro", "split": "train", "variant": "blur"},
             **{"mu": 0.96, "method": "lbp", "crop": pytest.approx([48, 48]), "whole_frames": False},
             **{"has_targets": True, "tool_version": file.attrs["tool_version"]},
-            "method_parameters": file.attrs["method_parameters"],
+            **{"method_parameters": file.attrs["method_parameters"], "excluded": "[]"},
             **{
                 "mask_share": pytest.approx(file["mask"][:].mean()),
                 "empty_masks": sum(not mask.any() for mask in file["mask"]),
@@ -415,3 +415,10 @@ def test_masks_of_a_folder_serve_the_archive_that_was_made_of_it(setup: Setup, t
     plan = masking.plan(pairs, setup.masks, setup.recipe, 0.96)
 
     assert (len(plan.done), len(plan.tasks)) == (3, 0)
+
+
+def test_a_pack_of_an_earlier_release_has_nothing_excluded(setup: Setup, tmp_path: Path) -> None:
+    with h5py.File(setup.pack(tmp_path / "p.h5"), "r+") as file:
+        del file.attrs["excluded"]
+
+    assert store.describe(tmp_path / "p.h5")["excluded"] == []

@@ -1,0 +1,152 @@
+"""``cdg-prep view``: masks judged by eye, on a page from a folder, served, or as one picture."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_option, outside, path_type, split_type
+from pipelines.cli.shell import example, track
+
+if TYPE_CHECKING:
+    from prep.layouts import Dataset
+    from prep.review import Site
+
+_SAMPLE, _SHEET = 48, 6  # frames
+
+
+class _Count(click.ParamType[int | None]):
+    """A number of frames, or ``all``."""
+
+    name = "count"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value is None or isinstance(value, int):
+            return value
+        if value == "all":
+            return 0
+        if not (str(value).isdecimal() and int(str(value)) >= 1):
+            self.fail(f"{value!r} is neither a number of frames from 1 on nor 'all'", param, ctx)
+        return int(str(value))
+
+
+@click.command(epilog=example("cdg-prep view --serve"))
+@dataset_options
+@layout_option
+@click.option(
+    "--masks", "folders", type=path_type, multiple=True, metavar="DIR",
+    help="Masks folder; may be repeated, to compare methods.  [default: masks/LAYOUT]",
+)  # fmt: skip
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option(
+    "--frames", "count", type=_Count(), metavar="N|all",
+    help=f"Frames, evenly spread.  [default: all served, {_SAMPLE} in a folder, {_SHEET} on a sheet]",
+)  # fmt: skip
+@click.option("--out", type=path_type, metavar="DIR", help="The page's folder.  [default: view in the masks folder]")
+@click.option("--serve", is_flag=True, help="Serve the page instead; verdicts are saved in the masks folder at once.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to serve; any other wants the token shown.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for a free one.")
+@click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead, as sheet.png.")
+@click.option(
+    "--mu", "mus", type=click.FloatRange(0, 1), multiple=True, metavar="MU",
+    help="Threshold on the sheet; may be repeated.  [default: the masks']",
+)  # fmt: skip
+def view(
+    where: Where,
+    layout: str | None,
+    folders: tuple[Path, ...],
+    split: str,
+    count: int | None,
+    out: Path | None,
+    serve: bool,
+    host: str,
+    port: int,
+    sheet: Path | None,
+    mus: tuple[float, ...],
+) -> None:
+    """Show masks to a person: mu moves live, frames are accepted or rejected.
+
+    Writes a folder with a page that needs nothing else; or serves it; or draws a picture. Rejected frames are left out
+    by cdg-prep pack --exclude verdicts.json.
+    """
+    _refuse_conflicts(serve=serve, sheet=sheet, out=out)
+    if mus and not sheet:
+        raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
+    from prep import review
+
+    dataset = where.find(layout)
+    maps = [review.open_maps(folder) for folder in folders or (default_masks(dataset),)]
+    if sheet:
+        outside(dataset, sheet)
+    target = outside(dataset, out or maps[0].folder / "view")
+    pairs = review.ready(dataset.select(split), maps[0])
+    usual = 0 if serve else _SHEET if sheet else _SAMPLE
+    wanted = usual if count is None else count
+    site = review.Site(
+        name=f"{dataset.layout} {dataset.variant}".rstrip(),
+        pairs=review.sample(pairs, wanted) if wanted else pairs,
+        maps=maps,
+        verdicts=maps[0].folder / "verdicts.json",
+        is_served=serve,
+    )
+    if sheet:
+        _draw(site, sheet, mus or (maps[0].mu,))
+    elif serve:
+        _serve(site, dataset, host, port)
+    else:
+        _write(site, target, len(pairs))
+
+
+def _refuse_conflicts(*, serve: bool, sheet: Path | None, out: Path | None) -> None:
+    if serve and sheet:
+        raise click.UsageError("--serve and --sheet do not go together; leave one out")
+    if out and (serve or sheet):
+        raise click.UsageError(f"--out is the page's folder; leave it out with --{'serve' if serve else 'sheet'}")
+
+
+def _write(site: "Site", target: Path, total: int) -> None:
+    from prep.review import site as files
+
+    for _ in track(files.write(site, target, os.cpu_count() or 1), len(files.names(site)), "view"):
+        pass
+    some = "" if len(site.pairs) == total else f" of {total:,}; --frames all for all, --serve for all at once"
+    click.echo(f"wrote {target / files.INDEX} ({len(site.pairs):,} frames{some}); open it in a browser")
+
+
+def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
+    from pipelines import serving
+
+    outside(dataset, site.verdicts)
+    token = None if host in serving.LOOPBACK else secrets.token_urlsafe(24)
+
+    def say(found: int) -> None:
+        shown = f"[{host}]" if ":" in host else host
+        click.echo(f"{len(site.pairs):,} frames at http://{shown}:{found}/{f'?token={token}' if token else ''}")
+        click.echo(f"verdicts are saved in {site.verdicts}; Ctrl-C ends")
+
+    try:
+        serving.serve(serving.make_app(site, token), host, port, say)
+    except OSError as error:
+        raise click.ClickException(f"cannot serve on {host}:{port} ({error.strerror}); pass another --port") from error
+
+
+def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
+    from prep import frames, masking
+    from prep.review.sheet import Shown, sheet
+
+    if path.exists():
+        raise click.ClickException(f"{path} exists; pass another --sheet, or remove it")
+    folder = site.maps[0].folder
+    shown = [
+        Shown(
+            key=pair.key,
+            blurry=frames.read(pair.blurry),
+            sharp=frames.read(pair.sharp),
+            codes=frames.read_sharpness(masking.sharpness_path(folder, pair.key)),
+        )
+        for pair in track(site.pairs, len(site.pairs), "sheet")
+    ]
+    frames.write(path, sheet(shown, mus))
+    click.echo(f"wrote {path}: {len(shown)} frames, M at mu {', '.join(f'{mu:g}' for mu in mus)}")
