@@ -1,0 +1,146 @@
+"""The review of many frames in a browser: time to the first paint, and the frames of scrolling.
+
+    python benchmarks/review.py [--frames 3000] [--save]
+
+Synthetic frames of 640 x 360, written to a folder and served from it as plain files, so that the browser is measured
+and not the making of thumbs, which has a line of its own. Needs Chromium.
+"""
+
+import argparse
+import functools
+import http.server
+import json
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from playwright.sync_api import sync_playwright
+from surroundings import RESULTS, surroundings
+
+from prep import frames, layouts, masking, review
+from prep.review import site as files
+
+SCROLL = """async speed => {
+  const grid = document.querySelector("#grid");
+  const times = [];
+  let before = await new Promise(requestAnimationFrame);
+  for (let step = 1; step <= 240; step += 1) {
+    grid.scrollTop += speed;
+    const now = await new Promise(requestAnimationFrame);
+    times.push(now - before);
+    before = now;
+  }
+  return times;
+}"""
+SPEEDS = (30, 120, 325)  # pixels between two frames: reading, searching, through all of them at once
+PAINTED = "performance.getEntriesByType('paint').find(one => one.name === 'first-contentful-paint')?.startTime"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--save", action="store_true", help="keep the results in benchmarks/results")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        site = make(folder, asked.frames)
+        began = time.perf_counter()
+        for _ in files.write(site, folder / "view", jobs=2):
+            pass
+        found = {"frames": asked.frames, "seconds_to_write": round(time.perf_counter() - began, 2)}
+        found |= measure(folder / "view")
+    print(json.dumps(found, indent=2))
+    if asked.save:
+        about = surroundings()
+        path = RESULTS / f"review-{about['date']}.json"
+        path.write_text(json.dumps({**about, **found}, indent=2) + "\n", encoding="utf-8")
+        print(f"wrote {path}")
+
+
+def make(folder: Path, count: int) -> review.Site:
+    """A data set of one picture under many names, and its masks folder."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(360, 640, 3)).astype(np.float32)
+    photo = np.clip(128 + 2000 * cv2.GaussianBlur(noise, (0, 0), 12), 0, 255).astype(np.uint8)
+    codes = (cv2.GaussianBlur(rng.random((360, 640)).astype(np.float32), (0, 0), 20) * 65535).astype(np.uint16)
+    first: dict[Path, Path] = {}
+    for number in range(count):
+        key = f"clip{number // 100:03}/{number % 100:06}"
+        for kind, picture in (("blurry", photo), ("sharp", photo), ("masks", codes)):
+            suffix = ".sharpness.png" if kind == "masks" else ".png"
+            path = folder / kind / f"{key}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            source = first.setdefault(folder / kind, path)
+            if source is path:
+                frames.write(path, picture)
+            else:
+                path.hardlink_to(source)
+    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
+    plan = masking.plan(dataset.pairs[:1], folder / "one", masking.recipe_of(dataset, "laplacian"), 0.5)
+    (row,) = masking.make(plan, 1)
+    assert isinstance(row, masking.Row)
+    maps = review.Maps(
+        folder=folder / "masks", method="laplacian", mu=0.5, rows={pair.key: row for pair in dataset.pairs}
+    )
+    return review.Site(
+        name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False
+    )
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+def measure(folder: Path) -> dict[str, Any]:
+    """Load and scroll the page three times; the medians, and the worst frame of all."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    paints, cells = [], []
+    times: dict[int, list[float]] = {speed: [] for speed in SPEEDS}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for _ in range(3):
+            page = browser.new_page(viewport={"width": 1500, "height": 950})
+            began = time.perf_counter()
+            page.goto(f"http://127.0.0.1:{server.server_port}/", wait_until="commit")
+            page.wait_for_selector(".cell")
+            cells.append(time.perf_counter() - began)
+            page.wait_for_timeout(1500)
+            paints.append(page.evaluate(PAINTED) / 1000)
+            for speed in SPEEDS:
+                page.evaluate("document.querySelector('#grid').scrollTop = 0")
+                page.wait_for_timeout(500)
+                times[speed] += page.evaluate(SCROLL, speed)
+                page.wait_for_timeout(500)
+            page.close()
+        version = browser.version
+        browser.close()
+    server.shutdown()
+    return {
+        "browser": f"Chromium {version}, headless, no GPU",
+        "first_paint_s": round(statistics.median(paints), 3),
+        "first_cells_s": round(statistics.median(cells), 3),
+        **{f"scroll_{speed}_pixels_a_frame": spread(found) for speed, found in times.items()},
+    }
+
+
+def spread(found: list[float]) -> dict[str, float]:
+    """Milliseconds a frame of scrolling."""
+    ordered = sorted(found)
+    return {
+        "frames": len(ordered),
+        "median_ms": round(statistics.median(ordered), 1),
+        "p99_ms": round(ordered[int(0.99 * len(ordered))], 1),
+        "worst_ms": round(ordered[-1], 1),
+    }
+
+
+if __name__ == "__main__":
+    main()
