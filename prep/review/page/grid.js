@@ -217,7 +217,7 @@
       const share = frame.shareAt(this.method, this.mu);
       const {verdict, note} = review.verdicts.get(frame.key);
       const warning = frame.warnings[this.method];
-      cell.querySelector(".share").textContent = share === null ? "no map" : `${(100 * share).toFixed(1)} %`;
+      cell.querySelector(".share").textContent = share === null ? "no map" : `${(100 * share).toFixed(share && share < 0.01 ? 2 : 1)} %`;
       cell.querySelector(".bar b").style.width = `${100 * (share ?? 0)}%`;
       cell.dataset.verdict = verdict;
       cell.classList.toggle("noted", Boolean(note));
