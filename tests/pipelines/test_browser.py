@@ -253,6 +253,11 @@ def test_from_a_disk_verdicts_stay_in_the_browser_and_can_be_downloaded(
         page.click("#download")
     download.value.save_as(tmp_path / "v.json")
     assert verdicts.rejected(tmp_path / "v.json") == {"clip/000001"}
+    page.locator("#grid").focus()
+    page.keyboard.press("u")
+    page.reload()
+    page.wait_for_selector(".cell")
+    assert page.evaluate("review.verdicts.count('reject')") == 0
 
 
 def test_a_hostile_name_is_shown_and_does_nothing(page: Any, written: str) -> None:

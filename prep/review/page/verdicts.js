@@ -29,7 +29,7 @@
     if (saving || !unsaved.size) return;
     saving = true;
     const [key] = unsaved;
-    const {verdict, note} = held.get(key) ?? {verdict: "", note: ""};
+    const {verdict, note} = held.get(key);
     try {
       const answer = await fetch(`verdicts`, {
         method: "POST",
@@ -38,7 +38,7 @@
         keepalive: true,
       });
       if (!answer.ok) throw new Error(answer.statusText);
-      const now = held.get(key) ?? {verdict: "", note: ""};
+      const now = held.get(key);
       if (now.verdict === verdict && now.note === note) unsaved.delete(key);
       saving = false;
       changed(key);
@@ -51,9 +51,7 @@
   };
 
   const set = (key, change) => {
-    const next = {verdict: "", note: "", ...held.get(key), ...change};
-    if (next.verdict || next.note) held.set(key, next);
-    else held.delete(key);
+    held.set(key, {verdict: "", note: "", ...held.get(key), ...change}); // one taken back too: it hides the file's
     keep();
     if (review.site.served) {
       unsaved.add(key);
@@ -72,7 +70,7 @@
   };
 
   const download = () => {
-    const file = {format: "cdg-verdicts", version: 1, verdicts: Object.fromEntries([...held].sort())};
+    const file = {format: "cdg-verdicts", version: 1, verdicts: Object.fromEntries([...held].filter(([, one]) => one.verdict || one.note).sort())};
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(file, null, 2) + "\n"], {type: "application/json"}));
     link.download = "verdicts.json";
