@@ -155,7 +155,7 @@ def _read(job: Job) -> Result:
     with (job.scores / "results.csv").open(encoding="utf-8", newline="") as file:
         *_, last = csv.DictReader(file)
     means = {name: float(value or "nan") for name, value in last.items() if name.startswith(evaluation.MEASURES)}
-    return Result(job=job, means=means, seconds=runs.training_seconds(job.folder / "log.jsonl"))
+    return Result(job=job, means=means, seconds=runs.training_seconds(job.folder))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,15 +249,17 @@ def verdict(table: Sequence[Line]) -> list[str]:
         if len(column) < 2:
             continue
         theirs = sorted(column, key=lambda line: line.row.paper.psnr if line.row.paper else 0)
-        ours = sorted(column, key=lambda line: line.mean("psnr"))
         pairs = [(one, other) for place, one in enumerate(theirs) for other in theirs[place + 1 :]]
-        alike = sum(ours.index(one) < ours.index(other) for one, other in pairs)
+        alike = sum(one.mean("psnr") < other.mean("psnr") for one, other in pairs)
         certain = sum(_is_certain(one, other) for one, other in pairs)
-        kept = "held" if alike == len(pairs) else "did not hold"
+        kept = "did not hold"
+        if alike == len(pairs):
+            kept = "held in every seed" if certain == alike else "held in the means, but not in every seed"
         with_ = f" with {masks}" if masks else ""
+        counts = f"{alike} of {len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}"
         said.append(
-            f"The authors' order of {len(column)} rows {kept}{with_}: of {len(pairs)} pairs of rows {alike} are ordered"
-            f" as theirs by the means, {certain} by every seed."
+            f"The authors' order of {len(column)} rows {kept}{with_}: {counts} of rows stand as theirs in the means, "
+            f"{certain} in every seed."
         )
     return said
 
@@ -265,6 +267,25 @@ def verdict(table: Sequence[Line]) -> list[str]:
 def _is_certain(lower: Line, higher: Line) -> bool:
     gains = _step(lower, higher).gains
     return bool(gains) and all(gain > 0 for gain in gains)
+
+
+def refuse_other_tables(name: str, asked: Sequence[Job], folder: Path) -> None:
+    """Refuse to replace a table of other trainings.
+
+    Raises:
+        TrainingError: If the study's folder holds one with trainings that are not asked for.
+    """
+    path = folder / f"{name}-runs.csv"
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        held = {row.get("run", "") for row in csv.DictReader(file)}
+    other = held - {job.folder.name for job in asked}
+    if other:
+        raise TrainingError(
+            f"{path} holds {len(other)} trainings that are not asked for, as {min(other)}; ask for them too, or pass "
+            "another --out"
+        )
 
 
 def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:

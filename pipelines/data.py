@@ -5,7 +5,7 @@ Legend: C the training crop's side in pixels, B batch.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from prep import layouts, store
+from prep.masks import mask_of_codes
 from prep.windows import Windows
 
 _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the frames is held out: a twentieth
@@ -249,9 +250,11 @@ class WholeFrame:
     mask: Tensor  # (1, H, W) uint8, 0 or 1
 
 
-def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int]) -> WholeFrame:
-    """Put a frame of one of the packs together; its crops cover it."""
+def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
+    """Put a frame of one of the packs together; its crops cover it. The mask is of ``mu``, or the pack's own."""
     crops = list(read_crops(paths[frame.pack], rows))
+    if mu is not None:
+        crops = [replace(crop, mask=torch.from_numpy(mask_of_codes(crop.sharpness, mu))[None]) for crop in crops]
     height, width = (max(crop.origin[axis] + crop.mask.shape[axis + 1] for crop in crops) for axis in (0, 1))
 
     def whole(name: str) -> Tensor:

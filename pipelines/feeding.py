@@ -8,15 +8,11 @@ from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler
 
 from pipelines.data import Sample, TrainingSamples
-from pipelines.runs import Run, TrainingError
+from pipelines.runs import Run
 
 
 def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
-    """This process's parts of the batches after ``start`` steps, ``accumulate`` of them a step.
-
-    Raises:
-        TrainingError: If a process that reads the packs was killed.
-    """
+    """This process's parts of the batches after ``start`` steps, ``accumulate`` of them a step."""
     config = run.config
     numbers = _Numbers(run, fabric, start)
     loader = DataLoader(
@@ -25,17 +21,9 @@ def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
         sampler=numbers,
         num_workers=config.workers,
         pin_memory=fabric.device.type == "cuda",
-        worker_init_fn=_ignore_interrupt,
+        worker_init_fn=_ignore_signals,
     )
-    try:
-        yield from loader
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            f"a process that reads the packs ended ({' '.join(str(error).split())[:120]}); the same command goes on "
-            "from the last checkpoint, with --workers 0 in one process"
-        ) from error
+    yield from loader
 
 
 class _Numbers(Sampler[int]):
@@ -65,9 +53,10 @@ def keys(run: Run, step: int) -> list[str]:
     return [samples.key(number) for number in range((step - 1) * batch, step * batch)]
 
 
-def _ignore_interrupt(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal; the loop ends by itself after its step and still needs its batch."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_signals(worker: int) -> None:
+    """They reach all processes of a group; the loop ends by itself after its step and still needs its batch."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Meter:

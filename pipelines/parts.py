@@ -32,7 +32,9 @@ class Parts:
             "step": 0,
             "strikes": 0,  # losses in a row that were no numbers
             "factor": 1.0,  # of the learning rate
+            "went_back_to": -1,  # the step that a divergence was last undone to
             "best": None,  # validation PSNR in dB
+            "owes_validation": False,  # of the step that it is at
         }
     )
 
@@ -80,7 +82,7 @@ class Parts:
         if self.averaged is not None:
             self.averaged.load_state_dict(held["averaged"])
         self.fabric.strategy.precision.load_state_dict(held["precision"])
-        self.state.update({name: held[name] for name in self.state})
+        self.state.update({name: held[name] for name in self.state if name in held})
         return True
 
 

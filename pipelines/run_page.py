@@ -1,6 +1,5 @@
 """A run folder -> ``run.html``: curves, what happened, and the frames of the last validation, in one file."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import plots
+from pipelines import plots, runs
 from pipelines.validation import KINDS, read_pictures
 from prep import files, review
 from prep.arrays import Bytes
@@ -33,10 +32,9 @@ def write(folder: Path) -> Path:
     """Write the page of a run from what lies in its folder; an earlier one is replaced.
 
     Raises:
-        FileNotFoundError: If the folder holds no run.
+        TrainingError: If the folder holds no run, or its files are damaged.
     """
-    asked = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    rows = files.read_rows(folder / "log.jsonl")
+    asked, rows = runs.read_asked(folder), runs.read_log(folder)
     page = review.templates(Path(__file__).parent).get_template("run.html.j2")
     text = page.render(
         name=folder.resolve().name,
@@ -73,7 +71,7 @@ def _event(row: Mapping[str, Any]) -> str:
         return f"step {row['step']}: the loss was no number; skipped, with {', '.join(sorted(set(row['skipped'])))}"
     if "went_back_from" in row:
         return f"step {row['went_back_from']}: gone back to {row['step']}, with {row['factor']:g} of the rate"
-    return ""
+    return f"step {row['step']}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
 
 
 def _row(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Row:

@@ -18,6 +18,7 @@ from pipelines import checkpoints
 from pipelines.data import Split, TrainingSamples, split_by_source
 from pipelines.settings import FREE, TrainingConfig
 from prep import files, store
+from prep.crops import Size
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
 
@@ -36,6 +37,8 @@ class Run:
     split: Split
     steps: int  # to reach in all
     start: int  # steps done before
+    crops: Sequence[Size]  # of each pack
+    is_done: bool  # all of them, and the last validation
     faults: Sequence[str] = field(default=())  # of checkpoints newer than the one that it goes on from
 
     @property
@@ -64,10 +67,10 @@ def held(run: Run) -> Iterator[None]:
         yield
 
 
-def training_seconds(log: Path) -> float:
-    """How long the logged steps took, from each row's rate."""
+def training_seconds(folder: Path) -> float:
+    """How long the logged steps of a run took, from each row's rate."""
     seconds, before = 0.0, 0
-    for row in files.read_rows(log):
+    for row in read_log(folder):
         if "loss" in row:
             seconds += (row["step"] - before) / row["steps_per_second"]
             before = row["step"]
@@ -98,14 +101,67 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     asked = identity(config, packs, steps)
     path = folder / "run.json"
     if path.exists():
-        _refuse_other(json.loads(path.read_text(encoding="utf-8")), asked, folder)
+        _refuse_other(read_asked(folder), asked, folder)
+        read_log(folder)  # refuses one that is damaged
     elif folder.exists() and any(held.suffix != ".part" for held in folder.iterdir()):
-        raise TrainingError(f"{folder} holds files but no run of ours; pass another --out")
-    elif keep:
-        files.write_text(path, json.dumps(asked, indent=2) + "\n")
+        raise TrainingError(f"{folder} holds files but no run.json, so no run of ours; pass another --out")
     held, faults = checkpoints.load(folder)
+    if held is None and (folder / "weights.safetensors").exists():
+        raise TrainingError(
+            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
+            f"to train them further --init {folder / 'weights.safetensors'}"
+        )
+    if keep and not path.exists():
+        files.write_text(path, json.dumps(asked, indent=2) + "\n")
     start = held["step"] if held else 0
-    return Run(config=config, packs=packs, folder=folder, split=split, steps=steps, start=start, faults=faults)
+    is_done = start >= steps and not (held and held.get("owes_validation"))
+    return Run(
+        config=config,
+        packs=packs,
+        folder=folder,
+        split=split,
+        steps=steps,
+        start=start,
+        crops=[store.describe(pack)["crop"] for pack in packs],
+        is_done=is_done,
+        faults=faults,
+    )
+
+
+def read_asked(folder: Path) -> dict[str, Any]:
+    """What was asked of the run in a folder.
+
+    Raises:
+        TrainingError: If there is none, or its file is damaged.
+    """
+    path = folder / "run.json"
+    if not path.exists():
+        raise TrainingError(f"{folder} holds no run (no run.json); pass the --out of one")
+    try:
+        asked: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrainingError(f"{path} is damaged ({error}); put it back, or begin anew with another --out") from error
+    return asked
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The rows of a run's log.
+
+    Raises:
+        TrainingError: If a line is none.
+    """
+    path = folder / "log.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if number == len(lines) and not line.endswith("\n"):
+            break  # torn by a kill
+        try:
+            rows.append(json.loads(line))
+            rows[-1]["step"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TrainingError(f"line {number} of {path} is no row of a log; mend or remove that line") from error
+    return rows
 
 
 def steps_of(config: TrainingConfig, split: Split) -> int:
@@ -131,7 +187,9 @@ def identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[
 
 def _refuse_other(held: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
     differing = [name for name in asked if held.get(name) != asked[name] and name not in ("network", "pack_crc32")]
-    said = [f"{name} {held.get(name)} (now {asked[name]})" for name in differing]
+    said = [f"{name.replace('_', '-')} {held.get(name)} (now {asked[name]})" for name in differing]
+    if differing == ["steps"]:
+        said = [f"a cosine schedule that ends at step {held.get('steps')} (now {asked['steps']})"]
     if held.get("pack_crc32") != asked["pack_crc32"]:
         said.append("packs of another content")
     if not said and held.get("network") != asked["network"]:

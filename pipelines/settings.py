@@ -1,6 +1,8 @@
 """What decides a training run: one dataclass, whose help texts are those of ``cdg-train``. Loads no torch."""
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 PRESETS = ("paper", "light", "tiny")  # those of cdgnet.config, named here so that --help need not load torch
@@ -15,10 +17,11 @@ VARIANTS = (
     "two-branch-off",
     "cdgnet",
 )  # likewise
+ONE_BRANCH = VARIANTS[:6]  # which look at no masks
 
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
-    """A field with its help text; ``least`` and ``choices`` limit it, ``unit`` names what it counts."""
+    """A field with its help text; ``least``, ``most``, ``below`` and ``choices`` limit it, ``unit`` names it."""
     return field(default=default, metadata={"help": text, **limits})
 
 
@@ -53,13 +56,14 @@ class TrainingConfig:
         0.0,
         "Decay of the moving average of the weights, which is what is then scored and kept; 0 for none.",
         least=0,
+        below=1,
         unit="X",
     )
     loss: str = _setting("l2", "Compares images; the others are those of Figure 10.", choices=("l2", "l1", "ssim"))
     lambda_small: float = _setting(0.1, "Weight of the small branch's loss, equation 17.", least=0, unit="X")
     lambda_large: float = _setting(0.1, "Weight of the large branch's loss, equation 17.", least=0, unit="X")
     mu: float | None = _setting(
-        None, "Threshold of the masks, taken anew from the pack's S.  [default: the pack's]", least=0, unit="MU"
+        None, "Threshold of the masks, taken anew from the pack's S.  [default: the pack's]", least=0, most=1, unit="MU"
     )
     masked_out: str = _setting("black", "What a target shows where the other component is.", choices=("black", "grey"))
     seed: int = _setting(0, "Of weights, order, windows, flips and turns.", least=0, unit="N")
@@ -78,6 +82,24 @@ class TrainingConfig:
     )
     compile: bool = _setting(False, "Compile the network: minutes at the start, faster steps on a GPU.")
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
+
+    def __post_init__(self) -> None:
+        problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
+        if any(problems):
+            raise ValueError("; ".join(filter(None, problems)))
+
+
+def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
+    """What is wrong with a field, as a person should read it; empty when nothing is."""
+    if "choices" in about:
+        return "" if value in about["choices"] else f"{name} is {value!r}; it must be one of {about['choices']}"
+    if "least" not in about or value is None:
+        return ""
+    least, most, below = about["least"], about.get("most", math.inf), about.get("below", math.inf)
+    if isinstance(value, int | float) and math.isfinite(value) and least <= value <= most and value < below:
+        return ""
+    upper = f" to {most:g}" if "most" in about else f" to below {below:g}" if "below" in about else " on"
+    return f"{name} is {value!r}; it must be a number from {least:g}{upper}"
 
 
 # These may change between two commands that mean one run.

@@ -21,7 +21,7 @@ from pipelines.parts import Parts, over_devices, set_up
 from pipelines.runs import Run, TrainingError
 from pipelines.settings import TrainingConfig
 from pipelines.validation import Watch, validate, write_pictures
-from prep import files
+from prep import files, store
 
 STRIKES = 3  # losses in a row that are no numbers, before something is done
 LEAST_FACTOR = 1 / 64  # of the learning rate: halved so often, a run is given up
@@ -49,12 +49,20 @@ def train(
         watch: Is given the frames of a validation, their number and what it is, and passes the frames on.
 
     Raises:
-        TrainingError: If the loss is no number several times in a row, a batch cannot be divided by the devices, or
-            another process trains in the run folder.
+        TrainingError: If the loss is no number several times in a row, a batch cannot be divided by the devices,
+            another process trains in the run folder, a process that reads the packs was killed, or they are gone.
     """
-    _check_division(run.config, fabric)
-    with runs.held(run) if fabric.is_global_zero else nullcontext():
-        yield from _train(run, fabric, stop, watch)
+    check_division(run.config, fabric.world_size)
+    try:
+        with runs.held(run) if fabric.is_global_zero else nullcontext():
+            yield from _train(run, fabric, stop, watch)
+    except RuntimeError as error:  # torch's, raised wherever the loop is at that moment
+        if "DataLoader worker" not in str(error):
+            raise
+        raise TrainingError(
+            f"a process that reads the packs ended ({' '.join(str(error).split())[:120]}); the same command goes on "
+            "from the last checkpoint, with --workers 0 in one process"
+        ) from error
 
 
 def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | None) -> Iterator[Tick]:
@@ -64,8 +72,10 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | No
     state = parts.state
     if fabric.is_global_zero:
         checkpoints.forget_after(run.folder, state["step"])
-        _trim_log(run, state["step"])
+        _trim_log(run, state["step"], owes_validation=state["owes_validation"])
     batches = feeding.batches(run, fabric, state["step"])
+    if state["owes_validation"]:
+        yield Tick(step=state["step"], rows=[_score(parts, watch)])
     meter = feeding.Meter(config.batch, state["step"])
     saved = time.monotonic()
     while state["step"] < run.steps:
@@ -103,17 +113,20 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | No
             values = _named(losses, fabric) | {"learning_rate": parts.optimizer.param_groups[0]["lr"]}
             taps = {} if math.isnan(mean := offsets.mean()) else {"mean_offset": mean}  # where there are any
             rows.append({"step": step, **values, **taps, **meter.read(step)})
-        is_last = step == run.steps or word.is_stopped
-        if run.split.held_out and (step == run.steps or _is_validation_due(run, step)):
-            rows.append(_score(parts, watch))
         if fabric.is_global_zero:
             files.append_rows(run.log, rows)
+        # Whoever has trained for long shall not lose it to a validation that fails; and while losses are no numbers,
+        # the checkpoints of better times are kept.
+        state["owes_validation"] = bool(run.split.held_out) and (step == run.steps or _is_validation_due(run, step))
+        is_last = step == run.steps or word.is_stopped
         if state["strikes"] >= STRIKES:
             rows.append(_go_back(parts))
             batches = feeding.batches(run, fabric, state["step"])
-        elif is_last or word.is_due:
+        elif (is_last or word.is_due or state["owes_validation"]) and not state["strikes"]:
             parts.save()
             saved = time.monotonic()
+        if state["owes_validation"] and (step == run.steps or not word.is_stopped):
+            rows.append(_score(parts, watch))
         if any("loss" not in row for row in rows):
             meter.read(step)  # a validation is no step: the next reading begins after it
         yield Tick(step=step, rows=rows)
@@ -136,11 +149,34 @@ def seconds_a_step(run: Run, fabric: Fabric) -> float:
     return min(times(step, device, 1)) * config.batch / fabric.world_size / count
 
 
-def _check_division(config: TrainingConfig, fabric: Fabric) -> None:
-    parts = fabric.world_size * config.accumulate
+def seconds_a_validation(run: Run, step: float) -> float:
+    """What a validation will take about, from what a step takes: a third of it, restoring, on whole frames."""
+    pixels = 0
+    for frame, rows in run.split.held_out.items():
+        height, width = run.crops[frame.pack]
+        pixels += len(rows) * height * width
+    return step / 3 * pixels / (run.config.batch * run.config.crop**2)
+
+
+def validations_left(run: Run) -> int:
+    """How many validations are to come."""
+    if not run.split.held_out:
+        return 0
+    every = run.config.val_every * len(run.split.train)  # samples
+    before, after = run.start * run.config.batch // every, run.steps * run.config.batch // every
+    return after - before + (run.steps * run.config.batch % every > 0)
+
+
+def check_division(config: TrainingConfig, processes: int) -> None:
+    """Refuse a batch that cannot be divided.
+
+    Raises:
+        TrainingError: If so.
+    """
+    parts = processes * config.accumulate
     if config.batch % parts:
         raise TrainingError(
-            f"a batch of {config.batch} cannot be divided into {fabric.world_size} (devices) x {config.accumulate} "
+            f"a batch of {config.batch} cannot be divided into {processes} (devices) x {config.accumulate} "
             f"(--accumulate) parts; pass --batch {parts * -(-config.batch // parts)}"
         )
 
@@ -207,14 +243,24 @@ def _go_back(parts: Parts) -> dict[str, Any]:
     run, state, fabric = parts.run, parts.state, parts.fabric
     step, factor = state["step"], state["factor"] / 2
     said = f"the loss was no number in {STRIKES} steps in a row, up to step {step} (log.jsonl names the frames)"
-    kept = f"the last checkpoint in {run.folder} is whole"
-    if run.config.divergence == "stop":
-        raise TrainingError(f"{said}; {kept}; pass --divergence halve to go on from it with half the rate")
+    held = checkpoints.steps(run.folder)
+    if held and held[-1] == step - STRIKES == state["went_back_to"]:
+        held.pop()  # it gave no number once more, with half the rate: its weights are bad
+    anew = "begin a new run with a lower --learning-rate"
+    kept = f"step {held[-1]} is saved in {run.folder}" if held else "nothing good was saved"
+    if fabric.is_global_zero:
+        files.append_rows(run.log, [{"step": step, "gave_up": said}])
+    if run.config.divergence == "stop" or not held:
+        cure = "pass --divergence halve to go on from it with half the rate" if held else anew
+        raise TrainingError(f"{said}; {kept}; {cure}")
     if factor < LEAST_FACTOR:
-        raise TrainingError(f"{said}, and the rate is {state['factor']:g} of what was asked; {kept}")
-    if not parts.restore():
-        raise TrainingError(f"{said}, before anything was saved; begin a new run with a lower --learning-rate")
-    state.update(factor=factor, strikes=0)
+        raise TrainingError(f"{said}, and the rate is {state['factor']:g} of what was asked; {kept}; {anew}")
+    fabric.barrier()
+    if fabric.is_global_zero:
+        checkpoints.forget_after(run.folder, held[-1])
+    fabric.barrier()
+    parts.restore()
+    state.update(factor=factor, strikes=0, went_back_to=state["step"])
     row = {"step": state["step"], "went_back_from": step, "factor": factor}
     if fabric.is_global_zero:
         _trim_log(run, state["step"])
@@ -223,9 +269,12 @@ def _go_back(parts: Parts) -> dict[str, Any]:
     return row
 
 
-def _trim_log(run: Run, step: int) -> None:
-    """Drop the rows of steps that are to be done again."""
-    files.write_rows(run.log, [row for row in files.read_rows(run.log) if row["step"] <= step])
+def _trim_log(run: Run, step: int, *, owes_validation: bool = False) -> None:
+    """Drop the rows of what is to be done again."""
+    rows = [row for row in runs.read_log(run.folder) if row["step"] <= step]
+    if owes_validation:
+        rows = [row for row in rows if row["step"] < step or "val_psnr" not in row]
+    files.write_rows(run.log, rows)
 
 
 def rate_at(config: TrainingConfig, step: int, steps: int, frames: int) -> float:
@@ -244,13 +293,25 @@ def _is_validation_due(run: Run, step: int) -> bool:
 
 
 def _score(parts: Parts, watch: Watch | None) -> dict[str, Any]:
-    """Validate, and keep the weights if they are the best so far."""
-    scores = validate(parts.result, parts.run.packs, parts.run.split, parts.fabric, watch)
-    if parts.fabric.is_global_zero:
-        write_pictures(parts.result, parts.run.packs, parts.run.split, parts.fabric, parts.run.folder)
-    step, best = parts.state["step"], parts.state["best"]
-    if best is None or scores.restored > best:
-        parts.state["best"] = scores.restored
-        if parts.fabric.is_global_zero:
+    """Validate what was just saved, keep the weights if they are the best so far, and log it."""
+    run, state, fabric = parts.run, parts.state, parts.fabric
+    try:
+        scores = validate(parts.result, run.packs, run.split, fabric, watch)
+        if fabric.is_global_zero:
+            write_pictures(parts.result, run.packs, run.split, fabric, run.folder, run.config.mu)
+    except (FileNotFoundError, store.PackError) as error:
+        raise TrainingError(
+            f"validation failed: {error}; it was there when training began. Step {state['step']} is saved in "
+            f"{run.folder}: put the pack back, and the same command goes on"
+        ) from error
+    if state["best"] is None or scores.restored > state["best"]:
+        state["best"] = scores.restored
+        if fabric.is_global_zero:
             parts.write_weights("best.safetensors", {"val_psnr": f"{scores.restored:.4f}"})
-    return {"step": step, "val_psnr_blurry": scores.blurry, "val_psnr": scores.restored, "val_frames": scores.frames}
+    row = {"step": state["step"], "val_psnr_blurry": scores.blurry, "val_psnr": scores.restored}
+    row["val_frames"] = scores.frames
+    if fabric.is_global_zero:
+        files.append_rows(run.log, [row])
+    state["owes_validation"] = False
+    parts.save()
+    return row

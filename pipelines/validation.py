@@ -62,16 +62,18 @@ def validate(
 
 
 @torch.no_grad()
-def write_pictures(network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, folder: Path) -> None:
+def write_pictures(
+    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, folder: Path, mu: float | None = None
+) -> None:
     """Keep all that the network makes of a few frames held out, in ``pictures`` in the run folder.
 
-    Their middles, of at most 1024 x 1024, in place of what was there.
+    Their middles, of at most 1024 x 1024, in place of what was there. Masks are of ``mu``, or the packs' own.
     """
     was_training = network.training
     network.eval()
     about = []
     for place, (frame, rows) in enumerate(review.sample(list(split.held_out.items()), _SHOWN)):
-        whole = read_frame(packs, frame, rows)
+        whole = read_frame(packs, frame, rows, mu)
         blurry, sharp, mask = (
             fabric.to_device(_middle(part)[None]) for part in (whole.blurry, whole.sharp, whole.mask)
         )

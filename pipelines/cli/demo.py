@@ -113,7 +113,7 @@ def _report(out: Path) -> None:
         preset="tiny",
         parameters=sum(weight.numel() for weight in network.parameters()),
         steps=curve[-1][0],
-        seconds=runs.training_seconds(log),
+        seconds=runs.training_seconds(out / "run"),
         protocol=evaluation.protocol(out / "test.h5"),
     )
     shown = demo.examples(network, out / "test.h5", _SHOWN)

@@ -1,5 +1,6 @@
 """What all commands share: errors in one line, progress with rate and time left, help that ends with an example."""
 
+import math
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ import click
 Item = TypeVar("Item")
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 _SECONDS_BETWEEN_LINES = 30.0
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class ExistingFile(click.Path):
@@ -44,21 +46,42 @@ PACK_FILE = ExistingFile("make it with cdg-prep pack")
 WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
 
 
+class FiniteRange(click.FloatRange):
+    """A range of numbers, which nan and inf are not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+class _Stopped(click.ClickException):
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.exit_code = status  # type: ignore[misc]
+
+
 class StopOnSignal:
     """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
 
     def __init__(self) -> None:
-        self.asked = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self.number = 0
+        for number in _STOPPING:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
-        for caught in (signal.SIGINT, signal.SIGTERM):
+        self.number = number
+        for caught in _STOPPING:
             signal.signal(caught, signal.SIG_DFL)
 
     def __call__(self) -> bool:
-        return self.asked
+        return self.number > 0
+
+    def stopped(self, message: str) -> click.ClickException:
+        """The end of a command that saved and stopped: its status is that of the signal, as a shell would say it."""
+        return _Stopped(message, 128 + self.number)
 
 
 def run(command: click.Command, mistakes: Callable[[], tuple[type[Exception], ...]]) -> None:

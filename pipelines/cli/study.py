@@ -9,8 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.shell import PACK_FILE, SETTINGS, StopOnSignal, duration, example, explained, run, track
-from pipelines.cli.train import mistakes, setting_options
-from pipelines.settings import TrainingConfig
+from pipelines.cli.train import config_of, make_fabric, mistakes, setting_options
 from pipelines.studies import STUDIES, Study
 
 if TYPE_CHECKING:
@@ -53,17 +52,13 @@ def command(
     """
     study = STUDIES[name]
     _refuse_varied(study)
-    from lightning_fabric import Fabric
-
     from pipelines import ablation
 
-    held_out = None if not val else tuple(source for source in val if source != "none")
-    if settings["init"] is not None:
-        settings["init"] = str(settings["init"])
-    base = TrainingConfig(val=held_out, **settings)
-    _warn_of_test_data(packs)
+    base = config_of(settings, val)
+    _warn_of_test_data(packs, test)
     jobs = ablation.jobs(ablation.rows(study, base, packs, only), seeds, test, out)
-    fabric = Fabric(accelerator="auto", devices=_device(), precision=settings["precision"])
+    ablation.refuse_other_tables(name, jobs, out)
+    fabric = make_fabric(base, _device())
     done = sum(job.is_done for job in jobs)
     rows = len({job.row.title for job in jobs})
     click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(jobs)} trainings done")
@@ -74,14 +69,14 @@ def command(
             click.echo(f"  {job.title}: {'done' if job.is_done else duration(left.seconds[job.row.title])}")
         click.echo("nothing done: --dry-run")
         return
-    busy, failed = _work(jobs, test, fabric, left)
+    failed = _work(jobs, test, fabric, left)
     found = ablation.results(jobs)
     for text in failed:
         click.echo(text, err=True)
     if not found:
         raise click.ClickException("no training has come to an end, so there is no table")
     _publish(name, study, found, test, fabric, out)
-    if busy:
+    if busy := len(jobs) - len(found) - len(failed):
         click.echo(f"in the hands of other processes: {busy} of {len(jobs)}; the last to end writes the whole table")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(jobs)} trainings failed; the tables leave them out")
@@ -92,16 +87,20 @@ def _refuse_varied(study: Study) -> None:
     for field in study.fields:
         if context.get_parameter_source(field) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{field.replace('_', '-')} is what this study varies; leave it out")
-    if all(context.get_parameter_source(option) is ParameterSource.COMMANDLINE for option in ("steps", "epochs")):
-        raise click.UsageError("--steps and --epochs both say how long; leave one out")
 
 
-def _warn_of_test_data(packs: Sequence[Path]) -> None:
+def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
     from prep import store
 
+    with store.open_pack(test) as file:
+        scored = set(store.read_keys(file))
     for pack in packs:
         if store.describe(pack)["split"] == "test":
             click.echo(f"{pack} holds the test split: scores on it will say nothing about these networks", err=True)
+        with store.open_pack(pack) as file:
+            both = scored & set(store.read_keys(file))
+        if both:
+            click.echo(f"{len(both)} of the {len(scored)} frames of {test} are trained on too, in {pack}", err=True)
 
 
 def _device() -> int | list[int]:
@@ -130,7 +129,9 @@ class _Left:
         with explained(f"measuring a step of each of {len(open_)} rows"):
             for title, job in open_.items():
                 plan = job.plan(keep=False)
-                self.seconds[title] = training.seconds_a_step(plan, fabric) * plan.steps
+                step = training.seconds_a_step(plan, fabric)
+                validation = training.validations_left(plan) * training.seconds_a_validation(plan, step)
+                self.seconds[title] = step * plan.steps + validation
 
     def saw(self, job: "Job", share: float, seconds: float) -> None:
         """So much of a training took so long."""
@@ -146,8 +147,8 @@ class _Left:
         return f"{len(waiting)} {'training' if len(waiting) == 1 else 'trainings'} to go, about {duration(left)}"
 
 
-def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> tuple[int, list[str]]:
-    """Train and score what is open; gives how many others have in hand, and what failed."""
+def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> list[str]:
+    """Train and score what is open and nobody else has in hand; gives what failed."""
     import time
 
     from pipelines import ablation, training
@@ -155,7 +156,7 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> t
     from prep import store
 
     stopped = StopOnSignal()
-    busy, failed = 0, []
+    failed = []
     for place, job in enumerate(jobs, 1):
         if job.is_done:
             continue
@@ -163,24 +164,23 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> t
         plan = job.plan(keep=True)
         what = f"{place}/{len(jobs)} {job.title}"
         try:
-            if plan.start < plan.steps:
+            if not plan.is_done:
                 for _ in track(training.train(plan, fabric, stopped), plan.steps - plan.start, what):
                     pass
         except RunInUse:
-            busy += 1
             continue
         except TrainingError as error:
             failed.append(f"{job.title}: {error}")
             click.echo(failed[-1], err=True)
             continue
-        if stopped.asked:
-            raise click.ClickException(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
+        if stopped():
+            raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
         left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
         for _ in track(ablation.score(job, test, fabric), store.describe(test)["crops"], f"score {what}"):
             pass
         (found,) = ablation.results([job])
         click.echo(f"{what}: {_said(found.means)}; {left}")
-    return busy, failed
+    return failed
 
 
 def _said(means: Mapping[str, float]) -> str:

@@ -1,7 +1,8 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
+import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -10,8 +11,19 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, StopOnSignal, duration, example, narrate, run, track
-from pipelines.settings import TrainingConfig
+from pipelines.cli.shell import (
+    PACK_FILE,
+    SETTINGS,
+    WEIGHTS_FILE,
+    FiniteRange,
+    StopOnSignal,
+    duration,
+    example,
+    narrate,
+    run,
+    track,
+)
+from pipelines.settings import ONE_BRANCH, TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -44,7 +56,8 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
     elif setting.name == "init":
         kind = WEIGHTS_FILE
     elif isinstance(setting.default, float) or setting.name == "mu":
-        kind = click.FloatRange(about["least"])
+        below = about.get("below")
+        kind = FiniteRange(about["least"], about.get("most", below), max_open=below is not None)
     else:
         kind = click.IntRange(about["least"])
     return click.option(f"--{name}", type=kind, default=setting.default, show_default=True, **words)
@@ -80,28 +93,22 @@ def command(
     Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C
     saves first; twice stops at once.
     """
-    from lightning_fabric import Fabric
-
     from pipelines import run_page, runs, training
 
-    context = click.get_current_context()
-    if all(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("steps", "epochs")):
-        raise click.UsageError("--steps and --epochs both say how long; leave one out")
-    held_out = None if not val else tuple(name for name in val if name != "none")
-    if settings["init"] is not None:
-        settings["init"] = str(settings["init"])
-    config = TrainingConfig(val=held_out, **settings)
-    packs = (first, *others)
-    folder = out or Path("runs", "+".join(pack.stem for pack in packs))
+    folder = out or Path("runs", "+".join(pack.stem for pack in (first, *others)))
     if page:
         click.echo(f"wrote {run_page.write(folder)}")
         return
+    config = config_of(settings, val)
+    packs = (first, *others)
+    _refuse_launch(devices, nodes)
+    training.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
+    fabric = make_fabric(config, devices, nodes)
     plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
-    fabric = Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=settings["precision"])
     if is_first:
         _say_plan(plan, fabric)
-    if dry_run or plan.start >= plan.steps:
+    if dry_run or plan.is_done:
         click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
         return
     board = _open_board(folder, plan.start) if tensorboard and is_first else None
@@ -117,9 +124,53 @@ def command(
             if "val_psnr" in row:
                 run_page.write(folder)
     if tick is not None and tick.step < plan.steps:
-        raise click.ClickException(f"stopped at step {tick.step}, saved in {folder}; the same command goes on")
+        raise stopped.stopped(f"stopped at step {tick.step}, saved in {folder}; the same command goes on")
     if is_first:
         click.echo(f"wrote {folder / 'weights.safetensors'} and {run_page.write(folder)}")
+
+
+def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:
+    """The settings that the options of a command give; says which of them have no effect."""
+    context = click.get_current_context()
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if {"steps", "epochs"} <= given:
+        raise click.UsageError("--steps and --epochs both say how long; leave one out")
+    if "none" in val and len(val) > 1:
+        raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
+    init = settings["init"] and str(settings["init"])
+    held_out = None if not val else tuple(name for name in val if name != "none")
+    config = TrainingConfig(**{**settings, "init": init, "val": held_out})
+    branch = f"on {config.variant}" if config.variant in ONE_BRANCH else ""
+    reasons = {
+        "halve_every": "with --schedule cosine" if config.schedule == "cosine" else "",
+        "warm_up": f"to its end, which is after step {config.steps}"
+        if config.steps and config.warm_up > config.steps
+        else "",
+        "val_every": "with --val none" if held_out == () else "",
+        **dict.fromkeys(("lambda_small", "lambda_large", "mu", "masked_out"), branch),
+    }
+    for name, reason in reasons.items():
+        if reason and name in given:
+            click.echo(f"--{name.replace('_', '-')} has no effect {reason}", err=True)
+    return config
+
+
+def make_fabric(config: TrainingConfig, devices: "int | list[int]", nodes: int = 1) -> "Fabric":
+    """Devices and precision; what they cannot do is refused."""
+    from lightning_fabric import Fabric
+
+    if config.precision == "16-mixed" and Fabric(accelerator="auto", devices=1).device.type == "cpu":
+        raise click.ClickException("--precision 16-mixed needs a GPU, and there is none; pass bf16-mixed or 32-true")
+    return Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=config.precision)  # type: ignore[arg-type]
+
+
+def _refuse_launch(devices: int, nodes: int) -> None:
+    """Say how processes are started that were not, or otherwise."""
+    started = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
+    if nodes > 1 and not started and "SLURM_NTASKS" not in os.environ:
+        raise click.UsageError(f"--nodes {nodes} wants the command started by torchrun on each machine")
+    if started and started != devices:
+        raise click.UsageError(f"torchrun started {started} processes here, --devices is {devices}; pass {started}")
 
 
 def _open_board(folder: Path, start: int) -> "Board":
@@ -147,24 +198,33 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     sources = f" ({', '.join(plan.split.sources)})" if held else why
     click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
     for pack in plan.packs:
-        if store.describe(pack)["split"] == "test":
+        about = store.describe(pack)
+        if about["split"] == "test":
             click.echo(f"{pack} holds the test split: scores on it will say nothing about this network", err=True)
+        share = f"share {about['mask_share']:.1%}, {about['empty_masks']} of {about['crops']} crops have none"
+        taken = f", thresholded anew at mu {config.mu:g}" if config.mu not in (None, about["mu"]) else ""
+        click.echo(f"masks by {about['method']}, mu {about['mu']:g}: {share}{taken}")
     begun = f", begun with {config.init}" if config.init else ""
     click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{begun}")
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
     click.echo(f"on {fabric.world_size} x {name}, precision {config.precision}{tf32}")
     epochs = plan.steps * config.batch / frames
+    many = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
     click.echo(
-        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: {epochs:,.3g} epochs;"
+        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {many} times;"
         f" {_recipe(config)}; masked-out target pixels are {config.masked_out}"
     )
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
-    if plan.start < plan.steps:
+    if not plan.is_done:
         seconds = training.seconds_a_step(plan, fabric)
-        left = (plan.steps - plan.start) * seconds
-        click.echo(f"about {duration(left)} to go, until {_when(left)}, at the {seconds:.2g} s a step just measured")
+        validation = training.seconds_a_validation(plan, seconds)
+        left = (plan.steps - plan.start) * seconds + training.validations_left(plan) * validation
+        also = f" and {validation:.2g} s a validation" if validation else ""
+        click.echo(
+            f"about {duration(left)} to go, until {_when(left)}: {seconds:.2g} s a step{also}, measured just now"
+        )
     for fault in plan.faults:
         click.echo(f"{fault}; going on from the one before it", err=True)
     click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
@@ -186,6 +246,7 @@ def _recipe(config: TrainingConfig) -> str:
     rate = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
     other = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
     other += ["steps"] if config.steps is not None else []
+    other += ["a held-out video"] if config.val != () else []
     said = f"the paper's recipe but for {', '.join(other)}" if other else "the paper's recipe"
     return f"{said}: {kind} {config.learning_rate:g}, {rate}, {config.loss.upper()} loss"
 

@@ -93,7 +93,13 @@ def test_nothing_is_trained_twice_and_another_budget_is_another_run(
     before = {path: path.stat().st_mtime_ns for path in (study / "runs").rglob("*.safetensors")}
     words = ("--h5", train_pack, "--test", test_pack, "--only", "cdgnet", *WORDS)
 
+    line = mistake(study.parent, "study", "table3", *words, "--seeds", "2")
+    assert "table3-runs.csv holds 4 trainings that are not asked for" in line
+    for table in study.glob("table3*"):
+        table.unlink()
     same = call(study.parent, "study", "table3", *words, "--seeds", "2")
+    for table in study.glob("table3*"):
+        table.unlink()
     more = call(study.parent, "study", "table3", *words, "--seeds", "1", "--steps", "1")
 
     assert "2 of 2 trainings done" in same.stdout and "nothing left to train" in same.stdout
@@ -166,8 +172,7 @@ def test_the_verdict_counts_what_held() -> None:
 
     # a < b by the means but not in the second seed; a < c always; b > c by the means.
     assert said == (
-        "The authors' order of 3 rows did not hold: of 3 pairs of rows 2 are ordered as theirs by the means, "
-        "1 by every seed."
+        "The authors' order of 3 rows did not hold: 2 of 3 pairs of rows stand as theirs in the means, 1 in every seed."
     )
     assert ablation.verdict([first]) == []
 

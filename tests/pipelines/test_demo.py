@@ -39,4 +39,4 @@ def test_the_curve_and_the_time_are_those_of_the_log(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
     assert demo.curve(tmp_path / "log.jsonl") == [(1, 1.0, 2.0, 4.0), (11, 0.5, 1.0, 2.0)]
-    assert runs.training_seconds(tmp_path / "log.jsonl") == pytest.approx(1 / 0.5 + 10 / 5)
+    assert runs.training_seconds(tmp_path) == pytest.approx(1 / 0.5 + 10 / 5)

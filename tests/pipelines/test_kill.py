@@ -1,6 +1,7 @@
 """Killed work, and work ended by SIGTERM or Ctrl-C, goes on by the same command and ends as if nothing had happened."""
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -20,7 +21,9 @@ pytestmark = pytest.mark.slow
 
 def start(folder: Path, name: str, *words: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", f"from pipelines.cli.{name} import main; main()", *map(str, words)]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def kill_until_done(folder: Path, kills: int, seconds: tuple[float, float], *words: object) -> int:
@@ -81,3 +84,17 @@ def test_training_survives_kills_to_the_same_weights(train_pack: Path, tmp_path:
     ]
     assert len([row for row in curves[0] if "loss" in row]) == 60
     assert curves[0] == curves[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_to_the_whole_group_saves_first(train_pack: Path, tmp_path: Path, number: signal.Signals) -> None:
+    words = ("train", "--h5", train_pack, "--preset", "tiny", "--steps", "100000", "--batch", "2", "--crop", "32")
+    process = start(tmp_path, *words, "--val", "none", "--workers", "2", "--log-every", "1", "--out", "r")
+    while not (tmp_path / "r" / "log.jsonl").exists() or (tmp_path / "r" / "log.jsonl").stat().st_size < 1000:
+        time.sleep(0.2)
+        assert process.poll() is None
+
+    os.killpg(process.pid, number)
+
+    assert process.wait(timeout=60) == 128 + number
+    assert list((tmp_path / "r" / "checkpoints").glob("*.pt"))

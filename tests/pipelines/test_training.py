@@ -1,6 +1,7 @@
 """The loop: exact, resumable, never two runs in one folder."""
 
 import json
+import math
 import multiprocessing
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from pipelines import checkpoints, runs, training
 from pipelines.checkpoints import CheckpointError
 from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
-from prep import store
+from prep import frames, store
 
 CONFIG = TrainingConfig(preset="tiny", steps=6, batch=2, crop=32, workers=0, log_every=2, val=())
 
@@ -220,7 +221,7 @@ def test_the_paper_takes_1_05_million_steps_on_gopro() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"learning_rate": 1e-3}, r"learning_rate 0.0001 \(now 0.001\)"),
+        ({"learning_rate": 1e-3}, r"learning-rate 0.0001 \(now 0.001\)"),
         ({"batch": 3}, r"batch 2 \(now 3\)"),
         ({"seed": 1}, r"seed 0 \(now 1\)"),
     ],
@@ -249,7 +250,7 @@ def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "thesis.tex").write_text("")
 
-    with pytest.raises(TrainingError, match="holds files but no run of ours; pass another --out"):
+    with pytest.raises(TrainingError, match=r"holds files but no run\.json, so no run of ours; pass another --out"):
         runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
 
@@ -427,3 +428,108 @@ def test_two_processes_cannot_train_one_run(train_pack: Path, tmp_path: Path) ->
         process.kill()
 
     assert run(train_pack, tmp_path / "r")[-1].step == 6
+
+
+def test_what_was_trained_is_saved_before_a_validation_that_fails_and_the_validation_is_made_up_for(
+    train_pack: Path, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, val=("GOPR0002",), val_every=1)
+    run(train_pack, tmp_path / "whole", config)
+    pack = Path(shutil.copy(train_pack, tmp_path / "p.h5"))
+    plan = runs.prepare(config, [pack], tmp_path / "r")
+    ticks = training.train(plan, Fabric(accelerator="cpu", devices=1))
+    next(ticks)
+    pack.rename(tmp_path / "moved.h5")
+
+    with pytest.raises(TrainingError, match=r"p\.h5 is not there.*Step 2 is saved in .*put the pack back"):
+        list(ticks)
+    assert checkpoints.steps(tmp_path / "r") == [2]
+    run(tmp_path / "moved.h5", tmp_path / "r", config)
+
+    assert curve(tmp_path / "r") == curve(tmp_path / "whole")
+    best = [load_weights(tmp_path / name / "best.safetensors").state_dict() for name in ("whole", "r")]
+    assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
+
+
+def test_a_run_killed_in_its_last_validation_is_not_done(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, val=("GOPR0002",), val_every=1)
+    run(train_pack, tmp_path / "r", config)
+    held, _ = checkpoints.load(tmp_path / "r")
+    assert held and not held["owes_validation"]
+    checkpoints.save(tmp_path / "r", 6, {**held, "owes_validation": True}, keep=3)
+    before = curve(tmp_path / "r")
+
+    assert not runs.prepare(config, [train_pack], tmp_path / "r").is_done
+    run(train_pack, tmp_path / "r", config)
+
+    assert curve(tmp_path / "r") == before
+    assert runs.prepare(config, [train_pack], tmp_path / "r").is_done
+
+
+def test_weights_without_checkpoints_are_never_trained_over(train_pack: Path, tmp_path: Path) -> None:
+    run(train_pack, tmp_path / "r")
+    shutil.rmtree(tmp_path / "r" / "checkpoints")
+    before = (tmp_path / "r" / "weights.safetensors").read_bytes(), (tmp_path / "r" / "log.jsonl").read_bytes()
+
+    with pytest.raises(TrainingError, match="none of its checkpoints, so it cannot go on; pass another --out"):
+        run(train_pack, tmp_path / "r")
+    assert before == (
+        (tmp_path / "r" / "weights.safetensors").read_bytes(),
+        (tmp_path / "r" / "log.jsonl").read_bytes(),
+    )
+
+
+def test_a_checkpoint_that_diverges_again_gives_way_to_the_one_before_it(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, log_every=1, divergence="halve", checkpoint_minutes=0.0)
+    Saboteur(monkeypatch, *range(4, 10))  # steps 4, 5, 6, and again after going back to 3
+
+    run(train_pack, tmp_path / "r", config)
+
+    (back,) = (row for row in rows(tmp_path / "r") if "factor" in row)
+    assert back == {"step": 2, "went_back_from": 6, "factor": 0.25}
+    assert [row["step"] for row in rows(tmp_path / "r") if "loss" in row] == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_divergence_before_anything_was_saved_says_so(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Saboteur(monkeypatch, *range(100))
+
+    with pytest.raises(TrainingError, match="nothing good was saved; begin a new run with a lower --learning-rate"):
+        run(train_pack, tmp_path / "r")
+    assert rows(tmp_path / "r")[-1]["gave_up"].startswith("the loss was no number in 3 steps in a row, up to step 3")
+
+
+@pytest.mark.parametrize("line", ['{"step": 99, "lo\n', "garbage\n", "[1]\n", '{"loss": 1}\n'])
+def test_a_damaged_log_is_named_by_its_line_and_kept(train_pack: Path, tmp_path: Path, line: str) -> None:
+    run(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
+    with (tmp_path / "r" / "log.jsonl").open("a") as log:
+        log.write(line)
+    before = (tmp_path / "r" / "log.jsonl").read_bytes()
+
+    with pytest.raises(TrainingError, match=r"line 3 of .*log\.jsonl is no row of a log"):
+        run(train_pack, tmp_path / "r")
+    assert (tmp_path / "r" / "log.jsonl").read_bytes() == before
+
+
+def test_settings_that_cannot_be_are_named_all_at_once() -> None:
+    with pytest.raises(ValueError) as error:
+        TrainingConfig(batch=0, learning_rate=math.nan, average=1.0, mu=1.5, loss="l3", clip=math.inf)
+
+    assert str(error.value).count("must be") == 6
+    assert "average is 1.0; it must be a number from 0 to below 1" in str(error.value)
+    assert TrainingConfig(average=0.999, mu=1.0).mu == 1
+
+
+def test_pictures_of_a_validation_show_the_masks_that_were_trained_with(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=1, val=("GOPR0002",))
+    for name, mu in (("own", None), ("other", 0.05)):
+        run(train_pack, tmp_path / name, replace(config, mu=mu))
+
+    own, other = (
+        frames.decode((tmp_path / name / "pictures" / "0-mask.png").read_bytes(), Path(name))
+        for name in ("own", "other")
+    )
+    assert other.mean() > own.mean()

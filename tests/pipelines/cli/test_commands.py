@@ -356,7 +356,7 @@ def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, 
 
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
     said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
-    assert "the paper's recipe but for crop: Adam 0.0001, halved every 500 epochs, L2 loss" in said
+    assert "the paper's recipe but for crop, a held-out video: Adam 0.0001, halved every 500 epochs, L2 loss" in said
 
 
 def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:
@@ -554,3 +554,49 @@ def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_pa
     assert "new.h5 exists; pass --force" in mistake(
         tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5"
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--mu", "1.5"), "'--mu'"),
+        (("--mu", "nan"), "nan is not"),
+        (("--learning-rate", "nan"), "nan is not"),
+        (("--learning-rate", "inf"), "inf is not"),
+        (("--average", "1"), "'--average'"),
+        (("--clip", "nan"), "nan is not"),
+        (("--val", "none", "--val", "GOPR0002"), "--val none holds nothing out"),
+        (
+            ("--accumulate", "3"),
+            "a batch of 2 cannot be divided into 1 (devices) x 3 (--accumulate) parts; pass --batch 3",
+        ),
+        (("--devices", "9"), "a batch of 2 cannot be divided into 9 (devices)"),
+        (("--nodes", "2"), "--nodes 2 wants the command started by torchrun"),
+        (("--precision", "16-mixed"), "16-mixed needs a GPU"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    train_pack: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    for also in ((), ("--dry-run",)):
+        assert said in mistake(tmp_path, "train", "--h5", train_pack, *TRAIN, *words, *also)
+    assert not list(tmp_path.iterdir())
+
+
+def test_torchrun_with_another_number_of_processes_is_refused(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+
+    assert "torchrun started 2 processes here" in mistake(tmp_path, "train", "--h5", train_pack, *TRAIN)
+
+
+def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Path, tmp_path: Path) -> None:
+    words = ("--h5", train_pack, *TRAIN, "--dry-run", "--variant", "dmphn-1", "--mu", "0.9", "--val", "none")
+
+    done = call(tmp_path, "train", *words, "--val-every", "3")
+
+    assert re.search(
+        r"masks by lbp, mu 0\.96: share \d+\.\d%, \d+ of \d+ crops have none, thresholded anew at mu 0\.9", done.stdout
+    )
+    assert "--mu has no" in done.stderr and "--val-every has no" in done.stderr
