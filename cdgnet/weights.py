@@ -51,7 +51,7 @@ def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, ov
         "size_multiple": str(SIZE_MULTIPLE),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    _write_whole(path, save(tensors, metadata=header))
+    _write_whole(path, _in_order(save(tensors, metadata=header)))
 
 
 def load_weights(path: Path) -> CDGNet:
@@ -135,6 +135,14 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
         if name in found and found[name].shape != tensor.shape:
             problems.append(f"{name} is {tuple(found[name].shape)}, wanted {tuple(tensor.shape)}")
     return problems
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its header's names in order: safetensors writes them in another at every call."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # so that the tensors behind it stay aligned
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def _write_whole(path: Path, content: bytes) -> None:

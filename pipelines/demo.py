@@ -85,7 +85,8 @@ def device_name(device: torch.device) -> str:
     """What a device is called in a report."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type.upper()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def curve(log: Path) -> list[tuple[int, float, float, float]]:

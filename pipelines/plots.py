@@ -4,7 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 628, 12, 262  # the axes, in units of the 640 x 308 view
+_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 262  # the axes, in units of the 640 x 308 view
+_LINE = 15  # height of a text, in the same units
 _FEWEST_TICKS, _MOST_TICKS = 3, 7
 _MOST_POINTS = 1000  # of a line; more cannot be told apart
 
@@ -17,6 +18,7 @@ class Line:
 
     name: str
     points: str  # as an SVG polyline has them
+    dot: tuple[float, float] | None  # where the only point is
     last: float
 
 
@@ -46,7 +48,9 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
         return None
     steps = [step for points in shown.values() for step, _ in points]
     values = [value for points in shown.values() for _, value in points]
-    first, last = min(steps), max(max(steps), min(steps) + 1)
+    first, last = min(steps), max(steps)
+    if first == last:
+        first, last = max(0, first - 1), last + 1
     low, high = _range(values, is_log)
 
     def x_of(step: float) -> float:
@@ -60,16 +64,26 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
         title=title,
         unit=unit + (", log scale" if is_log else ""),
         x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
-        y_ticks=[(y_of(value), _said(value)) for value in ticks],
+        y_ticks=_apart([(y_of(value), _said(value)) for value in ticks]),
         lines=[
             Line(
                 name=name,
+                dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
                 points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thinned(points)),
                 last=points[-1][1],
             )
             for name, points in shown.items()
         ],
     )
+
+
+def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """Those ticks whose texts do not touch the one before."""
+    kept: list[tuple[float, str]] = []
+    for place, text in ticks:
+        if not kept or abs(place - kept[-1][0]) >= _LINE:
+            kept.append((place, text))
+    return kept
 
 
 def _said(value: float) -> str:

@@ -1,6 +1,5 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
-import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
@@ -143,9 +142,6 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     branch = f"on {config.variant}" if config.variant in ONE_BRANCH else ""
     reasons = {
         "halve_every": "with --schedule cosine" if config.schedule == "cosine" else "",
-        "warm_up": f"to its end, which is after step {config.steps}"
-        if config.steps and config.warm_up > config.steps
-        else "",
         "val_every": "with --val none" if held_out == () else "",
         **dict.fromkeys(("lambda_small", "lambda_large", "mu", "masked_out"), branch),
     }

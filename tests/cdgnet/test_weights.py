@@ -163,3 +163,14 @@ def test_every_refusal_is_one_line(saved: Path) -> None:
         with pytest.raises(WeightsError) as caught:
             load_weights(path)
         assert len(str(caught.value).splitlines()) == 1
+
+
+def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
+    network = CDGNet(ModelConfig.preset("tiny"))
+    about = {f"name{number}": "x" for number in range(20)}  # safetensors shuffles them
+
+    for name in ("a", "b"):
+        save_weights(tmp_path / name, network, about)
+
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    assert {**read_metadata(tmp_path / "a"), **about} == read_metadata(tmp_path / "a")
