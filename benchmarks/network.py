@@ -130,6 +130,7 @@ def main() -> None:
         for work in WORKS:
             least = floor(preset, variant, work, rate)
             choices = CHOICES if variant == "cdgnet" else ("plain", "chosen")
+            choices = (*choices[:-1], "fused", choices[-1]) if device == "cuda" and len(choices) > 2 else choices
             choices = ("chosen",) if work == "720p" else choices
             baseline = 0.0
             for backend in choices:

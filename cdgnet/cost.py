@@ -164,15 +164,16 @@ def times(work: Callable[[], object], device: torch.device, repeats: int) -> lis
         torch.cuda.reset_peak_memory_stats(device)
     seconds = []
     for _ in range(repeats):
-        _wait_for(device)
+        wait_for(device)
         begun = time.perf_counter()
         work()
-        _wait_for(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - begun)
     return seconds
 
 
-def _wait_for(device: torch.device) -> None:
+def wait_for(device: torch.device) -> None:
+    """Let a device finish what it was given, before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 

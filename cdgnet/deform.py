@@ -1,11 +1,13 @@
-"""Modulated deformable convolution (DCNv2): one interface, three backends.
+"""Modulated deformable convolution (DCNv2): one interface, four backends.
 
 Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
 K = k * k taps of the kernel, G offset groups: the C / G channels of a group move together.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cache
 from typing import Literal
 
 import torch
@@ -17,21 +19,21 @@ from cdgnet.deform_gather import by_gather
 from cdgnet.deform_sample import by_sample
 from cdgnet.tiling import is_exporting
 
-Backend = Literal["torchvision", "sample", "gather"]
-BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather")
+Backend = Literal["torchvision", "sample", "gather", "fused"]
+BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather", "fused")
 
 
 def default_backend(features: Tensor, groups: int) -> Backend:
     """The backend for ``features`` ``(B, C, H, W)``, read in so many offset groups, where benchmarks/deform.py found it
     fastest.
 
-    On CUDA ``torchvision``, whose kernel is parallel and makes no grid of positions first; it was not timed there. On a
-    CPU, where torchvision's kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32
-    channels a group, for whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs,
-    ``sample``: other runtimes have its operators.
+    On CUDA ``fused``, whose samples stay in registers; nothing was timed there yet. On a CPU, where torchvision's
+    kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32 channels a group, for
+    whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs, ``sample``: other
+    runtimes have its operators.
     """
     if features.device.type == "cuda":
-        return "torchvision"
+        return "fused"
     if features.device.type != "cpu" or is_exporting():
         return "sample"
     is_trained = torch.is_grad_enabled() and features.requires_grad
@@ -51,8 +53,8 @@ def deform_conv2d(
     """Convolve with taps that each pixel moves and weighs; stride 1, no dilation.
 
     Outside the frame features are zero, and a tap between two pixels mixes them bilinearly, so that a tap
-    less than one pixel outside still sees the edge. All is computed in at least float32, also under autocast:
-    in half precision a position beyond column 512 is known to half a pixel.
+    less than one pixel outside still sees the edge. Positions are at least float32, also under autocast: in half
+    precision one beyond column 512 is known to half a pixel. So is all else, but for the products of ``fused``.
 
     Args:
         features: ``(B, C, H, W)`` float.
@@ -61,7 +63,8 @@ def deform_conv2d(
         weight: ``(D, C, k, k)``, k odd.
         bias: ``(D,)``.
         padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1.
-        backend: Which implementation; None chooses the fastest, see ``default_backend``.
+        backend: Which implementation; None chooses the fastest, see ``default_backend``. Where ``fused`` cannot run,
+            another takes its place, and the log says why, once.
 
     Returns:
         ``(B, D, h, w)``, of the features' type.
@@ -72,12 +75,20 @@ def deform_conv2d(
     Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
     """
     _check(features, offset, modulation, weight, bias, padding)
-    backend = backend or default_backend(features, modulation.shape[1] // weight.shape[-1] ** 2)
+    groups = modulation.shape[1] // weight.shape[-1] ** 2
+    backend = backend or default_backend(features, groups)
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
-    exact = torch.promote_types(features.dtype, torch.float32)
-    convolve = {"torchvision": _by_torchvision, "sample": by_sample, "gather": by_gather}[backend]
+    width, outputs = features.shape[1] // groups, len(weight)
+    if backend == "fused" and not _can_fuse(features.device, features.dtype, width, outputs):
+        backend = "torchvision" if features.device.type == "cuda" else default_backend(features, groups)
     with _without_autocast(features.device):
+        if backend == "fused":
+            from cdgnet.deform_fused import by_fused
+
+            return by_fused(features, offset, modulation, weight, bias, padding)
+        exact = torch.promote_types(features.dtype, torch.float32)
+        convolve = {"torchvision": _by_torchvision, "sample": by_sample, "gather": by_gather}[backend]
         result = convolve(
             features.to(exact),
             offset.to(exact),
@@ -89,8 +100,30 @@ def deform_conv2d(
     return result.to(features.dtype)
 
 
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> bool:
+    """Whether ``fused`` can run; a compiled program knows the answer and does not ask again."""
+    try:
+        from cdgnet import deform_fused
+    except ImportError:
+        fault = "Triton is not installed"
+    else:
+        fault = deform_fused.fault(device, kind, width, outputs)
+    if fault:
+        _tell(f"deformable convolutions run without the fused kernel: {fault}")
+    return not fault
+
+
+@cache
+def _tell(message: str) -> None:
+    """Once a process."""
+    logging.getLogger(__name__).warning(message)
+
+
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    return torch.autocast(device.type, enabled=False) if device.type != "meta" else nullcontext()
+    # Where there is none, nothing is said of it: an exported program would hold a region for each.
+    is_on = device.type != "meta" and torch.is_autocast_enabled(device.type)
+    return torch.autocast(device.type, enabled=False) if is_on else nullcontext()
 
 
 def _by_torchvision(

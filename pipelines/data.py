@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from prep import layouts, store
+from prep.arrays import Codes
 from prep.masks import mask_of_codes
 from prep.windows import Windows
 
@@ -248,6 +249,7 @@ class WholeFrame:
     blurry: Tensor  # (3, H, W) uint8
     sharp: Tensor  # (3, H, W) uint8
     mask: Tensor  # (1, H, W) uint8, 0 or 1
+    sharpness: Codes  # (H, W)
 
 
 def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
@@ -265,4 +267,8 @@ def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int], mu: flo
             picture[:, y : y + part.shape[1], x : x + part.shape[2]] = part
         return picture
 
-    return WholeFrame(key=frame.key, blurry=whole("blurry"), sharp=whole("sharp"), mask=whole("mask"))
+    codes = np.empty((height, width), np.uint16)
+    for crop in crops:
+        y, x = crop.origin
+        codes[y : y + crop.sharpness.shape[0], x : x + crop.sharpness.shape[1]] = crop.sharpness
+    return WholeFrame(key=frame.key, blurry=whole("blurry"), sharp=whole("sharp"), mask=whole("mask"), sharpness=codes)

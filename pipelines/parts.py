@@ -11,9 +11,10 @@ from lightning_fabric.wrappers import _FabricModule
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from cdgnet import CDGNet, ModelConfig, load_weights, save_weights
+from cdgnet import CDGNet, load_weights, save_weights
 from pipelines import checkpoints
-from pipelines.runs import Run
+from pipelines.restoring import compiled
+from pipelines.runs import Run, network_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +100,7 @@ def set_up(run: Run, fabric: Fabric) -> Parts:
     """Everything as it is before the first step."""
     config = run.config
     fabric.seed_everything(config.seed, verbose=False)
-    network = CDGNet(ModelConfig.preset(config.preset, config.variant))
+    network = CDGNet(network_of(config))
     if config.init is not None:
         network.load_state_dict(load_weights(Path(config.init)).state_dict())
     optimizer = torch.optim.AdamW(
@@ -108,7 +109,7 @@ def set_up(run: Run, fabric: Fabric) -> Parts:
         weight_decay=config.weight_decay,
         fused=fabric.device.type == "cuda",
     )
-    callee: nn.Module = torch.compile(network) if config.compile else network  # type: ignore[assignment]
+    callee: nn.Module = compiled(network, graphs=config.graphs) if config.compile else network
     model, adam = fabric.setup(callee, optimizer)
     averaged = None
     if config.average:

@@ -9,7 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -171,14 +171,22 @@ def steps_of(config: TrainingConfig, split: Split) -> int:
     return -(-config.epochs * len(split.train) // config.batch)
 
 
+def network_of(config: TrainingConfig) -> ModelConfig:
+    """The network that a run trains."""
+    network = ModelConfig.preset(config.preset, config.variant)
+    return network if config.attention == "variant" else replace(network, attention=config.attention)
+
+
 def identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
+    if config.attention == "variant":
+        del chosen["attention"]  # which runs of earlier versions do not know
     if config.init is not None:
         chosen["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":
         chosen["steps"] = steps  # where the cosine ends
-    network = ModelConfig.preset(config.preset, config.variant).to_dict()
+    network = network_of(config).to_dict()
     identity: dict[str, Any] = json.loads(
         json.dumps({**chosen, "network": network, "pack_crc32": store.content(packs)})
     )
@@ -200,7 +208,7 @@ def _refuse_other(held: Mapping[str, Any], asked: Mapping[str, Any], folder: Pat
 
 
 def _refuse_other_network(found: ModelConfig, config: TrainingConfig) -> None:
-    wanted = ModelConfig.preset(config.preset, config.variant)
+    wanted = network_of(config)
     if found != wanted:
         raise TrainingError(
             f"{config.init} holds the network {found.variant} with widths {found.widths}, asked is {config.variant} in "

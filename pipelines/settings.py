@@ -31,6 +31,11 @@ class TrainingConfig:
 
     preset: str = _setting("paper", "Widths of the network.", choices=PRESETS)
     variant: str = _setting("cdgnet", "Structure of the network: a row of the paper's Table 3.", choices=VARIANTS)
+    attention: str = _setting(
+        "variant",
+        "Parts of each branch's attention, as the paper's Table 4 varies them; variant: those of the variant.",
+        choices=("variant", "none", "channel", "spatial", "both"),
+    )
     precision: str = _setting(
         "32-true",
         "Of the arithmetic; the mixed ones are for GPUs.",
@@ -81,10 +86,15 @@ class TrainingConfig:
         choices=("stop", "halve"),
     )
     compile: bool = _setting(False, "Compile the network: minutes at the start, faster steps on a GPU.")
+    graphs: bool = _setting(
+        False, "With --compile, on one CUDA device: a step's kernels start all at once (CUDA graphs). Not tried yet."
+    )
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
 
     def __post_init__(self) -> None:
         problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
+        if self.graphs and (not self.compile or self.accumulate > 1):
+            problems.append("graphs is on; it wants compile, and accumulate 1")
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
 
@@ -104,5 +114,16 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
 
 # These may change between two commands that mean one run.
 FREE = frozenset(
-    {"epochs", "steps", "val_every", "log_every", "checkpoint_minutes", "keep", "divergence", "compile", "workers"}
+    {
+        "epochs",
+        "steps",
+        "val_every",
+        "log_every",
+        "checkpoint_minutes",
+        "keep",
+        "divergence",
+        "compile",
+        "graphs",
+        "workers",
+    }
 )

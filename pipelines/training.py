@@ -11,7 +11,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from cdgnet import CDGNet, Components, ModelConfig, deblurring_losses, measure_offsets
+from cdgnet import CDGNet, Components, deblurring_losses, measure_offsets
 from cdgnet.cost import times
 from cdgnet.deform import OffsetMeter
 from cdgnet.losses import BLACK, LOSSES, Losses
@@ -90,6 +90,8 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | No
             for part in range(config.accumulate):
                 with meter:  # counts as waiting
                     batch: Sample = fabric.to_device(next(batches))
+                if config.graphs:
+                    torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
                 with fabric.no_backward_sync(parts.model, enabled=part + 1 < config.accumulate):
                     found = _losses(config, parts.model(to_range(batch.blurry)), batch)
                     answers.append(_is_finite(found.total))
@@ -138,7 +140,7 @@ def seconds_a_step(run: Run, fabric: Fabric) -> float:
     """Measure what a step will take about, without loading: on a CPU from one window, which takes seconds itself."""
     config, device = run.config, fabric.device
     count = config.batch // fabric.world_size if device.type == "cuda" else 1
-    network = CDGNet(ModelConfig.preset(config.preset, config.variant)).to(device)
+    network = CDGNet(runs.network_of(config)).to(device)
     batch = Sample(*(torch.zeros(count, depth, config.crop, config.crop, device=device) for depth in (3, 3, 1)))
 
     def step() -> None:
@@ -173,6 +175,8 @@ def check_division(config: TrainingConfig, processes: int) -> None:
     Raises:
         TrainingError: If so.
     """
+    if config.graphs and processes > 1:
+        raise TrainingError(f"--graphs is for one device, and there are {processes}; leave it out")
     parts = processes * config.accumulate
     if config.batch % parts:
         raise TrainingError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pipelines.cli.devices import make_fabric
 from pipelines.cli.shell import (
     PACK_FILE,
     SETTINGS,
@@ -103,7 +104,7 @@ def command(
     _refuse_launch(devices, nodes)
     training.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
-    fabric = make_fabric(config, devices, nodes)
+    fabric = make_fabric(config.precision, devices, nodes)
     plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
     if is_first:
         _say_plan(plan, fabric)
@@ -151,15 +152,6 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     return config
 
 
-def make_fabric(config: TrainingConfig, devices: "int | list[int]", nodes: int = 1) -> "Fabric":
-    """Devices and precision; what they cannot do is refused."""
-    from lightning_fabric import Fabric
-
-    if config.precision == "16-mixed" and Fabric(accelerator="auto", devices=1).device.type == "cpu":
-        raise click.ClickException("--precision 16-mixed needs a GPU, and there is none; pass bf16-mixed or 32-true")
-    return Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=config.precision)  # type: ignore[arg-type]
-
-
 def _refuse_launch(devices: int, nodes: int) -> None:
     """Say how processes are started that were not, or otherwise."""
     started = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
@@ -180,14 +172,14 @@ def _open_board(folder: Path, start: int) -> "Board":
 def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     import torch
 
-    from cdgnet import CDGNet, ModelConfig
+    from cdgnet import CDGNet
     from pipelines import training
-    from pipelines.runs import STABLE_RATE
+    from pipelines.runs import STABLE_RATE, network_of
     from prep import store
 
     config, device = plan.config, fabric.device
     with torch.device("meta"):
-        network = CDGNet(ModelConfig.preset(config.preset, config.variant))
+        network = CDGNet(network_of(config))
     parameters = sum(weight.numel() for weight in network.parameters())
     frames, held = len(plan.split.train), len(plan.split.held_out)
     why = "; all are of one video" if config.val is None else ""

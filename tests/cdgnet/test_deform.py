@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
-from cdgnet.deform import BACKENDS, Backend, DeformConv, default_backend, deform_conv2d, measure_offsets
+from cdgnet.deform import Backend, DeformConv, default_backend, deform_conv2d, measure_offsets
 from cdgnet.network import CDGNet
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
+OTHERS: tuple[Backend, ...] = ("sample", "gather")
+BACKENDS: tuple[Backend, ...] = ("torchvision", *OTHERS)  # fused knows no float64, see test_deform_fused.py
 
 
 def bilinear(plane: Tensor, row: float, column: float) -> float:
@@ -100,9 +102,6 @@ def test_each_backend_agrees_with_plain_loops_at_other_kernels(backend: Backend,
     inputs = (features, offset, modulation, weight, bias)
     found = deform_conv2d(*inputs, padding=padding, backend=backend)
     torch.testing.assert_close(found, by_loops(inputs, padding), rtol=0, atol=1e-11)
-
-
-OTHERS: tuple[Backend, ...] = tuple(backend for backend in BACKENDS if backend != "torchvision")
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -205,8 +204,8 @@ def test_other_devices_get_samples() -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_gets_torchvision() -> None:
-    assert default_backend(torch.zeros(1, 8, 4, 4, device="cuda"), 2) == "torchvision"
+def test_cuda_gets_the_fused_kernel() -> None:
+    assert default_backend(torch.zeros(1, 8, 4, 4, device="cuda"), 2) == "fused"
 
 
 @pytest.mark.parametrize("backend", OTHERS)
@@ -240,7 +239,7 @@ def test_shapes_that_do_not_fit_are_named(index: int, shape: tuple[int, ...], me
 
 
 def test_an_unknown_backend_is_named() -> None:
-    with pytest.raises(ValueError, match="'cuda' does not exist; pass one of torchvision, sample, gather"):
+    with pytest.raises(ValueError, match="'cuda' does not exist; pass one of torchvision, sample, gather, fused"):
         deform_conv2d(*make_inputs(), padding=1, backend="cuda")  # type: ignore[arg-type]
 
 

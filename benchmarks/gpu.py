@@ -1,0 +1,309 @@
+"""One run on a GPU: the fused kernels, a training step and a 1280 x 720 frame, each improvement in turn.
+
+Run ``python benchmarks/gpu.py`` for tables, with ``--save`` also for benchmarks/results/gpu-DATE-DEVICE.json. It needs
+the packages of ``cdgnet`` and no data: weights, frames and offsets are random. Everything is timed by CUDA events
+between synchronisations; medians, with the fastest and the slowest. Each row adds to the one before it, and the
+ratios are to the first of its table: float32, eager, torchvision's deformable convolution, contiguous, Adam as it
+comes. A row that fails says why, and the others go on; none is begun after ``--minutes``.
+
+``--device cpu`` shows that all of it runs, on small shapes; its times mean nothing.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torchvision
+from surroundings import RESULTS, surroundings
+from torch import Tensor, nn
+
+from cdgnet import CDGNet, ModelConfig, deblurring_losses, deform
+from cdgnet.cost import network_cost
+from cdgnet.deform import deform_conv2d
+from cdgnet.deform_sample import by_sample
+
+STEPS = 1_050_000  # of the paper's recipe
+LEVELS = {"full": (6, 32, 256, 256), "half": (6, 64, 128, 128), "quarter": (6, 128, 64, 64), "720p": (1, 32, 720, 1280)}
+HALF = torch.bfloat16
+
+# (name, what it adds), each on top of those before it
+STEP_ROWS = ("eager float32", "channels last", "fused Adam", "fused deform", "bfloat16", "compiled", "CUDA graphs")
+FRAME_ROWS = ("eager float32", "channels last", "fused deform", "bfloat16", "compiled", "CUDA graphs")
+
+
+class Clock:
+    """Times work on a device, and says when there is no time for more."""
+
+    def __init__(self, device: torch.device, minutes: float, repeats: int) -> None:
+        self.device, self.repeats = device, repeats
+        self.end = time.monotonic() + 60 * minutes
+
+    def measure(self, work: Callable[[], object]) -> dict[str, float]:
+        """Milliseconds of ``work``, after three passes to warm up, and the most that torch held, in GB."""
+        for _ in range(3):
+            work()
+        if self.device.type != "cuda":
+            begun = time.perf_counter()
+            work()
+            return {"ms": 1000 * (time.perf_counter() - begun), "fastest": 0.0, "slowest": 0.0, "GB": 0.0}
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        taken = []
+        for _ in range(self.repeats):
+            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")
+            begun.record()
+            work()
+            ended.record()
+            torch.cuda.synchronize()
+            taken.append(begun.elapsed_time(ended))
+        peak = torch.cuda.max_memory_allocated() / 1e9
+        return {"ms": statistics.median(taken), "fastest": min(taken), "slowest": max(taken), "GB": peak}
+
+    def guarded(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What ``work`` finds, or why it found nothing."""
+        if time.monotonic() > self.end:
+            return {"failed": "not measured: out of time"}
+        try:
+            return work()
+        except Exception as error:
+            return {"failed": " ".join(f"{type(error).__name__}: {error}".split())[:200]}
+
+
+@contextmanager
+def chosen(backend: str) -> Iterator[None]:
+    """Every deformable convolution by this backend; on a CPU, where fused has no place, as it comes."""
+    kept = deform.default_backend
+    if torch.cuda.is_available():
+        deform.default_backend = lambda features, groups: backend
+    try:
+        yield
+    finally:
+        deform.default_backend = kept
+
+
+def convolution(shape: tuple[int, int, int, int], backend: str, kind: torch.dtype, clock: Clock) -> dict[str, Any]:
+    """Forward, and forward with backward, of one layer with offsets of half a pixel; and its error."""
+    torch.manual_seed(0)
+    batch, channels, *place = shape
+    last = {"memory_format": torch.channels_last} if backend == "fused" else {}
+    shapes = (shape, (batch, 36, *place), (batch, 18, *place), (channels, channels, 3, 3), (channels,))
+    leaves = [torch.rand(each, device=clock.device) - 0.5 for each in shapes]
+    leaves[:3] = [each.to(**last) for each in leaves[:3]]
+    exact = [each.clone() for each in leaves]
+    leaves[0] = leaves[0].to(kind)
+    leaves = [each.requires_grad_() for each in leaves]
+
+    def forward() -> Tensor:
+        features, offset, modulation, weight, bias = leaves
+        return deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend=backend)
+
+    def both() -> tuple[Tensor, ...]:
+        return torch.autograd.grad(forward(), leaves, torch.ones((), device=clock.device, dtype=kind).expand(shape))
+
+    with torch.no_grad():
+        found = {"forward": clock.measure(forward)}
+        wanted = by_sample(*exact, 1)
+        error = (forward().float() - wanted).abs().max() / wanted.abs().max()
+    return found | {"forward and backward": clock.measure(both), "relative_error": float(error)}
+
+
+def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
+    print(
+        f"{'layer':9}{'backend':22}{'forward ms':>11}{'ratio':>7}{'with backward':>15}{'ratio':>7}{'GB':>6}{'error':>9}"
+    )
+    rows = []
+    for level, shape in levels.items():
+        base: dict[str, Any] = {}
+        for backend, kind in (("torchvision", torch.float32), ("fused", torch.float32), ("fused", HALF)):
+            found = clock.guarded(lambda s=shape, b=backend, k=kind: convolution(s, b, k, clock))  # type: ignore[misc]
+            name = f"{backend} {str(kind).removeprefix('torch.')}"
+            rows.append({"level": level, "shape": shape, "backend": name, **found})
+            if "failed" in found:
+                print(f"{level:9}{name:22}{found['failed']}", flush=True)
+                continue
+            base = base or found
+            one, two = (found[work]["ms"] for work in ("forward", "forward and backward"))
+            ratios = [base[work]["ms"] / found[work]["ms"] for work in ("forward", "forward and backward")]
+            print(
+                f"{level:9}{name:22}{one:11.3f}{ratios[0]:7.1f}{two:15.3f}{ratios[1]:7.1f}"
+                f"{found['forward and backward']['GB']:6.2f}{found['relative_error']:9.1e}",
+                flush=True,
+            )
+    return rows
+
+
+def compiler(clock: Clock) -> str:
+    """On a CPU, where nothing is measured, one that only traces."""
+    return "inductor" if clock.device.type == "cuda" else "aot_eager"
+
+
+def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
+    """Random weights whose heads are not zero and whose offsets reach a pixel, as after some training."""
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset(preset)).to(device)
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d) and not module.weight.any():
+                module.weight.normal_(std=0.1 / (module.in_channels * 9) ** 0.5)
+                if isinstance(module.bias, Tensor) and module.out_channels == 54:
+                    module.bias.normal_(std=0.5)
+    return network.to(memory_format=torch.channels_last if is_last else torch.contiguous_format)
+
+
+def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock, profile: bool) -> dict[str, Any]:
+    """A training step with the improvements up to ``row``."""
+    torch._dynamo.reset()
+    has = dict(zip(STEP_ROWS, [index <= row for index in range(len(STEP_ROWS))], strict=True))
+    batch, side = shape
+    network = new_network(preset, clock.device, is_last=has["channels last"])
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True if has["fused Adam"] else None)
+    blurry, sharp = (torch.rand(batch, 3, side, side, device=clock.device) - 0.5 for _ in "12")
+    mask = (torch.rand(batch, 1, side, side, device=clock.device) > 0.5).float()
+    mode = "reduce-overhead" if has["CUDA graphs"] and clock.device.type == "cuda" else None
+    model = torch.compile(network, mode=mode, backend=compiler(clock)) if has["compiled"] else network
+
+    def step() -> None:
+        if has["CUDA graphs"]:
+            torch.compiler.cudagraph_mark_step_begin()
+        with torch.autocast(clock.device.type, HALF) if has["bfloat16"] else nullcontext():
+            losses = deblurring_losses(model(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
+        losses.total.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+    with chosen("fused" if has["fused deform"] else "torchvision"):
+        found: dict[str, Any] = clock.measure(step)
+        if profile:
+            found["kernels"] = busiest(step)
+    return found
+
+
+def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock, profile: bool) -> dict[str, Any]:
+    """A frame restored with the improvements up to ``row``; and the result, on the CPU."""
+    torch._dynamo.reset()
+    has = dict(zip(FRAME_ROWS, [index <= row for index in range(len(FRAME_ROWS))], strict=True))
+    network = new_network(preset, clock.device, is_last=has["channels last"]).eval()
+    torch.manual_seed(1)
+    blurry = torch.rand(1, 3, *size, device=clock.device) - 0.5
+    blurry = nn.functional.avg_pool2d(blurry, 9, stride=1, padding=4) * 5  # as smooth as a blurry frame
+    mode = "reduce-overhead" if has["CUDA graphs"] and clock.device.type == "cuda" else None
+    model = torch.compile(network, mode=mode, backend=compiler(clock)) if has["compiled"] else network
+
+    @torch.no_grad()
+    def restore() -> Tensor:
+        with torch.autocast(clock.device.type, HALF) if has["bfloat16"] else nullcontext():
+            return model(blurry).restored
+
+    with chosen("fused" if has["fused deform"] else "torchvision"):
+        found: dict[str, Any] = clock.measure(restore)
+        if profile:
+            found["kernels"] = busiest(restore)
+        found["restored"] = restore().float().cpu()
+    return found
+
+
+def busiest(work: Callable[[], object]) -> list[tuple[str, float]]:
+    """The kernels that take most of one pass, in ms."""
+    if not torch.cuda.is_available():
+        return []
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        work()
+        torch.cuda.synchronize()
+    events = sorted(profiler.key_averages(), key=lambda each: -each.device_time_total)
+    return [(each.key[:90], round(each.device_time_total / 1000, 3)) for each in events[:15]]
+
+
+def matrix_rate(kind: torch.dtype, clock: Clock) -> float:
+    """Multiply-accumulates a second of one large matrix product."""
+    side = 8192 if clock.device.type == "cuda" else 256
+    one, other = (torch.rand(side, side, device=clock.device, dtype=kind) for _ in "12")
+    return side**3 / (clock.measure(lambda: one @ other)["ms"] / 1000)
+
+
+def table(
+    names: tuple[str, ...], floor: float, measure: Callable[[int, bool], dict[str, Any]], clock: Clock, unit: str
+) -> list[dict[str, Any]]:
+    """Measure each row of a table; the last is profiled."""
+    print(f"{'each on top of those above':28}{'ms':>9}{'spread':>18}{'ratio':>7}{'of floor':>9}{'GB':>6}  {unit}")
+    rows: list[dict[str, Any]] = []
+    reference: Tensor | None = None
+    for index, name in enumerate(names):
+        found = clock.guarded(lambda i=index: measure(i, i == len(names) - 1))  # type: ignore[misc]
+        restored = found.pop("restored", None)
+        rows.append({"row": name, **found})
+        if "failed" in found:
+            print(f"{name:28}{found['failed']}", flush=True)
+            continue
+        base = next(row["ms"] for row in rows if "ms" in row)
+        found |= {"ratio": base / found["ms"], "share_of_floor": floor / found["ms"]}
+        said = f"{STEPS * found['ms'] / 3.6e6:.1f} h"
+        if restored is not None:
+            reference = restored if reference is None else reference
+            found["psnr_change_dB"], found["largest_difference"] = difference(restored, reference)
+            said = f"{found['psnr_change_dB']:+.4f} dB, {found['largest_difference']:.1e}"
+        rows[-1].update(found)
+        spread = f"{found['fastest']:.2f} - {found['slowest']:.2f}"
+        print(f"{name:28}{found['ms']:9.2f}{spread:>18}{found['ratio']:7.2f}", end="")
+        print(f"{found['share_of_floor']:9.0%}{found['GB']:6.2f}  {said}", flush=True)
+    return rows
+
+
+def difference(restored: Tensor, reference: Tensor) -> tuple[float, float]:
+    """What a PSNR of 31 dB, the paper's, changes by; and the largest difference of a pixel, of 1."""
+    torch.manual_seed(2)
+    sharp = reference + torch.randn_like(reference) * 10 ** (-31 / 20)
+    one, other = (-10 * torch.log10((each - sharp).square().mean()) for each in (restored, reference))
+    return float(one - other), float((restored - reference).abs().max())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
+    parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
+    parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
+    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
+    options = parser.parse_args()
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("there is no CUDA device; pass --device cpu to try the script on small shapes")
+    device = torch.device(options.device)
+    clock = Clock(device, options.minutes, options.repeats)
+    is_real = device.type == "cuda"
+    about = surroundings() | {"torch": torch.__version__, "torchvision": torchvision.__version__}
+    if is_real:
+        about["device"] = torch.cuda.get_device_name()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    rates = {str(kind).removeprefix("torch."): matrix_rate(kind, clock) for kind in (torch.float32, HALF)}
+    print("matrix products: " + ", ".join(f"{kind} {rate / 1e12:.1f} TMac/s" for kind, rate in rates.items()))
+
+    preset, (batch, side), size = ("paper", (6, 256), (720, 1280)) if is_real else ("tiny", (1, 16), (16, 16))
+    levels = LEVELS if is_real else {"full": (1, 8, 4, 4)}
+    costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
+    floors = [1000 * macs / rates["bfloat16"] for macs in (3 * batch * costs[side, side], costs[size])]
+    print("\none deformable convolution, C to C channels; ratios to torchvision's")
+    found = {"kernels": kernels(clock, levels)}
+    print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
+    restoring = table(FRAME_ROWS, floors[1], lambda i, p: frame_row(i, preset, size, clock, p), clock, "of 31 dB, of 1")
+    print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
+    training = table(
+        STEP_ROWS, floors[0], lambda i, p: step_row(i, preset, (batch, side), clock, p), clock, f"{STEPS:,} steps"
+    )
+    for name, rows in (("frame", restoring), ("step", training)):
+        for key, milliseconds in rows[-1].get("kernels", []):
+            print(f"{name:6}{milliseconds:9.3f} ms  {key}")
+    if options.save:
+        kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
+        path = options.out / f"gpu-{about['date']}-{kind}.json"
+        whole = {**about, "macs_per_second": rates, "floors_ms": floors, **found, "frame": restoring, "step": training}
+        path.write_text(json.dumps(whole, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""Modulated deformable convolution in one Triton kernel: no buffer of samples, channels last, half precision.
+
+``torch.ops.cdgnet.deform_conv2d`` is known to torch.library with its shapes and gradients, so that torch.compile and
+torch.export take it as one operator. Importing this needs Triton.
+
+Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
+K = k * k taps of the kernel, G offset groups.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from cdgnet import deform_kernels
+from cdgnet.deform_sample import by_sample
+
+GROUP_WIDTH, OUTPUTS = 64, 128
+"""Channels of an offset group and channels out, the most that one program's registers hold."""
+
+_KINDS = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
+_PARTS = 64  # programs that share a step's pixels in the backward pass, each with its own sum of the weight's gradient
+
+
+def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> str:
+    """Why features of so many channels a group cannot be convolved, in words for a log; empty where they can."""
+    if width > GROUP_WIDTH or outputs > OUTPUTS:
+        return f"{width} channels a group and {outputs} out, at most {GROUP_WIDTH} and {OUTPUTS} fit a program"
+    name = str(kind).removeprefix("torch.")
+    return _fault_of(device) if kind in _KINDS else f"there are no kernels for {name}"
+
+
+@functools.cache
+def _fault_of(device: torch.device) -> str:
+    """Try the kernels on a small case, once a process, before anybody's night of training depends on them."""
+    if device.type == "cpu" and not _is_interpreted():
+        return "Triton's kernels run on a CPU only under TRITON_INTERPRET=1"
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
+    try:
+        with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
+            found = [each.cpu() for each in _trial(by_fused, device)]
+            wanted = _trial(by_sample, torch.device("cpu"))  # on CUDA it is not deterministic, which may be forbidden
+    except Exception as error:  # whatever a compiler, a driver or a launch may raise
+        return f"the kernels failed ({' '.join(str(error).split())[:120]})"
+    # Products in TF32 keep three digits.
+    faults = [float((one - other).abs().max() / other.abs().max()) for one, other in zip(found, wanted, strict=True)]
+    return "" if all(each < 0.01 for each in faults) else f"the kernels erred by {max(faults):.1%} in a trial"
+
+
+def _is_interpreted() -> bool:
+    return not isinstance(deform_kernels.convolve, triton.JITFunction)
+
+
+def _trial(convolve: Callable[..., Tensor], device: torch.device) -> tuple[Tensor, ...]:
+    """The result of one small case, and its gradients."""
+    chance = torch.Generator().manual_seed(0)
+    shapes = ((1, 8, 4, 5), (1, 36, 4, 5), (1, 18, 4, 5), (4, 8, 3, 3), (4,))
+    leaves = [torch.randn(shape, generator=chance).to(device).requires_grad_() for shape in shapes]
+    result = convolve(*leaves, 1)
+    return result.detach(), *torch.autograd.grad(result.square().sum(), leaves)
+
+
+def by_fused(
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> Tensor:
+    """As ``deform.deform_conv2d``, of float32, float16 or bfloat16 features.
+
+    Products are of the features' type, sums of float32. For float32 a product is one of TF32 where
+    ``torch.set_float32_matmul_precision`` allows it, and else three, which is float32 but for the last digit.
+
+    The gradient of the features is summed by atomic additions, whose order varies, and with it the last digits. Where
+    ``torch.use_deterministic_algorithms`` asks for it, they add whole numbers, 2**36 for the largest value that one
+    can have, and the result is the same every time.
+    """
+    result: Tensor = _convolve(features, offset.float(), modulation.float(), weight.float(), bias.float(), padding)
+    return result
+
+
+@torch.library.custom_op("cdgnet::deform_conv2d", mutates_args=())
+def _convolve(
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> Tensor:
+    features = _channels_last(features)
+    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
+    result = _new(features, len(weight), offset)
+    if not result.numel():
+        return result
+    pixels = result.numel() // len(weight)
+    block, warps = _block(features, modulation, weight, is_backward=False)
+    with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
+        deform_kernels.convolve[(triton.cdiv(pixels, block),)](
+            features,
+            offset,
+            modulation,
+            _packed(weight, features.dtype),
+            bias,
+            result,
+            offset_stride,
+            modulation_stride,
+            *_sizes(features, offset),
+            **_constants(features, modulation, weight, padding, block),
+            num_warps=warps,
+        )
+    return result
+
+
+@_convolve.register_fake
+def _(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
+    return _new(features, len(weight), offset)
+
+
+@torch.library.custom_op("cdgnet::deform_conv2d_backward", mutates_args=())
+def _differentiate(
+    gradient: Tensor,
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    padding: int,
+    needs_features: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    gradient, features = _channels_last(gradient), _channels_last(features)
+    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
+    of_offset, of_modulation = (_like(each) for each in (offset, modulation))
+    pixels = offset.numel() // offset.shape[1]
+    block, warps = _block(features, modulation, weight, is_backward=True)
+    parts = max(1, min(_PARTS, triton.cdiv(pixels, block)))
+    sums = weight.new_empty(parts, weight[0, 0].numel(), weight.shape[1], len(weight))  # (parts, K, C, D)
+    is_exact = torch.are_deterministic_algorithms_enabled()
+    scale = _scale(gradient, weight, modulation) if is_exact and pixels else weight.new_ones(())
+    of_features = torch.zeros_like(features, dtype=torch.int64 if is_exact else torch.float32)
+    if not pixels:
+        return of_features.to(features.dtype), of_offset, of_modulation, torch.zeros_like(weight)
+    with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
+        deform_kernels.differentiate[(modulation.shape[1], parts)](
+            gradient,
+            features,
+            offset,
+            modulation,
+            _packed(weight, features.dtype),
+            of_features,
+            of_offset,
+            of_modulation,
+            sums,
+            scale,
+            offset_stride,
+            modulation_stride,
+            *_sizes(features, offset),
+            **_constants(features, modulation, weight, padding, block),
+            IS_EXACT=is_exact,
+            NEEDS_FEATURES=needs_features,
+            num_warps=warps,
+        )
+    if is_exact:
+        of_features = of_features / scale.double()
+    of_weight = sums.sum(dim=0).permute(2, 1, 0).reshape(weight.shape)  # (D, C, k, k)
+    return of_features.to(features.dtype), of_offset, of_modulation, torch.empty_like(weight).copy_(of_weight)
+
+
+@_differentiate.register_fake
+def _(
+    gradient: Tensor,
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    padding: int,
+    needs_features: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _like(features), _like(offset), _like(modulation), torch.empty_like(weight)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    features, offset, modulation, weight, _, ctx.padding = inputs
+    ctx.save_for_backward(features, offset, modulation, weight)
+
+
+def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    features, offset, modulation, weight = ctx.saved_tensors
+    needs = ctx.needs_input_grad
+    of_bias = gradient.float().sum(dim=(0, 2, 3)) if needs[4] else None
+    if not any(needs[:4]):
+        return None, None, None, None, of_bias, None
+    found = _differentiate(gradient, features, offset, modulation, weight, ctx.padding, needs[0])
+    return *(each if need else None for each, need in zip(found, needs[:4], strict=True)), of_bias, None
+
+
+_convolve.register_autograd(_backward, setup_context=_keep)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
+    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
+    already are so. Of one pixel the strides say nothing.
+    """
+    item, channel, row, column = maps.stride()
+    if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
+        return maps, column
+    return _channels_last(maps), maps.shape[1]
+
+
+def _like(maps: Tensor) -> Tensor:
+    return torch.empty_like(maps, memory_format=torch.channels_last)
+
+
+def _new(features: Tensor, channels: int, like: Tensor) -> Tensor:
+    """An empty ``(B, D, h, w)`` of the features' type, channels last."""
+    shape = (features.shape[0], like.shape[2], like.shape[3], channels)
+    return features.new_empty(shape).permute(0, 3, 1, 2)
+
+
+def _packed(weight: Tensor, kind: torch.dtype) -> Tensor:
+    """``(D, C, k, k)`` -> ``(K, C, D)``."""
+    return weight.flatten(2).permute(2, 1, 0).contiguous().to(kind)
+
+
+def _sizes(features: Tensor, offset: Tensor) -> tuple[int, ...]:
+    return (offset.numel() // offset.shape[1], *features.shape[2:], *offset.shape[2:])
+
+
+def _constants(features: Tensor, modulation: Tensor, weight: Tensor, padding: int, block: int) -> dict[str, Any]:
+    outputs, channels, size = weight.shape[:3]
+    groups = modulation.shape[1] // size**2
+    is_strict = torch.get_float32_matmul_precision() == "highest"
+    return {
+        "PADDING": padding,
+        "SIZE": size,
+        "GROUPS": groups,
+        "CHANNELS": channels,
+        "OUTPUTS": outputs,
+        "BLOCK_P": block,
+        "BLOCK_E": max(16, triton.next_power_of_2(channels // groups)),
+        "BLOCK_D": max(16, triton.next_power_of_2(outputs)),
+        "KIND": _KINDS[torch.float32 if _is_interpreted() else features.dtype],
+        "PRECISION": "tf32x3" if is_strict else "tf32",
+    }
+
+
+def _block(features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward: bool) -> tuple[int, int]:
+    """Pixels of a block and warps of a program, so that registers and the least shared memory, 99 kB, hold them.
+
+    Found by compiling for compute capability 8.0 and 9.0, see docs/gpu.md; no timing has chosen them yet.
+    """
+    outputs, channels, size = weight.shape[:3]
+    widest = max(channels * size**2 // modulation.shape[1], outputs // 2)
+    row = features.element_size() * widest
+    bounds = ((32, 64), (128, 32), (256, 16)) if is_backward else ((128, 64), (256, 32))
+    return next(block for bytes_, block in bounds if row <= bytes_), 4 if widest <= 16 else 8
+
+
+def _scale(gradient: Tensor, weight: Tensor, modulation: Tensor) -> Tensor:
+    """A power of two that makes whole numbers of the parts of the features' gradient, ``()`` float32.
+
+    The largest part that can be becomes 2**36 at most, so that 2**26 of them can meet in one pixel.
+    """
+    largest = gradient.abs().amax().float() * weight.abs().sum(dim=0).amax() * modulation.abs().amax()
+    _, exponent = torch.frexp(largest)
+    return torch.ldexp(torch.ones_like(largest), 36 - exponent) + 0 * largest  # what is no number shows

@@ -1,0 +1,86 @@
+"""How a trained network is run: the options that cdg-eval and cdg-deblur share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from pipelines.restoring import Restorer
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Tile(click.ParamType[int | None]):
+    """A side in pixels, brought to a multiple of 4; or ``auto``, which is None."""
+
+    name = "tile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or int(value) < 64:
+            self.fail(f"{value!r} is no side of a tile; pass auto, or pixels from 64 on", param, ctx)
+        return int(value) - int(value) % 4
+
+
+def device_options(command: Command) -> Command:
+    """Add --precision, --compile, --tile and --ensemble."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = (
+    click.option(
+        "--precision",
+        type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
+        default="32-true",
+        show_default=True,
+        help="Of the arithmetic; the mixed ones are for GPUs.",
+    ),
+    click.option(
+        "--compile",
+        "is_compiled",
+        is_flag=True,
+        help="Compile the network: a minute at the first frame of each size, faster frames on a GPU.",
+    ),
+    click.option(
+        "--tile",
+        type=_Tile(),
+        default="auto",
+        show_default=True,
+        metavar="PIXELS",
+        help="Cut larger pictures into tiles of this side: less memory, the same result. auto: by the free memory.",
+    ),
+    click.option(
+        "--ensemble",
+        "is_ensemble",
+        is_flag=True,
+        help="Mean over the eight orientations of each frame: a little better, eight times the work.",
+    ),
+)
+
+
+def make_restorer(
+    weights: Path, precision: str, is_compiled: bool, tile: int | None, is_ensemble: bool, batch: int = 1
+) -> "Restorer":
+    """Load weights onto the device at hand."""
+    from cdgnet import load_weights
+    from pipelines.restoring import Restorer
+
+    fabric = make_fabric(precision, devices=1)
+    network = load_weights(weights)
+    return Restorer(network, fabric, is_compiled=is_compiled, tile=tile, is_ensemble=is_ensemble, batch=batch)
+
+
+def make_fabric(precision: str, devices: "int | list[int]", nodes: int = 1) -> "Fabric":
+    """Devices and precision; what they cannot do is refused."""
+    from lightning_fabric import Fabric
+
+    if precision == "16-mixed" and Fabric(accelerator="auto", devices=1).device.type == "cpu":
+        raise click.ClickException("--precision 16-mixed needs a GPU, and there is none; pass bf16-mixed or 32-true")
+    return Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]
