@@ -71,6 +71,8 @@ def make_app(shown: Site, token: str | None) -> Flask:
             abort(400)
         if key not in keys:
             abort(404)
+        if not shown.verdicts.parent.is_dir():
+            return Response(status=503, headers={"X-Reason": "the masks folder is gone"})
         with writing:
             held = verdicts.read(shown.verdicts)
             held[key] = verdict
@@ -107,7 +109,10 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     """
     from waitress import create_server
 
-    server = create_server(app, host=host, port=port, threads=8)
+    try:
+        server = create_server(app, host=host, port=port, threads=8)
+    except ValueError as error:  # waitress's word for a host that is no address
+        raise OSError(0, "it is no address of this machine") from error
     ready(int(server.effective_port))
     try:
         server.run()

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,9 +73,14 @@ def view(
     by cdg-prep pack --exclude verdicts.json.
     """
     _refuse_conflicts(serve=serve, sheet=sheet, out=out)
+    if sheet and len(folders) > 1:
+        raise click.UsageError("--sheet draws the masks of one folder; pass --masks once")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise click.UsageError("--masks names one folder twice; pass it once")
     if mus and not sheet:
         raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
     from prep import review
+    from prep.review import verdicts
 
     dataset = where.find(layout)
     maps = [review.open_maps(folder) for folder in folders or (default_masks(dataset),)]
@@ -91,6 +97,7 @@ def view(
         verdicts=maps[0].folder / "verdicts.json",
         is_served=serve,
     )
+    verdicts.read(site.verdicts)  # damaged ones are told now, not by an empty page
     if sheet:
         _draw(site, sheet, mus or (maps[0].mu,))
     elif serve:
@@ -122,14 +129,17 @@ def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
     token = None if host in serving.LOOPBACK else secrets.token_urlsafe(24)
 
     def say(found: int) -> None:
-        shown = f"[{host}]" if ":" in host else host
+        name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # others cannot open "any address"
+        shown = f"[{name}]" if ":" in name else name
         click.echo(f"{len(site.pairs):,} frames at http://{shown}:{found}/{f'?token={token}' if token else ''}")
         click.echo(f"verdicts are saved in {site.verdicts}; Ctrl-C ends")
 
     try:
         serving.serve(serving.make_app(site, token), host, port, say)
     except OSError as error:
-        raise click.ClickException(f"cannot serve on {host}:{port} ({error.strerror}); pass another --port") from error
+        raise click.ClickException(
+            f"cannot serve on {host}:{port} ({error.strerror}); pass another --host or --port"
+        ) from error
 
 
 def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:

@@ -28,6 +28,7 @@ INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
 _THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block can be taken for blur
+_MARK = ".cdg-view"  # in a page's folder from its first file on
 _GENERATOR = b'content="cdg-prep view"'  # how a page of ours is told from any other file
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
@@ -119,11 +120,11 @@ def write(site: Site, folder: Path, jobs: int) -> Iterator[str]:
         MaskError: If the folder holds files but no review of ours.
         FrameError, SourceError: If a frame or its map cannot be read.
     """
-    page = folder / INDEX
     if folder.is_file():
         raise MaskError(f"{folder} is a file; pass --out with a folder")
-    if folder.exists() and any(folder.iterdir()) and not (page.exists() and _GENERATOR in page.read_bytes()[:4096]):
+    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise MaskError(f"{folder} holds files but no page of ours; pass --out with another name")
+    files.write_bytes(folder / _MARK, b"written by cdg-prep view\n")  # a page that was not finished is ours too
 
     def one(name: str) -> str:
         data = content(site, name)
@@ -136,6 +137,11 @@ def write(site: Site, folder: Path, jobs: int) -> Iterator[str]:
     yield one(index)
 
 
+def _is_ours(folder: Path) -> bool:
+    page = folder / INDEX
+    return (folder / _MARK).exists() or (page.exists() and _GENERATOR in page.read_bytes()[:4096])
+
+
 def _index(site: Site) -> str:
     made = ", ".join(f"{maps.method} at mu {maps.mu:g}" for maps in site.maps)
     page = templates(_PAGE).get_template("index.html.j2")
@@ -144,12 +150,16 @@ def _index(site: Site) -> str:
 
 def _known(site: Site) -> dict[str, Any]:
     """What the page knows of all frames from the start."""
-    keys = "\n".join(pair.key for pair in site.pairs)
+    first = site.maps[0]
+    mark = zlib.crc32(f"{first.folder.resolve()} {first.method}".encode())
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
     height, width = frames.read_sharpness(masking.sharpness_path(site.maps[0].folder, site.pairs[0].key)).shape
     return {
         "aspect": width / height,
-        "id": f"{site.name} {zlib.crc32(keys.encode()):08x}",
+        "id": f"{site.name} {mark:08x}",  # of the masks, whichever of their frames are shown
+        "since": site.verdicts.stat().st_mtime * 1000
+        if site.verdicts.exists()
+        else 0,  # milliseconds, as in JavaScript
         "served": site.is_served,
         "scale": base64.b64encode(scale.tobytes()).decode("ascii"),
         "methods": [{"method": maps.method, "mu": maps.mu, "folder": str(maps.folder)} for maps in site.maps],
@@ -168,6 +178,7 @@ def _known_frame(pair: Pair, maps: Sequence[Maps]) -> dict[str, Any]:
         "split": pair.split,
         "warnings": [row.warning if row else "" for row in rows],
         "shares": [row.shares if row else None for row in rows],
+        "tops": [{"top": row.sharpness_max, "share": row.top_share} if row else None for row in rows],
     }
 
 

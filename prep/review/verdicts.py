@@ -49,13 +49,14 @@ def read(path: Path) -> dict[str, Verdict]:
     if not path.exists():
         return {}
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
+        held = json.loads(path.read_text(encoding="utf-8-sig"))  # Windows' editors begin with a mark
         if held["format"] != FORMAT or held["version"] != VERSION:
             raise ValueError(f"format {held['format']!r}, version {held['version']!r}")
         return {str(key): parse(found) for key, found in held["verdicts"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = "it lacks format, version or verdicts" if isinstance(error, KeyError | AttributeError) else error
         raise MaskError(
-            f"{path} is no list of verdicts ({error}); pass one that cdg-prep view saved or downloaded"
+            f"{path} is no list of verdicts ({reason}); pass one that cdg-prep view saved or downloaded"
         ) from error
 
 

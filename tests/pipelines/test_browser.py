@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -79,7 +78,7 @@ def served(folder: Path) -> Iterator[str]:
         assert process.stdout
         line = next(line for line in process.stdout if "http://" in line)
         yield line.split()[-1]
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # a shell that starts things behind itself lets them ignore SIGINT
 
 
 @pytest.fixture
@@ -96,9 +95,12 @@ def page(browser: Any) -> Iterator[Any]:
     assert wrong == []
 
 
+COPY = "JSON.parse(localStorage.getItem(`cdg-verdicts ${review.site.id}`))"
+
+
 def is_wrong(message: Any) -> bool:
     """A server that a test takes away is expected to be missed."""
-    return bool(message.type == "error" and "503" not in message.text)
+    return bool(message.type == "error" and not any(status in message.text for status in ("503", "404")))
 
 
 def until(page: Any, condition: str, given: Any = None) -> None:
@@ -238,6 +240,99 @@ def test_a_server_that_went_away_loses_no_verdict(page: Any, served: str, folder
     page.unroute("**/verdicts")
     until(page, "document.querySelector('#saved').textContent === 'saved'")
     assert verdicts.rejected(folder / "lbp-absolute" / "verdicts.json") == {"clip/000001"}
+
+
+def test_what_a_server_never_got_is_sent_when_the_page_is_opened_again(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.route("**/verdicts", lambda route: route.fulfill(status=503))
+    page.evaluate("review.verdicts.set('clip/000002', {verdict: 'reject', note: 'only here'})")
+    until(page, "document.querySelector('#saved').textContent.startsWith('not saved')")
+    other = page.context.new_page()
+    page.close(run_before_unload=False)
+
+    other.goto(served)
+    other.wait_for_selector(".cell")
+    until(other, "document.querySelector('#saved').textContent === 'saved'")
+    assert verdicts.read(folder / "lbp-absolute" / "verdicts.json")["clip/000002"].note == "only here"
+    # What the server has is not sent again: another person may have changed it since.
+    other.evaluate("review.verdicts.count('reject')")
+    assert not any(entry["unsaved"] for entry in other.evaluate(COPY).values())
+
+
+def test_a_verdict_that_is_refused_holds_no_other_up(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.evaluate("review.verdicts.set('gone/000001', {verdict: 'reject'})")
+    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
+    until(page, "document.querySelector('#saved').textContent.includes('1 not saved: the server has no such frame')")
+    assert list(verdicts.read(folder / "lbp-absolute" / "verdicts.json")) == ["clip/000001"]
+
+
+def test_verdicts_never_go_where_a_masks_folder_was(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    (folder / "lbp-absolute").rename(folder / "moved")
+    try:
+        page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
+        until(page, "document.querySelector('#saved').textContent.includes('the masks folder is gone')")
+        assert not (folder / "lbp-absolute").exists()
+    finally:
+        (folder / "moved").rename(folder / "lbp-absolute")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")
+
+
+def test_two_windows_of_a_page_on_a_disk_do_not_undo_each_other(page: Any, written: str) -> None:
+    other = page.context.new_page()
+    for each in (page, other):
+        each.goto(written)
+        each.wait_for_selector(".cell")
+    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'reject'})")
+    other.evaluate("review.verdicts.set('clip/000002', {verdict: 'accept'})")
+    page.evaluate("review.verdicts.set('clip/000001', {note: 'mine'})")
+    for each in (page, other):
+        each.reload()
+        each.wait_for_selector(".cell")
+        found = [each.evaluate(f"review.verdicts.get('clip/{name}')") for name in ("000001", "000002")]
+        assert found == [{"verdict": "reject", "note": "mine"}, {"verdict": "accept", "note": ""}]
+
+
+def test_shares_end_where_a_map_ends(page: Any, written: str) -> None:
+    page.goto(written)
+    page.wait_for_selector(".cell")
+    shares = [0.3] * 193 + [0.0] * 8  # 30 % of the pixels have S = 0.9616, as lbp's ceiling
+    at = "([mu, shares]) => review.shareAt(shares, mu, {top: 0.9616, share: 0.3})"
+    found = [page.evaluate(at, [mu, shares]) for mu in (0.95, 0.96, 0.961, 0.9616, 0.9617, 0.97)]
+    assert found == pytest.approx([0.3, 0.3, 0.3, 0, 0, 0])
+
+
+@pytest.mark.parametrize("size", [(390, 844), (700, 450), (1400, 500)])
+def test_pictures_can_be_seen_in_a_small_window(page: Any, written: str, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    open_large(page, written)
+    boxes = page.evaluate("[...document.querySelectorAll('.panels figure > canvas')].map(one => one.clientHeight)")
+    assert min(boxes) > 100
+    ends = "selector => document.querySelector(selector).getBoundingClientRect().bottom"
+    assert page.evaluate(ends, ".panels figure:last-child") <= page.evaluate(ends, ".below")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_home_and_end_select_the_first_and_the_last_frame(page: Any, written: str) -> None:
+    page.goto(written)
+    page.wait_for_selector(".cell")
+    page.keyboard.press("End")
+    assert page.evaluate("review.parts.grid.selected === review.state.order.at(-1)")
+    page.keyboard.press("Home")
+    assert page.evaluate("review.parts.grid.selected === review.state.order[0]")
+
+
+def test_a_page_without_its_frames_says_so(browser: Any, written: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/frames.js", lambda route: route.abort())
+    page.goto(written)
+    until(page, "document.querySelector('#none').textContent.includes('could not be loaded')")
+    context.close()
 
 
 def test_from_a_disk_verdicts_stay_in_the_browser_and_can_be_downloaded(

@@ -67,7 +67,8 @@ def test_a_folder_holds_every_file_that_the_page_asks_for_and_no_other(site: rev
     done = list(files.write(site, tmp_path / "view", jobs=2))
 
     held = sorted(path.relative_to(tmp_path / "view").as_posix() for path in (tmp_path / "view").rglob("*.*"))
-    assert held == sorted(done) == sorted(files.names(site))
+    assert sorted(done) == sorted(files.names(site))
+    assert held == sorted([".cdg-view", *done])  # which marks the folder as the page's
     page = (tmp_path / "view" / "index.html").read_text(encoding="utf-8")
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
     assert {link for link in links if not link.startswith("data:")} <= set(held)
@@ -114,6 +115,15 @@ def test_hostile_names_reach_the_page_as_data_only(site: review.Site) -> None:
 )
 def test_no_other_name_is_a_file(site: review.Site, name: str) -> None:
     assert files.content(site, name) is None
+
+
+def test_a_page_that_was_not_finished_is_written_again(site: review.Site, tmp_path: Path) -> None:
+    writing = files.write(site, tmp_path / "view", jobs=1)
+    next(writing)
+    writing.close()  # and killed
+    assert not (tmp_path / "view" / "index.html").exists()
+
+    assert len(list(files.write(site, tmp_path / "view", jobs=1))) == len(files.names(site))
 
 
 def test_an_earlier_page_is_replaced_and_anything_else_is_not(site: review.Site, tmp_path: Path) -> None:

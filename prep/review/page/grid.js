@@ -83,6 +83,10 @@
       this.draw();
     }
 
+    rowsInSight() {
+      return Math.max(1, Math.floor(this.element.clientHeight / (this.height + CAPTION + GAP)));
+    }
+
     later() {
       if (this.asked) return;
       this.asked = true;

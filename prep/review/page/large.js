@@ -125,7 +125,7 @@
           {title: `M: ${name(other.method)}mu ${said(other.mu)}`, draw: overlay(other.method, () => other.mu)},
           {title: "Sharp", draw: photo(whole.sharp)},
           {title: `S ${name(method)}`.replace(/, $/, ""), draw: sharpness(method)},
-          {title: `S ${name(other.method)}`.replace(/, $/, ""), draw: sharpness(other.method)},
+          ...(other.method === method ? [] : [{title: `S ${name(other.method)}`.replace(/, $/, ""), draw: sharpness(other.method)}]),
         ];
       }
       if (this.mode === "figure11") {
@@ -151,14 +151,16 @@
       if (!this.whole) return;
       this.views = this.contents().map(({title, draw, isScaled}) => {
         const figure = document.createElement("figure");
-        const caption = Object.assign(document.createElement("figcaption"), {textContent: title});
+        const caption = document.createElement("figcaption");
+        const name = Object.assign(document.createElement("span"), {textContent: title});
+        caption.append(name);
         if (isScaled) caption.append(this.scaleBar());
         const canvas = document.createElement("canvas");
         canvas.setAttribute("role", "img");
         canvas.setAttribute("aria-label", `${title} of ${review.frames[this.number].key}`);
         const cross = Object.assign(document.createElement("i"), {className: "cross", hidden: true});
         figure.append(caption, canvas, cross);
-        return {figure, canvas, cross, draw};
+        return {figure, canvas, cross, draw, name: title === "Blurry" ? name : null};
       });
       this.panels.replaceChildren(...this.views.map(({figure}) => figure));
       this.drawAll();
@@ -187,7 +189,8 @@
     drawAll() {
       if (!this.whole || !this.views.length || this.element.hidden) return;
       const ratio = window.devicePixelRatio || 1;
-      for (const {canvas, draw} of this.views) {
+      for (const {canvas, draw, name} of this.views) {
+        if (name) name.textContent = this.wipe === 0 ? "Blurry" : this.wipe === 1 ? "Sharp (wiped)" : "Sharp | blurry";
         const box = canvas.getBoundingClientRect();
         const [width, height] = [Math.max(1, Math.round(box.width * ratio)), Math.max(1, Math.round(box.height * ratio))];
         if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, {width, height});
@@ -325,6 +328,12 @@
       }
       const share = this.cached("share", this.method, this.mu, () => review.shareOf(this.mask(this.method, this.mu)));
       let text = `${(100 * share).toFixed(2)} % marked at mu ${said(this.mu)}`;
+      const {method, mu} = this.other;
+      if (this.mode === "compare" && this.whole.codes[method]) {
+        const other = this.cached("share", method, mu, () => review.shareOf(this.mask(method, mu)));
+        const by = method === this.method ? "" : ` by ${review.site.methods[method].method}`;
+        text += `, ${(100 * other).toFixed(2)} %${by} at mu ${said(mu)}`;
+      }
       if (this.point) {
         const [x, y] = [Math.floor(this.point.x), Math.floor(this.point.y)];
         if (x >= 0 && y >= 0 && x < width && y < height) {

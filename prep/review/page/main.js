@@ -9,7 +9,7 @@
 
   const shareAt = frame => (method, mu) => {
     const shares = frame.shares[method];
-    return shares ? review.shareAt(shares, mu) : null;
+    return shares ? review.shareAt(shares, mu, frame.tops[method]) : null;
   };
 
   review.open = site => {
@@ -21,6 +21,11 @@
   };
 
   const start = () => {
+    if (!review.site) {
+      find("#none").textContent = "The list of frames could not be loaded: the server says why, in its terminal; or the page's folder is not whole.";
+      find("#none").hidden = false;
+      return;
+    }
     const grid = new review.Grid(find("#grid"), {open: number => enter(number)});
     const large = new review.Large(find("#large"));
     const {site} = review;
@@ -173,6 +178,7 @@
     const judge = verdict => {
       if (grid.selected < 0) return;
       const {key} = review.frames[grid.selected];
+      if (!state.isLarge) grid.select(grid.selected); // judged is what is seen
       review.verdicts.set(key, {verdict});
       find("#said").textContent = `${key}: ${verdict ? `${verdict}ed` : "no verdict"}`;
     };
@@ -254,6 +260,8 @@
     const nudge = by => { setMu(Number((Math.round((state.mu + by) / STEP) * STEP).toFixed(4))); if (!state.isLarge) arrange(); };
     const keys = {
       j: () => step(1), k: () => step(-1),
+      Home: () => step(-state.order.length), End: () => step(state.order.length),
+      PageUp: () => step(-grid.columns * grid.rowsInSight()), PageDown: () => step(grid.columns * grid.rowsInSight()),
       a: () => judge("accept"), r: () => judge("reject"), u: () => judge(""),
       " ": () => state.isLarge ? leave() : grid.selected >= 0 && enter(grid.selected),
       Enter: () => !state.isLarge && grid.selected >= 0 && enter(grid.selected),

@@ -75,12 +75,17 @@
     return bins;
   };
 
-  /* The share that a mu marks, from those of mu = 0, 1 / (n - 1), ... 1; between two of them along a line. */
-  const shareAt = (shares, mu) => {
+  /* The share that a mu marks, from those of mu = 0, 1 / (n - 1), ... 1; between two of them along a line. A map ends at
+     its largest S, often with many pixels of just that value: the line leads to their share, and from there on it is 0. */
+  const shareAt = (shares, mu, {top, share}) => {
+    if (mu >= top) return 0;
     const place = mu * (shares.length - 1);
     const left = Math.min(Math.floor(place + 1e-9), shares.length - 1);
     const part = Math.max(0, place - left);
-    return part < 1e-9 ? shares[left] : shares[left] + part * (shares[left + 1] - shares[left]);
+    if (part < 1e-9) return shares[left];
+    const end = top * (shares.length - 1);
+    if (end >= left + 1) return shares[left] + part * (shares[left + 1] - shares[left]);
+    return shares[left] + part / (end - left) * (share - shares[left]);
   };
 
   window.review = {

@@ -1,29 +1,47 @@
 "use strict";
-/* Verdicts: kept by the server where there is one, else by the browser; a copy in the browser in any case. */
+/* Verdicts: kept by the server where there is one, else by the browser; a copy in the browser in any case, which outlives
+   a server that was not there when the page was closed. */
 {
   const RETRY = 2000; // milliseconds
   const held = new Map(); // key -> {verdict, note}
-  const unsaved = new Set();
+  const unsaved = new Set(); // on their way to the server
+  const refused = new Set(); // of frames that the server does not have
   const listeners = [];
   let saving = false;
+  let trouble = ""; // why the last try failed
 
   const place = () => `cdg-verdicts ${review.site.id}`;
 
-  const keep = () => {
+  /* The browser's copy: key -> {verdict, note, at, unsaved}; at in milliseconds. */
+  const copy = () => {
     try {
-      localStorage.setItem(place(), JSON.stringify(Object.fromEntries(held)));
-      return true;
+      return JSON.parse(localStorage.getItem(place()) ?? "{}");
     } catch {
-      return false; // private windows may refuse; the server or the download holds them then
+      return {}; // what was there is no list of verdicts, or a private window refuses
     }
   };
 
+  /* One verdict at a time, so that two windows of one page do not undo each other. */
+  const keep = (key, isUnsaved) => {
+    try {
+      const entry = {...held.get(key), at: Date.now(), unsaved: isUnsaved};
+      localStorage.setItem(place(), JSON.stringify({...copy(), [key]: entry}));
+    } catch { /* private windows may refuse; the server or the download holds it then */ }
+  };
+
   const state = () => {
-    if (unsaved.size) return saving ? "saving" : "not saved: the server does not answer, trying again";
+    if (unsaved.size && !saving) return `not saved: ${trouble || "the server does not answer"}, trying again`;
+    if (refused.size) return `${refused.size} not saved: the server has no such frame any more`;
+    if (unsaved.size) return "saving";
     return review.site.served ? "saved" : "kept by this browser; download to use them";
   };
 
   const changed = key => listeners.forEach(listener => listener(key));
+
+  const reason = answer => {
+    if (answer.status === 403) return "the server was started anew; open the address that it shows";
+    return answer.headers.get("X-Reason") ?? "the server does not answer";
+  };
 
   const send = async () => {
     if (saving || !unsaved.size) return;
@@ -37,13 +55,19 @@
         body: JSON.stringify({key, verdict, note}),
         keepalive: true,
       });
-      if (!answer.ok) throw new Error(answer.statusText);
+      if (answer.status === 404 || answer.status === 400) refused.add(key);
+      else if (!answer.ok) throw new Error(reason(answer));
       const now = held.get(key);
-      if (now.verdict === verdict && now.note === note) unsaved.delete(key);
+      if (now.verdict === verdict && now.note === note) {
+        unsaved.delete(key);
+        keep(key, false);
+      }
+      trouble = "";
       saving = false;
       changed(key);
       send();
-    } catch {
+    } catch (error) {
+      trouble = error instanceof TypeError ? "" : error.message; // a TypeError is fetch's own: nobody answered
       saving = false;
       changed(key);
       setTimeout(send, RETRY);
@@ -52,22 +76,37 @@
 
   const set = (key, change) => {
     held.set(key, {verdict: "", note: "", ...held.get(key), ...change}); // one taken back too: it hides the file's
-    keep();
+    keep(key, review.site.served);
     if (review.site.served) {
       unsaved.add(key);
+      refused.delete(key);
       send();
     }
     changed(key);
   };
 
+  /* What the page brings, and of the browser's copy what is newer: all of a page in a folder, of a served one what the
+     server never got. */
   const open = initial => {
     for (const [key, value] of Object.entries(initial)) held.set(key, value);
-    if (review.site.served) return;
-    try {
-      const own = JSON.parse(localStorage.getItem(place()) ?? "{}");
-      for (const [key, value] of Object.entries(own)) held.set(key, value);
-    } catch { /* what was there is no list of verdicts */ }
+    const known = new Set(review.frames.map(frame => frame.key));
+    for (const [key, {verdict, note, at, unsaved: isLeft}] of Object.entries(copy())) {
+      if (!known.has(key) || !(review.site.served ? isLeft : at > review.site.since)) continue;
+      held.set(key, {verdict, note});
+      if (review.site.served) unsaved.add(key);
+    }
+    send();
   };
+
+  window.addEventListener("storage", event => {
+    if (event.key !== place()) return;
+    for (const [key, {verdict, note, at}] of Object.entries(copy())) {
+      const now = held.get(key);
+      if (unsaved.has(key) || at <= review.site.since || (now?.verdict === verdict && now?.note === note)) continue;
+      held.set(key, {verdict, note});
+      changed(key);
+    }
+  });
 
   const download = () => {
     const file = {format: "cdg-verdicts", version: 1, verdicts: Object.fromEntries([...held].filter(([, one]) => one.verdict || one.note).sort())};
