@@ -85,19 +85,16 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     Raises:
         FrameError: If the data are damaged, cut short, or no picture.
     """
-    if data.startswith(_PNG_SIGNATURE):
-        fault = _png_fault(data)
-        if fault:
-            raise FrameError(f"{path} is damaged: {fault}; fetch it again")
-        if data[_PNG_KIND] in _PNG_DECODERS:
-            return _decode_png(data, path)
+    check_whole(data, path)
+    if data.startswith(_PNG_SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
+        return _decode_png(data, path)
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     if pixels is None:
         raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
     if pixels.dtype not in (np.uint8, np.uint16):
         raise FrameError(f"{path} holds {pixels.dtype} pixels; wanted 8 or 16 bits a channel; convert it")
-    swapped: Bytes | Codes = _swap_red_blue(pixels)
+    swapped: Bytes | Codes = swap_red_blue(pixels)
     return swapped
 
 
@@ -110,10 +107,18 @@ def check(data: bytes, path: Source) -> tuple[int, int]:
     if not data.startswith(_PNG_SIGNATURE):
         height, width = decode(data, path).shape[:2]
         return height, width
-    fault = _png_fault(data)
-    if fault:
-        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+    check_whole(data, path)
     return png_size(data, path)
+
+
+def check_whole(data: bytes, path: Source) -> None:
+    """Check the checksums of a PNG; other formats have none.
+
+    Raises:
+        FrameError: If one is wrong, or the PNG is cut short.
+    """
+    if data.startswith(_PNG_SIGNATURE) and (fault := _png_fault(data)):
+        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
 
 
 def png_size(head: bytes, path: Source) -> tuple[int, int]:
@@ -136,7 +141,8 @@ def _decode_png(data: bytes, path: Source) -> Bytes | Codes:
     return pixels
 
 
-def _swap_red_blue(pixels: Any) -> Any:
+def swap_red_blue(pixels: Any) -> Any:
+    """RGB to OpenCV's order or back; grey stays."""
     if pixels.ndim == 2:
         return pixels
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
@@ -183,7 +189,7 @@ def encode(pixels: Bytes | Codes, path: Path) -> bytes:
     """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
     suffix = path.suffix.lower()
     try:
-        done, data = cv2.imencode(suffix, _swap_red_blue(pixels), _OPTIONS.get(suffix, ()))
+        done, data = cv2.imencode(suffix, swap_red_blue(pixels), _OPTIONS.get(suffix, ()))
     except cv2.error:
         done = False
     if not done:

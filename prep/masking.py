@@ -48,6 +48,7 @@ class Row:
     sharpness_max: float
     mask_share: float  # share of M = 1, in [0, 1]
     shares: Sequence[float]  # what it would be at other thresholds: ``masks.mask_shares``
+    top_share: float  # share of pixels that have sharpness_max
     warning: str  # empty when there is nothing to say
 
 
@@ -226,6 +227,7 @@ def _do(task: Task) -> Row | Failure:
         sharpness_max=int(codes.max()) / masks.LEVELS,
         mask_share=float(mask.mean()),
         shares=masks.mask_shares(codes),
+        top_share=float((codes == codes.max()).mean()),
         warning=warning(codes, float(mask.mean()), task.mu, METHODS[task.recipe.method]),
     )
 

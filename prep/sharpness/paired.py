@@ -79,6 +79,12 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     return np.asarray(1 / (1 + length * length / np.float32(_SPREAD)), np.float32)
 
 
+def extent_of(sharpness: Floats) -> Floats:
+    """The extent L in pixels that ``sharpness`` stands for; infinite where S is 0 and nothing could be measured."""
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.sqrt(np.float32(_SPREAD) * (1 / np.asarray(sharpness, np.float32) - 1)), np.float32)
+
+
 def extent(blurry: Bytes, sharp: Bytes) -> Floats:
     """Measure how far each pixel is smeared.
 
