@@ -13,6 +13,7 @@ torch.Size([1, 3, 30, 41])
 
 from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
+from cdgnet.images import restore
 from cdgnet.losses import Losses, component_targets, deblurring_losses
 from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
 from cdgnet.network import CDGNet, Components
@@ -34,6 +35,7 @@ __all__ = [
     "measure_offsets",
     "psnr",
     "read_metadata",
+    "restore",
     "save_weights",
     "ssim",
     "ssim_matlab3d",

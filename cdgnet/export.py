@@ -1,11 +1,13 @@
-"""A network as ONNX, for programs without torch. Needs the extra ``export``."""
+"""A network for other programs: as ONNX, which needs the extra ``export``, or as an archive of torch.export."""
 
+import io
 import json
 import logging
 import warnings
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from cdgnet.network import CDGNet, Components
 from cdgnet.weights import INPUT_RANGE
@@ -27,11 +29,9 @@ def to_onnx(network: CDGNet) -> bytes:
     Raises:
         ImportError: If the extra ``export`` is not installed.
     """
-    frame = torch.zeros(1, 3, 50, 71)  # whose sides are no multiples of 4: the padding is a part of the program
+    frame, sides = _example()
     with torch.no_grad():
-        found = network(frame)
-    names = [name for name in Components._fields if getattr(found, name) is not None]
-    free = torch.export.Dim.AUTO
+        names = list(_named(network(frame)))
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's exporter about its own future
@@ -39,7 +39,7 @@ def to_onnx(network: CDGNet) -> bytes:
             network,
             (frame,),
             dynamo=True,
-            dynamic_shapes={"blurry": {2: free, 3: free}},
+            dynamic_shapes={"blurry": sides},
             input_names=["blurry"],
             output_names=names,
             optimize=False,  # what onnxruntime does again, and better
@@ -48,11 +48,56 @@ def to_onnx(network: CDGNet) -> bytes:
     assert program is not None
     model = program.model_proto
     _name_sides(model.graph)
-    about = {"format": "cdgnet", "config": json.dumps(network.config.to_dict()), "input_range": INPUT_RANGE}
-    for key, value in about.items():
+    for key, value in _about(network).items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
+
+
+class _Named(nn.Module):
+    """A network whose outputs have names that an archive can hold."""
+
+    def __init__(self, network: CDGNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, blurry: Tensor) -> dict[str, Tensor]:
+        return _named(self.network(blurry))
+
+
+def to_archive(network: CDGNet) -> bytes:
+    """Trace a network into one graph of torch's operations; height and width stay free, from 16 pixels on.
+
+    ``torch.export.load`` reads it without this package. Its module takes ``blurry`` ``(1, 3, H, W)`` float32 in
+    [-0.5, 0.5], on a CPU, and gives a dict, by the names of ``Components``. The config and the input's range are in the
+    extra file ``cdgnet.json``.
+
+    Args:
+        network: On the CPU, in eval mode.
+
+    Returns:
+        The archive, as ``torch.export.save`` writes it.
+    """
+    frame, sides = _example()
+    target = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's about how it packs weights
+        program = torch.export.export(_Named(network), (frame,), dynamic_shapes={"blurry": sides})
+        torch.export.save(program, target, extra_files={"cdgnet.json": json.dumps(_about(network))})
+    return target.getvalue()
+
+
+def _example() -> tuple[Tensor, dict[int, Any]]:
+    """A frame to trace with, whose sides are no multiples of 4 so that the padding is traced, and which are free."""
+    return torch.zeros(1, 3, 50, 71), {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+
+
+def _named(components: Components) -> dict[str, Tensor]:
+    return {name: part for name, part in components._asdict().items() if part is not None}
+
+
+def _about(network: CDGNet) -> dict[str, str]:
+    return {"format": "cdgnet", "config": json.dumps(network.config.to_dict()), "input_range": INPUT_RANGE}
 
 
 def _name_sides(graph: Any) -> None:

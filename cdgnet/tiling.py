@@ -14,6 +14,9 @@ from torch import Tensor
 if TYPE_CHECKING:
     from cdgnet.network import CDGNet
 
+MINIMUM_SIZE = 16
+"""Pixels on a network's shorter side; below it a quarter-resolution map is smaller than two 3x3 kernels."""
+
 SIZE_MULTIPLE = 4
 """The encoder halves the frame twice, so both sides must be a multiple of this many pixels."""
 
@@ -93,13 +96,14 @@ class _Tile(NamedTuple):
 def restore(network: "CDGNet", blurry: Tensor, *, tile: int = 1024, halo: int = HALO) -> Tensor:
     """Restore frames of any size in bounded memory, as if they were restored whole.
 
-    A frame that fits into a tile and its halo is restored whole. Of a larger one the encoder runs over all tiles first:
-    the channel attention needs an average over the whole frame. Then each tile is restored with its halo, which is
-    dropped. What a pixel sees beyond the halo is lost: only offsets of many pixels reach so far.
+    A frame smaller than the network takes is continued by its last row and column. One that fits into a tile and its
+    halo is restored whole. Of a larger one the encoder runs over all tiles first: the channel attention needs an
+    average over the whole frame. Then each tile is restored with its halo, which is dropped. What a pixel sees beyond
+    the halo is lost: only offsets of many pixels reach so far.
 
     Args:
         network: In eval mode.
-        blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W at least 16.
+        blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
         tile: Side of a tile, a multiple of 4.
         halo: A multiple of 4.
 
@@ -113,8 +117,9 @@ def restore(network: "CDGNet", blurry: Tensor, *, tile: int = 1024, halo: int = 
         raise ValueError(f"tile {tile} and halo {halo}; wanted multiples of {SIZE_MULTIPLE}")
     height, width = blurry.shape[-2:]
     if max(height, width) <= tile + 2 * halo:
-        whole: Tensor = network(blurry).restored
-        return whole
+        below, right = (max(0, MINIMUM_SIZE - side) for side in (height, width))
+        large = functional.pad(blurry, (0, right, 0, below), mode="replicate") if below or right else blurry
+        return crop_to_size(network(large).restored, (height, width))
     frame = pad_to_multiple(blurry)
     size = (frame.shape[-2], frame.shape[-1])
     mean = _mean_features(network, frame, tile)

@@ -54,7 +54,7 @@ def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, ov
     _write_whole(path, _in_order(save(tensors, metadata=header)))
 
 
-def load_weights(path: Path) -> CDGNet:
+def load_weights(path: Path | str) -> CDGNet:
     """The network a file describes, on the CPU, in eval mode.
 
     The file holds no code, and the shapes it claims are compared before memory is taken for them. Draws no
@@ -66,6 +66,7 @@ def load_weights(path: Path) -> CDGNet:
             its tensors are missing, too many or of the wrong shape.
         OSError: If it cannot be read.
     """
+    path = Path(path)
     header, tensors = _read(path, wants_tensors=True)
     with torch.device("meta"):
         network = CDGNet(_config(path, header))

@@ -1,105 +1,177 @@
-"""Pictures and folders in; the same out, sharper: same names, sizes, bit depth and alpha."""
+"""Pictures, folders and videos in; the same out, sharper: same names, sizes, depth, colours, sound."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
-
-from cdgnet import CDGNet, tiling
-from cdgnet.network import MINIMUM_SIZE
-from pipelines.data import to_tensor
-from prep import frames, sources
-from prep.arrays import Bytes, Codes
+from cdgnet.images import restore_all
+from pipelines.overlap import ahead, mapped
+from pipelines.restoring import Restorer
+from pipelines.worklist import Job
+from prep import files, photos, video
+from prep.frames import FrameError
+from prep.photos import Photo
 from prep.sources import SourceError
+from prep.video import Moment
 
-TILE = 1024  # pixels; with its halo three GB in the paper's widths
-
-
-class InputError(ValueError):
-    """Inputs that are not there, or would overwrite one another."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One picture: where from, where to."""
-
-    source: Path
-    target: Path
+_READERS = _WRITERS = 2  # threads
+PART_FRAMES = 48  # what a killed video loses at most; each begins with a picture that stands by itself
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a picture; ``fault`` is empty when it was written."""
+    """What became of a picture or a video, or of one more frame of a video that is not done."""
 
     job: Job
-    fault: str = ""
+    fault: str = ""  # empty when it was written
+    is_done: bool = True
 
 
-def plan(inputs: Sequence[Path], out: Path) -> list[Job]:
-    """Name a target for each picture: a file by its name, a folder's pictures by their path below it.
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What decides the results beside the restorer."""
+
+    quality: int = 95  # of what loses: JPEG, WebP, AVIF, HEIC, videos
+    batch: int = 1  # frames of one size that are restored at once
+    marks: Mapping[str, str | int | bool] | None = None  # what else a video that goes on must share with its parts
+
+
+def count_frames(jobs: Sequence[Job]) -> int:
+    """Pictures and, about, the videos' frames; what cannot be read counts as one."""
+    return sum(_frames(job) for job in jobs)
+
+
+def _frames(job: Job) -> int:
+    try:
+        return max(1, video.describe(job.source).frames) if job.is_video else 1
+    except SourceError:
+        return 1
+
+
+def deblur(jobs: Sequence[Job], restorer: Restorer, settings: Settings) -> Iterator[Outcome]:
+    """Restore picture after picture, then video after video; one that cannot be read is named and passed over.
 
     Raises:
-        InputError: If an input is missing, a folder holds no picture, two share a target, or one would replace itself.
+        OSError: If a result cannot be written.
     """
-    jobs = [job for path in inputs for job in _jobs(path, out)]
-    targets: dict[Path, Path] = {}
+    pictures = mapped(_load, [job for job in jobs if not job.is_video], _READERS)
+    yield from mapped(
+        lambda each: _save(each, settings), _restored(_batches(pictures, settings.batch), restorer), _WRITERS
+    )
     for job in jobs:
-        other = targets.setdefault(job.target, job.source)
-        if other != job.source:
-            raise InputError(f"{other} and {job.source} would both become {job.target}; run them apart")
-        if job.target.resolve() == job.source.resolve():
-            raise InputError(f"{job.source} would be replaced by its own result; pass another --out")
-    return jobs
+        if job.is_video:
+            try:
+                yield from _film(job, restorer, settings)
+            except SourceError as error:
+                yield Outcome(job=job, fault=str(error))
 
 
-def _jobs(path: Path, out: Path) -> Iterable[Job]:
-    if path.is_file():
-        return [Job(source=path, target=out / path.name)]
-    if not path.is_dir():
-        raise InputError(f"{path} is not there; pass pictures or folders")
-    found = [source for source in sorted(path.rglob("*")) if frames.is_frame(source) and source.is_file()]
-    if not found:
-        raise InputError(f"{path} holds no picture ({', '.join(frames.SUFFIXES)})")
-    return [Job(source=source, target=out / source.relative_to(path)) for source in found]
+_Loaded = tuple[Job, Photo | str]  # or what is wrong with it
 
 
-def deblur(jobs: Sequence[Job], network: CDGNet, device: torch.device, tile: int = TILE) -> Iterator[Outcome]:
-    """Restore picture after picture; one that cannot be read is named and passed over."""
-    network = network.to(device).eval()
-    for job in jobs:
-        try:
-            pixels = frames.decode(sources.read(job.source), job.source)
-            if min(pixels.shape[:2]) < MINIMUM_SIZE:
-                raise frames.FrameError(f"{job.source} is smaller than {MINIMUM_SIZE} x {MINIMUM_SIZE} pixels")
-        except SourceError as error:
-            yield Outcome(job=job, fault=str(error))
-            continue
-        frames.write(job.target, restore(pixels, network, device, tile))
-        yield Outcome(job=job)
+def _load(job: Job) -> _Loaded:
+    try:
+        if not photos.is_photo(job.source):
+            raise FrameError(f"{job.source} is named as none of {', '.join(photos.SUFFIXES)}; convert it")
+        return job, photos.read(job.source)
+    except SourceError as error:
+        return job, str(error)
 
 
-@torch.no_grad()
-def restore(pixels: Bytes | Codes, network: CDGNet, device: torch.device, tile: int = TILE) -> Bytes | Codes:
-    """Restore one picture.
+def _batches(loaded: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
+    """Neighbours of one size together, up to so many."""
+    batch: list[_Loaded] = []
+    for each in loaded:
+        if batch and (len(batch) == size or _size(each) != _size(batch[0])):
+            yield batch
+            batch = []
+        batch.append(each)
+    if batch:
+        yield batch
 
-    Args:
-        pixels: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16. Alpha is kept as it is; grey stays grey.
-        network: Trained, on ``device``.
-        device: Where it runs.
-        tile: Side of the tiles that a larger picture is cut into, a multiple of 4; the result is that of the whole.
 
-    Returns:
-        The same shape and type.
-    """
-    top = np.iinfo(pixels.dtype).max
-    is_grey = pixels.ndim == 2
-    colour = np.repeat(pixels[:, :, None], 3, axis=2) if is_grey else pixels[:, :, :3]
-    blurry = to_tensor(colour.astype(np.float32) / top - 0.5)[None].to(device)  # (1, 3, H, W)
-    restored = tiling.restore(network, blurry, tile=tile)[0].permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
-    levels = (restored + 0.5).clip(0, 1) * top
-    if is_grey:
-        levels = levels.mean(axis=2)
-    result: Bytes | Codes = np.rint(levels).astype(pixels.dtype)
-    return result if is_grey else np.concatenate([result, pixels[:, :, 3:]], axis=2)
+def _size(loaded: _Loaded) -> tuple[int, ...]:
+    return () if isinstance(loaded[1], str) else loaded[1].pixels.shape[:2]
+
+
+def _restored(batches: Iterable[list[_Loaded]], restorer: Restorer) -> Iterator[_Loaded]:
+    for batch in batches:
+        good = [(job, photo) for job, photo in batch if isinstance(photo, Photo)]
+        yield from ((job, fault) for job, fault in batch if isinstance(fault, str))
+        if good:
+            restored = restore_all([photo.pixels for _, photo in good], restorer)
+            yield from ((job, replace(photo, pixels=each)) for (job, photo), each in zip(good, restored, strict=True))
+
+
+def _save(restored: _Loaded, settings: Settings) -> Outcome:
+    job, photo = restored
+    if isinstance(photo, str):
+        return Outcome(job=job, fault=photo)
+    photos.write(job.target, photo, settings.quality)
+    return Outcome(job=job)
+
+
+def _film(job: Job, restorer: Restorer, settings: Settings) -> Iterator[Outcome]:
+    """Restore a video part by part, in a folder beside the target; what an earlier run left there is used."""
+    about = video.describe(job.source)
+    folder = job.target.with_name(job.target.name + ".parts")
+    with files.held(folder / "lock"):
+        done, seconds = _begin(folder, job, settings), about.seconds
+        yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
+        moments = _restored_moments(islice(video.read(job.source), done * PART_FRAMES, None), restorer, settings.batch)
+        for number, part in enumerate(_parts(moments), done):
+            with video.writing(_part(folder, number), about, settings.quality, job.target.suffix.lower()) as write:
+                for shown in mapped(write, part):
+                    seconds = shown
+                    yield Outcome(job=job, is_done=False)
+        video.join(_held_parts(folder), job.source, job.target, settings.quality)
+        shutil.rmtree(folder)
+    is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
+    fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"
+    yield Outcome(job=job, fault=fault if is_cut else "")
+
+
+def _begin(folder: Path, job: Job, settings: Settings) -> int:
+    """How many parts of just this video, by just this network, lie there; those of another make room."""
+    found = job.source.stat()
+    asked: dict[str, Any] = {"bytes": found.st_size, "modified": found.st_mtime_ns, "quality": settings.quality}
+    text = json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.marks or {})}, indent=1) + "\n"
+    path = folder / "asked.json"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        for part in folder.glob("*.nut"):
+            part.unlink()
+        files.write_text(path, text)
+    return len(_held_parts(folder))
+
+
+def _held_parts(folder: Path) -> list[Path]:
+    """The parts without a gap."""
+    found: list[Path] = []
+    while (part := _part(folder, len(found))).exists():
+        found.append(part)
+    return found
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"{number:06}.nut"
+
+
+def _parts(moments: Iterator[Moment]) -> Iterator[Iterator[Moment]]:
+    for first in moments:
+        yield _with(first, islice(moments, PART_FRAMES - 1))
+
+
+def _with(first: Moment, others: Iterable[Moment]) -> Iterator[Moment]:
+    yield first
+    yield from others
+
+
+def _restored_moments(moments: Iterator[Moment], restorer: Restorer, size: int) -> Iterator[Moment]:
+    read = ahead(moments)
+    while batch := list(islice(read, size)):
+        restored = restore_all([moment.pixels for moment in batch], restorer)
+        yield from (replace(moment, pixels=each) for moment, each in zip(batch, restored, strict=True))

@@ -74,7 +74,7 @@ def _show(out: Path) -> None:
     for split in ("train", "test"):
         _pack(out, out / "masks", split, out / f"{split}.h5")
     _type(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
-    _type(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out)
+    _type(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out / "eval")
     _type(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
     _report(out)
 
@@ -95,10 +95,11 @@ def _report(out: Path) -> None:
     from lightning_fabric import Fabric
 
     from cdgnet import load_weights
-    from pipelines import demo, evaluation, report, runs
+    from pipelines import demo, report, runs
+    from pipelines.scenes import PackScenes
     from prep import files, frames
 
-    with (out / "results.csv").open(encoding="utf-8") as file:
+    with (out / "eval" / "results.csv").open(encoding="utf-8") as file:
         *rows, means = csv.DictReader(file)
     network = load_weights(out / "run" / "weights.safetensors")
     log = out / "run" / "log.jsonl"
@@ -114,7 +115,7 @@ def _report(out: Path) -> None:
         parameters=sum(weight.numel() for weight in network.parameters()),
         steps=curve[-1][0],
         seconds=runs.training_seconds(out / "run"),
-        protocol=evaluation.protocol(out / "test.h5"),
+        protocol=PackScenes(out / "test.h5").protocol,
     )
     shown = demo.examples(network, out / "test.h5", _SHOWN)
     files.write_text(out / "report.html", report.render(shown, curve, summary))

@@ -1,4 +1,4 @@
-"""``cdg-export``: a network as ONNX."""
+"""``cdg-export``: a network for programs without this one."""
 
 from pathlib import Path
 
@@ -14,24 +14,26 @@ path_type = click.Path(path_type=Path)
 )
 @click.version_option(package_name="cdgnet")
 @click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
-@click.option("--out", type=path_type, metavar="FILE", help="The ONNX file.  [default: beside the weights]")
+@click.option("--onnx", "suffix", flag_value=".onnx", default=True, help="As ONNX; the default.")
+@click.option("--pt2", "suffix", flag_value=".pt2", help="As an archive of torch.export.")
+@click.option("--out", type=path_type, metavar="FILE", help="The file.  [default: beside the weights]")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
-def command(weights: Path, out: Path | None, force: bool) -> None:
-    """Write a network as ONNX, for frames of any height and width."""
+def command(weights: Path, suffix: str, out: Path | None, force: bool) -> None:
+    """Write a network for frames of any height and width, for programs that know ONNX or torch alone."""
     from cdgnet import load_weights
     from prep import files
 
-    path = out or weights.with_suffix(".onnx")
-    if path.suffix.lower() != ".onnx":
-        raise click.ClickException(f"{path} is no name of an ONNX file; pass --out NAME.onnx")
+    path = out or weights.with_suffix(suffix)
+    if path.suffix.lower() != suffix:
+        raise click.ClickException(f"{path} does not end in {suffix}; pass --out NAME{suffix}")
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists; pass --force to replace it, or --out with another name")
     network = load_weights(weights)
     try:
-        from cdgnet.export import to_onnx
+        from cdgnet.export import to_archive, to_onnx
 
         with explained("translating: up to a minute"):
-            data = to_onnx(network)
+            data = to_onnx(network) if suffix == ".onnx" else to_archive(network)
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[export]'") from error
     files.write_bytes(path, data)

@@ -1,0 +1,94 @@
+"""Pictures in, the same out, sharper: arrays, Pillow's images or tensors of 8 or 16 bits a channel.
+
+Legend: H, W a picture's height and width.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torchvision.transforms import functional
+
+from cdgnet.network import CDGNet
+from cdgnet.tiling import restore as restore_frames
+
+Picture = TypeVar("Picture")
+Model = Callable[[Tensor], Tensor]
+_PEAKS = {torch.uint8: 255, torch.uint16: 65535}
+_MODES = ("L", "LA", "RGB", "RGBA")
+
+
+def restore(picture: Picture, network: CDGNet | Model) -> Picture:
+    """Restore one picture; the same kind, size and depth comes back.
+
+    Args:
+        picture: A NumPy array or a tensor, ``(H, W)`` grey or ``(H, W, C)``, uint8 or uint16; C is 3 for RGB, and one
+            more, or 2 with grey, for alpha, which stays as it is. Or an image of Pillow's in mode L, LA, RGB or RGBA.
+        network: In eval mode, on any device; or what restores ``(B, 3, H, W)`` frames in [-0.5, 0.5].
+
+    Raises:
+        ValueError: If the picture is of another kind.
+    """
+    (restored,) = restore_all([picture], network)
+    return restored
+
+
+def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Picture]:
+    """Restore pictures of one size in one pass, as ``restore`` does; their kinds may differ."""
+    pixels = [_pixels(picture) for picture in pictures]
+    frames = torch.stack([_frame(each) for each in pixels])  # (B, 3, H, W)
+    if isinstance(network, CDGNet):
+        place = next(network.parameters()).device
+        restored = restore_frames(network, frames.to(place))
+    else:
+        restored = network(frames)
+    return [
+        _like(picture, _merge(frame, held))
+        for picture, held, frame in zip(pictures, pixels, restored.to("cpu", torch.float32), strict=True)
+    ]
+
+
+def _pixels(picture: Any) -> Tensor:
+    """Any picture as ``(H, W, C)`` uint8 or uint16."""
+    if hasattr(picture, "getbands"):  # Pillow's, which this package does not import
+        if picture.mode not in _MODES:
+            raise ValueError(f"picture is of mode {picture.mode}, wanted {', '.join(_MODES)}; pass .convert('RGB')")
+        planes: Tensor = functional.pil_to_tensor(picture)  # (C, H, W)
+        return planes.permute(1, 2, 0)
+    pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy: it may be read-only
+    pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in _PEAKS or 0 in pixels.shape:
+        kind = str(pixels.dtype).removeprefix("torch.")
+        raise ValueError(f"picture is {kind} {tuple(pixels.shape)}, wanted (H, W) or (H, W, 1 to 4) uint8 or uint16")
+    return pixels.cpu()
+
+
+def _frame(pixels: Tensor) -> Tensor:
+    """The colours as ``(3, H, W)`` in the network's range; grey is repeated."""
+    peak, colours = _PEAKS[pixels.dtype], _colours(pixels)
+    frame = pixels[:, :, :colours].permute(2, 0, 1).to(torch.float32).div_(peak).sub_(0.5)
+    return frame.expand(3, -1, -1)
+
+
+def _colours(pixels: Tensor) -> int:
+    return 3 if pixels.shape[2] > 2 else 1
+
+
+def _merge(restored: Tensor, pixels: Tensor) -> Tensor:
+    """A restored frame rounded to the picture's depth, ``(H, W, C)``, with its alpha."""
+    peak, colours = _PEAKS[pixels.dtype], _colours(pixels)
+    levels = restored if colours == 3 else restored.mean(dim=0, keepdim=True)
+    rounded = levels.add(0.5).clamp_(0, 1).mul_(peak).round_()
+    whole = torch.empty(pixels.shape, dtype=pixels.dtype)
+    # Through int32: not every torch turns floats into uint16.
+    whole[:, :, :colours] = rounded.permute(1, 2, 0).to(torch.int32).to(pixels.dtype)
+    whole[:, :, colours:] = pixels[:, :, colours:]
+    return whole
+
+
+def _like(picture: Any, pixels: Tensor) -> Any:
+    if hasattr(picture, "getbands"):
+        return functional.to_pil_image(pixels.permute(2, 0, 1), mode=picture.mode)
+    shaped = pixels.reshape(tuple(picture.shape))
+    return shaped.to(picture.device) if isinstance(picture, Tensor) else shaped.numpy()

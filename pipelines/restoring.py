@@ -1,0 +1,114 @@
+"""A trained network at work: its device, its precision, its memory, its compilation."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from cdgnet import CDGNet, tiling
+
+_SMALLEST, _LARGEST, _LARGEST_CPU = 128, 4096, 1024  # tiles, pixels; larger ones are no faster on a CPU
+_BYTES, _BYTES_A_CHANNEL = 400, 40  # of memory for a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
+
+
+class Restorer:
+    """Restores frames on a device, in bounded memory.
+
+    Args:
+        network: Trained. It is moved to the device, and into eval mode.
+        fabric: Decides device and precision.
+        is_compiled: Compile it for each size of frames, at the first of them, which takes a minute. On CUDA all work of
+            a frame then starts at once (CUDA graphs), into memory that every frame of that size uses again.
+        tile: Side of the tiles that a larger frame is cut into, a multiple of 4; the result is that of the whole.
+            None: as large as half of the free memory allows, and halved where even that is too much.
+        is_ensemble: Restore each frame in its eight orientations, and take the mean: eight times the work.
+        batch: Frames that are restored at once, for the choice of the tile.
+
+    Source of the ensemble: Timofte et al. 2016, Seven ways to improve example-based single image super resolution.
+    """
+
+    def __init__(
+        self,
+        network: CDGNet,
+        fabric: Fabric,
+        *,
+        is_compiled: bool = False,
+        tile: int | None = None,
+        is_ensemble: bool = False,
+        batch: int = 1,
+    ) -> None:
+        self.network, self.fabric, self.is_ensemble = network.to(fabric.device).eval(), fabric, is_ensemble
+        self.is_tile_free = tile is None
+        self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
+        if is_compiled:
+            keep_compiled()
+            mode = "reduce-overhead" if fabric.device.type == "cuda" else "default"
+            network.compile(mode=mode, dynamic=False)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.fabric.device
+
+    @torch.no_grad()
+    def __call__(self, blurry: Tensor) -> Tensor:
+        """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] of any device; gives the same on its own, not clamped."""
+        blurry = self.fabric.to_device(blurry)
+        return ensemble(self._restore, blurry) if self.is_ensemble else self._restore(blurry)
+
+    def _restore(self, blurry: Tensor) -> Tensor:
+        while True:
+            try:
+                with self.fabric.autocast():
+                    restored = tiling.restore(self.network, blurry, tile=self.tile)
+                # A copy: the next frame's would be written over it.
+                return restored.to(torch.float32, copy=True)
+            except torch.OutOfMemoryError:
+                if not self.is_tile_free or self.tile <= _SMALLEST:
+                    raise
+            torch.cuda.empty_cache()
+            self.tile = max(_SMALLEST, self.tile // 8 * 4)
+
+
+def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
+    """The mean over the eight orientations of ``(B, 3, H, W)``, each turned back."""
+    total = torch.zeros_like(blurry)
+    for is_turned in (False, True):
+        for flips in ((), (-1,), (-2,), (-2, -1)):
+            seen = (blurry.transpose(-2, -1) if is_turned else blurry).flip(flips)
+            back = restore(seen).flip(flips)
+            total += back.transpose(-2, -1) if is_turned else back
+    return total / 8
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that a device has to give."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return int(psutil.virtual_memory().available)
+
+
+def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int = 1) -> int:
+    """The side of tiles that so many bytes are enough for, their halo and ``batch`` of them at once included."""
+    pixels = memory / (batch * (_BYTES + _BYTES_A_CHANNEL * network.config.widths[0]))
+    side = int(math.sqrt(pixels)) - 2 * tiling.HALO
+    largest = _LARGEST_CPU if device.type == "cpu" else _LARGEST
+    return min(max(side - side % tiling.SIZE_MULTIPLE, _SMALLEST), largest)
+
+
+def compiled(network: CDGNet, *, graphs: bool) -> nn.Module:
+    """The network compiled for training; with ``graphs`` as CUDA graphs, whose results the next step writes over."""
+    keep_compiled()
+    model: nn.Module = torch.compile(network, mode="reduce-overhead" if graphs else "default")  # type: ignore[assignment]
+    return model
+
+
+def keep_compiled() -> None:
+    """Let what is compiled outlive a restart: torch's own place for it is the temporary folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "cdgnet" / "torchinductor"))
