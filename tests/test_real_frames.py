@@ -7,15 +7,20 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
+from plain_ssim import ssim3d_by_scipy
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cdgnet import CDGNet, ModelConfig, psnr
 from cdgnet.export import to_onnx
 from pipelines.data import to_tensor
+from pipelines.evaluation import score
+from pipelines.scenes import PictureScenes
 from prep import frames, layouts
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -41,6 +46,36 @@ def test_blurry_test_frames_score_as_published_for_them() -> None:
     assert len(scores) == 7
     assert scores["GOPR0384_11_00/000001"] == pytest.approx(24.05, abs=0.005)
     assert torch.tensor(list(scores.values())).mean() == pytest.approx(25.32, abs=0.005)
+
+
+def similarity(one: np.ndarray, other: np.ndarray, **options: bool) -> Any:
+    return structural_similarity(
+        one, other, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, **options
+    )
+
+
+@pytest.mark.slow
+def test_every_blurry_frame_scores_as_plain_code_says_and_not_as_the_usual_slips_do() -> None:
+    scenes = PictureScenes("gopro", layouts.find(GOPRO).select("all"), None)
+    errors, psnrs = [], []
+    for number in range(len(scenes)):
+        scene = scenes[number]
+        assert scene.blurry is not None
+        row = score(scene, scene.blurry, torch.device("cpu"))
+        blurry, sharp = (picture.permute(1, 2, 0).numpy() for picture in (scene.blurry, scene.sharp))
+        assert row["psnr"] == pytest.approx(peak_signal_noise_ratio(sharp, blurry), abs=1e-4)
+        assert row["ssim"] == pytest.approx(similarity(sharp, blurry), abs=1e-4)
+        assert row["ssim_matlab3d"] == pytest.approx(ssim3d_by_scipy(blurry, sharp), abs=1e-4)
+        if number == 0:
+            with_border = similarity(sharp, blurry, full=True)[1].mean()
+            assert abs(float(row["ssim"]) - with_border) > 1e-4
+            assert abs(float(row["ssim_matlab3d"]) - float(row["ssim"])) > 1e-2
+            half_lost = (blurry.astype(float) / 255 * 255 - 0.5).clip(0).astype(np.uint8)  # truncated, not rounded
+            assert abs(float(row["psnr"]) - peak_signal_noise_ratio(sharp, half_lost)) > 1e-4
+        errors.append(((blurry.astype(float) - sharp) ** 2).mean())
+        psnrs.append(float(row["psnr"]))
+    assert len(psnrs) == 11
+    assert abs(np.mean(psnrs) - 10 * np.log10(255**2 / np.mean(errors))) > 1e-4  # pooled over images
 
 
 @pytest.mark.slow
