@@ -16,14 +16,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import torch
 from lightning_fabric import Fabric
 
-from cdgnet import ModelConfig, load_weights, to_bytes
-from cdgnet.tiling import restore
+from cdgnet import load_weights, to_bytes
 from pipelines import evaluation, runs
-from pipelines.data import read_crops, split_by_source, to_range
+from pipelines.data import split_by_source, to_range
+from pipelines.restoring import Restorer
 from pipelines.runs import Run, TrainingError
+from pipelines.scenes import PackScenes
 from pipelines.settings import TrainingConfig
 from pipelines.studies import Found, Study
 from prep import files, frames, review, store
@@ -95,13 +95,13 @@ def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequen
         TrainingError: If packs differ in more than their masks, or a row does not exist.
     """
     _refuse_other_frames(packs)
-    names = {_said(value): value for value in study.values}
+    names = {study.name(value): value for value in study.values}
     if unknown := [name for name in only if name not in names]:
         raise TrainingError(f"the study has no row {', '.join(unknown)}; it has {', '.join(names)}")
     found = []
     for name, value in names.items():
         config = study.config(base, value)
-        has_masks = ModelConfig.preset(config.preset, config.variant).branches == "both"
+        has_masks = runs.network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
         for pack in packs if has_masks else packs[:1]:
             masks = _masks(pack, config, study) if has_masks else ""
             found.append(Row(name=name, masks=masks, config=config, pack=pack, paper=study.paper.get(name)))
@@ -128,19 +128,19 @@ def jobs(chosen: Sequence[Row], seeds: int, test: Path, folder: Path) -> list[Jo
     return sorted(found, key=lambda job: job.seed)
 
 
-@torch.no_grad()
 def score(job: Job, test: Path, fabric: Fabric) -> Iterator[None]:
     """Score what a job has trained, on its last weights, giving a tick a frame."""
-    network = load_weights(job.folder / "weights.safetensors").to(fabric.device).eval()
-    total = store.describe(test)["crops"]
-    shown = list(review.sample(range(total), SHOWN))
+    restorer = Restorer(load_weights(job.folder / "weights.safetensors"), fabric)
+    scenes = PackScenes(test)
+    shown = list(review.sample(range(len(scenes)), SHOWN))
     scored = []
-    for number, crop in enumerate(read_crops(test)):
-        with fabric.autocast():
-            restored = to_bytes(restore(network, to_range(crop.blurry[None].to(fabric.device))))
-        scored.append(evaluation.score(crop, restored))
+    for number in range(len(scenes)):
+        scene = scenes[number]
+        assert scene.blurry is not None
+        restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
+        scored.append(evaluation.score(scene, restored, restorer.device))
         if number in shown:
-            pixels = restored[0].permute(1, 2, 0).cpu().numpy()
+            pixels = restored.permute(1, 2, 0).cpu().numpy()
             frames.write(job.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
     evaluation.write_csv(job.scores / "results.csv", scored)
@@ -322,10 +322,6 @@ def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
 def _both(line: Line, figure: str) -> Iterator[tuple[str, float]]:
     yield "mean", line.mean(figure)
     yield "spread", line.spread(figure)
-
-
-def _said(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:g}"
 
 
 def _masks(pack: Path, config: TrainingConfig, study: Study) -> str:

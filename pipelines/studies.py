@@ -23,10 +23,16 @@ class Study:
     fields: Sequence[str]  # of TrainingConfig; all take the value at hand
     values: Sequence[str | float]  # in the paper's order
     paper: Mapping[str, Found] = field(default_factory=dict)  # by the value's name
+    fixed: Mapping[str, str] = field(default_factory=dict)  # of TrainingConfig, for all rows
+    names: Mapping[float, str] = field(default_factory=dict)  # of values that are called something
 
     def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
         """The settings of one row."""
-        return replace(base, **dict.fromkeys(self.fields, value))  # type: ignore[arg-type]
+        return replace(base, **self.fixed, **dict.fromkeys(self.fields, value))  # type: ignore[arg-type]
+
+    def name(self, value: str | float) -> str:
+        """What a row is called."""
+        return value if isinstance(value, str) else self.names.get(value, f"{value:g}")
 
 
 TABLE_3: Mapping[str, Found] = {
@@ -45,6 +51,19 @@ STUDIES: Mapping[str, Study] = {
     "table3": Study(
         title="The network, part by part", source="Table 3", fields=("variant",), values=VARIANTS, paper=TABLE_3
     ),
+    "table4": Study(
+        title="The attention of the large branch",
+        source="Table 4",
+        fields=("attention",),
+        values=("none", "channel", "spatial", "both"),
+        paper={
+            "none": Found(28.88, 0.920),
+            "channel": Found(29.28, 0.926),
+            "spatial": Found(29.30, 0.924),
+            "both": Found(29.34, 0.929),
+        },
+        fixed={"variant": "large-branch"},
+    ),
     "loss": Study(
         title="What images are compared by",
         source="Figure 10a and section 4.4",
@@ -58,6 +77,14 @@ STUDIES: Mapping[str, Study] = {
         source="Figure 10b",
         fields=("lambda_small", "lambda_large"),
         values=(0.0, 0.01, 0.1, 1.0),
+    ),
+    # Ours: a pack for each kind of masks, and a row whose branches learn from none.
+    "masks": Study(
+        title="What masks are worth",
+        source="The supervision of section 3.5",
+        fields=("lambda_small", "lambda_large"),
+        values=(0.0, 0.1),
+        names={0.0: "no masks", 0.1: "masks"},
     ),
     "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
 }

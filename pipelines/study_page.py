@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from cdgnet import ModelConfig
 from cdgnet.cost import network_cost
-from pipelines import ablation, evaluation, plots, strips
+from pipelines import ablation, evaluation, plots, runs, strips
 from pipelines.ablation import FIGURES, SHOWN, Line
 from pipelines.data import read_crops
+from pipelines.scenes import PackScenes
 from pipelines.studies import Study
 from prep import files, frames, review, sources, store
 
@@ -58,7 +58,7 @@ def write(name: str, study: Study, found: Sequence[ablation.Result], test: Path,
         charts=_strips(table),
         curves=_curves(table),
         examples=_examples(table, test),
-        protocol=evaluation.protocol(test),
+        protocol=PackScenes(test).protocol,
         legend=evaluation.LEGEND,
         budget=_budget(table, device),
     )
@@ -68,8 +68,7 @@ def write(name: str, study: Study, found: Sequence[ablation.Result], test: Path,
 
 
 def _cells(line: Line) -> _Cells:
-    config = ModelConfig.preset(line.row.config.preset, line.row.config.variant)
-    cost = network_cost(config, *_SIZE)["total"]
+    cost = network_cost(runs.network_of(line.row.config), *_SIZE)["total"]
     return _Cells(
         row=line.row,
         figures=[

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pipelines.cli.devices import make_fabric
 from pipelines.cli.shell import PACK_FILE, SETTINGS, StopOnSignal, duration, example, explained, run, track
-from pipelines.cli.train import config_of, make_fabric, mistakes, setting_options
+from pipelines.cli.train import config_of, mistakes, setting_options
 from pipelines.studies import STUDIES, Study
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ def command(
 ) -> None:
     """Train every row of one of the paper's comparisons alike, score them alike, and write a page and tables.
 
-    table3: the network part by part; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11. The same command goes on;
-    started again beside the first, by hand or by torchrun, it takes trainings that no other process has in hand.
+    table3: the network part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11; masks: a
+    pack for each kind of masks, and none. The same command goes on; started again beside the first, by hand or by
+    torchrun, it takes trainings that no other process has in hand.
     """
     study = STUDIES[name]
     _refuse_varied(study)
@@ -58,7 +60,7 @@ def command(
     _warn_of_test_data(packs, test)
     jobs = ablation.jobs(ablation.rows(study, base, packs, only), seeds, test, out)
     ablation.refuse_other_tables(name, jobs, out)
-    fabric = make_fabric(base, _device())
+    fabric = make_fabric(base.precision, _device())
     done = sum(job.is_done for job in jobs)
     rows = len({job.row.title for job in jobs})
     click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(jobs)} trainings done")
@@ -84,7 +86,7 @@ def command(
 
 def _refuse_varied(study: Study) -> None:
     context = click.get_current_context()
-    for field in study.fields:
+    for field in (*study.fields, *study.fixed):
         if context.get_parameter_source(field) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{field.replace('_', '-')} is what this study varies; leave it out")
 

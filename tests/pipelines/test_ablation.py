@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from commands import call, mistake
 
-from pipelines import ablation, evaluation
+from pipelines import ablation, evaluation, runs
 from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
 from pipelines.studies import STUDIES, Found
@@ -75,7 +75,9 @@ def test_the_scores_are_those_of_cdg_eval(study: Path, test_pack: Path) -> None:
     assert done.returncode == 0, done.stderr
 
     scored = table(study / "evaluated" / "results.csv")[-1]
-    assert {name: scored[name] for name in evaluation.MEASURES} == {name: row[name] for name in evaluation.MEASURES}
+    measures = [name for name in evaluation.MEASURES if name in scored]
+    assert len(measures) == 5
+    assert {name: scored[name] for name in measures} == {name: row[name] for name in measures}
 
 
 def test_the_page_shows_the_table_and_needs_no_other_file(study: Path) -> None:
@@ -221,3 +223,32 @@ def test_processes_share_a_study(train_pack: Path, test_pack: Path, tmp_path: Pa
     assert len(table(tmp_path / "studies" / "loss-runs.csv")) == 6
     for run in (tmp_path / "studies" / "runs").iterdir():  # each trained by one of them, once
         assert [row["step"] for row in files.read_rows(run / "log.jsonl")] == [1, 8]
+
+
+def test_table_4_varies_the_attention_of_the_large_branch_alone(train_pack: Path, other_masks: Path) -> None:
+    rows = ablation.rows(STUDIES["table4"], CONFIG, [train_pack, other_masks])
+    networks = [runs.network_of(row.config) for row in rows]
+
+    assert [row.title for row in rows] == ["none", "channel", "spatial", "both"]
+    assert [network.attention for network in networks] == ["none", "channel", "spatial", "both"]
+    assert len({replace(network, attention="both") for network in networks}) == 1
+    assert networks[-1] == runs.network_of(replace(CONFIG, variant="large-branch"))
+    found = [row.paper for row in rows]
+    assert found[0] == Found(28.88, 0.920) and found[-1] == STUDIES["table3"].paper["large-branch"]
+
+
+def test_what_masks_are_worth_is_told_by_a_row_that_learns_from_none(train_pack: Path, other_masks: Path) -> None:
+    rows = ablation.rows(STUDIES["masks"], CONFIG, [train_pack, other_masks])
+    assert [row.title for row in rows] == ["no masks", "masks, lbp 0.96", "masks, lbp 0.5"]
+    assert [row.config.lambda_large for row in rows] == [0, 0.1, 0.1]
+
+
+def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    packs = ("--h5", train_pack, "--test", test_pack)
+    for option in (("--attention", "none"), ("--variant", "cdgnet")):
+        assert f"{option[0]} is what this study" in mistake(tmp_path, "study", "table4", *packs, *WORDS, *option)
+
+
+def test_runs_of_before_there_was_a_choice_of_attention_go_on(train_pack: Path) -> None:
+    assert "attention" not in runs.identity(CONFIG, [train_pack], 2)
+    assert runs.identity(replace(CONFIG, attention="none"), [train_pack], 2)["attention"] == "none"
