@@ -13,10 +13,10 @@ study-small: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --study --out study
 
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: .venv/ready
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 lint: .venv/ready
 	$(BIN)/ruff format --check .
@@ -32,6 +32,8 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/deform.py
 	$(BIN)/python benchmarks/network.py
 	$(BIN)/python benchmarks/training.py
+	$(BIN)/python benchmarks/review.py
+	$(BIN)/python benchmarks/kernels.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; make PYTHON=python3.12" % sys.version.split()[0])'

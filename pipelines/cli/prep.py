@@ -85,8 +85,9 @@ def masks(
     "--targets/--no-targets", default=True, show_default=True, help="Store sgt and lgt besides mask and sharp."
 )
 @click.option(
-    "--exclude", type=VERDICTS_FILE, metavar="FILE", help="Leave out the frames rejected in cdg-prep view's verdicts."
-)
+    "--exclude", "verdict_files", type=VERDICTS_FILE, multiple=True, metavar="FILE",
+    help="Leave out the frames rejected in cdg-prep view's verdicts; may be repeated.",
+)  # fmt: skip
 @click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
 @click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
 @click.option("--force", is_flag=True, help="Replace an existing pack.")
@@ -101,7 +102,7 @@ def pack(
     mu: float | None,
     crop: str,
     targets: bool,
-    exclude: Path | None,
+    verdict_files: tuple[Path, ...],
     skip_orphans: bool,
     out: Path | None,
     force: bool,
@@ -122,7 +123,7 @@ def pack(
         named = listed([str(path) for path in dataset.orphans])
         raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
     usual = "all" if layout == "pairs" else "train"
-    pairs, excluded = _without_rejected(dataset.select(split or usual), exclude)
+    pairs, excluded = _without_rejected(dataset.select(split or usual), verdict_files)
     path = outside(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
@@ -162,20 +163,23 @@ def pack(
     return 0
 
 
-def _without_rejected(pairs: "Sequence[Pair]", exclude: Path | None) -> "tuple[Sequence[Pair], list[str]]":
+def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) -> "tuple[Sequence[Pair], list[str]]":
     """The pairs that no verdict rejects, and the keys of those that one does."""
-    if exclude is None:
-        return pairs, []
     from prep.review import verdicts
 
-    rejected = verdicts.rejected(exclude)
-    excluded = [pair.key for pair in pairs if pair.key in rejected]
-    unknown = len(rejected) - len(excluded)
-    also = f"; {unknown} rejected frames are not among those to pack" if unknown else ""
-    click.echo(f"{exclude}: {len(excluded)} of {len(pairs)} frames are rejected and left out{also}")
-    if len(excluded) == len(pairs):
-        raise click.ClickException(f"{exclude} rejects every frame; there is nothing to pack")
-    return [pair for pair in pairs if pair.key not in rejected], excluded
+    keys = {pair.key for pair in pairs}
+    every: set[str] = set()
+    for path in verdict_files:
+        rejected = verdicts.rejected(path)
+        every |= rejected
+        unknown = len(rejected - keys)
+        also = f"; {unknown} more that it rejects are not among those to pack" if unknown else ""
+        click.echo(f"{path}: {len(rejected & keys)} of {len(pairs)} frames are rejected and left out{also}")
+        if rejected and not rejected & keys:
+            click.echo(f"{path} rejects no frame of this data set and split: is it of another one?", err=True)
+    if every >= keys:
+        raise click.ClickException(f"{' and '.join(map(str, verdict_files))}: every frame is rejected; nothing is left")
+    return [pair for pair in pairs if pair.key not in every], [pair.key for pair in pairs if pair.key in every]
 
 
 def _say_estimate(

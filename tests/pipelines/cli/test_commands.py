@@ -278,7 +278,7 @@ def test_an_export_never_replaces_its_weights(weights: Path) -> None:
 
     said = mistake(weights.parent, "export", "--weights", weights, "--out", weights, "--force")
 
-    assert "is no name of an ONNX file; pass --out NAME.onnx" in said
+    assert "does not end in .onnx; pass --out NAME.onnx" in said
     assert weights.read_bytes() == before
 
 
@@ -404,7 +404,7 @@ def test_rejected_frames_are_left_out_of_a_pack_which_records_them(work: Path) -
 
     done = call(work, *words)
 
-    assert "v.json: 2 of 6 frames are rejected and left out; 1 rejected frames are not among" in done.stdout
+    assert "v.json: 2 of 6 frames are rejected and left out; 1 more that it rejects are not among" in done.stdout
     with h5py.File(work / "gopro.h5") as file:
         keys = set(file["key"].asstr()[:])
         assert json.loads(file.attrs["excluded"]) == out
@@ -416,6 +416,26 @@ def test_rejected_frames_are_left_out_of_a_pack_which_records_them(work: Path) -
         assert json.loads(file.attrs["excluded"]) == out
 
 
+def test_the_verdicts_of_several_persons_add_up(work: Path) -> None:
+    keys = ["GOPR0001_00_00/000002", "GOPR0002_00_00/000001"]
+    for name, key in zip(("a.json", "b.json"), keys, strict=True):
+        verdicts.write(work / name, {key: Verdict(verdict="reject", note="")})
+    verdicts.write(work / "reds.json", {"000/00000001": Verdict(verdict="reject", note="")})
+    words = ("prep", "pack", "gopro", "--crop", "48", "--exclude", "a.json", "--exclude", "b.json")
+
+    done = call(work, *words, "--exclude", "reds.json")
+
+    assert "reds.json rejects no frame of this data set and split" in done.stderr
+    with h5py.File(work / "gopro.h5") as file:
+        assert json.loads(file.attrs["excluded"]) == keys
+
+
+def test_damaged_verdicts_are_told_before_a_page_is_served(work: Path) -> None:
+    call(work, "prep", "masks")
+    (work / "masks" / "gopro" / "verdicts.json").write_text('{"format": "cdg-verdicts"')
+    assert "verdicts.json is no list of verdicts" in mistake(work, "prep", "view", "--serve", "--port", "0")
+
+
 def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None:
     words = ("prep", "pack", "gopro", "--crop", "48", "--exclude")
     (work / "other.json").write_text("{}")
@@ -424,7 +444,7 @@ def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None
     verdicts.write(work / "all.json", {key: Verdict(verdict="reject", note="") for key in every})
 
     assert "other.json is no list of verdicts" in mistake(work, *words, "other.json")
-    assert "all.json rejects every frame" in mistake(work, *words, "all.json")
+    assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
     assert "none.json is not there; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
     assert not (work / "masks").exists()
 
@@ -470,6 +490,39 @@ def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp
     assert len(answer["rows"]) == 2
     assert answer["mean"]["psnr_blurry"] == pytest.approx(np.mean([row["psnr_blurry"] for row in answer["rows"]]))
     assert (tmp_path / "scores" / "results.csv").exists()
+    again = call(
+        tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--against", "scores"
+    )
+    assert "2 of 2 frames are scored in scores" in again.stderr
+    assert "psnr against the earlier scores: +0.00 (+0.00 to +0.00), higher in 0 of 2 frames" in again.stdout
+
+
+def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
+    for kind in ("restored", "sharp"):
+        frames.write(tmp_path / kind / "a.png", np.zeros((20, 30, 3), np.uint8))
+    asked = ("evaluate", "--restored", "restored", "--sharp", "sharp", "--out")
+    assert "sharp/scores lies inside sharp, which holds frames" in mistake(tmp_path, *asked, "sharp/scores")
+    assert "mean of 1 images" in call(tmp_path, *asked, "scores").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "wanted one of --h5, --root and --restored, found none"),
+        (("--root", ".", "--restored", "."), "found --root and --restored"),
+        (("--root", "."), "--root wants --weights"),
+        (("--restored", "."), "--restored wants --sharp, and no --weights"),
+    ],
+)
+def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in mistake(tmp_path, "evaluate", *words)
+
+
+def test_the_precision_of_scores_is_said(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    asked = ("evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--precision")
+
+    assert "on cpu, precision bf16-mixed" in call(tmp_path, *asked, "bf16-mixed").stdout
+    assert "16-mixed needs a GPU, and there is none" in mistake(tmp_path, *asked, "16-mixed")
 
 
 def test_info_says_what_a_pack_holds(train_pack: Path, tmp_path: Path) -> None:
@@ -508,6 +561,27 @@ def test_results_that_are_there_are_passed_over(weights: Path, tmp_path: Path) -
 
     assert "1 are in restored already" in done.stdout
     assert (tmp_path / "restored" / "a.png").read_text() == "mine"
+
+
+def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(weights: Path, tmp_path: Path) -> None:
+    frames.write(tmp_path / "in" / "deep" / "a.png", np.full((20, 20), 9, np.uint8))
+    (tmp_path / "in" / "bad.png").write_text("a letter")
+    (tmp_path / "in" / "notes.txt").write_text("")
+
+    planned = call(tmp_path, "deblur", "in", "--weights", weights, "--dry-run")
+    assert planned.returncode == 0 and not (tmp_path / "restored").exists()
+    done = call(tmp_path, "deblur", "in", "--weights", weights, "--ensemble", "--tile", "66")
+
+    assert "in/deep/a.png -> restored/deep/a.png" in planned.stdout
+    assert done.returncode == 1
+    assert "in/bad.png is no readable picture" in done.stderr
+    assert "neither picture nor video: 1 .txt" in done.stdout
+    assert "wrote 1 picture into restored, 1 failed" in done.stdout
+    assert frames.read(tmp_path / "restored" / "deep" / "a.png").shape == (20, 20, 3)
+
+
+def test_a_tile_is_a_number_of_pixels_or_auto(tmp_path: Path) -> None:
+    assert "'wide' is no side of a tile; pass auto" in mistake(tmp_path, "deblur", "a", "--tile", "wide")
 
 
 def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path: Path) -> None:
