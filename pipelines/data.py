@@ -3,17 +3,19 @@
 Legend: C the training crop's side in pixels, B batch.
 """
 
+import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from prep import layouts, store
 from prep.arrays import Codes
@@ -24,7 +26,7 @@ _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the 
 
 
 class DataError(ValueError):
-    """A pack that cannot be trained on as asked."""
+    """A pack that cannot be trained on as asked, or whose reading ended."""
 
 
 class Sample(NamedTuple):
@@ -43,6 +45,29 @@ def to_range(picture: Tensor) -> Tensor:
 def to_tensor(picture: np.ndarray) -> Tensor:
     """``(H, W, 3)`` -> ``(3, H, W)``."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+
+def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
+    """What a loader gives; that one of its processes was killed is told here, within seconds, and nowhere else.
+
+    torch's handler of signals would raise wherever the program is when the process dies, be it in writing a checkpoint.
+
+    Raises:
+        DataError: If so.
+    """
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)
+    try:
+        yield from batches
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(
+            f"a process that reads frames ended ({' '.join(str(error).split())[:120]}); the same command goes on "
+            "from what is saved, with --workers 0 in one process"
+        ) from error
 
 
 class Frame(NamedTuple):

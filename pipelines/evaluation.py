@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 from cdgnet import psnr, ssim, ssim_matlab3d, to_bytes
 from cdgnet.cost import wait_for
 from pipelines import extents
-from pipelines.data import to_range
+from pipelines.data import batches_of, to_range
 from pipelines.perceptual import Perceptual
 from pipelines.pricing import device_name
 from pipelines.restoring import Restorer
@@ -103,13 +103,14 @@ def evaluate(
         perceptual: Adds LPIPS.
 
     Raises:
+        DataError: If a process that reads was killed.
         SourceError: If a frame cannot be read.
         SceneError: If two pictures of a frame differ in size.
     """
     left = [number for number, key in enumerate(scenes.keys) if key not in done]
     loader = DataLoader(scenes, batch_size=None, sampler=left, num_workers=workers, collate_fn=_as_it_is)
     device = restorer.device if restorer else torch.device("cpu")
-    for scene in loader:
+    for scene in batches_of(loader):
         if restorer is None:
             row = score(scene, scene.restored, device, perceptual)
         else:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler
 
-from pipelines.data import Sample, TrainingSamples
+from pipelines.data import Sample, TrainingSamples, batches_of
 from pipelines.runs import Run
 
 
@@ -23,7 +23,7 @@ def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
         pin_memory=fabric.device.type == "cuda",
         worker_init_fn=_ignore_signals,
     )
-    yield from loader
+    yield from batches_of(loader)
 
 
 class _Numbers(Sampler[int]):

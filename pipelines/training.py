@@ -49,20 +49,13 @@ def train(
         watch: Is given the frames of a validation, their number and what it is, and passes the frames on.
 
     Raises:
+        DataError: If a process that reads the packs was killed.
         TrainingError: If the loss is no number several times in a row, a batch cannot be divided by the devices,
-            another process trains in the run folder, a process that reads the packs was killed, or they are gone.
+            another process trains in the run folder, or the packs are gone.
     """
     check_division(run.config, fabric.world_size)
-    try:
-        with runs.held(run) if fabric.is_global_zero else nullcontext():
-            yield from _train(run, fabric, stop, watch)
-    except RuntimeError as error:  # torch's, raised wherever the loop is at that moment
-        if "DataLoader worker" not in str(error):
-            raise
-        raise TrainingError(
-            f"a process that reads the packs ended ({' '.join(str(error).split())[:120]}); the same command goes on "
-            "from the last checkpoint, with --workers 0 in one process"
-        ) from error
+    with runs.held(run) if fabric.is_global_zero else nullcontext():
+        yield from _train(run, fabric, stop, watch)
 
 
 def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | None) -> Iterator[Tick]:

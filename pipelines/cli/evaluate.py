@@ -225,6 +225,7 @@ def _signed(value: float, measure: str) -> str:
 
 def mistakes() -> tuple[type[Exception], ...]:
     from cdgnet.weights import WeightsError
+    from pipelines.data import DataError
     from pipelines.evaluation import ScoresError
     from pipelines.perceptual import PerceptualError
     from pipelines.scenes import SceneError
@@ -233,7 +234,10 @@ def mistakes() -> tuple[type[Exception], ...]:
     from prep.sources import SourceError
     from prep.store import PackError
 
-    return LayoutError, MaskError, PackError, PerceptualError, SceneError, ScoresError, SourceError, WeightsError
+    return (
+        *(DataError, LayoutError, MaskError, PackError, PerceptualError, SceneError, ScoresError, SourceError),
+        WeightsError,
+    )
 
 
 def main() -> None:

@@ -154,6 +154,7 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> l
     import time
 
     from pipelines import ablation, training
+    from pipelines.data import DataError
     from pipelines.runs import RunInUse, TrainingError
     from prep import store
 
@@ -171,7 +172,7 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> l
                     pass
         except RunInUse:
             continue
-        except TrainingError as error:
+        except (DataError, TrainingError) as error:
             failed.append(f"{job.title}: {error}")
             click.echo(failed[-1], err=True)
             continue
