@@ -7,12 +7,13 @@ gradients change the result. The matting Laplacian is pymatting's.
 Legend: h, w a reduced frame's height and width, h <= w after turning; n = h w.
 """
 
+from contextlib import suppress
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solveh_banded
+from scipy.linalg import LinAlgError, solveh_banded
 
 from prep.arrays import Bytes, Floats
 from prep.sharpness import lbp, patterns, size
@@ -21,7 +22,8 @@ _EPSILON = 1e-7  # of the Laplacian and of the local linear model, intensities i
 _WEIGHT = 100.0  # of the trimap
 _HALVINGS = 2
 _RADIUS = 1  # windows of 3 x 3
-_DIAGONAL = 1e-9  # keeps the system regular where the trimap is empty
+_DIAGONALS = (1e-9, 1e-6, 1e-3)  # keep the system regular where the trimap is empty; the larger ones where rounding,
+# on frames whose channels are equal, makes it indefinite
 
 PARAMETERS = {
     **{name: value for name, value in lbp.PARAMETERS.items() if not name.startswith("guided")},
@@ -107,12 +109,15 @@ def solve(entries: Entries, share: Floats) -> Floats:
     if not foreground.any() or not background.any():
         return foreground.astype(np.float32)  # no pixel, or all of them: nothing to be carried to an edge
     reach = 2 * _RADIUS * (share.shape[0] + 1)
-    bands = np.zeros((reach + 1, share.size), order="F")  # LAPACK's order; the last row is the diagonal
-    np.add.at(bands, (reach + entries.rows - entries.columns, entries.columns), entries.values)
-    bands[-1] += _WEIGHT * (foreground | background).T.ravel() + _DIAGONAL
-    known = _WEIGHT * foreground.T.ravel().astype(np.float64)
-    alpha = solveh_banded(bands, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
-    return np.asarray(alpha.reshape(share.shape[::-1]).T, np.float32)
+    for diagonal in _DIAGONALS:
+        bands = np.zeros((reach + 1, share.size), order="F")  # LAPACK's order; the last row is the diagonal
+        np.add.at(bands, (reach + entries.rows - entries.columns, entries.columns), entries.values)
+        bands[-1] += _WEIGHT * (foreground | background).T.ravel() + diagonal
+        known = _WEIGHT * foreground.T.ravel().astype(np.float64)
+        with suppress(LinAlgError):
+            alpha = solveh_banded(bands, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
+            return np.asarray(alpha.reshape(share.shape[::-1]).T, np.float32)
+    raise ValueError("the matting of this frame has no solution that rounding leaves alone; pass another --method")
 
 
 def upsample(alphas: Floats, coarse: Floats, fine: Floats) -> Floats:

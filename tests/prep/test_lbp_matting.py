@@ -64,3 +64,18 @@ def test_a_trimap_of_one_kind_is_its_own_matte(share: float, alpha: int) -> None
     entries = lbp_matting.laplacian(np.random.default_rng(0).uniform(0, 1, (12, 20, 3)))
 
     assert (lbp_matting.solve(entries, np.full((12, 20), share, np.float32)) == alpha).all()
+
+
+def test_a_system_that_rounding_made_indefinite_is_solved_all_the_same() -> None:
+    small = cv2.resize(half_blurred(turned=False), (60, 40), interpolation=cv2.INTER_AREA) / 255.0
+    share = np.full((40, 60), 0.1, np.float32)
+    share[:, :20], share[:, 45:] = 0.5, 0.0
+    entries = lbp_matting.laplacian(small)
+    lone = np.flatnonzero((entries.rows == entries.columns) & (entries.rows == 30 * 40 + 20))  # a pixel nobody knows
+    entries.values[(entries.rows == 30 * 40 + 20) | (entries.columns == 30 * 40 + 20)] = 0
+    entries.values[lone] = -1e-8
+
+    alpha = lbp_matting.solve(entries, share)
+
+    assert np.abs(alpha[:, :18] - 1).max() < 0.05
+    assert np.abs(alpha[:, 47:]).max() < 0.05
