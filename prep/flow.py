@@ -1,0 +1,109 @@
+"""Where pixels go between sharp frames: how far each is smeared over a window, and frames in between.
+
+Flow is that of Kroeger et al. 2016 (DIS) as OpenCV has it: on textured places of 8-bit frames shifted by known parts of
+a pixel it is within 0.1 px in the mean, where nothing can be seen it is near 0.
+
+Legend: H, W a frame's height and width; T frames of a window, oldest first.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from prep.arrays import Bytes, Codes, Floats
+
+_LOST = 24.0  # grey levels by which a pixel that was followed may differ from itself, as a mean over _AROUND
+_AROUND = (7, 7)  # pixels
+
+Steps = Callable[[int, int], Floats]  # from one frame of a window to one beside it: (H, W, 2), x and y in pixels
+
+
+def steps(window: Sequence[Bytes | Codes]) -> Steps:
+    """Flow between neighbouring frames, each computed once and when it is first asked for.
+
+    Args:
+        window: T of ``(H, W, 3)`` RGB, uint8 or uint16.
+    """
+    greys = [grey(pixels) for pixels in window]
+    seeker = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+
+    @cache
+    def step(first: int, second: int) -> Floats:
+        return np.asarray(seeker.calc(greys[first], greys[second], None), np.float32)  # type: ignore[call-overload]
+
+    return step
+
+
+def grey(pixels: Bytes | Codes) -> Bytes:
+    """``(H, W, 3)`` RGB -> ``(H, W)``, 8 bits."""
+    eight = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    return np.asarray(cv2.cvtColor(eight, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+def extent(window: Sequence[Bytes | Codes], step: Steps) -> Floats:
+    """How far what is seen in the middle frame goes while all frames are taken.
+
+    Each pixel of the middle frame is followed to the first frame and to the last; the parts of its way are added.
+
+    Args:
+        window: T of ``(H, W, 3)``, T odd.
+        step: Their flow, from ``steps``.
+
+    Returns:
+        ``(H, W)`` float32, pixels; NaN where a pixel was lost on the way: what is there at either end looks otherwise,
+        for it was covered or left the frame.
+    """
+    middle = len(window) // 2
+    x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in window[0].shape[1::-1]))
+    here = grey(window[middle]).astype(np.float32)
+    way = np.zeros(here.shape, np.float32)
+    is_lost = np.zeros(here.shape, bool)
+    for end, sign in ((len(window) - 1, 1), (0, -1)):
+        at_x, at_y = x.copy(), y.copy()
+        for place in range(middle, end, sign):
+            moved = cv2.remap(step(place, place + sign), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            at_x += moved[..., 0]
+            at_y += moved[..., 1]
+            way += np.hypot(moved[..., 0], moved[..., 1])
+        there = cv2.remap(grey(window[end]), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        is_lost |= cv2.blur(np.abs(there - here), _AROUND) > _LOST
+    return np.where(is_lost, np.float32(np.nan), way)
+
+
+def longest_step(count: int, step: Steps) -> float:
+    """What 99 % of the pixels do not exceed between any two of ``count`` neighbouring frames, in pixels."""
+    lengths = (np.hypot(*cv2.split(step(place, place + 1))) for place in range(count - 1))
+    return max(float(np.percentile(length, 99)) for length in lengths)
+
+
+def finer(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]:
+    """Frames, and between each two of them ``parts`` - 1 more at even times.
+
+    A frame between is both its neighbours, warped to its time and mixed by nearness; the flow at its time follows from
+    theirs (Jiang et al. 2018, Super SloMo, equation 4). There is no model of what is covered: edges of things that
+    pass before others are a mixture.
+
+    Args:
+        lights: T of ``(H, W, 3)`` float32, in light.
+        step: The flow of the same frames.
+        parts: In how many a step is divided; 1 gives the frames alone.
+    """
+    for place, (before, after) in enumerate(pairwise(lights)):
+        yield before
+        for part in range(1, parts):
+            time = np.float32(part / parts)
+            there, back = step(place, place + 1), step(place + 1, place)
+            to_before = time * time * back - (1 - time) * time * there
+            to_after = (1 - time) * (1 - time) * there - time * (1 - time) * back
+            yield (1 - time) * _seen(before, to_before) + time * _seen(after, to_after)
+    yield lights[-1]
+
+
+def _seen(light: Floats, offsets: Floats) -> Floats:
+    """``(H, W, 3)`` looked up at every pixel plus its ``(H, W, 2)`` offset."""
+    x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in light.shape[1::-1]))
+    seen = cv2.remap(light, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(seen.clip(0), np.float32)
