@@ -100,23 +100,59 @@ def describe(path: Path) -> About:
         )
 
 
-def read(path: Path) -> Iterator[Moment]:
+def read(path: Path, since: int | None = None) -> Iterator[Moment]:
     """All frames in the order of their times; memory holds the decoder's few and no more.
 
     Turned upright as the file asks, in colours as its matrix and range say. Rates may vary: the times are the file's.
 
+    Args:
+        path: The video.
+        since: Ticks before which nothing is wanted: decoding begins at the nearest place that it can begin at.
+
     Raises:
         VideoError: If it holds no video, or is damaged on the way.
     """
+    for frame, seconds, ticks in _timed_frames(path, since):
+        yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
+
+
+def glance(path: Path, width: int) -> Iterator[tuple[Bytes, int]]:
+    """Every frame small and grey, ``(h, width)``, as it is stored, and its ticks: to see what changes, quickly.
+
+    Raises:
+        VideoError: As ``read`` does.
+    """
+    for frame, _, ticks in _timed_frames(path, None):
+        across = min(width, frame.width)
+        down = max(1, round(frame.height * across / frame.width))
+        small = frame.reformat(width=across, height=down, format="gray", interpolation="AREA")
+        yield np.ascontiguousarray(small.to_ndarray()), ticks
+
+
+def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, int]]:
     with opened(path) as container:
         stream = video_stream(container, path)
         start = stream.start_time or 0
-        for number, frame in enumerate(container.decode(stream)):
+        decoded = _decoded_since(container, stream, since)
+        for number, frame in enumerate(decoded):
             ticks = frame.pts if frame.pts is not None else frame.dts
             if ticks is None:  # as in an old AVI: the rate tells
                 ticks = start + round(number / (stream.average_rate or Fraction(25)) / stream.time_base)
-            seconds = float((ticks - start) * stream.time_base)
-            yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
+            if since is None or ticks >= since:
+                yield frame, float((ticks - start) * stream.time_base), ticks
+
+
+def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[Any]:
+    """Frames from some place at or before a time; from the first one where the file cannot be entered in its middle."""
+    if since is not None:
+        container.seek(since, stream=stream)
+        first = next(container.decode(stream), None)
+        if first is not None and first.pts is not None and first.pts <= since:
+            yield first
+            yield from container.decode(stream)
+            return
+        container.seek(stream.start_time or 0, stream=stream)
+    yield from container.decode(stream)
 
 
 @contextmanager
