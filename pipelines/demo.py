@@ -10,9 +10,10 @@ from skimage import data
 from cdgnet import CDGNet, psnr, to_bytes
 from pipelines.data import PackCrop, read_crops, to_range
 from pipelines.report import Example
-from prep import files, synthesis
+from prep import files, shaking, synthesis
 from prep.arrays import Bytes
 from prep.frames import to_rgb8
+from prep.synthesis import PhotoRecipe
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
@@ -44,7 +45,8 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
     def written() -> Iterator[Path]:
         for split, count in counts.items():
-            yield from synthesis.write_gopro(photos[split], folder, split, count, SIZE, SEED)
+            recipe = PhotoRecipe(count=count, size=SIZE, camera=shaking.CAMERA, region=shaking.REGION, seed=SEED)
+            yield from synthesis.write_gopro(photos[split], folder, split, recipe)
 
     return written(), sum(counts[split] * len(photos[split]) for split in counts)
 

@@ -3,12 +3,11 @@
 Legend: H, W a frame's height and width.
 """
 
-import functools
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +16,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipelines.data import Frame, read_frame, to_tensor
-from prep import frames, layouts, masking, masks, sources, store, synthesis
+from prep import extents, frames, layouts, masking, masks, sources, store
 from prep.arrays import Bytes, Codes
 from prep.layouts import Pair
 from prep.sharpness import METHODS, paired
-from prep.sources import Member, Source
+from prep.sources import Source
 
 MAPS = "the data set's own maps"
 MEASURED = "S of paired, which measures them between the blurry frame and its sharp partner"
+KNOWN = {"paired": MEASURED, "extent": "S of extent, which stands for the data set's own maps"}
 RULES = "whole frames; RGB, rounded to 8 bits, mean over images"
 
 
@@ -87,7 +87,7 @@ class PackScenes(Scenes):
         self.about = {"pack": store.content([path]), "method": header.method, "mu": header.mu}
         kind = " ".join(filter(None, (header.layout, header.variant, header.split)))
         self.protocol = f"{kind}: {RULES}; M by {header.method} at mu {header.mu:g}"
-        self.know_extents(MEASURED if header.method == "paired" else "")
+        self.know_extents(KNOWN.get(header.method, ""))
 
     def __getitem__(self, number: int) -> Scene:
         key = self.keys[number]
@@ -122,11 +122,22 @@ class Masks:
         if other:
             raise SceneError(f"{self.folder} holds maps by {other}; pass --method {other}")
 
-    def read(self, key: str, blurry: Bytes, sharp: Bytes) -> Codes:
-        """S of a frame, ``(H, W)``."""
+    def read(self, key: str, blurry: Bytes, sharp: Bytes, extent: Source | None) -> Codes:
+        """S of a frame, ``(H, W)``; ``extent`` is where the data set's own map lies, if anywhere.
+
+        Raises:
+            SceneError: If that is wanted and nowhere.
+            SourceError: If a map cannot be read.
+        """
         if self.folder is not None:
             return frames.read_sharpness(masking.sharpness_path(self.folder, key))
-        return masks.to_codes(METHODS[self.method].compute(blurry, sharp))
+        method = METHODS[self.method]
+        beside: Bytes | Codes = sharp
+        if method.beside == "extent":
+            if extent is None:
+                raise SceneError(f"{key} has no extent/ beside its sharp/; pass another --method")
+            beside = extents.decode(sources.read(extent), extent)
+        return masks.to_codes(method.compute(blurry, beside))
 
     def mask(self, codes: Codes) -> Tensor:
         """M, ``(1, H, W)``."""
@@ -134,37 +145,22 @@ class Masks:
 
 
 def _measured(codes: Codes) -> Tensor:
-    """The extent that S of ``paired`` stands for; NaN where it could not be measured."""
+    """The extent that S of ``paired`` or ``extent`` stands for; NaN where it is not known."""
     extent = paired.extent_of(np.asarray(codes / masks.LEVELS, np.float32))
     return torch.from_numpy(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
 
-def map_of(sharp: Source) -> Source | None:
-    """Where the extents of a frame's blur lie, if anywhere: ``extent/NAME.png`` beside its ``sharp/``."""
-    if isinstance(sharp, Member):
-        inside = PurePosixPath(sharp.name)
-        name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
-        return Member(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
-    path = sharp.parent.parent / "extent" / f"{sharp.stem}.png"
-    return path if path.is_file() else None
-
-
-@functools.lru_cache(maxsize=4)
-def _names(archive: Path) -> frozenset[str]:
-    return frozenset(sources.open_archive(archive).namelist())
-
-
 def read_extent(source: Source, size: tuple[int, ...]) -> Tensor:
-    """A map of extents, ``(1, H, W)`` float32 in pixels.
+    """A map of extents, ``(1, H, W)`` float32 in pixels, NaN where unknown.
 
     Raises:
-        SceneError: If it is no 16-bit grey picture of ``size``, (height, width).
+        SceneError: If it is not of ``size``, (height, width).
         SourceError: If it cannot be read.
     """
-    codes = frames.decode(sources.read(source), source)
-    if codes.dtype != np.uint16 or codes.shape != size:
-        raise SceneError(f"{source} is {codes.dtype} {codes.shape}; wanted 16-bit grey of {size}; make it again")
-    return torch.from_numpy(np.asarray(codes, np.float32) / synthesis.EXTENT_SCALE)[None]
+    codes = extents.decode(sources.read(source), source)
+    if codes.shape != size:
+        raise SceneError(f"{source} is {codes.shape}; wanted {size}; make it again")
+    return torch.from_numpy(extents.to_pixels(codes))[None]
 
 
 class PictureScenes(Scenes):
@@ -199,7 +195,7 @@ class PictureScenes(Scenes):
             masks_.check(self.keys)
             self.about |= {"method": masks_.method, "mu": masks_.mu}
             self.protocol += f"; M by {masks_.method} at mu {masks_.mu:g}"
-        self.maps = [place for pair in pairs if (place := map_of(pair.sharp)) is not None]
+        self.maps = [place for pair in pairs if (place := extents.find(pair.sharp)) is not None]
         self.has_maps = len(self.maps) == len(pairs)  # those of a part would not say of which
         is_measured = masks_ is not None and masks_.method == "paired" and (bool(self.blurry) or not are_results)
         self.know_extents(MAPS if self.has_maps else MEASURED if is_measured else "")
@@ -216,7 +212,7 @@ class PictureScenes(Scenes):
         has_blurry = not self.are_results or bool(self.blurry)
         mask, extent = None, None
         if self.masks is not None and has_blurry:
-            codes = self.masks.read(pair.key, blurry, sharp)
+            codes = self.masks.read(pair.key, blurry, sharp, extents.find(pair.sharp))
             mask = self.masks.mask(codes)
             extent = _measured(codes) if self.masks.method == "paired" else None
         if self.has_maps:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from prep import files, frames, masks, parallel, sources
+from prep import extents, files, frames, masks, parallel, sources
 from prep.arrays import Codes
 from prep.layouts import Dataset, Pair
 from prep.sharpness import METHODS, Method
@@ -65,7 +65,7 @@ class Task:
     """One frame to do: all of it, or only the threshold."""
 
     key: str
-    sources: Sequence[Source]  # the blurry frame; behind it the sharp one, where the method needs it
+    sources: Sequence[Source]  # the blurry frame; behind it what else the method looks at
     folder: Path
     recipe: Recipe
     mu: float
@@ -136,7 +136,8 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
         keep_masks: Take a mask of any threshold as done: only S is wanted.
 
     Raises:
-        MaskError: If the folder holds maps of another recipe, or nothing that says of which.
+        MaskError: If the folder holds maps of another recipe, or nothing that says of which; or if a frame lacks the
+            map of extents that the method wants.
         SourceError: If a frame cannot be read.
     """
     rows = read_rows(folder)
@@ -147,7 +148,7 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
             raise MaskError(f"{folder} holds {_name(held.recipe)}; asked for {_name(recipe)}; pass another folder")
     done, tasks = [], []
     for pair in pairs:
-        read = (pair.blurry, pair.sharp) if METHODS[recipe.method].needs_sharp else (pair.blurry,)
+        read = _read_for(pair, METHODS[recipe.method])
         row = rows.get(pair.key)
         stamps = _current(row, read, folder)
         if row and stamps:
@@ -166,6 +167,19 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
         )
         tasks.append(task)
     return Plan(folder=folder, rows=rows, done=done, tasks=tasks)
+
+
+def _read_for(pair: Pair, method: Method) -> tuple[Source, ...]:
+    """What S of a frame is made of."""
+    if not method.beside:
+        return (pair.blurry,)
+    beside = pair.sharp if method.beside == "sharp" else extents.find(pair.sharp)
+    if beside is None:
+        raise MaskError(
+            f"{pair.key} has no extent/ beside its sharp/, where maps of extents lie; cdg-prep synth makes them; pass "
+            "--method paired, which measures them"
+        )
+    return (pair.blurry, beside)
 
 
 def _current(row: Row | None, read: Sequence[Source], folder: Path) -> Sequence[Stamp] | None:
@@ -239,8 +253,12 @@ def _sharpness(task: Task) -> tuple[Codes, Sequence[Stamp]]:
         with suppress(SourceError):  # a damaged map is ours: it is made again
             return frames.read_sharpness(path), task.stamps
     read = [sources.read(source) for source in task.sources]
-    pictures = [frames.to_rgb8(frames.decode(data, source)) for data, source in zip(read, task.sources, strict=True)]
-    codes = masks.to_codes(METHODS[task.recipe.method].compute(pictures[0], pictures[-1]))
+    blurry, *others = (frames.decode(data, source) for data, source in zip(read, task.sources, strict=True))
+    method = METHODS[task.recipe.method]
+    beside = others[0] if others else None
+    if beside is not None and method.beside == "sharp":
+        beside = frames.to_rgb8(beside)
+    codes = masks.to_codes(method.compute(frames.to_rgb8(blurry), beside))
     frames.write(path, codes)
     return codes, [sources.stamp(source, data) for data, source in zip(read, task.sources, strict=True)]
 

@@ -1,26 +1,22 @@
-"""Sharp pictures -> blurry and sharp pairs whose blur is known at every pixel, averaged as GoPro was made.
+"""Photographs -> blurry and sharp pairs whose blur is known at every pixel, for people without a fast camera.
 
 The camera shakes over a photograph while a region before it moves on a path of its own; 7 to 13 sub-frames are
-averaged, the middle one is the sharp frame (Nah et al. 2017, section 3: linear response).
+averaged, the middle one is the sharp frame (Nah et al. 2017, section 3).
 
 Legend: H, W the frame's height and width; T sub-frames.
 """
 
-import zlib
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from prep import frames
 from prep.arrays import Bytes, Floats
 from prep.crops import Size
+from prep.exposure import PLAIN, Exposure
 
 SUBFRAMES = (7, 9, 11, 13)  # odd: the middle one is the sharp frame
-EXTENT_SCALE = 256  # stored extent = round(pixels * 256), 16 bit
 _LARGEST_TURN = 0.01  # radians either way
 
 Path2 = npt.NDArray[np.float64]  # (T, 2): x, y in pixels from the middle sub-frame
@@ -49,13 +45,24 @@ class Shaken:
     extent: Floats  # (H, W) pixels: way that what is seen in the sharp frame goes during the exposure
 
 
-def shake(photo: Bytes, size: Size, rng: np.random.Generator) -> Shaken:
+def shake(
+    photo: Bytes,
+    size: Size,
+    rng: np.random.Generator,
+    *,
+    camera: Stroke = CAMERA,
+    region: Stroke = REGION,
+    exposure: Exposure = PLAIN,
+) -> Shaken:
     """Photograph a photograph with a shaking camera, a region of it moving by itself.
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB, no smaller than ``size``.
         size: The frame's ``(height, width)``.
         rng: Decides the view, the region and both paths.
+        camera: How the camera moves.
+        region: How the region before it moves.
+        exposure: How sub-frames are averaged.
 
     Raises:
         ValueError: If the photograph is smaller than ``size``.
@@ -63,21 +70,21 @@ def shake(photo: Bytes, size: Size, rng: np.random.Generator) -> Shaken:
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
         raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
     count = int(rng.choice(SUBFRAMES))
-    camera, region = _path(count, CAMERA, rng), _path(count, REGION, rng)
+    shift, way = _path(count, camera, rng), _path(count, region, rng)
     turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
     corner, other = _corner(photo, size, rng), _corner(photo, size, rng)
     alpha = _region(size, rng)
+    light = exposure.brightened(photo)
     subframes = []
     for place in range(count):
-        behind = _view(photo.astype(np.float32), _motion(corner, camera[place], turns[place], size), size)
-        before = _view(photo.astype(np.float32), _motion(other, region[place], 0, size), size)
-        cover = _view(alpha, _motion((0, 0), region[place], 0, size), size)[:, :, None]
+        behind = _view(light, _motion(corner, shift[place], turns[place], size), size)
+        before = _view(light, _motion(other, way[place], 0, size), size)
+        cover = _view(alpha, _motion((0, 0), way[place], 0, size), size)[:, :, None]
         subframes.append(behind + (before - behind) * cover)
-    middle = count // 2
-    extent = np.where(alpha > 0.5, _way(region), _turning_way(camera, turns, size))
+    extent = np.where(alpha > 0.5, _length(way), _turning_way(shift, turns, size))
     return Shaken(
-        blurry=np.rint(np.mean(subframes, axis=0)).clip(0, 255).astype(np.uint8),
-        sharp=np.rint(subframes[middle]).clip(0, 255).astype(np.uint8),
+        blurry=exposure.expose_light(subframes, rng),
+        sharp=np.rint(exposure.response.to_codes(subframes[count // 2])).astype(np.uint8),
         extent=extent.astype(np.float32),
     )
 
@@ -93,7 +100,7 @@ def _path(count: int, stroke: Stroke, rng: np.random.Generator) -> Path2:
     return path
 
 
-def _way(path: Path2) -> float:
+def _length(path: Path2) -> float:
     return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
 
@@ -138,24 +145,3 @@ def _view(picture: Floats, motion: npt.NDArray[np.float64], size: Size) -> Float
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
     view = cv2.warpAffine(picture, motion, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(view, np.float32)
-
-
-def write_gopro(
-    photos: Mapping[str, Bytes], folder: Path, split: str, count: int, size: Size, seed: int
-) -> Iterator[Path]:
-    """Write ``count`` pairs of each photograph in GoPro's layout, giving each blurry frame's path once written.
-
-    ``<folder>/<split>/<name>/{blur,sharp}/<6 digits>.png``, and beside them ``extent/<6 digits>.png``: 16 bit,
-    round(pixels * 256). Frames that are there are left as they are; each depends on seed, name and number alone.
-    """
-    for name, photo in photos.items():
-        clip = folder / split / name
-        for number in range(1, count + 1):
-            blurry = clip / "blur" / f"{number:06}.png"
-            if not blurry.exists():
-                shaken = shake(photo, size, np.random.default_rng([seed, zlib.crc32(name.encode()), number]))
-                codes = np.rint(shaken.extent * EXTENT_SCALE).clip(0, 65535).astype(np.uint16)
-                frames.write(clip / "extent" / blurry.name, codes)
-                frames.write(clip / "sharp" / blurry.name, shaken.sharp)
-                frames.write(blurry, shaken.blurry)
-            yield blurry

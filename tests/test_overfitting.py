@@ -8,7 +8,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses, psnr, to_bytes
-from prep.synthesis import shake
+from prep.shaking import shake
 
 STEPS = 600
 RATE = 3e-4  # thrice the paper's

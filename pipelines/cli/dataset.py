@@ -18,6 +18,7 @@ METHODS = (
     "hifst",
     "laplacian",
     "paired",
+    "extent",
 )  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masking
 _SHOWN = 5  # of a list in which every entry says much the same

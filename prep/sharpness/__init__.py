@@ -1,16 +1,17 @@
 """Sharpness maps S of a blurry frame, one file a method; named here.
 
-A method takes ``(H, W, 3)`` uint8 RGB, and its sharp partner where it needs one, and gives ``(H, W)`` float32 S in
-[0, 1], 1 where the frame is sharp. ``size.py`` refuses frames that are too small for any.
+A method takes ``(H, W, 3)`` uint8 RGB, and where it needs one its sharp partner or a map of extents, and gives
+``(H, W)`` float32 S in [0, 1], 1 where the frame is sharp. ``size.py`` refuses frames that are too small for any.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from prep.arrays import Bytes, Floats
-from prep.sharpness import hifst, laplacian, lbp, lbp_absolute, lbp_matting, paired
+from prep.sharpness import extent, hifst, laplacian, lbp, lbp_absolute, lbp_matting, paired
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,11 @@ class Method:
     """A sharpness map and what must be known to use it."""
 
     name: str
-    compute: Callable[[Bytes, Bytes | None], Floats]
+    compute: Callable[[Bytes, Any], Floats]  # of the blurry frame and of what is ``beside`` it
     parameters: Mapping[str, float]  # all that decides S besides the frames; recorded beside every map
     ceiling: float  # no pixel's S ever exceeds it
     source: str
-    needs_sharp: bool = False
+    beside: str = ""  # what else it looks at: "sharp", the partner; "extent", the data set's own map
     is_relative: bool = False  # scores a frame against itself: one that is mostly sharp may come out empty
 
 
@@ -72,7 +73,15 @@ METHODS: Mapping[str, Method] = {
             parameters=paired.PARAMETERS,
             ceiling=paired.CEILING,
             source="ours, 2026: second moments of the local kernel between the blurry frame and its sharp partner",
-            needs_sharp=True,
+            beside="sharp",
+        ),
+        Method(
+            name="extent",
+            compute=extent.sharpness,
+            parameters=extent.PARAMETERS,
+            ceiling=extent.CEILING,
+            source="ours, 2026: extents that were known when the pairs were made, on the scale of paired",
+            beside="extent",
         ),
     )
 }
@@ -84,4 +93,4 @@ def prepare(method: str) -> None:
     Later processes load the result. Without this call each of several processes that start together compiles.
     """
     frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    METHODS[method].compute(frame, frame)
+    METHODS[method].compute(frame, frame[:, :, 0].astype(np.uint16) if METHODS[method].beside == "extent" else frame)

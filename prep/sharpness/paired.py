@@ -75,8 +75,12 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     if sharp is None or sharp.shape != blurry.shape:
         found = "none" if sharp is None else f"{sharp.shape[0]} x {sharp.shape[1]}"
         raise ValueError(f"sharp frame is {found}; wanted the partner of {blurry.shape[0]} x {blurry.shape[1]} pixels")
-    length = extent(blurry, sharp)
-    return np.asarray(1 / (1 + length * length / np.float32(_SPREAD)), np.float32)
+    return sharpness_of(extent(blurry, sharp))
+
+
+def sharpness_of(extent: Floats) -> Floats:
+    """S of extents in pixels, of any shape."""
+    return np.asarray(1 / (1 + extent * extent / np.float32(_SPREAD)), np.float32)
 
 
 def extent_of(sharpness: Floats) -> Floats:

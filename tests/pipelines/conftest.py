@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from prep import layouts, masking, packing, synthesis
+from prep.shaking import CAMERA, REGION
+from prep.synthesis import PhotoRecipe
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +21,8 @@ def gopro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "GOPRO_Large"
     clips = {"train": ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00"), "test": ("GOPR0003_00_00",)}
     for split, names in clips.items():
-        list(synthesis.write_gopro(dict.fromkeys(names, photo), folder, split, 2, (64, 80), seed=1))
+        recipe = PhotoRecipe(count=2, size=(64, 80), camera=CAMERA, region=REGION, seed=1)
+        list(synthesis.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
     return folder
 
 

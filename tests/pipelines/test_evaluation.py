@@ -18,6 +18,7 @@ from pipelines.data import read_crops
 from pipelines.restoring import Restorer
 from pipelines.scenes import Masks, PackScenes, PictureScenes, SceneError, Scenes
 from prep import frames, layouts, masking
+from prep.frames import FrameError
 
 
 @pytest.fixture(scope="module")
@@ -296,8 +297,16 @@ def test_extents_are_read_from_an_archive_and_only_where_every_frame_has_them(tm
     assert partly.extents == "" and partly[0].extent is None and "extents" not in partly.about
 
 
-@pytest.mark.parametrize("codes", [np.zeros((8, 16), np.uint16), np.zeros((16, 16), np.uint8)])
-def test_a_map_of_extents_of_another_kind_is_refused(tmp_path: Path, codes: np.ndarray) -> None:
-    frames.write(tmp_path / "1.png", codes)
-    with pytest.raises(SceneError, match=r"wanted 16-bit grey of \(16, 16\); make it again"):
+def test_a_map_of_extents_of_another_kind_is_refused(tmp_path: Path) -> None:
+    frames.write(tmp_path / "1.png", np.zeros((8, 16), np.uint16))
+    frames.write(tmp_path / "2.png", np.zeros((16, 16), np.uint8))
+    with pytest.raises(SceneError, match=r"1.png is \(8, 16\); wanted \(16, 16\); make it again"):
         scenes.read_extent(tmp_path / "1.png", (16, 16))
+    with pytest.raises(FrameError, match=r"2.png is uint8 \(16, 16\); wanted a 16-bit grey map"):
+        scenes.read_extent(tmp_path / "2.png", (16, 16))
+
+
+def test_pixels_of_unknown_extent_count_nowhere(tmp_path: Path) -> None:
+    frames.write(tmp_path / "1.png", np.array([[256, 65535]], np.uint16))
+    (found,) = scenes.read_extent(tmp_path / "1.png", (1, 2))[0]
+    assert found[0] == 1 and found[1].isnan()

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from prep import synthesis
+from prep.shaking import CAMERA, REGION
+from prep.synthesis import PhotoRecipe
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +28,8 @@ def make_gopro(tmp_path: Path, photo: np.ndarray) -> Callable[..., Path]:
     def make(train: int = 3, test: int = 1, size: tuple[int, int] = (96, 128)) -> Path:
         folder = tmp_path / "data" / "GOPRO_Large"
         for split, count in (("train", train), ("test", test)):
-            list(synthesis.write_gopro({f"clip_{split}": photo}, folder, split, count, size, seed=1))
+            recipe = PhotoRecipe(count=count, size=size, camera=CAMERA, region=REGION, seed=1)
+            list(synthesis.write_gopro({f"clip_{split}": photo}, folder, split, recipe))
         return folder
 
     return make

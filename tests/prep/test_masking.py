@@ -273,7 +273,11 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "method",
-    [pytest.param(name, marks=pytest.mark.slow if name == "lbp-matting" else ()) for name in METHODS],
+    [
+        pytest.param(name, marks=pytest.mark.slow if name == "lbp-matting" else ())
+        for name in METHODS
+        if name != "extent"
+    ],
 )
 def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
     photo: np.ndarray, tmp_path: Path, method: str

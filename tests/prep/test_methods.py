@@ -10,7 +10,9 @@ from prep.sharpness import METHODS, hifst, laplacian, lbp, lbp_absolute
 
 RNG = np.random.default_rng(11)
 COMPILES = pytest.mark.slow  # pymatting's first import compiles for more than a minute
-NAMES = [pytest.param(name, marks=COMPILES if name == "lbp-matting" else ()) for name in METHODS]
+NAMES = [  # of methods that look at pictures
+    pytest.param(name, marks=COMPILES if name == "lbp-matting" else ()) for name in METHODS if name != "extent"
+]
 
 FRAMES = {
     "black": np.zeros((40, 56, 3), np.uint8),
@@ -57,7 +59,7 @@ def test_frames_below_16_pixels_are_refused(name: str) -> None:
         METHODS[name].compute(frame, frame)
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("paired", "lbp-matting")])
+@pytest.mark.parametrize("name", [name for name in METHODS if not METHODS[name].beside and name != "lbp-matting"])
 def test_a_blind_map_does_not_look_at_the_sharp_frame(name: str) -> None:
     frame, other = FRAMES["noise"], FRAMES["black"]
 

@@ -1,25 +1,24 @@
 """Synthetic pairs whose blur is known."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-from prep import frames, synthesis
+from prep import shaking
+from prep.exposure import GAMMA, Exposure
 
 SIZE = (96, 128)
 
 
 def test_the_same_seed_gives_the_same_pair(photo: np.ndarray) -> None:
-    one, two = (synthesis.shake(photo, SIZE, np.random.default_rng(4)) for _ in range(2))
-    other = synthesis.shake(photo, SIZE, np.random.default_rng(5))
+    one, two = (shaking.shake(photo, SIZE, np.random.default_rng(4)) for _ in range(2))
+    other = shaking.shake(photo, SIZE, np.random.default_rng(5))
 
     assert np.array_equal(one.blurry, two.blurry)
     assert not np.array_equal(one.blurry, other.blurry)
 
 
 def test_the_sharp_frame_holds_pixels_of_the_photograph_itself(photo: np.ndarray) -> None:
-    shaken = synthesis.shake(photo, SIZE, np.random.default_rng(4))
+    shaken = shaking.shake(photo, SIZE, np.random.default_rng(4))
     corners = np.lib.stride_tricks.sliding_window_view(photo[..., 1], (12, 12))
 
     assert (corners == shaken.sharp[:12, :12, 1]).all(axis=(2, 3)).any()  # not interpolated, so not softened
@@ -28,10 +27,10 @@ def test_the_sharp_frame_holds_pixels_of_the_photograph_itself(photo: np.ndarray
 def test_the_extent_is_the_width_of_a_blurred_dot(monkeypatch: pytest.MonkeyPatch) -> None:
     dots = np.zeros((200, 240, 3), np.uint8)
     dots[20::40, 20::40] = 255
-    monkeypatch.setattr(synthesis, "_region", lambda size, rng: np.zeros(size, np.float32))
+    monkeypatch.setattr(shaking, "_region", lambda size, rng: np.zeros(size, np.float32))
     errors = []
     for seed in range(12):
-        shaken = synthesis.shake(dots, (120, 160), np.random.default_rng(seed))
+        shaken = shaking.shake(dots, (120, 160), np.random.default_rng(seed))
         for y, x in np.argwhere(shaken.sharp[20:-20, 20:-20, 0] > 200) + 20:
             patch = shaken.blurry[y - 12 : y + 13, x - 12 : x + 13, 0].astype(float)
             ys, xs = np.nonzero(patch > patch.max() * 0.4)
@@ -42,12 +41,11 @@ def test_the_extent_is_the_width_of_a_blurred_dot(monkeypatch: pytest.MonkeyPatc
     assert np.percentile(np.abs(errors), 90) < 2.5  # and a bent way is longer than the span of its ends
 
 
-def test_blur_is_large_where_the_extent_is(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CAMERA", "REGION"):
-        monkeypatch.setattr(synthesis, name, synthesis.Stroke(shortest=0, longest=14, tilt=1.5))
+def test_blur_is_large_where_the_extent_is(photo: np.ndarray) -> None:
+    stroke = shaking.Stroke(shortest=0, longest=14, tilt=1.5)
     changes, extents = [], []
     for seed in range(20):
-        shaken = synthesis.shake(photo, SIZE, np.random.default_rng(seed))
+        shaken = shaking.shake(photo, SIZE, np.random.default_rng(seed), camera=stroke, region=stroke)
         changes.append(np.abs(shaken.blurry.astype(float) - shaken.sharp).mean())
         extents.append(shaken.extent.mean())
 
@@ -56,25 +54,14 @@ def test_blur_is_large_where_the_extent_is(photo: np.ndarray, monkeypatch: pytes
 
 def test_a_photograph_smaller_than_the_frame_is_refused(photo: np.ndarray) -> None:
     with pytest.raises(ValueError, match="photograph is 150 x 190; wanted at least 151 x 128"):
-        synthesis.shake(photo, (151, 128), np.random.default_rng(0))
+        shaking.shake(photo, (151, 128), np.random.default_rng(0))
 
 
-def test_a_data_set_resumes_without_touching_what_is_there(photo: np.ndarray, tmp_path: Path) -> None:
-    first = list(synthesis.write_gopro({"a": photo}, tmp_path, "train", 2, SIZE, seed=0))
-    times = [path.stat().st_mtime_ns for path in first]
+def test_averaged_as_light_a_shaken_edge_is_brighter(photo: np.ndarray) -> None:
+    linear, light = (
+        shaking.shake(photo, SIZE, np.random.default_rng(4), exposure=exposure).blurry.astype(float)
+        for exposure in (Exposure(), Exposure(response=GAMMA))
+    )
 
-    again = list(synthesis.write_gopro({"a": photo}, tmp_path, "train", 3, SIZE, seed=0))
-
-    assert [path.stat().st_mtime_ns for path in again[:2]] == times
-    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*3.png")) == [
-        f"train/a/{kind}/000003.png" for kind in ("blur", "extent", "sharp")
-    ]
-
-
-def test_the_stored_extent_is_in_256ths_of_a_pixel(photo: np.ndarray, tmp_path: Path) -> None:
-    (path,) = synthesis.write_gopro({"a": photo}, tmp_path, "train", 1, SIZE, seed=0)
-
-    codes = frames.read_sharpness(path.parents[1] / "extent" / path.name)
-
-    assert codes.shape == SIZE
-    assert 0 < codes.mean() / synthesis.EXTENT_SCALE < synthesis.REGION.longest
+    assert (light - linear).min() > -2
+    assert (light - linear).max() > 3

@@ -1,0 +1,36 @@
+"""S of blur whose extent is known: the truth of synthesised pairs, on the scale of ``paired``. Ours.
+
+``cdg-prep synth`` writes a map of extents beside each pair; other data sets may bring theirs.
+
+Legend: H, W the frame's height and width.
+"""
+
+import numpy as np
+
+from prep import extents
+from prep.arrays import Bytes, Codes, Floats
+from prep.sharpness import paired, size
+
+CEILING = 1.0
+PARAMETERS = {"extent": paired.EXTENT}
+
+
+def sharpness(blurry: Bytes, codes: Codes | None = None) -> Floats:
+    """S of the extents L of a frame's blur: S = 1 / (1 + (L / 3)^2 / 24), so S = 0.96 at 3 pixels.
+
+    Args:
+        blurry: ``(H, W, 3)`` uint8 RGB; only its size matters.
+        codes: ``(H, W)`` uint16 extents, as ``extents.to_codes`` gives them.
+
+    Returns:
+        ``(H, W)`` float32 in [0, 1]; 0 where the extent is unknown: the pixel counts as blurred.
+
+    Raises:
+        ValueError: If there are no extents, they are of another size, or the frame is smaller than 16 pixels.
+    """
+    size.check(blurry)
+    if codes is None or codes.dtype != np.uint16 or codes.shape != blurry.shape[:2]:
+        found = "none" if codes is None else f"{codes.dtype} {codes.shape}"
+        raise ValueError(f"the map of extents is {found}; wanted uint16 {blurry.shape[:2]}")
+    lengths = extents.to_pixels(codes)
+    return np.nan_to_num(paired.sharpness_of(lengths), nan=0)
