@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli import packs, view
+from pipelines.cli import packs, synth, view
 from pipelines.cli.dataset import (
     LAYOUTS,
     MU,
@@ -275,7 +275,7 @@ def _side(crop: str) -> int | None:
     return int(crop)
 
 
-for command in (packs.info, packs.remask, packs.verify, view.view):
+for command in (packs.info, packs.remask, packs.verify, synth.synth, view.view):
     prep.add_command(command)
 
 
@@ -283,10 +283,12 @@ def mistakes() -> tuple[type[Exception], ...]:
     from prep.layouts import LayoutError
     from prep.masking import MaskError
     from prep.parallel import WorkerError
+    from prep.recordings import RecordingError
     from prep.sources import SourceError
     from prep.store import PackError
+    from prep.synthesis import SynthesisError
 
-    return LayoutError, MaskError, PackError, SourceError, WorkerError
+    return LayoutError, MaskError, PackError, RecordingError, SourceError, SynthesisError, WorkerError
 
 
 def main() -> None:

@@ -1,0 +1,259 @@
+"""``cdg-prep synth``: pairs of one's own recordings or photographs. Loads no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.dataset import jobs_option, path_type
+from pipelines.cli.shell import FiniteRange, example, explained, track
+
+if TYPE_CHECKING:
+    from prep.exposure import Exposure, Response
+    from prep.synthesis import Clip, Recipe
+
+_EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
+
+
+class Range(click.ParamType):  # type: ignore[type-arg]
+    """One number, or two with a dash between: ``11``, ``7-13``.
+
+    Args:
+        name: What they count.
+        smallest: Of either.
+    """
+
+    def __init__(self, name: str, smallest: float) -> None:
+        self.name, self.smallest = name, smallest
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """The lower and the upper end."""
+        if isinstance(value, tuple):
+            return value
+        first, _, last = str(value).partition("-")
+        try:
+            low, high = float(first), float(last or first)
+        except ValueError:
+            self.fail(f"{value} is no number and no range of two; wanted for instance 7-13", param, ctx)
+        if not self.smallest <= low <= high < float("inf"):
+            self.fail(f"{value}: wanted two rising numbers from {self.smallest:g}, for instance 7-13", param, ctx)
+        return low, high
+
+
+class FrameSize(click.ParamType):  # type: ignore[type-arg]
+    """``WIDTHxHEIGHT``."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Height and width."""
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).partition("x")
+        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
+            self.fail(f"{value} is no size; wanted for instance 1280x720, at least 16x16", param, ctx)
+        return int(height), int(width)
+
+
+@click.command("synth", epilog=example(_EXAMPLE))
+@click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
+@click.option("--out", type=path_type, required=True, metavar="DIR", help="Data set to make, in GoPro's layout.")
+@click.option("--window", type=Range("frames", 3), default="7-13", show_default=True, metavar="N|A-B",
+              help="Frames averaged for a pair: an odd number, drawn between the two for each.")  # fmt: skip
+@click.option(
+    "--stride", type=click.IntRange(1), metavar="FRAMES", help="From window to window.  [default: end to end]"
+)
+@click.option("--response", default="linear", show_default=True, metavar="linear|gamma|FILE",
+              help="Codes are averaged as they are, as light under 2.2, or under a measured curve: numbers, the light "
+              "of each code from black to white.")  # fmt: skip
+@click.option("--interpolate", type=FiniteRange(min=0.25), metavar="PX",
+              help="Add frames between where something moves further.  [default: never]")  # fmt: skip
+@click.option("--highlights", type=FiniteRange(min=1), default=1.0, show_default=True, metavar="TIMES",
+              help="How much brighter than white clipped pixels were: lights leave white streaks.")  # fmt: skip
+@click.option("--shot-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="VARIANCE",
+              help="Of the noise at white, in units of white squared; 0.0005 is a phone's at ISO 800.")  # fmt: skip
+@click.option("--read-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="DEVIATION",
+              help="Of the noise at black, in units of white.")  # fmt: skip
+@click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+              help="Of the sources that become the test split, where no folder is called train or test.")  # fmt: skip
+@click.option("--photos", is_flag=True, help="Inputs are photographs: shake them before a camera, a region by itself.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Pairs a photograph.")
+@click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WIDTHxHEIGHT",
+              help="Of the frames cut from photographs.")  # fmt: skip
+@click.option("--camera", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
+              help="Pixels that the camera moves before a photograph.")  # fmt: skip
+@click.option("--region", type=Range("pixels", 0), default="5-40", show_default=True, metavar="A-B",
+              help="Pixels that the region moves.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
+@click.option("--dry-run", is_flag=True, help="Say what would be made, and stop.")
+@jobs_option
+def synth(
+    inputs: tuple[Path, ...],
+    out: Path,
+    window: tuple[float, float],
+    stride: int | None,
+    response: str,
+    interpolate: float | None,
+    highlights: float,
+    shot_noise: float,
+    read_noise: float,
+    test_share: float,
+    photos: bool,
+    count: int,
+    size: tuple[int, int],
+    camera: tuple[float, float],
+    region: tuple[float, float],
+    seed: int,
+    dry_run: bool,
+    jobs: int | None,
+) -> None:
+    """Make blurry and sharp pairs as GoPro was made, and know the extent of the blur at every pixel.
+
+    Of videos or folders of frames at a high rate: each window is averaged, its middle frame is the sharp one, and flow
+    over the window gives the extent. Frames that repeat, scene cuts and gaps are left out. Of photographs, with
+    --photos: the motion is drawn, so the extent is exact. The same command goes on where it stopped.
+    """
+    from prep import synthesis
+    from prep.exposure import Exposure
+
+    _refuse_inside(inputs, out)
+    exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
+    if photos:
+        _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
+        _shake(inputs, out, exposure, count, size, camera, region, seed, test_share, dry_run=dry_run, jobs=jobs)
+        return
+    _refuse_unused(("count", "size", "camera", "region"), "recordings; pass --photos, or leave it out")
+    recipe = synthesis.Recipe(
+        shortest=int(window[0]),
+        longest=int(window[1]),
+        stride=stride,
+        exposure=exposure,
+        limit=interpolate,
+        seed=seed,
+    )
+    _film(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
+
+
+def _film(
+    inputs: Sequence[Path], out: Path, recipe: "Recipe", test_share: float, *, dry_run: bool, jobs: int | None
+) -> None:
+    import tempfile
+
+    from prep import recordings, synthesis
+
+    with explained("looking for recordings"):
+        found = recordings.find(inputs)
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch) if dry_run else out
+        splits = synthesis.begin(place, recipe, [one.name for one in found if not one.split], test_share)
+        looked = recordings.survey(found, out / "survey" if out.exists() else place / "survey", jobs or -1)
+        surveys = list(track(looked, len(found), "look through"))
+        clips = synthesis.plan(found, surveys, recipe, out, splits)
+    for clip in clips:
+        click.echo(_said(clip, recipe))
+    total = sum(len(clip.windows) for clip in clips)
+    if not total:
+        raise click.ClickException(
+            f"no {recipe.shortest} frames in motion lie behind each other; pass a smaller --window"
+        )
+    if dry_run:
+        click.echo(f"{total} pairs for {out}; nothing done: --dry-run")
+        return
+    for _ in track(synthesis.make(clips, recipe, jobs or -1), total, f"make {out}"):
+        pass
+    _tell(out, total, recipe.exposure)
+
+
+def _shake(
+    inputs: Sequence[Path],
+    out: Path,
+    exposure: "Exposure",
+    count: int,
+    size: tuple[int, int],
+    camera: tuple[float, float],
+    region: tuple[float, float],
+    seed: int,
+    test_share: float,
+    *,
+    dry_run: bool,
+    jobs: int | None,
+) -> None:
+    import math
+
+    from prep import recordings, synthesis
+    from prep.shaking import Stroke
+
+    found = synthesis.find_photos(inputs)
+    recipe = synthesis.PhotoRecipe(
+        count=count,
+        size=size,
+        camera=Stroke(shortest=camera[0], longest=camera[1], tilt=math.pi / 2),
+        region=Stroke(shortest=region[0], longest=region[1], tilt=math.pi / 2),
+        exposure=exposure,
+        seed=seed,
+    )
+    total = count * len(found)
+    if dry_run:
+        click.echo(f"{total} pairs of {len(found)} photographs for {out}; nothing done: --dry-run")
+        return
+    free = [name for name, path in found.items() if not recordings.split_of(path.parent)]
+    splits = synthesis.begin(out, recipe, free, test_share)
+    for _ in track(synthesis.make_of_photos(found, recipe, out, splits, jobs or -1), total, f"make {out}"):
+        pass
+    _tell(out, total, exposure)
+
+
+def _said(clip: "Clip", recipe: "Recipe") -> str:
+    from prep import layouts
+
+    survey = clip.survey
+    out = [
+        f"{number} {word}" + ("s" if number != 1 else "")
+        for number, word in (
+            (len(survey.cuts), "cut"),
+            (len(survey.gaps), "gap"),
+            (len(survey.repeated), "repeated frame"),
+        )
+        if number
+    ]
+    left_out = f", {' and '.join(out)} left out" if out else ""
+    pairs = layouts.counted(len(clip.windows), "pair")
+    return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count} frames{left_out}: {pairs}"
+
+
+def _tell(out: Path, total: int, exposure: "Exposure") -> None:
+    from prep import synthesis
+
+    variant = synthesis.variant(exposure)
+    also = "" if variant == "blur" else f" --variant {variant}"
+    click.echo(
+        f"{total} pairs in {out}; cdg-prep masks --root {out}{also} --method extent makes masks of their extents"
+    )
+
+
+def _response(text: str) -> "Response":
+    from prep.exposure import GAMMA, LINEAR, ResponseError, read_response
+
+    if text in ("linear", "gamma"):
+        return LINEAR if text == "linear" else GAMMA
+    path = Path(text)
+    if not path.is_file():
+        raise click.UsageError(f"--response {text} is no file; pass linear, gamma, or a file with a measured curve")
+    try:
+        return read_response(path)
+    except ResponseError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:
+    for place in inputs:
+        if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
+            raise click.ClickException(f"{out} lies inside {place}, which is read; pass an --out elsewhere")
+
+
+def _refuse_unused(names: Sequence[str], what: str) -> None:
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not for {what}")
