@@ -253,7 +253,7 @@ def _write(folder: Path, name: str, kind: str, blurry: Bytes, sharp: Bytes, exte
 
 
 def find_photos(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Photographs by the name of the sequence that is made of each, there or anywhere below.
+    """Photographs, there or anywhere below, by the name of the sequence that is made of each: the path below.
 
     Raises:
         SynthesisError: If there are none, or two share a name.
@@ -264,7 +264,9 @@ def find_photos(inputs: Sequence[Path]) -> dict[str, Path]:
             raise SynthesisError(f"{place} is not there; pass a photograph, or a folder of photographs")
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file() and photos.is_photo(path):
-                name = path.stem.replace("_", "-")
+                below = path.relative_to(place).parts[:-1] if place.is_dir() else ()
+                name = "-".join([*(part for part in below if part not in ("train", "test")), path.stem])
+                name = name.replace("_", "-")
                 if name in found:
                     raise SynthesisError(f"{found[name]} and {path} would share one name; rename one of them")
                 found[name] = path

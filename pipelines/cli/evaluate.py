@@ -37,7 +37,7 @@ _MOST_ROWS = 40  # of images in a terminal; more are told by sequence
 @click.option("--sharp", type=folder_type, metavar="DIR", help="The sharp frames of the same names.")
 @click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: for scores of both components.")
 @click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
-@click.option("--method", type=method_type, default="lbp", show_default=True, help="Of S, but for packs.")
+@click.option("--method", type=method_type, help="Of S, but for packs.  [default: the masks folder's, else lbp]")
 @click.option("--mu", type=FiniteRange(0, 1), default=0.96, show_default=True, help="Threshold of S, but for packs.")
 @click.option("--against", type=path_type, metavar="DIR", help="Earlier scores of the same frames, to compare with.")
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; its weights must be at hand (extra lpips).")
@@ -56,7 +56,7 @@ def command(
     sharp: Path | None,
     blurry: Path | None,
     masks: Path | None,
-    method: str,
+    method: str | None,
     mu: float,
     against: Path | None,
     wants_lpips: bool,
@@ -75,8 +75,10 @@ def command(
     """
     _check_asked(weights, pack, root, restored, sharp)
     from pipelines import evaluation, pricing, scenes, scores_page
+    from prep import packing
 
-    chosen = scenes.Masks(method=method, mu=mu, folder=masks)
+    held = packing.held_method(masks) if masks else None
+    chosen = scenes.Masks(method=method or held or "lbp", mu=mu, folder=masks)
     frames: Scenes
     if restored is not None and sharp is not None:
         name, frames = restored.resolve().name, scenes.results(restored, sharp, blurry, chosen)

@@ -207,7 +207,7 @@ def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray
     dataset = layouts.find(tmp_path / "made")
     held = {(pair.split, layouts.sequence(pair.key)) for pair in dataset.pairs}
     assert ("test", "one") in held
-    assert {name for _, name in held} == {"one", "two", "three-a", "four", "grey"}
+    assert {name for _, name in held} == {"one", "two", "deep-three-a", "four", "grey"}
     assert sum(split == "test" for split, _ in held) == 3
     assert json.loads((tmp_path / "made" / "synthesis.json").read_text())["splits"] == splits
 

@@ -86,7 +86,7 @@ def test_preparing_data_never_loads_torch(work: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify")),
+        *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify", "synth")),
         *((name, []) for name in ("train", "evaluate", "deblur", "info", "export")),
     ],
 )
