@@ -4,10 +4,19 @@ BIN := .venv/bin
 
 install: .venv/ready
 
-.PHONY: install demo study-small test test-slow lint bench clean
+.PHONY: install demo paper study-small test test-slow lint bench clean
 
 demo: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --out demo
+
+# make paper lists the studies and what each takes here; make paper STUDY="table3 table4" H5=gopro.h5 TEST=gopro-test.h5
+# OPTIONS="--steps 20000" runs some.
+paper: .venv/ready
+ifdef STUDY
+	for study in $(STUDY); do $(BIN)/cdg-study $$study $(addprefix --h5 ,$(H5)) --test $(TEST) --out paper $(OPTIONS) || exit; done
+else
+	$(BIN)/cdg-study list $(OPTIONS)
+endif
 
 study-small: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --study --out study

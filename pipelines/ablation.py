@@ -1,8 +1,8 @@
 """Studies, run: every row of a comparison trained alike over several seeds, and scored alike.
 
 A study folder holds ``runs``, a run folder a training, shared by all studies: its name ends with a checksum of
-everything that decides it, so that nothing is trained twice and nothing is mixed. In each, ``scores-PACK`` holds what
-it scored on a test pack, and pictures.
+everything that decides it, so that no row of any study is trained twice and nothing is mixed. In each, ``scores-PACK``
+holds what it scored on a test pack, and pictures.
 """
 
 import csv
@@ -25,7 +25,7 @@ from pipelines.restoring import Restorer
 from pipelines.runs import Run, TrainingError
 from pipelines.scenes import PackScenes
 from pipelines.settings import TrainingConfig
-from pipelines.studies import Found, Study
+from pipelines.studies import FINE_TUNED, FIRST, TRANSFER, Found, Study
 from prep import files, frames, review, store
 
 SHOWN = 2  # frames that pictures are kept of
@@ -41,6 +41,7 @@ class Row:
     config: TrainingConfig
     pack: Path
     paper: Found | None
+    after: "Row | None" = None  # which it goes on from, seed by seed
 
     @property
     def title(self) -> str:
@@ -56,7 +57,9 @@ class Job:
     seed: int
     config: TrainingConfig
     folder: Path  # the run's
+    test: Path  # the pack that it is scored on
     scores: Path  # what it scores, under the run's folder
+    first: "Job | None" = None  # whose weights it begins with
 
     @property
     def title(self) -> str:
@@ -69,8 +72,10 @@ class Job:
         return (self.scores / "results.csv").exists()
 
     def plan(self, *, keep: bool) -> Run:
-        """The run: see ``runs.prepare``."""
-        return runs.prepare(self.config, [self.row.pack], self.folder, keep=keep)
+        """The run: see ``runs.prepare``. Before the weights that it begins with are there, what it would be."""
+        is_early = self.first is not None and not self.first.is_done and not keep
+        config = replace(self.config, init=None) if is_early else self.config
+        return runs.prepare(config, [self.row.pack], self.folder, keep=keep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +84,7 @@ class Result:
 
     job: Job
     means: Mapping[str, float]  # over the frames of the test pack, by the measures of ``evaluation``
+    author: Mapping[str, float]  # over those that the author of VideoDeblurring scores; empty for other data sets
     seconds: float  # of training
 
 
@@ -108,6 +114,36 @@ def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequen
     return [row for row in found if not only or row.name in only]
 
 
+def transfer(study: Study, base: TrainingConfig, pack: Path, fine: Path, only: Sequence[str] = ()) -> list[Row]:
+    """The rows of a study that goes from one data set to another; a row brings the one that it goes on from.
+
+    Args:
+        study: Which.
+        base: Settings that all trainings share.
+        pack: Of the first data set.
+        fine: Of the second.
+        only: Names of the rows wanted; empty for all.
+
+    Raises:
+        TrainingError: If a row does not exist.
+    """
+    if unknown := [name for name in only if name not in TRANSFER]:
+        raise TrainingError(f"the study has no row {', '.join(unknown)}; it has {', '.join(TRANSFER)}")
+    held: dict[str, Row] = {}
+    for name in TRANSFER:
+        place = pack if name == FIRST else fine
+        held[name] = Row(
+            name=name,
+            masks="",  # those of each data set, which are not what is compared
+            config=base,
+            pack=place,
+            paper=study.paper.get(name),
+            after=held[FIRST] if name == FINE_TUNED else None,
+        )
+    wanted = {*only, *([FIRST] if FINE_TUNED in only else [])} or set(TRANSFER)
+    return [row for row in held.values() if row.name in wanted]
+
+
 def jobs(chosen: Sequence[Row], seeds: int, test: Path, folder: Path) -> list[Job]:
     """Every training of a study: all rows with the first seed, then with the next.
 
@@ -115,23 +151,28 @@ def jobs(chosen: Sequence[Row], seeds: int, test: Path, folder: Path) -> list[Jo
         DataError, PackError: If a pack cannot be trained on as asked.
     """
     scored = f"scores-{test.stem}-{store.content([test]):08x}"
-    found = []
+    found: dict[tuple[str, int], Job] = {}
     for row in chosen:
         for seed in range(row.config.seed, row.config.seed + seeds):
+            first = found[row.after.title, seed] if row.after else None
             config = replace(row.config, seed=seed)
             steps = runs.steps_of(config, split_by_source([row.pack], config.val))
             asked = {**runs.identity(config, [row.pack], steps), "steps": steps}
+            if first is not None:  # whose weights need not be there yet
+                asked["after"] = first.folder.name
+                config = replace(config, init=str(first.folder / "weights.safetensors"))
             mark = zlib.crc32(json.dumps(asked, sort_keys=True).encode())
-            name = "-".join([*filter(None, [row.name, row.masks.replace(" ", "-")]), f"seed{seed}-{mark:08x}"])
-            place = folder / "runs" / name
-            found.append(Job(row=row, seed=seed, config=config, folder=place, scores=place / scored))
-    return sorted(found, key=lambda job: job.seed)
+            place = folder / "runs" / f"{config.variant}-seed{seed}-{mark:08x}"
+            found[row.title, seed] = Job(
+                row=row, seed=seed, config=config, folder=place, test=test, scores=place / scored, first=first
+            )
+    return sorted(found.values(), key=lambda job: job.seed)
 
 
-def score(job: Job, test: Path, fabric: Fabric) -> Iterator[None]:
+def score(job: Job, fabric: Fabric) -> Iterator[None]:
     """Score what a job has trained, on its last weights, giving a tick a frame."""
     restorer = Restorer(load_weights(job.folder / "weights.safetensors"), fabric)
-    scenes = PackScenes(test)
+    scenes = PackScenes(job.test)
     shown = list(review.sample(range(len(scenes)), SHOWN))
     scored = []
     for number in range(len(scenes)):
@@ -153,9 +194,18 @@ def results(asked: Sequence[Job]) -> list[Result]:
 
 def _read(job: Job) -> Result:
     with (job.scores / "results.csv").open(encoding="utf-8", newline="") as file:
-        *_, last = csv.DictReader(file)
-    means = {name: float(value or "nan") for name, value in last.items() if name.startswith(evaluation.MEASURES)}
-    return Result(job=job, means=means, seconds=runs.training_seconds(job.folder))
+        *each, last = csv.DictReader(file)
+    means = _figures(last)
+    with store.open_pack(job.test) as pack:
+        is_author = store.read_header(pack).layout == "videodeblurring"
+    chosen = set(evaluation.author_frames([row["key"] for row in each])) if is_author else set()
+    alone = [_figures(row) for row in each if row["key"] in chosen]
+    author = {name: statistics.fmean(row[name] for row in alone) for name in ("psnr", "ssim")} if alone else {}
+    return Result(job=job, means=means, author=author, seconds=runs.training_seconds(job.folder))
+
+
+def _figures(row: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(value or "nan") for name, value in row.items() if name.startswith(evaluation.MEASURES)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,6 +288,17 @@ def _step(before: Line, after: Line) -> Step:
     if before.row.paper and after.row.paper and before.row.name != after.row.name:
         by_paper = after.row.paper.psnr - before.row.paper.psnr
     return Step(before=before, after=after, by_paper=by_paper)
+
+
+def of_author(table: Sequence[Line]) -> list[str]:
+    """Scores on the frames that the author of VideoDeblurring scores, a sentence a row; none of other data sets."""
+    said = []
+    for line in table:
+        held = [result.author for result in line.results]
+        if all(held):
+            psnr, ssim = (statistics.fmean(author[name] for author in held) for name in ("psnr", "ssim"))
+            said.append(f"{line.row.title}, the author's 30 frames of each video alone: {psnr:.2f} dB, SSIM {ssim:.4f}")
+    return said
 
 
 def verdict(table: Sequence[Line]) -> list[str]:

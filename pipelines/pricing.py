@@ -1,7 +1,7 @@
 """What a network costs, as a row of the paper's Table 1."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,20 +10,6 @@ from cdgnet.cost import network_cost, peak_megabytes
 from pipelines.restoring import Restorer
 
 SIZE = (720, 1280)  # that the paper counts multiply-accumulates at
-# Wang et al. 2021, Table 1: PSNR, SSIM, MB of weights, GMac at 1280 x 720, ms; None where they state none.
-TABLE_1: Mapping[str, tuple[float, float, float | None, float | None, float | None]] = {
-    "Sun 2015": (24.64, 0.843, 54.1, None, None),
-    "Gong 2017": (26.06, 0.863, 41.2, None, None),
-    "MS-CNN 2017": (26.97, 0.839, 303.6, 1760.04, 2400),
-    "SRN 2018": (30.19, 0.938, 33.6, 1434.82, 1293),
-    "SVRNN 2019": (29.19, 0.931, 37.1, None, None),
-    "DeblurGAN-v2 2019": (28.03, 0.848, 243.7, 411.34, 171),
-    "HAMD 2019": (30.26, 0.940, None, None, None),
-    "DMPHN 2019": (30.21, 0.898, 21.7, 689.20, 7),
-    "DBGAN 2020": (30.43, 0.937, None, None, None),
-    "SVDN 2020": (29.81, 0.937, None, None, None),
-    "CDGNet 2021 (the authors)": (30.67, 0.945, 25.57, 292.57, 6),
-}
 
 
 def price(restorer: Restorer, seconds: Sequence[float], frame: tuple[int, int]) -> dict[str, Any]:

@@ -180,8 +180,8 @@ def network_of(config: TrainingConfig) -> ModelConfig:
 def identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
-    if config.attention == "variant":
-        del chosen["attention"]  # which runs of earlier versions do not know
+    if network_of(config) == ModelConfig.preset(config.preset, config.variant):
+        del chosen["attention"]  # the variant's own, however it was asked for
     if config.init is not None:
         chosen["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":

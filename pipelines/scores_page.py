@@ -17,9 +17,9 @@ from cdgnet import to_bytes
 from pipelines import plots
 from pipelines.data import to_range
 from pipelines.evaluation import LEGEND, MEASURES, Row, columns
-from pipelines.pricing import TABLE_1
 from pipelines.restoring import Restorer
 from pipelines.scenes import Scene, Scenes
+from pipelines.studies import TABLE_1
 from prep import files, review
 from prep.arrays import Bytes
 

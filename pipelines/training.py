@@ -129,9 +129,9 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | No
             break
 
 
-def seconds_a_step(run: Run, fabric: Fabric) -> float:
+def seconds_a_step(config: TrainingConfig, fabric: Fabric) -> float:
     """Measure what a step will take about, without loading: on a CPU from one window, which takes seconds itself."""
-    config, device = run.config, fabric.device
+    device = fabric.device
     count = config.batch // fabric.world_size if device.type == "cuda" else 1
     network = CDGNet(runs.network_of(config)).to(device)
     batch = Sample(*(torch.zeros(count, depth, config.crop, config.crop, device=device) for depth in (3, 3, 1)))

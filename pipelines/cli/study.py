@@ -17,19 +17,22 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from pipelines.ablation import Job
+    from pipelines.settings import TrainingConfig
 
 path_type = click.Path(path_type=Path)
+_LIST = "list"
 _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --seeds 3"
 
 
 @click.command("cdg-study", context_settings=SETTINGS, epilog=example(_EXAMPLE))
 @click.version_option(package_name="cdgnet")
-@click.argument("name", metavar=f"[{'|'.join(STUDIES)}]", type=click.Choice(list(STUDIES)))
+@click.argument("name", metavar=f"[{_LIST}|{'|'.join(STUDIES)}]", type=click.Choice([_LIST, *STUDIES]))
 @click.option(
-    "--h5", "packs", type=PACK_FILE, multiple=True, required=True, metavar="FILE",
+    "--h5", "packs", type=PACK_FILE, multiple=True, metavar="FILE",
     help="Pack to train on; may be repeated, with the same crops and other masks, to compare these too.",
 )  # fmt: skip
-@click.option("--test", type=PACK_FILE, required=True, metavar="FILE", help="Pack to score on; its masks divide M.")
+@click.option("--fine", type=PACK_FILE, metavar="FILE", help="table2: the pack of VideoDeblurring, to fine-tune on.")
+@click.option("--test", type=PACK_FILE, metavar="FILE", help="Pack to score on; its masks divide M.")
 @click.option("--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Study folder.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Trainings a row.")
 @click.option("--only", multiple=True, metavar="ROW", help="Row to include; may be repeated.  [default: all]")
@@ -38,7 +41,8 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 def command(
     name: str,
     packs: tuple[Path, ...],
-    test: Path,
+    fine: Path | None,
+    test: Path | None,
     out: Path,
     seeds: int,
     only: tuple[str, ...],
@@ -48,17 +52,26 @@ def command(
 ) -> None:
     """Train every row of one of the paper's comparisons alike, score them alike, and write a page and tables.
 
-    table3: the network part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11; masks: a
-    pack for each kind of masks, and none. The same command goes on; started again beside the first, by hand or by
-    torchrun, it takes trainings that no other process has in hand.
+    list: what each would take, here and on one H100; table1: the network beside others; table2: fine-tuned from GoPro
+    to VideoDeblurring; table3: part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11;
+    masks: a pack for each kind of masks, and none. The same command goes on; started again beside the first, by hand or
+    by torchrun, it takes trainings that no other process has in hand.
     """
+    if name == _LIST:
+        _list(config_of(settings, val), seeds)
+        return
+    if not packs or test is None:
+        raise click.UsageError(f"{name} wants --h5, a pack to train on, and --test, one to score on")
     study = STUDIES[name]
     _refuse_varied(study)
+    if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
+        raise click.UsageError("--fine is for table2 alone, which wants it, and one --h5")
     from pipelines import ablation
 
     base = config_of(settings, val)
-    _warn_of_test_data(packs, test)
-    jobs = ablation.jobs(ablation.rows(study, base, packs, only), seeds, test, out)
+    _warn_of_test_data([*packs, *([fine] if fine else [])], test)
+    chosen = ablation.transfer(study, base, packs[0], fine, only) if fine else ablation.rows(study, base, packs, only)
+    jobs = ablation.jobs(chosen, seeds, test, out)
     ablation.refuse_other_tables(name, jobs, out)
     fabric = make_fabric(base.precision, _device())
     done = sum(job.is_done for job in jobs)
@@ -71,7 +84,7 @@ def command(
             click.echo(f"  {job.title}: {'done' if job.is_done else duration(left.seconds[job.row.title])}")
         click.echo("nothing done: --dry-run")
         return
-    failed = _work(jobs, test, fabric, left)
+    failed = _work(jobs, fabric, left)
     found = ablation.results(jobs)
     for text in failed:
         click.echo(text, err=True)
@@ -82,6 +95,36 @@ def command(
         click.echo(f"in the hands of other processes: {busy} of {len(jobs)}; the last to end writes the whole table")
     if failed:
         raise click.ClickException(f"{len(failed)} of {len(jobs)} trainings failed; the tables leave them out")
+
+
+def _list(base: "TrainingConfig", seeds: int) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipelines import budget
+
+    fabric = make_fabric(base.precision, _device())
+    with explained("measuring a step"):
+        found = budget.budgets(base, seeds, fabric)
+    name = _device_name(fabric)
+    table = Table("study", "", "in the paper", "rows x seeds", "new", f"on {name}", "on one H100, predicted")
+    for one in found:
+        own = one.trainings - one.known
+        each = (one.seconds, one.h100_seconds)
+        times = ["-" if seconds is None or not own else duration(seconds) for seconds in each]
+        table.add_row(
+            one.name, one.study.title, one.study.source, str(one.trainings), str(own) if own else "none", *times
+        )
+    Console(width=None if Console().is_terminal else 160).print(table)
+    budget_ = f"{base.steps:,} steps" if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
+    click.echo(
+        f"{budget_}, {base.preset} widths, batches of {base.batch} x {base.crop} x {base.crop}, {seeds} seeds; "
+        f"masks is counted with {', '.join(budget.MASKS)} and none; 'new' leaves out what a study above trains too"
+    )
+    click.echo(
+        "A step of cdgnet was measured here; other networks go by their multiply-accumulates. No H100 was measured: "
+        "that column is the prediction of docs/gpu.md."
+    )
 
 
 def _refuse_varied(study: Study) -> None:
@@ -131,7 +174,7 @@ class _Left:
         with explained(f"measuring a step of each of {len(open_)} rows"):
             for title, job in open_.items():
                 plan = job.plan(keep=False)
-                step = training.seconds_a_step(plan, fabric)
+                step = training.seconds_a_step(job.config, fabric)
                 validation = training.validations_left(plan) * training.seconds_a_validation(plan, step)
                 self.seconds[title] = step * plan.steps + validation
 
@@ -149,7 +192,7 @@ class _Left:
         return f"{len(waiting)} {'training' if len(waiting) == 1 else 'trainings'} to go, about {duration(left)}"
 
 
-def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> list[str]:
+def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
     """Train and score what is open and nobody else has in hand; gives what failed."""
     import time
 
@@ -161,7 +204,7 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> l
     stopped = StopOnSignal()
     failed = []
     for place, job in enumerate(jobs, 1):
-        if job.is_done:
+        if job.is_done or (job.first and not job.first.is_done):
             continue
         began = time.monotonic()
         plan = job.plan(keep=True)
@@ -179,7 +222,7 @@ def _work(jobs: "Sequence[Job]", test: Path, fabric: "Fabric", left: _Left) -> l
         if stopped():
             raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
         left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
-        for _ in track(ablation.score(job, test, fabric), store.describe(test)["crops"], f"score {what}"):
+        for _ in track(ablation.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
             pass
         (found,) = ablation.results([job])
         click.echo(f"{what}: {_said(found.means)}; {left}")
@@ -209,11 +252,21 @@ def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric
     Console(width=None if Console().is_terminal else 140).print(table)
     for step in ablation.steps(lines):
         click.echo(str(step))
-    for text in ablation.verdict(lines) if study.paper else ["The authors state no figures to hold these against."]:
+    for text in ablation.of_author(lines):
+        click.echo(text)
+    for text in ablation.verdict(lines) if len(study.paper) > 1 else [_no_order(study)]:
         click.echo(text)
     paths = [study_page.write(name, study, found, test, _device_name(fabric), out)]
     paths += ablation.write_tables(name, lines, out)
     click.echo(f"wrote {', '.join(map(str, paths))}")
+
+
+def _no_order(study: Study) -> str:
+    """Why there is no sentence on whether the authors' order held."""
+    if not study.paper:
+        return "The authors state no figures to hold these against."
+    name, paper = next(iter(study.paper.items()))
+    return f"The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}; the others were not trained here."
 
 
 def main() -> None:

@@ -206,7 +206,7 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
     if not plan.is_done:
-        seconds = training.seconds_a_step(plan, fabric)
+        seconds = training.seconds_a_step(config, fabric)
         validation = training.seconds_a_validation(plan, seconds)
         left = (plan.steps - plan.start) * seconds + training.validations_left(plan) * validation
         also = f" and {validation:.2g} s a validation" if validation else ""

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipelines import ablation, evaluation, runs
 from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
 from pipelines.studies import STUDIES, Found
-from prep import files, packing
+from prep import files, packing, store
 
 CONFIG = TrainingConfig(preset="tiny", steps=2, batch=2, crop=32, workers=0, val=())
 WORDS = ("--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0", "--val", "none")
@@ -145,8 +146,8 @@ def line(name: str, paper: float, *psnr: float, masks: str = "") -> ablation.Lin
     results = []
     for seed, value in enumerate(psnr):
         config = replace(CONFIG, seed=seed)
-        job = ablation.Job(row=row, seed=seed, config=config, folder=Path("r"), scores=Path("r/s"))
-        results.append(ablation.Result(job=job, means={"psnr": value}, seconds=1))
+        job = ablation.Job(row=row, seed=seed, config=config, folder=Path("r"), test=Path("t.h5"), scores=Path("r/s"))
+        results.append(ablation.Result(job=job, means={"psnr": value}, author={}, seconds=1))
     return ablation.Line(row=row, results=results)
 
 
@@ -252,3 +253,108 @@ def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test
 def test_runs_of_before_there_was_a_choice_of_attention_go_on(train_pack: Path) -> None:
     assert "attention" not in runs.identity(CONFIG, [train_pack], 2)
     assert runs.identity(replace(CONFIG, attention="none"), [train_pack], 2)["attention"] == "none"
+
+
+def test_a_row_that_two_studies_share_is_trained_once(study: Path, train_pack: Path, test_pack: Path) -> None:
+    words = ("--h5", train_pack, "--test", test_pack, *WORDS, "--dry-run")
+
+    loss = call(study.parent, "study", "loss", *words, "--seeds", "2").stdout
+    attention = call(study.parent, "study", "table1", *words, "--seeds", "2").stdout
+
+    assert "2 of 6 trainings done" in loss and "l2, lbp 0.96, seed 1: done" in loss
+    assert "nothing left to train" in attention
+
+
+def test_attention_asked_for_by_name_is_the_variants_own_where_it_is(train_pack: Path) -> None:
+    config = replace(CONFIG, variant="large-branch")
+    same, other = (
+        runs.identity(replace(config, attention=attention), [train_pack], 2) for attention in ("both", "none")
+    )
+    assert runs.identity(config, [train_pack], 2) == same != other
+
+
+@pytest.fixture(scope="module")
+def transferred(train_pack: Path, other_masks: Path, test_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder after a transfer of two seeds; the second data set is the first one at another mu."""
+    folder = tmp_path_factory.mktemp("work")
+    words = ("--h5", train_pack, "--fine", other_masks, "--test", test_pack, "--seeds", "2", *WORDS)
+    dry = call(folder, "study", "table2", *words, "--dry-run")
+    assert "0 of 6 trainings done" in dry.stdout and not list(folder.iterdir()), dry.stderr
+    done = call(folder, "study", "table2", *words)
+    assert done.returncode == 0, done.stderr
+    assert "The authors state 35.25 dB, SSIM 0.968 of fine-tuned; the others were not trained here." in done.stdout
+    assert "6 of 6 trainings done" in call(folder, "study", "table2", *words).stdout
+    return folder / "studies"
+
+
+def test_fine_tuning_goes_on_from_the_same_seeds_weights(transferred: Path) -> None:
+    found = {
+        (row["row"], row["seed"]): transferred / "runs" / row["run"] for row in table(transferred / "table2-runs.csv")
+    }
+
+    assert len(found) == 6
+    for seed in "01":
+        first = found["GoPro alone", seed] / "weights.safetensors"
+        asked = runs.read_asked(found["fine-tuned", seed])
+        assert asked["init"] == f"crc32 {zlib.crc32(first.read_bytes()):08x}"
+        assert runs.read_asked(found["VideoDeblurring alone", seed])["init"] is None
+    page = (transferred / "table2.html").read_text()
+    assert "DMPHN 2019, as quoted by the authors" in page and "34.78" in page
+
+
+def test_only_what_is_fine_tuned_brings_what_it_goes_on_from(train_pack: Path, other_masks: Path) -> None:
+    transfer = STUDIES["table2"]
+    names = [row.name for row in ablation.transfer(transfer, CONFIG, train_pack, other_masks, ["fine-tuned"])]
+    assert names == ["GoPro alone", "fine-tuned"]
+    with pytest.raises(TrainingError, match="the study has no row tuned; it has GoPro alone, fine-tuned, VideoDebl"):
+        ablation.transfer(transfer, CONFIG, train_pack, other_masks, ["tuned"])
+
+
+def test_frames_of_the_author_are_scored_apart_on_his_data_set(
+    study: Path, monkeypatch: pytest.MonkeyPatch, test_pack: Path, train_pack: Path
+) -> None:
+    jobs = ablation.jobs(ablation.rows(STUDIES["table1"], CONFIG, [train_pack]), 2, test_pack, study)
+    assert not any(result.author for result in ablation.results(jobs))
+
+    header = store.read_header
+    monkeypatch.setattr(store, "read_header", lambda file: replace(header(file), layout="videodeblurring"))
+    monkeypatch.setattr(evaluation, "author_frames", lambda keys: [min(keys)])
+    results = ablation.results(jobs)
+    for result in results:
+        rows = [row for row in table(result.job.scores / "results.csv") if row["key"].startswith("GOPR")]
+        assert result.author["psnr"] == float(min(rows, key=lambda row: row["key"])["psnr"])
+    (said,) = ablation.of_author(ablation.lines(results))
+    assert said.startswith("cdgnet, lbp 0.96, the author's 30 frames of each video alone: ")
+
+
+def test_the_list_says_what_each_study_takes_and_counts_no_training_twice(tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "list", *WORDS, "--seeds", "2")
+
+    assert done.returncode == 0, done.stderr
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[4:6]]
+        for line in done.stdout.splitlines()
+        if len(cells := line.split("│")) > 6
+    }
+    assert rows["table1"] == ["2", "2"]
+    assert rows["table2"] == ["6", "4"]  # GoPro alone is table1's
+    assert rows["table3"] == ["18", "16"]  # cdgnet is
+    assert rows["table4"] == ["8", "6"]  # both is table3's large-branch
+    assert rows["loss"] == ["6", "4"]
+    assert rows["masks"] == ["10", "6"]  # lbp is table1's, none is lambda's 0
+    assert "No H100 was measured" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("table3",), "table3 wants --h5, a pack to train on, and --test, one to score on"),
+        (("table2", "--h5", "PACK", "--test", "PACK"), "--fine is for table2 alone, which wants it, and one --h5"),
+        (("table3", "--h5", "PACK", "--test", "PACK", "--fine", "PACK"), "--fine is for table2 alone"),
+    ],
+)
+def test_packs_that_a_study_cannot_use_are_one_line(
+    tmp_path: Path, train_pack: Path, words: tuple[str, ...], said: str
+) -> None:
+    given = [str(train_pack) if word == "PACK" else word for word in words]
+    assert said in mistake(tmp_path, "study", *given)
