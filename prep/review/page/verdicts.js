@@ -31,8 +31,8 @@
 
   const state = () => {
     if (unsaved.size && !saving) return `not saved: ${trouble || "the server does not answer"}, trying again`;
-    if (refused.size) return `${refused.size} not saved: the server has no such frame any more`;
     if (unsaved.size) return "saving";
+    if (refused.size) return `${refused.size} not saved: the server has no such frame any more`;
     return review.site.served ? "saved" : "kept by this browser; download to use them";
   };
 
