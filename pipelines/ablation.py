@@ -302,7 +302,23 @@ def of_author(table: Sequence[Line]) -> list[str]:
 
 
 def verdict(table: Sequence[Line]) -> list[str]:
-    """Whether the authors' order of the rows held, a sentence for each kind of masks; none where they state none."""
+    """What a table says, in sentences: whether the authors' order of its rows held, for each kind of masks; where they
+    state none, which row is highest.
+    """
+    return _kept_orders(table) or [_highest(table)]
+
+
+def _highest(table: Sequence[Line]) -> str:
+    first, best = table[0], max(table, key=lambda line: line.mean("psnr"))
+    name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
+    stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}, and no order." if paper else ""
+    if best is first:
+        of = f"of {len(table)} rows" if len(table) > 1 else "alone"
+        return f"{first.row.title}, {of}, is highest in the mean: {first.mean('psnr'):.2f} dB.{stated}"
+    return f"Highest in the mean: {_step(first, best)}.{stated}"
+
+
+def _kept_orders(table: Sequence[Line]) -> list[str]:
     said = []
     kinds = list(dict.fromkeys(line.row.masks for line in table if line.row.masks)) or [""]
     for masks in kinds:

@@ -252,21 +252,11 @@ def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric
     Console(width=None if Console().is_terminal else 140).print(table)
     for step in ablation.steps(lines):
         click.echo(str(step))
-    for text in ablation.of_author(lines):
-        click.echo(text)
-    for text in ablation.verdict(lines) if len(study.paper) > 1 else [_no_order(study)]:
+    for text in (*ablation.of_author(lines), *ablation.verdict(lines)):
         click.echo(text)
     paths = [study_page.write(name, study, found, test, _device_name(fabric), out)]
     paths += ablation.write_tables(name, lines, out)
     click.echo(f"wrote {', '.join(map(str, paths))}")
-
-
-def _no_order(study: Study) -> str:
-    """Why there is no sentence on whether the authors' order held."""
-    if not study.paper:
-        return "The authors state no figures to hold these against."
-    name, paper = next(iter(study.paper.items()))
-    return f"The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}; the others were not trained here."
 
 
 def main() -> None:
