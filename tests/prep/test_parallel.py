@@ -118,6 +118,7 @@ def test_a_killed_process_is_said_in_one_line() -> None:
         list(parallel.over(range(6), _die, jobs=2, ahead=8))
 
 
+@pytest.mark.slow  # Dask waits for half a minute
 def test_an_address_where_nobody_answers_is_one_line(make_gopro: MakeGopro, tmp_path: Path) -> None:
     run = masks(make_gopro(), tmp_path / "m", "--cluster", "tcp://127.0.0.1:9")
     said, _ = run.communicate(timeout=120)
