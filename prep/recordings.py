@@ -58,7 +58,8 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
     for place in inputs:
         if not place.exists():
             raise RecordingError(f"{place} is not there; pass a video, or a folder of frames")
-        here = _in_folder(place) if place.is_dir() else [_of_video(place)] if video.is_video(place) else []
+        whole = place.absolute()  # for worker processes, which may stand in another folder
+        here = _in_folder(whole) if place.is_dir() else [_of_video(whole)] if video.is_video(place) else []
         if not here:
             raise RecordingError(f"{place} holds no video and no two frames; pass a video, or a folder of frames")
         found += here

@@ -1,7 +1,7 @@
 """Photographs -> blurry and sharp pairs whose blur is known at every pixel, for people without a fast camera.
 
-The camera shakes over a photograph while a region before it moves on a path of its own; 7 to 13 sub-frames are
-averaged, the middle one is the sharp frame (Nah et al. 2017, section 3).
+The camera shakes over a photograph while a region before it moves on a path of its own; 7 to 13 sub-frames, or more for
+long strokes, are averaged, the middle one is the sharp frame (Nah et al. 2017, section 3).
 
 Legend: H, W the frame's height and width; T sub-frames.
 """
@@ -17,6 +17,7 @@ from prep.crops import Size
 from prep.exposure import PLAIN, Exposure
 
 SUBFRAMES = (7, 9, 11, 13)  # odd: the middle one is the sharp frame
+_GAP = 2.0  # pixels
 _LARGEST_TURN = 0.01  # radians either way
 
 Path2 = npt.NDArray[np.float64]  # (T, 2): x, y in pixels from the middle sub-frame
@@ -69,7 +70,7 @@ def shake(
     """
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
         raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
-    count = int(rng.choice(SUBFRAMES))
+    count = max(int(rng.choice(SUBFRAMES)), _dense(max(camera.longest, region.longest)))
     shift, way = _path(count, camera, rng), _path(count, region, rng)
     turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
     corner, other = _corner(photo, size, rng), _corner(photo, size, rng)
@@ -87,6 +88,12 @@ def shake(
         sharp=np.rint(exposure.response.to_codes(subframes[count // 2])).astype(np.uint8),
         extent=extent.astype(np.float32),
     )
+
+
+def _dense(way: float) -> int:
+    """The odd number of sub-frames that show a way without gaps of over ``_GAP`` pixels, as a stroke and no row of ghosts."""
+    least = int(np.ceil(way / _GAP)) + 1
+    return least + (least + 1) % 2
 
 
 def _path(count: int, stroke: Stroke, rng: np.random.Generator) -> Path2:

@@ -65,3 +65,17 @@ def test_averaged_as_light_a_shaken_edge_is_brighter(photo: np.ndarray) -> None:
 
     assert (light - linear).min() > -2
     assert (light - linear).max() > 3
+
+
+def test_a_long_stroke_leaves_no_row_of_ghosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    dots = np.zeros((200, 240, 3), np.uint8)
+    dots[100:103, 120:123] = 255
+    monkeypatch.setattr(shaking, "_region", lambda size, rng: np.zeros(size, np.float32))
+    still, long = shaking.Stroke(shortest=0, longest=0, tilt=0), shaking.Stroke(shortest=48, longest=48, tilt=0)
+
+    shaken = shaking.shake(dots, (200, 240), np.random.default_rng(0), camera=long, region=still)
+
+    seen = shaken.blurry[:, :, 0].max(axis=0)  # along the stroke
+    lit = np.flatnonzero(seen)
+    assert np.ptp(lit) >= 46
+    assert seen[lit[3] : lit[-3]].min() > 0.4 * seen.max()  # a dot of 3 pixels is seen once or twice in steps of 2
