@@ -91,7 +91,7 @@ def shake(
 
 
 def _dense(way: float) -> int:
-    """The odd number of sub-frames that show a way without gaps of over ``_GAP`` pixels, as a stroke and no row of ghosts."""
+    """The odd number of sub-frames that show a way as a stroke and no row of ghosts, ``_GAP`` pixels apart at most."""
     least = int(np.ceil(way / _GAP)) + 1
     return least + (least + 1) % 2
 
