@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, run
+from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, explained, run
 from pipelines.settings import PRESETS, VARIANTS
 from pipelines.studies import TABLE_3
 
@@ -54,12 +54,13 @@ def command(
     honestly (deformable kernels and their sampling included).
     """
     _refuse_conflicts(click.get_current_context())
+    if tables:
+        with explained("counting every row of both tables"):
+            _say_tables(preset, size, as_json=as_json)
+        return
     from cdgnet import CDGNet, ModelConfig, load_weights
     from cdgnet.cost import network_cost, time_network
 
-    if tables:
-        _say_tables(preset, size, as_json=as_json)
-        return
     network = load_weights(weights) if weights else None
     config = network.config if network else ModelConfig.preset(preset, variant)
     costs = network_cost(config, *size)

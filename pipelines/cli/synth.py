@@ -72,7 +72,7 @@ class FrameSize(click.ParamType):  # type: ignore[type-arg]
 @click.option("--highlights", type=FiniteRange(min=1), default=1.0, show_default=True, metavar="TIMES",
               help="How much brighter than white clipped pixels were: lights leave white streaks.")  # fmt: skip
 @click.option("--shot-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="VARIANCE",
-              help="Of the noise at white, in units of white squared; 0.0005 is a phone's at ISO 800.")  # fmt: skip
+              help="Of the noise at white, in units of white squared.")  # fmt: skip
 @click.option("--read-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="DEVIATION",
               help="Of the noise at black, in units of white.")  # fmt: skip
 @click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
