@@ -337,14 +337,3 @@ def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: Ph
                 )
                 _write(out / split / name, blurry.stem, kind, shaken.blurry, shaken.sharp, shaken.extent)
             yield blurry
-
-
-def summary(clip: Clip) -> Mapping[str, Any]:
-    """What was found of a recording, counted."""
-    return {
-        "frames": clip.survey.count,
-        "cuts": len(clip.survey.cuts),
-        "gaps": len(clip.survey.gaps),
-        "repeated": len(clip.survey.repeated),
-        "pairs": len(clip.windows),
-    }
