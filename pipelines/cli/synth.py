@@ -1,5 +1,6 @@
 """``cdg-prep synth``: pairs of one's own recordings or photographs. Loads no torch."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from pipelines.cli.shell import FiniteRange, example, explained, track
 
 if TYPE_CHECKING:
     from prep.exposure import Exposure, Response
-    from prep.synthesis import Clip, Recipe
+    from prep.synthesis import Clip, PhotoRecipe, Recipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
 
@@ -116,23 +117,24 @@ def synth(
     """
     from prep import synthesis
     from prep.exposure import Exposure
+    from prep.shaking import Stroke
 
     _refuse_inside(inputs, out)
     exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
     if photos:
         _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
-        _shake(inputs, out, exposure, count, size, camera, region, seed, test_share, dry_run=dry_run, jobs=jobs)
+        strokes = [Stroke(shortest=low, longest=high, tilt=math.pi / 2) for low, high in (camera, region)]
+        shaken = synthesis.PhotoRecipe(
+            count=count, size=size, camera=strokes[0], region=strokes[1], exposure=exposure, seed=seed
+        )
+        _shake(inputs, out, shaken, test_share, dry_run=dry_run, jobs=jobs)
         return
     _refuse_unused(("count", "size", "camera", "region"), "recordings; pass --photos, or leave it out")
-    recipe = synthesis.Recipe(
-        shortest=int(window[0]),
-        longest=int(window[1]),
-        stride=stride,
-        exposure=exposure,
-        limit=interpolate,
-        seed=seed,
+    shortest, longest = (int(end) for end in window)
+    filmed = synthesis.Recipe(
+        shortest=shortest, longest=longest, stride=stride, exposure=exposure, limit=interpolate, seed=seed
     )
-    _film(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
+    _film(inputs, out, filmed, test_share, dry_run=dry_run, jobs=jobs)
 
 
 def _film(
@@ -166,34 +168,12 @@ def _film(
 
 
 def _shake(
-    inputs: Sequence[Path],
-    out: Path,
-    exposure: "Exposure",
-    count: int,
-    size: tuple[int, int],
-    camera: tuple[float, float],
-    region: tuple[float, float],
-    seed: int,
-    test_share: float,
-    *,
-    dry_run: bool,
-    jobs: int | None,
+    inputs: Sequence[Path], out: Path, recipe: "PhotoRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
-    import math
-
     from prep import recordings, synthesis
-    from prep.shaking import Stroke
 
     found = synthesis.find_photos(inputs)
-    recipe = synthesis.PhotoRecipe(
-        count=count,
-        size=size,
-        camera=Stroke(shortest=camera[0], longest=camera[1], tilt=math.pi / 2),
-        region=Stroke(shortest=region[0], longest=region[1], tilt=math.pi / 2),
-        exposure=exposure,
-        seed=seed,
-    )
-    total = count * len(found)
+    total = recipe.count * len(found)
     if dry_run:
         click.echo(f"{total} pairs of {len(found)} photographs for {out}; nothing done: --dry-run")
         return
@@ -201,7 +181,7 @@ def _shake(
     splits = synthesis.begin(out, recipe, free, test_share)
     for _ in track(synthesis.make_of_photos(found, recipe, out, splits, jobs or -1), total, f"make {out}"):
         pass
-    _tell(out, total, exposure)
+    _tell(out, total, recipe.exposure)
 
 
 def _said(clip: "Clip", recipe: "Recipe") -> str:
