@@ -14,7 +14,7 @@ from pipelines.ablation import FIGURES, SHOWN, Line
 from pipelines.data import read_crops
 from pipelines.scenes import PackScenes
 from pipelines.studies import Study
-from prep import files, frames, review, sources, store
+from prep import files, frames, masks, review, sources, store
 
 _SIZE = (720, 1280)  # height and width of the frame that costs are stated for
 _PANEL_WIDTH = 400  # pixels
@@ -133,7 +133,7 @@ def _mean_curves(table: Sequence[Line], column: str) -> Mapping[str, plots.Point
 
 
 def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[review.Panel]]]:
-    """Some frames: blurry, as each row's first seed restored it, sharp."""
+    """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
     shown = review.sample(range(store.describe(test)["crops"]), SHOWN)
     examples = []
     for place, crop in enumerate(read_crops(test, shown)):
@@ -141,6 +141,10 @@ def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[review.
         for line in table:
             path = line.results[0].job.scores / f"{place}.png"
             pictures[line.row.title] = np.asarray(frames.decode(sources.read(path), path), np.uint8)
+            if (mu := line.row.config.mu) is not None:
+                mask = masks.mask_of_codes(crop.sharpness, mu)
+                name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
+                pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
         pictures["sharp"] = np.ascontiguousarray(crop.sharp.permute(1, 2, 0).numpy())
         panels = [
             review.photo_panel(name, f"{crop.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()

@@ -372,3 +372,14 @@ def test_packs_that_a_study_cannot_use_are_one_line(
 ) -> None:
     given = [str(train_pack) if word == "PACK" else word for word in words]
     assert said in mistake(tmp_path, "study", *given)
+
+
+def test_a_study_of_mu_shows_the_masks_of_every_mu(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "mu", "--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS)
+    assert done.returncode == 0, done.stderr
+
+    page = (tmp_path / "studies" / "mu.html").read_text()
+    with store.open_pack(test_pack) as pack:
+        share = (pack["sharpness"][0] > 0.93 * 65535).mean()
+    assert page.count("M at mu 0.93") >= 2 and f"M at mu 0.93: {share:.1%} marked" in page
+    assert "M at mu 0.96" in page
