@@ -68,6 +68,7 @@ def test_the_tables_hold_what_the_runs_scored(study: Path) -> None:
         assert float(line["psnr_mean"]) == pytest.approx(sum(values) / 2)
         assert float(line["psnr_spread"]) == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
     assert [line["psnr_paper"] for line in summary] == ["28.78", "30.67", "30.67"]
+    assert all(float(line["minutes"]) > 0 for line in summary)
 
 
 def test_the_scores_are_those_of_cdg_eval(study: Path, test_pack: Path) -> None:
