@@ -8,12 +8,13 @@ validation PSNR).
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cdgnet import ModelConfig, load_weights
+from cdgnet.weights import WeightsError, read_metadata
 from pipelines import checkpoints
 from pipelines.data import Split, TrainingSamples, split_by_source
 from pipelines.settings import FREE, TrainingConfig
@@ -38,7 +39,7 @@ class Run:
     steps: int  # to reach in all
     start: int  # steps done before
     crops: Sequence[Size]  # of each pack
-    is_done: bool  # all of them, and the last validation
+    is_done: bool  # all of them, the last validation, and the weights written
     faults: Sequence[str] = field(default=())  # of checkpoints newer than the one that it goes on from
 
     @property
@@ -114,7 +115,8 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     if keep and not path.exists():
         files.write_text(path, json.dumps(asked, indent=2) + "\n")
     start = held["step"] if held else 0
-    is_done = start >= steps and not (held and held.get("owes_validation"))
+    is_whole = weights_step(folder) == start  # else a kill came between the last checkpoint and its weights
+    is_done = start >= steps and is_whole and not (held and held.get("owes_validation"))
     return Run(
         config=config,
         packs=packs,
@@ -162,6 +164,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"line {number} of {path} is no row of a log; mend or remove that line") from error
     return rows
+
+
+def weights_step(folder: Path) -> int:
+    """After how many steps a run's weights were written; -1 where there are none that can be read."""
+    path = folder / "weights.safetensors"
+    with suppress(WeightsError, ValueError):
+        return int(read_metadata(path).get("step", -1)) if path.exists() else -1
+    return -1
 
 
 def steps_of(config: TrainingConfig, split: Split) -> int:

@@ -64,6 +64,8 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], watch: Watch | No
     parts.restore()
     state = parts.state
     if fabric.is_global_zero:
+        if runs.weights_step(run.folder) != state["step"] > 0:
+            parts.write_weights("weights.safetensors", {})  # a kill came between the checkpoint and its weights
         checkpoints.forget_after(run.folder, state["step"])
         _trim_log(run, state["step"], owes_validation=state["owes_validation"])
     batches = feeding.batches(run, fabric, state["step"])

@@ -506,6 +506,27 @@ def test_a_run_killed_in_its_last_validation_is_not_done(train_pack: Path, tmp_p
     assert runs.prepare(config, [train_pack], tmp_path / "r").is_done
 
 
+@pytest.mark.parametrize("weights_are_there", [True, False])
+def test_a_run_killed_between_its_last_checkpoint_and_its_weights_is_not_done(
+    train_pack: Path, tmp_path: Path, weights_are_there: bool
+) -> None:
+    run(train_pack, tmp_path / "whole")
+    run(train_pack, tmp_path / "r", replace(CONFIG, steps=CONFIG.steps - 2))
+    earlier = (tmp_path / "r" / "weights.safetensors").read_bytes()
+    run(train_pack, tmp_path / "r")
+    if weights_are_there:
+        (tmp_path / "r" / "weights.safetensors").write_bytes(earlier)
+    else:
+        (tmp_path / "r" / "weights.safetensors").unlink()
+
+    assert not runs.prepare(CONFIG, [train_pack], tmp_path / "r").is_done
+    run(train_pack, tmp_path / "r")
+
+    assert runs.prepare(CONFIG, [train_pack], tmp_path / "r").is_done
+    assert weights(tmp_path / "r").keys() == weights(tmp_path / "whole").keys()
+    assert all(torch.equal(one, weights(tmp_path / "whole")[name]) for name, one in weights(tmp_path / "r").items())
+
+
 def test_weights_without_checkpoints_are_never_trained_over(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r")
     shutil.rmtree(tmp_path / "r" / "checkpoints")
