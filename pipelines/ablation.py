@@ -375,7 +375,7 @@ def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
             **{f"{figure}_{kind}": value for figure in FIGURES for kind, value in _both(line, figure)},
             "psnr_paper": line.row.paper.psnr if line.row.paper else "",
             "ssim_paper": line.row.paper.ssim if line.row.paper else "",
-            "minutes": round(line.seconds / 60, 3),  # of a training
+            "minutes": line.seconds / 60,  # of a training
         }
         for line in table
     ]

@@ -196,7 +196,7 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
     """Train and score what is open and nobody else has in hand; gives what failed."""
     import time
 
-    from pipelines import ablation, training
+    from pipelines import ablation, runs, training
     from pipelines.data import DataError
     from pipelines.runs import RunInUse, TrainingError
     from prep import store
@@ -213,17 +213,18 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
             if not plan.is_done:
                 for _ in track(training.train(plan, fabric, stopped), plan.steps - plan.start, what):
                     pass
+            if stopped():
+                raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
+            left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
+            with runs.held(plan):
+                for _ in track(ablation.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
+                    pass
         except RunInUse:
             continue
         except (DataError, TrainingError) as error:
             failed.append(f"{job.title}: {error}")
             click.echo(failed[-1], err=True)
             continue
-        if stopped():
-            raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
-        left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
-        for _ in track(ablation.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
-            pass
         (found,) = ablation.results([job])
         click.echo(f"{what}: {_said(found.means)}; {left}")
     return failed

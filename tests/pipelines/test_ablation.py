@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -239,6 +240,44 @@ def test_processes_share_a_study(train_pack: Path, test_pack: Path, tmp_path: Pa
     assert len(table(tmp_path / "studies" / "loss-runs.csv")) == 6
     for run in (tmp_path / "studies" / "runs").iterdir():  # each trained by one of them, once
         assert [row["step"] for row in files.read_rows(run / "log.jsonl")] == [1, 8]
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from prep import files
+with files.held(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_what_another_process_has_in_hand_is_neither_trained_nor_scored(
+    study: Path, train_pack: Path, test_pack: Path, tmp_path: Path, is_trained: bool
+) -> None:
+    shutil.copytree(study / "runs", tmp_path / "studies" / "runs")
+    rows = ablation.rows(STUDIES["table1"], CONFIG, [train_pack])
+    first, second = ablation.jobs(rows, 2, test_pack, tmp_path / "studies")
+    shutil.rmtree(first.scores)
+    if not is_trained:
+        (first.folder / "weights.safetensors").unlink()  # as between its last checkpoint and its weights
+    words = ("table1", "--h5", train_pack, "--test", test_pack, "--seeds", "2", *WORDS)
+
+    with subprocess.Popen([sys.executable, "-c", HOLD, first.folder / "lock"], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout and holder.stdout.readline() == b"held\n"
+        beside = call(tmp_path, "study", *words)
+        holder.kill()
+    assert beside.returncode == 0, beside.stderr
+    assert "in the hands of other processes: 1 of 2" in beside.stdout
+    assert not first.is_done and second.is_done
+
+    after = call(tmp_path, "study", *words)
+    assert after.returncode == 0, after.stderr
+    assert "in the hands of" not in after.stdout
+    assert table(first.scores / "results.csv") == table(
+        study / "runs" / first.folder.name / first.scores.name / "results.csv"
+    )
 
 
 def test_table_4_varies_the_attention_of_the_large_branch_alone(train_pack: Path, other_masks: Path) -> None:
