@@ -311,10 +311,10 @@ def verdict(table: Sequence[Line]) -> list[str]:
 def _highest(table: Sequence[Line]) -> str:
     first, best = table[0], max(table, key=lambda line: line.mean("psnr"))
     name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
-    stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}, and no order." if paper else ""
+    stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}." if paper else ""
     if best is first:
-        of = f"of {len(table)} rows" if len(table) > 1 else "alone"
-        return f"{first.row.title}, {of}, is highest in the mean: {first.mean('psnr'):.2f} dB.{stated}"
+        kind = f"is the highest of {len(table)} rows" if len(table) > 1 else "stands alone"
+        return f"{first.row.title} {kind}, {first.mean('psnr'):.2f} dB in the mean.{stated}"
     return f"Highest in the mean: {_step(first, best)}.{stated}"
 
 
