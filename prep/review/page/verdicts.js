@@ -10,22 +10,33 @@
   let saving = false;
   let trouble = ""; // why the last try failed
 
-  const place = () => `cdg-verdicts ${review.site.id}`;
+  /* Each verdict is an item of its own: windows hear of each other late, and would undo what shares one. */
+  const place = key => `cdg-verdicts ${review.site.id} ${key}`;
 
-  /* The browser's copy: key -> {verdict, note, at, unsaved}; at in milliseconds. */
-  const copy = () => {
+  /* An item's {verdict, note, at, unsaved}; at in milliseconds. */
+  const parsed = text => {
     try {
-      return JSON.parse(localStorage.getItem(place()) ?? "{}");
+      return JSON.parse(text);
     } catch {
-      return {}; // what was there is no list of verdicts, or a private window refuses
+      return null; // what was there is no verdict
     }
   };
 
-  /* One verdict at a time, so that two windows of one page do not undo each other. */
+  /* The browser's copy: key -> what ``parsed`` gives. */
+  const copy = () => {
+    const found = {};
+    try {
+      for (const name of Object.keys(localStorage)) {
+        const entry = name.startsWith(place("")) && parsed(localStorage.getItem(name));
+        if (entry) found[name.slice(place("").length)] = entry;
+      }
+    } catch { /* a private window refuses */ }
+    return found;
+  };
+
   const keep = (key, isUnsaved) => {
     try {
-      const entry = {...held.get(key), at: Date.now(), unsaved: isUnsaved};
-      localStorage.setItem(place(), JSON.stringify({...copy(), [key]: entry}));
+      localStorage.setItem(place(key), JSON.stringify({...held.get(key), at: Date.now(), unsaved: isUnsaved}));
     } catch { /* private windows may refuse; the server or the download holds it then */ }
   };
 
@@ -99,13 +110,12 @@
   };
 
   window.addEventListener("storage", event => {
-    if (event.key !== place()) return;
-    for (const [key, {verdict, note, at}] of Object.entries(copy())) {
-      const now = held.get(key);
-      if (unsaved.has(key) || at <= review.site.since || (now?.verdict === verdict && now?.note === note)) continue;
-      held.set(key, {verdict, note});
-      changed(key);
-    }
+    const entry = event.key?.startsWith(place("")) && parsed(event.newValue);
+    if (!entry) return;
+    const key = event.key.slice(place("").length), {verdict, note, at} = entry, now = held.get(key);
+    if (unsaved.has(key) || at <= review.site.since || (now?.verdict === verdict && now?.note === note)) return;
+    held.set(key, {verdict, note});
+    changed(key);
   });
 
   const download = () => {
