@@ -107,7 +107,7 @@ def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequen
     found = []
     for name, value in names.items():
         config = study.config(base, value)
-        has_masks = runs.network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
+        has_masks = runs.learns_from_masks(config)
         for pack in packs if has_masks else packs[:1]:
             masks = _masks(pack, config, study) if has_masks else ""
             found.append(Row(name=name, masks=masks, config=config, pack=pack, paper=study.paper.get(name)))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 from lightning_fabric import Fabric
 
-from cdgnet import ModelConfig
 from cdgnet.cost import network_cost
 from pipelines import runs, training
 from pipelines.settings import TrainingConfig
@@ -64,14 +63,13 @@ _Row = tuple[TrainingConfig, str]  # settings and data: rows alike in both are o
 def _rows(study: Study, base: TrainingConfig) -> Iterator[_Row]:
     for value in study.values:
         config = study.config(base, value)
-        if runs.network_of(config) == runs.network_of(replace(config, attention="variant")):
+        if runs.has_own_attention(config):
             config = replace(config, attention="variant")
         if study.is_transfer:
             data = {FINE_TUNED: "fine-tuned", SECOND: "VideoDeblurring"}.get(str(value), MASKS[0])
             yield config, data
             continue
-        learns_from_masks = runs.network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
-        for masks in _kinds(study) if learns_from_masks else MASKS[:1]:
+        for masks in _kinds(study) if runs.learns_from_masks(config) else MASKS[:1]:
             yield config, masks
 
 
@@ -85,5 +83,4 @@ def _steps(config: TrainingConfig) -> int:
 
 def _work(config: TrainingConfig) -> float:
     """Multiply-accumulates of a step's forward passes."""
-    network: ModelConfig = runs.network_of(replace(config, init=None))
-    return float(network_cost(network, config.crop, config.crop)["total"].honest * config.batch)
+    return float(network_cost(runs.network_of(config), config.crop, config.crop)["total"].honest * config.batch)

@@ -187,11 +187,21 @@ def network_of(config: TrainingConfig) -> ModelConfig:
     return network if config.attention == "variant" else replace(network, attention=config.attention)
 
 
+def has_own_attention(config: TrainingConfig) -> bool:
+    """Whether the attention is the variant's own, however it was asked for."""
+    return network_of(config) == ModelConfig.preset(config.preset, config.variant)
+
+
+def learns_from_masks(config: TrainingConfig) -> bool:
+    """Whether a run looks at the masks of its packs."""
+    return network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
+
+
 def identity(config: TrainingConfig, packs: Sequence[Path], steps: int) -> dict[str, Any]:
     """What must be equal for two commands to mean one run, as JSON gives it back."""
     chosen = {name: value for name, value in asdict(config).items() if name not in FREE}
-    if network_of(config) == ModelConfig.preset(config.preset, config.variant):
-        del chosen["attention"]  # the variant's own, however it was asked for
+    if has_own_attention(config):
+        del chosen["attention"]
     if config.init is not None:
         chosen["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-class _Tile(click.ParamType[int | None]):
+class _Tile(click.ParamType):  # type: ignore[type-arg]
     """A side in pixels, brought to a multiple of 4; or ``auto``, which is None."""
 
     name = "tile"
