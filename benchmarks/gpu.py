@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from cdgnet import CDGNet, ModelConfig, deblurring_losses, deform
 from cdgnet.cost import network_cost
 from cdgnet.deform import deform_conv2d
-from cdgnet.deform_sample import by_sample
+from cdgnet.deform.sample import by_sample
 
 STEPS = 1_050_000  # of the paper's recipe
 LEVELS = {"full": (6, 32, 256, 256), "half": (6, 64, 128, 128), "quarter": (6, 128, 64, 64), "720p": (1, 32, 720, 1280)}

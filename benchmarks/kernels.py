@@ -22,7 +22,7 @@ from surroundings import RESULTS, surroundings
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from cdgnet import deform_fused, deform_kernels
+from cdgnet.deform import fused, kernels
 
 WIDTHS = ((32, 32), (64, 64), (128, 128), (64, 32), (32, 1))  # channels in and out of the preset paper's layers
 KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
@@ -36,11 +36,11 @@ def measure(capability: int, kind: str, channels: int, outputs: int, work: str) 
     features = torch.empty(1, channels, 8, 8, dtype=KINDS[kind], device="meta")
     modulation = torch.empty(1, 9 * GROUPS, 8, 8, device="meta")
     weight = torch.empty(outputs, channels, 3, 3, device="meta")
-    block, warps = deform_fused._block(features, modulation, weight, is_backward=is_backward)
-    constants = deform_fused._constants(features, modulation, weight, 1, block)
-    kernel = deform_kernels.convolve
+    block, warps = fused._block(features, modulation, weight, is_backward=is_backward)
+    constants = fused._constants(features, modulation, weight, 1, block)
+    kernel = kernels.convolve
     if is_backward:
-        kernel, constants = deform_kernels.differentiate, constants | {"IS_EXACT": False, "NEEDS_FEATURES": True}
+        kernel, constants = kernels.differentiate, constants | {"IS_EXACT": False, "NEEDS_FEATURES": True}
     tensors = {"features": kind, "weight": kind, "result": kind, "gradient": kind}
     tensors |= dict.fromkeys(("offset", "modulation", "bias", "features_sums", "weight_sums", "scale"), "fp32")
     tensors |= dict.fromkeys(("offset_gradient", "modulation_gradient"), "fp32")

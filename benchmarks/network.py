@@ -30,14 +30,15 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
     """Seconds and megabytes of one line, in this process."""
     import torch
 
-    from cdgnet import CDGNet, ModelConfig, cost, deblurring_losses, deform, tiling
+    from cdgnet import CDGNet, ModelConfig, cost, deblurring_losses, deform
+    from cdgnet.deform import strips
 
     device = torch.device(device_name)
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset, variant)).to(device)
     if backend == "plain":
         network.to(memory_format=torch.contiguous_format)
-        tiling._CPU_STRIP_BYTES = tiling._STRIP_BYTES = sys.maxsize
+        strips._CPU_STRIP_BYTES = strips._STRIP_BYTES = sys.maxsize
     if backend != "chosen":
         deform.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
     batch, height, width = WORKS[work]

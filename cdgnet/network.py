@@ -13,7 +13,7 @@ from cdgnet.config import ModelConfig
 from cdgnet.decoder import Decoder, large_decoder, plain_decoder, small_decoder
 from cdgnet.encoder import Encoder, Features
 from cdgnet.fusion import ConcatFusion, OrientationFusion
-from cdgnet.tiling import MINIMUM_SIZE, crop_to_size, pad_to_multiple
+from cdgnet.padding import MINIMUM_SIZE, crop_to_size, pad_to_multiple
 
 
 class Components(NamedTuple):

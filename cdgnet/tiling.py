@@ -3,81 +3,15 @@
 Legend: B batch, C channels, H and W a frame's height and width in pixels.
 """
 
-import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from cdgnet.network import CDGNet
-
-MINIMUM_SIZE = 16
-"""Pixels on a network's shorter side; below it a quarter-resolution map is smaller than two 3x3 kernels."""
-
-SIZE_MULTIPLE = 4
-"""The encoder halves the frame twice, so both sides must be a multiple of this many pixels."""
-
-
-def is_exporting() -> bool:
-    """Whether torch.export is looking on: what it sees must hold for every size."""
-    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())  # the former from torch 2.7
-
-
-def pad_to_multiple(images: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
-    """Repeat the last row and column until both sides are a multiple of ``multiple``.
-
-    Only below and to the right, so that a pixel keeps its coordinates; repeated rather than mirrored, so that
-    no frame is too small for it.
-
-    Args:
-        images: ``(B, C, H, W)``, float.
-        multiple: Pixels, at least 1.
-
-    Returns:
-        ``(B, C, H', W')``, each side the next multiple; ``images`` itself where nothing is missing.
-    """
-    height, width = images.shape[-2:]
-    below, right = -height % multiple, -width % multiple
-    if not is_exporting() and not below and not right:  # an exported program must not depend on one frame's size
-        return images
-    return functional.pad(images, (0, right, 0, below), mode="replicate")
-
-
-def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Undo ``pad_to_multiple``: the upper left ``size`` = (height, width) of ``(B, C, H, W)``, as a view.
-
-    Raises:
-        ValueError: If ``images`` is smaller than ``size``.
-    """
-    height, width = size
-    if is_exporting():  # a view would ask whether anything was cropped, and the answer would be a part of the program
-        rows, columns = (torch.arange(side, device=images.device) for side in size)
-        return images.index_select(-2, rows).index_select(-1, columns)
-    if images.shape[-2] < height or images.shape[-1] < width:
-        found = f"{images.shape[-1]} x {images.shape[-2]}"
-        raise ValueError(f"images of {found} cannot be cropped to {width} x {height}; pass a smaller size")
-    return images[..., :height, :width]
-
-
-_CPU_STRIP_BYTES = 2**23
-_STRIP_BYTES = 2**28
-
-
-def strip_height(row_bytes: int, device: torch.device) -> int:
-    """How many rows of ``row_bytes`` each are best computed at a time, at least 1.
-
-    On a CPU a strip that stays in the cache is twice as fast on a 1280 x 720 frame, and a third faster in training,
-    than all rows at once. Elsewhere each strip costs launches, and in a compiled program a copy of the code: there the
-    bound only keeps a frame from filling the memory. An exported program has one strip: it must hold for every size.
-    """
-    if is_exporting():
-        return sys.maxsize
-    is_small = device.type == "cpu" and not torch.compiler.is_compiling()
-    return max(1, (_CPU_STRIP_BYTES if is_small else _STRIP_BYTES) // max(1, row_bytes))  # a batch may be empty
-
+from cdgnet.network import CDGNet
+from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
 HALO = 144
 """Pixels around a tile that are computed with it: 117, which decide it with all taps at rest, and 27 for offsets."""
@@ -93,7 +27,7 @@ class _Tile(NamedTuple):
 
 
 @torch.no_grad()
-def restore(network: "CDGNet", blurry: Tensor, *, tile: int = 1024, halo: int = HALO) -> Tensor:
+def restore(network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HALO) -> Tensor:
     """Restore frames of any size in bounded memory, as if they were restored whole.
 
     A frame smaller than the network takes is continued by its last row and column. One that fits into a tile and its
@@ -130,7 +64,7 @@ def restore(network: "CDGNet", blurry: Tensor, *, tile: int = 1024, halo: int = 
     return crop_to_size(restored, (height, width))
 
 
-def _mean_features(network: "CDGNet", frame: Tensor, tile: int) -> Tensor:
+def _mean_features(network: CDGNet, frame: Tensor, tile: int) -> Tensor:
     """The encoder's last features averaged over a frame, ``(B, widths[2], 1, 1)``, summed in float64."""
     size = (frame.shape[-2], frame.shape[-1])
     total = torch.zeros(())

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from cdgnet.config import ModelConfig
 from cdgnet.network import CDGNet
-from cdgnet.tiling import SIZE_MULTIPLE
+from cdgnet.padding import SIZE_MULTIPLE
 
 FORMAT = "cdgnet"
 VERSION = "1"

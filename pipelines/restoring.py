@@ -10,7 +10,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from cdgnet import CDGNet, tiling
+from cdgnet import CDGNet, padding, tiling
 
 _SMALLEST, _LARGEST, _LARGEST_CPU = 128, 4096, 1024  # tiles, pixels; larger ones are no faster on a CPU
 _BYTES, _BYTES_A_CHANNEL = 400, 40  # of memory for a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
@@ -98,7 +98,7 @@ def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int 
     pixels = memory / (batch * (_BYTES + _BYTES_A_CHANNEL * network.config.widths[0]))
     side = int(math.sqrt(pixels)) - 2 * tiling.HALO
     largest = _LARGEST_CPU if device.type == "cpu" else _LARGEST
-    return min(max(side - side % tiling.SIZE_MULTIPLE, _SMALLEST), largest)
+    return min(max(side - side % padding.SIZE_MULTIPLE, _SMALLEST), largest)
 
 
 def compiled(network: CDGNet, *, graphs: bool) -> nn.Module:

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdgnet import CDGNet, ModelConfig
-from cdgnet.tiling import HALO, crop_to_size, pad_to_multiple, restore
+from cdgnet.padding import crop_to_size, pad_to_multiple
+from cdgnet.tiling import HALO, restore
 
 sides = st.integers(1, 30)
 

@@ -14,10 +14,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cdgnet import deform
-from cdgnet.deform import DeformConv, deform_conv2d
+from cdgnet.deform import DeformConv, conv, deform_conv2d
 
-deform_fused = pytest.importorskip("cdgnet.deform_fused", exc_type=ImportError)
+fused = pytest.importorskip("cdgnet.deform.fused", exc_type=ImportError)
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 Inputs = list[Tensor]
@@ -49,16 +48,16 @@ def make_inputs(
     ]
 
 
-def convolve(inputs: Inputs, padding: int = 1, backend: deform.Backend = "fused") -> Tensor:
+def convolve(inputs: Inputs, padding: int = 1, backend: conv.Backend = "fused") -> Tensor:
     """As ``deform_conv2d``, but with no other backend in the place of one that fails."""
     features, offset, modulation, weight, bias = inputs
     if backend == "fused":
-        result: Tensor = deform_fused.by_fused(features, offset, modulation, weight, bias, padding)
+        result: Tensor = fused.by_fused(features, offset, modulation, weight, bias, padding)
         return result
     return deform_conv2d(features, offset, modulation, weight, bias, padding=padding, backend=backend)
 
 
-def differentiated(inputs: Inputs, backend: deform.Backend, padding: int = 1) -> tuple[Tensor, ...]:
+def differentiated(inputs: Inputs, backend: conv.Backend, padding: int = 1) -> tuple[Tensor, ...]:
     """The result and all gradients."""
     leaves = [tensor.detach().clone().requires_grad_() for tensor in inputs]
     result = convolve(leaves, padding, backend)
@@ -244,7 +243,7 @@ def test_an_exported_program_holds_the_operator() -> None:
 
 
 def test_a_layer_is_fused_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deform, "default_backend", lambda features, groups: "fused")
+    monkeypatch.setattr(conv, "default_backend", lambda features, groups: "fused")
     torch.manual_seed(0)
     layer = DeformConv(8, 4, offset_groups=2)
     torch.nn.init.normal_(layer.guide.weight, std=0.3)
@@ -268,7 +267,7 @@ def test_a_layer_is_fused_under_autocast(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_what_the_kernels_cannot_do_others_do_and_the_log_says_why_once(
     caplog: pytest.LogCaptureFixture, channels: int, outputs: int, kind: torch.dtype, reason: str
 ) -> None:
-    deform._tell.cache_clear()
+    conv._tell.cache_clear()
     features, offset, modulation, weight, bias = (each.to(kind) for each in make_inputs(2, channels, outputs))
     for _ in "12":
         found = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend="fused")
@@ -299,30 +298,30 @@ print(float(deform_conv2d(*inputs, padding=1, backend="sample").sum()))
 
 
 def test_the_kernels_pass_their_trial() -> None:
-    deform_fused._fault_of.cache_clear()
-    assert deform_fused._fault_of(torch.device("cpu")) == ""
+    fused._fault_of.cache_clear()
+    assert fused._fault_of(torch.device("cpu")) == ""
 
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_trial_may_come_in_inference_mode_and_where_all_must_be_deterministic(
     whole_numbers: None, device: str
 ) -> None:
-    deform_fused._fault_of.cache_clear()
+    fused._fault_of.cache_clear()
     with torch.inference_mode():
-        assert deform_fused._fault_of(torch.device(device)) == ""
+        assert fused._fault_of(torch.device(device)) == ""
 
 
 def test_kernels_that_fail_or_err_in_their_trial_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
     for result, reason in ((lambda *inputs: inputs[0].sum() / 0, "kernels failed"), (wrong, "kernels erred by")):
-        deform_fused._fault_of.cache_clear()
-        monkeypatch.setattr(deform_fused, "by_fused", result)
-        assert reason in deform_fused._fault_of(device)
-    deform_fused._fault_of.cache_clear()
+        fused._fault_of.cache_clear()
+        monkeypatch.setattr(fused, "by_fused", result)
+        assert reason in fused._fault_of(device)
+    fused._fault_of.cache_clear()
 
 
 def wrong(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
-    return deform_fused.by_sample(features, 1.1 * offset, modulation, weight, bias, padding)
+    return fused.by_sample(features, 1.1 * offset, modulation, weight, bias, padding)
 
 
 @pytest.mark.slow

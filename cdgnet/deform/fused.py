@@ -16,8 +16,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from cdgnet import deform_kernels
-from cdgnet.deform_sample import by_sample
+from cdgnet.deform import kernels
+from cdgnet.deform.sample import by_sample
 
 GROUP_WIDTH, OUTPUTS = 64, 128
 """Channels of an offset group and channels out, the most that one program's registers hold."""
@@ -53,7 +53,7 @@ def _fault_of(device: torch.device) -> str:
 
 
 def _is_interpreted() -> bool:
-    return not isinstance(deform_kernels.convolve, triton.JITFunction)
+    return not isinstance(kernels.convolve, triton.JITFunction)
 
 
 def _trial(convolve: Callable[..., Tensor], device: torch.device) -> tuple[Tensor, ...]:
@@ -93,7 +93,7 @@ def _convolve(
     pixels = result.numel() // len(weight)
     block, warps = _block(features, modulation, weight, is_backward=False)
     with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
-        deform_kernels.convolve[(triton.cdiv(pixels, block),)](
+        kernels.convolve[(triton.cdiv(pixels, block),)](
             features,
             offset,
             modulation,
@@ -137,7 +137,7 @@ def _differentiate(
     if not pixels:
         return of_features.to(features.dtype), of_offset, of_modulation, torch.zeros_like(weight)
     with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
-        deform_kernels.differentiate[(modulation.shape[1], parts)](
+        kernels.differentiate[(modulation.shape[1], parts)](
             gradient,
             features,
             offset,

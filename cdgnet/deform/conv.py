@@ -5,19 +5,17 @@ K = k * k taps of the kernel, G offset groups: the C / G channels of a group mov
 """
 
 import logging
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from cdgnet.deform_gather import by_gather
-from cdgnet.deform_sample import by_sample
-from cdgnet.tiling import is_exporting
+from cdgnet.deform.gather import by_gather
+from cdgnet.deform.sample import by_sample
+from cdgnet.tracing import is_exporting
 
 Backend = Literal["torchvision", "sample", "gather", "fused"]
 BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather", "fused")
@@ -84,7 +82,7 @@ def deform_conv2d(
         backend = "torchvision" if features.device.type == "cuda" else default_backend(features, groups)
     with _without_autocast(features.device):
         if backend == "fused":
-            from cdgnet.deform_fused import by_fused
+            from cdgnet.deform.fused import by_fused
 
             return by_fused(features, offset, modulation, weight, bias, padding)
         exact = torch.promote_types(features.dtype, torch.float32)
@@ -104,11 +102,11 @@ def deform_conv2d(
 def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> bool:
     """Whether ``fused`` can run; a compiled program knows the answer and does not ask again."""
     try:
-        from cdgnet import deform_fused
+        from cdgnet.deform import fused
     except ImportError:
         fault = "Triton is not installed"
     else:
-        fault = deform_fused.fault(device, kind, width, outputs)
+        fault = fused.fault(device, kind, width, outputs)
     if fault:
         _tell(f"deformable convolutions run without the fused kernel: {fault}")
     return not fault
@@ -194,45 +192,3 @@ class DeformConv(nn.Module):
             guide = self.guide(features.to(self.weight.dtype))  # (B, 3GK, H, W)
         offset, logits = guide.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
-
-
-class OffsetMeter:
-    """Gathers offsets while ``measure_offsets`` is open; reading it is what waits for the device."""
-
-    def __init__(self) -> None:
-        self._means: list[Tensor] = []
-
-    def add(self, offset: Tensor) -> None:
-        """Take in one forward pass of one layer, ``(B, 2GK, H, W)`` in pixels."""
-        self._means.append(offset.detach().float().abs().mean())
-
-    def mean(self) -> float:
-        """Mean |offset| of a coordinate, in pixels.
-
-        Each layer and pass counts alike, so that a small map's layer does not hide behind a large one's. NaN
-        before any deformable convolution ran.
-        """
-        return float(torch.stack(self._means).mean()) if self._means else float("nan")
-
-
-@contextmanager
-def measure_offsets(network: nn.Module) -> Iterator[OffsetMeter]:
-    """Watch the offsets of every ``DeformConv`` in ``network`` for the forward passes inside; free outside.
-
-    Example:
-        ``with measure_offsets(network) as meter: network(blurry)``, and then ``meter.mean()``.
-    """
-    meter = OffsetMeter()
-    handles = [_watch(layer, meter) for layer in network.modules() if isinstance(layer, DeformConv)]
-    try:
-        yield meter
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _watch(layer: DeformConv, meter: OffsetMeter) -> RemovableHandle:
-    def take(module: nn.Module, inputs: tuple[Tensor, ...], guide: Tensor) -> None:
-        meter.add(guide[:, : layer.offset_channels])
-
-    return layer.guide.register_forward_hook(take)

@@ -19,7 +19,7 @@ from cdgnet.network import CDGNet
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
 OTHERS: tuple[Backend, ...] = ("sample", "gather")
-BACKENDS: tuple[Backend, ...] = ("torchvision", *OTHERS)  # fused knows no float64, see test_deform_fused.py
+BACKENDS: tuple[Backend, ...] = ("torchvision", *OTHERS)  # fused knows no float64, see test_fused.py
 
 
 def bilinear(plane: Tensor, row: float, column: float) -> float:
@@ -135,7 +135,7 @@ def test_the_backends_agree_in_float32_where_all_taps_are_at_rest(backend: Backe
 def test_strips_change_nothing(monkeypatch: pytest.MonkeyPatch, backend: Backend) -> None:
     inputs = make_inputs(2)
     whole = gradients(inputs, 1, backend)
-    monkeypatch.setattr("cdgnet.tiling._CPU_STRIP_BYTES", 1)
+    monkeypatch.setattr("cdgnet.deform.strips._CPU_STRIP_BYTES", 1)
     for one, other in zip(whole, gradients(inputs, 1, backend), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""The Triton kernels of the fused deformable convolution; ``deform_fused`` launches them.
+"""The Triton kernels of the fused deformable convolution; ``fused`` launches them.
 
 All tensors lie channels last. A program holds a block of P pixels: it reads the four pixels around each of their
 positions, mixes them, and multiplies the samples by the kernel's slice of one tap at once, so that no sample ever

@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from cdgnet.tiling import is_exporting, strip_height
+from cdgnet.deform.strips import strip_height
+from cdgnet.tracing import is_exporting
 
 
 def by_sample(

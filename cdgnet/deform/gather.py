@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from cdgnet.tiling import strip_height
+from cdgnet.deform.strips import strip_height
 
 # Pixels of zeros around each frame of the table: positions are clamped to [-2, H], which changes no value and no
 # gradient, since from -1 down and from H up nothing else is read.
