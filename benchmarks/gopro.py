@@ -40,7 +40,7 @@ def _photographs(folder: Path) -> list[tuple[Path, Path]]:
     """Photographs at 1280 x 720 with a sensor's noise, and the same smeared by nine pixels."""
     from skimage import data
 
-    from prep import frames
+    from prep.io import frames
 
     rng = np.random.default_rng(0)
     pairs = []

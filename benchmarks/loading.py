@@ -37,7 +37,7 @@ Read = Callable[[int, int, int], tuple[np.ndarray, ...]]  # crop, y, x -> window
 
 
 def read_pack(folder: Path) -> Read:
-    from prep.windows import Windows
+    from prep.packs.windows import Windows
 
     pack = Windows(folder / "pack.h5")
     return lambda row, y, x: tuple(pack.read(name, row, y, x, SIDE).copy() for name, _ in PLANES)
@@ -136,13 +136,16 @@ def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> flo
 
 def prepare(folder: Path, pairs: int, data: Path | None) -> None:
     """One content three times: PNG files, a pack, LMDB."""
-    from prep import layouts, masking, packing, sharpness
+    from prep import sharpness
+    from prep.datasets import layouts
+    from prep.masks import making
+    from prep.packs import packing
 
     dataset = layouts.find(make_gopro(folder, pairs, data))
-    recipe = masking.recipe_of(dataset, METHOD)
+    recipe = making.recipe_of(dataset, METHOD)
     sharpness.prepare(METHOD)
-    list(masking.make(masking.plan(dataset.pairs, folder / "masks", recipe, masking.MU), -1))
-    head = packing.header(dataset, "train", recipe, masking.MU, (CROP, CROP), whole_frames=False, targets=False)
+    list(making.make(making.plan(dataset.pairs, folder / "masks", recipe, making.MU), -1))
+    head = packing.header(dataset, "train", recipe, making.MU, (CROP, CROP), whole_frames=False, targets=False)
     list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=-1))
     with (
         h5py.File(folder / "pack.h5") as file,

@@ -28,7 +28,7 @@ MAIN = "from pipelines.cli.prep import main; main()"
 
 def make_data(folder: Path, frame: np.ndarray, count: int) -> Path:
     """A GoPro folder of one frame under many names, by links."""
-    from prep import frames
+    from prep.io import frames
 
     for side in ("blur", "sharp"):
         (folder / "test" / "clip" / side).mkdir(parents=True)

@@ -31,7 +31,10 @@ METHOD = "lbp"
 
 def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
     """Seconds, megabytes and bytes of one run, in this process."""
-    from prep import layouts, masking, packing, parallel, store
+    from prep import parallel
+    from prep.datasets import layouts
+    from prep.masks import making
+    from prep.packs import packing, store
 
     dataset = layouts.find(root)
     with tempfile.TemporaryDirectory(dir=root.parent) as folder, Memory() as memory:
@@ -40,10 +43,10 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
         if kind == "decode":
             list(parallel.over(dataset.pairs, decode, jobs, ahead=4))
         else:
-            out, recipe = Path(folder, "pack.h5"), masking.recipe_of(dataset, METHOD)
+            out, recipe = Path(folder, "pack.h5"), making.recipe_of(dataset, METHOD)
             crop = packing.crop_size(dataset.pairs, packing.CROP)
             head = packing.header(
-                dataset, "train", recipe, masking.MU, crop, whole_frames=False, targets=kind == "targets"
+                dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=kind == "targets"
             )
             list(packing.pack(dataset.pairs, masks, out, head, jobs=jobs))
             size = store.describe(out)["bytes"]
@@ -107,11 +110,13 @@ def measure_apart(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, fl
 
 
 def make_masks(root: Path, folder: Path, jobs: int) -> None:
-    from prep import layouts, masking, sharpness
+    from prep import sharpness
+    from prep.datasets import layouts
+    from prep.masks import making
 
     sharpness.prepare(METHOD)
     dataset = layouts.find(root)
-    list(masking.make(masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, METHOD), masking.MU), jobs))
+    list(making.make(making.plan(dataset.pairs, folder, making.recipe_of(dataset, METHOD), making.MU), jobs))
 
 
 def main() -> None:

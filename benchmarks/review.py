@@ -23,8 +23,10 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 from surroundings import RESULTS, surroundings
 
-from prep import frames, layouts, masking, review
-from prep.review import site as files
+from pipelines.review import site as files
+from prep.datasets import layouts
+from prep.io import frames
+from prep.masks import making
 
 SCROLL = """async speed => {
   const grid = document.querySelector("#grid");
@@ -63,7 +65,7 @@ def main() -> None:
         print(f"wrote {path}")
 
 
-def make(folder: Path, count: int) -> review.Site:
+def make(folder: Path, count: int) -> files.Site:
     """A data set of one picture under many names, and its masks folder."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(360, 640, 3)).astype(np.float32)
@@ -82,15 +84,13 @@ def make(folder: Path, count: int) -> review.Site:
             else:
                 path.hardlink_to(source)
     dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
-    plan = masking.plan(dataset.pairs[:1], folder / "one", masking.recipe_of(dataset, "laplacian"), 0.5)
-    (row,) = masking.make(plan, 1)
-    assert isinstance(row, masking.Row)
-    maps = review.Maps(
+    plan = making.plan(dataset.pairs[:1], folder / "one", making.recipe_of(dataset, "laplacian"), 0.5)
+    (row,) = making.make(plan, 1)
+    assert isinstance(row, making.Row)
+    maps = files.Maps(
         folder=folder / "masks", method="laplacian", mu=0.5, rows={pair.key: row for pair in dataset.pairs}
     )
-    return review.Site(
-        name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False
-    )
+    return files.Site(name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False)
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

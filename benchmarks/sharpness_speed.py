@@ -48,7 +48,7 @@ class Row:
 
 def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """A blurry and a sharp frame of 1280 x 720."""
-    from prep import frames
+    from prep.io import frames
 
     found = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []
     if found:

@@ -40,14 +40,16 @@ def lines(device: str) -> list[tuple[str, str, bool]]:
 
 def make_pack(folder: Path) -> Path:
     """Twelve frames of photographs in crops of 512; its masks are those of ``laplacian``, which is quick."""
-    from prep import layouts, masking, packing
+    from prep.datasets import layouts
+    from prep.masks import making
+    from prep.packs import packing
 
     dataset = layouts.find(make_gopro(folder, 12, None))
-    recipe = masking.recipe_of(dataset, "laplacian")
-    plan = masking.plan(dataset.pairs, folder / "masks", recipe, masking.MU)
-    list(masking.make(plan, jobs=1))
+    recipe = making.recipe_of(dataset, "laplacian")
+    plan = making.plan(dataset.pairs, folder / "masks", recipe, making.MU)
+    list(making.make(plan, jobs=1))
     crop = packing.crop_size(dataset.pairs, packing.CROP)
-    head = packing.header(dataset, "train", recipe, masking.MU, crop, whole_frames=False, targets=False)
+    head = packing.header(dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=False)
     list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=2))
     return folder / "pack.h5"
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from prep import frames
 from prep.arrays import Bytes, Floats
+from prep.io import frames
 
 KINDS = ("moving region", "tracked region", "pan", "roll", "zoom")
 SEEDS = (10, 11, 12)  # those below were looked at while ``paired`` was made

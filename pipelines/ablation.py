@@ -21,12 +21,14 @@ from lightning_fabric import Fabric
 from cdgnet import load_weights, to_bytes
 from pipelines import evaluation, runs
 from pipelines.data import split_by_source, to_range
+from pipelines.pages import panels
 from pipelines.restoring import Restorer
 from pipelines.runs import Run, TrainingError
 from pipelines.scenes import PackScenes
 from pipelines.settings import TrainingConfig
 from pipelines.studies import FINE_TUNED, FIRST, TRANSFER, Found, Study
-from prep import files, frames, review, store
+from prep.io import files, frames
+from prep.packs import store
 
 SHOWN = 2  # frames that pictures are kept of
 FIGURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # of a table, from those of ``evaluation``
@@ -173,7 +175,7 @@ def score(job: Job, fabric: Fabric) -> Iterator[None]:
     """Score what a job has trained, on its last weights, giving a tick a frame."""
     restorer = Restorer(load_weights(job.folder / "weights.safetensors"), fabric)
     scenes = PackScenes(job.test)
-    shown = list(review.sample(range(len(scenes)), SHOWN))
+    shown = list(panels.sample(range(len(scenes)), SHOWN))
     scored = []
     for number in range(len(scenes)):
         scene = scenes[number]

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from prep import files
+from prep.io import files
 
 State = dict[str, Any]
 _NAME = re.compile(r"step-(\d+)\.pt")

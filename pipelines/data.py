@@ -17,10 +17,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from prep import layouts, store
 from prep.arrays import Codes
-from prep.masks import mask_of_codes
-from prep.windows import Windows
+from prep.datasets import layouts
+from prep.masks.equations import mask_of_codes
+from prep.packs import store
+from prep.packs.windows import Windows
 
 _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the frames is held out: a twentieth
 

@@ -12,11 +12,11 @@ from cdgnet.images import restore_all
 from pipelines.overlap import ahead, mapped
 from pipelines.restoring import Restorer
 from pipelines.worklist import Job
-from prep import files, photos, video
-from prep.frames import FrameError
-from prep.photos import Photo
-from prep.sources import SourceError
-from prep.video import Moment
+from prep.io import files, photographs, video
+from prep.io.frames import FrameError
+from prep.io.photographs import Photo
+from prep.io.storage import SourceError
+from prep.io.video import Moment
 
 _READERS = _WRITERS = 2  # threads
 PART_FRAMES = 48  # what a killed video loses at most; each begins with a picture that stands by itself
@@ -75,9 +75,9 @@ _Loaded = tuple[Job, Photo | str]  # or what is wrong with it
 
 def _load(job: Job) -> _Loaded:
     try:
-        if not photos.is_photo(job.source):
-            raise FrameError(f"{job.source} is named as none of {', '.join(photos.SUFFIXES)}; convert it")
-        return job, photos.read(job.source)
+        if not photographs.is_photo(job.source):
+            raise FrameError(f"{job.source} is named as none of {', '.join(photographs.SUFFIXES)}; convert it")
+        return job, photographs.read(job.source)
     except SourceError as error:
         return job, str(error)
 
@@ -111,7 +111,7 @@ def _save(restored: _Loaded, settings: Settings) -> Outcome:
     job, photo = restored
     if isinstance(photo, str):
         return Outcome(job=job, fault=photo)
-    photos.write(job.target, photo, settings.quality)
+    photographs.write(job.target, photo, settings.quality)
     return Outcome(job=job)
 
 

@@ -10,10 +10,11 @@ from skimage import data
 from cdgnet import CDGNet, psnr, to_bytes
 from pipelines.data import PackCrop, read_crops, to_range
 from pipelines.report import Example
-from prep import files, shaking, synthesis
 from prep.arrays import Bytes
-from prep.frames import to_rgb8
-from prep.synthesis import PhotoRecipe
+from prep.io import files
+from prep.io.frames import to_rgb8
+from prep.synthesis import motion, pairs
+from prep.synthesis.pairs import PhotoRecipe
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
@@ -45,8 +46,8 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
     def written() -> Iterator[Path]:
         for split, count in counts.items():
-            recipe = PhotoRecipe(count=count, size=SIZE, camera=shaking.CAMERA, region=shaking.REGION, seed=SEED)
-            yield from synthesis.write_gopro(photos[split], folder, split, recipe)
+            recipe = PhotoRecipe(count=count, size=SIZE, camera=motion.CAMERA, region=motion.REGION, seed=SEED)
+            yield from pairs.write_gopro(photos[split], folder, split, recipe)
 
     return written(), sum(counts[split] * len(photos[split]) for split in counts)
 

@@ -31,7 +31,8 @@ from pipelines.perceptual import Perceptual
 from pipelines.pricing import device_name
 from pipelines.restoring import Restorer
 from pipelines.scenes import Scene, Scenes
-from prep import files, layouts
+from prep.datasets import layouts
+from prep.io import files
 
 MEASURES = ("psnr", "ssim", "ssim_matlab3d", "psnr_m1", "psnr_m0", "lpips")
 LEGEND = {

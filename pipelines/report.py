@@ -12,9 +12,10 @@ from typing import TypeAlias
 import numpy as np
 
 from pipelines import plots
-from prep import review
+from pipelines.pages.panels import Panel, map_panel, photo_panel, templates
+from pipelines.pages.pictures import shrink, small_map
+from pipelines.review.sheet import draw
 from prep.arrays import Bytes, Codes
-from prep.review.sheet import draw
 
 Point: TypeAlias = tuple[int, float, float, float]  # step; losses: restored, small branch, large branch
 
@@ -69,9 +70,9 @@ class _Row:
     key: str
     psnr_blurry: float
     psnr_restored: float
-    before: review.Panel
-    after: review.Panel
-    panels: Sequence[review.Panel]
+    before: Panel
+    after: Panel
+    panels: Sequence[Panel]
 
 
 def render(examples: Sequence[Example], curve: Sequence[Point], summary: Summary) -> str:
@@ -85,7 +86,7 @@ def render(examples: Sequence[Example], curve: Sequence[Point], summary: Summary
     Returns:
         A whole HTML document that needs no other file and no network.
     """
-    page = review.templates(Path(__file__).parent).get_template("report.html.j2")
+    page = templates(Path(__file__).parent).get_template("report.html.j2")
     return page.render(
         summary=summary,
         rows=[_row(example) for example in examples],
@@ -94,8 +95,8 @@ def render(examples: Sequence[Example], curve: Sequence[Point], summary: Summary
 
 
 def _row(example: Example) -> _Row:
-    before = review.photo_panel("blurry", f"{example.key}, blurry", example.blurry, _WIPE_WIDTH)
-    after = review.photo_panel("restored", f"{example.key}, restored", example.restored, _WIPE_WIDTH)
+    before = photo_panel("blurry", f"{example.key}, blurry", example.blurry, _WIPE_WIDTH)
+    after = photo_panel("restored", f"{example.key}, restored", example.restored, _WIPE_WIDTH)
     return _Row(
         key=example.key,
         psnr_blurry=example.psnr_blurry,
@@ -106,16 +107,16 @@ def _row(example: Example) -> _Row:
     )
 
 
-def _panels(example: Example) -> list[review.Panel]:
-    def photo(name: str, image: Bytes) -> review.Panel:
-        return review.photo_panel(name, f"{example.key}, {name}", image, _PANEL_WIDTH)
+def _panels(example: Example) -> list[Panel]:
+    def photo(name: str, image: Bytes) -> Panel:
+        return photo_panel(name, f"{example.key}, {name}", image, _PANEL_WIDTH)
 
-    sharpness = review.small_map(example.codes, _PANEL_WIDTH)
-    mask = review.shrink(example.mask * np.uint8(255), _PANEL_WIDTH)
+    sharpness = small_map(example.codes, _PANEL_WIDTH)
+    mask = shrink(example.mask * np.uint8(255), _PANEL_WIDTH)
     return [
         photo("blurry", example.blurry),
-        review.map_panel("S", f"{example.key}, sharpness map", sharpness),
-        review.map_panel("M", f"{example.key}, mask: {example.mask.mean():.1%} marked", mask),
+        map_panel("S", f"{example.key}, sharpness map", sharpness),
+        map_panel("M", f"{example.key}, mask: {example.mask.mean():.1%} marked", mask),
         photo("small branch", example.small),
         photo("large branch", example.large),
         photo("restored", example.restored),

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from pipelines import plots, runs
+from pipelines.pages.panels import Panel, map_panel, photo_panel, templates
+from pipelines.pages.pictures import shrink
 from pipelines.validation import KINDS, read_pictures
-from prep import files, review
 from prep.arrays import Bytes
+from prep.io import files
 
 NAME = "run.html"
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
@@ -23,9 +25,9 @@ class _Row:
     key: str
     psnr_blurry: float
     psnr_restored: float
-    before: review.Panel
-    after: review.Panel
-    panels: Sequence[review.Panel]
+    before: Panel
+    after: Panel
+    panels: Sequence[Panel]
 
 
 def write(folder: Path) -> Path:
@@ -35,7 +37,7 @@ def write(folder: Path) -> Path:
         TrainingError: If the folder holds no run, or its files are damaged.
     """
     asked, rows = runs.read_asked(folder), runs.read_log(folder)
-    page = review.templates(Path(__file__).parent).get_template("run.html.j2")
+    page = templates(Path(__file__).parent).get_template("run.html.j2")
     text = page.render(
         name=folder.resolve().name,
         step=max((row["step"] for row in rows), default=0),
@@ -75,12 +77,12 @@ def _event(row: Mapping[str, Any]) -> str:
 
 
 def _row(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Row:
-    def photo(name: str, width: int) -> review.Panel:
+    def photo(name: str, width: int) -> Panel:
         called = _CALLED.get(name, name)
         image = pictures[name]
         if image.ndim == 2:
-            return review.map_panel(called, f"{key}, {called}", review.shrink(image, width))
-        return review.photo_panel(called, f"{key}, {called}", np.ascontiguousarray(image), width)
+            return map_panel(called, f"{key}, {called}", shrink(image, width))
+        return photo_panel(called, f"{key}, {called}", np.ascontiguousarray(image), width)
 
     return _Row(
         key=key,

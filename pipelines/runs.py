@@ -18,8 +18,9 @@ from cdgnet.weights import WeightsError, read_metadata
 from pipelines import checkpoints
 from pipelines.data import Split, TrainingSamples, split_by_source
 from pipelines.settings import FREE, TrainingConfig
-from prep import files, store
-from prep.crops import Size
+from prep.arrays import Size
+from prep.io import files
+from prep.packs import store
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
 

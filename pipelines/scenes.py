@@ -16,11 +16,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipelines.data import Frame, read_frame, to_tensor
-from prep import extents, frames, layouts, masking, masks, sources, store
 from prep.arrays import Bytes, Codes
-from prep.layouts import Pair
+from prep.datasets import layouts
+from prep.datasets.layouts import Pair
+from prep.io import extents, frames, storage
+from prep.io.storage import Source
+from prep.masks import equations, making
+from prep.packs import store
 from prep.sharpness import METHODS, paired
-from prep.sources import Source
 
 MAPS = "the data set's own maps"
 MEASURED = "S of paired, which measures them between the blurry frame and its sharp partner"
@@ -113,7 +116,7 @@ class Masks:
         """
         if self.folder is None:
             return
-        rows = masking.read_rows(self.folder)
+        rows = making.read_rows(self.folder)
         missing = [key for key in keys if key not in rows]
         if missing:
             many = f"{missing[0]} and {len(missing) - 1} others" if len(missing) > 1 else missing[0]
@@ -130,23 +133,23 @@ class Masks:
             SourceError: If a map cannot be read.
         """
         if self.folder is not None:
-            return frames.read_sharpness(masking.sharpness_path(self.folder, key))
+            return frames.read_sharpness(making.sharpness_path(self.folder, key))
         method = METHODS[self.method]
         beside: Bytes | Codes = sharp
         if method.beside == "extent":
             if extent is None:
                 raise SceneError(f"{key} has no extent/ beside its sharp/; pass another --method")
-            beside = extents.decode(sources.read(extent), extent)
-        return masks.to_codes(method.compute(blurry, beside))
+            beside = extents.decode(storage.read(extent), extent)
+        return equations.to_codes(method.compute(blurry, beside))
 
     def mask(self, codes: Codes) -> Tensor:
         """M, ``(1, H, W)``."""
-        return torch.from_numpy(masks.mask_of_codes(codes, self.mu))[None]
+        return torch.from_numpy(equations.mask_of_codes(codes, self.mu))[None]
 
 
 def _measured(codes: Codes) -> Tensor:
     """The extent that S of ``paired`` or ``extent`` stands for; NaN where it is not known."""
-    extent = paired.extent_of(np.asarray(codes / masks.LEVELS, np.float32))
+    extent = paired.extent_of(np.asarray(codes / equations.LEVELS, np.float32))
     return torch.from_numpy(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
 
@@ -157,7 +160,7 @@ def read_extent(source: Source, size: tuple[int, ...]) -> Tensor:
         SceneError: If it is not of ``size``, (height, width).
         SourceError: If it cannot be read.
     """
-    codes = extents.decode(sources.read(source), source)
+    codes = extents.decode(storage.read(source), source)
     if codes.shape != size:
         raise SceneError(f"{source} is {codes.shape}; wanted {size}; make it again")
     return torch.from_numpy(extents.to_pixels(codes))[None]
@@ -188,7 +191,7 @@ class PictureScenes(Scenes):
         self.pairs, self.masks, self.are_results = pairs, masks_, are_results
         self.blurry = blurry or {}
         self.keys = [pair.key for pair in pairs]
-        places = [str(sources.absolute(place)) for pair in pairs for place in (pair.blurry, pair.sharp)]
+        places = [str(storage.absolute(place)) for pair in pairs for place in (pair.blurry, pair.sharp)]
         self.about = {"pictures": zlib.crc32("\n".join(places).encode()), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
         if masks_ is not None:

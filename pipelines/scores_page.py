@@ -17,11 +17,13 @@ from cdgnet import to_bytes
 from pipelines import plots
 from pipelines.data import to_range
 from pipelines.evaluation import LEGEND, MEASURES, Row, columns
+from pipelines.pages.panels import Panel, map_panel, photo_panel, templates
+from pipelines.pages.pictures import shrink, small_map
 from pipelines.restoring import Restorer
 from pipelines.scenes import Scene, Scenes
 from pipelines.studies import TABLE_1
-from prep import files, review
 from prep.arrays import Bytes
+from prep.io import files
 
 NAME = "report.html"
 _EACH = 3  # frames of each choice
@@ -39,7 +41,7 @@ class Example:
     psnr_blurry: float | None  # dB
     psnr: float  # dB
     wipes: Sequence["Wipe"]
-    panels: Sequence[review.Panel]
+    panels: Sequence[Panel]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +49,8 @@ class Wipe:
     """Two pictures over each other."""
 
     key: str
-    before: review.Panel
-    after: review.Panel
+    before: Panel
+    after: Panel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,16 +117,16 @@ def _example(scene: Scene, row: Row, reasons: Sequence[str], restorer: Restorer 
         wipes.append(
             Wipe(
                 key=f"{key}, enlarged",
-                before=review.photo_panel("blurry", f"{key}, part, blurry", crops["blurry"], _CROP * _ZOOM),
-                after=review.photo_panel("restored", f"{key}, part, restored", crops["restored"], _CROP * _ZOOM),
+                before=photo_panel("blurry", f"{key}, part, blurry", crops["blurry"], _CROP * _ZOOM),
+                after=photo_panel("restored", f"{key}, part, restored", crops["restored"], _CROP * _ZOOM),
             )
         )
-        panels.append(review.photo_panel("the same part, sharp", f"{key}, part, sharp", _enlarged(sharp[part]), 480))
+        panels.append(photo_panel("the same part, sharp", f"{key}, part, sharp", _enlarged(sharp[part]), 480))
         panels.append(_error("error before", key, before, sharp))
     panels.append(_error("error after", key, after, sharp))
     if scene.mask is not None:
-        mask = review.shrink(np.ascontiguousarray(scene.mask[0].numpy() * np.uint8(255)), _PANEL_WIDTH)
-        panels.append(review.map_panel("M: white is blurred little", f"{key}, M", mask))
+        mask = shrink(np.ascontiguousarray(scene.mask[0].numpy() * np.uint8(255)), _PANEL_WIDTH)
+        panels.append(map_panel("M: white is blurred little", f"{key}, M", mask))
     if restorer is not None and scene.blurry is not None:
         panels.extend(_insides(key, scene.blurry, restorer))
     return Example(
@@ -141,15 +143,15 @@ def _image(picture: Tensor) -> Bytes:
     return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
 
 
-def _photo(key: str, name: str, image: Bytes) -> review.Panel:
-    return review.photo_panel(name, f"{key}, {name}", image, _WIPE_WIDTH)
+def _photo(key: str, name: str, image: Bytes) -> Panel:
+    return photo_panel(name, f"{key}, {name}", image, _WIPE_WIDTH)
 
 
-def _error(name: str, key: str, image: Bytes, sharp: Bytes) -> review.Panel:
+def _error(name: str, key: str, image: Bytes, sharp: Bytes) -> Panel:
     """The mean of the channels' absolute errors, in colours of which the last is ``ERROR_TOP`` levels and more."""
     error = np.abs(image.astype(np.int16) - sharp).mean(axis=2)
     codes = np.rint(error.clip(0, ERROR_TOP) * (65535 / ERROR_TOP)).astype(np.uint16)
-    return review.map_panel(name, f"{key}, {name}", review.small_map(codes, _PANEL_WIDTH))
+    return map_panel(name, f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
 
 
 def _part(before: Bytes, after: Bytes, sharp: Bytes) -> tuple[slice, slice]:
@@ -170,7 +172,7 @@ def _enlarged(image: Bytes) -> Bytes:
 
 
 @torch.no_grad()
-def _insides(key: str, blurry: Tensor, restorer: Restorer) -> Iterator[review.Panel]:
+def _insides(key: str, blurry: Tensor, restorer: Restorer) -> Iterator[Panel]:
     """What both branches make of the middle of a frame, and where they look (Figure 13)."""
     height, width = blurry.shape[-2:]
     top, left = (max(0, (side - _INNER) // 2) for side in (height, width))
@@ -182,11 +184,11 @@ def _insides(key: str, blurry: Tensor, restorer: Restorer) -> Iterator[review.Pa
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
             picture = _image(to_bytes(image)[0].cpu())
-            yield review.photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
+            yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
         if (spatial := getattr(components, f"{name}_attention")) is not None:
             codes = (spatial[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
-            shown = review.small_map(codes, _PANEL_WIDTH)
-            yield review.map_panel(f"{name} attention, middle", f"{key}, {name} attention", shown)
+            shown = small_map(codes, _PANEL_WIDTH)
+            yield map_panel(f"{name} attention, middle", f"{key}, {name} attention", shown)
 
 
 def scatter(rows: Sequence[Row]) -> Scatter | None:
@@ -234,7 +236,7 @@ def write(folder: Path, rows: Sequence[Row], summary: Mapping[str, Any], shown: 
     names = columns(rows[0])
     gains = ["gain"] if "psnr_blurry" in names else []
     heads = ["key", *names, *gains, *(["mask_share"] if "mask_share" in rows[0] else [])]
-    page = review.templates(Path(__file__).parent).get_template("scores.html.j2")
+    page = templates(Path(__file__).parent).get_template("scores.html.j2")
     text = page.render(
         folder=folder.resolve().name,
         summary=summary,

@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
-from prep.review import site, verdicts
-from prep.review.site import Site
+from pipelines.review import site, verdicts
+from pipelines.review.site import Site
 
 COOKIE = "cdg-review"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

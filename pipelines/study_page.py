@@ -12,9 +12,12 @@ from cdgnet.cost import network_cost
 from pipelines import ablation, evaluation, plots, runs, strips
 from pipelines.ablation import FIGURES, SHOWN, Line
 from pipelines.data import read_crops
+from pipelines.pages.panels import Panel, photo_panel, sample, templates
 from pipelines.scenes import PackScenes
 from pipelines.studies import Study
-from prep import files, frames, masks, review, sources, store
+from prep.io import files, frames, storage
+from prep.masks import equations
+from prep.packs import store
 
 _SIZE = (720, 1280)  # height and width of the frame that costs are stated for
 _PANEL_WIDTH = 400  # pixels
@@ -45,7 +48,7 @@ def write(name: str, study: Study, found: Sequence[ablation.Result], test: Path,
         folder: The study's.
     """
     table = ablation.lines(found)
-    page = review.templates(Path(__file__).parent).get_template("study.html.j2")
+    page = templates(Path(__file__).parent).get_template("study.html.j2")
     blurry = {figure: found[0].means[f"{figure}_blurry"] for figure in FIGURES}
     text = page.render(
         title=study.title,
@@ -132,22 +135,20 @@ def _mean_curves(table: Sequence[Line], column: str) -> Mapping[str, plots.Point
     return curves
 
 
-def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[review.Panel]]]:
+def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    shown = review.sample(range(store.describe(test)["crops"]), SHOWN)
+    shown = sample(range(store.describe(test)["crops"]), SHOWN)
     examples = []
     for place, crop in enumerate(read_crops(test, shown)):
         pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}
         for line in table:
             path = line.results[0].job.scores / f"{place}.png"
-            pictures[line.row.title] = np.asarray(frames.decode(sources.read(path), path), np.uint8)
+            pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
             if (mu := line.row.config.mu) is not None:
-                mask = masks.mask_of_codes(crop.sharpness, mu)
+                mask = equations.mask_of_codes(crop.sharpness, mu)
                 name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
                 pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
         pictures["sharp"] = np.ascontiguousarray(crop.sharp.permute(1, 2, 0).numpy())
-        panels = [
-            review.photo_panel(name, f"{crop.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()
-        ]
+        panels = [photo_panel(name, f"{crop.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()]
         examples.append((crop.key, panels))
     return examples

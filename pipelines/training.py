@@ -21,7 +21,8 @@ from pipelines.parts import Parts, over_devices, set_up
 from pipelines.runs import Run, TrainingError
 from pipelines.settings import TrainingConfig
 from pipelines.validation import Watch, validate, write_pictures
-from prep import files, store
+from prep.io import files
+from prep.packs import store
 
 STRIKES = 3  # losses in a row that are no numbers, before something is done
 LEAST_FACTOR = 1 / 64  # of the learning rate: halved so often, a run is given up

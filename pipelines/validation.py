@@ -12,9 +12,10 @@ from torch import Tensor
 from cdgnet import CDGNet, psnr, to_bytes
 from cdgnet.tiling import restore
 from pipelines.data import Split, read_frame, to_range
+from pipelines.pages.panels import sample
 from pipelines.parts import over_devices
-from prep import files, frames, review, sources
 from prep.arrays import Bytes
+from prep.io import files, frames, storage
 
 Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
@@ -72,7 +73,7 @@ def write_pictures(
     was_training = network.training
     network.eval()
     about = []
-    for place, (frame, rows) in enumerate(review.sample(list(split.held_out.items()), _SHOWN)):
+    for place, (frame, rows) in enumerate(sample(list(split.held_out.items()), _SHOWN)):
         whole = read_frame(packs, frame, rows, mu)
         blurry, sharp, mask = (
             fabric.to_device(_middle(part)[None]) for part in (whole.blurry, whole.sharp, whole.mask)
@@ -105,7 +106,7 @@ def read_pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Bytes], Mapp
 
 
 def _read(path: Path) -> Bytes:
-    return np.asarray(frames.decode(sources.read(path), path), np.uint8)
+    return np.asarray(frames.decode(storage.read(path), path), np.uint8)
 
 
 def _middle(picture: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep import photos, video
+from prep.io import photographs, video
 
 
 class InputError(ValueError):
@@ -67,7 +67,7 @@ def _expanded(path: Path, others: Counter[str]) -> Sequence[Path]:
 
 
 def _is_known(path: Path) -> bool:
-    return photos.is_photo(path) or video.is_video(path)
+    return photographs.is_photo(path) or video.is_video(path)
 
 
 def _jobs(path: Path, out: Path, others: Counter[str]) -> Iterable[Job]:
@@ -84,7 +84,7 @@ def _jobs(path: Path, out: Path, others: Counter[str]) -> Iterable[Job]:
     found = [each for each in held if _is_known(each)]
     others.update(each.suffix.lower() or each.name for each in held if not _is_known(each))
     if not found:
-        raise InputError(f"{path} holds nothing to restore ({', '.join((*photos.SUFFIXES, *video.SUFFIXES))})")
+        raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
     return [Job(source=each, target=_target(out / each.relative_to(path))) for each in found]
 
 

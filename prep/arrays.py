@@ -1,4 +1,4 @@
-"""The array types of this package, named once."""
+"""The types of arrays and sizes, named once."""
 
 from typing import TypeAlias
 
@@ -8,3 +8,4 @@ import numpy.typing as npt
 Bytes: TypeAlias = npt.NDArray[np.uint8]
 Codes: TypeAlias = npt.NDArray[np.uint16]
 Floats: TypeAlias = npt.NDArray[np.float32]
+Size: TypeAlias = tuple[int, int]  # height, width in pixels

@@ -8,7 +8,7 @@ from skimage.data import astronaut
 from torch import Tensor
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses, psnr, to_bytes
-from prep.shaking import shake
+from prep.synthesis.motion import shake
 
 STEPS = 600
 RATE = 3e-4  # thrice the paper's

@@ -21,8 +21,10 @@ from cdgnet.export import to_onnx
 from pipelines.data import to_tensor
 from pipelines.evaluation import score
 from pipelines.scenes import PictureScenes
-from prep import frames, layouts, recordings, synthesis
-from prep.exposure import GAMMA, LINEAR, Exposure, Response
+from prep.datasets import layouts
+from prep.io import frames
+from prep.synthesis import pairs, recordings
+from prep.synthesis.exposure import GAMMA, LINEAR, Exposure, Response
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOPRO = DATA / "GOPRO_Large"
@@ -155,15 +157,15 @@ def test_windows_of_raw_frames_average_as_plain_float64_does(response: Response,
     for path in sorted((DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00").iterdir())[:24]:
         (place / path.name).symlink_to(path)
     found = recordings.find([place])
-    recipe = synthesis.Recipe(shortest=11, longest=11, exposure=Exposure(response=response))
-    splits = synthesis.begin(tmp_path / "made", recipe, [found[0].name], 0.0)
+    recipe = pairs.Recipe(shortest=11, longest=11, exposure=Exposure(response=response))
+    splits = pairs.begin(tmp_path / "made", recipe, [found[0].name], 0.0)
     surveys = list(recordings.survey(found, tmp_path / "made" / "survey", 2))
 
-    list(synthesis.make(synthesis.plan(found, surveys, recipe, tmp_path / "made", splits), recipe, 2))
+    list(pairs.make(pairs.plan(found, surveys, recipe, tmp_path / "made", splits), recipe, 2))
 
-    pairs = layouts.find(tmp_path / "made", variant=synthesis.variant(recipe.exposure)).pairs
-    assert len(pairs) == 2
-    for pair, first in zip(pairs, (0, 11), strict=True):
+    made = layouts.find(tmp_path / "made", variant=pairs.variant(recipe.exposure)).pairs
+    assert len(made) == 2
+    for pair, first in zip(made, (0, 11), strict=True):
         shots = [frames.read(path).astype(np.float64) / 255 for path in found[0].frames[first : first + 11]]
         wanted = 255 * np.mean([shot**response.power for shot in shots], axis=0) ** (1 / response.power)
         assert np.abs(frames.read(pair.blurry) - wanted).max() <= 0.51  # GoPro's own authors ask for one level

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from prep.layouts import Dataset
+    from prep.datasets.layouts import Dataset
 
 METHODS = (
     "lbp",
@@ -51,7 +51,7 @@ class Where:
 
     def find(self, layout: str | None) -> "Dataset":
         """Find it and say what was found."""
-        from prep import layouts
+        from prep.datasets import layouts
 
         if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
             raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")

@@ -96,7 +96,7 @@ def _announce(jobs: "Sequence[Job]", left: "Sequence[Job]", others: "Mapping[str
 
 
 def _counted(jobs: "Sequence[Job]") -> str:
-    from prep.layouts import counted
+    from prep.datasets.layouts import counted
 
     films = sum(job.is_video for job in jobs)
     parts = [counted(len(jobs) - films, "picture")] if len(jobs) > films or not films else []
@@ -106,7 +106,7 @@ def _counted(jobs: "Sequence[Job]") -> str:
 def mistakes() -> tuple[type[Exception], ...]:
     from cdgnet.weights import WeightsError
     from pipelines.worklist import InputError
-    from prep.sources import SourceError
+    from prep.io.storage import SourceError
 
     return InputError, SourceError, WeightsError
 

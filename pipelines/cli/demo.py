@@ -97,7 +97,7 @@ def _report(out: Path) -> None:
     from cdgnet import load_weights
     from pipelines import demo, report, runs
     from pipelines.scenes import PackScenes
-    from prep import files, frames
+    from prep.io import files, frames
 
     with (out / "eval" / "results.csv").open(encoding="utf-8") as file:
         *rows, means = csv.DictReader(file)

@@ -75,7 +75,7 @@ def command(
     """
     _check_asked(weights, pack, root, restored, sharp)
     from pipelines import evaluation, pricing, scenes, scores_page
-    from prep import packing
+    from prep.packs import packing
 
     held = packing.held_method(masks) if masks else None
     chosen = scenes.Masks(method=method or held or "lbp", mu=mu, folder=masks)
@@ -147,7 +147,7 @@ def _data_set(
     root: Path, layout: str | None, variant: str | None, split: str, masks: "Masks"
 ) -> "tuple[str, Scenes, list[Path]]":
     from pipelines.scenes import PictureScenes
-    from prep import layouts
+    from prep.datasets import layouts
 
     dataset = layouts.find(root, layout, variant)
     kind = " ".join(filter(None, (dataset.layout, dataset.variant, split)))
@@ -231,10 +231,10 @@ def mistakes() -> tuple[type[Exception], ...]:
     from pipelines.evaluation import ScoresError
     from pipelines.perceptual import PerceptualError
     from pipelines.scenes import SceneError
-    from prep.layouts import LayoutError
-    from prep.masking import MaskError
-    from prep.sources import SourceError
-    from prep.store import PackError
+    from prep.datasets.layouts import LayoutError
+    from prep.io.storage import SourceError
+    from prep.masks.making import MaskError
+    from prep.packs.store import PackError
 
     return (
         *(DataError, LayoutError, MaskError, PackError, PerceptualError, SceneError, ScoresError, SourceError),

@@ -21,7 +21,7 @@ path_type = click.Path(path_type=Path)
 def command(weights: Path, suffix: str, out: Path | None, force: bool) -> None:
     """Write a network for frames of any height and width, for programs that know ONNX or torch alone."""
     from cdgnet import load_weights
-    from prep import files
+    from prep.io import files
 
     path = out or weights.with_suffix(suffix)
     if path.suffix.lower() != suffix:

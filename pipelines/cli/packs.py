@@ -10,7 +10,7 @@ from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
 from pipelines.cli.shell import example, track
 
 if TYPE_CHECKING:
-    from prep.layouts import Dataset
+    from prep.datasets.layouts import Dataset
 
 
 @click.command(epilog=example("cdg-prep info data/GOPRO_Large.zip"))
@@ -23,7 +23,8 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
 
     Every frame of a data set is read and checked; the counts stand beside the official ones.
     """
-    from prep import layouts, store
+    from prep.datasets import layouts
+    from prep.packs import store
 
     if (path.is_file() and path.suffix.lower() != ".zip") or path.suffix.lower() in (".h5", ".hdf5"):
         if as_json:
@@ -42,7 +43,7 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
 
 
 def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
-    from prep import layouts, survey
+    from prep.datasets import layouts, survey
 
     examined = list(track(survey.examine(dataset, jobs), 2 * len(dataset.pairs), f"check {dataset.name}"))
     return {
@@ -82,7 +83,7 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 
     The old pack stays until the new one is whole, so there must be room for both.
     """
-    from prep import estimate, packing, store
+    from prep.packs import estimate, packing, store
 
     about = store.describe(path)
     if out:
@@ -99,7 +100,7 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 @click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
 def verify(path: Path, fast: bool) -> int:
     """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
-    from prep import store, verification
+    from prep.packs import store, verification
 
     total = verification.count(path, fast=fast)
     faults = verification.structure(path)
@@ -116,7 +117,7 @@ def verify(path: Path, fast: bool) -> int:
 
 
 def say_pack(path: Path) -> None:
-    from prep import store
+    from prep.packs import store
 
     about = dict(store.describe(path))
     height, width = about["crop"]

@@ -25,9 +25,9 @@ from pipelines.cli.dataset import (
 from pipelines.cli.shell import SETTINGS, ExistingFile, duration, example, explained, run, track
 
 if TYPE_CHECKING:
-    from prep.layouts import Dataset, Pair
-    from prep.masking import Row
-    from prep.store import Header
+    from prep.datasets.layouts import Dataset, Pair
+    from prep.masks.making import Row
+    from prep.packs.store import Header
 
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
@@ -113,7 +113,8 @@ def pack(
 
     Masks that are missing are computed first, into the masks folder.
     """
-    from prep import estimate, masking, packing
+    from prep.masks import making
+    from prep.packs import estimate, packing
 
     side = _side(crop)
     dataset = where.find(layout)
@@ -139,7 +140,7 @@ def pack(
     head = packing.header(
         dataset,
         split or usual,
-        masking.recipe_of(dataset, method),
+        making.recipe_of(dataset, method),
         mu,
         size,
         whole_frames=side is None,
@@ -165,7 +166,7 @@ def pack(
 
 def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) -> "tuple[Sequence[Pair], list[str]]":
     """The pairs that no verdict rejects, and the keys of those that one does."""
-    from prep.review import verdicts
+    from pipelines.review import verdicts
 
     keys = {pair.key for pair in pairs}
     every: set[str] = set()
@@ -193,9 +194,11 @@ def _say_estimate(
 ) -> None:
     from joblib import cpu_count
 
-    from prep import estimate, masking, sharpness
+    from prep import sharpness
+    from prep.masks import making
+    from prep.packs import estimate
 
-    plan = masking.plan(pairs, folder, masking.recipe_of(dataset, head.method), head.mu, keep_masks=True)
+    plan = making.plan(pairs, folder, making.recipe_of(dataset, head.method), head.mu, keep_masks=True)
     with explained(f"compiling {head.method} for this machine, once"):
         sharpness.prepare(head.method)
     found = estimate.estimate(dataset, pairs, head, count)
@@ -225,12 +228,13 @@ def _make_masks(
     keep_masks: bool = False,
 ) -> int:
     """Bring a masks folder up to date and say what came out; gives the exit status."""
-    from prep import masking, sharpness
+    from prep import sharpness
+    from prep.masks import making
 
     ceiling = sharpness.METHODS[method].ceiling
     if mu >= ceiling:
         click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
-    plan = masking.plan(pairs, folder, masking.recipe_of(dataset, method), mu, keep_masks=keep_masks)
+    plan = making.plan(pairs, folder, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
     click.echo(
         f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
@@ -238,9 +242,9 @@ def _make_masks(
     if cluster is None and len(plan.tasks) > reused:
         with explained(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
-    outcomes = list(track(masking.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
-    rows = [*plan.done, *(row for row in outcomes if isinstance(row, masking.Row))]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, masking.Failure)]
+    outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
+    rows = [*plan.done, *(row for row in outcomes if isinstance(row, making.Row))]
+    failures = [outcome for outcome in outcomes if isinstance(outcome, making.Failure)]
     if rows and not keep_masks:
         share = sum(row.mask_share for row in rows) / len(rows)
         empty = sum(row.mask_share == 0 for row in rows)
@@ -280,13 +284,13 @@ for command in (packs.info, packs.remask, packs.verify, synth.synth, view.view):
 
 
 def mistakes() -> tuple[type[Exception], ...]:
-    from prep.layouts import LayoutError
-    from prep.masking import MaskError
+    from prep.datasets.layouts import LayoutError
+    from prep.io.storage import SourceError
+    from prep.masks.making import MaskError
+    from prep.packs.store import PackError
     from prep.parallel import WorkerError
-    from prep.recordings import RecordingError
-    from prep.sources import SourceError
-    from prep.store import PackError
-    from prep.synthesis import SynthesisError
+    from prep.synthesis.pairs import SynthesisError
+    from prep.synthesis.recordings import RecordingError
 
     return LayoutError, MaskError, PackError, RecordingError, SourceError, SynthesisError, WorkerError
 

@@ -135,7 +135,7 @@ def _refuse_varied(study: Study) -> None:
 
 
 def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
-    from prep import store
+    from prep.packs import store
 
     with store.open_pack(test) as file:
         scored = set(store.read_keys(file))
@@ -199,7 +199,7 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
     from pipelines import ablation, runs, training
     from pipelines.data import DataError
     from pipelines.runs import RunInUse, TrainingError
-    from prep import store
+    from prep.packs import store
 
     stopped = StopOnSignal()
     failed = []

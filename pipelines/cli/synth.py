@@ -11,8 +11,8 @@ from pipelines.cli.dataset import jobs_option, path_type
 from pipelines.cli.shell import FiniteRange, example, explained, track
 
 if TYPE_CHECKING:
-    from prep.exposure import Exposure, Response
-    from prep.synthesis import Clip, PhotoRecipe, Recipe
+    from prep.synthesis.exposure import Exposure, Response
+    from prep.synthesis.pairs import Clip, PhotoRecipe, Recipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
 
@@ -115,23 +115,23 @@ def synth(
     over the window gives the extent. Frames that repeat, scene cuts and gaps are left out. Of photographs, with
     --photos: the motion is drawn, so the extent is exact. The same command goes on where it stopped.
     """
-    from prep import synthesis
-    from prep.exposure import Exposure
-    from prep.shaking import Stroke
+    from prep.synthesis import pairs
+    from prep.synthesis.exposure import Exposure
+    from prep.synthesis.motion import Stroke
 
     _refuse_inside(inputs, out)
     exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
     if photos:
         _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
         strokes = [Stroke(shortest=low, longest=high, tilt=math.pi / 2) for low, high in (camera, region)]
-        shaken = synthesis.PhotoRecipe(
+        shaken = pairs.PhotoRecipe(
             count=count, size=size, camera=strokes[0], region=strokes[1], exposure=exposure, seed=seed
         )
         _shake(inputs, out, shaken, test_share, dry_run=dry_run, jobs=jobs)
         return
     _refuse_unused(("count", "size", "camera", "region"), "recordings; pass --photos, or leave it out")
     shortest, longest = (int(end) for end in window)
-    filmed = synthesis.Recipe(
+    filmed = pairs.Recipe(
         shortest=shortest, longest=longest, stride=stride, exposure=exposure, limit=interpolate, seed=seed
     )
     _film(inputs, out, filmed, test_share, dry_run=dry_run, jobs=jobs)
@@ -142,16 +142,16 @@ def _film(
 ) -> None:
     import tempfile
 
-    from prep import recordings, synthesis
+    from prep.synthesis import pairs, recordings
 
     with explained("looking for recordings"):
         found = recordings.find(inputs)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) if dry_run else out
-        splits = synthesis.begin(place, recipe, [one.name for one in found if not one.split], test_share)
+        splits = pairs.begin(place, recipe, [one.name for one in found if not one.split], test_share)
         looked = recordings.survey(found, out / "survey" if out.exists() else place / "survey", jobs or -1)
         surveys = list(track(looked, len(found), "look through"))
-        clips = synthesis.plan(found, surveys, recipe, out, splits)
+        clips = pairs.plan(found, surveys, recipe, out, splits)
     for clip in clips:
         click.echo(_said(clip, recipe))
     total = sum(len(clip.windows) for clip in clips)
@@ -162,7 +162,7 @@ def _film(
     if dry_run:
         click.echo(f"{total} pairs for {out}; nothing done: --dry-run")
         return
-    for _ in track(synthesis.make(clips, recipe, jobs or -1), total, f"make {out}"):
+    for _ in track(pairs.make(clips, recipe, jobs or -1), total, f"make {out}"):
         pass
     _tell(out, total, recipe.exposure)
 
@@ -170,22 +170,22 @@ def _film(
 def _shake(
     inputs: Sequence[Path], out: Path, recipe: "PhotoRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
-    from prep import recordings, synthesis
+    from prep.synthesis import pairs, recordings
 
-    found = synthesis.find_photos(inputs)
+    found = pairs.find_photos(inputs)
     total = recipe.count * len(found)
     if dry_run:
         click.echo(f"{total} pairs of {len(found)} photographs for {out}; nothing done: --dry-run")
         return
     free = [name for name, path in found.items() if not recordings.split_of(path.parent)]
-    splits = synthesis.begin(out, recipe, free, test_share)
-    for _ in track(synthesis.make_of_photos(found, recipe, out, splits, jobs or -1), total, f"make {out}"):
+    splits = pairs.begin(out, recipe, free, test_share)
+    for _ in track(pairs.make_of_photos(found, recipe, out, splits, jobs or -1), total, f"make {out}"):
         pass
     _tell(out, total, recipe.exposure)
 
 
 def _said(clip: "Clip", recipe: "Recipe") -> str:
-    from prep import layouts
+    from prep.datasets import layouts
 
     survey = clip.survey
     out = [
@@ -203,9 +203,9 @@ def _said(clip: "Clip", recipe: "Recipe") -> str:
 
 
 def _tell(out: Path, total: int, exposure: "Exposure") -> None:
-    from prep import synthesis
+    from prep.synthesis import pairs
 
-    variant = synthesis.variant(exposure)
+    variant = pairs.variant(exposure)
     also = "" if variant == "blur" else f" --variant {variant}"
     click.echo(
         f"{total} pairs in {out}; cdg-prep masks --root {out}{also} --method extent makes masks of their extents"
@@ -213,7 +213,7 @@ def _tell(out: Path, total: int, exposure: "Exposure") -> None:
 
 
 def _response(text: str) -> "Response":
-    from prep.exposure import GAMMA, LINEAR, ResponseError, read_response
+    from prep.synthesis.exposure import GAMMA, LINEAR, ResponseError, read_response
 
     if text in ("linear", "gamma"):
         return LINEAR if text == "linear" else GAMMA

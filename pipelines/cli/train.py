@@ -175,7 +175,7 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     from cdgnet import CDGNet
     from pipelines import training
     from pipelines.runs import STABLE_RATE, network_of
-    from prep import store
+    from prep.packs import store
 
     config, device = plan.config, fabric.device
     with torch.device("meta"):
@@ -269,7 +269,7 @@ def mistakes() -> tuple[type[Exception], ...]:
     from pipelines.checkpoints import CheckpointError
     from pipelines.data import DataError
     from pipelines.runs import TrainingError
-    from prep.store import PackError
+    from prep.packs.store import PackError
 
     return CheckpointError, DataError, PackError, TrainingError, WeightsError
 

@@ -12,8 +12,8 @@ from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_
 from pipelines.cli.shell import example, track
 
 if TYPE_CHECKING:
-    from prep.layouts import Dataset
-    from prep.review import Site
+    from pipelines.review.site import Site
+    from prep.datasets.layouts import Dataset
 
 _SAMPLE, _SHEET = 48, 6  # frames
 
@@ -79,31 +79,31 @@ def view(
         raise click.UsageError("--masks names one folder twice; pass it once")
     if mus and not sheet:
         raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
-    from prep import review
-    from prep.review import verdicts
+    from pipelines.pages import panels
+    from pipelines.review import site, verdicts
 
     dataset = where.find(layout)
-    maps = [review.open_maps(folder) for folder in folders or (default_masks(dataset),)]
+    maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
     if sheet:
         outside(dataset, sheet)
     target = outside(dataset, out or maps[0].folder / "view")
-    pairs = review.ready(dataset.select(split), maps[0])
+    pairs = site.ready(dataset.select(split), maps[0])
     usual = 0 if serve else _SHEET if sheet else _SAMPLE
     wanted = usual if count is None else count
-    site = review.Site(
+    shown = site.Site(
         name=f"{dataset.layout} {dataset.variant}".rstrip(),
-        pairs=review.sample(pairs, wanted) if wanted else pairs,
+        pairs=panels.sample(pairs, wanted) if wanted else pairs,
         maps=maps,
         verdicts=maps[0].folder / "verdicts.json",
         is_served=serve,
     )
-    verdicts.read(site.verdicts)  # damaged ones are told now, not by an empty page
+    verdicts.read(shown.verdicts)  # damaged ones are told now, not by an empty page
     if sheet:
-        _draw(site, sheet, mus or (maps[0].mu,))
+        _draw(shown, sheet, mus or (maps[0].mu,))
     elif serve:
-        _serve(site, dataset, host, port)
+        _serve(shown, dataset, host, port)
     else:
-        _write(site, target, len(pairs))
+        _write(shown, target, len(pairs))
 
 
 def _refuse_conflicts(*, serve: bool, sheet: Path | None, out: Path | None) -> None:
@@ -114,7 +114,7 @@ def _refuse_conflicts(*, serve: bool, sheet: Path | None, out: Path | None) -> N
 
 
 def _write(site: "Site", target: Path, total: int) -> None:
-    from prep.review import site as files
+    from pipelines.review import site as files
 
     for _ in track(files.write(site, target, os.cpu_count() or 1), len(files.names(site)), "view"):
         pass
@@ -143,8 +143,9 @@ def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
 
 
 def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
-    from prep import frames, masking
-    from prep.review.sheet import Shown, sheet
+    from pipelines.review.sheet import Shown, sheet
+    from prep.io import frames
+    from prep.masks import making
 
     if path.exists():
         raise click.ClickException(f"{path} exists; pass another --sheet, or remove it")
@@ -154,7 +155,7 @@ def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
             key=pair.key,
             blurry=frames.read(pair.blurry),
             sharp=frames.read(pair.sharp),
-            codes=frames.read_sharpness(masking.sharpness_path(folder, pair.key)),
+            codes=frames.read_sharpness(making.sharpness_path(folder, pair.key)),
         )
         for pair in track(site.pairs, len(site.pairs), "sheet")
     ]

@@ -7,8 +7,8 @@ Legend: H, W the frame's height and width.
 
 import numpy as np
 
-from prep import extents
 from prep.arrays import Bytes, Codes, Floats
+from prep.io import extents
 from prep.sharpness import paired, size
 
 CEILING = 1.0

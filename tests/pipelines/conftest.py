@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep import layouts, masking, packing, synthesis
-from prep.shaking import CAMERA, REGION
-from prep.synthesis import PhotoRecipe
+from prep.datasets import layouts
+from prep.masks import making
+from prep.packs import packing
+from prep.synthesis import pairs
+from prep.synthesis.motion import CAMERA, REGION
+from prep.synthesis.pairs import PhotoRecipe
 
 
 @pytest.fixture(scope="session")
@@ -22,15 +25,15 @@ def gopro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = {"train": ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00"), "test": ("GOPR0003_00_00",)}
     for split, names in clips.items():
         recipe = PhotoRecipe(count=2, size=(64, 80), camera=CAMERA, region=REGION, seed=1)
-        list(synthesis.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
+        list(pairs.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
     return folder
 
 
 def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
     """Pack one split of a data set into ``folder``."""
     dataset = layouts.find(root)
-    pairs, recipe = dataset.select(split), masking.recipe_of(dataset, "lbp")
-    list(masking.make(masking.plan(pairs, folder / "masks", recipe, 0.96), jobs=1))
+    pairs, recipe = dataset.select(split), making.recipe_of(dataset, "lbp")
+    list(making.make(making.plan(pairs, folder / "masks", recipe, 0.96), jobs=1))
     size = packing.crop_size(pairs, side)
     head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
     list(packing.pack(pairs, folder / "masks", folder / f"{split}.h5", head, jobs=1))

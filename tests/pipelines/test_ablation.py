@@ -18,7 +18,8 @@ from pipelines import ablation, evaluation, runs
 from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
 from pipelines.studies import STUDIES, Found
-from prep import files, packing, store
+from prep.io import files
+from prep.packs import packing, store
 
 CONFIG = TrainingConfig(preset="tiny", steps=2, batch=2, crop=32, workers=0, val=())
 WORDS = ("--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0", "--val", "none")

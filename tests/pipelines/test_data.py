@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from pipelines import data
 from pipelines.data import DataError, Sample, TrainingSamples, split_by_source
-from prep import packing, store
+from prep.packs import packing, store
 
 
 def samples(path: Path, crop: int = 32, seed: int = 0) -> TrainingSamples:

@@ -13,8 +13,8 @@ from cdgnet import CDGNet, ModelConfig
 from pipelines import deblurring, worklist
 from pipelines.deblurring import Outcome, Settings
 from pipelines.restoring import Restorer
-from prep import frames, photos
-from prep.photos import Photo
+from prep.io import frames, photographs
+from prep.io.photographs import Photo
 
 RNG = np.random.default_rng(0)
 
@@ -49,11 +49,11 @@ def noise(*shape: int, kind: type = np.uint8) -> np.ndarray:
     ],
 )
 def test_what_lost_nothing_stays_as_it_was(identity: Restorer, tmp_path: Path, name: str, photo: Photo) -> None:
-    photos.write(tmp_path / name, photo)
+    photographs.write(tmp_path / name, photo)
 
     (outcome,) = deblur([tmp_path / name], tmp_path / "out", identity)
 
-    found = photos.read(tmp_path / "out" / name).pixels
+    found = photographs.read(tmp_path / "out" / name).pixels
     assert outcome.fault == ""
     assert (found.shape, found.dtype) == (photo.pixels.shape, photo.pixels.dtype)
     assert np.abs(found.astype(int) - photo.pixels).max() <= (1 if found.dtype == np.uint16 else 0)  # float32: 24 bits
@@ -182,7 +182,7 @@ def test_missing_and_empty_inputs_are_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_photograph_of_48_megapixels_is_restored(tmp_path: Path) -> None:
     pixels = np.tile(noise(600, 800, 3), (10, 10, 1))
-    photos.write(tmp_path / "large.tif", Photo(pixels=pixels))
+    photographs.write(tmp_path / "large.tif", Photo(pixels=pixels))
     narrow = CDGNet(replace(ModelConfig.preset("tiny", "dmphn-1"), widths=(2, 4, 8)))
 
     (outcome,) = deblur(
@@ -190,4 +190,4 @@ def test_a_photograph_of_48_megapixels_is_restored(tmp_path: Path) -> None:
     )
 
     assert outcome.fault == ""
-    assert np.array_equal(photos.read(tmp_path / "out" / "large.tif").pixels, pixels)
+    assert np.array_equal(photographs.read(tmp_path / "out" / "large.tif").pixels, pixels)

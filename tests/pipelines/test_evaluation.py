@@ -17,8 +17,10 @@ from pipelines import evaluation, extents, scenes
 from pipelines.data import read_crops
 from pipelines.restoring import Restorer
 from pipelines.scenes import Masks, PackScenes, PictureScenes, SceneError, Scenes
-from prep import frames, layouts, masking
-from prep.frames import FrameError
+from prep.datasets import layouts
+from prep.io import frames
+from prep.io.frames import FrameError
+from prep.masks import making
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +241,8 @@ def test_a_masks_folder_must_hold_the_frames_and_the_method(tmp_path: Path) -> N
     for kind in ("blurry", "sharp"):
         frames.write(tmp_path / kind / "a.png", rng.integers(0, 256, (40, 60, 3)).astype(np.uint8))
     dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
-    plan = masking.plan(dataset.pairs, tmp_path / "m", masking.recipe_of(dataset, "laplacian"), 0.5)
-    list(masking.make(plan, jobs=1))
+    plan = making.plan(dataset.pairs, tmp_path / "m", making.recipe_of(dataset, "laplacian"), 0.5)
+    list(making.make(plan, jobs=1))
     with pytest.raises(SceneError, match="holds maps by laplacian; pass --method laplacian"):
         Masks(method="lbp", mu=0.9, folder=tmp_path / "m").check(["a"])
     with pytest.raises(SceneError, match="holds no map of b and 1 others"):

@@ -19,7 +19,7 @@ from cdgnet import CDGNet, ModelConfig, save_weights
 from pipelines import deblurring, worklist
 from pipelines.deblurring import PART_FRAMES, Settings
 from pipelines.restoring import Restorer
-from prep import frames, video
+from prep.io import frames, video
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CLIP = DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00"

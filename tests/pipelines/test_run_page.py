@@ -11,7 +11,7 @@ from lightning_fabric import Fabric
 from pipelines import run_page, runs, training
 from pipelines.settings import TrainingConfig
 from pipelines.validation import read_pictures
-from prep import files
+from prep.io import files
 
 CONFIG = TrainingConfig(
     preset="tiny", steps=4, batch=2, crop=32, workers=0, log_every=1, val=("GOPR0002",), val_every=1

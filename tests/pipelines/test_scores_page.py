@@ -16,7 +16,8 @@ from pipelines import evaluation, pricing, scores_page
 from pipelines.evaluation import Row
 from pipelines.restoring import Restorer
 from pipelines.scenes import Masks, PictureScenes
-from prep import frames, layouts
+from prep.datasets import layouts
+from prep.io import frames
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HOSTILE = "z\"'<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}"

@@ -6,31 +6,32 @@ import pytest
 from flask.testing import FlaskClient
 
 from pipelines import serving
-from prep import layouts, masking, review
-from prep.review import site as files
-from prep.review import verdicts
-from prep.review.verdicts import Verdict
+from pipelines.review import site as files
+from pipelines.review import verdicts
+from pipelines.review.verdicts import Verdict
+from prep.datasets import layouts
+from prep.masks import making
 
 LOCAL = "http://127.0.0.1:8765"
 
 
 @pytest.fixture(scope="module")
-def site(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> review.Site:
+def site(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> files.Site:
     folder = tmp_path_factory.mktemp("masks")
     dataset = layouts.find(gopro)
-    list(masking.make(masking.plan(dataset.pairs, folder, masking.recipe_of(dataset, "lbp"), 0.5), jobs=1))
-    maps = review.open_maps(folder)
-    pairs = review.ready(dataset.pairs, maps)
-    return review.Site(name="gopro", pairs=pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=True)
+    list(making.make(making.plan(dataset.pairs, folder, making.recipe_of(dataset, "lbp"), 0.5), jobs=1))
+    maps = files.open_maps(folder)
+    pairs = files.ready(dataset.pairs, maps)
+    return files.Site(name="gopro", pairs=pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=True)
 
 
 @pytest.fixture
-def client(site: review.Site) -> FlaskClient:
+def client(site: files.Site) -> FlaskClient:
     site.verdicts.unlink(missing_ok=True)
     return serving.make_app(site, None).test_client()
 
 
-def test_every_file_of_the_review_is_served_with_its_type(site: review.Site, client: FlaskClient) -> None:
+def test_every_file_of_the_review_is_served_with_its_type(site: files.Site, client: FlaskClient) -> None:
     for name in files.names(site):
         answer = client.get(f"/{name}", base_url=LOCAL)
         assert (answer.status_code, answer.data) == (200, files.content(site, name))
@@ -55,7 +56,7 @@ def test_names_of_this_machine_are_served(client: FlaskClient, host: str) -> Non
     assert client.get("/", base_url=host).status_code == 200
 
 
-def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie(site: review.Site) -> None:
+def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie(site: files.Site) -> None:
     client = serving.make_app(site, "right").test_client()
     base = "http://box.example:8765"
 
@@ -68,7 +69,7 @@ def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie(site: review.Site) -
     assert client.get("/frames.js", base_url=base).status_code == 200
 
 
-def test_a_verdict_is_on_disk_when_the_answer_comes(site: review.Site, client: FlaskClient) -> None:
+def test_a_verdict_is_on_disk_when_the_answer_comes(site: files.Site, client: FlaskClient) -> None:
     key, other = site.pairs[0].key, site.pairs[1].key
 
     answer = client.post("/verdicts", base_url=LOCAL, json={"key": key, "verdict": "reject", "note": "blurred sky"})
@@ -80,7 +81,7 @@ def test_a_verdict_is_on_disk_when_the_answer_comes(site: review.Site, client: F
     assert verdicts.read(site.verdicts) == {other: Verdict(verdict="accept", note="")}
 
 
-def test_verdicts_that_are_none_change_nothing(site: review.Site, client: FlaskClient) -> None:
+def test_verdicts_that_are_none_change_nothing(site: files.Site, client: FlaskClient) -> None:
     key = site.pairs[0].key
     cases = [
         ({"key": key, "verdict": "perhaps", "note": ""}, 400),

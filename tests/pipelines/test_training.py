@@ -20,7 +20,8 @@ from pipelines import checkpoints, runs, training
 from pipelines.checkpoints import CheckpointError
 from pipelines.runs import TrainingError
 from pipelines.settings import TrainingConfig
-from prep import frames, store
+from prep.io import frames
+from prep.packs import store
 
 CONFIG = TrainingConfig(preset="tiny", steps=6, batch=2, crop=32, workers=0, log_every=2, val=())
 

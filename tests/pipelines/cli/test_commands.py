@@ -17,10 +17,11 @@ import cdgnet
 import pipelines.settings
 from pipelines.cli import dataset
 from pipelines.cli.shell import explained
-from prep import frames, masking
-from prep.official import LAYOUTS
-from prep.review import verdicts
-from prep.review.verdicts import Verdict
+from pipelines.review import verdicts
+from pipelines.review.verdicts import Verdict
+from prep.datasets.specifications import LAYOUTS
+from prep.io import frames
+from prep.masks import making
 from prep.sharpness import METHODS
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
@@ -104,7 +105,7 @@ def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
     assert set(dataset.variant_type.choices) == {
         name for layout in LAYOUTS.values() for name in layout.variants if name
     }
-    assert dataset.MU == masking.MU
+    assert dataset.MU == making.MU
 
 
 def test_the_commands_know_the_presets_and_variants_of_cdgnet() -> None:
@@ -330,14 +331,14 @@ def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) 
 
 def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
     assert call(own, "prep", "masks").returncode == 0
-    rows = masking.read_rows(own / "masks" / "gopro")
+    rows = making.read_rows(own / "masks" / "gopro")
     broken = next((own / "GOPRO_Large" / "train").rglob("blur/*.png"))
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     assert call(own, "prep", "masks").returncode == 1
     broken.write_bytes(whole)
 
-    assert masking.read_rows(own / "masks" / "gopro") == rows
+    assert making.read_rows(own / "masks" / "gopro") == rows
     assert " 0 to compute, 0 to threshold" in call(own, "prep", "masks").stdout
 
 

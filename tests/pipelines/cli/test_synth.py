@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from commands import call, mistake
 
-from prep import frames
+from prep.io import frames
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0", "--val", "none"]
 

@@ -1,0 +1,56 @@
+"""Maps of the blur's extent on disk: 16 bits a pixel, beside the sharp frames they belong to.
+
+Legend: H, W a frame's height and width.
+"""
+
+import functools
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from prep.arrays import Codes, Floats
+from prep.io import frames, storage
+from prep.io.frames import FrameError
+from prep.io.storage import Member, Source
+
+SCALE = 256  # code = round(pixels * 256)
+UNKNOWN = 65535  # the code of pixels whose extent nobody knows
+LARGEST = (UNKNOWN - 1) / SCALE  # pixels; what is longer is said to be this
+
+
+def to_codes(extent: Floats) -> Codes:
+    """Codes of extents in pixels; NaN is unknown."""
+    known = np.rint(np.nan_to_num(extent, nan=0) * SCALE).clip(0, UNKNOWN - 1)
+    return np.where(np.isnan(extent), np.uint16(UNKNOWN), known.astype(np.uint16))
+
+
+def to_pixels(codes: Codes) -> Floats:
+    """Extents in pixels, float32; NaN where unknown."""
+    return np.where(codes == UNKNOWN, np.float32(np.nan), codes.astype(np.float32) / SCALE)
+
+
+def find(sharp: Source) -> Source | None:
+    """Where the extents of a frame's blur lie, if anywhere: ``extent/NAME.png`` beside its ``sharp/``."""
+    if isinstance(sharp, Member):
+        inside = PurePosixPath(sharp.name)
+        name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
+        return Member(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
+    path = sharp.parent.parent / "extent" / f"{sharp.stem}.png"
+    return path if path.is_file() else None
+
+
+@functools.lru_cache(maxsize=4)
+def _names(archive: Path) -> frozenset[str]:
+    return frozenset(storage.open_archive(archive).namelist())
+
+
+def decode(data: bytes, source: Source) -> Codes:
+    """The codes, ``(H, W)``, of a map's bytes.
+
+    Raises:
+        FrameError: If it is no 16-bit grey picture.
+    """
+    codes = frames.decode(data, source)
+    if codes.dtype != np.uint16 or codes.ndim != 2:
+        raise FrameError(f"{source} is {codes.dtype} {codes.shape}; wanted a 16-bit grey map of extents; make it again")
+    return codes.astype(np.uint16, copy=False)

@@ -1,0 +1,199 @@
+"""Read and write frames: the only place that knows image files.
+
+Legend: H, W a frame's height and width.
+"""
+
+import struct
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+from isal import isal_zlib
+
+from prep.arrays import Bytes, Codes
+from prep.io import files, storage
+from prep.io.storage import Source, SourceError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every fault is told here, with the file's name
+_JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
+_OPTIONS = {
+    ".png": (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),  # half the time
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: without loss
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+}
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_KIND = slice(24, 26)  # where a PNG states bits a channel and colour type
+_PNG_DECODERS = {  # that take two thirds of OpenCV's time
+    b"\x08\x02": imagecodecs.spng_decode,  # 8 bits, RGB
+    b"\x08\x06": imagecodecs.spng_decode,  # RGBA
+    b"\x10\x00": imagecodecs.png_decode,  # 16 bits, grey: a map of S
+}
+PNG_HEADER = 33  # bytes: signature and first chunk
+
+
+class FrameError(SourceError):
+    """A picture that is damaged, or cannot be written as asked."""
+
+
+def is_frame(path: PurePath) -> bool:
+    """Tell whether a name is that of a picture: a known suffix in any case, and no ``._`` or hidden file."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def read(source: Source) -> Bytes:
+    """Read a picture as ``(H, W, 3)`` uint8 RGB; grey is repeated, alpha dropped, 16 bits rounded to 8.
+
+    Raises:
+        FrameError: If the picture is damaged, cut short, or none.
+        SourceError: If it cannot be read at all.
+    """
+    return to_rgb8(decode(storage.read(source), source))
+
+
+def read_sharpness(path: Path) -> Codes:
+    """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535).
+
+    Raises:
+        FrameError: If it is damaged, or no such map.
+        SourceError: If it cannot be read at all.
+    """
+    try:
+        codes = decode(storage.read(path), path)
+    except FrameError as error:
+        raise FrameError(f"{path} is damaged; remove it to compute it again") from error
+    if codes.dtype != np.uint16 or codes.ndim != 2:
+        raise FrameError(
+            f"{path} is {codes.dtype} {codes.shape}; wanted a 16-bit grey PNG; remove it to compute it again"
+        )
+    return codes.astype(np.uint16, copy=False)
+
+
+def decode(data: bytes, path: Source) -> Bytes | Codes:
+    """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
+
+    A JPEG is turned upright as its EXIF orientation says, and is always RGB. It has no checksum: damage in its middle
+    shows as a grey or shifted part, and nobody is told.
+
+    Args:
+        data: The file's bytes.
+        path: Where they came from, for the error's text.
+
+    Raises:
+        FrameError: If the data are damaged, cut short, or no picture.
+    """
+    check_whole(data, path)
+    if data.startswith(_PNG_SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
+        return _decode_png(data, path)
+    flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if pixels is None:
+        raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+    if pixels.dtype not in (np.uint8, np.uint16):
+        raise FrameError(f"{path} holds {pixels.dtype} pixels; wanted 8 or 16 bits a channel; convert it")
+    swapped: Bytes | Codes = swap_red_blue(pixels)
+    return swapped
+
+
+def check(data: bytes, path: Source) -> tuple[int, int]:
+    """Check a picture and give its ``(height, width)``; a PNG by its checksums alone, any other by decoding it.
+
+    Raises:
+        FrameError: If the data are damaged, cut short, or no picture.
+    """
+    if not data.startswith(_PNG_SIGNATURE):
+        height, width = decode(data, path).shape[:2]
+        return height, width
+    check_whole(data, path)
+    return png_size(data, path)
+
+
+def check_whole(data: bytes, path: Source) -> None:
+    """Check the checksums of a PNG; other formats have none.
+
+    Raises:
+        FrameError: If one is wrong, or the PNG is cut short.
+    """
+    if data.startswith(_PNG_SIGNATURE) and (fault := _png_fault(data)):
+        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+
+
+def png_size(head: bytes, path: Source) -> tuple[int, int]:
+    """The ``(height, width)`` that the first ``PNG_HEADER`` bytes of a PNG state.
+
+    Raises:
+        FrameError: If they are not those of a PNG.
+    """
+    if len(head) < PNG_HEADER or not head.startswith(_PNG_SIGNATURE):
+        raise FrameError(f"{path} is no PNG; fetch it again or remove it")
+    width, height = struct.unpack_from(">II", head, len(_PNG_SIGNATURE) + 8)
+    return height, width
+
+
+def _decode_png(data: bytes, path: Source) -> Bytes | Codes:
+    try:
+        pixels: Bytes | Codes = _PNG_DECODERS[data[_PNG_KIND]](data)
+    except (imagecodecs.SpngError, imagecodecs.PngError) as error:
+        raise FrameError(f"{path} is damaged: {error}; fetch it again") from error
+    return pixels
+
+
+def swap_red_blue(pixels: Any) -> Any:
+    """RGB to OpenCV's order or back; grey stays."""
+    if pixels.ndim == 2:
+        return pixels
+    return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
+
+
+def _png_fault(data: bytes) -> str | None:
+    """Walk a PNG's chunks: every checksum right, IEND at the end. A decoder may paint grey over a fault."""
+    at, view = len(_PNG_SIGNATURE), memoryview(data)
+    while at + 12 <= len(data):
+        (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
+        end = at + 12 + length
+        if end > len(data):
+            break
+        if isal_zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
+            return f"checksum of the PNG chunk at byte {at} is wrong"
+        if kind == b"IEND":
+            return None
+        at = end
+    return f"the PNG is cut short at byte {len(data)}"
+
+
+def to_rgb8(pixels: Bytes | Codes) -> Bytes:
+    """Bring any decoded picture to ``(H, W, 3)`` uint8."""
+    eight = (
+        np.rint(pixels / 257.0).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
+    )
+    if eight.ndim == 2:
+        eight = np.repeat(eight[:, :, None], 3, axis=2)
+    return np.ascontiguousarray(eight[:, :, :3])
+
+
+def write(path: Path, pixels: Bytes | Codes) -> None:
+    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels in the format that the suffix names, whole or not at all.
+
+    JPEG is written at quality 95, all other formats without loss.
+
+    Raises:
+        FrameError: If the suffix names no format that can hold the pixels.
+    """
+    files.write_bytes(path, encode(pixels, path))
+
+
+def encode(pixels: Bytes | Codes, path: Path) -> bytes:
+    """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
+    suffix = path.suffix.lower()
+    try:
+        done, data = cv2.imencode(suffix, swap_red_blue(pixels), _OPTIONS.get(suffix, ()))
+    except cv2.error:
+        done = False
+    if not done:
+        raise FrameError(
+            f"cannot write {pixels.dtype} {pixels.shape} as {path.name}; wanted one of {', '.join(SUFFIXES)}"
+        )
+    return bytes(data)

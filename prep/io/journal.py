@@ -1,0 +1,202 @@
+"""A file that neither a kill nor a power cut can spoil: it always goes back to its last commit.
+
+What is committed stays as it is on disk. New bytes go behind it, where a torn write harms nobody; changed ones wait in
+memory, in pages. A commit syncs what was appended, writes the length and the pages into a log that appears whole or
+not at all, and only then changes the file. Opening applies the log again, which does no harm where it was applied
+before, and cuts off what no commit covers.
+
+HDF5 writes through it as through any file: it appends its chunks and changes its tables in place, so the pages are
+few. By itself HDF5 has no such protection: a killed writer leaves a file that does not open.
+"""
+
+import errno
+import fcntl
+import glob
+import io
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prep.io import files
+
+_PAGE = 4096
+_SIGNATURE = b"cdglog\x00\x01"
+_HEAD = struct.Struct("<8sQQ")  # signature, committed length, pages; each page: its number, then its bytes
+_NUMBER = struct.Struct("<Q")
+
+
+class Journal(io.RawIOBase):
+    """A file open for reading and writing, and its log beside it, ``NAME.log``.
+
+    Opened anew, it holds what the last commit held; nothing where there was none.
+
+    Raises:
+        files.Busy: If another process has it open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.log = path, path.with_name(f"{path.name}.log")
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._descriptor)
+            raise files.Busy(errno.EBUSY, "another process is writing it", str(path)) from error
+        for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
+            torn.unlink()
+        length, pages = _read_log(self.log)
+        self._pages: dict[int, bytearray] = {}
+        self._committed = self._size = length
+        self._at = 0
+        self._failure: OSError | None = None
+        self._apply(pages)
+
+    def check(self) -> None:
+        """Raise the error that a write met.
+
+        A write itself raises none, and after the first nothing is written: HDF5 does not survive a disk that is full.
+        """
+        if self._failure is not None:
+            raise OSError(self._failure.errno, self._failure.strerror, str(self.path))
+
+    def commit(self) -> None:
+        """Make the present content what a kill goes back to."""
+        self.check()
+        os.fsync(self._descriptor)
+        pages = {number: bytes(page) for number, page in self._pages.items()}
+        files.write_bytes(self.log, _log(self._size, pages))
+        self._committed = self._size
+        self._apply(pages)
+        self._pages.clear()
+
+    def finish(self, path: Path) -> None:
+        """Commit, give the file its final name, and close it."""
+        self.commit()
+        os.fsync(self._descriptor)
+        self.path.replace(path)
+        self.log.unlink()
+        self.close()
+
+    def _apply(self, pages: Mapping[int, bytes]) -> None:
+        for number, page in pages.items():
+            _write_all(self._descriptor, page, number * _PAGE)
+        os.ftruncate(self._descriptor, self._committed)
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def truncate(self, size: int | None = None) -> int:
+        size, before, at = self._at if size is None else size, self._size, self._at
+        if size < before:  # what is cut off reads as zeros if the file grows again
+            self.seek(size)
+            self.write(bytes(max(0, min(before, self._safe) - size)))
+            os.ftruncate(self._descriptor, max(size, self._safe))
+        self._size, self._at = size, at
+        return size
+
+    @property
+    def _safe(self) -> int:
+        """From here on no committed byte lies, nor a page with one."""
+        return -(-self._committed // _PAGE) * _PAGE
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        count = max(0, min(len(view), self._size - self._at))
+        _read_all(self._descriptor, view[:count], self._at)
+        for number in range(self._at // _PAGE, -(-(self._at + count) // _PAGE)):
+            page = self._pages.get(number)
+            if page is not None:
+                first, last = max(number * _PAGE, self._at), min((number + 1) * _PAGE, self._at + count)
+                view[first - self._at : last - self._at] = page[first - number * _PAGE : last - number * _PAGE]
+        self._at += count
+        return count
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        start, end = self._at, self._at + len(view)
+        behind = max(start, min(end, self._safe))
+        for number in range(start // _PAGE, -(-behind // _PAGE) if behind > start else 0):
+            first, last = max(number * _PAGE, start), min((number + 1) * _PAGE, behind)
+            self._page(number)[first - number * _PAGE : last - number * _PAGE] = view[first - start : last - start]
+        if self._failure is None:
+            try:
+                _write_all(self._descriptor, view[behind - start :], behind)
+            except OSError as error:
+                self._failure = error
+        self._at, self._size = end, max(self._size, end)
+        return len(view)
+
+    def _page(self, number: int) -> bytearray:
+        if number not in self._pages:
+            page = bytearray(_PAGE)
+            _read_all(self._descriptor, memoryview(page), number * _PAGE)
+            self._pages[number] = page
+        return self._pages[number]
+
+    def close(self) -> None:
+        """Let go of the file, whatever is not committed with it."""
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+def _read_all(descriptor: int, view: memoryview, offset: int) -> None:
+    """Fill ``view``; zeros beyond the end."""
+    done = 0
+    while done < len(view):
+        count = os.preadv(descriptor, [view[done:]], offset + done)
+        if not count:
+            view[done:] = bytes(len(view) - done)
+            return
+        done += count
+
+
+def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    view, done = memoryview(data), 0
+    while done < len(view):
+        done += os.pwrite(descriptor, view[done:], offset + done)
+
+
+def _log(length: int, pages: Mapping[int, bytes]) -> bytes:
+    body = b"".join(
+        [_HEAD.pack(_SIGNATURE, length, len(pages)), *(_NUMBER.pack(n) + page for n, page in pages.items())]
+    )
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def _read_log(path: Path) -> tuple[int, dict[int, bytes]]:
+    """Committed length and pages; nothing where there is no log.
+
+    Raises:
+        ValueError: If it is no log, or a spoilt one.
+    """
+    if not path.exists():
+        return 0, {}
+    data = path.read_bytes()
+    body, crc = data[:-4], int.from_bytes(data[-4:], "little")
+    if not body.startswith(_SIGNATURE) or zlib.crc32(body) != crc:
+        raise ValueError(f"{path} is damaged; remove it and the file beside it to begin anew")
+    _, length, count = _HEAD.unpack_from(body)
+    step = _NUMBER.size + _PAGE
+    pages = {}
+    for start in range(_HEAD.size, _HEAD.size + count * step, step):
+        (number,) = _NUMBER.unpack_from(body, start)
+        pages[number] = body[start + _NUMBER.size : start + step]
+    return length, pages

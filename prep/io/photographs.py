@@ -1,0 +1,265 @@
+"""Photographs with all that their files say of them: profile, EXIF, resolution, depth, alpha, whether they lost any.
+
+Where ``frames`` reads what is trained on, this reads what people bring, and writes it so that they find it unchanged.
+
+Legend: H, W a picture's height and width, upright.
+"""
+
+import io
+import struct
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+from typing import Any
+
+import cv2
+import imagecodecs
+import numpy as np
+import tifffile
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from prep.arrays import Bytes, Codes
+from prep.io import files, frames, storage
+from prep.io.frames import FrameError
+from prep.io.storage import Source
+
+Image.MAX_IMAGE_PIXELS = None  # a photograph of 200 megapixels is no attack here: its owner brought it
+_ORIENTATION = 0x0112
+_TOLD_BY_TIFF = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
+_KEPT_MODES = ("L", "LA", "RGB", "RGBA")
+_MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
+_ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO holds the camera's other views or its gain map behind the photograph
+_JPEG = (".jpg", ".jpeg")
+_HEIF = (".heic", ".heif")
+SUFFIXES = (*frames.SUFFIXES, ".avif", *_HEIF)
+_FORMATS = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".bmp": "BMP",
+    ".avif": "AVIF",
+    ".heic": "HEIF",
+    ".heif": "HEIF",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Photo:
+    """A photograph."""
+
+    pixels: Bytes | Codes  # (H, W) grey or (H, W, 2 to 4): grey and alpha, RGB, RGBA
+    profile: bytes = b""  # ICC; empty: none
+    exif: bytes = b""  # as in a TIFF, from its byte order mark on; it says upright
+    dots: tuple[float, float] | None = None  # an inch
+    is_lossless: bool = True
+
+
+def read(source: Source) -> Photo:
+    """Read a photograph: upright as its EXIF orientation asks, 8 or 16 bits, CMYK turned to sRGB by its profile.
+
+    Raises:
+        FrameError: If it is damaged, cut short, no picture, of another depth, or several in one file.
+        SourceError: If it cannot be read at all.
+    """
+    data = storage.read(source)
+    if source.suffix.lower() in _HEIF:
+        _learn_heif(source)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _check_single(image, source)
+            exif = image.getexif()
+            orientation = exif.get(_ORIENTATION, 1)
+            pixels = _sixteen_bits(data, image, source)
+            profile = image.info.get("icc_profile") or b""
+            if pixels is None:
+                frames.check_whole(data, source)
+                upright = ImageOps.exif_transpose(image)
+                upright, profile = _usual(upright, profile, source)
+                pixels = np.asarray(upright)
+            else:
+                pixels = _turned(pixels, orientation)
+            return Photo(
+                pixels=np.ascontiguousarray(pixels),
+                profile=profile,
+                exif=_upright(exif, image),
+                dots=_dots(image),
+                is_lossless=_is_lossless(data, image),
+            )
+    except FrameError:
+        raise
+    except UnidentifiedImageError as error:
+        raise FrameError(f"{source} is no readable picture ({len(data)} bytes); fetch it again or remove it") from error
+    except (OSError, ValueError, SyntaxError, struct.error, tifffile.TiffFileError, imagecodecs.PngError) as error:
+        raise FrameError(f"{source} is damaged: {' '.join(str(error).split())}; fetch it again") from error
+
+
+def is_photo(path: PurePath) -> bool:
+    """Tell whether a name is that of a photograph: a known suffix in any case, and no hidden file."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _learn_heif(source: Source) -> None:
+    try:
+        import pillow_heif  # type: ignore[import-untyped,unused-ignore]
+    except ImportError as error:
+        raise FrameError(f"{source} needs pillow-heif to be read; pip install 'cdgnet[heif]', or convert it") from error
+    pillow_heif.register_heif_opener()
+
+
+def _check_single(image: Any, source: Source) -> None:
+    count = getattr(image, "n_frames", 1)
+    if count > 1 and image.format not in _ONE_PICTURE:
+        raise FrameError(f"{source} holds {count} pictures; wanted one; take them apart, or make a video of them")
+
+
+def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | None:
+    """Pixels of more than 8 bits as they lie in the file, which Pillow would cut down; None where there are none."""
+    if image.format == "PNG" and data[24] == 16:
+        frames.check_whole(data, source)
+        return np.asarray(imagecodecs.png_decode(data))
+    if image.format != "TIFF" or max(image.tag_v2.get(258, (8,))) <= 8:
+        return None
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        page: Any = tiff.pages[0]
+        pixels = np.asarray(page.asarray())
+        if pixels.dtype != np.uint16 or page.photometric not in (
+            tifffile.PHOTOMETRIC.RGB,
+            tifffile.PHOTOMETRIC.MINISBLACK,
+        ):
+            found = f"{pixels.dtype} {page.photometric.name}"
+            raise FrameError(f"{source} holds {found} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
+        if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
+            pixels = pixels.transpose(1, 2, 0)
+        return pixels
+
+
+def _turned(pixels: Any, orientation: int) -> Any:
+    """What EXIF's orientations 2 to 8 ask for."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
+
+
+def _usual(image: Any, profile: bytes, source: Source) -> tuple[Any, bytes]:
+    """An image in a mode that is restored, and the profile that it then has."""
+    if "transparency" in image.info:  # one colour of it, or one of its palette's
+        return image.convert("RGBA"), profile
+    if image.mode in _KEPT_MODES:
+        return image, profile
+    if image.mode == "CMYK":
+        return _from_cmyk(image, profile), b""
+    if image.mode not in _MODES:
+        raise FrameError(f"{source} holds {image.mode} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
+    return image.convert(_MODES[image.mode]), profile
+
+
+def _from_cmyk(image: Any, profile: bytes) -> Any:
+    if not profile:
+        return image.convert("RGB")
+    try:
+        return ImageCms.profileToProfile(image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except ImageCms.PyCMSError:  # a profile that is no printer's
+        return image.convert("RGB")
+
+
+def _upright(exif: Any, image: Any) -> bytes:
+    """EXIF for pixels that stand upright; empty where there was none."""
+    if image.format == "TIFF":  # whose own tags say how it is laid out, and the result's do so for themselves
+        for tag in set(exif) - _TOLD_BY_TIFF:
+            del exif[tag]
+    if not len(exif):
+        return b""
+    if _ORIENTATION in exif:
+        exif[_ORIENTATION] = 1
+    data: bytes = exif.tobytes()
+    return data.removeprefix(b"Exif\0\0")
+
+
+def _dots(image: Any) -> tuple[float, float] | None:
+    found = image.info.get("dpi")
+    return (float(found[0]), float(found[1])) if found and min(found) > 0 else None
+
+
+def _is_lossless(data: bytes, image: Any) -> bool:
+    if image.format == "WEBP":
+        return b"VP8L" in data and b"VP8 " not in data
+    return image.format not in (*_ONE_PICTURE, "AVIF", "HEIF")
+
+
+def write(path: Path, photo: Photo, quality: int = 95) -> None:
+    """Write a photograph in the format that the suffix names, whole or not at all.
+
+    Without loss where the format can and the photograph had none; JPEG always loses some, and has neither alpha nor 16
+    bits.
+
+    Args:
+        path: Ends in one of ``SUFFIXES``.
+        photo: As it was read, with other pixels.
+        quality: 1 to 100, of JPEG, AVIF and HEIC, and of a WebP that was lossy.
+    """
+    suffix = path.suffix.lower()
+    pixels = photo.pixels
+    if suffix in _JPEG and pixels.ndim == 3 and pixels.shape[2] in (2, 4):
+        pixels = pixels[:, :, 0] if pixels.shape[2] == 2 else pixels[:, :, :3]
+    if pixels.dtype == np.uint16 and suffix in (".png", ".tif", ".tiff"):
+        files.write_bytes(path, _encode_sixteen(replace(photo, pixels=pixels), suffix))
+        return
+    if pixels.dtype == np.uint16:
+        pixels = np.rint(pixels / 257).astype(np.uint8)
+    options: dict[str, Any] = {"icc_profile": photo.profile} if photo.profile else {}
+    if photo.exif and suffix != ".bmp":
+        options["exif"] = b"Exif\0\0" + photo.exif
+    if photo.dots:
+        options["dpi"] = photo.dots
+    if suffix in _JPEG:
+        options |= {"quality": quality, "subsampling": 0 if quality >= 90 else 2, "optimize": True}
+    if suffix in (".avif", *_HEIF):
+        options["quality"] = quality
+    if suffix == ".webp":
+        options |= {"lossless": photo.is_lossless, "quality": 100 if photo.is_lossless else quality, "exact": True}
+    if suffix in (".tif", ".tiff"):
+        options["compression"] = "tiff_deflate"
+    target = io.BytesIO()
+    Image.fromarray(pixels).save(target, _FORMATS[suffix], **options)
+    files.write_bytes(path, target.getvalue())
+
+
+def _encode_sixteen(photo: Photo, suffix: str) -> bytes:
+    if suffix != ".png":
+        return _sixteen_tiff(photo)
+    pixels = photo.pixels
+    if pixels.ndim == 3 and pixels.shape[2] == 2:  # OpenCV knows no grey with alpha
+        pixels = pixels[:, :, [0, 0, 0, 1]]
+    kinds, values = [], []
+    for kind, value in ((cv2.IMAGE_METADATA_ICCP, photo.profile), (cv2.IMAGE_METADATA_EXIF, photo.exif)):
+        if value:
+            kinds.append(kind)
+            values.append(np.frombuffer(value, np.uint8)[None])
+    done, data = cv2.imencodeWithMetadata(".png", frames.swap_red_blue(pixels), kinds, values)
+    assert done
+    return bytes(data)
+
+
+def _sixteen_tiff(photo: Photo) -> bytes:
+    pixels, target = photo.pixels, io.BytesIO()
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] in (2, 4)
+    is_colour = pixels.ndim == 3 and pixels.shape[2] > 2
+    tifffile.imwrite(
+        target,
+        pixels,
+        photometric="rgb" if is_colour else "minisblack",
+        planarconfig="contig" if pixels.ndim == 3 else None,
+        extrasamples=["unassalpha"] if has_alpha else None,
+        compression="deflate",
+        predictor=True,
+        iccprofile=photo.profile or None,
+        resolution=photo.dots,
+        resolutionunit="INCH" if photo.dots else None,
+        metadata=None,
+        software=False,
+    )
+    return target.getvalue()

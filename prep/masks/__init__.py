@@ -1,0 +1,1 @@
+"""S -> M -> Sgt and Lgt, and folders of maps and masks."""

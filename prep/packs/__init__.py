@@ -1,0 +1,1 @@
+"""Frames and masks cut into crops in one HDF5 file."""

@@ -1,0 +1,33 @@
+"""The grid of crops over a frame."""
+
+import numpy as np
+
+from prep.arrays import Size
+
+Origin = tuple[int, int]
+
+
+def grid(size: Size, crop: Size) -> list[Origin]:
+    """Place the fewest evenly spaced crops that cover a frame.
+
+    Args:
+        size: Frame ``(height, width)`` in pixels.
+        crop: Crop ``(height, width)`` in pixels.
+
+    Returns:
+        Top left corners ``(y, x)``, row by row; neighbours overlap where the sizes do not divide.
+
+    Raises:
+        ValueError: If the crop is larger than the frame, or not positive.
+    """
+    if min(crop) < 1 or crop[0] > size[0] or crop[1] > size[1]:
+        raise ValueError(
+            f"crop {crop[0]} x {crop[1]} does not fit into the frame's {size[0]} x {size[1]} (height x width)"
+        )
+    rows, columns = (_starts(whole, part) for whole, part in zip(size, crop, strict=True))
+    return [(y, x) for y in rows for x in columns]
+
+
+def _starts(whole: int, part: int) -> list[int]:
+    count = -(-whole // part)
+    return [int(start) for start in np.rint(np.linspace(0, whole - part, count))]

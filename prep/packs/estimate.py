@@ -1,0 +1,129 @@
+"""What a pack will take: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from prep.arrays import Size
+from prep.datasets import layouts
+from prep.datasets.layouts import Dataset, Pair
+from prep.io import frames, storage
+from prep.io.storage import Source
+from prep.masks import making
+from prep.packs import crops, packing, store
+from prep.packs.store import PackError
+
+_SAMPLE = 3  # pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """Bytes of a pack and seconds of one process."""
+
+    crops: int
+    bytes: float
+    mask_seconds: float  # for S and M of one frame
+    pack_seconds: float  # for one frame
+    sample: int  # pairs that were measured
+
+
+def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int:
+    """Number of crops that pairs give: sizes are those in the PNGs' headers, of other formats that of each sequence's
+    first frame.
+
+    Raises:
+        PackError: If a crop does not fit; it names the smallest frame.
+        SourceError: If a frame cannot be read.
+    """
+    if whole_frames:
+        return len(pairs)
+    sizes = list(_sizes(pairs))
+    if not all(size[0] >= crop[0] and size[1] >= crop[1] for size in sizes):
+        smallest = min(range(len(pairs)), key=lambda place: min(sizes[place]))
+        packing.grid(sizes[smallest], crop, pairs[smallest].key)
+    return sum(count * len(crops.grid(size, crop)) for size, count in Counter(sizes).items())
+
+
+def _sizes(pairs: Sequence[Pair]) -> Iterator[Size]:
+    known: dict[str, Size] = {}
+    for pair in pairs:
+        clip = layouts.sequence(pair.key)
+        if pair.blurry.suffix.lower() == ".png":
+            yield frames.png_size(storage.read(pair.blurry, frames.PNG_HEADER), pair.blurry)
+        else:
+            known[clip] = known.get(clip) or _decoded_size(pair.blurry)
+            yield known[clip]
+
+
+def _decoded_size(source: Source) -> Size:
+    height, width = frames.decode(storage.read(source), source).shape[:2]
+    return height, width
+
+
+def check_space(path: Path, crop: Size, count: int) -> None:
+    """Refuse a pack that cannot fit on its disk, before the long work; what is compressed is not counted.
+
+    Raises:
+        PackError: If there is too little space.
+    """
+    check_bytes(path, count * crop[0] * crop[1] * store.BYTES_A_PIXEL)
+
+
+def check_bytes(path: Path, needed: int) -> None:
+    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; what was begun of it counts.
+
+    Raises:
+        PackError: If there is too little space.
+    """
+    part = store.part_of(path)
+    missing, free = needed - (part.stat().st_size if part.exists() else 0), free_bytes(path)
+    if missing > free:
+        raise PackError(
+            f"{path} needs {missing / 1e6:,.0f} MB at least, {free / 1e6:,.0f} MB are free there; "
+            "make space, or pass --out"
+        )
+
+
+def free_bytes(path: Path) -> int:
+    """Free space where ``path`` will lie."""
+    folder = next(folder for folder in path.absolute().parents if folder.exists())
+    return shutil.disk_usage(folder).free
+
+
+def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count: int) -> Estimate:
+    """Mask and pack a few pairs in a temporary folder, and measure.
+
+    Args:
+        dataset: Where the pairs are from.
+        pairs: What is to be packed.
+        head: The pack's attributes.
+        count: Its crops.
+
+    Raises:
+        PackError, SourceError: As packing does.
+    """
+    sample = [pairs[round(place * (len(pairs) - 1) / _SAMPLE)] for place in range(_SAMPLE)][: len(pairs)]
+    sample = list({pair.key: pair for pair in sample}.values())
+    with tempfile.TemporaryDirectory() as folder:
+        out, masks_folder = Path(folder, "sample.h5"), Path(folder, "masks")
+        begun = time.perf_counter()
+        plan = making.plan(sample, masks_folder, making.recipe_of(dataset, head.method), head.mu)
+        for outcome in making.make(plan, jobs=1):
+            if isinstance(outcome, making.Failure):
+                raise PackError(outcome.reason)
+        masked = time.perf_counter()
+        for _ in packing.pack(sample, masks_folder, out, head, jobs=1):
+            pass
+        packed = time.perf_counter()
+        about = store.describe(out)
+    return Estimate(
+        crops=count,
+        bytes=about["bytes"] / about["crops"] * count,
+        mask_seconds=(masked - begun) / len(sample),
+        pack_seconds=(packed - masked) / len(sample),
+        sample=len(sample),
+    )

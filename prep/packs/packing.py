@@ -1,0 +1,238 @@
+"""Layout -> crops -> store: frames and their masks into one pack."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from prep import parallel
+from prep.arrays import Bytes, Codes, Size
+from prep.datasets.layouts import Dataset, Pair
+from prep.io import frames, storage
+from prep.masks import equations, making
+from prep.packs import crops, store
+from prep.packs.store import PackError
+
+CROP = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One pair to cut."""
+
+    pair: Pair
+    sharpness: Path
+    head: store.Header
+
+
+def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
+    """The crop's ``(height, width)``: a square of ``side`` pixels, or the whole frame for None.
+
+    Reads the first pair, so that a crop that cannot be is refused before the long work.
+
+    Raises:
+        PackError: If the crop is larger than the first frame, or the pair's sizes differ.
+        FrameError: If the pair cannot be read.
+    """
+    blurry, _ = _read(pairs[0])
+    size = (blurry.shape[0], blurry.shape[1])
+    crop = size if side is None else (side, side)
+    grid(size, crop, pairs[0].key)
+    return crop
+
+
+def held_mus(folder: Path, pairs: Sequence[Pair]) -> list[float]:
+    """Thresholds of the masks that a masks folder holds of ``pairs``, sorted."""
+    rows = making.read_rows(folder)
+    return sorted({row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None})
+
+
+def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
+    """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
+
+    Raises:
+        PackError: If the folder's masks were made with several.
+    """
+    if mu is not None:
+        return mu
+    found = held_mus(folder, pairs)
+    if len(found) > 1:
+        raise PackError(f"masks in {folder} were made with mu {found}; pass --mu with the one to use")
+    return found[0] if found else making.MU
+
+
+def held_method(folder: Path) -> str | None:
+    """Name of the method whose maps a masks folder holds; None where there are none."""
+    return next((row.recipe.method for row in making.read_rows(folder).values()), None)
+
+
+def header(
+    dataset: Dataset,
+    split: str,
+    recipe: making.Recipe,
+    mu: float,
+    crop: Size,
+    *,
+    whole_frames: bool,
+    targets: bool,
+    excluded: Sequence[str] = (),
+) -> store.Header:
+    """The attributes of a pack to be; ``excluded`` are keys of frames that are left out."""
+    return store.Header(
+        layout=dataset.layout,
+        split=split,
+        variant=dataset.variant,
+        mu=mu,
+        method=recipe.method,
+        method_parameters=json.dumps(recipe.parameters, sort_keys=True),
+        crop=crop,
+        whole_frames=whole_frames,
+        has_targets=targets,
+        tool_version=version("cdgnet"),
+        excluded=json.dumps(sorted(excluded)),
+    )
+
+
+def check_target(path: Path, *, force: bool) -> None:
+    """Refuse a path that is taken, before the long work begins.
+
+    Raises:
+        PackError: If ``path`` exists and ``force`` is not set, or it is anything but a pack.
+    """
+    if path.is_dir():
+        raise PackError(f"{path} is a folder; pass --out with the name of a file")
+    if path.exists():
+        try:
+            store.open_pack(path).close()
+        except PackError as error:
+            raise PackError(f"{path} exists and is no pack; pass --out with another name, or remove it") from error
+        if not force:
+            raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
+
+
+def is_begun(path: Path) -> bool:
+    """Whether a pack of this name was left half-made."""
+    return store.part_of(path).exists()
+
+
+def pack(
+    pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int, anew: bool = False
+) -> Iterator[str]:
+    """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
+
+    A pack that was left half-made goes on where it was last committed; its content is the same as of one never left.
+
+    Args:
+        pairs: What to pack; the masks folder holds S of each.
+        masks_folder: As ``masking`` fills it.
+        out: The pack's path; replaced if it exists.
+        head: Its attributes.
+        jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
+        anew: Throw away what was left half-made with other attributes or frames.
+
+    Raises:
+        PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun otherwise.
+        FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
+    """
+    keys = [pair.key for pair in pairs]
+    with store.Writer(out, head, keys, anew=anew) as writer:
+        yield from writer.done
+        tasks = [
+            Task(pair=_absolute(pair), sharpness=making.sharpness_path(masks_folder.absolute(), pair.key), head=head)
+            for pair in pairs[len(writer.done) :]
+        ]
+        for rows in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):
+            writer.append(rows)
+            yield rows.key
+
+
+def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[str]:
+    """Write a pack anew with the masks that another threshold gives, from the S that it holds; gives each frame's key.
+
+    Stopped half-way, the same call goes on. Until the end ``out`` stays as it is.
+
+    Args:
+        path: The pack.
+        mu: Threshold of S.
+        out: The new pack's path; may be ``path`` itself.
+        anew: As in ``pack``.
+
+    Raises:
+        PackError: If ``path`` is no pack or damaged, or ``out`` was begun otherwise.
+    """
+    with store.open_pack(path) as file:
+        head = replace(store.read_header(file), mu=mu, tool_version=version("cdgnet"))
+        found = list(store.read_frames(file))
+        with store.Writer(out, head, [key for key, _ in found], anew=anew) as writer:
+            yield from writer.done
+            for key, rows in found[len(writer.done) :]:
+                cut = store.read_crops(file, key, rows)
+                cut = replace(cut, mask=equations.mask_of_codes(cut.sharpness, mu))
+                writer.append(store.encode(cut, has_targets=head.has_targets))
+                yield key
+
+
+def _absolute(pair: Pair) -> Pair:
+    """The pair for a worker process, which may stand in another folder."""
+    return replace(pair, blurry=storage.absolute(pair.blurry), sharp=storage.absolute(pair.sharp))
+
+
+def encode_pair(task: Task) -> store.Rows:
+    """Read and cut one pair, and bring it into the form that is stored."""
+    return store.encode(cut_pair(task), has_targets=task.head.has_targets)
+
+
+def cut_pair(task: Task) -> store.Crops:
+    """Read one pair and S, and cut them along the grid.
+
+    Raises:
+        PackError: If the sizes differ or the crop does not fit.
+        FrameError: If a picture cannot be read.
+    """
+    blurry, sharp = _read(task.pair)
+    codes = frames.read_sharpness(task.sharpness)
+    size = (blurry.shape[0], blurry.shape[1])
+    if codes.shape != size:
+        raise PackError(f"{task.sharpness} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
+    height, width = task.head.crop
+    if task.head.whole_frames and size != task.head.crop:
+        raise PackError(
+            f"{task.pair.key} is {_by(blurry)}, earlier frames {height} x {width}; pass --crop with a number"
+        )
+    origins = grid(size, task.head.crop, task.pair.key)
+    mask = equations.mask_of_codes(codes, task.head.mu)
+    windows = [np.s_[y : y + height, x : x + width] for y, x in origins]
+    return store.Crops(
+        key=task.pair.key,
+        origins=np.array(origins, np.int32),
+        blurry=np.stack([blurry[window] for window in windows]),
+        sharp=np.stack([sharp[window] for window in windows]),
+        mask=np.stack([mask[window] for window in windows]),
+        sharpness=np.stack([codes[window] for window in windows]),
+    )
+
+
+def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
+    """The grid of crops over a frame.
+
+    Raises:
+        PackError: If the crop does not fit.
+    """
+    try:
+        return crops.grid(size, crop)
+    except ValueError as error:
+        raise PackError(f"{key}: {error}; pass --crop {min(size)} or less") from error
+
+
+def _read(pair: Pair) -> tuple[Bytes, Bytes]:
+    blurry, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
+    if blurry.shape != sharp.shape:
+        raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; a pair has one size")
+    return blurry, sharp
+
+
+def _by(picture: Bytes | Codes) -> str:
+    return f"{picture.shape[0]} x {picture.shape[1]}"

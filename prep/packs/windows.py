@@ -1,0 +1,78 @@
+"""Windows of a pack's crops through a memory map: all that a trainer reads, and nothing beside it.
+
+What lies uncompressed in a pack lies there as plain bytes, a crop after the other, so a window needs no HDF5 call. A
+map is shared by all processes that read a pack, survives a fork, and is opened anew in a process that was spawned.
+"""
+
+import mmap
+from functools import cached_property
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from prep.arrays import Bytes, Codes
+from prep.masks import equations
+from prep.packs import store
+from prep.packs.store import PackError
+
+
+class Windows:
+    """Random access to ``blurry``, ``sharp`` and ``mask`` of a pack; slower, to its S.
+
+    Args:
+        path: The pack.
+
+    Attributes:
+        header: How the pack was made.
+        keys: The frame's key of each crop.
+
+    Raises:
+        PackError: If it is no pack, or does not hold all of its crops.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()  # a spawned worker may stand elsewhere
+        with store.open_pack(path) as file:
+            self.header, self.keys = store.read_header(file), store.read_keys(file)
+            self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
+            self._places = {name: _places(file, name) for name in self._shapes}
+
+    def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
+        """A window of one crop, ``(side, side, 3)`` or ``(side, side)``: a view into the file, not to be written to."""
+        crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(self._places[name][row]))
+        return crop[y : y + side, x : x + side]
+
+    def mask(self, row: int, y: int, x: int, side: int, mu: float) -> Bytes:
+        """M = S > ``mu`` of a window of one crop, ``(side, side)``: S lies compressed, and the whole crop is read."""
+        codes: Codes = self._file["sharpness"][row]
+        return equations.mask_of_codes(codes[y : y + side, x : x + side], mu)
+
+    @cached_property
+    def _file(self) -> h5py.File:
+        return store.open_pack(self.path)
+
+    @cached_property
+    def _map(self) -> mmap.mmap:
+        with self.path.open("rb") as file:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_map", "_file")}
+
+
+def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64]:
+    """Where in the file each crop begins."""
+    crops = file[name]
+    places = np.full(len(crops), -1, np.int64)
+
+    def note(chunk: h5py.h5d.StoreInfo) -> None:
+        places[chunk.chunk_offset[0]] = chunk.byte_offset
+
+    crops.id.chunk_iter(note)
+    if crops.compression or crops.chunks[0] != 1 or (places < 0).any():
+        raise PackError(
+            f"{file.filename}: {name} does not lie there whole and plain; run cdg-prep verify, or pack again"
+        )
+    return places

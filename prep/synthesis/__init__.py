@@ -1,0 +1,1 @@
+"""Recordings and photographs -> blurry and sharp pairs whose blur is known."""

@@ -1,0 +1,260 @@
+"""Recordings at a high rate: folders of frames, or videos; where they are cut, stand still or lack frames.
+
+Legend: H, W a frame's height and width.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from prep import parallel
+from prep.arrays import Bytes, Codes
+from prep.datasets.paths import is_junk
+from prep.io import files, frames, storage, video
+from prep.io.storage import SourceError
+from prep.synthesis import flow
+
+_WIDTH = 320  # of the small frames that are compared
+_SAME, _FEW = 2, 1e-3  # a frame repeats the one before it if no more than a few of its pixels change by more levels
+_FROZEN = 3  # so many repeated frames: time stood still, and jumps afterwards
+_CUT, _TIMES, _NEAR = 10.0, 3.0, 4  # a cut changes more levels in the mean, and more times as many as around it
+_GAP = 1.5  # times the usual distance in time
+
+
+class RecordingError(ValueError):
+    """Recordings that are not there, or not as they were."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """One shot of one camera, or several behind each other."""
+
+    name: str  # of the sequence that is made of it
+    split: str  # "train" or "test" as the folder above says; empty where none does
+    path: Path  # a video, or the folder that holds the frames
+    frames: tuple[Path, ...] = ()  # in their order; of a video none
+    numbers: tuple[int, ...] = ()  # of the frames, as their names say
+
+    def stamp(self) -> list[int]:
+        """What tells whether it is still the one that was surveyed: bytes, and how many files."""
+        paths = self.frames or (self.path,)
+        return [sum(path.stat().st_size for path in paths), len(paths)]
+
+
+def find(inputs: Sequence[Path]) -> list[Recording]:
+    """Videos and folders of frames, there or anywhere below; sorted by name.
+
+    Args:
+        inputs: Videos, folders of frames, or folders that hold either.
+
+    Raises:
+        RecordingError: If there is none, or two of one split have one name.
+    """
+    found: list[Recording] = []
+    for place in inputs:
+        if not place.exists():
+            raise RecordingError(f"{place} is not there; pass a video, or a folder of frames")
+        whole = place.absolute()  # for worker processes, which may stand in another folder
+        here = _in_folder(whole) if place.is_dir() else [_of_video(whole)] if video.is_video(place) else []
+        if not here:
+            raise RecordingError(f"{place} holds no video and no two frames; pass a video, or a folder of frames")
+        found += here
+    seen: dict[tuple[str, str], Recording] = {}
+    for recording in found:
+        other = seen.setdefault((recording.split, recording.name), recording)
+        if other is not recording:
+            raise RecordingError(f"{other.path} and {recording.path} would share one name; rename one of them")
+    return sorted(found, key=lambda recording: (recording.split, recording.name))
+
+
+def _in_folder(root: Path) -> list[Recording]:
+    found, frames_of = [], dict[Path, list[Path]]()
+    for path in sorted(root.rglob("*")):
+        if any(map(is_junk, path.relative_to(root).parts)) or not path.is_file():
+            continue
+        if video.is_video(path):
+            found.append(_of_video(path))
+        elif frames.is_frame(path):
+            frames_of.setdefault(path.parent, []).append(path)
+    return found + [_of_frames(folder, paths) for folder, paths in frames_of.items() if len(paths) > 1]
+
+
+def _of_video(path: Path) -> Recording:
+    return Recording(name=_name(path.stem), split=split_of(path.parent), path=path)
+
+
+def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
+    """Frames in the order of the numbers that their names end with; of their names where they have none."""
+    ends = [re.search(r"\d+$", path.stem) for path in paths]
+    numbered = [(int(end[0]), path) for end, path in zip(ends, paths, strict=True) if end]
+    if len({number for number, _ in numbered}) != len(paths):
+        numbered = list(enumerate(paths, 1))
+    numbers, ordered = zip(*sorted(numbered), strict=True)
+    return Recording(
+        name=_name(folder.resolve().name), split=split_of(folder.parent), path=folder, frames=ordered, numbers=numbers
+    )
+
+
+def _name(name: str) -> str:
+    """A sequence's name. What stands before an underscore names GoPro's recording: others have none in theirs."""
+    return name if re.fullmatch(r"GOPR\d+_\d+_\d+", name) else name.replace("_", "-")
+
+
+def split_of(folder: Path) -> str:
+    """The split that a folder is called after; empty where it is not."""
+    return folder.resolve().name if folder.resolve().name in ("train", "test") else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What is known of a recording before its frames are used; frames are counted from 0."""
+
+    stamp: Sequence[int]
+    count: int
+    size: tuple[int, int]  # (height, width)
+    ticks: Sequence[int]  # when a video shows each; empty for a folder
+    cuts: Sequence[int]  # first frames behind a change of scene
+    gaps: Sequence[int]  # first frames behind others that are missing
+    repeated: Sequence[int]  # frames that are as the one before
+
+    def runs(self) -> list[list[int]]:
+        """Frames behind each other that show one motion: without those repeated, parted at cuts, gaps and freezes."""
+        breaks = {*self.cuts, *self.gaps}
+        skipped = set(self.repeated)
+        runs: list[list[int]] = [[]]
+        still = 0
+        for frame in range(self.count):
+            if frame in skipped:
+                still += 1
+                continue
+            if frame in breaks or still >= _FROZEN:
+                runs.append([])
+            still = 0
+            runs[-1].append(frame)
+        return [run for run in runs if run]
+
+
+def survey(recordings: Sequence[Recording], folder: Path, jobs: int) -> Iterator[Survey]:
+    """Look through recordings, in their order; what was seen is kept in ``folder`` and not looked for again.
+
+    Raises:
+        RecordingError: If one has changed since.
+        SourceError: If a frame cannot be read.
+    """
+    tasks = [(recording, folder.absolute()) for recording in recordings]
+    yield from parallel.over(tasks, _survey, jobs, ahead=4)
+
+
+def _survey(task: tuple[Recording, Path]) -> Survey:
+    recording, folder = task
+    path = folder / f"{recording.split or 'all'}-{recording.name}.json"
+    stamp = recording.stamp()
+    if path.exists():
+        held = Survey(**json.loads(path.read_text(encoding="utf-8")))
+        if list(held.stamp) != stamp:
+            raise RecordingError(f"{recording.path} is not what it was when it was looked through; pass another --out")
+        return held
+    found = _look_through(recording, stamp)
+    files.write_text(path, json.dumps(asdict(found)) + "\n")
+    return found
+
+
+def _look_through(recording: Recording, stamp: Sequence[int]) -> Survey:
+    cv2.setNumThreads(1)
+    changes, is_repeated, ticks = [0.0], [False], []
+    before: Bytes | None = None
+    size = (0, 0)
+    for small, tick, whole in _small_frames(recording):
+        ticks.append(tick)
+        if before is None:
+            size = whole
+        elif whole != size or small.shape != before.shape:
+            raise SourceError(f"{recording.path} holds frames of several sizes; pass those of one size alone")
+        else:
+            difference = cv2.absdiff(small, before)
+            changes.append(float(difference.mean()))
+            is_repeated.append(float((difference > _SAME).mean()) < _FEW)
+        before = small
+    times = ticks if not recording.frames else recording.numbers
+    return Survey(
+        stamp=stamp,
+        count=len(ticks),
+        size=size,
+        ticks=[] if recording.frames else ticks,
+        cuts=_cuts(np.array(changes)),
+        gaps=_gaps(np.array(times)),
+        repeated=[int(frame) for frame in np.flatnonzero(is_repeated)],
+    )
+
+
+def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int, int]]]:
+    """Each frame small and grey, its time where it has one, and its own size."""
+    if not recording.frames:
+        size = video.describe(recording.path).size
+        for small, tick in video.glance(recording.path, _WIDTH):
+            yield small, tick, size
+        return
+    for path in recording.frames:
+        pixels = frames.read(path)
+        height, width = pixels.shape[:2]
+        shape = (min(_WIDTH, width), max(1, round(height * min(_WIDTH, width) / width)))
+        yield (
+            np.asarray(cv2.resize(flow.grey(pixels), shape, interpolation=cv2.INTER_AREA), np.uint8),
+            0,
+            (height, width),
+        )
+
+
+def _cuts(changes: npt.NDArray[np.float64]) -> list[int]:
+    """Frames that differ from the one before far more than those around them do; ``changes`` is the mean difference."""
+    found = []
+    for frame in range(1, len(changes)):
+        around = np.r_[changes[max(1, frame - _NEAR) : frame], changes[frame + 1 : frame + 1 + _NEAR]]
+        usual = float(np.median(around)) if len(around) else 0.0
+        if changes[frame] > max(_CUT, _TIMES * usual):
+            found.append(frame)
+    return found
+
+
+def _gaps(times: npt.NDArray[np.int64]) -> list[int]:
+    steps = np.diff(times)
+    if not len(steps):
+        return []
+    return [int(frame) + 1 for frame in np.flatnonzero(steps > _GAP * np.median(steps))]
+
+
+def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterator[tuple[int, Bytes | Codes]]:
+    """Some frames with their places, in their order: ``(H, W, 3)`` uint8, or uint16 where the file holds over 8 bits.
+
+    Args:
+        recording: Where they are.
+        survey: Of it.
+        wanted: Places, rising.
+
+    Raises:
+        SourceError: If one cannot be read.
+    """
+    if recording.frames:
+        for place in wanted:
+            yield place, to_rgb(frames.decode(storage.read(recording.frames[place]), recording.frames[place]))
+        return
+    left = {survey.ticks[place]: place for place in wanted}
+    for moment in video.read(recording.path, since=survey.ticks[wanted[0]]):
+        if (place := left.pop(moment.ticks, -1)) >= 0:
+            yield place, moment.pixels
+        if not left:
+            return
+    raise SourceError(f"{recording.path} ends before its frame {min(left.values()) + 1}; fetch it again")
+
+
+def to_rgb(pixels: Bytes | Codes) -> Bytes | Codes:
+    """Grey repeated, alpha dropped."""
+    planes = pixels[:, :, None] if pixels.ndim == 2 else pixels
+    colour = planes[:, :, :3] if planes.shape[2] > 2 else np.repeat(planes[:, :, :1], 3, axis=2)
+    return np.ascontiguousarray(colour)

@@ -1,0 +1,118 @@
+"""Reading and writing frames."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from prep.io import frames
+
+RNG = np.random.default_rng(0)
+PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.PNG", "a.bmp", "a.tiff", "a.webp"])
+def test_a_frame_comes_back_as_it_was_written(tmp_path: Path, name: str) -> None:
+    frames.write(tmp_path / name, PICTURE)
+
+    assert np.array_equal(frames.read(tmp_path / name), PICTURE)
+
+
+def test_red_comes_first(tmp_path: Path) -> None:
+    red = np.zeros((16, 16, 3), np.uint8)
+    red[:, :, 0] = 255
+    frames.write(tmp_path / "red.png", red)
+
+    assert cv2.imread(str(tmp_path / "red.png"))[0, 0].tolist() == [0, 0, 255]  # OpenCV's order is blue, green, red
+
+
+def test_grey_alpha_and_16_bits_are_read_as_8_bit_rgb(tmp_path: Path) -> None:
+    frames.write(tmp_path / "grey.png", PICTURE[:, :, 0])
+    frames.write(tmp_path / "alpha.png", np.dstack([PICTURE, PICTURE[:, :, :1]]))
+    frames.write(tmp_path / "deep.png", PICTURE.astype(np.uint16) * 257)
+
+    assert np.array_equal(frames.read(tmp_path / "grey.png"), np.repeat(PICTURE[:, :, :1], 3, axis=2))
+    assert np.array_equal(frames.read(tmp_path / "alpha.png"), PICTURE)
+    assert np.array_equal(frames.read(tmp_path / "deep.png"), PICTURE)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 40, 300, -6])
+def test_a_png_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "cut.png"
+    frames.write(path, PICTURE)
+    path.write_bytes(path.read_bytes()[:kept])
+
+    with pytest.raises(frames.FrameError, match=r"cut\.png is (damaged|no readable)"):
+        frames.read(path)
+
+
+def test_one_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "flipped.png"
+    frames.write(path, PICTURE)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+    with pytest.raises(frames.FrameError, match="checksum of the PNG chunk at byte"):
+        frames.read(path)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("kind", ["NONE", "SUB", "UP", "AVG", "PAETH", "ALL_FILTERS"])
+def test_a_png_of_any_filter_is_read_as_opencv_reads_it(kind: str, *, alpha: bool) -> None:
+    smooth = np.add.outer(np.arange(61), np.arange(47))[:, :, None] + RNG.integers(0, 9, (61, 47, 3 + alpha))
+    option = getattr(cv2, f"IMWRITE_PNG_{kind}" if kind == "ALL_FILTERS" else f"IMWRITE_PNG_FILTER_{kind}")
+    data = cv2.imencode(".png", smooth.astype(np.uint8), (cv2.IMWRITE_PNG_FILTER, option))[1].tobytes()
+
+    found = frames.decode(data, Path("a.png"))
+
+    assert np.array_equal(found[:, :, [2, 1, 0, 3][: 3 + alpha]], cv2.imdecode(np.frombuffer(data, np.uint8), -1))
+
+
+def test_a_png_whose_pixels_end_too_early_is_refused_though_its_checksums_are_right() -> None:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = struct.pack(">IIBBBBB", 30, 20, 8, 2, 0, 0, 0)
+    lines = zlib.compress(b"".join(b"\0" + PICTURE[y].tobytes() for y in range(10)))
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
+
+    with pytest.raises(frames.FrameError, match=r"half\.png is damaged"):
+        frames.decode(data, Path("half.png"))
+
+
+def test_a_jpeg_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:
+    wide = np.zeros((16, 32, 3), np.uint8)
+    wide[:, :16] = 255  # bright on the left
+    plain = frames.encode(wide, Path("a.jpg"))
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # orientation 6: turn right
+    path = tmp_path / "phone.jpg"
+    path.write_bytes(plain[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + plain[2:])
+
+    upright = frames.read(path)
+
+    assert upright.shape == (32, 16, 3)
+    assert upright[2, 8, 0] > 250  # what was left is on top
+
+
+def test_the_sharpness_map_must_be_16_bit_grey(tmp_path: Path) -> None:
+    frames.write(tmp_path / "s.png", PICTURE)
+
+    with pytest.raises(frames.FrameError, match="wanted a 16-bit grey PNG"):
+        frames.read_sharpness(tmp_path / "s.png")
+
+
+def test_hidden_files_and_other_suffixes_are_no_frames() -> None:
+    names = ["a.png", "b.JPEG", "._a.png", ".a.png", "frames 7 offset 3.txt", "a.npy"]
+
+    assert [name for name in names if frames.is_frame(Path(name))] == ["a.png", "b.JPEG"]
+
+
+def test_a_format_that_cannot_hold_the_pixels_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(frames.FrameError, match="cannot write"):
+        frames.write(tmp_path / "a.xyz", PICTURE)
+
+    assert list(tmp_path.iterdir()) == []

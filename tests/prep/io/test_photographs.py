@@ -1,0 +1,200 @@
+"""Photographs keep what their files say of them."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageCms, ImageOps
+
+from prep.io import photographs
+from prep.io.frames import FrameError
+
+RNG = np.random.default_rng(0)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+SHAPES = {"L": (20, 30), "LA": (20, 30, 2), "RGB": (20, 30, 3), "RGBA": (20, 30, 4), "CMYK": (20, 30, 4)}
+
+
+def picture(mode: str = "RGB") -> Any:
+    """Noise at a fifth of the size, so that lossy formats keep most of it."""
+    height, width, *channels = SHAPES[mode]
+    small = Image.fromarray(RNG.integers(0, 256, (height // 5, width // 5, *channels), dtype=np.uint8), mode)
+    return small.resize((width, height))
+
+
+def camera(orientation: int = 1) -> Any:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = orientation, "Camera"
+    exif.get_ifd(0x8769)[0x829A] = (1, 60)  # exposure time
+    exif.get_ifd(0x8825)[1] = "N"  # of its place
+    return exif
+
+
+def again(path: Path, quality: int = 95) -> photographs.Photo:
+    """What is read of a photograph that was read and written, as cdg-deblur does."""
+    target = path.with_name(f"again-{path.name}")
+    photographs.write(target, photographs.read(path), quality)
+    return photographs.read(target)
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_without_loss_in_comes_without_loss_out(tmp_path: Path, mode: str, suffix: str) -> None:
+    if suffix == "bmp" and mode in ("LA", "RGBA"):
+        pytest.skip("a BMP has no alpha")
+    image = picture(mode)
+    image.save(tmp_path / f"a.{suffix}", **({"lossless": True, "exact": True} if suffix == "webp" else {}))
+    shown = image if suffix != "webp" else image.convert({"L": "RGB", "LA": "RGBA"}.get(mode, mode))
+    assert np.array_equal(again(tmp_path / f"a.{suffix}").pixels, np.asarray(shown))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("channels", [(), (3,), (4,)])
+def test_sixteen_bits_stay_and_so_does_their_profile(tmp_path: Path, channels: tuple[int, ...], suffix: str) -> None:
+    pixels = RNG.integers(0, 65536, (20, 30, *channels), dtype=np.uint16)
+    path = tmp_path / f"a.{suffix}"
+    photographs.write(path, photographs.Photo(pixels=pixels, profile=SRGB, dots=(300, 300)))
+
+    found = again(path)
+
+    assert found.pixels.dtype == np.uint16
+    assert np.array_equal(found.pixels, pixels)
+    assert found.profile == SRGB
+    if suffix == "tif":
+        assert found.dots == (300, 300)
+
+
+def test_grey_with_alpha_of_sixteen_bits_keeps_both_in_a_png(tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 65536, (20, 30, 2), dtype=np.uint16)
+    photographs.write(tmp_path / "a.png", photographs.Photo(pixels=pixels))
+    found = again(tmp_path / "a.png").pixels
+    assert np.array_equal(found, pixels[:, :, [0, 0, 0, 1]])
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turned_photograph_is_set_upright_once(tmp_path: Path, orientation: int, suffix: str) -> None:
+    image, path = picture(), tmp_path / f"a.{suffix}"
+    image.save(path, exif=camera(orientation), **({"lossless": True} if suffix == "webp" else {}))
+    with Image.open(path) as shown:
+        wanted = np.asarray(ImageOps.exif_transpose(shown).convert("RGB")).astype(int)
+
+    found = again(path)
+
+    assert found.pixels.shape == wanted.shape
+    assert np.abs(found.pixels - wanted).mean() < 3  # a JPEG twice at quality 75 and 95
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_sixteen_bits_are_turned_as_eight_are(tmp_path: Path, orientation: int) -> None:
+    pixels = RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    turn = [(274, "H", 1, orientation, True)]
+    tifffile.imwrite(tmp_path / "8.tif", pixels, photometric="rgb", extratags=turn, metadata=None)
+    tifffile.imwrite(tmp_path / "16.tif", pixels * np.uint16(257), photometric="rgb", extratags=turn, metadata=None)
+    assert np.array_equal(
+        photographs.read(tmp_path / "16.tif").pixels, photographs.read(tmp_path / "8.tif").pixels * np.uint16(257)
+    )
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif", "avif", "heic"])
+def test_profile_maker_exposure_and_place_are_kept(tmp_path: Path, suffix: str) -> None:
+    if suffix == "heic":
+        pytest.importorskip("pillow_heif", reason="pip install pillow-heif").register_heif_opener()
+    path = tmp_path / f"a.{suffix}"
+    picture().save(path, exif=camera(6 if suffix in ("jpg", "png", "webp") else 1), icc_profile=SRGB)
+
+    found = again(path)
+
+    exif = Image.Exif()
+    exif.load(b"Exif\0\0" + found.exif)
+    assert found.profile == SRGB
+    assert exif[0x010F] == "Camera"
+    assert exif.get(0x0112, 1) == 1
+    if suffix != "tif":  # of a TIFF's blocks Pillow writes none
+        assert exif.get_ifd(0x8769)[0x829A] == (1, 60)
+        assert exif.get_ifd(0x8825)[1] == "N"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "webp", "avif"])
+def test_quality_decides_the_size_of_what_loses(tmp_path: Path, suffix: str) -> None:
+    image = Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8))
+    image.save(tmp_path / f"a.{suffix}", quality=90)
+    photo = photographs.read(tmp_path / f"a.{suffix}")
+    sizes = []
+    for quality in (30, 95):
+        photographs.write(tmp_path / f"b.{suffix}", photo, quality)
+        sizes.append((tmp_path / f"b.{suffix}").stat().st_size)
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_a_webp_that_lost_nothing_loses_nothing(tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.webp", lossless=True)
+    picture().save(tmp_path / "b.webp", quality=80)
+    assert [photographs.read(tmp_path / f"{name}.webp").is_lossless for name in "ab"] == [True, False]
+
+
+def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
+    Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
+    found = again(tmp_path / "red.jpg").pixels
+    assert np.abs(found.astype(int) - (255, 0, 0)).max() < 10
+
+
+def test_a_palette_and_a_transparent_colour_become_alpha(tmp_path: Path) -> None:
+    image = picture().quantize(8)
+    image.save(tmp_path / "a.png", transparency=3)
+    with Image.open(tmp_path / "a.png") as shown:
+        wanted = np.asarray(shown.convert("RGBA"))
+    assert np.array_equal(again(tmp_path / "a.png").pixels, wanted)
+
+
+def test_a_second_picture_behind_a_jpeg_is_not_in_the_way(tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[picture()])
+    assert again(tmp_path / "a.jpg").pixels.shape == (20, 30, 3)
+
+
+def cut(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "bmp"])
+def test_a_cut_picture_is_named_and_never_half_restored(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(RNG.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(path)
+    path.write_bytes(cut(path.read_bytes()))
+    with pytest.raises(FrameError, match=rf"a\.{suffix} is damaged"):
+        photographs.read(path)
+
+
+def several() -> bytes:
+    target = io.BytesIO()
+    picture().save(target, "TIFF", save_all=True, append_images=[picture(), picture()])
+    return target.getvalue()
+
+
+def floats() -> bytes:
+    target = io.BytesIO()
+    tifffile.imwrite(target, np.zeros((4, 4, 3), np.float32), photometric="rgb")
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.png", b"a letter", "a.png is no readable picture \\(8 bytes\\)"),
+        ("a.jpg", b"", "a.jpg is no readable picture \\(0 bytes\\)"),
+        ("a.tif", several(), "holds 3 pictures; wanted one"),
+        ("a.tif", floats(), "a.tif"),
+    ],
+)
+def test_what_is_no_single_picture_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FrameError, match=message):
+        photographs.read(tmp_path / name)
+
+
+def test_a_deep_picture_under_the_name_of_a_jpeg_is_written_as_one(tmp_path: Path) -> None:
+    pixels = RNG.integers(0, 65536, (20, 30, 4), dtype=np.uint16)
+    photographs.write(tmp_path / "a.jpg", photographs.Photo(pixels=pixels))
+    assert photographs.read(tmp_path / "a.jpg").pixels.shape == (20, 30, 3)

@@ -1,0 +1,80 @@
+"""Extents and frames between, where the motion is known."""
+
+import cv2
+import numpy as np
+import pytest
+from scipy.ndimage import fourier_shift
+from skimage import data
+
+from prep.arrays import Bytes
+from prep.synthesis import flow
+
+PICTURE = data.astronaut()[100:400, 100:420]
+
+
+def moved(way: float, count: int = 9) -> list[Bytes]:
+    """A textured picture that goes ``way`` pixels, to the right and half as much down, in ``count`` frames."""
+    spectrum = np.fft.fft2(PICTURE.astype(float).transpose(2, 0, 1))
+    shots = []
+    for part in np.linspace(-0.5, 0.5, count):
+        x = part * way / np.hypot(1, 0.5)
+        shifted = np.fft.ifft2([fourier_shift(plane, (x / 2, x)) for plane in spectrum]).real
+        shots.append(np.ascontiguousarray(np.rint(shifted).clip(0, 255).astype(np.uint8).transpose(1, 2, 0)))
+    return shots
+
+
+@pytest.mark.parametrize("way", [0.0, 2.5, 11.3, 37.0])
+def test_the_extent_of_a_known_translation_is_its_length(way: float) -> None:
+    shots = moved(way)
+
+    found = flow.extent(shots, flow.steps(shots))[60:-60, 60:-60]
+
+    assert np.nanmedian(np.abs(found - way)) < 0.5  # pixels
+    assert abs(np.nanmean(found) - way) < 0.5
+    assert np.isnan(found).mean() < 0.02
+
+
+def test_what_is_covered_on_the_way_is_unknown_and_what_stands_still_is_not() -> None:
+    shots = []
+    for place in range(9):
+        shot = PICTURE.copy()
+        shot[100:200, 30 + 12 * place : 90 + 12 * place] = data.brick()[:100, :60, None]
+        shots.append(shot)
+
+    found = flow.extent(shots, flow.steps(shots))
+
+    assert np.isnan(found[110:190, 32:70]).mean() > 0.5  # covered by the first frame's block, seen in the middle one
+    assert np.nanmedian(found[110:190, 85:130]) == pytest.approx(96, abs=4)  # the block itself
+    assert np.nanmax(found[250:, :]) < 0.5
+    assert not np.isnan(found[250:, :]).any()
+
+
+def test_frames_between_are_where_the_motion_says() -> None:
+    every = [shot.astype(np.float32) / 255 for shot in moved(32.0, 9)]
+    shots = moved(32.0, 9)[::2]
+
+    found = list(flow.finer([shot.astype(np.float32) / 255 for shot in shots], flow.steps(shots), 2))
+
+    assert len(found) == 9
+    inside = (slice(50, -50), slice(50, -50))
+    for one, other, before in zip(found[1::2], every[1::2], every[0::2], strict=False):
+        error, unmoved = (np.abs(frame[inside] - other[inside]).mean() for frame in (one, before))
+        assert error < 0.15 * unmoved
+    assert all(np.array_equal(one, other) for one, other in zip(found[::2], every[::2], strict=True))
+
+
+def test_the_longest_step_is_that_of_the_fastest_part() -> None:
+    still = moved(0.0, 3)
+    fast = [cv2.copyMakeBorder(shot, 0, 0, 0, 320, cv2.BORDER_REFLECT) for shot in still]
+    for shot, other in zip(fast, moved(14.0, 3), strict=True):
+        shot[:, 320:] = other
+
+    assert flow.longest_step(3, flow.steps(fast)) == pytest.approx(7, abs=2)  # the seam is noisy
+
+
+def test_sixteen_bits_flow_as_eight_do() -> None:
+    shots = moved(8.0, 3)
+
+    eight, sixteen = (flow.steps(each)(0, 1) for each in (shots, [shot.astype(np.uint16) * 257 for shot in shots]))
+
+    assert np.array_equal(eight, sixteen)

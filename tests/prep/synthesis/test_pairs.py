@@ -1,0 +1,227 @@
+"""Pairs of recordings and of photographs: what is averaged, where it lies, resumed and refused."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from films import write_film
+
+from prep.datasets import layouts
+from prep.io import extents, frames
+from prep.io.frames import read
+from prep.synthesis import pairs, recordings
+from prep.synthesis.exposure import GAMMA, Exposure
+from prep.synthesis.motion import CAMERA, REGION
+from prep.synthesis.pairs import PhotoRecipe, Recipe, SynthesisError
+
+SIZE = (96, 128)
+PHOTOS = PhotoRecipe(count=2, size=SIZE, camera=CAMERA, region=REGION)
+
+
+def shots(count: int) -> list[np.ndarray]:
+    """A textured scene that goes two pixels a frame to the left."""
+    scene = np.random.default_rng(0).integers(0, 256, (12, 60, 3)).astype(np.uint8)
+    wide = np.kron(scene, np.ones((8, 8, 1), np.uint8))
+    return [np.ascontiguousarray(wide[:, 2 * n : 2 * n + 128]) for n in range(count)]
+
+
+def record(folder: Path, count: int, first: int = 1) -> Path:
+    for number, pixels in enumerate(shots(count), first):
+        frames.write(folder / f"{number:06}.png", pixels)
+    return folder
+
+
+def make(place: Path, out: Path, recipe: Recipe, test_share: float = 0.0, jobs: int = 1) -> list[pairs.Clip]:
+    found = recordings.find([place])
+    splits = pairs.begin(out, recipe, [one.name for one in found if not one.split], test_share)
+    surveys = list(recordings.survey(found, out / "survey", jobs))
+    clips = pairs.plan(found, surveys, recipe, out, splits)
+    assert len(list(pairs.make(clips, recipe, jobs))) == sum(len(clip.windows) for clip in clips)
+    return clips
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("exposure", [Exposure(), Exposure(response=GAMMA)])
+def test_windows_are_averaged_about_their_middle_frame(tmp_path: Path, exposure: Exposure) -> None:
+    every = shots(20)
+    record(tmp_path / "raw", 20)
+
+    make(tmp_path / "raw", tmp_path / "made", Recipe(shortest=9, longest=9, exposure=exposure))
+
+    dataset = layouts.find(tmp_path / "made", variant=pairs.variant(exposure))
+    assert [pair.key for pair in dataset.pairs] == ["raw/000005", "raw/000014"]
+    for pair, first in zip(dataset.pairs, (0, 9), strict=True):
+        power = exposure.response.power
+        window = np.stack(every[first : first + 9]).astype(np.float64) / 255
+        wanted = 255 * np.mean(window**power, axis=0) ** (1 / power)
+        assert np.abs(read(pair.blurry) - wanted).max() <= 0.501
+        assert np.array_equal(read(pair.sharp), every[first + 4])
+        place = extents.find(pair.sharp)
+        assert isinstance(place, Path)
+        length = extents.to_pixels(frames.read_sharpness(place))[20:-20, 30:-30]
+        assert np.nanmedian(np.abs(length - 16)) < 0.5
+
+
+def test_lengths_are_drawn_from_the_odd_numbers_and_windows_lie_end_to_end(tmp_path: Path) -> None:
+    record(tmp_path / "GOPR0001_00_00", 120, first=30)
+
+    (clip,) = make(tmp_path / "GOPR0001_00_00", tmp_path / "made", Recipe(seed=3))
+
+    lengths = [len(window.frames) for window in clip.windows]
+    assert set(lengths) == {7, 9, 11, 13}
+    assert [frame for window in clip.windows for frame in window.frames] == list(range(sum(lengths)))
+    assert 120 - sum(lengths) < 7
+    first = clip.windows[0]
+    assert first.name == f"{30 + len(first.frames) // 2:06}"
+    (told,) = (tmp_path / "made" / "train" / "GOPR0001_00_00").glob("frames*.txt")
+    assert told.name == "frames 7-13 offset 0.txt"
+    lines = told.read_text().splitlines()
+    assert lines[0] == f"{first.name}: {lengths[0]} frames, 30 to {29 + lengths[0]}"
+    assert len(lines) == len(clip.windows)
+
+
+def test_a_stride_lets_windows_overlap_or_leaves_frames_out(tmp_path: Path) -> None:
+    record(tmp_path / "raw", 30)
+
+    for stride, starts in ((4, range(0, 24, 4)), (12, (0, 12))):
+        (clip,) = make(tmp_path / "raw", tmp_path / f"made{stride}", Recipe(shortest=7, longest=7, stride=stride))
+        assert [window.frames[0] for window in clip.windows] == list(starts)
+
+
+def test_the_same_seed_makes_the_same_bytes_with_any_number_of_processes(tmp_path: Path) -> None:
+    record(tmp_path / "raw", 60)
+    recipe = Recipe(exposure=Exposure(shot=0.001, read=0.01), seed=5)
+
+    for name, jobs in (("one", 1), ("two", 2)):
+        make(tmp_path / "raw", tmp_path / name, recipe, jobs=jobs)
+    make(tmp_path / "raw", tmp_path / "other", replace(recipe, seed=6))
+
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    assert contents(tmp_path / "one").keys() != contents(tmp_path / "other").keys()
+
+
+def test_what_was_begun_is_gone_on_with_and_nothing_made_twice(tmp_path: Path) -> None:
+    record(tmp_path / "raw", 40)
+    recipe = Recipe(shortest=7, longest=7)
+    (clip,) = make(tmp_path / "raw", tmp_path / "made", recipe)
+    whole = contents(tmp_path / "made")
+    killed = clip.folder / "blur" / f"{clip.windows[2].name}.png"
+    killed.unlink()  # as if killed before it: its extent and sharp frame are there
+    kept = clip.folder / "blur" / f"{clip.windows[1].name}.png"
+    before = kept.stat().st_mtime_ns
+
+    make(tmp_path / "raw", tmp_path / "made", recipe)
+
+    assert contents(tmp_path / "made") == whole
+    assert kept.stat().st_mtime_ns == before
+
+
+def test_pairs_made_otherwise_and_other_files_are_never_mixed(tmp_path: Path) -> None:
+    record(tmp_path / "raw", 20)
+    make(tmp_path / "raw", tmp_path / "made", Recipe())
+
+    with pytest.raises(SynthesisError, match=r"made holds pairs made with another longest, seed; pass another --out"):
+        make(tmp_path / "raw", tmp_path / "made", Recipe(longest=11, seed=1))
+    with pytest.raises(SynthesisError, match=r"raw holds other files; pass another --out"):
+        pairs.begin(tmp_path / "raw", Recipe(), [], 0.0)
+    (tmp_path / "made" / "synthesis.json").write_text("{")
+    with pytest.raises(SynthesisError, match=r"synthesis.json is damaged .*; pass another --out"):
+        pairs.begin(tmp_path / "made", Recipe(), [], 0.0)
+
+
+@pytest.mark.parametrize("window", [(8, 8), (1, 1), (9, 7)])
+def test_a_window_without_a_middle_is_refused(window: tuple[int, int]) -> None:
+    with pytest.raises(SynthesisError, match="has no middle one; pass odd numbers, as 7-13"):
+        Recipe(shortest=window[0], longest=window[1])
+
+
+def test_sources_are_split_whole_and_stay_where_they_were(tmp_path: Path) -> None:
+    names = [f"GOPR{source:04}_11_{clip:02}" for source in range(10) for clip in range(3)]
+
+    first = pairs.begin(tmp_path / "made", Recipe(), names, 0.3)
+    more = pairs.begin(tmp_path / "made", Recipe(), [*names, "a", "b", "c"], 0.3)
+
+    for splits in (first, more):
+        by_source: dict[str, set[str]] = {}
+        for name, split in splits.items():
+            by_source.setdefault(name[:8], set()).add(split)
+        assert all(len(found) == 1 for found in by_source.values())
+    assert sum(split == "test" for split in first.values()) == 9  # 3 sources of 10
+    assert {name: more[name] for name in names} == first
+    assert sum(more[name] == "test" for name in "abc") == 1  # 4 of 13
+
+
+def test_a_film_with_a_cut_gives_no_pair_across_it(tmp_path: Path) -> None:
+    other = [255 - pixels for pixels in shots(12)]
+    write_film(tmp_path / "a.mp4", shots(12) + other)
+
+    (clip,) = make(tmp_path / "a.mp4", tmp_path / "made", Recipe(shortest=5, longest=5))
+
+    assert [window.frames[0] for window in clip.windows] == [0, 5, 12, 17]
+    assert (clip.survey.cuts, clip.survey.gaps, clip.survey.repeated) == ([12], [], [])
+    for pair in layouts.find(tmp_path / "made").pairs:
+        place = int(pair.key[-6:]) - 1
+        wanted = (shots(12) + other)[place]
+        assert np.abs(read(pair.sharp).astype(float) - wanted).mean() < 12  # colours at half the resolution
+
+
+def test_fast_motion_is_interpolated_where_asked(tmp_path: Path) -> None:
+    for number, pixels in enumerate(shots(28)[::4], 1):  # eight pixels a frame
+        frames.write(tmp_path / "raw" / f"{number:06}.png", pixels)
+    finest = np.mean([pixels.astype(float) for pixels in shots(25)], axis=0)
+    errors = {}
+    for limit in (None, 2.5):
+        make(tmp_path / "raw", tmp_path / f"made{limit}", Recipe(shortest=7, longest=7, limit=limit))
+        (pair,) = layouts.find(tmp_path / f"made{limit}").pairs
+        errors[limit] = np.abs(read(pair.blurry) - finest)[20:-20, 30:-30].mean()
+
+    assert errors[2.5] < 0.4 * errors[None]
+
+
+def test_a_data_set_of_photographs_resumes_without_touching_what_is_there(photo: np.ndarray, tmp_path: Path) -> None:
+    first = list(pairs.write_gopro({"a": photo}, tmp_path, "train", PHOTOS))
+    times = [path.stat().st_mtime_ns for path in first]
+
+    again = list(pairs.write_gopro({"a": photo}, tmp_path, "train", replace(PHOTOS, count=3)))
+
+    assert [path.stat().st_mtime_ns for path in again[:2]] == times
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*3.png")) == [
+        f"train/a/{kind}/000003.png" for kind in ("blur", "extent", "sharp")
+    ]
+
+
+def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray, tmp_path: Path) -> None:
+    for name in ("test/one", "two", "deep/three_a", "four"):
+        frames.write(tmp_path / "photos" / f"{name}.png", photo)
+    frames.write(tmp_path / "photos" / "grey.png", photo[:, :, 0].astype(np.uint16) * 257)
+    found = pairs.find_photos([tmp_path / "photos"])
+    free = [name for name, path in found.items() if path.parent.name != "test"]
+    splits = pairs.begin(tmp_path / "made", PHOTOS, free, 0.5)
+
+    made = list(pairs.make_of_photos(found, PHOTOS, tmp_path / "made", splits, jobs=1))
+
+    assert len(made) == 10
+    dataset = layouts.find(tmp_path / "made")
+    held = {(pair.split, layouts.sequence(pair.key)) for pair in dataset.pairs}
+    assert ("test", "one") in held
+    assert {name for _, name in held} == {"one", "two", "deep-three-a", "four", "grey"}
+    assert sum(split == "test" for split, _ in held) == 3
+    assert json.loads((tmp_path / "made" / "synthesis.json").read_text())["splits"] == splits
+
+
+def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Path) -> None:
+    frames.write(tmp_path / "a.png", photo)
+    recipe = replace(PHOTOS, size=(720, 1280))
+    (tmp_path / "empty").mkdir()
+
+    with pytest.raises(
+        SynthesisError, match=r"a.png: photograph is 150 x 190; wanted at least 720 x 1280; pass a small"
+    ):
+        list(pairs.make_of_photos({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
+    with pytest.raises(SynthesisError, match=r"holds no photograph; pass a photograph, or a folder of photographs"):
+        pairs.find_photos([tmp_path / "empty"])
