@@ -17,8 +17,8 @@ from surroundings import RESULTS
 from surroundings import surroundings as machine
 from torch import Tensor
 
-from cdgnet.cost import times
 from cdgnet.deform import BACKENDS, Backend, deform_conv2d
+from pipelines.timing import times
 
 GROUPS = 2
 TAPS = 9

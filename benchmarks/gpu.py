@@ -23,9 +23,9 @@ import torchvision
 from surroundings import RESULTS, surroundings
 from torch import Tensor, nn
 
-from cdgnet import CDGNet, ModelConfig, deblurring_losses, deform
+from cdgnet import CDGNet, ModelConfig, deblurring_losses
 from cdgnet.cost import network_cost
-from cdgnet.deform import deform_conv2d
+from cdgnet.deform import conv, deform_conv2d
 from cdgnet.deform.sample import by_sample
 
 STEPS = 1_050_000  # of the paper's recipe
@@ -78,13 +78,13 @@ class Clock:
 @contextmanager
 def chosen(backend: str) -> Iterator[None]:
     """Every deformable convolution by this backend; on a CPU, where fused has no place, as it comes."""
-    kept = deform.default_backend
+    kept = conv.default_backend
     if torch.cuda.is_available():
-        deform.default_backend = lambda features, groups: backend
+        conv.default_backend = lambda features, groups: backend
     try:
         yield
     finally:
-        deform.default_backend = kept
+        conv.default_backend = kept
 
 
 def convolution(shape: tuple[int, int, int, int], backend: str, kind: torch.dtype, clock: Clock) -> dict[str, Any]:

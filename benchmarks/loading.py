@@ -120,7 +120,8 @@ def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> flo
     """Samples a second of the trainer's own loader, in the steady state."""
     from torch.utils.data import DataLoader
 
-    from pipelines.data import TrainingSamples, split_by_source
+    from pipelines.train.samples import TrainingSamples
+    from pipelines.train.split import split_by_source
 
     path = folder / "pack.h5"
     samples = TrainingSamples([path], split_by_source([path], ()).train, SIDE, seed)

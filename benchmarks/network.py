@@ -30,8 +30,9 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
     """Seconds and megabytes of one line, in this process."""
     import torch
 
-    from cdgnet import CDGNet, ModelConfig, cost, deblurring_losses, deform
-    from cdgnet.deform import strips
+    from cdgnet import CDGNet, ModelConfig, deblurring_losses
+    from cdgnet.deform import conv, strips
+    from pipelines import timing
 
     device = torch.device(device_name)
     torch.manual_seed(0)
@@ -40,15 +41,15 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
         network.to(memory_format=torch.contiguous_format)
         strips._CPU_STRIP_BYTES = strips._STRIP_BYTES = sys.maxsize
     if backend != "chosen":
-        deform.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
+        conv.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
     batch, height, width = WORKS[work]
     if work != "step":
-        timing = cost.time_network(network.eval(), height, width, repeats=repeats)
+        timed = timing.time_network(network.eval(), height, width, repeats=repeats)
         return {
-            "seconds": timing.seconds,
-            "fastest": timing.fastest,
-            "slowest": timing.slowest,
-            "MB": timing.peak_megabytes,
+            "seconds": timed.seconds,
+            "fastest": timed.fastest,
+            "slowest": timed.slowest,
+            "MB": timed.peak_megabytes,
         }
     blurry, sharp = (torch.rand(batch, 3, height, width, device=device) - 0.5 for _ in "12")
     mask = torch.rand(batch, 1, height, width, device=device) > 0.5
@@ -58,12 +59,12 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
         losses.total.backward()
         network.zero_grad()
 
-    seconds = cost.times(step, device, repeats)
+    seconds = timing.times(step, device, repeats)
     return {
         "seconds": statistics.median(seconds),
         "fastest": min(seconds),
         "slowest": max(seconds),
-        "MB": cost.peak_megabytes(device),
+        "MB": timing.peak_megabytes(device),
     }
 
 

@@ -59,16 +59,16 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
     import torch
     from lightning_fabric import Fabric
 
-    from cdgnet import cost
-    from pipelines import feeding, runs, training
-    from pipelines.data import to_range
-    from pipelines.settings import TrainingConfig
+    from pipelines import timing
+    from pipelines.packs import to_range
+    from pipelines.train import loader, loop, runs
+    from pipelines.train.settings import TrainingConfig
 
     config = TrainingConfig(preset=preset, precision=precision, compile=compiled, steps=10**6, val=(), batch=BATCH)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
-    parts = training.set_up(run, fabric)
-    batches = feeding.batches(run, fabric, 0)
+    parts = loop.set_up(run, fabric)
+    batches = loader.batches(run, fabric, 0)
     spent: dict[str, float] = defaultdict(float)
     is_apart = False
 
@@ -90,7 +90,7 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
             mark("load")
             components = parts.model(to_range(batch.blurry))
             mark("forward")
-            losses = training._losses(config, components, batch)
+            losses = loop._losses(config, components, batch)
             mark("loss")
             fabric.backward(losses.total)
             mark("backward")
@@ -114,7 +114,7 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
         "data_wait_share": waited,
         **{f"{name}_ms": 1000 * spent[name] / steps for name in PARTS},
         "apart_ms": 1000 * apart / steps,
-        "MB": cost.peak_megabytes(fabric.device),
+        "MB": timing.peak_megabytes(fabric.device),
         "hours_of_3000_epochs": PAPER_STEPS * seconds / steps / 3600,
     }
 

@@ -13,11 +13,12 @@ torch.Size([1, 3, 30, 41])
 
 from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
+from cdgnet.errors import WeightsError
 from cdgnet.images import restore
 from cdgnet.losses import Losses, component_targets, deblurring_losses
 from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
 from cdgnet.network import CDGNet, Components
-from cdgnet.weights import WeightsError, load_weights, read_metadata, save_weights
+from cdgnet.weights import load_weights, read_metadata, save_weights
 
 __all__ = [
     "PRESETS",

@@ -12,11 +12,7 @@ training and count as parameters only.
 Legend: C channels in, D channels out, K taps of a kernel, h and w a layer's output height and width.
 """
 
-import resource
-import statistics
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -124,63 +120,3 @@ def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int,
     positions = features if isinstance(module, nn.ConvTranspose2d) else output  # each weight is used once for each
     products = module.weight.numel() * positions.shape[-2] * positions.shape[-1]
     return products + output.numel(), products
-
-
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """Of whole forward passes, the device waited for."""
-
-    seconds: float  # median
-    fastest: float
-    slowest: float
-    peak_megabytes: float  # on CUDA what torch held, elsewhere the whole process, its start included
-
-
-@torch.no_grad()
-def time_network(network: CDGNet, height: int, width: int, repeats: int) -> Timing:
-    """Time a network on the device it lies on, after one pass to warm up.
-
-    Args:
-        network: In eval mode.
-        height: Of the frame, in pixels.
-        width: Of the frame, in pixels.
-        repeats: Timed passes.
-    """
-    device = next(network.parameters()).device
-    frame = torch.rand(1, 3, height, width, device=device) - 0.5
-    seconds = times(lambda: network(frame), device, repeats)
-    return Timing(
-        seconds=statistics.median(seconds),
-        fastest=min(seconds),
-        slowest=max(seconds),
-        peak_megabytes=peak_megabytes(device),
-    )
-
-
-def times(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of so many runs after one to warm up; the device is done when the clock stops."""
-    work()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-    seconds = []
-    for _ in range(repeats):
-        wait_for(device)
-        begun = time.perf_counter()
-        work()
-        wait_for(device)
-        seconds.append(time.perf_counter() - begun)
-    return seconds
-
-
-def wait_for(device: torch.device) -> None:
-    """Let a device finish what it was given, before a clock is read."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def peak_megabytes(device: torch.device) -> float:
-    """As ``Timing.peak_megabytes``."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e6
-    scale = 1e6 if sys.platform == "darwin" else 1e3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale

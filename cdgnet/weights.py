@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cdgnet.config import ModelConfig
+from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
 from cdgnet.padding import SIZE_MULTIPLE
 
@@ -18,10 +19,6 @@ FORMAT = "cdgnet"
 VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
-
-
-class WeightsError(ValueError):
-    """A file of weights cannot be used; the message is one line and names the file."""
 
 
 def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False) -> None:

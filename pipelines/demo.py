@@ -8,7 +8,7 @@ import torch
 from skimage import data
 
 from cdgnet import CDGNet, psnr, to_bytes
-from pipelines.data import PackCrop, read_crops, to_range
+from pipelines.packs import PackCrop, read_crops, to_range
 from pipelines.report import Example
 from prep.arrays import Bytes
 from prep.io import files
@@ -82,14 +82,6 @@ def _example(network: CDGNet, crop: PackCrop) -> Example:
 def _picture(batch: torch.Tensor) -> Bytes:
     picture: Bytes = np.ascontiguousarray(batch[0].permute(1, 2, 0).numpy())
     return picture
-
-
-def device_name(device: torch.device) -> str:
-    """What a device is called in a report."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    threads = torch.get_num_threads()
-    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"
 
 
 def curve(log: Path) -> list[tuple[int, float, float, float]]:

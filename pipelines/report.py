@@ -11,10 +11,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pipelines import plots
-from pipelines.pages.panels import Panel, map_panel, photo_panel, templates
+from pipelines.pages import plots
+from pipelines.pages.panels import Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink, small_map
-from pipelines.review.sheet import draw
+from pipelines.pages.sheet import draw
+from pipelines.pages.templates import templates
 from prep.arrays import Bytes, Codes
 
 Point: TypeAlias = tuple[int, float, float, float]  # step; losses: restored, small branch, large branch

@@ -13,14 +13,12 @@ from typing import Any, TypeVar
 import cv2
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
+from prep.errors import WorkerError
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 _AHEAD_ON_CLUSTER = 16  # its results come a batch at a time: progress moves by so many tasks a worker
-
-
-class WorkerError(RuntimeError):
-    """The workers could not be reached, or died."""
 
 
 def over(

@@ -18,9 +18,9 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cdgnet import CDGNet, ModelConfig, psnr
 from cdgnet.export import to_onnx
-from pipelines.data import to_tensor
-from pipelines.evaluation import score
-from pipelines.scenes import PictureScenes
+from pipelines.evaluate.frame_sources import PictureScenes
+from pipelines.evaluate.scores import score
+from pipelines.packs import to_tensor
 from prep.datasets import layouts
 from prep.io import frames
 from prep.synthesis import pairs, recordings

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.devices import device_options, make_restorer
-from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, run, track
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import WEIGHTS_FILE
+from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pipelines.worklist import Job
+    from pipelines.restore.inputs import Job
 
 path_type = click.Path(path_type=Path)
 
@@ -56,17 +58,17 @@ def command(
     Folders are searched to the bottom and their structure is kept; patterns in quotes are expanded. Results that are
     there are passed over, and a video that was killed goes on.
     """
-    from pipelines import worklist
+    from pipelines.restore.inputs import plan_jobs
 
-    plan = worklist.plan(inputs, out)
+    plan = plan_jobs(inputs, out)
     left = [job for job in plan.jobs if force or not job.target.exists()]
     _announce(plan.jobs, left, plan.others, out)
     if dry_run:
         for job in left:
             click.echo(f"{job.source} -> {job.target}")
         return 0
-    from pipelines import deblurring
-    from pipelines.evaluation import checksum
+    from pipelines.evaluate.scores import checksum
+    from pipelines.restore import deblurring
 
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
     marks: dict[str, str | int | bool] = {
@@ -103,14 +105,6 @@ def _counted(jobs: "Sequence[Job]") -> str:
     return " and ".join([*parts, *([counted(films, "video")] if films else [])])
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from cdgnet.weights import WeightsError
-    from pipelines.worklist import InputError
-    from prep.io.storage import SourceError
-
-    return InputError, SourceError, WeightsError
-
-
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

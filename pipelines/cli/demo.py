@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from pipelines.cli import deblur, evaluate, prep, study, train
-from pipelines.cli.shell import SETTINGS, duration, example, run, track
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.progress import duration, track
 
 STEPS = 320
 TRAIN = (
@@ -95,8 +96,9 @@ def _report(out: Path) -> None:
     from lightning_fabric import Fabric
 
     from cdgnet import load_weights
-    from pipelines import demo, report, runs
-    from pipelines.scenes import PackScenes
+    from pipelines import demo, report, timing
+    from pipelines.evaluate.frame_sources import PackScenes
+    from pipelines.train import runs
     from prep.io import files, frames
 
     with (out / "eval" / "results.csv").open(encoding="utf-8") as file:
@@ -110,7 +112,7 @@ def _report(out: Path) -> None:
         ssim_blurry=float(means["ssim_blurry"]),
         ssim_restored=float(means["ssim"]),
         frames=len(rows),
-        device=demo.device_name(Fabric(accelerator="auto", devices=1).device),
+        device=timing.device_name(Fabric(accelerator="auto", devices=1).device),
         preset="tiny",
         parameters=sum(weight.numel() for weight in network.parameters()),
         steps=curve[-1][0],
@@ -126,13 +128,9 @@ def _report(out: Path) -> None:
     click.echo(f"open {out / 'report.html'}")
 
 
-def _mistakes() -> tuple[type[Exception], ...]:
-    return (*prep.mistakes(), *train.mistakes(), *evaluate.mistakes(), *deblur.mistakes())
-
-
 def main() -> None:
     """Entry point."""
-    run(command, _mistakes)
+    run(command)
 
 
 if __name__ == "__main__":

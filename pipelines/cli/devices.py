@@ -6,25 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from pipelines.cli.parameters import TileSide
+
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.restoring import Restorer
+    from pipelines.restore.restorer import Restorer
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-class _Tile(click.ParamType):  # type: ignore[type-arg]
-    """A side in pixels, brought to a multiple of 4; or ``auto``, which is None."""
-
-    name = "tile"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if value == "auto":
-            return None
-        if not str(value).isdecimal() or int(value) < 64:
-            self.fail(f"{value!r} is no side of a tile; pass auto, or pixels from 64 on", param, ctx)
-        return int(value) - int(value) % 4
 
 
 def device_options(command: Command) -> Command:
@@ -50,7 +39,7 @@ _OPTIONS = (
     ),
     click.option(
         "--tile",
-        type=_Tile(),
+        type=TileSide(),
         default="auto",
         show_default=True,
         metavar="PIXELS",
@@ -70,7 +59,7 @@ def make_restorer(
 ) -> "Restorer":
     """Load weights onto the device at hand."""
     from cdgnet import load_weights
-    from pipelines.restoring import Restorer
+    from pipelines.restore.restorer import Restorer
 
     fabric = make_fabric(precision, devices=1)
     network = load_weights(weights)

@@ -9,12 +9,14 @@ import click
 
 from pipelines.cli.dataset import LAYOUTS, method_type
 from pipelines.cli.devices import device_options, make_restorer
-from pipelines.cli.shell import PACK_FILE, SETTINGS, WEIGHTS_FILE, FiniteRange, example, run, track
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
+from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
-    from pipelines.evaluation import Difference, Row
-    from pipelines.perceptual import Perceptual
-    from pipelines.scenes import Masks, Scenes
+    from pipelines.evaluate.frame_sources import Masks, Scenes
+    from pipelines.evaluate.lpips import Perceptual
+    from pipelines.evaluate.scores import Difference, Row
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -74,21 +76,23 @@ def command(
     program under the same conventions. Killed, the same command goes on.
     """
     _check_asked(weights, pack, root, restored, sharp)
-    from pipelines import evaluation, pricing, scenes, scores_page
+    from pipelines.evaluate import frame_sources, scores
+    from pipelines.evaluate import page as scores_page
+    from pipelines.evaluate.cost import price
     from prep.packs import packing
 
     held = packing.held_method(masks) if masks else None
-    chosen = scenes.Masks(method=method or held or "lbp", mu=mu, folder=masks)
+    chosen = frame_sources.Masks(method=method or held or "lbp", mu=mu, folder=masks)
     frames: Scenes
     if restored is not None and sharp is not None:
-        name, frames = restored.resolve().name, scenes.results(restored, sharp, blurry, chosen)
+        name, frames = restored.resolve().name, frame_sources.results(restored, sharp, blurry, chosen)
         places = [place for place in (restored, sharp, blurry) if place is not None]
     elif pack is not None:
-        name, frames, places = pack.stem, scenes.PackScenes(pack), []
+        name, frames, places = pack.stem, frame_sources.PackScenes(pack), []
     else:
         assert root is not None
         name, frames, places = _data_set(root, layout, variant, split, chosen)
-    asked = {**frames.about, "precision": precision, "weights": evaluation.checksum(weights) if weights else None}
+    asked = {**frames.about, "precision": precision, "weights": scores.checksum(weights) if weights else None}
     if is_ensemble:
         asked["ensemble"] = 8
         frames.protocol += "; mean over the eight orientations of each frame (self-ensemble)"
@@ -96,28 +100,28 @@ def command(
     if perceptual is not None:
         asked["lpips"] = perceptual.weights
         frames.protocol += f"; lpips by AlexNet, weights {perceptual.weights}"
-    folder = out or (weights.parent if weights else Path()) / "eval" / f"{name}-{evaluation.mark(asked)}"
+    folder = out or (weights.parent if weights else Path()) / "eval" / f"{name}-{scores.mark(asked)}"
     if inside := next((place for place in places if folder.resolve().is_relative_to(place.resolve())), None):
         raise click.ClickException(f"{folder} lies inside {inside}, which holds frames; pass --out elsewhere")
-    earlier = evaluation.read(against) if against else None
+    earlier = scores.read(against) if against else None
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
-    done = evaluation.begin(folder, asked)
+    done = scores.begin(folder, asked)
     if done:
         click.echo(f"{len(done)} of {len(frames)} frames are scored in {folder}", err=True)
-    made = evaluation.evaluate(frames, folder, done, restorer, workers, perceptual)
+    made = scores.evaluate(frames, folder, done, restorer, workers, perceptual)
     found = dict(done) | {str(row["key"]): row for row in track(made, len(frames) - len(done), "eval")}
     rows = [found[key] for key in frames.keys]
-    difference = evaluation.against(rows, earlier) if earlier is not None else None
+    difference = scores.against(rows, earlier) if earlier is not None else None
     cost = None
     if restorer is not None:
         seconds = [float(row["seconds"]) for row in rows if "seconds" in row]
-        cost = pricing.price(restorer, seconds, frames.size())
-    summary = evaluation.summary(rows, frames, restorer, weights, difference, cost)
-    evaluation.write(folder, rows, summary)
+        cost = price(restorer, seconds, frames.size())
+    summary = scores.summary(rows, frames, restorer, weights, difference, cost)
+    scores.write(folder, rows, summary)
     drawn, count = scores_page.examples(frames, rows, restorer)
     page = scores_page.write(folder, rows, summary, list(track(drawn, count, "pictures")))
     if as_json:
-        click.echo(json.dumps(evaluation.finite({**summary, "rows": rows}), indent=2))
+        click.echo(json.dumps(scores.finite({**summary, "rows": rows}), indent=2))
         return
     _say(rows, summary, difference)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {page.name}")
@@ -126,7 +130,7 @@ def command(
 def _perceptual() -> "Perceptual":
     import torch
 
-    from pipelines.perceptual import Perceptual
+    from pipelines.evaluate.lpips import Perceptual
 
     return Perceptual(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
@@ -146,7 +150,7 @@ def _check_asked(*asked: Path | None) -> None:
 def _data_set(
     root: Path, layout: str | None, variant: str | None, split: str, masks: "Masks"
 ) -> "tuple[str, Scenes, list[Path]]":
-    from pipelines.scenes import PictureScenes
+    from pipelines.evaluate.frame_sources import PictureScenes
     from prep.datasets import layouts
 
     dataset = layouts.find(root, layout, variant)
@@ -155,7 +159,7 @@ def _data_set(
 
 
 def _say(rows: "Sequence[Row]", summary: Mapping[str, Any], difference: "Difference | None") -> None:
-    from pipelines.evaluation import LEGEND, MEASURES
+    from pipelines.evaluate.scores import LEGEND, MEASURES
 
     clips = summary["sequences"]
     if len(rows) > _MOST_ROWS and clips:
@@ -199,7 +203,7 @@ def _say_table(what: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines.evaluation import MEASURES
+    from pipelines.evaluate.scores import MEASURES
 
     means = summary["mean"]
     measures = [measure for measure in MEASURES if measure in means]
@@ -225,23 +229,6 @@ def _signed(value: float, measure: str) -> str:
     return ("+" if value >= 0 else "") + _number(value, measure)
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from cdgnet.weights import WeightsError
-    from pipelines.data import DataError
-    from pipelines.evaluation import ScoresError
-    from pipelines.perceptual import PerceptualError
-    from pipelines.scenes import SceneError
-    from prep.datasets.layouts import LayoutError
-    from prep.io.storage import SourceError
-    from prep.masks.making import MaskError
-    from prep.packs.store import PackError
-
-    return (
-        *(DataError, LayoutError, MaskError, PackError, PerceptualError, SceneError, ScoresError, SourceError),
-        WeightsError,
-    )
-
-
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

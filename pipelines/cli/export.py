@@ -4,7 +4,9 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, explained, run
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import WEIGHTS_FILE
+from pipelines.cli.progress import announce_if_slow
 
 path_type = click.Path(path_type=Path)
 
@@ -32,7 +34,7 @@ def command(weights: Path, suffix: str, out: Path | None, force: bool) -> None:
     try:
         from cdgnet.export import to_archive, to_onnx
 
-        with explained("translating: up to a minute"):
+        with announce_if_slow("translating: up to a minute"):
             data = to_onnx(network) if suffix == ".onnx" else to_archive(network)
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[export]'") from error
@@ -40,12 +42,6 @@ def command(weights: Path, suffix: str, out: Path | None, force: bool) -> None:
     click.echo(f"wrote {path}, {len(data) / 1e6:.1f} MB: blurry (1, 3, H, W) in [-0.5, 0.5] -> restored and more")
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from cdgnet.weights import WeightsError
-
-    return (WeightsError,)
-
-
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipelines.cli.shell import SETTINGS, WEIGHTS_FILE, example, explained, run
-from pipelines.settings import PRESETS, VARIANTS
-from pipelines.studies import TABLE_3
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import WEIGHTS_FILE, FrameSize
+from pipelines.cli.progress import announce_if_slow
+from pipelines.paper import TABLE_3
+from pipelines.train.settings import PRESETS, VARIANTS
 
 if TYPE_CHECKING:
     from cdgnet import ModelConfig
@@ -22,26 +24,12 @@ _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
 _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 
 
-class _Size(click.ParamType[tuple[int, int]]):
-    """``1280x720`` as (height, width)."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
-            self.fail(f"{value!r} is no size from 16x16 on; pass WIDTHxHEIGHT as in 1280x720", param, ctx)
-        return int(height), int(width)
-
-
 @click.command("cdg-info", context_settings=SETTINGS, epilog=example("cdg-info --variant dmphn-1 --size 640x360"))
 @click.version_option(package_name="cdgnet")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
 @click.option("--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3.")
 @click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead.")
-@click.option("--size", type=_Size(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
+@click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
 @click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
 @click.option("--tables", is_flag=True, help="Tables 3 and 4 whole, beside the paper's figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -55,11 +43,12 @@ def command(
     """
     _refuse_conflicts(click.get_current_context())
     if tables:
-        with explained("counting every row of both tables"):
+        with announce_if_slow("counting every row of both tables"):
             _say_tables(preset, size, as_json=as_json)
         return
     from cdgnet import CDGNet, ModelConfig, load_weights
-    from cdgnet.cost import network_cost, time_network
+    from cdgnet.cost import network_cost
+    from pipelines.timing import time_network
 
     network = load_weights(weights) if weights else None
     config = network.config if network else ModelConfig.preset(preset, variant)
@@ -156,12 +145,6 @@ def _line(row: Mapping[str, float]) -> str:
     return f"{row['parameters']:12,}{row['megabytes']:9.3f}{row['ptflops_gmac']:15.1f}{row['honest_gmac']:14.1f}"
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from cdgnet.weights import WeightsError
-
-    return (WeightsError,)
-
-
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
-from pipelines.cli.shell import example, track
+from pipelines.cli.entry import example
+from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset

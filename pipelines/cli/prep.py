@@ -22,7 +22,9 @@ from pipelines.cli.dataset import (
     path_type,
     split_type,
 )
-from pipelines.cli.shell import SETTINGS, ExistingFile, duration, example, explained, run, track
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import ExistingFile
+from pipelines.cli.progress import announce_if_slow, duration, track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
@@ -199,7 +201,7 @@ def _say_estimate(
     from prep.packs import estimate
 
     plan = making.plan(pairs, folder, making.recipe_of(dataset, head.method), head.mu, keep_masks=True)
-    with explained(f"compiling {head.method} for this machine, once"):
+    with announce_if_slow(f"compiling {head.method} for this machine, once"):
         sharpness.prepare(head.method)
     found = estimate.estimate(dataset, pairs, head, count)
     processes = min(jobs or cpu_count(), len(pairs))
@@ -240,7 +242,7 @@ def _make_masks(
         f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
     )
     if cluster is None and len(plan.tasks) > reused:
-        with explained(f"compiling {method} for this machine, once"):
+        with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
     outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
     rows = [*plan.done, *(row for row in outcomes if isinstance(row, making.Row))]
@@ -283,18 +285,6 @@ for command in (packs.info, packs.remask, packs.verify, synth.synth, view.view):
     prep.add_command(command)
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from prep.datasets.layouts import LayoutError
-    from prep.io.storage import SourceError
-    from prep.masks.making import MaskError
-    from prep.packs.store import PackError
-    from prep.parallel import WorkerError
-    from prep.synthesis.pairs import SynthesisError
-    from prep.synthesis.recordings import RecordingError
-
-    return LayoutError, MaskError, PackError, RecordingError, SourceError, SynthesisError, WorkerError
-
-
 def main() -> None:
     """Entry point."""
-    run(prep, mistakes)
+    run(prep)

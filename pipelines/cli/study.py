@@ -9,15 +9,18 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.devices import make_fabric
-from pipelines.cli.shell import PACK_FILE, SETTINGS, StopOnSignal, duration, example, explained, run, track
-from pipelines.cli.train import config_of, mistakes, setting_options
-from pipelines.studies import STUDIES, Study
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import PACK_FILE
+from pipelines.cli.progress import announce_if_slow, duration, track
+from pipelines.cli.signals import StopOnSignal
+from pipelines.cli.train import config_of, setting_options
+from pipelines.study.definitions import STUDIES, Study
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.ablation import Job
-    from pipelines.settings import TrainingConfig
+    from pipelines.study.design import Job
+    from pipelines.train.settings import TrainingConfig
 
 path_type = click.Path(path_type=Path)
 _LIST = "list"
@@ -66,13 +69,13 @@ def command(
     _refuse_varied(study)
     if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
         raise click.UsageError("--fine is for table2 alone, which wants it, and one --h5")
-    from pipelines import ablation
+    from pipelines.study import design
 
     base = config_of(settings, val)
     _warn_of_test_data([*packs, *([fine] if fine else [])], test)
-    chosen = ablation.transfer(study, base, packs[0], fine, only) if fine else ablation.rows(study, base, packs, only)
-    jobs = ablation.jobs(chosen, seeds, test, out)
-    ablation.refuse_other_tables(name, jobs, out)
+    chosen = design.transfer(study, base, packs[0], fine, only) if fine else design.rows(study, base, packs, only)
+    jobs = design.jobs(chosen, seeds, test, out)
+    design.refuse_other_tables(name, jobs, out)
     fabric = make_fabric(base.precision, _device())
     done = sum(job.is_done for job in jobs)
     rows = len({job.row.title for job in jobs})
@@ -85,7 +88,7 @@ def command(
         click.echo("nothing done: --dry-run")
         return
     failed = _work(jobs, fabric, left)
-    found = ablation.results(jobs)
+    found = design.results(jobs)
     for text in failed:
         click.echo(text, err=True)
     if not found:
@@ -101,10 +104,10 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines import budget
+    from pipelines.study import budget
 
     fabric = make_fabric(base.precision, _device())
-    with explained("measuring a step"):
+    with announce_if_slow("measuring a step"):
         found = budget.budgets(base, seeds, fabric)
     name = _device_name(fabric)
     table = Table("study", "", "in the paper", "rows x seeds", "new", f"on {name}", "on one H100, predicted")
@@ -156,26 +159,26 @@ def _device() -> int | list[int]:
 
 
 def _device_name(fabric: "Fabric") -> str:
-    from pipelines import demo
+    from pipelines import timing
 
-    return demo.device_name(fabric.device)
+    return timing.device_name(fabric.device)
 
 
 class _Left:
     """How long the trainings that are not done will take: a step of each row measured once, mended by what was seen."""
 
     def __init__(self, jobs: "Sequence[Job]", fabric: "Fabric") -> None:
-        from pipelines import training
+        from pipelines.train import forecast
 
         self.jobs = jobs
         self.seconds: dict[str, float] = {}  # of a training, by row
         self.spent = self.expected = 0.0
         open_ = {job.row.title: job for job in jobs if not job.is_done}
-        with explained(f"measuring a step of each of {len(open_)} rows"):
+        with announce_if_slow(f"measuring a step of each of {len(open_)} rows"):
             for title, job in open_.items():
                 plan = job.plan(keep=False)
-                step = training.seconds_a_step(job.config, fabric)
-                validation = training.validations_left(plan) * training.seconds_a_validation(plan, step)
+                step = forecast.seconds_a_step(job.config, fabric)
+                validation = forecast.validations_left(plan) * forecast.seconds_a_validation(plan, step)
                 self.seconds[title] = step * plan.steps + validation
 
     def saw(self, job: "Job", share: float, seconds: float) -> None:
@@ -196,9 +199,9 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
     """Train and score what is open and nobody else has in hand; gives what failed."""
     import time
 
-    from pipelines import ablation, runs, training
-    from pipelines.data import DataError
-    from pipelines.runs import RunInUse, TrainingError
+    from pipelines.errors import DataError, RunInUse, TrainingError
+    from pipelines.study import design
+    from pipelines.train import loop, runs
     from prep.packs import store
 
     stopped = StopOnSignal()
@@ -211,13 +214,13 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
         what = f"{place}/{len(jobs)} {job.title}"
         try:
             if not plan.is_done:
-                for _ in track(training.train(plan, fabric, stopped), plan.steps - plan.start, what):
+                for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, what):
                     pass
             if stopped():
                 raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
             left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
             with runs.held(plan):
-                for _ in track(ablation.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
+                for _ in track(design.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
                     pass
         except RunInUse:
             continue
@@ -225,7 +228,7 @@ def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
             failed.append(f"{job.title}: {error}")
             click.echo(failed[-1], err=True)
             continue
-        (found,) = ablation.results([job])
+        (found,) = design.results([job])
         click.echo(f"{what}: {_said(found.means)}; {left}")
     return failed
 
@@ -239,27 +242,27 @@ def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines import ablation, study_page
+    from pipelines.study import design, page
 
-    lines = ablation.lines(found)
+    lines = design.lines(found)
     table = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
     for line in lines:
         cells = [
             f"{line.mean(figure):.{2 if figure.startswith('psnr') else 4}f}"
             + (f" ± {line.spread(figure):.{2 if figure.startswith('psnr') else 4}f}" if len(line.results) > 1 else "")
-            for figure in ablation.FIGURES
+            for figure in design.FIGURES
         ]
         table.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
     Console(width=None if Console().is_terminal else 140).print(table)
-    for step in ablation.steps(lines):
+    for step in design.steps(lines):
         click.echo(str(step))
-    for text in (*ablation.of_author(lines), *ablation.verdict(lines)):
+    for text in (*design.of_author(lines), *design.verdict(lines)):
         click.echo(text)
-    paths = [study_page.write(name, study, found, test, _device_name(fabric), out)]
-    paths += ablation.write_tables(name, lines, out)
+    paths = [page.write(name, study, found, test, _device_name(fabric), out)]
+    paths += design.write_tables(name, lines, out)
     click.echo(f"wrote {', '.join(map(str, paths))}")
 
 
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

@@ -8,53 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.dataset import jobs_option, path_type
-from pipelines.cli.shell import FiniteRange, example, explained, track
+from pipelines.cli.entry import example
+from pipelines.cli.parameters import FiniteRange, FrameSize, Range
+from pipelines.cli.progress import announce_if_slow, track
 
 if TYPE_CHECKING:
     from prep.synthesis.exposure import Exposure, Response
     from prep.synthesis.pairs import Clip, PhotoRecipe, Recipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
-
-
-class Range(click.ParamType):  # type: ignore[type-arg]
-    """One number, or two with a dash between: ``11``, ``7-13``.
-
-    Args:
-        name: What they count.
-        smallest: Of either.
-    """
-
-    def __init__(self, name: str, smallest: float) -> None:
-        self.name, self.smallest = name, smallest
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
-        """The lower and the upper end."""
-        if isinstance(value, tuple):
-            return value
-        first, _, last = str(value).partition("-")
-        try:
-            low, high = float(first), float(last or first)
-        except ValueError:
-            self.fail(f"{value} is no number and no range of two; wanted for instance 7-13", param, ctx)
-        if not self.smallest <= low <= high < float("inf"):
-            self.fail(f"{value}: wanted two rising numbers from {self.smallest:g}, for instance 7-13", param, ctx)
-        return low, high
-
-
-class FrameSize(click.ParamType):  # type: ignore[type-arg]
-    """``WIDTHxHEIGHT``."""
-
-    name = "size"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Height and width."""
-        if isinstance(value, tuple):
-            return value
-        width, _, height = str(value).partition("x")
-        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
-            self.fail(f"{value} is no size; wanted for instance 1280x720, at least 16x16", param, ctx)
-        return int(height), int(width)
 
 
 @click.command("synth", epilog=example(_EXAMPLE))
@@ -144,7 +106,7 @@ def _film(
 
     from prep.synthesis import pairs, recordings
 
-    with explained("looking for recordings"):
+    with announce_if_slow("looking for recordings"):
         found = recordings.find(inputs)
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) if dry_run else out
@@ -213,7 +175,8 @@ def _tell(out: Path, total: int, exposure: "Exposure") -> None:
 
 
 def _response(text: str) -> "Response":
-    from prep.synthesis.exposure import GAMMA, LINEAR, ResponseError, read_response
+    from prep.errors import SynthesisError
+    from prep.synthesis.exposure import GAMMA, LINEAR, read_response
 
     if text in ("linear", "gamma"):
         return LINEAR if text == "linear" else GAMMA
@@ -222,7 +185,7 @@ def _response(text: str) -> "Response":
         raise click.UsageError(f"--response {text} is no file; pass linear, gamma, or a file with a measured curve")
     try:
         return read_response(path)
-    except ResponseError as error:
+    except SynthesisError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -11,26 +11,18 @@ import click
 from click.core import ParameterSource
 
 from pipelines.cli.devices import make_fabric
-from pipelines.cli.shell import (
-    PACK_FILE,
-    SETTINGS,
-    WEIGHTS_FILE,
-    FiniteRange,
-    StopOnSignal,
-    duration,
-    example,
-    narrate,
-    run,
-    track,
-)
-from pipelines.settings import ONE_BRANCH, TrainingConfig
+from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
+from pipelines.cli.progress import duration, narrate, track
+from pipelines.cli.signals import StopOnSignal
+from pipelines.train.settings import ONE_BRANCH, TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.board import Board
-    from pipelines.runs import Run
-    from pipelines.training import Tick
+    from pipelines.train.loop import Tick
+    from pipelines.train.runs import Run
+    from pipelines.train.tensorboard import Board
 
 path_type = click.Path(path_type=Path)
 _FAR = 8.0  # pixels; blur of real frames seldom reaches further
@@ -93,7 +85,8 @@ def command(
     Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C
     saves first; twice stops at once.
     """
-    from pipelines import run_page, runs, training
+    from pipelines.train import loop, runs
+    from pipelines.train import page as run_page
 
     folder = out or Path("runs", "+".join(pack.stem for pack in (first, *others)))
     if page:
@@ -102,7 +95,7 @@ def command(
     config = config_of(settings, val)
     packs = (first, *others)
     _refuse_launch(devices, nodes)
-    training.check_division(config, devices * nodes)
+    loop.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     fabric = make_fabric(config.precision, devices, nodes)
     plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
@@ -114,7 +107,7 @@ def command(
     board = _open_board(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
     stopped = StopOnSignal()
-    ticks: Iterable[Tick] = training.train(plan, fabric, stopped, narrate if is_first else None)
+    ticks: Iterable[Tick] = loop.train(plan, fabric, stopped, narrate if is_first else None)
     tick = None
     for tick in track(ticks, plan.steps - plan.start, "train") if is_first else ticks:
         for row in tick.rows if is_first else ():
@@ -163,7 +156,7 @@ def _refuse_launch(devices: int, nodes: int) -> None:
 
 def _open_board(folder: Path, start: int) -> "Board":
     try:
-        from pipelines.board import Board
+        from pipelines.train.tensorboard import Board
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[tensorboard]'") from error
     return Board(folder, start)
@@ -173,8 +166,8 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     import torch
 
     from cdgnet import CDGNet
-    from pipelines import training
-    from pipelines.runs import STABLE_RATE, network_of
+    from pipelines.train import forecast
+    from pipelines.train.runs import STABLE_RATE, network_of
     from prep.packs import store
 
     config, device = plan.config, fabric.device
@@ -206,9 +199,9 @@ def _say_plan(plan: "Run", fabric: "Fabric") -> None:
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
     if not plan.is_done:
-        seconds = training.seconds_a_step(config, fabric)
-        validation = training.seconds_a_validation(plan, seconds)
-        left = (plan.steps - plan.start) * seconds + training.validations_left(plan) * validation
+        seconds = forecast.seconds_a_step(config, fabric)
+        validation = forecast.seconds_a_validation(plan, seconds)
+        left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
         also = f" and {validation:.2g} s a validation" if validation else ""
         click.echo(
             f"about {duration(left)} to go, until {_when(left)}: {seconds:.2g} s a step{also}, measured just now"
@@ -264,16 +257,6 @@ def _say_row(row: Mapping[str, Any], steps: int) -> None:
             click.echo(f"offsets of {offset:.0f} px: they run away; begin anew with a lower rate", err=True)
 
 
-def mistakes() -> tuple[type[Exception], ...]:
-    from cdgnet.weights import WeightsError
-    from pipelines.checkpoints import CheckpointError
-    from pipelines.data import DataError
-    from pipelines.runs import TrainingError
-    from prep.packs.store import PackError
-
-    return CheckpointError, DataError, PackError, TrainingError, WeightsError
-
-
 def main() -> None:
     """Entry point."""
-    run(command, mistakes)
+    run(command)

@@ -9,28 +9,15 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_option, outside, path_type, split_type
-from pipelines.cli.shell import example, track
+from pipelines.cli.entry import example
+from pipelines.cli.parameters import FrameCount
+from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
     from pipelines.review.site import Site
     from prep.datasets.layouts import Dataset
 
 _SAMPLE, _SHEET = 48, 6  # frames
-
-
-class _Count(click.ParamType[int | None]):
-    """A number of frames, or ``all``."""
-
-    name = "count"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        if value is None or isinstance(value, int):
-            return value
-        if value == "all":
-            return 0
-        if not (str(value).isdecimal() and int(str(value)) >= 1):
-            self.fail(f"{value!r} is neither a number of frames from 1 on nor 'all'", param, ctx)
-        return int(str(value))
 
 
 @click.command(epilog=example("cdg-prep view --serve"))
@@ -42,7 +29,7 @@ class _Count(click.ParamType[int | None]):
 )  # fmt: skip
 @click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
 @click.option(
-    "--frames", "count", type=_Count(), metavar="N|all",
+    "--frames", "count", type=FrameCount(), metavar="N|all",
     help=f"Frames, evenly spread.  [default: all served, {_SAMPLE} in a folder, {_SHEET} on a sheet]",
 )  # fmt: skip
 @click.option("--out", type=path_type, metavar="DIR", help="The page's folder.  [default: view in the masks folder]")
@@ -123,10 +110,10 @@ def _write(site: "Site", target: Path, total: int) -> None:
 
 
 def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
-    from pipelines import serving
+    from pipelines.review import server
 
     outside(dataset, site.verdicts)
-    token = None if host in serving.LOOPBACK else secrets.token_urlsafe(24)
+    token = None if host in server.LOOPBACK else secrets.token_urlsafe(24)
 
     def say(found: int) -> None:
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # others cannot open "any address"
@@ -135,7 +122,7 @@ def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
         click.echo(f"verdicts are saved in {site.verdicts}; Ctrl-C ends")
 
     try:
-        serving.serve(serving.make_app(site, token), host, port, say)
+        server.serve(server.make_app(site, token), host, port, say)
     except OSError as error:
         raise click.ClickException(
             f"cannot serve on {host}:{port} ({error.strerror}); pass another --host or --port"

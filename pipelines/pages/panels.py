@@ -2,10 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.pages.pictures import as_jpeg, as_png, fitted
 from prep.arrays import Bytes
@@ -40,18 +37,6 @@ def sample(items: Sequence[Item], count: int) -> list[Item]:
         return list(items)
     steps = max(1, count - 1)
     return [items[(2 * place * (len(items) - 1) + steps) // (2 * steps)] for place in range(count)]
-
-
-def templates(*folders: Path) -> Environment:
-    """Page templates in ``folders``, then those of this package; everything put into a page is escaped."""
-    own = Path(__file__).parent
-    return Environment(
-        loader=FileSystemLoader([*folders, own]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 def photo_panel(name: str, alt: str, image: Bytes, width: int) -> Panel:

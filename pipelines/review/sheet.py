@@ -6,19 +6,11 @@ Legend: H, W a frame's height and width.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
-from pipelines.pages import pictures
+from pipelines.pages.sheet import draw
 from prep.arrays import Bytes, Codes
 from prep.masks import equations
-
-CELL = 360  # pixels, width of a picture
-_GAP, _MARGIN, _HEAD, _FOOT, _TEXT = 12, 24, 44, 46, 21
-_BASELINE = 27  # of a line of text, below its upper edge
-_GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,58 +43,3 @@ def sheet(shown: Sequence[Shown], mus: Sequence[float]) -> Bytes:
         shares = [f"{mask.mean():.1%} marked" for mask in found]
         rows.append((cells, [one.key, "", *shares, "", ""]))
     return draw(names, rows)
-
-
-def draw(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]]) -> Bytes:
-    """Lay pictures out in columns, named above and with a line of text below each.
-
-    Args:
-        names: Of the columns.
-        rows: Pictures and texts, one a column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8 in greys, or
-            ``(H, W)`` uint16, which is S and shown in colours.
-
-    Returns:
-        RGB, uint8.
-    """
-    width = _MARGIN * 2 + len(names) * (CELL + _GAP) - _GAP
-    parts = [_canvas(_GAP, width), _line(_HEAD, width, names, _INK)]
-    for cells, texts in rows:
-        drawn = [_cell(cell) for cell in cells]
-        row = _canvas(max(cell.shape[0] for cell in drawn), width)
-        for place, cell in enumerate(drawn):
-            row[: cell.shape[0], _left(place) : _left(place) + CELL] = cell
-        parts += [row, _line(_FOOT, width, texts, _QUIET)]
-    return np.concatenate(parts)
-
-
-def _cell(picture: Bytes | Codes) -> Bytes:
-    """A picture at a column's width, up or down, in colours."""
-    height, width = picture.shape[:2]
-    size = CELL, max(1, round(height * CELL / width))
-    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > CELL else cv2.INTER_LINEAR)
-    if scaled.dtype == np.uint16:
-        return pictures.colour(np.asarray(scaled, np.uint16))
-    eight = np.asarray(scaled, np.uint8)
-    return eight if eight.ndim == 3 else np.repeat(eight[:, :, None], 3, axis=2)
-
-
-def _line(height: int, width: int, texts: Sequence[str], ink: Colour) -> Bytes:
-    """A line of texts, one a column; one that is too long loses its beginning."""
-    line = _canvas(height, width)
-    face = cv2.FontFace("sans")
-    for place, text in enumerate(texts):
-        while text and cv2.getTextSize((0, 0), text, (0, 0), face, _TEXT, 500)[2] > CELL:
-            text = "…" + text[2:]
-        if text:
-            cv2.putText(line, text, (_left(place), _BASELINE), ink, face, _TEXT, 500)
-    return line
-
-
-def _canvas(height: int, width: int) -> Bytes:
-    canvas: Bytes = np.empty((height, width, 3), np.uint8)
-    canvas[:] = _GROUND
-    return canvas
-
-
-def _left(place: int) -> int:
-    return _MARGIN + place * (CELL + _GAP)

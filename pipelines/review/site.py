@@ -17,14 +17,15 @@ import cv2
 import numpy as np
 
 from pipelines.pages import pictures
-from pipelines.pages.panels import templates
+from pipelines.pages.templates import templates
 from pipelines.review import verdicts
 from prep import parallel
 from prep.arrays import Bytes, Codes
 from prep.datasets.layouts import Pair
+from prep.errors import MaskError
 from prep.io import files, frames
 from prep.masks import making
-from prep.masks.making import MaskError, Row
+from prep.masks.making import Row
 
 SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "large.js", "main.js", "frames.js")
 INDEX = "index.html"
@@ -97,7 +98,7 @@ def content(site: Site, name: str) -> bytes | None:
     """A file of the review by its name; None where there is none such.
 
     Raises:
-        FrameError, SourceError: If a frame or its map cannot be read.
+        FrameError, ReadError: If a frame or its map cannot be read.
     """
     if name == INDEX:
         return _index(site).encode()
@@ -121,7 +122,7 @@ def write(site: Site, folder: Path, jobs: int) -> Iterator[str]:
 
     Raises:
         MaskError: If the folder holds files but no review of ours.
-        FrameError, SourceError: If a frame or its map cannot be read.
+        FrameError, ReadError: If a frame or its map cannot be read.
     """
     if folder.is_file():
         raise MaskError(f"{folder} is a file; pass --out with a folder")

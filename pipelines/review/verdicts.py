@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from prep.errors import MaskError
 from prep.io import files
-from prep.masks.making import MaskError
 
 FORMAT, VERSION = "cdg-verdicts", 1
 KINDS = ("accept", "reject", "")

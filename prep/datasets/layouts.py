@@ -10,12 +10,9 @@ from pathlib import Path, PurePosixPath
 from prep.datasets import paths, specifications
 from prep.datasets.paths import Match, is_junk
 from prep.datasets.specifications import LAYOUTS, Layout
+from prep.errors import DatasetError, ReadError
 from prep.io import frames
-from prep.io.storage import Source, SourceError
-
-
-class LayoutError(ValueError):
-    """A data set that is not there, or not as its layout says."""
+from prep.io.storage import Source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +46,12 @@ class Dataset:
         """The pairs of one split.
 
         Raises:
-            LayoutError: If there are none.
+            DatasetError: If there are none.
         """
         chosen = tuple(pair for pair in self.pairs if split in ("all", pair.split))
         if not chosen:
             held = ", ".join(sorted({pair.split for pair in self.pairs})) or "no pair at all"
-            raise LayoutError(f"{self.folders[0]} has no {split} pairs (it holds: {held}); pass another --split")
+            raise DatasetError(f"{self.folders[0]} has no {split} pairs (it holds: {held}); pass another --split")
         return chosen
 
 
@@ -106,15 +103,15 @@ def find_all(root: Path, layout: str | None = None, variant: str | None = None) 
         variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one.
 
     Raises:
-        LayoutError: If ``root`` is not there, or a data set has not that variant.
-        SourceError: If an archive is no whole one.
+        DatasetError: If ``root`` is not there, or a data set has not that variant.
+        ReadError: If an archive is no whole one.
     """
     if not root.exists():
-        raise LayoutError(f"{root} is not there; pass the folder, or the zip, that holds the data set")
+        raise DatasetError(f"{root} is not there; pass the folder, or the zip, that holds the data set")
     asked = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     if variant is not None and not any(variant in one.variants for one in asked):
         kinds = ", ".join(name for one in asked for name in one.variants if name)
-        raise LayoutError(
+        raise DatasetError(
             f"{layout} has no variant {variant}; " + (f"pass one of {kinds}" if kinds else "leave it out")
         )
     for place in (root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())):
@@ -128,18 +125,18 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
     """Find the one data set there is; arguments as for ``find_all``.
 
     Raises:
-        LayoutError: If nothing, or more than one data set, is found, or the variant is missing.
-        SourceError: If an archive is no whole one.
+        DatasetError: If nothing, or more than one data set, is found, or the variant is missing.
+        ReadError: If an archive is no whole one.
     """
     found = find_all(root, layout, variant)
     if len(found) > 1:
         names = " and ".join(dataset.layout for dataset in found)
-        raise LayoutError(f"{root} holds {names}; pass --layout with one of them")
+        raise DatasetError(f"{root} holds {names}; pass --layout with one of them")
     if found:
         return found[0]
     what = f"{layout} data set" if layout else "data set"
     kind = f" of variant {variant}" if variant else ""
-    raise LayoutError(
+    raise DatasetError(
         f"no {what}{kind} in {root.resolve()}; pass {_above(root) or 'the folder, or the zip, that holds one'}, or any "
         f"two folders as --blurry DIR --sharp DIR (known: {EXPECTED})"
     )
@@ -148,7 +145,7 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
 def _above(root: Path) -> Path | None:
     """The folder above with a data set, where ``root`` lies too deep in one."""
     for folder in root.resolve().parents[:3]:
-        with suppress(LayoutError, SourceError, OSError):
+        with suppress(DatasetError, ReadError, OSError):
             if find_all(folder):
                 return folder
     return None
@@ -167,7 +164,7 @@ def _look(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
             wanted = layout.variants[0] if variant is None else variant
             if wanted not in kinds:
                 others = " and ".join(sorted(kinds))
-                raise LayoutError(
+                raise DatasetError(
                     f"{root / home} has no {wanted} frames, only {others}; pass --variant {sorted(kinds)[0]}"
                 )
             listed = _read_lists(layout, root, home, wanted) if layout.lists else None
@@ -204,7 +201,7 @@ def _gather(
             continue
         split = layout.split(one.named) if listed is None else listed.get(key, "all")
         if splits.setdefault(key, split) != split:
-            raise LayoutError(f"{place} holds {key} in more than one split; a frame belongs to one")
+            raise DatasetError(f"{place} holds {key} in more than one split; a frame belongs to one")
         _add(blurry, key, one.source)
     return Dataset(
         layout=layout.name,
@@ -226,7 +223,7 @@ def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pai
 def _add(named: Frames, key: str, source: Source) -> None:
     """Two frames of one name cannot be told apart."""
     if key in named:
-        raise LayoutError(f"{named[key]} and {source} share one name; remove one of them")
+        raise DatasetError(f"{named[key]} and {source} share one name; remove one of them")
     named[key] = source
 
 
@@ -250,18 +247,18 @@ def find_pairs(blurry: Path, sharp: Path) -> Dataset:
     """Pair two folders by equal relative path without suffix; failing that for all, by equal file name.
 
     Raises:
-        LayoutError: If a folder is missing, both are one, or nothing pairs.
+        DatasetError: If a folder is missing, both are one, or nothing pairs.
     """
     for folder in (blurry, sharp):
         if not folder.is_dir():
-            raise LayoutError(f"{folder} is no folder; pass --blurry and --sharp with the two folders of a pair")
+            raise DatasetError(f"{folder} is no folder; pass --blurry and --sharp with the two folders of a pair")
     if blurry.resolve() == sharp.resolve():
-        raise LayoutError(f"--blurry and --sharp are both {blurry}; wanted two folders")
+        raise DatasetError(f"--blurry and --sharp are both {blurry}; wanted two folders")
     both = first, second = _by_path(blurry), _by_path(sharp)
     if not first.keys() & second:
         first, second = _by_name(first), _by_name(second)
     if not first.keys() & second:
-        raise LayoutError(
+        raise DatasetError(
             f"no frame of {blurry} ({len(both[0])} frames) has one of the same name in {sharp} ({len(both[1])} frames);"
             " pairs go by relative path, or by file name, without the suffix"
         )

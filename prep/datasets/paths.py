@@ -37,7 +37,7 @@ def match(root: Path, home: str, levels: Sequence[str]) -> list[Match]:
         Matches in the order of their paths. Nothing where ``home`` does not exist.
 
     Raises:
-        SourceError: If ``root`` is a file, but no whole zip archive.
+        ReadError: If ``root`` is a file, but no whole zip archive.
     """
     patterns = [re.compile(level) for level in levels]
     if root.is_dir():
@@ -83,7 +83,7 @@ def read_text(root: Path, home: str, name: str) -> str:
     """A text file below ``home``; empty where there is none.
 
     Raises:
-        SourceError: If it cannot be read.
+        ReadError: If it cannot be read.
     """
     if root.is_dir():
         path = root / home / name

@@ -8,8 +8,9 @@ from prep import parallel
 from prep.arrays import Size
 from prep.datasets import layouts, specifications
 from prep.datasets.layouts import Dataset
+from prep.errors import ReadError
 from prep.io import frames, storage
-from prep.io.storage import Source, SourceError
+from prep.io.storage import Source
 
 _SHOWN = 5  # of the sequences that are missing
 
@@ -55,7 +56,7 @@ def examine(dataset: Dataset, jobs: int) -> Iterator[Examined]:
 def _examine(source: Source) -> Examined:
     try:
         return Examined(source=source, size=frames.check(storage.read(source), source), fault="")
-    except SourceError as error:
+    except ReadError as error:
         return Examined(source=source, size=None, fault=str(error))
 
 

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from prep.arrays import Codes, Floats
+from prep.errors import FrameError
 from prep.io import frames, storage
-from prep.io.frames import FrameError
 from prep.io.storage import Member, Source
 
 SCALE = 256  # code = round(pixels * 256)

@@ -13,8 +13,9 @@ import numpy as np
 from isal import isal_zlib
 
 from prep.arrays import Bytes, Codes
+from prep.errors import FrameError
 from prep.io import files, storage
-from prep.io.storage import Source, SourceError
+from prep.io.storage import Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every fault is told here, with the file's name
@@ -35,10 +36,6 @@ _PNG_DECODERS = {  # that take two thirds of OpenCV's time
 PNG_HEADER = 33  # bytes: signature and first chunk
 
 
-class FrameError(SourceError):
-    """A picture that is damaged, or cannot be written as asked."""
-
-
 def is_frame(path: PurePath) -> bool:
     """Tell whether a name is that of a picture: a known suffix in any case, and no ``._`` or hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
@@ -49,7 +46,7 @@ def read(source: Source) -> Bytes:
 
     Raises:
         FrameError: If the picture is damaged, cut short, or none.
-        SourceError: If it cannot be read at all.
+        ReadError: If it cannot be read at all.
     """
     return to_rgb8(decode(storage.read(source), source))
 
@@ -59,7 +56,7 @@ def read_sharpness(path: Path) -> Codes:
 
     Raises:
         FrameError: If it is damaged, or no such map.
-        SourceError: If it cannot be read at all.
+        ReadError: If it cannot be read at all.
     """
     try:
         codes = decode(storage.read(path), path)

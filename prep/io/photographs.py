@@ -18,8 +18,8 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from prep.arrays import Bytes, Codes
+from prep.errors import FrameError
 from prep.io import files, frames, storage
-from prep.io.frames import FrameError
 from prep.io.storage import Source
 
 Image.MAX_IMAGE_PIXELS = None  # a photograph of 200 megapixels is no attack here: its owner brought it
@@ -61,7 +61,7 @@ def read(source: Source) -> Photo:
 
     Raises:
         FrameError: If it is damaged, cut short, no picture, of another depth, or several in one file.
-        SourceError: If it cannot be read at all.
+        ReadError: If it cannot be read at all.
     """
     data = storage.read(source)
     if source.suffix.lower() in _HEIF:

@@ -6,9 +6,7 @@ import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-
-class SourceError(ValueError):
-    """A file or an archive's member that cannot be read."""
+from prep.errors import ReadError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +47,7 @@ def read(source: Source, count: int = -1) -> bytes:
     """All bytes of a source, held against the checksum of an archive's member; or only the first ``count``.
 
     Raises:
-        SourceError: If it cannot be opened, or its archive is damaged.
+        ReadError: If it cannot be opened, or its archive is damaged.
     """
     try:
         if isinstance(source, Member):
@@ -58,11 +56,11 @@ def read(source: Source, count: int = -1) -> bytes:
         with source.open("rb") as file:
             return file.read(count)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
-        raise SourceError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
+        raise ReadError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
     except (RuntimeError, NotImplementedError) as error:  # zipfile's words for a password, and for other compression
-        raise SourceError(f"{source} cannot be read from its archive ({error}); unpack it") from error
+        raise ReadError(f"{source} cannot be read from its archive ({error}); unpack it") from error
     except OSError as error:
-        raise SourceError(f"{source} cannot be read ({error.strerror or error})") from error
+        raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
 
 
 @functools.lru_cache(maxsize=4)
@@ -70,14 +68,14 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """An archive, opened once a process.
 
     Raises:
-        SourceError: If it is none, or cut short.
+        ReadError: If it is none, or cut short.
     """
     try:
         return zipfile.ZipFile(path)
     except zipfile.BadZipFile as error:
-        raise SourceError(f"{path} is no whole zip archive ({error}); fetch it again") from error
+        raise ReadError(f"{path} is no whole zip archive ({error}); fetch it again") from error
     except OSError as error:
-        raise SourceError(f"{path} cannot be read ({error.strerror or error})") from error
+        raise ReadError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def stamp(source: Source, data: bytes) -> Stamp:

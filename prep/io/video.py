@@ -18,8 +18,8 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from prep.arrays import Bytes, Codes
+from prep.errors import FrameError
 from prep.io import files
-from prep.io.storage import SourceError
 
 KEPT = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")  # containers that are written; others become .mkv
 SUFFIXES = (*KEPT, ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp")
@@ -32,10 +32,6 @@ _EXACT: dict[str, Any] = {
     ),
     "threads": 0,  # as many as there are cores
 }
-
-
-class VideoError(SourceError):
-    """A video that is damaged, or of a kind that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +69,7 @@ def describe(path: Path) -> About:
     """Size, rate and number of frames.
 
     Raises:
-        VideoError: If it holds no video that can be read.
+        FrameError: If it holds no video that can be read.
     """
     with opened(path) as container:
         stream = video_stream(container, path)
@@ -81,7 +77,7 @@ def describe(path: Path) -> About:
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         first = next(container.decode(stream), None)
         if first is None:
-            raise VideoError(f"{path} holds no frame that can be decoded; fetch it again")
+            raise FrameError(f"{path} holds no frame that can be decoded; fetch it again")
         sides = (first.height, first.width)
         is_turned = _quarters(first) % 2 == 1
         aspect = stream.sample_aspect_ratio or Fraction(0)
@@ -110,7 +106,7 @@ def read(path: Path, since: int | None = None) -> Iterator[Moment]:
         since: Ticks before which nothing is wanted: decoding begins at the nearest place that it can begin at.
 
     Raises:
-        VideoError: If it holds no video, or is damaged on the way.
+        FrameError: If it holds no video, or is damaged on the way.
     """
     for frame, seconds, ticks in _timed_frames(path, since):
         yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
@@ -120,7 +116,7 @@ def glance(path: Path, width: int) -> Iterator[tuple[Bytes, int]]:
     """Every frame small and grey, ``(h, width)``, as it is stored, and its ticks: to see what changes, quickly.
 
     Raises:
-        VideoError: As ``read`` does.
+        FrameError: As ``read`` does.
     """
     for frame, _, ticks in _timed_frames(path, None):
         across = min(width, frame.width)
@@ -162,14 +158,14 @@ def opened(path: Path) -> Iterator[Any]:
         with av.open(str(path), metadata_errors="replace") as container:
             yield container
     except av.FFmpegError as error:
-        raise VideoError(f"{path} cannot be read as a video ({error.strerror or error}); fetch it again") from error
+        raise FrameError(f"{path} cannot be read as a video ({error.strerror or error}); fetch it again") from error
 
 
 def video_stream(container: Any, path: Path) -> Any:
     """The first stream of pictures, decoded by several threads."""
     stream = next((found for found in container.streams.video if found.codec_context is not None), None)
     if stream is None:
-        raise VideoError(f"{path} holds no video that can be decoded; convert it")
+        raise FrameError(f"{path} holds no video that can be decoded; convert it")
     stream.thread_type = "AUTO"
     return stream
 
@@ -260,7 +256,7 @@ def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> Non
         quality: That of the parts.
 
     Raises:
-        VideoError: If the container cannot hold the sound.
+        FrameError: If the container cannot hold the sound.
     """
     options = {"movflags": "+faststart+use_metadata_tags"} if target.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
     kind = {".mkv": "matroska", ".m4v": "mp4"}.get(target.suffix.lower(), target.suffix.lower()[1:])
@@ -285,7 +281,7 @@ def _add_copy(container: Any, stream: Any, target: Path) -> Any:
     try:
         return container.add_stream_from_template(stream)
     except ValueError as error:
-        raise VideoError(f"{target} cannot hold what its source does ({error}); convert the source to .mkv") from error
+        raise FrameError(f"{target} cannot hold what its source does ({error}); convert the source to .mkv") from error
 
 
 def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]:
@@ -320,4 +316,4 @@ def _complaining(path: Path) -> Iterator[None]:
     except av.FFmpegError as error:
         if isinstance(error, OSError) and error.errno == 28:
             raise OSError(28, "No space left on device", str(path)) from error
-        raise VideoError(f"{path} cannot be written as a video ({error.strerror or error})") from error
+        raise FrameError(f"{path} cannot be written as a video ({error.strerror or error})") from error

@@ -15,17 +15,14 @@ import numpy as np
 from prep import parallel
 from prep.arrays import Codes
 from prep.datasets.layouts import Dataset, Pair
+from prep.errors import MaskError, ReadError
 from prep.io import extents, files, frames, storage
-from prep.io.storage import Source, SourceError, Stamp
+from prep.io.storage import Source, Stamp
 from prep.masks import equations
 from prep.sharpness import METHODS, Method
 
 MU = 0.96  # Wang et al. 2021, section 3.5
 _LARGE_SHARE = 0.6
-
-
-class MaskError(ValueError):
-    """A masks folder that does not hold what was asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +137,7 @@ def plan(pairs: Sequence[Pair], folder: Path, recipe: Recipe, mu: float, *, keep
     Raises:
         MaskError: If the folder holds maps of another recipe, or nothing that says of which; or if a frame lacks the
             map of extents that the method wants.
-        SourceError: If a frame cannot be read.
+        ReadError: If a frame cannot be read.
     """
     rows = read_rows(folder)
     if not (folder / "masks.jsonl").exists() and next(folder.rglob("*.sharpness.png"), None):
@@ -228,7 +225,7 @@ def _write_rows(path: Path, rows: Mapping[str, Row]) -> None:
 def _do(task: Task) -> Row | Failure:
     try:
         codes, stamps = _sharpness(task)
-    except SourceError as error:
+    except ReadError as error:
         return Failure(key=task.key, reason=str(error))
     except ValueError as error:
         return Failure(key=task.key, reason=f"{task.sources[0]}: {error}")
@@ -252,7 +249,7 @@ def _sharpness(task: Task) -> tuple[Codes, Sequence[Stamp]]:
     """S of a frame, stored by now, and the stamps of what it was made of."""
     path = sharpness_path(task.folder, task.key)
     if task.stamps:
-        with suppress(SourceError):  # a damaged map is ours: it is made again
+        with suppress(ReadError):  # a damaged map is ours: it is made again
             return frames.read_sharpness(path), task.stamps
     read = [storage.read(source) for source in task.sources]
     blurry, *others = (frames.decode(data, source) for data, source in zip(read, task.sources, strict=True))

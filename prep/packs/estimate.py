@@ -11,11 +11,11 @@ from pathlib import Path
 from prep.arrays import Size
 from prep.datasets import layouts
 from prep.datasets.layouts import Dataset, Pair
+from prep.errors import PackError
 from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.masks import making
 from prep.packs import crops, packing, store
-from prep.packs.store import PackError
 
 _SAMPLE = 3  # pairs
 
@@ -37,7 +37,7 @@ def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int
 
     Raises:
         PackError: If a crop does not fit; it names the smallest frame.
-        SourceError: If a frame cannot be read.
+        ReadError: If a frame cannot be read.
     """
     if whole_frames:
         return len(pairs)
@@ -104,7 +104,7 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count:
         count: Its crops.
 
     Raises:
-        PackError, SourceError: As packing does.
+        PackError, ReadError: As packing does.
     """
     sample = [pairs[round(place * (len(pairs) - 1) / _SAMPLE)] for place in range(_SAMPLE)][: len(pairs)]
     sample = list({pair.key: pair for pair in sample}.values())

@@ -11,10 +11,10 @@ import numpy as np
 from prep import parallel
 from prep.arrays import Bytes, Codes, Size
 from prep.datasets.layouts import Dataset, Pair
+from prep.errors import PackError
 from prep.io import frames, storage
 from prep.masks import equations, making
 from prep.packs import crops, store
-from prep.packs.store import PackError
 
 CROP = 512
 

@@ -34,6 +34,7 @@ import numpy.typing as npt
 from isal import isal_zlib
 
 from prep.arrays import Bytes, Codes, Size
+from prep.errors import PackError
 from prep.io import files
 from prep.io.journal import Journal
 from prep.masks import equations
@@ -42,10 +43,6 @@ FORMAT = "cdgnet-pack"
 VERSION = 1
 BYTES_A_PIXEL = 7  # that lie uncompressed
 _COMMIT_BYTES = 64e6  # a kill costs so much at most; to sync more would keep the threads waiting
-
-
-class PackError(ValueError):
-    """A pack that is no pack, is damaged, or cannot be made as asked."""
 
 
 @dataclass(frozen=True, kw_only=True)

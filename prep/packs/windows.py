@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes
+from prep.errors import PackError
 from prep.masks import equations
 from prep.packs import store
-from prep.packs.store import PackError
 
 
 class Windows:

@@ -14,12 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes, Floats
+from prep.errors import SynthesisError
 
 _CLIPPED = 250 / 255  # of the largest code: from here on a highlight may have been brighter than the file says
-
-
-class ResponseError(ValueError):
-    """A file that holds no response of a camera."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,18 +60,18 @@ def read_response(path: Path) -> Response:
     The numbers may stand in lines or columns, divided by blanks or commas; 256 of them are usual, two the least.
 
     Raises:
-        ResponseError: If there are no such numbers, or they do not rise.
+        SynthesisError: If there are no such numbers, or they do not rise.
         OSError: If the file cannot be read.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         light = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError as error:
-        raise ResponseError(
+        raise SynthesisError(
             f"{path} holds something else than numbers ({error}); wanted light, code by code"
         ) from error
     if len(light) < 2 or not np.isfinite(light).all() or not (np.diff(light) > 0).all():
-        raise ResponseError(f"{path} holds {len(light)} numbers; wanted two or more that rise from black to white")
+        raise SynthesisError(f"{path} holds {len(light)} numbers; wanted two or more that rise from black to white")
     rising = (light - light[0]) / (light[-1] - light[0])
     return Response(name=path.name, curve=tuple(rising.tolist()))
 

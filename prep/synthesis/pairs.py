@@ -17,6 +17,7 @@ import numpy as np
 from prep import parallel
 from prep.arrays import Bytes, Codes, Floats, Size
 from prep.datasets import layouts
+from prep.errors import SynthesisError
 from prep.io import extents, files, frames, photographs
 from prep.synthesis import flow, motion, recordings
 from prep.synthesis.exposure import GAMMA, PLAIN, Exposure
@@ -25,10 +26,6 @@ from prep.synthesis.recordings import Recording, Survey
 
 _FORMAT, _VERSION = "cdgnet-synthesis", 1
 _TOGETHER = 4  # windows behind each other that one process makes: frames they share are read once
-
-
-class SynthesisError(ValueError):
-    """Pairs that cannot be made as asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,7 +180,7 @@ def make(clips: Sequence[Clip], recipe: Recipe, jobs: int) -> Iterator[str]:
     """Make the pairs that are not there, and give every pair's name in order, there or made.
 
     Raises:
-        SourceError: If a frame cannot be read.
+        ReadError: If a frame cannot be read.
     """
     for clip in clips:
         _say_frames(clip, recipe)
@@ -291,7 +288,7 @@ def make_of_photos(
 
     Raises:
         SynthesisError: If a photograph is too small.
-        SourceError: If one cannot be read.
+        ReadError: If one cannot be read.
     """
     tasks = [
         (path.absolute(), name, (out / (recordings.split_of(path.parent) or splits[name])).absolute(), recipe)

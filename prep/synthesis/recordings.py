@@ -16,8 +16,8 @@ import numpy.typing as npt
 from prep import parallel
 from prep.arrays import Bytes, Codes
 from prep.datasets.paths import is_junk
+from prep.errors import ReadError, SynthesisError
 from prep.io import files, frames, storage, video
-from prep.io.storage import SourceError
 from prep.synthesis import flow
 
 _WIDTH = 320  # of the small frames that are compared
@@ -25,10 +25,6 @@ _SAME, _FEW = 2, 1e-3  # a frame repeats the one before it if no more than a few
 _FROZEN = 3  # so many repeated frames: time stood still, and jumps afterwards
 _CUT, _TIMES, _NEAR = 10.0, 3.0, 4  # a cut changes more levels in the mean, and more times as many as around it
 _GAP = 1.5  # times the usual distance in time
-
-
-class RecordingError(ValueError):
-    """Recordings that are not there, or not as they were."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +50,22 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
         inputs: Videos, folders of frames, or folders that hold either.
 
     Raises:
-        RecordingError: If there is none, or two of one split have one name.
+        SynthesisError: If there is none, or two of one split have one name.
     """
     found: list[Recording] = []
     for place in inputs:
         if not place.exists():
-            raise RecordingError(f"{place} is not there; pass a video, or a folder of frames")
+            raise SynthesisError(f"{place} is not there; pass a video, or a folder of frames")
         whole = place.absolute()  # for worker processes, which may stand in another folder
         here = _in_folder(whole) if place.is_dir() else [_of_video(whole)] if video.is_video(place) else []
         if not here:
-            raise RecordingError(f"{place} holds no video and no two frames; pass a video, or a folder of frames")
+            raise SynthesisError(f"{place} holds no video and no two frames; pass a video, or a folder of frames")
         found += here
     seen: dict[tuple[str, str], Recording] = {}
     for recording in found:
         other = seen.setdefault((recording.split, recording.name), recording)
         if other is not recording:
-            raise RecordingError(f"{other.path} and {recording.path} would share one name; rename one of them")
+            raise SynthesisError(f"{other.path} and {recording.path} would share one name; rename one of them")
     return sorted(found, key=lambda recording: (recording.split, recording.name))
 
 
@@ -144,8 +140,8 @@ def survey(recordings: Sequence[Recording], folder: Path, jobs: int) -> Iterator
     """Look through recordings, in their order; what was seen is kept in ``folder`` and not looked for again.
 
     Raises:
-        RecordingError: If one has changed since.
-        SourceError: If a frame cannot be read.
+        SynthesisError: If one has changed since.
+        ReadError: If a frame cannot be read.
     """
     tasks = [(recording, folder.absolute()) for recording in recordings]
     yield from parallel.over(tasks, _survey, jobs, ahead=4)
@@ -158,7 +154,7 @@ def _survey(task: tuple[Recording, Path]) -> Survey:
     if path.exists():
         held = Survey(**json.loads(path.read_text(encoding="utf-8")))
         if list(held.stamp) != stamp:
-            raise RecordingError(f"{recording.path} is not what it was when it was looked through; pass another --out")
+            raise SynthesisError(f"{recording.path} is not what it was when it was looked through; pass another --out")
         return held
     found = _look_through(recording, stamp)
     files.write_text(path, json.dumps(asdict(found)) + "\n")
@@ -175,7 +171,7 @@ def _look_through(recording: Recording, stamp: Sequence[int]) -> Survey:
         if before is None:
             size = whole
         elif whole != size or small.shape != before.shape:
-            raise SourceError(f"{recording.path} holds frames of several sizes; pass those of one size alone")
+            raise ReadError(f"{recording.path} holds frames of several sizes; pass those of one size alone")
         else:
             difference = cv2.absdiff(small, before)
             changes.append(float(difference.mean()))
@@ -238,7 +234,7 @@ def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterato
         wanted: Places, rising.
 
     Raises:
-        SourceError: If one cannot be read.
+        ReadError: If one cannot be read.
     """
     if recording.frames:
         for place in wanted:
@@ -250,7 +246,7 @@ def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterato
             yield place, moment.pixels
         if not left:
             return
-    raise SourceError(f"{recording.path} ends before its frame {min(left.values()) + 1}; fetch it again")
+    raise ReadError(f"{recording.path} ends before its frame {min(left.values()) + 1}; fetch it again")
 
 
 def to_rgb(pixels: Bytes | Codes) -> Bytes | Codes:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from cdgnet import CDGNet, ModelConfig
-from cdgnet.cost import network_cost, time_network
+from cdgnet.cost import network_cost
+from pipelines.timing import time_network
 
 # Parameters, and GMac at 1280 x 720 as ptflops counts and honestly, worked out apart from this code.
 ROWS = {

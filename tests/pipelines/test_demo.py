@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from cdgnet import CDGNet, ModelConfig
-from pipelines import demo, runs
-from pipelines.data import read_crops
+from pipelines import demo
+from pipelines.packs import read_crops
+from pipelines.train import runs
 
 
 def test_no_photograph_is_in_both_splits_and_all_hold_a_frame() -> None:

@@ -14,11 +14,11 @@ import pytest
 from commands import call, mistake
 
 import cdgnet
-import pipelines.settings
 from pipelines.cli import dataset
-from pipelines.cli.shell import explained
+from pipelines.cli.progress import announce_if_slow
 from pipelines.review import verdicts
 from pipelines.review.verdicts import Verdict
+from pipelines.train import settings
 from prep.datasets.specifications import LAYOUTS
 from prep.io import frames
 from prep.masks import making
@@ -109,7 +109,7 @@ def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
 
 
 def test_the_commands_know_the_presets_and_variants_of_cdgnet() -> None:
-    assert (pipelines.settings.PRESETS, pipelines.settings.VARIANTS) == (cdgnet.PRESETS, cdgnet.VARIANTS)
+    assert (settings.PRESETS, settings.VARIANTS) == (cdgnet.PRESETS, cdgnet.VARIANTS)
 
 
 def test_a_variant_is_trained_priced_and_used_by_name(train_pack: Path, tmp_path: Path, gopro: Path) -> None:
@@ -608,9 +608,9 @@ def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
 
 
 def test_what_takes_long_is_said_and_what_is_quick_is_not(capsys: pytest.CaptureFixture[str]) -> None:
-    with explained("compiling"):
+    with announce_if_slow("compiling"):
         time.sleep(1.8)
-    with explained("quick"):
+    with announce_if_slow("quick"):
         pass
     time.sleep(1.8)
 

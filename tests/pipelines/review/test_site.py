@@ -10,10 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.pages.sheet import CELL
 from pipelines.review import site as files
 from pipelines.review import verdicts
-from pipelines.review.sheet import CELL, Shown, sheet
+from pipelines.review.sheet import Shown, sheet
 from pipelines.review.verdicts import Verdict
+from prep import errors
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import equations, making
@@ -134,16 +136,16 @@ def test_an_earlier_page_is_replaced_and_anything_else_is_not(site: files.Site, 
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
-    with pytest.raises(making.MaskError, match="no page of ours"):
+    with pytest.raises(errors.MaskError, match="no page of ours"):
         list(files.write(site, tmp_path / "mine", jobs=1))
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
 
 
 def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layouts.Dataset, tmp_path: Path) -> None:
-    with pytest.raises(making.MaskError, match="holds no masks; make them with cdg-prep masks"):
+    with pytest.raises(errors.MaskError, match="holds no masks; make them with cdg-prep masks"):
         files.open_maps(tmp_path / "masks")
     make_masks(dataset, tmp_path / "masks", 0.5)
-    with pytest.raises(making.MaskError, match=r"mu 0\.5, 0\.75; wanted one mu"):
+    with pytest.raises(errors.MaskError, match=r"mu 0\.5, 0\.75; wanted one mu"):
         make_masks(dataset, tmp_path / "masks", 0.75, count=2)
 
 
@@ -151,7 +153,7 @@ def test_only_frames_with_a_mask_are_shown(dataset: layouts.Dataset, tmp_path: P
     maps = make_masks(dataset, tmp_path / "masks", 0.5, count=2)
 
     assert [pair.key for pair in files.ready(dataset.pairs, maps)] == ["clip/1", "clip/2"]
-    with pytest.raises(making.MaskError, match="none of 1 masks asked for"):
+    with pytest.raises(errors.MaskError, match="none of 1 masks asked for"):
         files.ready(dataset.pairs[2:], maps)
 
 
@@ -175,7 +177,7 @@ def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
 def test_other_files_are_no_verdicts(tmp_path: Path, text: str) -> None:
     (tmp_path / "v.json").write_text(text)
 
-    with pytest.raises(making.MaskError, match="is no list of verdicts"):
+    with pytest.raises(errors.MaskError, match="is no list of verdicts"):
         verdicts.rejected(tmp_path / "v.json")
 
 

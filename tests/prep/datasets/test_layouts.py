@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from prep import errors
 from prep.datasets import layouts, specifications
 from prep.io.storage import Member
 
@@ -47,7 +48,7 @@ def test_a_missing_variant_names_the_one_that_is_there(tmp_path: Path) -> None:
     clip = tmp_path / "train" / "GOPR0001_00_00"
     touch(clip / "blur_gamma" / "1.png", clip / "sharp" / "1.png")
 
-    with pytest.raises(layouts.LayoutError, match="has no blur frames, only blur_gamma; pass --variant blur_gamma"):
+    with pytest.raises(errors.DatasetError, match="has no blur frames, only blur_gamma; pass --variant blur_gamma"):
         layouts.find(tmp_path)
 
 
@@ -79,7 +80,7 @@ def test_suffixes_may_differ_in_case_and_kind_within_a_pair(tmp_path: Path) -> N
 def test_two_frames_of_one_name_are_refused(gopro: Path) -> None:
     touch(gopro / "train" / "GOPR0372_07_00" / "blur" / "000047.jpg")
 
-    with pytest.raises(layouts.LayoutError, match="share one name"):
+    with pytest.raises(errors.DatasetError, match="share one name"):
         layouts.find(gopro)
 
 
@@ -87,14 +88,14 @@ def test_a_clip_in_both_splits_is_refused(gopro: Path) -> None:
     clip = gopro / "test" / "GOPR0372_07_00"
     touch(clip / "blur" / "000047.png", clip / "sharp" / "000047.png")
 
-    with pytest.raises(layouts.LayoutError, match="in more than one split"):
+    with pytest.raises(errors.DatasetError, match="in more than one split"):
         layouts.find(gopro)
 
 
 def test_the_raw_high_speed_frames_are_no_gopro_pairs(tmp_path: Path) -> None:
     touch(tmp_path / "GOPRO_Large_all" / "train" / "GOPR0477_11_00" / "000001.png")
 
-    with pytest.raises(layouts.LayoutError, match="no data set"):
+    with pytest.raises(errors.DatasetError, match="no data set"):
         layouts.find(tmp_path / "GOPRO_Large_all")
 
 
@@ -223,12 +224,12 @@ def test_an_archive_gives_the_keys_of_the_folder_it_was_made_of(gopro: Path, tmp
 
 
 def test_a_root_one_level_too_deep_is_answered_with_the_right_one(gopro: Path) -> None:
-    with pytest.raises(layouts.LayoutError, match=f"; pass ({gopro.parent}|{gopro}), or any two folders"):
+    with pytest.raises(errors.DatasetError, match=f"; pass ({gopro.parent}|{gopro}), or any two folders"):
         layouts.find(gopro / "train" / "GOPR0372_07_00")
 
 
 def test_a_variant_of_another_data_set_is_refused(gopro: Path) -> None:
-    with pytest.raises(layouts.LayoutError, match="gopro has no variant J; pass one of blur, blur_gamma"):
+    with pytest.raises(errors.DatasetError, match="gopro has no variant J; pass one of blur, blur_gamma"):
         layouts.find(gopro, "gopro", "J")
 
 
@@ -236,13 +237,13 @@ def test_two_data_sets_in_one_folder_must_be_chosen_between(gopro: Path) -> None
     video = gopro.parent / "quantitative_datasets" / "IMG_0001"
     touch(video / "input" / "00000.jpg", video / "GT" / "00000.jpg")
 
-    with pytest.raises(layouts.LayoutError, match="gopro and videodeblurring; pass --layout"):
+    with pytest.raises(errors.DatasetError, match="gopro and videodeblurring; pass --layout"):
         layouts.find(gopro.parent)
     assert layouts.find(gopro.parent, "videodeblurring").layout == "videodeblurring"
 
 
 def test_nothing_found_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(layouts.LayoutError, match=r"(?s)no data set in .*--blurry.*GOPRO_Large.*quantitative_datasets"):
+    with pytest.raises(errors.DatasetError, match=r"(?s)no data set in .*--blurry.*GOPRO_Large.*quantitative_datasets"):
         layouts.find(tmp_path)
 
 
@@ -279,14 +280,14 @@ def test_pairs_fall_back_to_file_names_where_no_path_agrees(tmp_path: Path) -> N
 def test_one_folder_is_no_pair(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png")
 
-    with pytest.raises(layouts.LayoutError, match="wanted two folders"):
+    with pytest.raises(errors.DatasetError, match="wanted two folders"):
         layouts.find_pairs(tmp_path / "b", tmp_path / "b")
 
 
 def test_an_order_that_happens_to_fit_pairs_nothing(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png", tmp_path / "s" / "2.png")
 
-    with pytest.raises(layouts.LayoutError, match="pairs go by relative path, or by file name"):
+    with pytest.raises(errors.DatasetError, match="pairs go by relative path, or by file name"):
         layouts.find_pairs(tmp_path / "b", tmp_path / "s")
 
 
@@ -311,5 +312,5 @@ def test_an_empty_split_says_what_there_is(gopro: Path) -> None:
     for path in sorted((gopro / "test").rglob("*.png")):
         path.unlink()
 
-    with pytest.raises(layouts.LayoutError, match=r"no test pairs \(it holds: train\)"):
+    with pytest.raises(errors.DatasetError, match=r"no test pairs \(it holds: train\)"):
         layouts.find(gopro).select("test")

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prep import errors
 from prep.datasets import layouts
+from prep.errors import FrameError
 from prep.io import extents, frames
-from prep.io.frames import FrameError
 from prep.io.storage import Member
 from prep.masks import making
 from prep.masks.equations import LEVELS
@@ -99,7 +100,7 @@ def test_without_maps_or_with_wrong_ones_it_is_one_line(make_gopro: MakeGopro, t
     assert "the map of extents is uint16 (96, 100); wanted uint16 (96, 128)" in failure.reason
 
     place.unlink()
-    with pytest.raises(making.MaskError, match=r"clip_train/000001 has no extent/ beside its sharp/, .* pass --method"):
+    with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no extent/ beside its sharp/, .* pass --method"):
         making.plan(dataset.pairs, tmp_path / "m", recipe, 0.96)
 
     with pytest.raises(FrameError, match=r"wanted a 16-bit grey map of extents; make it again"):

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prep import errors
 from prep.io import frames
 
 RNG = np.random.default_rng(0)
@@ -45,7 +46,7 @@ def test_a_png_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
     frames.write(path, PICTURE)
     path.write_bytes(path.read_bytes()[:kept])
 
-    with pytest.raises(frames.FrameError, match=r"cut\.png is (damaged|no readable)"):
+    with pytest.raises(errors.FrameError, match=r"cut\.png is (damaged|no readable)"):
         frames.read(path)
 
 
@@ -56,7 +57,7 @@ def test_one_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
-    with pytest.raises(frames.FrameError, match="checksum of the PNG chunk at byte"):
+    with pytest.raises(errors.FrameError, match="checksum of the PNG chunk at byte"):
         frames.read(path)
 
 
@@ -80,7 +81,7 @@ def test_a_png_whose_pixels_end_too_early_is_refused_though_its_checksums_are_ri
     lines = zlib.compress(b"".join(b"\0" + PICTURE[y].tobytes() for y in range(10)))
     data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", lines) + chunk(b"IEND", b"")
 
-    with pytest.raises(frames.FrameError, match=r"half\.png is damaged"):
+    with pytest.raises(errors.FrameError, match=r"half\.png is damaged"):
         frames.decode(data, Path("half.png"))
 
 
@@ -101,7 +102,7 @@ def test_a_jpeg_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:
 def test_the_sharpness_map_must_be_16_bit_grey(tmp_path: Path) -> None:
     frames.write(tmp_path / "s.png", PICTURE)
 
-    with pytest.raises(frames.FrameError, match="wanted a 16-bit grey PNG"):
+    with pytest.raises(errors.FrameError, match="wanted a 16-bit grey PNG"):
         frames.read_sharpness(tmp_path / "s.png")
 
 
@@ -112,7 +113,7 @@ def test_hidden_files_and_other_suffixes_are_no_frames() -> None:
 
 
 def test_a_format_that_cannot_hold_the_pixels_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(frames.FrameError, match="cannot write"):
+    with pytest.raises(errors.FrameError, match="cannot write"):
         frames.write(tmp_path / "a.xyz", PICTURE)
 
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, ImageOps
 
+from prep.errors import FrameError
 from prep.io import photographs
-from prep.io.frames import FrameError
 
 RNG = np.random.default_rng(0)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

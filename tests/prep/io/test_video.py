@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from films import RATE, smooth, sound_bytes, write_film
 
+from prep.errors import FrameError
 from prep.io import video
-from prep.io.video import Moment, VideoError
+from prep.io.video import Moment
 
 BT709, LIMITED, FULL = 1, 1, 2
 LOSS = 2  # levels of 255 in the mean: what the codec may lose; another matrix or range differs by more
@@ -158,7 +159,7 @@ def test_a_part_that_fails_is_not_there(tmp_path: Path) -> None:
 
 def test_what_is_no_video_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("a letter")
-    with pytest.raises(VideoError, match=r"a\.mp4 cannot be read as a video"):
+    with pytest.raises(FrameError, match=r"a\.mp4 cannot be read as a video"):
         video.describe(tmp_path / "a.mp4")
     with av.open(str(tmp_path / "b.mkv"), "w") as container:
         tone: Any = container.add_stream("libopus", rate=48000)
@@ -166,7 +167,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
         silence.sample_rate, silence.pts = 48000, 0
         container.mux(tone.encode(silence))
         container.mux(tone.encode(None))
-    with pytest.raises(VideoError, match=r"b\.mkv holds no video"):
+    with pytest.raises(FrameError, match=r"b\.mkv holds no video"):
         video.describe(tmp_path / "b.mkv")
 
 

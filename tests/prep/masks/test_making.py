@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from prep import errors
 from prep.datasets import layouts
 from prep.io import frames, storage
 from prep.masks import equations, making
@@ -231,7 +232,7 @@ def test_maps_of_which_nothing_says_what_they_are_stay(make_gopro: MakeGopro, tm
     run(root, folder)
     (folder / "masks.jsonl").unlink()
 
-    with pytest.raises(making.MaskError, match=r"holds maps but no masks\.jsonl; pass another folder"):
+    with pytest.raises(errors.MaskError, match=r"holds maps but no masks\.jsonl; pass another folder"):
         run(root, folder, method="laplacian")
 
 
@@ -254,7 +255,7 @@ def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_pa
     dataset = layouts.find(root)
 
     with pytest.raises(
-        making.MaskError, match=r"holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"
+        errors.MaskError, match=r"holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"
     ):
         making.plan(
             dataset.pairs,
@@ -269,7 +270,7 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "masks.jsonl").write_text('{"something": "else"}\n')
 
-    with pytest.raises(making.MaskError, match=r"is no list of masks .*; pass another folder, or remove this one"):
+    with pytest.raises(errors.MaskError, match=r"is no list of masks .*; pass another folder, or remove this one"):
         run(root, tmp_path / "m")
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from prep.datasets import layouts
+from prep.errors import PackError
 from prep.io import frames
 from prep.masks import making
 from prep.packs import estimate, packing, store
-from prep.packs.store import PackError
 
 MakeGopro = Callable[..., Path]
 

@@ -11,11 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
+from prep import errors
 from prep.datasets import layouts
+from prep.errors import PackError
 from prep.io import frames, journal
 from prep.masks import making
 from prep.packs import packing, store, verification
-from prep.packs.store import PackError
 
 MakeGopro = Callable[..., Path]
 
@@ -197,7 +198,7 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
     data = last.read_bytes()
     last.write_bytes(data[:500])
     monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
-    with pytest.raises(frames.FrameError, match=r"000003\.png is damaged"):
+    with pytest.raises(errors.FrameError, match=r"000003\.png is damaged"):
         setup.pack(out)
     assert not out.exists()
 
@@ -314,7 +315,7 @@ def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: Setup, t
 
     with pytest.raises(PackError, match=r"p\.h5 exists; pass --force"):
         packing.check_target(path, force=False)
-    with pytest.raises(frames.FrameError):
+    with pytest.raises(errors.FrameError):
         setup.pack(path)
 
     assert path.read_bytes() == before

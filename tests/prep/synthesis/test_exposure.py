@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep.synthesis.exposure import GAMMA, LINEAR, PLAIN, Exposure, Response, ResponseError, read_response
+from prep.errors import SynthesisError
+from prep.synthesis.exposure import GAMMA, LINEAR, PLAIN, Exposure, Response, read_response
 
 RNG = np.random.default_rng(3)
 SHOTS = [RNG.integers(0, 256, (20, 30, 3), np.uint8) for _ in range(9)]
@@ -52,7 +53,7 @@ def test_a_measured_power_is_the_power(tmp_path: Path) -> None:
 def test_what_is_no_response_is_one_line(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "curve.txt").write_text(text)
 
-    with pytest.raises(ResponseError, match=said):
+    with pytest.raises(SynthesisError, match=said):
         read_response(tmp_path / "curve.txt")
 
 

@@ -9,12 +9,13 @@ import pytest
 from films import write_film
 
 from prep.datasets import layouts
+from prep.errors import SynthesisError
 from prep.io import extents, frames
 from prep.io.frames import read
 from prep.synthesis import pairs, recordings
 from prep.synthesis.exposure import GAMMA, Exposure
 from prep.synthesis.motion import CAMERA, REGION
-from prep.synthesis.pairs import PhotoRecipe, Recipe, SynthesisError
+from prep.synthesis.pairs import PhotoRecipe, Recipe
 
 SIZE = (96, 128)
 PHOTOS = PhotoRecipe(count=2, size=SIZE, camera=CAMERA, region=REGION)

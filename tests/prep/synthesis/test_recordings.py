@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from films import write_film
 
+from prep.errors import ReadError, SynthesisError
 from prep.io import frames
-from prep.io.storage import SourceError
 from prep.synthesis import recordings
-from prep.synthesis.recordings import RecordingError
 
 SCENES = [np.random.default_rng(seed).integers(0, 256, (60, 90, 3)) for seed in range(3)]
 
@@ -58,13 +57,13 @@ def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 def test_what_is_no_recording_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecordingError, match="nowhere is not there; pass a video, or a folder of frames"):
+    with pytest.raises(SynthesisError, match="nowhere is not there; pass a video, or a folder of frames"):
         recordings.find([tmp_path / "nowhere"])
-    with pytest.raises(RecordingError, match="empty holds no video and no two frames; pass a video"):
+    with pytest.raises(SynthesisError, match="empty holds no video and no two frames; pass a video"):
         recordings.find([tmp_path / "empty"])
     for folder in ("x/a", "y/a"):
         write_frames(tmp_path / folder, [picture(0), picture(1)])
-    with pytest.raises(RecordingError, match=r"x/a and .*y/a would share one name; rename one of them"):
+    with pytest.raises(SynthesisError, match=r"x/a and .*y/a would share one name; rename one of them"):
         recordings.find([tmp_path / "x", tmp_path / "y"])
 
 
@@ -128,15 +127,15 @@ def test_a_survey_is_kept_and_a_recording_that_changed_refused(tmp_path: Path) -
     assert kept.stat().st_mtime_ns == before
 
     write_frames(tmp_path / "a", [picture(9)], first=4)
-    with pytest.raises(RecordingError, match="is not what it was when it was looked through; pass another --out"):
+    with pytest.raises(SynthesisError, match="is not what it was when it was looked through; pass another --out"):
         look(tmp_path / "a")
 
 
 def test_frames_of_two_sizes_and_a_damaged_one_are_one_line(tmp_path: Path) -> None:
     write_frames(tmp_path / "a", [picture(0), picture(1)[:80]])
-    with pytest.raises(SourceError, match="holds frames of several sizes"):
+    with pytest.raises(ReadError, match="holds frames of several sizes"):
         look(tmp_path / "a")
     write_frames(tmp_path / "b", [picture(0), picture(1)])
     (tmp_path / "b" / "000002.png").write_bytes((tmp_path / "b" / "000002.png").read_bytes()[:-200])
-    with pytest.raises(SourceError, match=r"b/000002.png is damaged"):
+    with pytest.raises(ReadError, match=r"b/000002.png is damaged"):
         look(tmp_path / "b")

@@ -1,0 +1,72 @@
+"""How a command runs and ends: a person's mistake in one line, a bug with its traceback."""
+
+import sys
+from typing import NoReturn
+
+import click
+
+from pipelines.errors import PipelineError
+from prep.errors import PrepError
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+_EXTRAS = {  # which extra brings a package that may be missing
+    "torch": "train",
+    "torchvision": "train",
+    "lightning_fabric": "train",
+    "safetensors": "train",
+    "torchmetrics": "lpips",
+    "tensorboard": "tensorboard",
+    "onnx": "export",
+    "onnxscript": "export",
+    "pillow_heif": "heif",
+    "skimage": "train",
+}
+
+
+def run(command: click.Command) -> None:
+    """Run a command and exit."""
+    name = command.name or "cdg"
+    try:
+        status = command.main(prog_name=name, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _fail(error.format_message(), 2)
+    except click.ClickException as error:
+        context = getattr(error, "ctx", None)
+        where = context.command_path if context else name
+        hint = f" (see {where} --help)" if isinstance(error, click.UsageError) else ""
+        _fail(f"{where}: {' '.join(error.format_message().split())}{hint}", error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail(f"{name}: interrupted; the same command goes on", 130)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _EXTRAS:
+            raise
+        _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{_EXTRAS[package]}]'", 1)
+    except OSError as error:
+        subject = f"{error.filename}: " if error.filename else ""
+        _fail(f"{name}: {subject}{error.strerror or error}", 1)
+    except Exception as error:
+        if not _is_mistake(error):
+            raise
+        _fail(f"{name}: {error}", 1)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _is_mistake(error: Exception) -> bool:
+    """Whether a person can mend it. Errors of ``cdgnet`` are asked for only once it is loaded: it needs torch."""
+    kinds: tuple[type[Exception], ...] = (PrepError, PipelineError)
+    if "cdgnet.errors" in sys.modules:
+        from cdgnet.errors import CDGNetError
+
+        kinds = (*kinds, CDGNetError)
+    return isinstance(error, kinds)
+
+
+def _fail(line: str, status: int) -> NoReturn:
+    click.echo(line, err=True)
+    sys.exit(status)
+
+
+def example(text: str) -> str:
+    """The end of a help text: an example that works, kept on its own line."""
+    return f"\b\nExample:\n  {text}"

@@ -1,0 +1,120 @@
+"""Types of option values that several commands take: what is wrong with one is found before anything heavy loads."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    _Parameter = click.ParamType[Any]
+else:
+    _Parameter = click.ParamType  # which takes no type before click 8.2
+
+
+class ExistingFile(click.Path):
+    """A file that must be there, found out before anything heavy is loaded.
+
+    Args:
+        remedy: What to do where it is not.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__(path_type=Path)
+        self.remedy = remedy
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = Path(value)
+        if not path.exists():
+            if str(path).startswith("--"):
+                self.fail(f"found the option {path}, wanted a file", param, ctx)
+            self.fail(f"{path} is not there; {self.remedy}", param, ctx)
+        if path.is_dir():
+            self.fail(f"{path} is a folder; pass a file in it", param, ctx)
+        return path
+
+
+PACK_FILE = ExistingFile("make it with cdg-prep pack")
+
+
+WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers, which nan and inf are not in."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
+class Range(_Parameter):
+    """One number, or two with a dash between: ``11``, ``7-13``.
+
+    Args:
+        name: What they count.
+        smallest: Of either.
+    """
+
+    def __init__(self, name: str, smallest: float) -> None:
+        self.name, self.smallest = name, smallest
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
+        """The lower and the upper end."""
+        if isinstance(value, tuple):
+            return value
+        first, _, last = str(value).partition("-")
+        try:
+            low, high = float(first), float(last or first)
+        except ValueError:
+            self.fail(f"{value} is no number and no range of two; wanted for instance 7-13", param, ctx)
+        if not self.smallest <= low <= high < float("inf"):
+            self.fail(f"{value}: wanted two rising numbers from {self.smallest:g}, for instance 7-13", param, ctx)
+        return low, high
+
+
+class FrameSize(_Parameter):
+    """``WIDTHxHEIGHT``."""
+
+    name = "size"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Height and width."""
+        if isinstance(value, tuple):
+            return value
+        width, _, height = str(value).partition("x")
+        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
+            self.fail(f"{value} is no size; wanted for instance 1280x720, at least 16x16", param, ctx)
+        return int(height), int(width)
+
+
+class TileSide(_Parameter):
+    """A side in pixels, brought to a multiple of 4; or ``auto``, which is None."""
+
+    name = "tile"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value == "auto":
+            return None
+        if not str(value).isdecimal() or int(value) < 64:
+            self.fail(f"{value!r} is no side of a tile; pass auto, or pixels from 64 on", param, ctx)
+        return int(value) - int(value) % 4
+
+
+class FrameCount(_Parameter):
+    """A number of frames, or ``all``."""
+
+    name = "count"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        if value is None or isinstance(value, int):
+            return value
+        if value == "all":
+            return 0
+        if not (str(value).isdecimal() and int(str(value)) >= 1):
+            self.fail(f"{value!r} is neither a number of frames from 1 on nor 'all'", param, ctx)
+        return int(str(value))

@@ -1,0 +1,65 @@
+"""How far long work is: rate and time left, as a bar on a terminal and as lines in a log."""
+
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import click
+
+Item = TypeVar("Item")
+
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from narrate(items, total, what)
+        return
+    rate = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(what, total=total, rate="")
+        for item in items:
+            progress.update(task, advance=1)
+            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
+            progress.update(task, rate=f"{speed:.2f}/s" if speed else "")
+            yield item
+
+
+def narrate(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+    """Pass items on and say how far it is, a line every half minute."""
+    start = spoken = time.monotonic()
+    for done, item in enumerate(items, 1):
+        now = time.monotonic()
+        if now - spoken > _SECONDS_BETWEEN_LINES:
+            spoken, rate = now, done / (now - start)
+            click.echo(f"{what}: {done} of {total}, {rate:.2f}/s, {duration((total - done) / rate)} left", err=True)
+        yield item
+
+
+@contextmanager
+def announce_if_slow(what: str) -> Iterator[None]:
+    """Say what is under way if it is not done within a second and a half."""
+    timer = threading.Timer(1.5, click.echo, (what,), {"err": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them: ``42 s``, ``3 min``, ``2.5 h``, ``4.1 days``."""
+    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min")):
+        if seconds < limit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"

@@ -1,0 +1,35 @@
+"""Ctrl-C and its like: the step at hand is finished and saved, then the command ends."""
+
+import signal
+from types import FrameType
+
+import click
+
+_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Stopped(click.ClickException):
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.exit_code = status  # type: ignore[misc]
+
+
+class StopOnSignal:
+    """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        for number in _STOPPING:
+            signal.signal(number, self._ask)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.number = number
+        for caught in _STOPPING:
+            signal.signal(caught, signal.SIG_DFL)
+
+    def __call__(self) -> bool:
+        return self.number > 0
+
+    def stopped(self, message: str) -> click.ClickException:
+        """The end of a command that saved and stopped: its status is that of the signal, as a shell would say it."""
+        return _Stopped(message, 128 + self.number)

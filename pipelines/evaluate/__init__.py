@@ -1,0 +1,1 @@
+"""Frames in, scores, tables and a page out."""

@@ -1,0 +1,46 @@
+"""What a network costs, as a row of the paper's Table 1."""
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from cdgnet.cost import network_cost
+from pipelines.restore.restorer import Restorer
+from pipelines.timing import peak_megabytes
+
+SIZE = (720, 1280)  # that the paper counts multiply-accumulates at
+
+
+def price(restorer: Restorer, seconds: Sequence[float], frame: tuple[int, int]) -> dict[str, Any]:
+    """Parameters, multiply-accumulates of one frame, and what the frames scored took.
+
+    Args:
+        restorer: That restored them.
+        seconds: Of each frame, the device waited for; the median is taken.
+        frame: ``(height, width)`` of the first.
+
+    Returns:
+        Multiply-accumulates under both conventions at 1280 x 720; seconds and memory at ``size``, on ``device``.
+    """
+    total = network_cost(restorer.network.config, *SIZE)["total"]
+    threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
+    return {
+        "parameters": total.parameters,
+        "megabytes": round(total.megabytes, 3),
+        "ptflops_gmac": round(total.ptflops / 1e9, 2),
+        "honest_gmac": round(total.honest / 1e9, 2),
+        "seconds": statistics.median(seconds) if seconds else None,
+        "timed_frames": len(seconds),
+        "size": f"{frame[1]}x{frame[0]}",
+        "peak_megabytes": round(peak_megabytes(restorer.device)),
+        "device": device_name(restorer) + threads,
+    }
+
+
+def device_name(restorer: Restorer | None) -> str:
+    """What the scores were computed on."""
+    if restorer is None or restorer.device.type != "cuda":
+        return "cpu"
+    return str(torch.cuda.get_device_name(restorer.device))

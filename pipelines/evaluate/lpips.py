@@ -1,0 +1,58 @@
+"""LPIPS, where its weights are at hand. Needs the extra ``lpips``."""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipelines.errors import EvaluationError
+
+
+class Perceptual:
+    """Learned perceptual distance by AlexNet, version 0.1: 0 for equal pictures, lower is better.
+
+    Args:
+        device: Where it is computed.
+
+    Raises:
+        EvaluationError: If torchmetrics or AlexNet's weights are missing; nothing is fetched from a network.
+
+    Source: Zhang et al. 2018, The unreasonable effectiveness of deep features as a perceptual metric; the
+    implementation and the linear weights are torchmetrics'.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        weights = backbone()
+        try:
+            from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
+        except ImportError as error:
+            raise EvaluationError("--lpips needs torchmetrics; pip install 'cdgnet[lpips]'") from error
+        with weights.open("rb") as file:
+            self.weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        self.device, self.network = device, LearnedPerceptualImagePatchSimilarity("alex").to(device)
+
+    @torch.no_grad()
+    def __call__(self, restored: Tensor, sharp: Tensor) -> float:
+        """The distance of two ``(3, H, W)`` uint8 pictures of at least 32 x 32 pixels."""
+        pair = [picture[None].to(self.device).float() / 127.5 - 1 for picture in (restored, sharp)]
+        self.network.reset()
+        return float(self.network(*pair))
+
+
+def backbone() -> Path:
+    """Where AlexNet's weights must lie.
+
+    Raises:
+        EvaluationError: If they do not.
+    """
+    from torchvision.models import AlexNet_Weights
+
+    name: str = AlexNet_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+    path = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not path.exists():
+        raise EvaluationError(
+            f"--lpips wants torchvision's AlexNet_Weights.IMAGENET1K_V1 at {path}; put the file there, or run "
+            "torchvision.models.alexnet(weights='IMAGENET1K_V1') where there is a network"
+        )
+    return path

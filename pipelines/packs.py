@@ -1,0 +1,95 @@
+"""Packs -> samples and batches: the only place that turns a pack into tensors.
+
+Legend: C the training crop's side in pixels, B batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prep.arrays import Codes
+from prep.masks.equations import mask_of_codes
+from prep.packs import store
+
+
+def to_range(picture: Tensor) -> Tensor:
+    """uint8 -> the network's range, float32 in [-0.5, 0.5]."""
+    return picture.float() / 255 - 0.5
+
+
+def to_tensor(picture: np.ndarray) -> Tensor:
+    """``(H, W, 3)`` -> ``(3, H, W)``."""
+    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+
+class Frame(NamedTuple):
+    """A frame of one of several packs."""
+
+    pack: int  # its place among them
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackCrop:
+    """One crop of a pack, whole."""
+
+    key: str
+    origin: tuple[int, int]  # y, x in the frame
+    blurry: Tensor  # (3, H, W) uint8
+    sharp: Tensor  # (3, H, W) uint8
+    mask: Tensor  # (1, H, W) uint8, 0 or 1
+    sharpness: np.ndarray  # (H, W) uint16
+
+
+def read_crops(path: Path, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
+    """Give crops of a pack in order: those of ``rows``, or all."""
+    with store.open_pack(path) as file:
+        keys = store.read_keys(file)
+        for row in range(len(keys)) if rows is None else rows:
+            y, x = file["origin"][row]
+            yield PackCrop(
+                key=keys[row],
+                origin=(int(y), int(x)),
+                blurry=to_tensor(file["blurry"][row]),
+                sharp=to_tensor(file["sharp"][row]),
+                mask=torch.from_numpy(file["mask"][row])[None],
+                sharpness=file["sharpness"][row],
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WholeFrame:
+    """A frame put together again from its crops."""
+
+    key: str
+    blurry: Tensor  # (3, H, W) uint8
+    sharp: Tensor  # (3, H, W) uint8
+    mask: Tensor  # (1, H, W) uint8, 0 or 1
+    sharpness: Codes  # (H, W)
+
+
+def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
+    """Put a frame of one of the packs together; its crops cover it. The mask is of ``mu``, or the pack's own."""
+    crops = list(read_crops(paths[frame.pack], rows))
+    if mu is not None:
+        crops = [replace(crop, mask=torch.from_numpy(mask_of_codes(crop.sharpness, mu))[None]) for crop in crops]
+    height, width = (max(crop.origin[axis] + crop.mask.shape[axis + 1] for crop in crops) for axis in (0, 1))
+
+    def whole(name: str) -> Tensor:
+        picture = torch.empty(getattr(crops[0], name).shape[0], height, width, dtype=torch.uint8)
+        for crop in crops:
+            part = getattr(crop, name)
+            y, x = crop.origin
+            picture[:, y : y + part.shape[1], x : x + part.shape[2]] = part
+        return picture
+
+    codes = np.empty((height, width), np.uint16)
+    for crop in crops:
+        y, x = crop.origin
+        codes[y : y + crop.sharpness.shape[0], x : x + crop.sharpness.shape[1]] = crop.sharpness
+    return WholeFrame(key=frame.key, blurry=whole("blurry"), sharp=whole("sharp"), mask=whole("mask"), sharpness=codes)

@@ -1,0 +1,1 @@
+"""Comparisons of the paper: every row trained alike and scored alike."""

@@ -1,0 +1,96 @@
+"""The paper's comparisons: what is varied, over which values, and what the authors found. Loads no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from pipelines.paper import TABLE_1, TABLE_2, TABLE_3, PaperScore
+from pipelines.train.settings import VARIANTS, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """One comparison: settings that differ in nothing else."""
+
+    title: str
+    source: str  # in Wang et al. 2021
+    fields: Sequence[str]  # of TrainingConfig; all take the value at hand
+    values: Sequence[str | float]  # in the paper's order
+    paper: Mapping[str, PaperScore] = field(default_factory=dict)  # by the value's name
+    fixed: Mapping[str, str] = field(default_factory=dict)  # of TrainingConfig, for all rows
+    names: Mapping[float, str] = field(default_factory=dict)  # of values that are called something
+    quoted: Mapping[str, PaperScore] = field(
+        default_factory=dict
+    )  # what the authors state of others, who are not trained
+    is_transfer: bool = False  # from one data set to another: the values are ``TRANSFER``
+
+    def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
+        """The settings of one row."""
+        return replace(base, **self.fixed, **dict.fromkeys(self.fields, value))  # type: ignore[arg-type]
+
+    def name(self, value: str | float) -> str:
+        """What a row is called."""
+        return value if isinstance(value, str) else self.names.get(value, f"{value:g}")
+
+
+# Rows of a transfer: trained on the first data set, further on the second, on the second from the beginning.
+TRANSFER = FIRST, FINE_TUNED, SECOND = ("GoPro alone", "fine-tuned", "VideoDeblurring alone")
+
+
+STUDIES: Mapping[str, Study] = {
+    "table1": Study(
+        title="Among other methods on GoPro",
+        source="Table 1",
+        fields=("variant",),
+        values=("cdgnet",),
+        paper={"cdgnet": PaperScore(30.67, 0.945)},
+        quoted={name: PaperScore(*figures[:2]) for name, figures in list(TABLE_1.items())[:-1]},
+    ),
+    "table2": Study(
+        title="From GoPro to VideoDeblurring",
+        source="Table 2",
+        fields=(),
+        values=TRANSFER,
+        paper={FINE_TUNED: PaperScore(35.25, 0.968)},
+        quoted=TABLE_2,
+        is_transfer=True,
+    ),
+    "table3": Study(
+        title="The network, part by part", source="Table 3", fields=("variant",), values=VARIANTS, paper=TABLE_3
+    ),
+    "table4": Study(
+        title="The attention of the large branch",
+        source="Table 4",
+        fields=("attention",),
+        values=("none", "channel", "spatial", "both"),
+        paper={
+            "none": PaperScore(28.88, 0.920),
+            "channel": PaperScore(29.28, 0.926),
+            "spatial": PaperScore(29.30, 0.924),
+            "both": PaperScore(29.34, 0.929),
+        },
+        fixed={"variant": "large-branch"},
+    ),
+    "loss": Study(
+        title="What images are compared by",
+        source="Figure 10a and section 4.4",
+        fields=("loss",),
+        values=("l2", "l1", "ssim"),
+        paper={"l2": PaperScore(30.67, 0.945), "l1": PaperScore(30.42, 0.941), "ssim": PaperScore(30.15, 0.935)},
+    ),
+    # Of these two the authors show curves and masks, but state neither values nor scores.
+    "lambda": Study(
+        title="The weight of the branches' losses",
+        source="Figure 10b",
+        fields=("lambda_small", "lambda_large"),
+        values=(0.0, 0.01, 0.1, 1.0),
+    ),
+    # Ours: a pack for each kind of masks, and a row whose branches learn from none.
+    "masks": Study(
+        title="What masks are worth",
+        source="The supervision of section 3.5",
+        fields=("lambda_small", "lambda_large"),
+        values=(0.0, 0.1),
+        names={0.0: "no masks", 0.1: "masks"},
+    ),
+    "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
+}

@@ -1,0 +1,158 @@
+"""A study's results -> one HTML page: the table beside the paper's, the seeds, curves, and what each row restored."""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from cdgnet.cost import network_cost
+from pipelines.evaluate import scores
+from pipelines.evaluate.frame_sources import PackScenes
+from pipelines.packs import read_crops
+from pipelines.pages import dot_plots, plots
+from pipelines.pages.panels import Panel, photo_panel, sample
+from pipelines.pages.templates import templates
+from pipelines.study import design
+from pipelines.study.definitions import Study
+from pipelines.study.design import FIGURES, SHOWN, Line
+from pipelines.train import runs
+from prep.io import files, frames, storage
+from prep.masks import equations
+from prep.packs import store
+
+_SIZE = (720, 1280)  # height and width of the frame that costs are stated for
+_PANEL_WIDTH = 400  # pixels
+_TITLES = {"psnr": "Whole frames", "psnr_m1": "Where blur is small (M = 1)", "psnr_m0": "Where it is large (M = 0)"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cells:
+    """A line of the table, as it is read."""
+
+    row: design.Row
+    figures: Sequence[str]
+    parameters: int
+    cost: float  # 10^9 multiply-accumulates, those of deformable kernels included
+    minutes: float
+    seeds: int
+
+
+def write(name: str, study: Study, found: Sequence[design.Result], test: Path, device: str, folder: Path) -> Path:
+    """Write ``NAME.html`` into the study's folder; an earlier one is replaced.
+
+    Args:
+        name: Of the study.
+        study: What was varied.
+        found: At least one result.
+        test: The pack that all were scored on.
+        device: What they were trained on, for a person.
+        folder: The study's.
+    """
+    table = design.lines(found)
+    page = templates(Path(__file__).parent).get_template("study.html.j2")
+    blurry = {figure: found[0].means[f"{figure}_blurry"] for figure in FIGURES}
+    text = page.render(
+        title=study.title,
+        source=study.source,
+        verdict=design.verdict(table),
+        steps=[str(step) for step in design.steps(table)],
+        cells=[_cells(line) for line in table],
+        blurry=[_number(figure, blurry[figure]) for figure in FIGURES],
+        has_paper=bool(study.paper),
+        quoted=study.quoted,
+        author=design.of_author(table),
+        charts=_strips(table),
+        curves=_curves(table),
+        examples=_examples(table, test),
+        protocol=PackScenes(test).protocol,
+        legend=scores.LEGEND,
+        budget=_budget(table, device),
+    )
+    path = folder / f"{name}.html"
+    files.write_text(path, text)
+    return path
+
+
+def _cells(line: Line) -> _Cells:
+    cost = network_cost(runs.network_of(line.row.config), *_SIZE)["total"]
+    return _Cells(
+        row=line.row,
+        figures=[
+            _number(figure, line.mean(figure))
+            + ("" if math.isnan(spread := line.spread(figure)) else f" ± {_number(figure, spread)}")
+            for figure in FIGURES
+        ],
+        parameters=cost.parameters,
+        cost=cost.honest / 1e9,
+        minutes=line.seconds / 60,
+        seeds=len(line.results),
+    )
+
+
+def _number(figure: str, value: float) -> str:
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if figure.startswith("psnr") else f"{value:.4f}"
+
+
+def _budget(table: Sequence[Line], device: str) -> str:
+    """What every training had, in one line."""
+    config = table[0].row.config
+    logged = [row for row in files.read_rows(table[0].results[0].job.folder / "log.jsonl") if "loss" in row]
+    return (
+        f"{logged[-1]['step']:,} steps of {config.batch} windows of {config.crop} x {config.crop}, {config.preset} "
+        f"widths, learning rate {config.learning_rate:g} ({config.schedule}), on {device}"
+    )
+
+
+def _strips(table: Sequence[Line]) -> list[dot_plots.Strips]:
+    charts = [
+        dot_plots.strips(
+            title, "PSNR, dB: a dot a seed, a bar their mean", {ln.row.title: ln.values(name) for ln in table}
+        )
+        for name, title in _TITLES.items()
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _curves(table: Sequence[Line]) -> list[plots.Plot]:
+    wanted = (("Validation", "PSNR, dB", "val_psnr", False), ("Training loss", "Lrec", "loss_restored", True))
+    charts = [
+        plots.plot(title, f"{unit}, mean of the seeds", _mean_curves(table, column), is_log=is_log)
+        for title, unit, column, is_log in wanted
+    ]
+    return [chart for chart in charts if chart]
+
+
+def _mean_curves(table: Sequence[Line], column: str) -> Mapping[str, plots.Points]:
+    curves = {}
+    for line in table:
+        values: dict[int, list[float]] = {}
+        for result in line.results:
+            for row in files.read_rows(result.job.folder / "log.jsonl"):
+                if column in row:
+                    values.setdefault(row["step"], []).append(row[column])
+        curves[line.row.title] = [(step, statistics.fmean(each)) for step, each in values.items()]
+    return curves
+
+
+def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[Panel]]]:
+    """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
+    shown = sample(range(store.describe(test)["crops"]), SHOWN)
+    examples = []
+    for place, crop in enumerate(read_crops(test, shown)):
+        pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}
+        for line in table:
+            path = line.results[0].job.scores / f"{place}.png"
+            pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
+            if (mu := line.row.config.mu) is not None:
+                mask = equations.mask_of_codes(crop.sharpness, mu)
+                name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
+                pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
+        pictures["sharp"] = np.ascontiguousarray(crop.sharp.permute(1, 2, 0).numpy())
+        panels = [photo_panel(name, f"{crop.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()]
+        examples.append((crop.key, panels))
+    return examples

@@ -1,0 +1,1 @@
+"""Packs in, a run folder with weights out."""

@@ -1,0 +1,96 @@
+"""A run folder -> ``run.html``: curves, what happened, and the frames of the last validation, in one file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.pages import plots
+from pipelines.pages.panels import Panel, map_panel, photo_panel
+from pipelines.pages.pictures import shrink
+from pipelines.pages.templates import templates
+from pipelines.train import runs
+from pipelines.train.validation import KINDS, read_pictures
+from prep.arrays import Bytes
+from prep.io import files
+
+NAME = "run.html"
+_WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
+_CALLED = {"small": "small branch", "large": "large branch", "mask": "M", "small_attention": "small attention"}
+_CALLED |= {"large_attention": "large attention"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Row:
+    key: str
+    psnr_blurry: float
+    psnr_restored: float
+    before: Panel
+    after: Panel
+    panels: Sequence[Panel]
+
+
+def write(folder: Path) -> Path:
+    """Write the page of a run from what lies in its folder; an earlier one is replaced.
+
+    Raises:
+        TrainingError: If the folder holds no run, or its files are damaged.
+    """
+    asked, rows = runs.read_asked(folder), runs.read_log(folder)
+    page = templates(Path(__file__).parent).get_template("run.html.j2")
+    text = page.render(
+        name=folder.resolve().name,
+        step=max((row["step"] for row in rows), default=0),
+        scores=[row for row in rows if "val_psnr" in row],
+        charts=_charts(rows),
+        events=[line for row in rows if (line := _event(row))],
+        facts={name: value for name, value in asked.items() if name != "network"},
+        rows=[_row(key, pictures, scores) for key, pictures, scores in read_pictures(folder)],
+    )
+    path = folder / NAME
+    files.write_text(path, text)
+    return path
+
+
+def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
+    def points(name: str) -> list[tuple[int, float]]:
+        return [(row["step"], row[name]) for row in rows if name in row]
+
+    losses = {"restored": "loss_restored", "small branch": "loss_small", "large branch": "loss_large"}
+    scores = {"restored": "val_psnr", "blurry": "val_psnr_blurry"}
+    found = (
+        plots.plot("Validation", "PSNR, dB", {name: points(column) for name, column in scores.items()}),
+        plots.plot("Training loss", "loss", {name: points(column) for name, column in losses.items()}, is_log=True),
+        plots.plot("Learning rate", "rate", {"rate": points("learning_rate")}, is_log=True),
+        plots.plot("Offsets of the taps", "mean of |offset|, px", {"offset": points("mean_offset")}),
+        plots.plot("Speed", "images/s", {"images/s": points("images_per_second")}),
+    )
+    return [chart for chart in found if chart]
+
+
+def _event(row: Mapping[str, Any]) -> str:
+    if "skipped" in row:
+        return f"step {row['step']}: the loss was no number; skipped, with {', '.join(sorted(set(row['skipped'])))}"
+    if "went_back_from" in row:
+        return f"step {row['went_back_from']}: gone back to {row['step']}, with {row['factor']:g} of the rate"
+    return f"step {row['step']}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
+
+
+def _row(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Row:
+    def photo(name: str, width: int) -> Panel:
+        called = _CALLED.get(name, name)
+        image = pictures[name]
+        if image.ndim == 2:
+            return map_panel(called, f"{key}, {called}", shrink(image, width))
+        return photo_panel(called, f"{key}, {called}", np.ascontiguousarray(image), width)
+
+    return _Row(
+        key=key,
+        psnr_blurry=scores["psnr_blurry"],
+        psnr_restored=scores["psnr_restored"],
+        before=photo("blurry", _WIPE_WIDTH),
+        after=photo("restored", _WIPE_WIDTH),
+        panels=[photo(name, _PANEL_WIDTH) for name in KINDS if name in pictures],
+    )

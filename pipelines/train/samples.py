@@ -1,0 +1,103 @@
+"""Packs -> the endless stream of windows that a network is trained on.
+
+Legend: C the training crop's side in pixels.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from pipelines.errors import DataError
+from pipelines.packs import Frame
+from prep.packs.windows import Windows
+
+
+class Sample(NamedTuple):
+    """One training sample, as it lies in the pack; a batch stacks them."""
+
+    blurry: Tensor  # (3, C, C) uint8
+    sharp: Tensor  # (3, C, C) uint8
+    mask: Tensor  # (1, C, C) uint8, 0 or 1
+
+
+class TrainingSamples(Dataset[Sample]):
+    """An endless, reproducible stream: sample n is decided by (seed, n) alone, so a run resumes anywhere in it.
+
+    An epoch shows each frame of all packs once, in random order: a random one of its crops, a random window of it,
+    flipped and turned at random, all tensors together. So a pack's weight is its number of frames.
+
+    Args:
+        paths: The packs.
+        frames: Rows of the packs by frame.
+        crop: Side of the window in pixels.
+        seed: Of order, place, flips and turns.
+        turn: Turn by quarters too, so that no direction of blur is more frequent than another.
+        mu: Threshold of the masks, from the packs' S; None takes the packs' own.
+
+    Raises:
+        DataError: If the window is larger than a pack's crops.
+        PackError: If a pack does not hold all of its crops.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        frames: Mapping[Frame, Sequence[int]],
+        crop: int,
+        seed: int,
+        *,
+        turn: bool = True,
+        mu: float | None = None,
+    ) -> None:
+        self.packs = [Windows(path) for path in paths]
+        self.frames, self.rows = list(frames), list(frames.values())
+        self.crop, self.seed, self.turn, self.mu = crop, seed, turn, mu
+        for path, pack in zip(paths, self.packs, strict=True):
+            height, width = pack.header.crop
+            if crop > min(height, width):
+                raise DataError(
+                    f"window {crop} is larger than the {height} x {width} crops of {path}; pass --crop "
+                    f"{min(height, width)}"
+                )
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name != "_order"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._order = lru_cache(maxsize=2)(self._shuffle)
+
+    def _shuffle(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.rows))
+
+    def __getitem__(self, number: int) -> Sample:
+        epoch, place = divmod(number, len(self.rows))
+        chosen = self._order(epoch)[place]
+        pack, rows = self.packs[self.frames[chosen].pack], self.rows[chosen]
+        rng = np.random.default_rng([self.seed, 1, number])
+        row = rows[rng.integers(len(rows))]
+        y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.header.crop)
+        flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
+
+        corner = (row, y, x, self.crop)
+        blurry, sharp = (pack.read(name, *corner) for name in ("blurry", "sharp"))
+        mask = pack.read("mask", *corner) if self.mu is None else pack.mask(*corner, self.mu)
+
+        def turned(window: np.ndarray) -> Tensor:
+            flipped = window[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]].reshape(self.crop, self.crop, -1)
+            return torch.from_numpy(np.rot90(flipped, turns).transpose(2, 0, 1).copy())
+
+        return Sample(turned(blurry), turned(sharp), turned(mask))
+
+    def key(self, number: int) -> str:
+        """The frame that sample ``number`` is a window of."""
+        epoch, place = divmod(number, len(self.rows))
+        chosen: Frame = self.frames[self._order(epoch)[place]]
+        return chosen.key

@@ -1,0 +1,116 @@
+"""Scores of a network on the frames held out: whole frames, 8 bits, the blurry ones beside the restored."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from cdgnet import CDGNet, psnr, to_bytes
+from cdgnet.tiling import restore
+from pipelines.packs import read_frame, to_range
+from pipelines.pages.panels import sample
+from pipelines.train.split import Split
+from pipelines.train.state import over_devices
+from prep.arrays import Bytes
+from prep.io import files, frames, storage
+
+Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+
+class Scores(NamedTuple):
+    """Means over frames."""
+
+    blurry: float  # PSNR in dB
+    restored: float
+    frames: int
+
+
+KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", "small_attention", "large_attention")
+_SHOWN = 3  # frames that pictures are kept of
+_SIDE = 1024  # pixels of a picture, at most
+
+
+@torch.no_grad()
+def validate(
+    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, watch: Watch | None = None
+) -> Scores:
+    """Restore all frames held out, each put together from its crops, and score them; devices share the work.
+
+    Args:
+        network: On the fabric's device; its mode is kept.
+        packs: Their paths.
+        split: Of their frames; some are held out.
+        fabric: Decides device and precision.
+        watch: Is given the frames, their number and what it is; passes the frames on.
+    """
+    was_training = network.training
+    network.eval()
+    held_out = list(split.held_out.items())
+    mine = held_out[fabric.global_rank :: fabric.world_size]
+    sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    for frame, rows in watch(mine, len(mine), "validate") if watch else mine:
+        whole = read_frame(packs, frame, rows)
+        blurry, sharp = (fabric.to_device(picture[None]) for picture in (whole.blurry, whole.sharp))
+        with fabric.autocast():
+            restored = to_bytes(restore(network, to_range(blurry)))
+        sums += torch.cat([psnr(blurry, sharp), psnr(restored, sharp)])
+    network.train(was_training)
+    blurry_mean, restored_mean = (over_devices(sums, fabric, "sum") / len(held_out)).tolist()
+    return Scores(blurry_mean, restored_mean, len(held_out))
+
+
+@torch.no_grad()
+def write_pictures(
+    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, folder: Path, mu: float | None = None
+) -> None:
+    """Keep all that the network makes of a few frames held out, in ``pictures`` in the run folder.
+
+    Their middles, of at most 1024 x 1024, in place of what was there. Masks are of ``mu``, or the packs' own.
+    """
+    was_training = network.training
+    network.eval()
+    about = []
+    for place, (frame, rows) in enumerate(sample(list(split.held_out.items()), _SHOWN)):
+        whole = read_frame(packs, frame, rows, mu)
+        blurry, sharp, mask = (
+            fabric.to_device(_middle(part)[None]) for part in (whole.blurry, whole.sharp, whole.mask)
+        )
+        with fabric.autocast():
+            components = network(to_range(blurry))
+        restored = to_bytes(components.restored)
+        pictures = {"blurry": blurry, "restored": restored, "sharp": sharp, "mask": mask * 255}
+        for name in ("small", "large"):
+            if (image := getattr(components, name)) is not None:
+                pictures[name] = to_bytes(image)
+            if (spatial := getattr(components, f"{name}_attention")) is not None:
+                pictures[f"{name}_attention"] = to_bytes(spatial - 0.5)
+        for name, picture in pictures.items():
+            pixels = picture[0].permute(1, 2, 0).cpu().numpy()
+            frames.write(
+                folder / "pictures" / f"{place}-{name}.png", pixels if len(picture[0]) == 3 else pixels[..., 0]
+            )
+        scores = {"psnr_blurry": float(psnr(blurry, sharp)), "psnr_restored": float(psnr(restored, sharp))}
+        about.append({"key": frame.key, "kinds": list(pictures), **scores})
+    files.write_rows(folder / "pictures" / "pictures.jsonl", about)
+    network.train(was_training)
+
+
+def read_pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Bytes], Mapping[str, float]]]:
+    """What ``write_pictures`` kept in a run folder: of each frame its key, the pictures by kind, the scores."""
+    for place, row in enumerate(files.read_rows(folder / "pictures" / "pictures.jsonl")):
+        paths = {name: folder / "pictures" / f"{place}-{name}.png" for name in row["kinds"]}
+        yield row["key"], {name: _read(path) for name, path in paths.items()}, row
+
+
+def _read(path: Path) -> Bytes:
+    return np.asarray(frames.decode(storage.read(path), path), np.uint8)
+
+
+def _middle(picture: Tensor) -> Tensor:
+    height, width = picture.shape[-2:]
+    top, left = (max(0, (side - _SIDE) // 2) for side in (height, width))
+    return picture[..., top : top + _SIDE, left : left + _SIDE]

@@ -1,0 +1,203 @@
+"""The page of scores: what is chosen and drawn, and what it does in a browser."""
+
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from lightning_fabric import Fabric
+
+from cdgnet import CDGNet, ModelConfig
+from pipelines.evaluate import page as scores_page
+from pipelines.evaluate import scores
+from pipelines.evaluate.cost import price
+from pipelines.evaluate.frame_sources import Masks, PictureScenes
+from pipelines.evaluate.scores import Row
+from pipelines.restore.restorer import Restorer
+from prep.datasets import layouts
+from prep.io import frames
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+HOSTILE = "z\"'<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}"
+GAINS = {"clip/2": 0.5, "clip/10": 3.0, "clip/1": -1.25, f"clip/{HOSTILE}": 12.0}
+
+
+def row(key: str, psnr: float, blurry: float = 20.0) -> Row:
+    return {"key": key, "mask_share": 0.25, "psnr_blurry": blurry, "psnr": psnr, "seconds": 0.5}
+
+
+def test_lowest_and_highest_scores_and_gains_are_chosen_and_say_why() -> None:
+    rows = [row(f"{number}", 20.0 + number, 10.0 + 2 * number) for number in range(20)]
+    chosen = scores_page.choose(rows)
+    assert list(chosen) == ["0", "1", "2", "19", "18", "17"]
+    assert chosen["1"] == ["second lowest PSNR", "second largest gain"]
+    assert chosen["19"] == ["highest PSNR", "smallest gain"]
+
+
+def test_results_without_blurry_frames_have_no_gain() -> None:
+    rows: list[Row] = [{"key": str(number), "psnr": float(number)} for number in range(9)]
+    assert list(scores_page.choose(rows)) == ["0", "1", "2", "8", "7", "6"]
+    assert scores_page.scatter(rows) is None
+
+
+def test_the_part_shown_is_where_the_frame_changed_most() -> None:
+    sharp = np.full((400, 600, 3), 100, np.uint8)
+    before, after = sharp.copy(), sharp.copy()
+    before[:, :200] = 120  # blurred, and left so
+    after[:, :200] = 120
+    before[250:300, 450:500] = 0  # and this was mended
+    rows, columns = scores_page._part(before, after, sharp)
+    assert rows.start <= 250 and rows.stop >= 300 and columns.start <= 450 and columns.stop >= 500
+
+
+def test_dots_lie_where_share_and_gain_say() -> None:
+    rows = [{**row("a", 21.0), "mask_share": 0.0}, {**row("b", 22.0), "mask_share": 1.0}, row("c", math.inf)]
+    found = scores_page.scatter(rows)
+    assert found is not None and [dot.key for dot in found.dots] == ["a", "b"]
+    first, second = found.dots
+    assert first.x < second.x and first.y > second.y  # up is more
+    assert found.zero is not None and found.zero - second.y == pytest.approx(2 * (found.zero - first.y))
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "text"),
+    [(30.666, "psnr", "30.67"), (0.94512, "ssim", "0.9451"), (-1.2, "gain", "-1.20"), (math.inf, "psnr", "∞")],
+)
+def test_numbers_are_written_to_their_places(value: float, name: str, text: str) -> None:
+    assert scores_page.number(value, name) == text
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of four frames that differ in their names and gains, one of them without a pixel of M = 1."""
+    folder, rng = tmp_path_factory.mktemp("scores"), np.random.default_rng(0)
+    for number, key in enumerate(("clip/2", "clip/10", "clip/1", f"clip/{HOSTILE}")):
+        sharp = rng.integers(0, 256, (64, 80, 3)).astype(np.uint8)
+        blurry = cv2.GaussianBlur(sharp, (0, 0), 1 + number)
+        extent = np.full((64, 80), 256 * (1 + 4 * number), np.uint16)
+        for kind, image in (("blur", blurry), ("sharp", sharp), ("extent", extent)):
+            frames.write(folder / "set" / kind / f"{key}.png", image)
+    dataset = layouts.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
+    scenes = PictureScenes("pairs", dataset.pairs, Masks(method="laplacian", mu=0.5))
+    restorer = Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
+    done = scores.begin(folder / "eval", scenes.about)
+    rows = [dict(each) for each in scores.evaluate(scenes, folder / "eval", done, restorer)]
+    for each in rows:
+        each["psnr"] = each["psnr_blurry"] + GAINS[str(each["key"])]
+    rows[0]["psnr_m1"] = rows[0]["psnr_m1_blurry"] = math.nan
+    cost = price(restorer, [0.25], scenes.size())
+    summary = scores.summary(rows, scenes, restorer, None, None, cost)
+    shown, count = scores_page.examples(scenes, rows, restorer)
+    examples = list(shown)
+    assert len(examples) == count == 4
+    return scores_page.write(folder / "eval", rows, summary, examples)
+
+
+def test_the_page_needs_no_other_file_and_escapes_names(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert "http" not in text.replace("http-equiv", "")
+    assert "<img src=x" not in text
+    assert ">nan" not in text and "nan dB" not in text
+    assert "CDGNet 2021 (the authors)" in text and "quoted" in text
+    assert "Means by sequence" in text and '<td class="key">clip</td>' in text
+    assert "small attention" in text and "error before" in text
+
+
+@pytest.fixture(scope="module")
+def opened(page: Path) -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt install chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1200, "height": 800})
+        faults: list[str] = []
+        tab.on("pageerror", lambda error: faults.append(str(error)))
+        tab.on("dialog", lambda dialog: faults.append(dialog.message))
+        tab.goto(page.as_uri())
+        yield tab
+        browser.close()
+        assert faults == []
+
+
+def keys(tab: Any) -> list[str]:
+    return [str(text) for text in tab.locator(".frames tbody tr:visible td:first-child").all_text_contents()]
+
+
+def head(tab: Any, name: str) -> Any:
+    return tab.locator(".frames th", has=tab.get_by_role("button", name=name, exact=True))
+
+
+@pytest.mark.browser
+def test_a_click_sorts_by_number_and_another_turns_it_round(opened: Any) -> None:
+    by_gain = sorted(GAINS, key=lambda key: -GAINS[key])
+    head(opened, "gain").get_by_role("button").click()
+    assert keys(opened) == by_gain
+    assert head(opened, "gain").get_attribute("aria-sort") == "descending"
+    head(opened, "gain").get_by_role("button").click()
+    assert keys(opened) == by_gain[::-1]
+    assert head(opened, "gain").get_attribute("aria-sort") == "ascending"
+
+
+@pytest.mark.browser
+def test_a_key_sorts_and_names_count_as_people_do(opened: Any) -> None:
+    head(opened, "frame").get_by_role("button").focus()
+    opened.keyboard.press("Enter")
+    assert keys(opened) == ["clip/1", "clip/2", "clip/10", f"clip/{HOSTILE}"]
+    assert head(opened, "gain").get_attribute("aria-sort") == "none"
+
+
+@pytest.mark.browser
+def test_a_score_that_is_not_there_comes_last_either_way(opened: Any) -> None:
+    column = opened.locator(".frames th").all_text_contents().index("psnr_m1") + 1
+    for _ in range(2):
+        head(opened, "psnr_m1").get_by_role("button").click()
+        shown = opened.locator(f".frames tbody td:nth-child({column})").evaluate_all(
+            "all => all.map(one => one.dataset.value)"
+        )
+        there = [value for value in shown if value]
+        assert 0 < len(there) < 4
+        assert shown[: len(there)] == there
+
+
+@pytest.mark.browser
+def test_names_are_filtered(opened: Any) -> None:
+    opened.get_by_role("searchbox").fill("P/1")
+    assert sorted(keys(opened)) == ["clip/1", "clip/10"]
+    assert opened.locator("#count").text_content() == "2 of 4"
+    opened.get_by_role("searchbox").fill("")
+    assert len(keys(opened)) == 4
+
+
+@pytest.mark.browser
+def test_a_dot_shows_its_row(opened: Any) -> None:
+    opened.get_by_role("searchbox").fill("nothing")
+    opened.locator(".scatter circle").nth(1).click()
+    assert opened.locator(".frames tr.is-found").count() == 1
+    assert len(keys(opened)) == 4
+
+
+@pytest.mark.browser
+def test_the_wipe_follows_mouse_and_keys(opened: Any) -> None:
+    wipe = opened.locator(".wipe").first
+    wipe.scroll_into_view_if_needed()
+    box = wipe.bounding_box()
+    opened.mouse.click(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
+    at = float(wipe.evaluate("element => element.style.getPropertyValue('--at')").rstrip("%"))
+    assert at == pytest.approx(80, abs=2)
+    wipe.locator("input").press("ArrowLeft")
+    assert float(wipe.evaluate("element => element.style.getPropertyValue('--at')").rstrip("%")) == at - 1
+    before = wipe.locator(".before").evaluate("element => getComputedStyle(element).clipPath")
+    assert f"{100 - (at - 1):g}%" in before
+    assert wipe.locator("input").get_attribute("aria-valuetext") == f"{at - 1:g} % blurry"
+
+
+@pytest.mark.browser
+def test_nothing_runs_over_a_narrow_window(opened: Any) -> None:
+    opened.set_viewport_size({"width": 390, "height": 800})
+    assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    opened.set_viewport_size({"width": 1200, "height": 800})

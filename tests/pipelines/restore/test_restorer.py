@@ -1,0 +1,121 @@
+"""A trained network at work on a device."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+from cdgnet import CDGNet, ModelConfig
+from pipelines.restore import restorer
+from pipelines.restore.restorer import Restorer
+
+GPU = pytest.param("cuda", marks=pytest.mark.gpu)
+
+
+def make_network(*, residual: bool = True) -> CDGNet:
+    """Random weights that change a frame; by 0.05 in the mean where residual."""
+    torch.manual_seed(0)
+    network = CDGNet(replace(ModelConfig.preset("tiny"), residual=residual))
+    assert network.fusion is not None
+    for parameter in network.fusion.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    return network
+
+
+def make_frame(seed: int = 0) -> torch.Tensor:
+    return torch.rand(1, 3, 32, 48, generator=torch.Generator().manual_seed(seed)) - 0.5
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("device", ["cpu", GPU])
+def test_half_precision_gives_float32_frames_within_a_grey_level(device: str, residual: bool) -> None:
+    network = make_network(residual=residual)
+    exact, half = (
+        Restorer(network, Fabric(accelerator=device, devices=1, precision=precision))(make_frame()).cpu()
+        for precision in ("32-true", "bf16-mixed")
+    )
+    assert half.dtype == torch.float32
+    assert 0 < float((half - exact).abs().max()) < 1 / 255
+
+
+def test_tiles_give_the_result_of_the_whole() -> None:
+    network, fabric = make_network(), Fabric(accelerator="cpu", devices=1)
+    torch.manual_seed(0)
+    frame = torch.rand(1, 3, 32, 400) - 0.5
+    whole = Restorer(network, fabric)(frame)
+    # float32: sums of other lengths, in another order.
+    torch.testing.assert_close(Restorer(network, fabric, tile=64)(frame), whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cpu", GPU])
+def test_a_compiled_network_restores_the_same_and_keeps_earlier_frames(device: str) -> None:
+    fabric = Fabric(accelerator=device, devices=1)
+    plain, fast = Restorer(make_network(), fabric), Restorer(make_network(), fabric, is_compiled=True)
+    first = fast(make_frame(0))
+    second = fast(make_frame(1))
+    # float32: fused operations round in another order.
+    torch.testing.assert_close(first, plain(make_frame(0)), rtol=0, atol=1e-4)
+    torch.testing.assert_close(second, plain(make_frame(1)), rtol=0, atol=1e-4)
+
+
+def test_what_is_compiled_is_kept_where_a_restart_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
+    restorer.keep_compiled()
+    assert torch._inductor.runtime.cache_dir_utils.cache_dir() == str(tmp_path / "cdgnet" / "torchinductor")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "elsewhere")
+    restorer.keep_compiled()
+    assert restorer.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "elsewhere"
+
+
+def test_the_ensemble_is_the_mean_over_the_eight_orientations() -> None:
+    network, fabric, frame = make_network(), Fabric(accelerator="cpu", devices=1), make_frame()
+    single = Restorer(network, fabric)
+    wanted = torch.zeros_like(frame)
+    for quarters in range(4):
+        for is_mirrored in (False, True):
+            seen = torch.rot90(frame.flip(-1) if is_mirrored else frame, quarters, (-2, -1))
+            back = torch.rot90(single(seen), -quarters, (-2, -1))
+            wanted += (back.flip(-1) if is_mirrored else back) / 8
+
+    found = Restorer(network, fabric, is_ensemble=True)(frame)
+
+    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
+    assert float((found - single(frame)).abs().max()) > 1e-3
+
+
+def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
+    restorer = Restorer(make_network(), Fabric(accelerator="cpu", devices=1), is_ensemble=True)
+    turned = torch.rot90(make_frame(), 1, (-2, -1))
+    torch.testing.assert_close(restorer(turned), torch.rot90(restorer(make_frame()), 1, (-2, -1)), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("memory", "batch", "tile"), [(0, 1, 128), (2 * 10**9, 1, 1376), (2 * 10**9, 4, 544)])
+def test_a_tile_is_as_large_as_memory_allows(memory: int, batch: int, tile: int) -> None:
+    network = CDGNet(ModelConfig.preset("tiny"))  # 720 bytes a pixel, 144 pixels of halo at every side
+    found = restorer.fitting_tile(network, torch.device("cuda"), memory, batch)
+    assert found == tile
+    assert memory == 0 or batch * 720 * (found + 2 * 144) ** 2 <= memory < batch * 720 * (found + 4 + 2 * 144) ** 2
+
+
+def test_no_memory_is_asked_for_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides = []
+
+    def full(network: CDGNet, blurry: torch.Tensor, *, tile: int) -> torch.Tensor:
+        sides.append(tile)
+        if tile > 300:
+            raise torch.OutOfMemoryError
+        return blurry
+
+    monkeypatch.setattr("cdgnet.tiling.restore", full)
+    restorer = Restorer(make_network(), Fabric(accelerator="cpu", devices=1))
+    restorer.tile = 1024
+    restorer(make_frame())
+    restorer(make_frame())
+    assert sides == [1024, 512, 256, 256]
+    with pytest.raises(torch.OutOfMemoryError):
+        Restorer(make_network(), Fabric(accelerator="cpu", devices=1), tile=512)(make_frame())

@@ -1,0 +1,171 @@
+"""Videos through cdg-deblur: the same rate, sound and size; what is killed goes on."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from films import smooth, sound_bytes, write_film
+from lightning_fabric import Fabric
+
+from cdgnet import CDGNet, ModelConfig, save_weights
+from pipelines.restore import deblurring, inputs
+from pipelines.restore.deblurring import PART_FRAMES, Settings
+from pipelines.restore.restorer import Restorer
+from prep.io import frames, video
+
+DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[3] / "shared" / "data"))
+CLIP = DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00"
+
+
+def make_restorer(variant: str = "dmphn-1") -> Restorer:
+    return Restorer(CDGNet(ModelConfig.preset("tiny", variant)), Fabric(accelerator="cpu", devices=1))
+
+
+def test_a_film_keeps_its_frames_times_and_sound(tmp_path: Path) -> None:
+    write_film(tmp_path / "in" / "a.mp4", (smooth(n) for n in range(PART_FRAMES + 5)), sound="aac")
+    frames.write(tmp_path / "in" / "b.png", smooth(0))
+
+    plan = inputs.plan([tmp_path / "in"], tmp_path / "out")
+    outcomes = list(deblurring.deblur(plan.jobs, make_restorer(), Settings(batch=3)))
+
+    assert [outcome.fault for outcome in outcomes if outcome.is_done] == ["", ""]
+    assert sum(not outcome.is_done for outcome in outcomes) == PART_FRAMES + 5
+    before, after = (list(video.read(tmp_path / name / "a.mp4")) for name in ("in", "out"))
+    assert [each.seconds for each in after] == [each.seconds for each in before]
+    assert max(np.abs(a.pixels.astype(float) - b.pixels).mean() for a, b in zip(before, after, strict=True)) < 2
+    assert sound_bytes(tmp_path / "out" / "a.mp4") == sound_bytes(tmp_path / "in" / "a.mp4")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "b.png"]
+
+
+def test_a_container_that_is_not_written_becomes_matroska(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.ts", (smooth(n) for n in range(3)), sound="aac")
+    plan = inputs.plan([tmp_path / "a.ts"], tmp_path / "out")
+    assert [outcome.fault for outcome in deblurring.deblur(plan.jobs, make_restorer(), Settings())][-1] == ""
+    assert video.describe(tmp_path / "out" / "a.mkv").size == (96, 128)
+
+
+def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.mkv", (smooth(n) for n in range(9)))
+    data = bytearray((tmp_path / "a.mkv").read_bytes())
+    (tmp_path / "a.mkv").write_bytes(bytes(data[:300]))
+    plan = inputs.plan([tmp_path / "a.mkv"], tmp_path / "out")
+    (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), Settings())
+    assert "a.mkv" in outcome.fault
+    assert not (tmp_path / "out" / "a.mkv").exists()
+
+
+def test_a_film_that_ends_early_is_told_of(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.mkv", (smooth(n) for n in range(240)))
+    data = (tmp_path / "a.mkv").read_bytes()
+    (tmp_path / "a.mkv").write_bytes(data[: len(data) // 3])
+    plan = inputs.plan([tmp_path / "a.mkv"], tmp_path / "out")
+    *_, outcome = deblurring.deblur(plan.jobs, make_restorer(), Settings())
+    assert "a.mkv ends after" in outcome.fault and "of 8 s; what there is was restored" in outcome.fault
+    assert 0 < len(list(video.read(tmp_path / "out" / "a.mkv"))) < 100
+
+
+class Counted:
+    """Counts the frames that are restored."""
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self.network = CDGNet(ModelConfig.preset("tiny", "dmphn-1"))
+        self.network.register_forward_pre_hook(self._count)
+        self.restorer = Restorer(self.network, Fabric(accelerator="cpu", devices=1))
+
+    def _count(self, _: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        self.frames += len(inputs[0])
+
+
+def start(jobs: list[inputs.Job], counted: Counted, frames_done: int, settings: Settings) -> None:
+    """Restore so many frames of a film, and go away."""
+    work = deblurring.deblur(jobs, counted.restorer, settings)
+    for _ in range(frames_done):
+        next(work)
+    work.close()
+
+
+@pytest.mark.parametrize(("quality", "again"), [(95, 0), (80, PART_FRAMES)])
+def test_an_interrupted_film_goes_on_only_with_parts_of_its_own(tmp_path: Path, quality: int, again: int) -> None:
+    length = PART_FRAMES + 10
+    write_film(tmp_path / "a.mp4", (smooth(n) for n in range(length)))
+    plan = inputs.plan([tmp_path / "a.mp4"], tmp_path / "out")
+    start(list(plan.jobs), Counted(), PART_FRAMES + 3, Settings())
+    assert not (tmp_path / "out" / "a.mp4").exists()
+
+    counted = Counted()
+    list(deblurring.deblur(plan.jobs, counted.restorer, Settings(quality=quality)))
+
+    assert counted.frames == length - PART_FRAMES + again
+    assert len(list(video.read(tmp_path / "out" / "a.mp4"))) == length
+
+
+@pytest.mark.slow
+def test_a_killed_film_leaves_no_broken_file_and_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset("tiny", "dmphn-1"))
+    save_weights(tmp_path / "w.safetensors", network, {})
+    write_film(tmp_path / "a.mp4", (smooth(n, (240, 320)) for n in range(120)), sound="aac")
+    words = ("-c", "from pipelines.cli.deblur import main; main()", "a.mp4", "--weights", "w.safetensors", "--out")
+    subprocess.run([sys.executable, *words, "whole"], cwd=tmp_path, check=True, capture_output=True)
+
+    for parts in (1, 2):
+        process = subprocess.Popen([sys.executable, *words, "out"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        while not (tmp_path / "out" / "a.mp4.parts" / f"{parts - 1:06}.nut").exists():
+            assert process.poll() is None, "done before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not (tmp_path / "out" / "a.mp4").exists()
+    subprocess.run([sys.executable, *words, "out"], cwd=tmp_path, check=True, capture_output=True)
+
+    whole, resumed = (list(video.read(tmp_path / name / "a.mp4")) for name in ("whole", "out"))
+    assert [each.seconds for each in resumed] == [each.seconds for each in whole]
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(whole, resumed, strict=True))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("rate", "variant"),
+    [pytest.param(2, "dmphn-1", marks=pytest.mark.slow), pytest.param(5, "cdgnet", marks=pytest.mark.long)],
+)
+def test_a_minute_of_720p_takes_no_more_memory_than_its_beginning(tmp_path: Path, rate: int, variant: str) -> None:
+    if not CLIP.is_dir():
+        pytest.skip(f"{CLIP} is not there: real frames")
+    paths = sorted(CLIP.glob("*.png"))
+    pictures = (frames.read(paths[number % len(paths)]) for number in range(60 * rate))
+    write_film(tmp_path / "a.mp4", pictures, rate=Fraction(rate), sound="aac")
+    save_weights(tmp_path / "w.safetensors", CDGNet(ModelConfig.preset("tiny", variant)), {})
+    words = (
+        "-c",
+        "from pipelines.cli.deblur import main; main()",
+        "a.mp4",
+        "--weights",
+        "w.safetensors",
+        "--out",
+        "out",
+    )
+    process = subprocess.Popen([sys.executable, *words], cwd=tmp_path)
+    held = {}
+    while process.poll() is None:
+        done = len(list((tmp_path / "out" / "a.mp4.parts").glob("0*.nut")))
+        try:
+            held[done] = max(held.get(done, 0), psutil.Process(process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            break
+        time.sleep(0.5)
+
+    found = video.describe(tmp_path / "out" / "a.mp4")
+    assert process.returncode == 0
+    assert (found.frames, found.rate, found.size) == (60 * rate, rate, (720, 1280))
+    assert len(list(video.read(tmp_path / "out" / "a.mp4"))) == 60 * rate
+    assert sound_bytes(tmp_path / "out" / "a.mp4") == sound_bytes(tmp_path / "a.mp4")
+    assert max(held.values()) < 1.1 * held[1], held  # by the end of the second part all that is kept is there
