@@ -1,4 +1,4 @@
-"""The embedded default: a small data set of scikit-image's own photographs, and the pictures of its report."""
+"""The demo: a small data set of scikit-image's own photographs, and one picture of what came out."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,9 +9,8 @@ from skimage import data
 
 from cdgnet import CDGNet, psnr, to_bytes
 from pipelines.packs import PackCrop, read_crops, to_range
-from pipelines.report import Example
-from prep.arrays import Bytes
-from prep.io import files
+from pipelines.pages.sheet import draw
+from prep.arrays import Bytes, Codes
 from prep.io.frames import to_rgb8
 from prep.synthesis import motion, pairs
 from prep.synthesis.pairs import PhotoRecipe
@@ -53,38 +52,30 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
 
 @torch.no_grad()
-def examples(network: CDGNet, pack: Path, rows: Sequence[int]) -> list[Example]:
-    """Restore some whole frames of a pack on the CPU, with all that the network sees in them."""
+def picture(network: CDGNet, pack: Path, rows: Sequence[int]) -> Bytes:
+    """Restore whole frames of a pack on the CPU, and lay them out: blurry, S, M, restored and sharp.
+
+    Args:
+        network: Trained.
+        pack: Of whole frames.
+        rows: Places of the frames in the pack, at least one.
+
+    Returns:
+        ``(h, 1896, 3)`` uint8 RGB, a row a frame, PSNR below the blurry and the restored frame.
+    """
     network = network.cpu().eval()
-    return [_example(network, crop) for crop in read_crops(pack, rows)]
+    names = ("blurry", "S: yellow is sharp", "M: white is blurred little", "restored", "sharp")
+    return draw(names, [_row(network, crop) for crop in read_crops(pack, rows)])
 
 
-def _example(network: CDGNet, crop: PackCrop) -> Example:
+def _row(network: CDGNet, crop: PackCrop) -> tuple[list[Bytes | Codes], list[str]]:
     blurry, sharp = crop.blurry[None], crop.sharp[None]
-    components = network(to_range(blurry))
-    if components.small is None or components.large is None:
-        raise ValueError(f"{network.config.variant} has no components to show; pass a network of both branches")
-    restored = to_bytes(components.restored)
-    return Example(
-        key=crop.key,
-        blurry=_picture(blurry),
-        codes=crop.sharpness,
-        mask=crop.mask[0].numpy(),
-        small=_picture(to_bytes(components.small)),
-        large=_picture(to_bytes(components.large)),
-        restored=_picture(restored),
-        sharp=_picture(sharp),
-        psnr_blurry=float(psnr(blurry, sharp)),
-        psnr_restored=float(psnr(restored, sharp)),
-    )
+    restored = to_bytes(network(to_range(blurry)).restored)
+    mask = crop.mask[0].numpy() * np.uint8(255)
+    cells: list[Bytes | Codes] = [_pixels(blurry), crop.sharpness, mask, _pixels(restored), _pixels(sharp)]
+    return cells, [f"{float(psnr(blurry, sharp)):.2f} dB", "", "", f"{float(psnr(restored, sharp)):.2f} dB", ""]
 
 
-def _picture(batch: torch.Tensor) -> Bytes:
-    picture: Bytes = np.ascontiguousarray(batch[0].permute(1, 2, 0).numpy())
-    return picture
-
-
-def curve(log: Path) -> list[tuple[int, float, float, float]]:
-    """Step and the three losses of every row of a run's log."""
-    rows = [row for row in files.read_rows(log) if "loss" in row]
-    return [(row["step"], row["loss_restored"], row["loss_small"], row["loss_large"]) for row in rows]
+def _pixels(batch: torch.Tensor) -> Bytes:
+    pixels: Bytes = np.ascontiguousarray(batch[0].permute(1, 2, 0).numpy())
+    return pixels

@@ -31,7 +31,7 @@ STUDY = (
 @click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where all of it goes.")
 @click.option("--study", "is_study", is_flag=True, help="Compare networks and masks over seeds instead: an hour.")
 def command(out: Path, is_study: bool) -> None:
-    """Synthesise a data set, make masks, pack, train, evaluate, and write a report.
+    """Synthesise a data set, make masks, pack, train, evaluate, and show what came out.
 
     Stopped at any moment, the same command goes on.
     """
@@ -69,7 +69,7 @@ def _pack(out: Path, masks: Path, split: str, pack: Path) -> None:
 
 
 def _show(out: Path) -> None:
-    """From masks to a report."""
+    """From masks to scores and a page."""
     data, run_folder, weights = out / "GOPRO_Large", out / "run", out / "run" / "weights.safetensors"
     _type(prep.prep, "masks", "--root", out, "--out", out / "masks")
     for split in ("train", "test"):
@@ -93,39 +93,18 @@ def _type(typed: click.Command, *words: object) -> None:
 def _report(out: Path) -> None:
     import csv
 
-    from lightning_fabric import Fabric
-
     from cdgnet import load_weights
-    from pipelines import demo, report, timing
-    from pipelines.evaluate.frame_sources import PackScenes
-    from pipelines.train import runs
-    from prep.io import files, frames
+    from pipelines import demo
+    from prep.io import frames
 
     with (out / "eval" / "results.csv").open(encoding="utf-8") as file:
         *rows, means = csv.DictReader(file)
     network = load_weights(out / "run" / "weights.safetensors")
-    log = out / "run" / "log.jsonl"
-    curve = demo.curve(log)
-    summary = report.Summary(
-        psnr_blurry=float(means["psnr_blurry"]),
-        psnr_restored=float(means["psnr"]),
-        ssim_blurry=float(means["ssim_blurry"]),
-        ssim_restored=float(means["ssim"]),
-        frames=len(rows),
-        device=timing.device_name(Fabric(accelerator="auto", devices=1).device),
-        preset="tiny",
-        parameters=sum(weight.numel() for weight in network.parameters()),
-        steps=curve[-1][0],
-        seconds=runs.training_seconds(out / "run"),
-        protocol=PackScenes(out / "test.h5").protocol,
-    )
-    shown = demo.examples(network, out / "test.h5", _SHOWN)
-    files.write_text(out / "report.html", report.render(shown, curve, summary))
-    frames.write(out / "report.png", report.picture(shown))
-    gain = summary.psnr_restored - summary.psnr_blurry
+    frames.write(out / "report.png", demo.picture(network, out / "test.h5", _SHOWN))
+    blurry, restored = float(means["psnr_blurry"]), float(means["psnr"])
     click.echo(f"\nmean PSNR of {len(rows)} frames of photographs never trained on:")
-    click.echo(f"  blurry {summary.psnr_blurry:.2f} dB, restored {summary.psnr_restored:.2f} dB ({gain:+.2f} dB)")
-    click.echo(f"open {out / 'report.html'}")
+    click.echo(f"  blurry {blurry:.2f} dB, restored {restored:.2f} dB ({restored - blurry:+.2f} dB)")
+    click.echo(f"open {out / 'eval' / 'report.html'}; all pictures in one: {out / 'report.png'}")
 
 
 def main() -> None:

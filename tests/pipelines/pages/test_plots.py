@@ -1,0 +1,59 @@
+"""Curves placed on axes."""
+
+import math
+
+import pytest
+
+from pipelines.pages.plots import Plot, plot
+
+CURVE = [(0, 0.1), (100, 0.01), (200, 0.001)]
+
+
+def drawn(curves: dict[str, list[tuple[int, float]]], *, is_log: bool = True) -> Plot:
+    found = plot("Training loss", "loss", curves, is_log=is_log)
+    assert found is not None
+    return found
+
+
+def places(chart: Plot) -> list[list[tuple[float, float]]]:
+    return [
+        [(float(x), float(y)) for x, y in (point.split(",") for point in line.points.split())] for line in chart.lines
+    ]
+
+
+def test_a_factor_of_ten_is_equally_high_everywhere_on_a_log_axis() -> None:
+    (restored,) = places(drawn({"restored": CURVE}))
+
+    # Points are rounded to tenths, so two differences may part by two tenths.
+    first, second = (restored[place + 1][1] - restored[place][1] for place in (0, 1))
+    assert first > 0
+    assert abs(first - second) < 0.21
+
+
+def test_a_curve_spans_its_axis_in_steps() -> None:
+    (restored,) = places(drawn({"restored": CURVE}))
+
+    assert [x for x, _ in restored] == [72, 350, 628]
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_a_point_that_a_log_axis_cannot_show_is_left_out(bad: float) -> None:
+    restored, small = places(drawn({"restored": [*CURVE, (300, 0.1)], "small": [*CURVE, (300, bad)]}))
+
+    assert len(restored) == 4
+    assert len(small) == 3
+
+
+def test_without_a_point_there_is_no_chart() -> None:
+    assert plot("Training loss", "loss", {"restored": []}) is None
+
+
+@pytest.mark.parametrize("top", [1e-6, 0.0101, 0.03, 0.5, 4000.0])
+@pytest.mark.parametrize("steps", [1, 7, 120, 300000])
+def test_both_axes_carry_a_readable_number_of_ticks_inside_the_chart(top: float, steps: int) -> None:
+    chart = drawn({"restored": [(1, top), (steps, 0.01)]})
+
+    assert 3 <= len(chart.y_ticks) <= 7
+    assert all(12 <= y <= 262 for y, _ in chart.y_ticks)
+    assert 1 <= len(chart.x_ticks) <= 7
+    assert all(58 <= x <= 628 for x, _ in chart.x_ticks)
