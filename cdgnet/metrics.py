@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from cdgnet.exact import to_float64
+
 PEAK = 255
 RADIUS = 5
 SIGMA = 1.5
@@ -40,7 +42,8 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
     _check(restored, sharp)
     squares = (restored.to(torch.int32) - sharp.to(torch.int32)).square()
     marked = torch.ones_like(squares[:, :1]) if mask is None else _counting(mask, squares)
-    error = (squares * marked).sum(dim=(1, 2, 3)).double() / (3 * marked.sum(dim=(1, 2, 3)))  # (B,)
+    total, count = (squares * marked).sum(dim=(1, 2, 3)), 3 * marked.sum(dim=(1, 2, 3))
+    error = to_float64(total) / to_float64(count)  # (B,)
     return 10 * torch.log10(PEAK**2 / error)
 
 
@@ -105,7 +108,7 @@ def _mean_similarity(restored: Tensor, sharp: Tensor, smooth: Callable[[Tensor],
         raise ValueError(f"frames are {width} x {height} pixels, wanted {wanted}; score larger frames")
     # An image at a time: a batch of whole frames in float64 would take gigabytes.
     scores = [
-        _similarity(one[None].double(), other[None].double(), smooth).mean()
+        _similarity(to_float64(one[None]), to_float64(other[None]), smooth).mean()
         for one, other in zip(restored, sharp, strict=True)
     ]
     return torch.stack(scores) if scores else torch.empty(0, dtype=torch.float64)
@@ -123,15 +126,16 @@ def _similarity(one: Tensor, other: Tensor, smooth: Callable[[Tensor], Tensor]) 
     return likeness / ((mean_squares + floor_mean) * (variances + floor_spread))
 
 
-def _gaussian(device: torch.device) -> Tensor:
-    steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64, device=device)
+def _gaussian() -> Tensor:
+    """The window, on the CPU: not every device has float64."""
+    steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
     window = torch.exp(-(steps**2) / (2 * SIGMA**2))
     return window / window.sum()  # (WINDOW,)
 
 
 def _smooth(maps: Tensor) -> Tensor:
     """Gaussian window along rows and columns where it fits: ``(B, 3, H, W)`` -> ``(B, 3, H-10, W-10)``."""
-    window = _gaussian(maps.device).tolist()
+    window = _gaussian().tolist()
     for axis in (2, 3):
         size = maps.shape[axis] - 2 * RADIUS
         # Summed by hand: torch's float64 convolution of one channel is six times slower on a CPU.
@@ -144,12 +148,12 @@ def _smooth(maps: Tensor) -> Tensor:
 
 def _channel_matrix(device: torch.device) -> Tensor:
     """The window along three channels with repeated ends is a ``(3, 3)`` matrix, from channel to channel."""
-    window = _gaussian(device)
-    matrix = torch.zeros(3, 3, dtype=torch.float64, device=device)
+    window = _gaussian()
+    matrix = torch.zeros(3, 3, dtype=torch.float64)
     for channel in range(3):
         for step in range(-RADIUS, RADIUS + 1):
             matrix[channel, min(max(channel + step, 0), 2)] += window[step + RADIUS]
-    return matrix
+    return matrix.to(device)
 
 
 def _counting(mask: Tensor, squares: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from cdgnet.exact import to_float64
 from cdgnet.network import CDGNet
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
@@ -71,8 +72,8 @@ def _mean_features(network: CDGNet, frame: Tensor, tile: int) -> Tensor:
     for part, window in _tiles(size, tile, _ENCODER_HALO):
         features = network.encoder(frame[..., window[0], window[1]]).quarter
         rows, columns = (_quarter(_within(one, around)) for one, around in zip(part, window, strict=True))
-        total = total.to(frame.device) + features[..., rows, columns].double().sum(dim=(-2, -1), keepdim=True)
-    return (total / (size[0] * size[1] / SIZE_MULTIPLE**2)).to(frame.dtype)
+        total = total + to_float64(features[..., rows, columns]).sum(dim=(-2, -1), keepdim=True)
+    return (total / (size[0] * size[1] / SIZE_MULTIPLE**2)).to(frame.dtype).to(frame.device)
 
 
 def _tiles(size: tuple[int, int], tile: int, halo: int) -> Iterator[_Tile]:

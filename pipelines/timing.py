@@ -1,12 +1,12 @@
 """Seconds and memory of work on a device, the device waited for."""
 
-import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
 import torch
 
 from cdgnet import CDGNet
@@ -62,12 +62,18 @@ def wait_for(device: torch.device) -> None:
     """Let a device finish what it was given, before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def peak_megabytes(device: torch.device) -> float:
     """As ``Timing.peak_megabytes``."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return float(psutil.Process().memory_info().peak_wset) / 1e6
     scale = 1e6 if sys.platform == "darwin" else 1e3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
 

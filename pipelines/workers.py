@@ -18,10 +18,7 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
     Raises:
         DataError: If so.
     """
-    handler = signal.getsignal(signal.SIGCHLD)
-    batches = iter(loader)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, handler)
+    batches = _without_child_handler(loader)
     try:
         yield from batches
     except RuntimeError as error:
@@ -31,3 +28,13 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
             f"a process that reads frames ended ({' '.join(str(error).split())[:120]}); the same command goes on "
             "from what is saved, with --workers 0 in one process"
         ) from error
+
+
+def _without_child_handler(loader: DataLoader[Any]) -> Iterator[Any]:
+    """Start a loader's processes, and put back the handler of SIGCHLD that torch replaces; Windows has neither."""
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return iter(loader)
+    handler = signal.getsignal(signal.SIGCHLD)
+    batches = iter(loader)
+    signal.signal(signal.SIGCHLD, handler)
+    return batches

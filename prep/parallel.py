@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import cv2
+import psutil
 from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from prep.errors import WorkerError
@@ -86,7 +87,8 @@ def _end_with(parent: int) -> None:
     """End this process soon after the one that started it was killed."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        # Windows keeps the number of a parent that ended.
+        while os.getppid() == parent and psutil.pid_exists(parent):
             time.sleep(0.5)
         os._exit(1)
 

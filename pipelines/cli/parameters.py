@@ -86,7 +86,7 @@ class FrameSize(_Parameter):
         """Height and width."""
         if isinstance(value, tuple):
             return value
-        width, _, height = str(value).partition("x")
+        width, _, height = str(value).lower().partition("x")
         if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
             self.fail(f"{value} is no size; wanted for instance 1280x720, at least 16x16", param, ctx)
         return int(height), int(width)

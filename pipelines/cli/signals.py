@@ -5,7 +5,7 @@ from types import FrameType
 
 import click
 
-_STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from pipelines.stopping import STOP_SIGNALS
 
 
 class _Stopped(click.ClickException):
@@ -19,12 +19,12 @@ class StopOnSignal:
 
     def __init__(self) -> None:
         self.number = 0
-        for number in _STOPPING:
+        for number in STOP_SIGNALS:
             signal.signal(number, self._ask)
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         self.number = number
-        for caught in _STOPPING:
+        for caught in STOP_SIGNALS:
             signal.signal(caught, signal.SIG_DFL)
 
     def __call__(self) -> bool:

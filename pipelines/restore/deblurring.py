@@ -13,7 +13,7 @@ from pipelines.restore.inputs import Job
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.threads import ahead, mapped
 from prep.errors import FrameError, ReadError
-from prep.io import files, photographs, video
+from prep.io import files, locks, photographs, video
 from prep.io.photographs import Photo
 from prep.io.video import Moment
 
@@ -118,7 +118,7 @@ def _film(job: Job, restorer: Restorer, settings: Settings) -> Iterator[Outcome]
     """Restore a video part by part, in a folder beside the target; what an earlier run left there is used."""
     about = video.describe(job.source)
     folder = job.target.with_name(job.target.name + ".parts")
-    with files.held(folder / "lock"):
+    with locks.hold(folder / "lock"):
         done, seconds = _begin(folder, job, settings), about.seconds
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         moments = _restored_moments(islice(video.read(job.source), done * PART_FRAMES, None), restorer, settings.batch)
@@ -128,7 +128,7 @@ def _film(job: Job, restorer: Restorer, settings: Settings) -> Iterator[Outcome]
                     seconds = shown
                     yield Outcome(job=job, is_done=False)
         video.join(_held_parts(folder), job.source, job.target, settings.quality)
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
     fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"
     yield Outcome(job=job, fault=fault if is_cut else "")

@@ -1,12 +1,12 @@
 """What the loop is fed: this process's part of every batch, and how long it waits for it."""
 
-import signal
 import time
 from collections.abc import Iterator
 
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler
 
+from pipelines.stopping import ignore_stop_signals
 from pipelines.train.runs import Run
 from pipelines.train.samples import Sample, TrainingSamples
 from pipelines.workers import batches_of
@@ -56,8 +56,7 @@ def keys(run: Run, step: int) -> list[str]:
 
 def _ignore_signals(worker: int) -> None:
     """They reach all processes of a group; the loop ends by itself after its step and still needs its batch."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    ignore_stop_signals()
 
 
 class Meter:

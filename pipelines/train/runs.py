@@ -22,7 +22,7 @@ from pipelines.train.samples import TrainingSamples
 from pipelines.train.settings import FREE, TrainingConfig
 from pipelines.train.split import Split, split_by_source
 from prep.arrays import Size
-from prep.io import files
+from prep.io import files, locks
 from prep.packs import store
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
@@ -57,8 +57,8 @@ def held(run: Run) -> Iterator[None]:
     """
     with ExitStack() as stack:
         try:
-            stack.enter_context(files.held(run.folder / "lock"))
-        except files.Busy as error:
+            stack.enter_context(locks.hold(run.folder / "lock"))
+        except locks.FileInUse as error:
             text = "is being trained by another process; wait for its end, or pass another --out"
             raise RunInUse(f"{run.folder} {text}") from error
         yield

@@ -91,7 +91,7 @@ def over_devices(values: Tensor, fabric: Fabric, how: str = "mean") -> Tensor:
     """The mean or sum of a tensor over all processes, everywhere."""
     if fabric.world_size == 1:
         return values
-    reduced = fabric.all_reduce(values, reduce_op=how)
+    reduced = fabric.all_reduce(fabric.to_device(values), reduce_op=how)
     assert isinstance(reduced, Tensor)
     return reduced
 

@@ -51,13 +51,13 @@ def validate(
     network.eval()
     held_out = list(split.held_out.items())
     mine = held_out[fabric.global_rank :: fabric.world_size]
-    sums = torch.zeros(2, dtype=torch.float64, device=fabric.device)
+    sums = torch.zeros(2, dtype=torch.float64)
     for frame, rows in watch(mine, len(mine), "validate") if watch else mine:
         whole = read_frame(packs, frame, rows)
         blurry, sharp = (fabric.to_device(picture[None]) for picture in (whole.blurry, whole.sharp))
         with fabric.autocast():
             restored = to_bytes(restore(network, to_range(blurry)))
-        sums += torch.cat([psnr(blurry, sharp), psnr(restored, sharp)])
+        sums += torch.cat([psnr(blurry, sharp), psnr(restored, sharp)]).cpu()
     network.train(was_training)
     blurry_mean, restored_mean = (over_devices(sums, fabric, "sum") / len(held_out)).tolist()
     return Scores(blurry_mean, restored_mean, len(held_out))

@@ -1,17 +1,11 @@
 """Files that appear whole or not at all."""
 
-import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-
-class Busy(OSError):
-    """A file that another process holds."""
 
 
 @contextmanager
@@ -43,26 +37,6 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) under ``path``, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
-
-
-@contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Hold a file of this name, which is made, against other processes; its holder's end, however sudden, frees it.
-
-    Raises:
-        Busy: If another process holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Not flock: what a process forks would hold that lock too, and outlives it by seconds.
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError) as error:
-            raise Busy(errno.EBUSY, "another process holds it", str(path)) from error
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def to_line(row: Mapping[str, Any]) -> str:

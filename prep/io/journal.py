@@ -9,8 +9,6 @@ HDF5 writes through it as through any file: it appends its chunks and changes it
 few. By itself HDF5 has no such protection: a killed writer leaves a file that does not open.
 """
 
-import errno
-import fcntl
 import glob
 import io
 import os
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from prep.io import files
+from prep.io.locks import Lock
 
 _PAGE = 4096
 _SIGNATURE = b"cdglog\x00\x01"
@@ -29,26 +28,27 @@ _NUMBER = struct.Struct("<Q")
 
 
 class Journal(io.RawIOBase):
-    """A file open for reading and writing, and its log beside it, ``NAME.log``.
+    """A file open for reading and writing, its log beside it, ``NAME.log``, and its lock, ``NAME.lock``.
 
-    Opened anew, it holds what the last commit held; nothing where there was none.
+    Opened anew, it holds what the last commit held; nothing where there was none. For one thread at a time.
 
     Raises:
-        files.Busy: If another process has it open.
+        locks.FileInUse: If another process has it open.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.log = path, path.with_name(f"{path.name}.log")
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        self._lock = Lock(path.with_name(f"{path.name}.lock"))
         try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self._descriptor)
-            raise files.Busy(errno.EBUSY, "another process is writing it", str(path)) from error
-        for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
-            torn.unlink()
-        length, pages = _read_log(self.log)
+            for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
+                torn.unlink()
+            length, pages = _read_log(self.log)
+            path.touch()
+            self._file = path.open("r+b", buffering=0)
+        except BaseException:
+            self._lock.release()
+            raise
         self._pages: dict[int, bytearray] = {}
         self._committed = self._size = length
         self._at = 0
@@ -66,7 +66,7 @@ class Journal(io.RawIOBase):
     def commit(self) -> None:
         """Make the present content what a kill goes back to."""
         self.check()
-        os.fsync(self._descriptor)
+        os.fsync(self._file.fileno())
         pages = {number: bytes(page) for number, page in self._pages.items()}
         files.write_bytes(self.log, _log(self._size, pages))
         self._committed = self._size
@@ -76,15 +76,17 @@ class Journal(io.RawIOBase):
     def finish(self, path: Path) -> None:
         """Commit, give the file its final name, and close it."""
         self.commit()
-        os.fsync(self._descriptor)
+        os.fsync(self._file.fileno())
+        self._file.close()  # Windows renames no file that is open
         self.path.replace(path)
         self.log.unlink()
-        self.close()
+        self._lock.release(remove=True)
+        super().close()
 
     def _apply(self, pages: Mapping[int, bytes]) -> None:
         for number, page in pages.items():
-            _write_all(self._descriptor, page, number * _PAGE)
-        os.ftruncate(self._descriptor, self._committed)
+            _write_all(self._file, page, number * _PAGE)
+        self._file.truncate(self._committed)
 
     def readable(self) -> bool:
         return True
@@ -107,7 +109,7 @@ class Journal(io.RawIOBase):
         if size < before:  # what is cut off reads as zeros if the file grows again
             self.seek(size)
             self.write(bytes(max(0, min(before, self._safe) - size)))
-            os.ftruncate(self._descriptor, max(size, self._safe))
+            self._file.truncate(max(size, self._safe))
         self._size, self._at = size, at
         return size
 
@@ -119,7 +121,7 @@ class Journal(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
         count = max(0, min(len(view), self._size - self._at))
-        _read_all(self._descriptor, view[:count], self._at)
+        _read_all(self._file, view[:count], self._at)
         for number in range(self._at // _PAGE, -(-(self._at + count) // _PAGE)):
             page = self._pages.get(number)
             if page is not None:
@@ -137,7 +139,7 @@ class Journal(io.RawIOBase):
             self._page(number)[first - number * _PAGE : last - number * _PAGE] = view[first - start : last - start]
         if self._failure is None:
             try:
-                _write_all(self._descriptor, view[behind - start :], behind)
+                _write_all(self._file, view[behind - start :], behind)
             except OSError as error:
                 self._failure = error
         self._at, self._size = end, max(self._size, end)
@@ -146,32 +148,36 @@ class Journal(io.RawIOBase):
     def _page(self, number: int) -> bytearray:
         if number not in self._pages:
             page = bytearray(_PAGE)
-            _read_all(self._descriptor, memoryview(page), number * _PAGE)
+            _read_all(self._file, memoryview(page), number * _PAGE)
             self._pages[number] = page
         return self._pages[number]
 
     def close(self) -> None:
         """Let go of the file, whatever is not committed with it."""
         if not self.closed:
-            os.close(self._descriptor)
+            self._file.close()
+            self._lock.release()
         super().close()
 
 
-def _read_all(descriptor: int, view: memoryview, offset: int) -> None:
+def _read_all(file: io.FileIO, view: memoryview, offset: int) -> None:
     """Fill ``view``; zeros beyond the end."""
+    file.seek(offset)
     done = 0
     while done < len(view):
-        count = os.preadv(descriptor, [view[done:]], offset + done)
+        count = file.readinto(view[done:])
         if not count:
             view[done:] = bytes(len(view) - done)
             return
         done += count
 
 
-def _write_all(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+def _write_all(file: io.FileIO, data: bytes | memoryview, offset: int) -> None:
     view, done = memoryview(data), 0
+    if view:
+        file.seek(offset)
     while done < len(view):
-        done += os.pwrite(descriptor, view[done:], offset + done)
+        done += file.write(view[done:])
 
 
 def _log(length: int, pages: Mapping[int, bytes]) -> bytes:

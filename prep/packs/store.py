@@ -35,8 +35,8 @@ from isal import isal_zlib
 
 from prep.arrays import Bytes, Codes, Size
 from prep.errors import PackError
-from prep.io import files
 from prep.io.journal import Journal
+from prep.io.locks import FileInUse
 from prep.masks import equations
 
 FORMAT = "cdgnet-pack"
@@ -144,7 +144,7 @@ class Writer:
         self._part = part_of(path)
         try:
             self._journal = Journal(self._part)
-        except files.Busy as error:
+        except FileInUse as error:
             raise PackError(f"{path} is being written by another process; wait for it, or pass --out") from error
         try:
             self.done = self._go_on(anew) if self._journal.seek(0, os.SEEK_END) else self._begin()

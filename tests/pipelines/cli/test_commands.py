@@ -136,7 +136,7 @@ def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
     done = call(tmp_path, "info", "--size", "720p")
 
     assert done.returncode == 2
-    assert "'720p' is no size from 16x16 on; pass WIDTHxHEIGHT as in 1280x720" in done.stderr
+    assert "720p is no size; wanted for instance 1280x720, at least 16x16" in done.stderr
 
 
 def test_info_of_a_data_set_names_what_is_damaged_in_its_archive(gopro: Path, tmp_path: Path) -> None:

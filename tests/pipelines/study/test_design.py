@@ -249,7 +249,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from prep import files
-with files.held(Path(sys.argv[1])):
+with locks.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
 """

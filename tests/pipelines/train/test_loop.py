@@ -457,7 +457,7 @@ def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -
 def test_two_processes_cannot_train_one_run(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r", stop_after=1)
     other = "import sys; from pathlib import Path; from prep import files\n"
-    other += "with files.held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    other += "with locks.hold(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     words = [sys.executable, "-c", other, str(tmp_path / "r" / "lock")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"held\n"

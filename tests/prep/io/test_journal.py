@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prep.io import files
 from prep.io.journal import Journal
+from prep.io.locks import FileInUse
 
 
 def content(path: Path) -> bytes:
@@ -132,7 +132,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     path = tmp_path / "a.part"
     with Journal(path) as journal:
         journal.write(b"mine")
-        with pytest.raises(files.Busy, match="another process is writing it"):
+        with pytest.raises(FileInUse, match="another process holds it"):
             Journal(path)
         journal.commit()
 
