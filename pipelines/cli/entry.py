@@ -9,7 +9,7 @@ from pipelines.errors import PipelineError
 from prep.errors import PrepError
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
-_EXTRAS = {  # which extra brings a package that may be missing
+EXTRAS = {  # which extra brings a package that may be missing
     "torch": "train",
     "torchvision": "train",
     "lightning_fabric": "train",
@@ -19,7 +19,7 @@ _EXTRAS = {  # which extra brings a package that may be missing
     "onnx": "export",
     "onnxscript": "export",
     "pillow_heif": "heif",
-    "skimage": "train",
+    "skimage": "dev",
 }
 
 
@@ -39,9 +39,9 @@ def run(command: click.Command) -> None:
         _fail(f"{name}: interrupted; the same command goes on", 130)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _EXTRAS:
+        if package not in EXTRAS:
             raise
-        _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{_EXTRAS[package]}]'", 1)
+        _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{EXTRAS[package]}]'", 1)
     except OSError as error:
         subject = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}: {subject}{error.strerror or error}", 1)
