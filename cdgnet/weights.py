@@ -11,6 +11,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from cdgnet.config import ModelConfig
+from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
 from cdgnet.padding import SIZE_MULTIPLE
@@ -97,7 +98,7 @@ def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str,
             header: dict[str, str] = file.metadata() or {}
             _check_format(path, header)
             names = file.keys() if wants_tensors else []
-            return header, {name: file.get_tensor(name) for name in names}
+            return header, {current_name(name): file.get_tensor(name) for name in names}
     except SafetensorError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(

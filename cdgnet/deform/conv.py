@@ -5,9 +5,10 @@ K = k * k taps of the kernel, G offset groups: the C / G channels of a group mov
 """
 
 import logging
+import re
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -176,19 +177,29 @@ class DeformConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, offset_groups: int) -> None:
         super().__init__()
         self.offset_channels = 2 * offset_groups * self.SIZE**2
-        self.guide = nn.Conv2d(inputs, 3 * offset_groups * self.SIZE**2, self.SIZE, padding=self.SIZE // 2)
+        self.offset_conv = nn.Conv2d(inputs, 3 * offset_groups * self.SIZE**2, self.SIZE, padding=self.SIZE // 2)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, self.SIZE, self.SIZE))
         self.bias = nn.Parameter(torch.empty(outputs))
-        for parameter in self.guide.parameters():
+        for parameter in self.offset_conv.parameters():
             nn.init.zeros_(parameter)
         bound = (inputs * self.SIZE**2) ** -0.5
         nn.init.uniform_(self.weight, -2 * bound, 2 * bound)
         nn.init.uniform_(self.bias, -bound, bound)
 
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *others: Any) -> None:
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            state_dict[current_name(name)] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *others)
+
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
         # Half precision would move the taps by steps of its own.
         with _without_autocast(features.device):
-            guide = self.guide(features.to(self.weight.dtype))  # (B, 3GK, H, W)
-        offset, logits = guide.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
+            moves = self.offset_conv(features.to(self.weight.dtype))  # (B, 3GK, H, W)
+        offset, logits = moves.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
+
+
+def current_name(name: str) -> str:
+    """What a tensor of a state dict is called today: files of the first release call ``offset_conv`` ``guide``."""
+    return re.sub(r"(^|\.)guide\.(weight|bias)$", r"\1offset_conv.\2", name)

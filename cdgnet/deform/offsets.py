@@ -46,7 +46,7 @@ def measure_offsets(network: nn.Module) -> Iterator[OffsetMeter]:
 
 
 def _watch(layer: DeformConv, meter: OffsetMeter) -> RemovableHandle:
-    def take(module: nn.Module, inputs: tuple[Tensor, ...], guide: Tensor) -> None:
-        meter.add(guide[:, : layer.offset_channels])
+    def take(module: nn.Module, inputs: tuple[Tensor, ...], moves: Tensor) -> None:
+        meter.add(moves[:, : layer.offset_channels])
 
-    return layer.guide.register_forward_hook(take)
+    return layer.offset_conv.register_forward_hook(take)

@@ -174,3 +174,29 @@ def test_equal_networks_are_equal_files(tmp_path: Path) -> None:
 
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert {**read_metadata(tmp_path / "a"), **about} == read_metadata(tmp_path / "a")
+
+
+def as_first_released(name: str) -> str:
+    """What the first release called a tensor."""
+    return name.replace(".offset_conv.", ".guide.")
+
+
+def test_weights_of_the_first_release_load(network: CDGNet, saved: Path) -> None:
+    tensors = load_file(saved)
+    old = {as_first_released(name): tensor for name, tensor in tensors.items()}
+    assert set(old) != set(tensors)
+    save_file(old, saved, metadata=read_metadata(saved))
+
+    state = load_weights(saved).state_dict()
+
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_a_checkpoint_of_the_first_release_loads(network: CDGNet) -> None:
+    averaged = torch.optim.swa_utils.AveragedModel(CDGNet(TINY))
+    old = {as_first_released(name): tensor for name, tensor in network.state_dict().items()}
+
+    averaged.load_state_dict({"n_averaged": torch.tensor(3), **{f"module.{name}": old[name] for name in old}})
+
+    state = averaged.module.state_dict()
+    assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())

@@ -23,7 +23,6 @@ def run(folder: Path, name: str, *words: object) -> subprocess.CompletedProcess[
 
 
 def test_data_are_prepared_and_judged_without_torch(gopro: Path, tmp_path: Path) -> None:
-    photographs = gopro / "train" / "GOPR0001_00_00" / "sharp"
     for words in (
         ("info", gopro),
         ("masks", "--root", gopro, "--jobs", "1"),

@@ -262,7 +262,7 @@ def test_a_new_layer_has_the_spread_of_a_new_convolution() -> None:
 def test_offsets_stay_float32_under_autocast() -> None:
     layer = DeformConv(4, 4, offset_groups=2)
     seen: list[torch.dtype] = []
-    layer.guide.register_forward_hook(lambda module, inputs, guide: seen.append(guide.dtype))
+    layer.offset_conv.register_forward_hook(lambda module, inputs, moves: seen.append(moves.dtype))
     with torch.autocast("cpu", dtype=torch.bfloat16):
         result = layer(torch.randn(1, 4, 8, 8).bfloat16())
     assert (seen, result.dtype) == ([torch.float32], torch.bfloat16)
@@ -271,9 +271,9 @@ def test_offsets_stay_float32_under_autocast() -> None:
 def test_the_meter_gives_the_mean_offset_of_all_layers() -> None:
     layers = nn.Sequential(*(DeformConv(2, 2, offset_groups=1) for _ in range(2)))
     for layer, pixels in zip(layers, (0.5, -2.5), strict=True):
-        assert isinstance(layer, DeformConv) and layer.guide.bias is not None
-        layer.guide.bias.data[: layer.offset_channels] = pixels
-        layer.guide.bias.data[layer.offset_channels :] = 100.0
+        assert isinstance(layer, DeformConv) and layer.offset_conv.bias is not None
+        layer.offset_conv.bias.data[: layer.offset_channels] = pixels
+        layer.offset_conv.bias.data[layer.offset_channels :] = 100.0
     with measure_offsets(layers) as meter:
         layers(torch.zeros(1, 2, 8, 8))
     assert meter.mean() == pytest.approx(1.5)

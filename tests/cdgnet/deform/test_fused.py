@@ -125,12 +125,12 @@ def test_half_precision_rounds_samples_and_products_only(device: str, kind: torc
 
 def test_how_the_inputs_lie_in_memory_changes_nothing() -> None:
     features, offset, modulation, weight, bias = make_inputs()
-    guide = torch.cat((offset, modulation), dim=1).contiguous(memory_format=torch.channels_last)
+    moves = torch.cat((offset, modulation), dim=1).contiguous(memory_format=torch.channels_last)
     wanted = differentiated([features, offset, modulation, weight, bias], "fused")
     features = features.contiguous(memory_format=torch.channels_last)
-    leaves = [features, *guide.tensor_split((36,), dim=1), weight.to(memory_format=torch.channels_last), bias]
+    leaves = [features, *moves.tensor_split((36,), dim=1), weight.to(memory_format=torch.channels_last), bias]
     leaves = [tensor.detach().requires_grad_() for tensor in leaves]
-    assert leaves[1].stride() == guide.stride()  # a view of some channels, as the network's are
+    assert leaves[1].stride() == moves.stride()  # a view of some channels, as the network's are
     result = convolve(leaves)
     weights = torch.linspace(-1, 1, result.numel()).view_as(result)
     for one, other in zip((result, *torch.autograd.grad((result * weights).sum(), leaves)), wanted, strict=True):
@@ -246,7 +246,7 @@ def test_a_layer_is_fused_under_autocast(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(conv, "default_backend", lambda features, groups: "fused")
     torch.manual_seed(0)
     layer = DeformConv(8, 4, offset_groups=2)
-    torch.nn.init.normal_(layer.guide.weight, std=0.3)
+    torch.nn.init.normal_(layer.offset_conv.weight, std=0.3)
     features = torch.randn(1, 8, 5, 6).bfloat16()
     wanted = layer(features.float())
     with torch.autocast("cpu", dtype=torch.bfloat16):
