@@ -28,7 +28,7 @@ from pipelines.cli.progress import announce_if_slow, duration, track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
-    from prep.masks.making import Row
+    from prep.masks.folder import MaskRecord, MasksFolder
     from prep.packs.store import Header
 
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
@@ -68,8 +68,10 @@ def masks(
     """
     if jobs and cluster:
         raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
+    from prep.masks.folder import MasksFolder
+
     dataset = where.find(layout)
-    folder = outside(dataset, out or default_masks(dataset))
+    folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
     return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
@@ -116,6 +118,7 @@ def pack(
     Masks that are missing are computed first, into the masks folder.
     """
     from prep.masks import making
+    from prep.masks.folder import MasksFolder
     from prep.packs import estimate, packing
 
     side = _side(crop)
@@ -130,15 +133,15 @@ def pack(
     path = outside(
         dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
     )
-    folder = outside(dataset, masks_folder or default_masks(dataset))
+    folder = MasksFolder(outside(dataset, masks_folder or default_masks(dataset)))
     if not dry_run:
         packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
-    method = method or packing.held_method(folder) or "lbp"
+    method = method or folder.method or "lbp"
     mu = packing.common_mu(folder, pairs, mu)
-    held = packing.held_mus(folder, pairs)
-    if held not in ([], [mu]):
-        click.echo(f"masks in {folder} have mu {listed([f'{one:g}' for one in held])}; the pack takes {mu:g}")
+    stored = folder.mus(pair.key for pair in pairs)
+    if stored not in ([], [mu]):
+        click.echo(f"masks in {folder.path} have mu {listed([f'{one:g}' for one in stored])}; the pack takes {mu:g}")
     head = packing.header(
         dataset,
         split or usual,
@@ -189,7 +192,7 @@ def _say_estimate(
     path: Path,
     dataset: "Dataset",
     pairs: "Sequence[Pair]",
-    folder: Path,
+    folder: "MasksFolder",
     head: "Header",
     count: int,
     jobs: int | None,
@@ -212,7 +215,7 @@ def _say_estimate(
     click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
     free = estimate.free_bytes(path)
     click.echo(f"  about {found.bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free there,")
-    click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder} and {duration(packing)} to pack,")
+    click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder.path} and {duration(packing)} to pack,")
     click.echo(f"  on {processes} cores; measured on {found.sample} frames. Nothing was written")
     if found.bytes > free:
         click.echo(f"too little space for {path}; make some, or pass --out", err=True)
@@ -221,7 +224,7 @@ def _say_estimate(
 def _make_masks(
     dataset: "Dataset",
     pairs: "Sequence[Pair]",
-    folder: Path,
+    folder: "MasksFolder",
     method: str,
     mu: float,
     jobs: int | None,
@@ -232,6 +235,7 @@ def _make_masks(
     """Bring a masks folder up to date and say what came out; gives the exit status."""
     from prep import sharpness
     from prep.masks import making
+    from prep.masks.folder import MaskRecord
 
     ceiling = sharpness.METHODS[method].ceiling
     if mu >= ceiling:
@@ -239,13 +243,13 @@ def _make_masks(
     plan = making.plan(pairs, folder, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
     click.echo(
-        f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
+        f"masks in {folder.path}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
     )
     if cluster is None and len(plan.tasks) > reused:
         with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
     outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
-    rows = [*plan.done, *(row for row in outcomes if isinstance(row, making.Row))]
+    rows = [*plan.done, *(row for row in outcomes if isinstance(row, MaskRecord))]
     failures = [outcome for outcome in outcomes if isinstance(outcome, making.Failure)]
     if rows and not keep_masks:
         share = sum(row.mask_share for row in rows) / len(rows)
@@ -263,7 +267,7 @@ def _make_masks(
     return 1 if failures else 0
 
 
-def _by_warning(rows: "Sequence[Row]") -> dict[str, list[str]]:
+def _by_warning(rows: "Sequence[MaskRecord]") -> dict[str, list[str]]:
     """Keys of the frames that a warning was given for."""
     keys: dict[str, list[str]] = {}
     for row in rows:

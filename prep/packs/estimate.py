@@ -15,6 +15,7 @@ from prep.errors import PackError
 from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 from prep.packs import crops, packing, store
 
 _SAMPLE = 3  # pairs
@@ -109,14 +110,14 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count:
     sample = [pairs[round(place * (len(pairs) - 1) / _SAMPLE)] for place in range(_SAMPLE)][: len(pairs)]
     sample = list({pair.key: pair for pair in sample}.values())
     with tempfile.TemporaryDirectory() as folder:
-        out, masks_folder = Path(folder, "sample.h5"), Path(folder, "masks")
+        out, masks = Path(folder, "sample.h5"), MasksFolder(Path(folder, "masks"))
         begun = time.perf_counter()
-        plan = making.plan(sample, masks_folder, making.recipe_of(dataset, head.method), head.mu)
+        plan = making.plan(sample, masks, making.recipe_of(dataset, head.method), head.mu)
         for outcome in making.make(plan, jobs=1):
             if isinstance(outcome, making.Failure):
                 raise PackError(outcome.reason)
         masked = time.perf_counter()
-        for _ in packing.pack(sample, masks_folder, out, head, jobs=1):
+        for _ in packing.pack(sample, masks, out, head, jobs=1):
             pass
         packed = time.perf_counter()
         about = store.describe(out)

@@ -14,6 +14,7 @@ from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import frames, storage
 from prep.masks import equations, making
+from prep.masks.folder import MasksFolder, Recipe
 from prep.packs import crops, store
 
 CROP = 512
@@ -44,13 +45,7 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
     return crop
 
 
-def held_mus(folder: Path, pairs: Sequence[Pair]) -> list[float]:
-    """Thresholds of the masks that a masks folder holds of ``pairs``, sorted."""
-    rows = making.read_rows(folder)
-    return sorted({row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None})
-
-
-def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
+def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:
     """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
 
     Raises:
@@ -58,21 +53,16 @@ def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
     """
     if mu is not None:
         return mu
-    found = held_mus(folder, pairs)
-    if len(found) > 1:
-        raise PackError(f"masks in {folder} were made with mu {found}; pass --mu with the one to use")
-    return found[0] if found else making.MU
-
-
-def held_method(folder: Path) -> str | None:
-    """Name of the method whose maps a masks folder holds; None where there are none."""
-    return next((row.recipe.method for row in making.read_rows(folder).values()), None)
+    mus = masks.mus(pair.key for pair in pairs)
+    if len(mus) > 1:
+        raise PackError(f"masks in {masks.path} were made with mu {mus}; pass --mu with the one to use")
+    return mus[0] if mus else making.MU
 
 
 def header(
     dataset: Dataset,
     split: str,
-    recipe: making.Recipe,
+    recipe: Recipe,
     mu: float,
     crop: Size,
     *,
@@ -119,15 +109,15 @@ def is_begun(path: Path) -> bool:
 
 
 def pack(
-    pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int, anew: bool = False
+    pairs: Sequence[Pair], masks: MasksFolder, out: Path, head: store.Header, *, jobs: int, anew: bool = False
 ) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
 
     A pack that was left half-made goes on where it was last committed; its content is the same as of one never left.
 
     Args:
-        pairs: What to pack; the masks folder holds S of each.
-        masks_folder: As ``masking`` fills it.
+        pairs: What to pack; ``masks`` holds S of each.
+        masks: Where S lies.
         out: The pack's path; replaced if it exists.
         head: Its attributes.
         jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
@@ -141,7 +131,7 @@ def pack(
     with store.Writer(out, head, keys, anew=anew) as writer:
         yield from writer.done
         tasks = [
-            Task(pair=_absolute(pair), sharpness=making.sharpness_path(masks_folder.absolute(), pair.key), head=head)
+            Task(pair=_absolute(pair), sharpness=masks.sharpness_path(pair.key).absolute(), head=head)
             for pair in pairs[len(writer.done) :]
         ]
         for rows in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):

@@ -7,6 +7,7 @@ import pytest
 
 from prep.datasets import layouts
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 from prep.packs import packing
 from prep.synthesis import pairs
 from prep.synthesis.motion import CAMERA, REGION
@@ -33,10 +34,10 @@ def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
     """Pack one split of a data set into ``folder``."""
     dataset = layouts.find(root)
     pairs, recipe = dataset.select(split), making.recipe_of(dataset, "lbp")
-    list(making.make(making.plan(pairs, folder / "masks", recipe, 0.96), jobs=1))
+    list(making.make(making.plan(pairs, MasksFolder(folder / "masks"), recipe, 0.96), jobs=1))
     size = packing.crop_size(pairs, side)
     head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
-    list(packing.pack(pairs, folder / "masks", folder / f"{split}.h5", head, jobs=1))
+    list(packing.pack(pairs, MasksFolder(folder / "masks"), folder / f"{split}.h5", head, jobs=1))
     return folder / f"{split}.h5"
 
 

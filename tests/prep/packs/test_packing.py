@@ -16,6 +16,7 @@ from prep.datasets import layouts
 from prep.errors import PackError
 from prep.io import frames, journal
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 from prep.packs import packing, store, verification
 
 MakeGopro = Callable[..., Path]
@@ -25,10 +26,10 @@ class Setup:
     """A data set with its masks, ready to pack."""
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self.dataset, self.masks = layouts.find(root), folder
+        self.dataset, self.masks = layouts.find(root), MasksFolder(folder)
         self.recipe = making.recipe_of(self.dataset, "lbp")
         self.pairs = self.dataset.select("train")
-        list(making.make(making.plan(self.pairs, folder, self.recipe, 0.96), jobs=1))
+        list(making.make(making.plan(self.pairs, self.masks, self.recipe, 0.96), jobs=1))
 
     def pack(self, out: Path, side: int | None = 48, targets: bool = True, jobs: int = 1, mu: float = 0.96) -> Path:
         size = packing.crop_size(self.pairs, side)
@@ -51,7 +52,7 @@ def test_a_pack_holds_the_crops_of_frames_and_masks(setup: Setup, tmp_path: Path
             window = np.s_[y : y + 48, x : x + 48]
             assert np.array_equal(file["blurry"][index], frames.read(pair.blurry)[window])
             assert np.array_equal(file["sharp"][index], frames.read(pair.sharp)[window])
-            codes = frames.read_sharpness(making.sharpness_path(setup.masks, key))[window]
+            codes = setup.masks.read_sharpness(key)[window]
             assert np.array_equal(file["sharpness"][index], codes)
 
 
@@ -360,7 +361,7 @@ def test_frames_of_a_pair_must_have_one_size(setup: Setup, tmp_path: Path) -> No
 def test_whole_frames_must_all_have_one_size(setup: Setup, tmp_path: Path) -> None:
     for path in (setup.pairs[1].blurry, setup.pairs[1].sharp):
         frames.write(path, np.tile(frames.read(path), (2, 1, 1)))
-    sharpness = making.sharpness_path(setup.masks, setup.pairs[1].key)
+    sharpness = setup.masks.sharpness_path(setup.pairs[1].key)
     frames.write(sharpness, np.tile(frames.read_sharpness(sharpness), (2, 1)))
 
     with pytest.raises(PackError, match="000002 is 192 x 128, earlier frames 96 x 128; pass --crop with a number"):
@@ -368,7 +369,7 @@ def test_whole_frames_must_all_have_one_size(setup: Setup, tmp_path: Path) -> No
 
 
 def test_a_map_of_another_size_than_its_frame_is_refused(setup: Setup, tmp_path: Path) -> None:
-    sharpness = making.sharpness_path(setup.masks, setup.pairs[0].key)
+    sharpness = setup.masks.sharpness_path(setup.pairs[0].key)
     frames.write(sharpness, frames.read_sharpness(sharpness)[:-1])
 
     with pytest.raises(PackError, match="is 95 x 128, its frame 96 x 128; run cdg-prep masks again"):
@@ -378,7 +379,7 @@ def test_a_map_of_another_size_than_its_frame_is_refused(setup: Setup, tmp_path:
 def test_the_threshold_is_that_of_the_masks_folder(setup: Setup) -> None:
     assert packing.common_mu(setup.masks, setup.pairs, None) == 0.96
     assert packing.common_mu(setup.masks, setup.pairs, 0.5) == 0.5
-    assert packing.common_mu(setup.masks / "none", setup.pairs, None) == 0.96
+    assert packing.common_mu(MasksFolder(setup.masks.path / "none"), setup.pairs, None) == 0.96
     list(making.make(making.plan(setup.pairs[:1], setup.masks, setup.recipe, 0.9), jobs=1))
 
     with pytest.raises(PackError, match=r"made with mu \[0.9, 0.96\]; pass --mu"):
