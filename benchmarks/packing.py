@@ -35,7 +35,7 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
     from prep.datasets import layouts
     from prep.masks import making
     from prep.masks.folder import MasksFolder
-    from prep.packs import packing, store
+    from prep.packs import packing, reader
 
     dataset = layouts.find(root)
     with tempfile.TemporaryDirectory(dir=root.parent) as folder, Memory() as memory:
@@ -50,7 +50,7 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
                 dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=kind == "targets"
             )
             list(packing.pack(dataset.pairs, MasksFolder(masks), out, head, jobs=jobs))
-            size = store.describe(out)["bytes"]
+            size = reader.read_info(out).bytes
         seconds = time.perf_counter() - begun
     return {"seconds": seconds, "bytes": size, **memory.read()}
 

@@ -29,7 +29,7 @@ from pipelines.cli.progress import announce_if_slow, duration, track
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
     from prep.masks.folder import MaskRecord, MasksFolder
-    from prep.packs.store import Header
+    from prep.packs.layout import Header
 
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
@@ -119,7 +119,7 @@ def pack(
     """
     from prep.masks import making
     from prep.masks.folder import MasksFolder
-    from prep.packs import estimate, packing
+    from prep.packs import estimate, packing, reader
 
     side = _side(crop)
     dataset = where.find(layout)
@@ -165,7 +165,7 @@ def pack(
         packing.pack(pairs, folder, path, head, jobs=jobs or -1, anew=force), len(pairs), f"pack {path.name}"
     ):
         pass
-    packs.say_pack(path)
+    packs.print_pack(reader.read_info(path))
     return 0
 
 

@@ -16,7 +16,8 @@ from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.masks import making
 from prep.masks.folder import MasksFolder
-from prep.packs import crops, packing, store
+from prep.packs import crops, layout, packing, reader
+from prep.packs.layout import Header
 
 _SAMPLE = 3  # pairs
 
@@ -71,7 +72,7 @@ def check_space(path: Path, crop: Size, count: int) -> None:
     Raises:
         PackError: If there is too little space.
     """
-    check_bytes(path, count * crop[0] * crop[1] * store.BYTES_A_PIXEL)
+    check_bytes(path, count * crop[0] * crop[1] * layout.BYTES_A_PIXEL)
 
 
 def check_bytes(path: Path, needed: int) -> None:
@@ -80,7 +81,7 @@ def check_bytes(path: Path, needed: int) -> None:
     Raises:
         PackError: If there is too little space.
     """
-    part = store.part_of(path)
+    part = layout.part_path(path)
     missing, free = needed - (part.stat().st_size if part.exists() else 0), free_bytes(path)
     if missing > free:
         raise PackError(
@@ -95,7 +96,7 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count: int) -> Estimate:
+def estimate(dataset: Dataset, pairs: Sequence[Pair], head: Header, count: int) -> Estimate:
     """Mask and pack a few pairs in a temporary folder, and measure.
 
     Args:
@@ -120,10 +121,10 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count:
         for _ in packing.pack(sample, masks, out, head, jobs=1):
             pass
         packed = time.perf_counter()
-        about = store.describe(out)
+        info = reader.read_info(out)
     return Estimate(
         crops=count,
-        bytes=about["bytes"] / about["crops"] * count,
+        bytes=info.bytes / info.crop_count * count,
         mask_seconds=(masked - begun) / len(sample),
         pack_seconds=(packed - masked) / len(sample),
         sample=len(sample),

@@ -4,7 +4,6 @@ import errno
 import shutil
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -17,7 +16,7 @@ from prep.errors import PackError
 from prep.io import frames, journal
 from prep.masks import making
 from prep.masks.folder import MasksFolder
-from prep.packs import packing, store, verification
+from prep.packs import packing, reader, verification, writer
 
 MakeGopro = Callable[..., Path]
 
@@ -87,9 +86,9 @@ def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: P
 
 
 def test_whole_frames_make_one_crop_each(setup: Setup, tmp_path: Path) -> None:
-    about = store.describe(setup.pack(tmp_path / "p.h5", side=None))
+    pack = reader.read_info(setup.pack(tmp_path / "p.h5", side=None))
 
-    assert (about["crop"], about["crops"], about["whole_frames"]) == ((96, 128), 3, True)
+    assert (pack.header.crop, pack.crop_count, pack.header.whole_frames) == ((96, 128), 3, True)
 
 
 def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
@@ -97,7 +96,7 @@ def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
 
     with h5py.File(path) as file:
         assert not {"sgt", "lgt"} & set(file)
-    assert not any(verification.verify(path))
+    assert not any(verification.verify(reader.read_info(path)))
 
 
 def test_the_content_does_not_depend_on_the_number_of_processes(setup: Setup, tmp_path: Path) -> None:
@@ -126,7 +125,7 @@ def test_the_checksum_is_that_of_the_bytes_in_order(setup: Setup, tmp_path: Path
 )
 def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, name: str, said: str) -> None:
     path = setup.pack(tmp_path / "p.h5")
-    assert not any(verification.verify(path))
+    assert not any(verification.verify(reader.read_info(path)))
     with h5py.File(path, "r+") as file:
         row = file[name][7]
         row.flat[100] = (
@@ -138,7 +137,7 @@ def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, n
             row.flat[100] = 0 if file["mask"][7].flat[100] else 65535
         file[name][7] = row
 
-    faults = [fault for fault in verification.verify(path) if fault]
+    faults = [fault for fault in verification.verify(reader.read_info(path)) if fault]
 
     assert len(faults) == 1
     assert faults[0].startswith("crop 7 (clip_train/000002 at y 0, x 40): ")
@@ -149,13 +148,13 @@ def broken(path: Path, change: Callable[[h5py.File], None]) -> list[str]:
     """What the structure of a pack is said to lack after a change."""
     with h5py.File(path, "r+") as file:
         change(file)
-    return verification.structure(path)
+    return verification.structure(reader.read_info(path))
 
 
 def test_a_fast_check_sees_that_crops_were_dropped_swapped_or_never_stored(setup: Setup, tmp_path: Path) -> None:
     whole = setup.pack(tmp_path / "p.h5")
-    assert verification.structure(whole) == []
-    assert verification.count(whole, fast=True) == 1
+    assert verification.structure(reader.read_info(whole)) == []
+    assert verification.count(reader.read_info(whole), fast=True) == 1
 
     def drop(file: h5py.File) -> None:
         for name in file:
@@ -198,7 +197,7 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
     last, out = setup.pairs[-1].sharp, tmp_path / "out" / "p.h5"
     data = last.read_bytes()
     last.write_bytes(data[:500])
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     with pytest.raises(errors.FrameError, match=r"000003\.png is damaged"):
         setup.pack(out)
     assert not out.exists()
@@ -213,7 +212,7 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
 
 def begin(setup: Setup, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Store one frame of three and stop."""
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     size = packing.crop_size(setup.pairs, 48)
     head = packing.header(setup.dataset, "train", setup.recipe, 0.96, size, whole_frames=False, targets=True)
     left = packing.pack(setup.pairs, setup.masks, out, head, jobs=1)
@@ -250,7 +249,7 @@ def test_another_threshold_gives_the_pack_that_frames_would_have_given(
     wanted = content(setup.pack(tmp_path / "wanted.h5", mu=0.5))
     path = setup.pack(tmp_path / "p.h5")
     before, out = content(path), path if is_in_place else tmp_path / "q.h5"
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     left = packing.remask(path, 0.5, out)
     next(left)
     left.close()
@@ -299,7 +298,7 @@ def test_a_full_disk_is_named_and_the_pack_goes_on_when_there_is_space(
         write(descriptor, data, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_COMMIT_BYTES", 0)
+        patch.setattr(writer, "_COMMIT_BYTES", 0)
         patch.setattr(journal, "_write_all", limited)
         with pytest.raises(OSError, match="No space left on device") as full:
             setup.pack(out)
@@ -328,7 +327,7 @@ def test_a_pack_cut_short_is_refused(setup: Setup, tmp_path: Path, kept: int) ->
     path.write_bytes(path.read_bytes()[:kept])
 
     with pytest.raises(PackError, match=r"p\.h5 is no HDF5 file, or one cut short"):
-        store.open_pack(path)
+        reader.open_pack(path)
 
 
 def test_foreign_and_incomplete_files_are_refused(setup: Setup, tmp_path: Path) -> None:
@@ -341,9 +340,9 @@ def test_foreign_and_incomplete_files_are_refused(setup: Setup, tmp_path: Path) 
 
     for name, said in (("text", "no HDF5 file"), ("other", "but no pack"), ("p", "lacks sgt")):
         with pytest.raises(PackError, match=said):
-            store.open_pack(tmp_path / f"{name}.h5")
+            reader.open_pack(tmp_path / f"{name}.h5")
     with pytest.raises(FileNotFoundError, match="is not there; make it with cdg-prep pack"):
-        store.open_pack(tmp_path / "missing.h5")
+        reader.open_pack(tmp_path / "missing.h5")
 
 
 def test_a_crop_larger_than_the_frame_is_refused_at_once(setup: Setup) -> None:
@@ -392,15 +391,14 @@ def test_a_pack_of_another_version_is_refused(setup: Setup, tmp_path: Path) -> N
         file.attrs["version"] = 2
 
     with pytest.raises(PackError, match="version 2; this tool reads 1"):
-        store.open_pack(path)
+        reader.open_pack(path)
 
 
 def test_the_header_comes_back_as_it_was_written(setup: Setup, tmp_path: Path) -> None:
     head = packing.header(setup.dataset, "train", setup.recipe, 0.9, (48, 48), whole_frames=False, targets=False)
     path = setup.pack(tmp_path / "p.h5", mu=0.9, targets=False)
 
-    with store.open_pack(path) as file:
-        assert store.read_header(file) == replace(head)
+    assert reader.read_info(path).header == head
 
 
 def test_an_archive_packs_to_the_content_of_the_folder_it_was_made_of(setup: Setup, tmp_path: Path) -> None:
@@ -426,4 +424,4 @@ def test_a_pack_of_an_earlier_release_has_nothing_excluded(setup: Setup, tmp_pat
     with h5py.File(setup.pack(tmp_path / "p.h5"), "r+") as file:
         del file.attrs["excluded"]
 
-    assert store.describe(tmp_path / "p.h5")["excluded"] == []
+    assert reader.read_info(tmp_path / "p.h5").header.excluded_keys == []
