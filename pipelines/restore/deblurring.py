@@ -123,9 +123,8 @@ def _film(job: Job, restorer: Restorer, settings: Settings) -> Iterator[Outcome]
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         moments = _restored_moments(islice(video.read(job.source), done * PART_FRAMES, None), restorer, settings.batch)
         for number, part in enumerate(_parts(moments), done):
-            with video_parts.writing(
-                _part(folder, number), about, settings.quality, job.target.suffix.lower()
-            ) as write:
+            place, suffix = _part(folder, number), job.target.suffix.lower()
+            with video_parts.writing(place, about, settings.quality, suffix) as write:
                 for shown in mapped(write, part):
                     seconds = shown
                     yield Outcome(job=job, is_done=False)

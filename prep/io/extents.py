@@ -11,7 +11,7 @@ import numpy as np
 from prep.arrays import Codes, Floats
 from prep.errors import FrameError
 from prep.io import frames, storage
-from prep.io.storage import Member, Source
+from prep.io.storage import ArchiveMember, Source
 
 SCALE = 256  # code = round(pixels * 256)
 UNKNOWN = 65535  # the code of pixels whose extent nobody knows
@@ -31,10 +31,10 @@ def to_pixels(codes: Codes) -> Floats:
 
 def find(sharp: Source) -> Source | None:
     """Where the extents of a frame's blur lie, if anywhere: ``extent/NAME.png`` beside its ``sharp/``."""
-    if isinstance(sharp, Member):
+    if isinstance(sharp, ArchiveMember):
         inside = PurePosixPath(sharp.name)
         name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
-        return Member(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
+        return ArchiveMember(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
     path = sharp.parent.parent / "extent" / f"{sharp.stem}.png"
     return path if path.is_file() else None
 

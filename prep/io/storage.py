@@ -10,7 +10,7 @@ from prep.errors import ReadError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class ArchiveMember:
     """A file in a zip archive."""
 
     archive: Path
@@ -24,11 +24,11 @@ class Member:
         return PurePosixPath(self.name).suffix
 
 
-Source = Path | Member
+Source = Path | ArchiveMember
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stamp:
+class FileStamp:
     """What tells whether a source is still the one that was read."""
 
     bytes: int
@@ -38,8 +38,8 @@ class Stamp:
 
 def absolute(source: Source) -> Source:
     """The source for a worker process, which may stand in another folder."""
-    if isinstance(source, Member):
-        return Member(archive=source.archive.absolute(), name=source.name)
+    if isinstance(source, ArchiveMember):
+        return ArchiveMember(archive=source.archive.absolute(), name=source.name)
     return source.absolute()
 
 
@@ -50,7 +50,7 @@ def read(source: Source, count: int = -1) -> bytes:
         ReadError: If it cannot be opened, or its archive is damaged.
     """
     try:
-        if isinstance(source, Member):
+        if isinstance(source, ArchiveMember):
             with open_archive(source.archive).open(source.name) as member:
                 return member.read(count)
         with source.open("rb") as file:
@@ -78,18 +78,18 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise ReadError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def stamp(source: Source, data: bytes) -> Stamp:
+def stamp(source: Source, data: bytes) -> FileStamp:
     """The stamp of a source whose bytes were just read."""
-    modified = 0 if isinstance(source, Member) else source.stat().st_mtime_ns
-    return Stamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
+    modified = 0 if isinstance(source, ArchiveMember) else source.stat().st_mtime_ns
+    return FileStamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
 
 
-def renewed(source: Source, old: Stamp) -> Stamp | None:
+def current_stamp(source: Source, old: FileStamp) -> FileStamp | None:
     """The stamp a source has today if its bytes are still those of ``old``, else None.
 
     Reads them only where the size is the same and the time is not: a copied data set.
     """
-    if isinstance(source, Member):
+    if isinstance(source, ArchiveMember):
         member = open_archive(source.archive).getinfo(source.name)
         return replace(old, modified=0) if (member.file_size, member.CRC) == (old.bytes, old.crc32) else None
     found = source.stat()

@@ -12,7 +12,7 @@ from typing import Any
 from prep.arrays import Codes
 from prep.errors import MaskError
 from prep.io import files, frames
-from prep.io.storage import Stamp
+from prep.io.storage import FileStamp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class MaskRecord:
 
     key: str
     recipe: Recipe
-    sources: Sequence[Stamp]  # of the frames that S was made of: S is computed again when they change
+    sources: Sequence[FileStamp]  # of the frames that S was made of: S is computed again when they change
     mu: float | None  # None: the mask is being thresholded again
     sharpness_min: float
     sharpness_max: float
@@ -120,5 +120,5 @@ class MasksFolder:
 
 
 def _to_record(row: Mapping[str, Any]) -> MaskRecord:
-    stamps = [Stamp(**stamp) for stamp in row["sources"]]
+    stamps = [FileStamp(**stamp) for stamp in row["sources"]]
     return MaskRecord(**{**row, "recipe": Recipe(**row["recipe"]), "sources": stamps})

@@ -12,7 +12,7 @@ from prep.arrays import Codes
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import MaskError, ReadError
 from prep.io import extents, frames, storage
-from prep.io.storage import Source, Stamp
+from prep.io.storage import FileStamp, Source
 from prep.masks import equations
 from prep.masks.folder import MaskRecord, MasksFolder, Recipe
 from prep.sharpness import METHODS, Method
@@ -39,7 +39,7 @@ class MaskTask:
     mask_path: Path
     recipe: Recipe
     mu: float
-    stamps: Sequence[Stamp] | None  # of the sources, where S is stored already
+    stamps: Sequence[FileStamp] | None  # of the sources, where S is stored already
 
     @property
     def has_sharpness(self) -> bool:
@@ -123,11 +123,11 @@ def _sources(pair: Pair, method: Method) -> tuple[Source, ...]:
 
 def _current_stamps(
     record: MaskRecord | None, sources: Sequence[Source], folder: MasksFolder
-) -> Sequence[Stamp] | None:
+) -> Sequence[FileStamp] | None:
     """Today's stamps of the files that S was made of; None where they changed, or S is not there."""
     if record is None or len(record.sources) != len(sources) or not folder.sharpness_path(record.key).exists():
         return None
-    stamps = [storage.renewed(source, stamp) for source, stamp in zip(sources, record.sources, strict=True)]
+    stamps = [storage.current_stamp(source, stamp) for source, stamp in zip(sources, record.sources, strict=True)]
     return [stamp for stamp in stamps if stamp] if all(stamps) else None
 
 
@@ -177,7 +177,7 @@ def _do(task: MaskTask) -> MaskRecord | Failure:
     )
 
 
-def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[Stamp]]:
+def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
     """S of a frame, stored by now, and the stamps of what it was made of."""
     if task.stamps:
         with suppress(ReadError):  # a damaged map is ours: it is made again

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from prep import parallel
 from prep.arrays import Bytes, Codes
-from prep.datasets.paths import is_junk
+from prep.datasets.path_patterns import is_junk
 from prep.errors import ReadError, SynthesisError
 from prep.io import files, frames, storage, video
 from prep.synthesis import flow

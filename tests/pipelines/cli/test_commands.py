@@ -19,7 +19,7 @@ from pipelines.cli.progress import announce_if_slow
 from pipelines.review import verdicts
 from pipelines.review.verdicts import Verdict
 from pipelines.train import settings
-from prep.datasets.specifications import LAYOUTS
+from prep.datasets.published import LAYOUTS
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder

@@ -11,7 +11,7 @@ from prep import errors
 from prep.datasets import layouts
 from prep.errors import FrameError
 from prep.io import extents, frames
-from prep.io.storage import Member
+from prep.io.storage import ArchiveMember
 from prep.masks import making
 from prep.masks.equations import LEVELS
 from prep.masks.folder import MaskRecord, MasksFolder
@@ -41,7 +41,7 @@ def test_a_map_is_found_beside_the_sharp_frame_in_a_folder_and_in_a_zip(make_gop
             archive.write(path, path.relative_to(root.parent))
     (packed,) = layouts.find(tmp_path / "all.zip").pairs
     place = extents.find(packed.sharp)
-    assert isinstance(place, Member)
+    assert isinstance(place, ArchiveMember)
     assert place.name == "GOPRO_Large/train/clip_train/extent/000001.png"
 
     (root / "train/clip_train/extent/000001.png").unlink()
