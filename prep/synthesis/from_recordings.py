@@ -147,5 +147,5 @@ def _expose(shots: Sequence[Bytes | Codes], recipe: RecordingRecipe, rng: np.ran
         blurry = recipe.exposure.expose(shots, rng)
     else:
         lights = [recipe.exposure.brightened(shot) for shot in shots]
-        blurry = recipe.exposure.expose_light(flow.finer(lights, step, parts), rng)
+        blurry = recipe.exposure.expose_light(flow.interpolate(lights, step, parts), rng)
     return blurry, flow.extent(shots, step)
