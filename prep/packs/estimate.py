@@ -1,4 +1,4 @@
-"""What a pack will take: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
+"""Estimate a pack: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
 
 import shutil
 import tempfile
@@ -76,7 +76,7 @@ def check_space(path: Path, crop: Size, count: int) -> None:
 
 
 def check_bytes(path: Path, needed: int) -> None:
-    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; what was begun of it counts.
+    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; a half-made pack counts as space.
 
     Raises:
         PackError: If there is too little space.
@@ -96,13 +96,13 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def estimate(dataset: Dataset, pairs: Sequence[Pair], head: Header, count: int) -> Estimate:
+def estimate(dataset: Dataset, pairs: Sequence[Pair], header: Header, count: int) -> Estimate:
     """Mask and pack a few pairs in a temporary folder, and measure.
 
     Args:
         dataset: Where the pairs are from.
         pairs: What is to be packed.
-        head: The pack's attributes.
+        header: The pack's attributes.
         count: Its crops.
 
     Raises:
@@ -113,12 +113,12 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], head: Header, count: int) 
     with tempfile.TemporaryDirectory() as folder:
         out, masks = Path(folder, "sample.h5"), MasksFolder(Path(folder, "masks"))
         begun = time.perf_counter()
-        plan = making.plan(sample, masks, making.recipe_of(dataset, head.method), head.mu)
+        plan = making.plan(sample, masks, making.recipe_of(dataset, header.method), header.mu)
         for outcome in making.make(plan, jobs=1):
             if isinstance(outcome, making.Failure):
                 raise PackError(outcome.reason)
         masked = time.perf_counter()
-        for _ in packing.pack(sample, masks, out, head, jobs=1):
+        for _ in packing.pack(sample, masks, out, header, jobs=1):
             pass
         packed = time.perf_counter()
         info = reader.read_info(out)

@@ -111,7 +111,7 @@ def is_begun(path: Path) -> bool:
 
 
 def pack(
-    pairs: Sequence[Pair], masks: MasksFolder, out: Path, head: Header, *, jobs: int, anew: bool = False
+    pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, anew: bool = False
 ) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
 
@@ -121,7 +121,7 @@ def pack(
         pairs: What to pack; ``masks`` holds S of each.
         masks: Where S lies.
         out: The pack's path; replaced if it exists.
-        head: Its attributes.
+        header: Its attributes.
         jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
         anew: Throw away what was left half-made with other attributes or frames.
 
@@ -130,10 +130,10 @@ def pack(
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
     keys = [pair.key for pair in pairs]
-    with Writer(out, head, keys, anew=anew) as pack_writer:
+    with Writer(out, header, keys, anew=anew) as pack_writer:
         yield from pack_writer.done
         tasks = [
-            PackTask(pair=_absolute(pair), sharpness_path=masks.sharpness_path(pair.key).absolute(), header=head)
+            PackTask(pair=_absolute(pair), sharpness_path=masks.sharpness_path(pair.key).absolute(), header=header)
             for pair in pairs[len(pack_writer.done) :]
         ]
         for encoded in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):
@@ -157,13 +157,13 @@ def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[
     """
     with reader.open_pack(path) as file:
         info = reader.info_of(file)
-        head = replace(info.header, mu=mu, tool_version=version("cdgnet"))
-        with Writer(out, head, [frame.key for frame in info.frames], anew=anew) as pack_writer:
+        header = replace(info.header, mu=mu, tool_version=version("cdgnet"))
+        with Writer(out, header, [frame.key for frame in info.frames], anew=anew) as pack_writer:
             yield from pack_writer.done
             for frame in info.frames[len(pack_writer.done) :]:
                 cut = reader.read_crops(file, frame)
                 cut = replace(cut, mask=equations.mask_of_codes(cut.sharpness, mu))
-                pack_writer.append(writer.encode(cut, has_targets=head.has_targets))
+                pack_writer.append(writer.encode(cut, has_targets=header.has_targets))
                 yield frame.key
 
 
