@@ -140,14 +140,15 @@ def prepare(folder: Path, pairs: int, data: Path | None) -> None:
     from prep import sharpness
     from prep.datasets import layouts
     from prep.masks import making
+    from prep.masks.folder import MasksFolder
     from prep.packs import packing
 
     dataset = layouts.find(make_gopro(folder, pairs, data))
     recipe = making.recipe_of(dataset, METHOD)
     sharpness.prepare(METHOD)
-    list(making.make(making.plan(dataset.pairs, folder / "masks", recipe, making.MU), -1))
+    list(making.make(making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, making.MU), -1))
     head = packing.header(dataset, "train", recipe, making.MU, (CROP, CROP), whole_frames=False, targets=False)
-    list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=-1))
+    list(packing.pack(dataset.pairs, MasksFolder(folder / "masks"), folder / "pack.h5", head, jobs=-1))
     with (
         h5py.File(folder / "pack.h5") as file,
         lmdb.open(str(folder / "lmdb"), map_size=2**40) as held,

@@ -34,7 +34,8 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
     from prep import parallel
     from prep.datasets import layouts
     from prep.masks import making
-    from prep.packs import packing, store
+    from prep.masks.folder import MasksFolder
+    from prep.packs import packing, reader
 
     dataset = layouts.find(root)
     with tempfile.TemporaryDirectory(dir=root.parent) as folder, Memory() as memory:
@@ -48,8 +49,8 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
             head = packing.header(
                 dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=kind == "targets"
             )
-            list(packing.pack(dataset.pairs, masks, out, head, jobs=jobs))
-            size = store.describe(out)["bytes"]
+            list(packing.pack(dataset.pairs, MasksFolder(masks), out, head, jobs=jobs))
+            size = reader.read_info(out).bytes
         seconds = time.perf_counter() - begun
     return {"seconds": seconds, "bytes": size, **memory.read()}
 
@@ -113,10 +114,12 @@ def make_masks(root: Path, folder: Path, jobs: int) -> None:
     from prep import sharpness
     from prep.datasets import layouts
     from prep.masks import making
+    from prep.masks.folder import MasksFolder
 
     sharpness.prepare(METHOD)
     dataset = layouts.find(root)
-    list(making.make(making.plan(dataset.pairs, folder, making.recipe_of(dataset, METHOD), making.MU), jobs))
+    recipe = making.recipe_of(dataset, METHOD)
+    list(making.make(making.plan(dataset.pairs, MasksFolder(folder), recipe, making.MU), jobs))
 
 
 def main() -> None:

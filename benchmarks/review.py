@@ -27,6 +27,7 @@ from pipelines.review import site as files
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import making
+from prep.masks.folder import MaskRecord, MasksFolder
 
 SCROLL = """async speed => {
   const grid = document.querySelector("#grid");
@@ -84,11 +85,11 @@ def make(folder: Path, count: int) -> files.Site:
             else:
                 path.hardlink_to(source)
     dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
-    plan = making.plan(dataset.pairs[:1], folder / "one", making.recipe_of(dataset, "laplacian"), 0.5)
+    plan = making.plan(dataset.pairs[:1], MasksFolder(folder / "one"), making.recipe_of(dataset, "laplacian"), 0.5)
     (row,) = making.make(plan, 1)
-    assert isinstance(row, making.Row)
+    assert isinstance(row, MaskRecord)
     maps = files.Maps(
-        folder=folder / "masks", method="laplacian", mu=0.5, rows={pair.key: row for pair in dataset.pairs}
+        folder=MasksFolder(folder / "masks"), method="laplacian", mu=0.5, rows={pair.key: row for pair in dataset.pairs}
     )
     return files.Site(name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False)
 

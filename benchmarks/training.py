@@ -42,15 +42,16 @@ def make_pack(folder: Path) -> Path:
     """Twelve frames of photographs in crops of 512; its masks are those of ``laplacian``, which is quick."""
     from prep.datasets import layouts
     from prep.masks import making
+    from prep.masks.folder import MasksFolder
     from prep.packs import packing
 
     dataset = layouts.find(make_gopro(folder, 12, None))
     recipe = making.recipe_of(dataset, "laplacian")
-    plan = making.plan(dataset.pairs, folder / "masks", recipe, making.MU)
+    plan = making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, making.MU)
     list(making.make(plan, jobs=1))
     crop = packing.crop_size(dataset.pairs, packing.CROP)
     head = packing.header(dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=False)
-    list(packing.pack(dataset.pairs, folder / "masks", folder / "pack.h5", head, jobs=2))
+    list(packing.pack(dataset.pairs, MasksFolder(folder / "masks"), folder / "pack.h5", head, jobs=2))
     return folder / "pack.h5"
 
 

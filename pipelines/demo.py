@@ -12,8 +12,8 @@ from pipelines.packs import PackCrop, read_crops, to_range
 from pipelines.pages.sheet import draw
 from prep.arrays import Bytes, Codes
 from prep.io.frames import to_rgb8
-from prep.synthesis import motion, pairs
-from prep.synthesis.pairs import PhotoRecipe
+from prep.synthesis import from_photos, motion
+from prep.synthesis.recipes import PhotoRecipe
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
@@ -46,7 +46,7 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
     def written() -> Iterator[Path]:
         for split, count in counts.items():
             recipe = PhotoRecipe(count=count, size=SIZE, camera=motion.CAMERA, region=motion.REGION, seed=SEED)
-            yield from pairs.write_gopro(photos[split], folder, split, recipe)
+            yield from from_photos.write_gopro(photos[split], folder, split, recipe)
 
     return written(), sum(counts[split] * len(photos[split]) for split in counts)
 

@@ -23,8 +23,9 @@ from pipelines.evaluate.scores import score
 from pipelines.packs import to_tensor
 from prep.datasets import layouts
 from prep.io import frames
-from prep.synthesis import pairs, recordings
+from prep.synthesis import from_recordings, output, recordings
 from prep.synthesis.exposure import GAMMA, LINEAR, Exposure, Response
+from prep.synthesis.recipes import RecordingRecipe
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOPRO = DATA / "GOPRO_Large"
@@ -157,13 +158,13 @@ def test_windows_of_raw_frames_average_as_plain_float64_does(response: Response,
     for path in sorted((DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00").iterdir())[:24]:
         (place / path.name).symlink_to(path)
     found = recordings.find([place])
-    recipe = pairs.Recipe(shortest=11, longest=11, exposure=Exposure(response=response))
-    splits = pairs.begin(tmp_path / "made", recipe, [found[0].name], 0.0)
+    recipe = RecordingRecipe(shortest=11, longest=11, exposure=Exposure(response=response))
+    splits = output.begin(tmp_path / "made", recipe, [found[0].name], 0.0)
     surveys = list(recordings.survey(found, tmp_path / "made" / "survey", 2))
 
-    list(pairs.make(pairs.plan(found, surveys, recipe, tmp_path / "made", splits), recipe, 2))
+    list(from_recordings.make(from_recordings.plan(found, surveys, recipe, tmp_path / "made", splits), recipe, 2))
 
-    made = layouts.find(tmp_path / "made", variant=pairs.variant(recipe.exposure)).pairs
+    made = layouts.find(tmp_path / "made", variant=output.variant(recipe.exposure)).pairs
     assert len(made) == 2
     for pair, first in zip(made, (0, 11), strict=True):
         shots = [frames.read(path).astype(np.float64) / 255 for path in found[0].frames[first : first + 11]]

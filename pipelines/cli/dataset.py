@@ -20,13 +20,13 @@ METHODS = (
     "paired",
     "extent",
 )  # those of prep.sharpness, named here so that --help need not load them
-MU = 0.96  # likewise that of prep.masking
+MU = 0.96  # likewise that of prep.masks.making
 _SHOWN = 5  # of a list in which every entry says much the same
 
 
 path_type = click.Path(path_type=Path)
 split_type = click.Choice(["train", "test", "all"])
-LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # and those of prep.official
+LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # likewise those of prep.datasets.published
 layout_option = click.option(
     "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
 )

@@ -79,10 +79,10 @@ def command(
     from pipelines.evaluate import frame_sources, scores
     from pipelines.evaluate import page as scores_page
     from pipelines.evaluate.cost import price
-    from prep.packs import packing
+    from prep.masks.folder import MasksFolder
 
-    held = packing.held_method(masks) if masks else None
-    chosen = frame_sources.Masks(method=method or held or "lbp", mu=mu, folder=masks)
+    maps = MasksFolder(masks) if masks else None
+    chosen = frame_sources.Masks(method=method or (maps and maps.method) or "lbp", mu=mu, folder=maps)
     frames: Scenes
     if restored is not None and sharp is not None:
         name, frames = restored.resolve().name, frame_sources.results(restored, sharp, blurry, chosen)

@@ -12,6 +12,7 @@ from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset
+    from prep.packs.reader import PackInfo
 
 
 @click.command(epilog=example("cdg-prep info data/GOPRO_Large.zip"))
@@ -25,21 +26,22 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
     Every frame of a data set is read and checked; the counts stand beside the official ones.
     """
     from prep.datasets import layouts
-    from prep.packs import store
+    from prep.packs import reader
 
     if (path.is_file() and path.suffix.lower() != ".zip") or path.suffix.lower() in (".h5", ".hdf5"):
+        pack = reader.read_info(path)
         if as_json:
-            click.echo(json.dumps(store.describe(path), indent=2))
+            click.echo(json.dumps(pack.as_json(), indent=2))
         else:
-            say_pack(path)
+            print_pack(pack)
         return 0
-    found = layouts.find_all(path, variant=variant) or [layouts.find(path)]  # which says what was looked for
-    reports = [_inspect(dataset, jobs or -1) for dataset in found]
+    datasets = layouts.find_all(path, variant=variant) or [layouts.find(path)]  # whose error names what was looked for
+    reports = [_inspect(dataset, jobs or -1) for dataset in datasets]
     if as_json:
         click.echo(json.dumps(reports, indent=2))
     else:
         for report in reports:
-            _say_report(report)
+            _print_report(report)
     return 1 if any(report["faults"] for report in reports) else 0
 
 
@@ -60,7 +62,7 @@ def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
     }
 
 
-def _say_report(report: dict[str, Any]) -> None:
+def _print_report(report: dict[str, Any]) -> None:
     click.echo(f"{report['layout']} {report['variant']}".rstrip() + f" in {report['path']}")
     for line in [*report["pairs"], *report["differences"]]:
         click.echo(f"  {line}")
@@ -84,16 +86,16 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 
     The old pack stays until the new one is whole, so there must be room for both.
     """
-    from prep.packs import estimate, packing, store
+    from prep.packs import estimate, packing, reader
 
-    about = store.describe(path)
+    pack = reader.read_info(path)
     if out:
         packing.check_target(out, force=force)
-    estimate.check_bytes(out or path, about["bytes"])
-    frames = about["frames"]
-    for _ in track(packing.remask(path, mu, out or path, anew=force), frames, f"remask {path.name}"):
+    estimate.check_bytes(out or path, pack.bytes)
+    keys = packing.remask(path, mu, out or path, anew=force)
+    for _ in track(keys, len(pack.frames), f"remask {path.name}"):
         pass
-    say_pack(out or path)
+    print_pack(reader.read_info(out or path))
 
 
 @click.command(epilog=example("cdg-prep verify gopro.h5"))
@@ -101,35 +103,30 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 @click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
 def verify(path: Path, fast: bool) -> int:
     """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
-    from prep.packs import store, verification
+    from prep.packs import reader, verification
 
-    total = verification.count(path, fast=fast)
-    faults = verification.structure(path)
-    structural = len(faults)
-    faults += [fault for fault in track(verification.verify(path, fast=fast), total, "verify") if fault]
-    for fault in faults:
+    pack = reader.read_info(path)
+    total = verification.count(pack, fast=fast)
+    structural = verification.structure(pack)
+    damaged = [fault for fault in track(verification.verify(pack, fast=fast), total, "verify") if fault]
+    for fault in [*structural, *damaged]:
         click.echo(fault, err=True)
-    whole = total - len(faults) + structural
-    only = f"; --fast read every fiftieth, {total} of {store.describe(path)['crops']}" if fast else ""
-    click.echo(f"{path}: {whole} of {total} crops are whole and consistent{only}")
+    only = f"; --fast read every fiftieth, {total} of {pack.crop_count}" if fast else ""
+    click.echo(f"{path}: {total - len(damaged)} of {total} crops are whole and consistent{only}")
     if structural:
-        click.echo(f"{path}: its structure is wrong in {structural} places")
-    return 1 if faults else 0
+        click.echo(f"{path}: its structure is wrong in {len(structural)} places")
+    return 1 if structural or damaged else 0
 
 
-def say_pack(path: Path) -> None:
-    from prep.packs import store
-
-    about = dict(store.describe(path))
-    height, width = about["crop"]
-    size = f"{about['bytes'] / 1e6:.1f} MB"
-    click.echo(f"{path}: {about['crops']} crops of {height} x {width} from {about['frames']} frames, {size}")
-    click.echo(
-        f"  {about['layout']} {about['variant']}".rstrip()
-        + f", {about['split']}; made by cdgnet {about['tool_version']}"
-    )
-    share = f"share {about['mask_share']:.1%}, {about['empty_masks']} empty"
-    click.echo(f"  masks by {about['method']}, mu {about['mu']:g}: {share}")
-    if about["excluded"]:
-        click.echo(f"  {len(about['excluded'])} frames left out, which a person rejected")
-    click.echo(f"  targets sgt and lgt: {'stored' if about['has_targets'] else 'left out (mask and sharp give them)'}")
+def print_pack(pack: "PackInfo") -> None:
+    """Print what a pack holds, for people."""
+    header, (height, width) = pack.header, pack.header.crop
+    frames, megabytes = len(set(pack.keys)), f"{pack.bytes / 1e6:.1f} MB"
+    click.echo(f"{pack.path}: {pack.crop_count} crops of {height} x {width} from {frames} frames, {megabytes}")
+    kind = f"{header.layout} {header.variant}".rstrip()
+    click.echo(f"  {kind}, {header.split}; made by cdgnet {header.tool_version}")
+    share = f"share {pack.mask_share:.1%}, {pack.empty_masks} empty"
+    click.echo(f"  masks by {header.method}, mu {header.mu:g}: {share}")
+    if header.excluded_keys:
+        click.echo(f"  {len(header.excluded_keys)} frames left out, which a person rejected")
+    click.echo(f"  targets sgt and lgt: {'stored' if header.has_targets else 'left out (mask and sharp give them)'}")

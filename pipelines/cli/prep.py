@@ -28,8 +28,8 @@ from pipelines.cli.progress import announce_if_slow, duration, track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
-    from prep.masks.making import Row
-    from prep.packs.store import Header
+    from prep.masks.folder import MaskRecord, MasksFolder
+    from prep.packs.layout import Header
 
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
@@ -68,8 +68,10 @@ def masks(
     """
     if jobs and cluster:
         raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
+    from prep.masks.folder import MasksFolder
+
     dataset = where.find(layout)
-    folder = outside(dataset, out or default_masks(dataset))
+    folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
     return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
@@ -116,54 +118,58 @@ def pack(
     Masks that are missing are computed first, into the masks folder.
     """
     from prep.masks import making
-    from prep.packs import estimate, packing
+    from prep.masks.folder import MasksFolder
+    from prep.packs import estimate, packing, reader
 
-    side = _side(crop)
+    side = _crop_side(crop)
     dataset = where.find(layout)
-    if dataset.orphans and not skip_orphans:
-        count = len(dataset.orphans)
-        said = f"{count} frame has no partner" if count == 1 else f"{count} frames have no partner"
-        named = listed([str(path) for path in dataset.orphans])
-        raise click.ClickException(f"{said}: {named}; restore what is missing, or pass --skip-orphans to leave it out")
+    if not skip_orphans:
+        _refuse_orphans(dataset)
     usual = "all" if layout == "pairs" else "train"
-    pairs, excluded = _without_rejected(dataset.select(split or usual), verdict_files)
-    path = outside(
-        dataset, out or Path(f"{dataset.name}.h5" if split in (None, usual) else f"{dataset.name}-{split}.h5")
-    )
-    folder = outside(dataset, masks_folder or default_masks(dataset))
+    split = split or usual
+    pairs, excluded = _without_rejected(dataset.select(split), verdict_files)
+    path = outside(dataset, out or Path(f"{dataset.name}.h5" if split == usual else f"{dataset.name}-{split}.h5"))
+    folder = MasksFolder(outside(dataset, masks_folder or default_masks(dataset)))
     if not dry_run:
         packing.check_target(path, force=force)
     size = packing.crop_size(pairs, side)
-    method = method or packing.held_method(folder) or "lbp"
-    mu = packing.common_mu(folder, pairs, mu)
-    held = packing.held_mus(folder, pairs)
-    if held not in ([], [mu]):
-        click.echo(f"masks in {folder} have mu {listed([f'{one:g}' for one in held])}; the pack takes {mu:g}")
-    head = packing.header(
-        dataset,
-        split or usual,
-        making.recipe_of(dataset, method),
-        mu,
-        size,
-        whole_frames=side is None,
-        targets=targets,
-        excluded=excluded,
+    recipe = making.recipe_of(dataset, method or folder.method or "lbp")
+    mu = _threshold(folder, pairs, mu)
+    header = packing.header(
+        dataset, split, recipe, mu, size, whole_frames=side is None, targets=targets, excluded=excluded
     )
     count = estimate.count_crops(pairs, size, whole_frames=side is None)
     if dry_run:
-        _say_estimate(path, dataset, pairs, folder, head, count, jobs)
+        _print_estimate(path, dataset, pairs, folder, header, count, jobs)
         return 0
     estimate.check_space(path, size, count)
-    if _make_masks(dataset, pairs, folder, method, mu, jobs, keep_masks=True):
+    if _make_masks(dataset, pairs, folder, recipe.method, mu, jobs, keep_masks=True):
         return 1
     if packing.is_begun(path) and not force:
         click.echo(f"going on with the half-made {path}")
-    for _ in track(
-        packing.pack(pairs, folder, path, head, jobs=jobs or -1, anew=force), len(pairs), f"pack {path.name}"
-    ):
+    keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, anew=force)
+    for _ in track(keys, len(pairs), f"pack {path.name}"):
         pass
-    packs.say_pack(path)
+    packs.print_pack(reader.read_info(path))
     return 0
+
+
+def _crop_side(crop: str) -> int | None:
+    """A crop's side in pixels from the option's text; None for whole frames."""
+    if crop == "frame":
+        return None
+    if not crop.isdecimal() or int(crop) < 1:
+        raise click.BadParameter(f"{crop!r} is neither a number of pixels nor 'frame'", param_hint="'--crop'")
+    return int(crop)
+
+
+def _refuse_orphans(dataset: "Dataset") -> None:
+    if not dataset.orphans:
+        return
+    count = len(dataset.orphans)
+    lack = f"{count} frame has no partner" if count == 1 else f"{count} frames have no partner"
+    names = listed([str(path) for path in dataset.orphans])
+    raise click.ClickException(f"{lack}: {names}; restore what is missing, or pass --skip-orphans to leave it out")
 
 
 def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) -> "tuple[Sequence[Pair], list[str]]":
@@ -185,12 +191,23 @@ def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) 
     return [pair for pair in pairs if pair.key not in every], [pair.key for pair in pairs if pair.key in every]
 
 
-def _say_estimate(
+def _threshold(masks: "MasksFolder", pairs: "Sequence[Pair]", mu: float | None) -> float:
+    """The pack's mu; says so where the folder's masks have another."""
+    from prep.packs import packing
+
+    chosen = packing.common_mu(masks, pairs, mu)
+    mus = masks.mus(pair.key for pair in pairs)
+    if mus not in ([], [chosen]):
+        click.echo(f"masks in {masks.path} have mu {listed([f'{each:g}' for each in mus])}; the pack takes {chosen:g}")
+    return chosen
+
+
+def _print_estimate(
     path: Path,
     dataset: "Dataset",
     pairs: "Sequence[Pair]",
-    folder: Path,
-    head: "Header",
+    masks: "MasksFolder",
+    header: "Header",
     count: int,
     jobs: int | None,
 ) -> None:
@@ -200,28 +217,31 @@ def _say_estimate(
     from prep.masks import making
     from prep.packs import estimate
 
-    plan = making.plan(pairs, folder, making.recipe_of(dataset, head.method), head.mu, keep_masks=True)
-    with announce_if_slow(f"compiling {head.method} for this machine, once"):
-        sharpness.prepare(head.method)
-    found = estimate.estimate(dataset, pairs, head, count)
+    plan = making.plan(pairs, masks, making.recipe_of(dataset, header.method), header.mu, keep_masks=True)
+    with announce_if_slow(f"compiling {header.method} for this machine, once"):
+        sharpness.prepare(header.method)
+    expected = estimate.estimate(dataset, pairs, header, count)
     processes = min(jobs or cpu_count(), len(pairs))
-    masks, packing = found.mask_seconds * len(plan.tasks) / processes, found.pack_seconds * len(pairs) / processes
-    height, width = head.crop
+    mask_seconds = expected.mask_seconds * len(plan.tasks) / processes
+    pack_seconds = expected.pack_seconds * len(pairs) / processes
+    height, width = header.crop
     if path.exists():
         click.echo(f"{path} exists: it will have to be --force, or another --out", err=True)
     click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
     free = estimate.free_bytes(path)
-    click.echo(f"  about {found.bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free there,")
-    click.echo(f"  {duration(masks)} for {len(plan.tasks)} masks in {folder} and {duration(packing)} to pack,")
-    click.echo(f"  on {processes} cores; measured on {found.sample} frames. Nothing was written")
-    if found.bytes > free:
+    click.echo(f"  about {expected.bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free there,")
+    click.echo(
+        f"  {duration(mask_seconds)} for {len(plan.tasks)} masks in {masks.path} and {duration(pack_seconds)} to pack,"
+    )
+    click.echo(f"  on {processes} cores; measured on {expected.sample} frames. Nothing was written")
+    if expected.bytes > free:
         click.echo(f"too little space for {path}; make some, or pass --out", err=True)
 
 
 def _make_masks(
     dataset: "Dataset",
     pairs: "Sequence[Pair]",
-    folder: Path,
+    masks: "MasksFolder",
     method: str,
     mu: float,
     jobs: int | None,
@@ -229,56 +249,47 @@ def _make_masks(
     cluster: str | None = None,
     keep_masks: bool = False,
 ) -> int:
-    """Bring a masks folder up to date and say what came out; gives the exit status."""
+    """Bring a masks folder up to date and print what came out; gives the exit status."""
     from prep import sharpness
     from prep.masks import making
+    from prep.masks.folder import MaskRecord
 
     ceiling = sharpness.METHODS[method].ceiling
     if mu >= ceiling:
         click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
-    plan = making.plan(pairs, folder, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
+    plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
-    click.echo(
-        f"masks in {folder}: {len(plan.done)} there, {len(plan.tasks) - reused} to compute, {reused} to threshold"
-    )
-    if cluster is None and len(plan.tasks) > reused:
+    computed = len(plan.tasks) - reused
+    click.echo(f"masks in {masks.path}: {len(plan.done)} there, {computed} to compute, {reused} to threshold")
+    if cluster is None and computed:
         with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
     outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
-    rows = [*plan.done, *(row for row in outcomes if isinstance(row, making.Row))]
-    failures = [outcome for outcome in outcomes if isinstance(outcome, making.Failure)]
-    if rows and not keep_masks:
-        share = sum(row.mask_share for row in rows) / len(rows)
-        empty = sum(row.mask_share == 0 for row in rows)
-        click.echo(f"mask share {share:.2%} on average; {empty} of {len(rows)} masks are empty")
-        if share < _SMALL_SHARE:
-            advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
-            click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
-        for warning, keys in _by_warning(rows).items():
-            click.echo(f"{len(keys)} of {len(rows)}: {warning}: {listed(keys)}", err=True)
-    for failure in failures:
-        click.echo(failure.reason, err=True)
+    records = [*plan.done, *(outcome for outcome in outcomes if isinstance(outcome, MaskRecord))]
+    failures = [outcome.reason for outcome in outcomes if isinstance(outcome, making.Failure)]
+    if records and not keep_masks:
+        _print_shares(records)
+    for reason in failures:
+        click.echo(reason, err=True)
     if failures:
         click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
     return 1 if failures else 0
 
 
-def _by_warning(rows: "Sequence[Row]") -> dict[str, list[str]]:
-    """Keys of the frames that a warning was given for."""
+def _print_shares(records: "Sequence[MaskRecord]") -> None:
+    """How much the masks cover, and the frames of each warning."""
+    share = sum(record.mask_share for record in records) / len(records)
+    empty = sum(record.mask_share == 0 for record in records)
+    click.echo(f"mask share {share:.2%} on average; {empty} of {len(records)} masks are empty")
+    if share < _SMALL_SHARE:
+        advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
+        click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
     keys: dict[str, list[str]] = {}
-    for row in rows:
-        if row.warning:
-            keys.setdefault(row.warning, []).append(row.key)
-    return keys
-
-
-def _side(crop: str) -> int | None:
-    """A crop's side from the option's text; None for whole frames."""
-    if crop == "frame":
-        return None
-    if not crop.isdecimal() or int(crop) < 1:
-        raise click.BadParameter(f"{crop!r} is neither a number of pixels nor 'frame'", param_hint="'--crop'")
-    return int(crop)
+    for record in records:
+        if record.warning:
+            keys.setdefault(record.warning, []).append(record.key)
+    for warning, warned in keys.items():
+        click.echo(f"{len(warned)} of {len(records)}: {warning}: {listed(warned)}", err=True)
 
 
 for command in (packs.info, packs.remask, packs.verify, synth.synth, view.view):

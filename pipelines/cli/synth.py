@@ -14,7 +14,8 @@ from pipelines.cli.progress import announce_if_slow, track
 
 if TYPE_CHECKING:
     from prep.synthesis.exposure import Exposure, Response
-    from prep.synthesis.pairs import Clip, PhotoRecipe, Recipe
+    from prep.synthesis.from_recordings import Clip
+    from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
 
@@ -77,45 +78,36 @@ def synth(
     over the window gives the extent. Frames that repeat, scene cuts and gaps are left out. Of photographs, with
     --photos: the motion is drawn, so the extent is exact. The same command goes on where it stopped.
     """
-    from prep.synthesis import pairs
     from prep.synthesis.exposure import Exposure
     from prep.synthesis.motion import Stroke
+    from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
     _refuse_inside(inputs, out)
     exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
     if photos:
         _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
         strokes = [Stroke(shortest=low, longest=high, tilt=math.pi / 2) for low, high in (camera, region)]
-        shaken = pairs.PhotoRecipe(
+        photo_recipe = PhotoRecipe(
             count=count, size=size, camera=strokes[0], region=strokes[1], exposure=exposure, seed=seed
         )
-        _shake(inputs, out, shaken, test_share, dry_run=dry_run, jobs=jobs)
+        _make_of_photos(inputs, out, photo_recipe, test_share, dry_run=dry_run, jobs=jobs)
         return
     _refuse_unused(("count", "size", "camera", "region"), "recordings; pass --photos, or leave it out")
     shortest, longest = (int(end) for end in window)
-    filmed = pairs.Recipe(
+    recipe = RecordingRecipe(
         shortest=shortest, longest=longest, stride=stride, exposure=exposure, limit=interpolate, seed=seed
     )
-    _film(inputs, out, filmed, test_share, dry_run=dry_run, jobs=jobs)
+    _make_of_recordings(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
 
 
-def _film(
-    inputs: Sequence[Path], out: Path, recipe: "Recipe", test_share: float, *, dry_run: bool, jobs: int | None
+def _make_of_recordings(
+    inputs: Sequence[Path], out: Path, recipe: "RecordingRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
-    import tempfile
+    from prep.synthesis import from_recordings
 
-    from prep.synthesis import pairs, recordings
-
-    with announce_if_slow("looking for recordings"):
-        found = recordings.find(inputs)
-    with tempfile.TemporaryDirectory() as scratch:
-        place = Path(scratch) if dry_run else out
-        splits = pairs.begin(place, recipe, [one.name for one in found if not one.split], test_share)
-        looked = recordings.survey(found, out / "survey" if out.exists() else place / "survey", jobs or -1)
-        surveys = list(track(looked, len(found), "look through"))
-        clips = pairs.plan(found, surveys, recipe, out, splits)
+    clips = _plan_clips(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
     for clip in clips:
-        click.echo(_said(clip, recipe))
+        click.echo(_describe(clip))
     total = sum(len(clip.windows) for clip in clips)
     if not total:
         raise click.ClickException(
@@ -124,53 +116,73 @@ def _film(
     if dry_run:
         click.echo(f"{total} pairs for {out}; nothing done: --dry-run")
         return
-    for _ in track(pairs.make(clips, recipe, jobs or -1), total, f"make {out}"):
+    for _ in track(from_recordings.make(clips, recipe, jobs or -1), total, f"make {out}"):
         pass
-    _tell(out, total, recipe.exposure)
+    _print_result(out, total, recipe.exposure)
 
 
-def _shake(
+def _plan_clips(
+    inputs: Sequence[Path], out: Path, recipe: "RecordingRecipe", test_share: float, *, dry_run: bool, jobs: int | None
+) -> "list[Clip]":
+    """Look through the recordings and plan their windows; a dry run leaves nothing in ``out``."""
+    import tempfile
+
+    from prep.synthesis import from_recordings, output, recordings
+
+    with announce_if_slow("looking for recordings"):
+        recorded = recordings.find(inputs)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) if dry_run else out
+        unassigned = [recording.name for recording in recorded if not recording.split]
+        splits = output.begin(folder, recipe, unassigned, test_share)
+        surveyed = recordings.survey(recorded, (out if out.exists() else folder) / "survey", jobs or -1)
+        surveys = list(track(surveyed, len(recorded), "look through"))
+        return from_recordings.plan(recorded, surveys, recipe, out, splits)
+
+
+def _make_of_photos(
     inputs: Sequence[Path], out: Path, recipe: "PhotoRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
-    from prep.synthesis import pairs, recordings
+    from prep.synthesis import from_photos, output, recordings
 
-    found = pairs.find_photos(inputs)
-    total = recipe.count * len(found)
+    photos = from_photos.find(inputs)
+    total = recipe.count * len(photos)
     if dry_run:
-        click.echo(f"{total} pairs of {len(found)} photographs for {out}; nothing done: --dry-run")
+        click.echo(f"{total} pairs of {len(photos)} photographs for {out}; nothing done: --dry-run")
         return
-    free = [name for name, path in found.items() if not recordings.split_of(path.parent)]
-    splits = pairs.begin(out, recipe, free, test_share)
-    for _ in track(pairs.make_of_photos(found, recipe, out, splits, jobs or -1), total, f"make {out}"):
+    unassigned = [name for name, path in photos.items() if not recordings.split_of(path.parent)]
+    splits = output.begin(out, recipe, unassigned, test_share)
+    for _ in track(from_photos.make(photos, recipe, out, splits, jobs or -1), total, f"make {out}"):
         pass
-    _tell(out, total, recipe.exposure)
+    _print_result(out, total, recipe.exposure)
 
 
-def _said(clip: "Clip", recipe: "Recipe") -> str:
-    from prep.datasets import layouts
+def _describe(clip: "Clip") -> str:
+    """One line: the clip's frames, what of them is left out, and its pairs."""
+    from prep.datasets.layouts import counted
 
     survey = clip.survey
-    out = [
-        f"{number} {word}" + ("s" if number != 1 else "")
-        for number, word in (
+    left_out = [
+        counted(number, name)
+        for number, name in (
             (len(survey.cuts), "cut"),
             (len(survey.gaps), "gap"),
             (len(survey.repeated), "repeated frame"),
         )
         if number
     ]
-    left_out = f", {' and '.join(out)} left out" if out else ""
-    pairs = layouts.counted(len(clip.windows), "pair")
-    return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count} frames{left_out}: {pairs}"
+    without = f", {' and '.join(left_out)} left out" if left_out else ""
+    pairs = counted(len(clip.windows), "pair")
+    return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count} frames{without}: {pairs}"
 
 
-def _tell(out: Path, total: int, exposure: "Exposure") -> None:
-    from prep.synthesis import pairs
+def _print_result(out: Path, total: int, exposure: "Exposure") -> None:
+    from prep.synthesis import output
 
-    variant = pairs.variant(exposure)
-    also = "" if variant == "blur" else f" --variant {variant}"
+    variant = output.variant(exposure)
+    option = "" if variant == "blur" else f" --variant {variant}"
     click.echo(
-        f"{total} pairs in {out}; cdg-prep masks --root {out}{also} --method extent makes masks of their extents"
+        f"{total} pairs in {out}; cdg-prep masks --root {out}{option} --method extent makes masks of their extents"
     )
 
 

@@ -73,7 +73,7 @@ def view(
     maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
     if sheet:
         outside(dataset, sheet)
-    target = outside(dataset, out or maps[0].folder / "view")
+    target = outside(dataset, out or maps[0].folder.path / "view")
     pairs = site.ready(dataset.select(split), maps[0])
     usual = 0 if serve else _SHEET if sheet else _SAMPLE
     wanted = usual if count is None else count
@@ -81,7 +81,7 @@ def view(
         name=f"{dataset.layout} {dataset.variant}".rstrip(),
         pairs=panels.sample(pairs, wanted) if wanted else pairs,
         maps=maps,
-        verdicts=maps[0].folder / "verdicts.json",
+        verdicts=maps[0].folder.path / "verdicts.json",
         is_served=serve,
     )
     verdicts.read(shown.verdicts)  # damaged ones are told now, not by an empty page
@@ -132,7 +132,6 @@ def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
 def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
     from pipelines.review.sheet import Shown, sheet
     from prep.io import frames
-    from prep.masks import making
 
     if path.exists():
         raise click.ClickException(f"{path} exists; pass another --sheet, or remove it")
@@ -142,7 +141,7 @@ def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
             key=pair.key,
             blurry=frames.read(pair.blurry),
             sharp=frames.read(pair.sharp),
-            codes=frames.read_sharpness(making.sharpness_path(folder, pair.key)),
+            codes=folder.read_sharpness(pair.key),
         )
         for pair in track(site.pairs, len(site.pairs), "sheet")
     ]

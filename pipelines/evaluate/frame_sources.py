@@ -22,7 +22,8 @@ from prep.datasets import layouts
 from prep.datasets.layouts import Pair
 from prep.io import extents, frames, storage
 from prep.io.storage import Source
-from prep.masks import equations, making
+from prep.masks import equations
+from prep.masks.folder import MasksFolder
 from prep.packs import store
 from prep.sharpness import METHODS, paired
 
@@ -102,7 +103,7 @@ class Masks:
 
     method: str  # of the sharpness map
     mu: float
-    folder: Path | None = None  # made by cdg-prep masks; None computes S of each frame
+    folder: MasksFolder | None = None  # made by cdg-prep masks; None computes S of each frame
 
     def check(self, keys: Sequence[str]) -> None:
         """Refuse a folder that does not hold these frames.
@@ -113,14 +114,14 @@ class Masks:
         """
         if self.folder is None:
             return
-        rows = making.read_rows(self.folder)
+        rows = self.folder.records
         missing = [key for key in keys if key not in rows]
         if missing:
             many = f"{missing[0]} and {len(missing) - 1} others" if len(missing) > 1 else missing[0]
-            raise EvaluationError(f"{self.folder} holds no map of {many}; make them with cdg-prep masks")
+            raise EvaluationError(f"{self.folder.path} holds no map of {many}; make them with cdg-prep masks")
         other = next((row.recipe.method for row in map(rows.get, keys) if row and row.recipe.method != self.method), "")
         if other:
-            raise EvaluationError(f"{self.folder} holds maps by {other}; pass --method {other}")
+            raise EvaluationError(f"{self.folder.path} holds maps by {other}; pass --method {other}")
 
     def read(self, key: str, blurry: Bytes, sharp: Bytes, extent: Source | None) -> Codes:
         """S of a frame, ``(H, W)``; ``extent`` is where the data set's own map lies, if anywhere.
@@ -130,7 +131,7 @@ class Masks:
             ReadError: If a map cannot be read.
         """
         if self.folder is not None:
-            return frames.read_sharpness(making.sharpness_path(self.folder, key))
+            return self.folder.read_sharpness(key)
         method = METHODS[self.method]
         beside: Bytes | Codes = sharp
         if method.beside == "extent":

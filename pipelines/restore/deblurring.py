@@ -13,7 +13,7 @@ from pipelines.restore.inputs import Job
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.threads import ahead, mapped
 from prep.errors import FrameError, ReadError
-from prep.io import files, locks, photographs, video
+from prep.io import files, locks, photographs, video, video_parts
 from prep.io.photographs import Photo
 from prep.io.video import Moment
 
@@ -123,11 +123,12 @@ def _film(job: Job, restorer: Restorer, settings: Settings) -> Iterator[Outcome]
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         moments = _restored_moments(islice(video.read(job.source), done * PART_FRAMES, None), restorer, settings.batch)
         for number, part in enumerate(_parts(moments), done):
-            with video.writing(_part(folder, number), about, settings.quality, job.target.suffix.lower()) as write:
+            place, suffix = _part(folder, number), job.target.suffix.lower()
+            with video_parts.writing(place, about, settings.quality, suffix) as write:
                 for shown in mapped(write, part):
                     seconds = shown
                     yield Outcome(job=job, is_done=False)
-        video.join(_held_parts(folder), job.source, job.target, settings.quality)
+        video_parts.join(_held_parts(folder), job.source, job.target, settings.quality)
     shutil.rmtree(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
     fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"

@@ -24,8 +24,7 @@ from prep.arrays import Bytes, Codes
 from prep.datasets.layouts import Pair
 from prep.errors import MaskError
 from prep.io import files, frames
-from prep.masks import making
-from prep.masks.making import Row
+from prep.masks.folder import MaskRecord, MasksFolder
 
 SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "large.js", "main.js", "frames.js")
 INDEX = "index.html"
@@ -42,10 +41,10 @@ TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".j
 class Maps:
     """One masks folder."""
 
-    folder: Path
+    folder: MasksFolder
     method: str
     mu: float
-    rows: Mapping[str, Row]  # those whose mask is done, by key
+    rows: Mapping[str, MaskRecord]  # those whose mask is done, by key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,14 +64,15 @@ def open_maps(folder: Path) -> Maps:
     Raises:
         MaskError: If it holds no mask, or masks of several thresholds.
     """
-    rows = {key: row for key, row in making.read_rows(folder).items() if row.mu is not None}
-    mus = sorted({row.mu for row in rows.values() if row.mu is not None})
+    masks = MasksFolder(folder)
+    rows = {key: record for key, record in masks.records.items() if record.mu is not None}
+    mus = masks.mus(rows)
     if not mus:
         raise MaskError(f"{folder} holds no masks; make them with cdg-prep masks, or pass --masks")
     if len(mus) > 1:
         held = ", ".join(f"{mu:g}" for mu in mus)
         raise MaskError(f"{folder} holds masks of mu {held}; wanted one mu; run cdg-prep masks --mu")
-    return Maps(folder=folder, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
+    return Maps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
 
 
 def ready(pairs: Sequence[Pair], maps: Maps) -> list[Pair]:
@@ -83,7 +83,7 @@ def ready(pairs: Sequence[Pair], maps: Maps) -> list[Pair]:
     """
     found = [pair for pair in pairs if pair.key in maps.rows]
     if not found:
-        raise MaskError(f"{maps.folder} holds none of {len(pairs)} masks asked for; run cdg-prep masks")
+        raise MaskError(f"{maps.folder.path} holds none of {len(pairs)} masks asked for; run cdg-prep masks")
     return found
 
 
@@ -155,9 +155,9 @@ def _index(site: Site) -> str:
 def _known(site: Site) -> dict[str, Any]:
     """What the page knows of all frames from the start."""
     first = site.maps[0]
-    mark = zlib.crc32(f"{first.folder.resolve()} {first.method}".encode())
+    mark = zlib.crc32(f"{first.folder.path.resolve()} {first.method}".encode())
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
-    height, width = frames.read_sharpness(making.sharpness_path(site.maps[0].folder, site.pairs[0].key)).shape
+    height, width = first.folder.read_sharpness(site.pairs[0].key).shape
     return {
         "aspect": width / height,
         "id": f"{site.name} {mark:08x}",  # of the masks, whichever of their frames are shown
@@ -166,7 +166,7 @@ def _known(site: Site) -> dict[str, Any]:
         else 0,  # milliseconds, as in JavaScript
         "served": site.is_served,
         "scale": base64.b64encode(scale.tobytes()).decode("ascii"),
-        "methods": [{"method": maps.method, "mu": maps.mu, "folder": str(maps.folder)} for maps in site.maps],
+        "methods": [{"method": maps.method, "mu": maps.mu, "folder": str(maps.folder.path)} for maps in site.maps],
         "verdicts": {key: verdict.as_json() for key, verdict in verdicts.read(site.verdicts).items()},
         "frames": [_known_frame(pair, site.maps) for pair in site.pairs],
     }
@@ -218,10 +218,7 @@ def _photo(picture: Bytes) -> bytes:
 
 def _codes(site: Site, pair: Pair) -> list[Codes | None]:
     """S of a frame by each method; None where a folder has none."""
-    return [
-        frames.read_sharpness(making.sharpness_path(maps.folder, pair.key)) if pair.key in maps.rows else None
-        for maps in site.maps
-    ]
+    return [maps.folder.read_sharpness(pair.key) if pair.key in maps.rows else None for maps in site.maps]
 
 
 def _resized(codes: Codes, height: int, width: int) -> Codes:

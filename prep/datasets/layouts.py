@@ -1,4 +1,4 @@
-"""Where data sets keep their pairs. Finds and pairs, in a folder or in a zip archive; reads no picture."""
+"""Find data sets of a known layout, or any two folders, and pair their frames. Reads no picture."""
 
 import re
 from collections import Counter
@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from prep.datasets import paths, specifications
-from prep.datasets.paths import Match, is_junk
-from prep.datasets.specifications import LAYOUTS, Layout
+from prep.datasets import path_patterns, published
+from prep.datasets.path_patterns import PathMatch, is_junk
+from prep.datasets.published import LAYOUTS, Layout
 from prep.errors import DatasetError, ReadError
 from prep.io import frames
 from prep.io.storage import Source
@@ -27,14 +27,14 @@ class Pair:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """What was found of a data set."""
+    """The pairs of a data set, and where it lies."""
 
     layout: str
     variant: str  # how the blur was made, where the layout has several: a folder's name; "" elsewhere
     folders: tuple[Path, ...]  # all that belongs to the data set: nothing is ever written below
     pairs: tuple[Pair, ...]  # sorted by key
     orphans: tuple[Source, ...]  # frames without a partner
-    others: tuple[str, ...] = ()  # variants that are there besides
+    others: tuple[str, ...] = ()  # other variants that are there
 
     @property
     def name(self) -> str:
@@ -50,8 +50,8 @@ class Dataset:
         """
         chosen = tuple(pair for pair in self.pairs if split in ("all", pair.split))
         if not chosen:
-            held = ", ".join(sorted({pair.split for pair in self.pairs})) or "no pair at all"
-            raise DatasetError(f"{self.folders[0]} has no {split} pairs (it holds: {held}); pass another --split")
+            splits = ", ".join(sorted({pair.split for pair in self.pairs})) or "no pair at all"
+            raise DatasetError(f"{self.folders[0]} has no {split} pairs (it holds: {splits}); pass another --split")
         return chosen
 
 
@@ -65,10 +65,11 @@ def tally(dataset: Dataset) -> list[str]:
     for split in sorted({pair.split for pair in dataset.pairs}, reverse=True):
         keys = [pair.key for pair in dataset.pairs if pair.split == split]
         clips = {sequence(key) for key in keys}
-        is_official = not (counts := specifications.COUNTS.get(dataset.layout, {}).get(split)) or clips & set(counts)
-        total = specifications.TOTALS.get(dataset.layout, {}).get(split)
-        found = f"{counted(len(keys), 'pair')} in {counted(len(clips), 'sequence')}"
-        lines.append(f"{split}: {found}" + (f" ({total})" if total and is_official else ""))
+        line = f"{split}: {counted(len(keys), 'pair')} in {counted(len(clips), 'sequence')}"
+        official = published.COUNTS.get(dataset.layout, {}).get(split)
+        total = published.TOTALS.get(dataset.layout, {}).get(split)
+        is_official = not official or bool(clips & official.keys())
+        lines.append(line + (f" ({total})" if total and is_official else ""))
     return lines
 
 
@@ -83,7 +84,7 @@ def sequence(key: str) -> str:
 
 
 def source(layout: str, key: str) -> str:
-    """The video that a key's clip was cut from: frames that share it must not be parted by a hold-out.
+    """The video that a key's clip was cut from: frames of one video must be in one split.
 
     GoPro cuts several clips from one recording: ``GOPR0372_07_00`` and ``GOPR0372_07_01`` are both ``GOPR0372``. HIDE
     has no clips, but names its frames ``<number>from<recording>``.
@@ -108,16 +109,16 @@ def find_all(root: Path, layout: str | None = None, variant: str | None = None) 
     """
     if not root.exists():
         raise DatasetError(f"{root} is not there; pass the folder, or the zip, that holds the data set")
-    asked = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
-    if variant is not None and not any(variant in one.variants for one in asked):
-        kinds = ", ".join(name for one in asked for name in one.variants if name)
+    wanted = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
+    if variant is not None and not any(variant in known.variants for known in wanted):
+        kinds = ", ".join(name for known in wanted for name in known.variants if name)
         raise DatasetError(
             f"{layout} has no variant {variant}; " + (f"pass one of {kinds}" if kinds else "leave it out")
         )
     for place in (root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())):
-        found = [dataset for one in asked if (dataset := _look(one, place, variant))]
-        if found:
-            return found
+        datasets = [dataset for known in wanted if (dataset := _find_layout(known, place, variant))]
+        if datasets:
+            return datasets
     return []
 
 
@@ -128,12 +129,12 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
         DatasetError: If nothing, or more than one data set, is found, or the variant is missing.
         ReadError: If an archive is no whole one.
     """
-    found = find_all(root, layout, variant)
-    if len(found) > 1:
-        names = " and ".join(dataset.layout for dataset in found)
+    datasets = find_all(root, layout, variant)
+    if len(datasets) > 1:
+        names = " and ".join(dataset.layout for dataset in datasets)
         raise DatasetError(f"{root} holds {names}; pass --layout with one of them")
-    if found:
-        return found[0]
+    if datasets:
+        return datasets[0]
     what = f"{layout} data set" if layout else "data set"
     kind = f" of variant {variant}" if variant else ""
     raise DatasetError(
@@ -154,13 +155,14 @@ def _above(root: Path) -> Path | None:
 Frames = dict[str, Source]  # by key
 
 
-def _look(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
+def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
     if variant is not None and variant not in layout.variants:
         return None
     for home in layout.homes:
-        found = [one for shape in layout.shapes for one in paths.match(root, home, shape) if _is_frame(one.source)]
-        kinds = {_variant(layout, one) for one in found if one.named["role"] in layout.blurry}
-        if kinds and any(one.named["role"] in layout.sharp for one in found):
+        matches = [match for shape in layout.shapes for match in path_patterns.match(root, home, shape)]
+        matches = [match for match in matches if frames.is_frame(PurePosixPath(str(match.source)))]
+        kinds = {_variant(layout, match) for match in matches if match.named["role"] in layout.blurry}
+        if kinds and any(match.named["role"] in layout.sharp for match in matches):
             wanted = layout.variants[0] if variant is None else variant
             if wanted not in kinds:
                 others = " and ".join(sorted(kinds))
@@ -168,23 +170,19 @@ def _look(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
                     f"{root / home} has no {wanted} frames, only {others}; pass --variant {sorted(kinds)[0]}"
                 )
             listed = _read_lists(layout, root, home, wanted) if layout.lists else None
-            return _gather(layout, root / home, found, wanted, listed, others=tuple(sorted(kinds - {wanted})))
+            return _gather(layout, root / home, matches, wanted, listed, others=tuple(sorted(kinds - {wanted})))
     return None
 
 
-def _is_frame(source: Source) -> bool:
-    return frames.is_frame(PurePosixPath(str(source)))
-
-
-def _variant(layout: Layout, one: Match) -> str:
+def _variant(layout: Layout, match: PathMatch) -> str:
     """The kind of blur that a blurry frame has; of a sharp one, empty where all kinds share it."""
-    return one.named.get("variant") or layout.blurry.get(one.named["role"], "")
+    return match.named.get("variant") or layout.blurry.get(match.named["role"], "")
 
 
 def _gather(
     layout: Layout,
     place: Path,
-    found: Sequence[Match],
+    matches: Sequence[PathMatch],
     variant: str,
     listed: Mapping[str, str] | None,
     others: tuple[str, ...],
@@ -192,17 +190,17 @@ def _gather(
     blurry: Frames = {}
     sharp: Frames = {}
     splits: dict[str, str] = {}
-    for one in found:
-        if _variant(layout, one) not in (variant, ""):
+    for match in matches:
+        if _variant(layout, match) not in (variant, ""):
             continue
-        key = layout.key.format(**one.named)
-        if one.named["role"] in layout.sharp:
-            _add(sharp, key, one.source)
+        key = layout.key.format(**match.named)
+        if match.named["role"] in layout.sharp:
+            _add(sharp, key, match.source)
             continue
-        split = layout.split(one.named) if listed is None else listed.get(key, "all")
+        split = layout.split(match.named) if listed is None else listed.get(key, "all")
         if splits.setdefault(key, split) != split:
             raise DatasetError(f"{place} holds {key} in more than one split; a frame belongs to one")
-        _add(blurry, key, one.source)
+        _add(blurry, key, match.source)
     return Dataset(
         layout=layout.name,
         variant=variant,
@@ -237,7 +235,7 @@ def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str
     """Splits of the keys that the data set's own list files name; each line holds a pair's two paths."""
     splits = {}
     for split in ("train", "test"):
-        lines = paths.read_text(root, home, layout.lists.format(variant=variant, split=split))
+        lines = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=split))
         for clip, name in re.findall(r"(scene\d+)/(?:gt|blur)/\w+?_(\d+)\.", lines):
             splits[f"{clip}/{name}"] = split
     return splits
@@ -254,17 +252,18 @@ def find_pairs(blurry: Path, sharp: Path) -> Dataset:
             raise DatasetError(f"{folder} is no folder; pass --blurry and --sharp with the two folders of a pair")
     if blurry.resolve() == sharp.resolve():
         raise DatasetError(f"--blurry and --sharp are both {blurry}; wanted two folders")
-    both = first, second = _by_path(blurry), _by_path(sharp)
+    all_blurry, all_sharp = _by_path(blurry), _by_path(sharp)
+    first, second = all_blurry, all_sharp
     if not first.keys() & second:
         first, second = _by_name(first), _by_name(second)
     if not first.keys() & second:
         raise DatasetError(
-            f"no frame of {blurry} ({len(both[0])} frames) has one of the same name in {sharp} ({len(both[1])} frames);"
-            " pairs go by relative path, or by file name, without the suffix"
+            f"no frame of {blurry} ({len(all_blurry)} frames) has one of the same name in {sharp} "
+            f"({len(all_sharp)} frames); pairs go by relative path, or by file name, without the suffix"
         )
     pairs = _pair(first, second, {})
     used = {path for pair in pairs for path in (pair.blurry, pair.sharp)}
-    orphans = tuple(path for tree in both for path in tree.values() if path not in used)
+    orphans = tuple(path for tree in (all_blurry, all_sharp) for path in tree.values() if path not in used)
     return Dataset(layout="pairs", variant="", folders=(blurry, sharp), pairs=pairs, orphans=orphans)
 
 

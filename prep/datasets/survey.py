@@ -1,4 +1,4 @@
-"""What a data set holds, against what its authors state; every file is read once."""
+"""Compare a data set with what its authors state, and check its files; each is read once."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from prep import parallel
 from prep.arrays import Size
-from prep.datasets import layouts, specifications
+from prep.datasets import layouts, published
 from prep.datasets.layouts import Dataset
 from prep.errors import ReadError
 from prep.io import frames, storage
@@ -16,7 +16,7 @@ _SHOWN = 5  # of the sequences that are missing
 
 
 @dataclass(frozen=True, kw_only=True)
-class Examined:
+class CheckedFile:
     """A frame's size, or what is wrong with its file."""
 
     source: Source
@@ -25,20 +25,20 @@ class Examined:
 
 
 def differences(dataset: Dataset) -> list[str]:
-    """One line a sequence whose number of pairs is not the official one, and one for those that are not there.
+    """One line for each sequence with another number of pairs than the official one, and one for the missing ones.
 
-    None for a data set that is not the official one at all: none of its sequences is known.
+    No line for a data set of which no sequence is official.
     """
     lines = []
-    for split, counts in specifications.COUNTS.get(dataset.layout, {}).items():
-        found = Counter(layouts.sequence(pair.key) for pair in dataset.pairs if pair.split == split)
-        if not found.keys() & counts.keys():
+    for split, counts in published.COUNTS.get(dataset.layout, {}).items():
+        pairs = Counter(layouts.sequence(pair.key) for pair in dataset.pairs if pair.split == split)
+        if not pairs.keys() & counts.keys():
             continue
-        for clip in sorted(found):
-            if found[clip] != counts.get(clip):
+        for clip in sorted(pairs):
+            if pairs[clip] != counts.get(clip):
                 known = f"official {counts[clip]}" if clip in counts else "no official sequence"
-                lines.append(f"{clip}: {layouts.counted(found[clip], 'pair')} ({known})")
-        missing = sorted(counts.keys() - found.keys())
+                lines.append(f"{clip}: {layouts.counted(pairs[clip], 'pair')} ({known})")
+        missing = sorted(counts.keys() - pairs.keys())
         if missing:
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
             lines.append(
@@ -47,31 +47,31 @@ def differences(dataset: Dataset) -> list[str]:
     return lines
 
 
-def examine(dataset: Dataset, jobs: int) -> Iterator[Examined]:
+def examine(dataset: Dataset, jobs: int) -> Iterator[CheckedFile]:
     """Check the files of a data set's pairs, two a pair, in order: by checksums or, without any, by decoding."""
     files = [storage.absolute(source) for pair in dataset.pairs for source in (pair.blurry, pair.sharp)]
     return parallel.over(files, _examine, jobs, ahead=64)
 
 
-def _examine(source: Source) -> Examined:
+def _examine(source: Source) -> CheckedFile:
     try:
-        return Examined(source=source, size=frames.check(storage.read(source), source), fault="")
+        return CheckedFile(source=source, size=frames.check(storage.read(source), source), fault="")
     except ReadError as error:
-        return Examined(source=source, size=None, fault=str(error))
+        return CheckedFile(source=source, size=None, fault=str(error))
 
 
-def faults(examined: Sequence[Examined]) -> list[str]:
+def faults(examined: Sequence[CheckedFile]) -> list[str]:
     """One line a damaged file, and one a pair of two sizes; ``examined`` as ``examine`` gives it."""
-    lines = [one.fault for one in examined if one.fault]
+    lines = [file.fault for file in examined if file.fault]
     for blurry, sharp in zip(examined[::2], examined[1::2], strict=True):
         if blurry.size and sharp.size and blurry.size != sharp.size:
             lines.append(f"{blurry.source} is {_by(blurry.size)}, {sharp.source} is {_by(sharp.size)}")
     return lines
 
 
-def sizes(examined: Sequence[Examined]) -> str:
+def sizes(examined: Sequence[CheckedFile]) -> str:
     """The frames' sizes in words, the most frequent first."""
-    counts = Counter(one.size for one in examined if one.size)
+    counts = Counter(file.size for file in examined if file.size)
     return ", ".join(f"{_by(size)} ({layouts.counted(count, 'file')})" for size, count in counts.most_common())
 
 

@@ -1,5 +1,8 @@
 """Maps of the blur's extent on disk: 16 bits a pixel, beside the sharp frames they belong to.
 
+The extent of the blur at a pixel is the length, in pixels of the frame, of the path over which that pixel is smeared
+during the exposure: 0 where nothing moves.
+
 Legend: H, W a frame's height and width.
 """
 
@@ -11,11 +14,11 @@ import numpy as np
 from prep.arrays import Codes, Floats
 from prep.errors import FrameError
 from prep.io import frames, storage
-from prep.io.storage import Member, Source
+from prep.io.storage import ArchiveMember, Source
 
 SCALE = 256  # code = round(pixels * 256)
-UNKNOWN = 65535  # the code of pixels whose extent nobody knows
-LARGEST = (UNKNOWN - 1) / SCALE  # pixels; what is longer is said to be this
+UNKNOWN = 65535  # code of pixels whose extent is not known
+LARGEST = (UNKNOWN - 1) / SCALE  # pixels; longer extents are clipped to it
 
 
 def to_codes(extent: Floats) -> Codes:
@@ -30,11 +33,11 @@ def to_pixels(codes: Codes) -> Floats:
 
 
 def find(sharp: Source) -> Source | None:
-    """Where the extents of a frame's blur lie, if anywhere: ``extent/NAME.png`` beside its ``sharp/``."""
-    if isinstance(sharp, Member):
+    """The map of extents of a sharp frame: ``extent/NAME.png`` beside its ``sharp/``; None where there is none."""
+    if isinstance(sharp, ArchiveMember):
         inside = PurePosixPath(sharp.name)
         name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
-        return Member(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
+        return ArchiveMember(archive=sharp.archive, name=name) if name in _names(sharp.archive) else None
     path = sharp.parent.parent / "extent" / f"{sharp.stem}.png"
     return path if path.is_file() else None
 

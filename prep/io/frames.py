@@ -1,4 +1,4 @@
-"""Read and write frames: the only place that knows image files.
+"""Read and write frames as image files.
 
 Legend: H, W a frame's height and width.
 """
@@ -18,7 +18,7 @@ from prep.io import files, storage
 from prep.io.storage import Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # every fault is told here, with the file's name
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised here, with the file's name
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _OPTIONS = {
     ".png": (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),  # half the time
@@ -73,7 +73,7 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
 
     A JPEG is turned upright as its EXIF orientation says, and is always RGB. It has no checksum: damage in its middle
-    shows as a grey or shifted part, and nobody is told.
+    shows as a grey or shifted part, without an error.
 
     Args:
         data: The file's bytes.

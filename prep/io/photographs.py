@@ -1,6 +1,6 @@
-"""Photographs with all that their files say of them: profile, EXIF, resolution, depth, alpha, whether they lost any.
+"""Read and write photographs with their metadata: ICC profile, EXIF, resolution, bit depth, alpha.
 
-Where ``frames`` reads what is trained on, this reads what people bring, and writes it so that they find it unchanged.
+``frames`` reads what is trained on; this reads what people want restored, and keeps everything but the pixels.
 
 Legend: H, W a picture's height and width, upright.
 """
@@ -22,9 +22,9 @@ from prep.errors import FrameError
 from prep.io import files, frames, storage
 from prep.io.storage import Source
 
-Image.MAX_IMAGE_PIXELS = None  # a photograph of 200 megapixels is no attack here: its owner brought it
+Image.MAX_IMAGE_PIXELS = None  # a photograph of 200 megapixels is no attack here: its owner asked for it
 _ORIENTATION = 0x0112
-_TOLD_BY_TIFF = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
+_KEPT_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO holds the camera's other views or its gain map behind the photograph
@@ -52,7 +52,7 @@ class Photo:
     pixels: Bytes | Codes  # (H, W) grey or (H, W, 2 to 4): grey and alpha, RGB, RGBA
     profile: bytes = b""  # ICC; empty: none
     exif: bytes = b""  # as in a TIFF, from its byte order mark on; it says upright
-    dots: tuple[float, float] | None = None  # an inch
+    dots: tuple[float, float] | None = None  # per inch, across and down
     is_lossless: bool = True
 
 
@@ -65,7 +65,7 @@ def read(source: Source) -> Photo:
     """
     data = storage.read(source)
     if source.suffix.lower() in _HEIF:
-        _learn_heif(source)
+        _register_heif(source)
     try:
         with Image.open(io.BytesIO(data)) as image:
             _check_single(image, source)
@@ -76,7 +76,7 @@ def read(source: Source) -> Photo:
             if pixels is None:
                 frames.check_whole(data, source)
                 upright = ImageOps.exif_transpose(image)
-                upright, profile = _usual(upright, profile, source)
+                upright, profile = _in_kept_mode(upright, profile, source)
                 pixels = np.asarray(upright)
             else:
                 pixels = _turned(pixels, orientation)
@@ -100,7 +100,7 @@ def is_photo(path: PurePath) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def _learn_heif(source: Source) -> None:
+def _register_heif(source: Source) -> None:
     try:
         import pillow_heif  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
@@ -128,8 +128,8 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
             tifffile.PHOTOMETRIC.RGB,
             tifffile.PHOTOMETRIC.MINISBLACK,
         ):
-            found = f"{pixels.dtype} {page.photometric.name}"
-            raise FrameError(f"{source} holds {found} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
+            kind = f"{pixels.dtype} {page.photometric.name}"
+            raise FrameError(f"{source} holds {kind} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
         if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = pixels.transpose(1, 2, 0)
         return pixels
@@ -144,7 +144,7 @@ def _turned(pixels: Any, orientation: int) -> Any:
     return pixels[:, ::-1] if orientation in (2, 3, 6, 7) else pixels
 
 
-def _usual(image: Any, profile: bytes, source: Source) -> tuple[Any, bytes]:
+def _in_kept_mode(image: Any, profile: bytes, source: Source) -> tuple[Any, bytes]:
     """An image in a mode that is restored, and the profile that it then has."""
     if "transparency" in image.info:  # one colour of it, or one of its palette's
         return image.convert("RGBA"), profile
@@ -169,7 +169,7 @@ def _from_cmyk(image: Any, profile: bytes) -> Any:
 def _upright(exif: Any, image: Any) -> bytes:
     """EXIF for pixels that stand upright; empty where there was none."""
     if image.format == "TIFF":  # whose own tags say how it is laid out, and the result's do so for themselves
-        for tag in set(exif) - _TOLD_BY_TIFF:
+        for tag in set(exif) - _KEPT_TIFF_TAGS:
             del exif[tag]
     if not len(exif):
         return b""
@@ -180,8 +180,8 @@ def _upright(exif: Any, image: Any) -> bytes:
 
 
 def _dots(image: Any) -> tuple[float, float] | None:
-    found = image.info.get("dpi")
-    return (float(found[0]), float(found[1])) if found and min(found) > 0 else None
+    dots = image.info.get("dpi")
+    return (float(dots[0]), float(dots[1])) if dots and min(dots) > 0 else None
 
 
 def _is_lossless(data: bytes, image: Any) -> bool:

@@ -1,4 +1,7 @@
-"""Where a picture's bytes lie: a file, or a member of a zip archive that stays packed. Never written to."""
+"""Read a picture's bytes from its source: a file, or a member of a zip archive that stays packed.
+
+A source is never written to.
+"""
 
 import functools
 import zipfile
@@ -10,7 +13,7 @@ from prep.errors import ReadError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Member:
+class ArchiveMember:
     """A file in a zip archive."""
 
     archive: Path
@@ -24,12 +27,12 @@ class Member:
         return PurePosixPath(self.name).suffix
 
 
-Source = Path | Member
+Source = Path | ArchiveMember
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stamp:
-    """What tells whether a source is still the one that was read."""
+class FileStamp:
+    """Size, checksum and time of a source: they show whether it still is the one that was read."""
 
     bytes: int
     crc32: int  # of the bytes: the same for a file and for an archive's member
@@ -38,26 +41,29 @@ class Stamp:
 
 def absolute(source: Source) -> Source:
     """The source for a worker process, which may stand in another folder."""
-    if isinstance(source, Member):
-        return Member(archive=source.archive.absolute(), name=source.name)
+    if isinstance(source, ArchiveMember):
+        return ArchiveMember(archive=source.archive.absolute(), name=source.name)
     return source.absolute()
 
 
 def read(source: Source, count: int = -1) -> bytes:
-    """All bytes of a source, held against the checksum of an archive's member; or only the first ``count``.
+    """All bytes of a source, or only the first ``count``; a whole archive member is checked against its checksum.
 
     Raises:
         ReadError: If it cannot be opened, or its archive is damaged.
     """
     try:
-        if isinstance(source, Member):
+        if isinstance(source, ArchiveMember):
             with open_archive(source.archive).open(source.name) as member:
                 return member.read(count)
         with source.open("rb") as file:
             return file.read(count)
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
         raise ReadError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
-    except (RuntimeError, NotImplementedError) as error:  # zipfile's words for a password, and for other compression
+    except (
+        RuntimeError,
+        NotImplementedError,
+    ) as error:  # zipfile's, for a password or unknown compression
         raise ReadError(f"{source} cannot be read from its archive ({error}); unpack it") from error
     except OSError as error:
         raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
@@ -78,23 +84,23 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise ReadError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
-def stamp(source: Source, data: bytes) -> Stamp:
+def stamp(source: Source, data: bytes) -> FileStamp:
     """The stamp of a source whose bytes were just read."""
-    modified = 0 if isinstance(source, Member) else source.stat().st_mtime_ns
-    return Stamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
+    modified = 0 if isinstance(source, ArchiveMember) else source.stat().st_mtime_ns
+    return FileStamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
 
 
-def renewed(source: Source, old: Stamp) -> Stamp | None:
-    """The stamp a source has today if its bytes are still those of ``old``, else None.
+def current_stamp(source: Source, old: FileStamp) -> FileStamp | None:
+    """Today's stamp of a source if its bytes are still those of ``old``, else None.
 
-    Reads them only where the size is the same and the time is not: a copied data set.
+    Reads the bytes only where the size is the same and the time is not, as in a copied data set.
     """
-    if isinstance(source, Member):
+    if isinstance(source, ArchiveMember):
         member = open_archive(source.archive).getinfo(source.name)
         return replace(old, modified=0) if (member.file_size, member.CRC) == (old.bytes, old.crc32) else None
-    found = source.stat()
-    if found.st_size != old.bytes:
+    status = source.stat()
+    if status.st_size != old.bytes:
         return None
-    if found.st_mtime_ns == old.modified:
+    if status.st_mtime_ns == old.modified:
         return old
-    return replace(old, modified=found.st_mtime_ns) if zlib.crc32(read(source)) == old.crc32 else None
+    return replace(old, modified=status.st_mtime_ns) if zlib.crc32(read(source)) == old.crc32 else None

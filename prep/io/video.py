@@ -1,12 +1,9 @@
-"""Read videos, and write them anew with their own times, colours and sound: frames are upright.
-
-A video is written in parts, each whole or not there, and joined at the end: a killed run goes on after its last part.
+"""Read videos: frames upright, with their times. ``video_parts`` writes them.
 
 Legend: H, W a frame's height and width as it is shown.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,14 +16,13 @@ from av.video.reformatter import Interpolation
 
 from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
-from prep.io import files
 
 KEPT = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")  # containers that are written; others become .mkv
 SUFFIXES = (*KEPT, ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp")
-_UNKNOWN, _BT709, _BT601, _FULL = 2, 1, 5, 2  # FFmpeg's numbers of matrices and of a range
+UNKNOWN, BT709, BT601, FULL = 2, 1, 5, 2  # FFmpeg's numbers of matrices and of a range
 
 # Colour is stored at half the resolution. To RGB and back costs 23 dB more by FFmpeg's quick way than by this one.
-_EXACT: dict[str, Any] = {
+EXACT: dict[str, Any] = {
     "interpolation": int(
         Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
     ),
@@ -35,13 +31,13 @@ _EXACT: dict[str, Any] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class About:
-    """What a video says of itself before it is decoded whole."""
+class VideoInfo:
+    """What a video's header says, and its first frame."""
 
     size: tuple[int, int]  # (height, width) as shown
     rate: Fraction  # frames a second, in the mean
-    frames: int  # about: many files only say how long they last; 0 where they do not say even that
-    seconds: float  # as stated; 0 where they do not
+    frames: int  # an estimate where the file only says how long it lasts; 0 where it does not say even that
+    seconds: float  # as stated; 0 where the file states nothing
     clock: Fraction  # seconds of a tick
     pixels: str  # FFmpeg's name of a format that it can be written in
     matrix: int  # FFmpeg's numbers, as are the next three
@@ -65,7 +61,7 @@ def is_video(path: PurePath) -> bool:
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
-def describe(path: Path) -> About:
+def describe(path: Path) -> VideoInfo:
     """Size, rate and number of frames.
 
     Raises:
@@ -81,15 +77,15 @@ def describe(path: Path) -> About:
         sides = (first.height, first.width)
         is_turned = _quarters(first) % 2 == 1
         aspect = stream.sample_aspect_ratio or Fraction(0)
-        return About(
+        return VideoInfo(
             size=(sides[1], sides[0]) if is_turned else sides,
             rate=rate,
             frames=stream.frames or round(seconds * rate),
             seconds=seconds,
             clock=stream.time_base,
             pixels=_writable(first),
-            matrix=_BT709 if first.format.is_rgb else first.colorspace,
-            range=_FULL if first.format.name.startswith("yuvj") else first.color_range,
+            matrix=BT709 if first.format.is_rgb else first.colorspace,
+            range=FULL if first.format.name.startswith("yuvj") else first.color_range,
             primaries=stream.codec_context.color_primaries,
             transfer=stream.codec_context.color_trc,
             aspect=1 / aspect if is_turned and aspect else aspect,
@@ -113,7 +109,7 @@ def read(path: Path, since: int | None = None) -> Iterator[Moment]:
 
 
 def glance(path: Path, width: int) -> Iterator[tuple[Bytes, int]]:
-    """Every frame small and grey, ``(h, width)``, as it is stored, and its ticks: to see what changes, quickly.
+    """Every frame small and grey, ``(h, width)``, as it is stored, and its ticks: to find cuts and repeats quickly.
 
     Raises:
         FrameError: As ``read`` does.
@@ -153,7 +149,7 @@ def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[A
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A file for reading by PyAV; what it complains of is told as ours, with the file's name."""
+    """A file for reading by PyAV; FFmpeg's errors are raised as ours, with the file's name."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             yield container
@@ -163,7 +159,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 def video_stream(container: Any, path: Path) -> Any:
     """The first stream of pictures, decoded by several threads."""
-    stream = next((found for found in container.streams.video if found.codec_context is not None), None)
+    stream = next((stream for stream in container.streams.video if stream.codec_context is not None), None)
     if stream is None:
         raise FrameError(f"{path} holds no video that can be decoded; convert it")
     stream.thread_type = "AUTO"
@@ -177,7 +173,7 @@ def depth(frame: Any) -> int:
 
 def to_pixels(frame: Any) -> Bytes | Codes:
     """A decoded frame as ``(H, W, 3)`` RGB, upright."""
-    pixels = frame.reformat(format="rgb48le" if depth(frame) > 8 else "rgb24", **_EXACT).to_ndarray()
+    pixels = frame.reformat(format="rgb48le" if depth(frame) > 8 else "rgb24", **EXACT).to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, _quarters(frame)))
 
 
@@ -193,127 +189,3 @@ def _writable(frame: Any) -> str:
     is_even = frame.width % 2 == 0 and frame.height % 2 == 0
     sampling = {(True, True): "420", (True, False): "422"}.get((across, down), "444") if is_even else "444"
     return f"yuv{sampling}p" + ("10le" if depth(frame) > 8 else "")
-
-
-@contextmanager
-def writing(path: Path, about: About, quality: int, suffix: str) -> Iterator[Callable[[Moment], float]]:
-    """Encode a part of a video: give it moments in the order of their times, and get back their seconds.
-
-    It is there once all are written.
-
-    Args:
-        path: Of the part.
-        about: The video that the moments are of.
-        quality: 1 to 100; 95 is x264's constant rate factor 14, 50 its 32.
-        suffix: Of the whole in the end: WebM wants VP9, all others get H.264.
-    """
-    with files.replacing(path) as part, _complaining(path), av.open(str(part), "w", format="nut") as container:
-        stream = _add_stream(container, about, quality, suffix)
-
-        def write(moment: Moment) -> float:
-            container.mux(stream.encode(_to_frame(moment, about)))
-            return moment.seconds
-
-        yield write
-        container.mux(stream.encode(None))
-
-
-def _add_stream(container: Any, about: About, quality: int, suffix: str) -> Any:
-    """A stream that no frame is stored in before one that is shown earlier, so that parts can be joined."""
-    rate_factor = round(12 + (100 - quality) * 0.4)
-    if suffix == ".webm":
-        options = {"crf": str(rate_factor + 6), "b": "0", "lag-in-frames": "0", "auto-alt-ref": "0", "row-mt": "1"}
-        stream = container.add_stream("libvpx-vp9", rate=about.rate, options=options)
-    else:
-        options = {"crf": str(rate_factor), "bf": "0", "x264-params": "repeat-headers=1"}
-        stream = container.add_stream("libx264", rate=about.rate, options=options)
-    stream.height, stream.width, stream.pix_fmt = *about.size, about.pixels
-    context = stream.codec_context
-    context.time_base = stream.time_base = about.clock
-    context.colorspace, context.color_range = about.matrix, about.range
-    context.color_primaries, context.color_trc = about.primaries, about.transfer
-    if about.aspect:
-        context.sample_aspect_ratio = about.aspect
-    return stream
-
-
-def _to_frame(moment: Moment, about: About) -> Any:
-    kind = "rgb48le" if moment.pixels.dtype == np.uint16 else "rgb24"
-    frame: Any = av.VideoFrame.from_ndarray(moment.pixels, format=kind)
-    matrix = {_UNKNOWN: _BT601, 6: _BT601}.get(about.matrix, about.matrix)
-    frame = frame.reformat(format=about.pixels, dst_colorspace=matrix, dst_color_range=about.range or 1, **_EXACT)
-    frame.pts, frame.time_base = moment.ticks, about.clock
-    return frame
-
-
-def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> None:
-    """Write the parts as one video, with the sound, subtitles and texts of the video that they were made of.
-
-    Args:
-        parts: In their order.
-        source: Whose frames they show.
-        target: Its suffix names the container.
-        quality: That of the parts.
-
-    Raises:
-        FrameError: If the container cannot hold the sound.
-    """
-    options = {"movflags": "+faststart+use_metadata_tags"} if target.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
-    kind = {".mkv": "matroska", ".m4v": "mp4"}.get(target.suffix.lower(), target.suffix.lower()[1:])
-    with (
-        opened(source) as original,
-        files.replacing(target) as whole,
-        _complaining(target),
-        av.open(str(whole), "w", format=kind, options=options) as container,
-    ):
-        container.metadata.update(original.metadata)
-        picture = _add_stream(container, describe(source), quality, target.suffix.lower())
-        beside: dict[int, Any] = {}
-        for stream in (*original.streams.audio, *original.streams.subtitles):
-            beside[stream.index] = _add_copy(container, stream, target)
-            beside[stream.index].metadata.update(stream.metadata)
-        streams = [_pictures(parts, picture), _beside(original, beside)]
-        for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
-            container.mux_one(packet)
-
-
-def _add_copy(container: Any, stream: Any, target: Path) -> Any:
-    try:
-        return container.add_stream_from_template(stream)
-    except ValueError as error:
-        raise FrameError(f"{target} cannot hold what its source does ({error}); convert the source to .mkv") from error
-
-
-def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]:
-    for part in parts:
-        with opened(part) as container:
-            for packet in container.demux(video=0):
-                packet.dts = packet.pts  # which a short part does not say
-                yield from _timed(packet, stream)
-
-
-def _beside(original: Any, streams: dict[int, Any]) -> Iterator[tuple[float, Any]]:
-    """The packets of all but the pictures, as they are."""
-    if not streams:
-        return
-    for packet in original.demux([original.streams[index] for index in streams]):
-        yield from _timed(packet, streams[packet.stream.index])
-
-
-def _timed(packet: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-    if packet.dts is None:  # the empty one at the end
-        return
-    seconds = float(packet.dts * packet.time_base)
-    packet.stream = stream
-    yield seconds, packet
-
-
-@contextmanager
-def _complaining(path: Path) -> Iterator[None]:
-    """What FFmpeg cannot write is told with the file's name; a full disk as such."""
-    try:
-        yield
-    except av.FFmpegError as error:
-        if isinstance(error, OSError) and error.errno == 28:
-            raise OSError(28, "No space left on device", str(path)) from error
-        raise FrameError(f"{path} cannot be written as a video ({error.strerror or error})") from error

@@ -1,4 +1,4 @@
-"""What a pack will take: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
+"""Estimate a pack: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
 
 import shutil
 import tempfile
@@ -15,7 +15,9 @@ from prep.errors import PackError
 from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.masks import making
-from prep.packs import crops, packing, store
+from prep.masks.folder import MasksFolder
+from prep.packs import crops, layout, packing, reader
+from prep.packs.layout import Header
 
 _SAMPLE = 3  # pairs
 
@@ -70,16 +72,16 @@ def check_space(path: Path, crop: Size, count: int) -> None:
     Raises:
         PackError: If there is too little space.
     """
-    check_bytes(path, count * crop[0] * crop[1] * store.BYTES_A_PIXEL)
+    check_bytes(path, count * crop[0] * crop[1] * layout.BYTES_A_PIXEL)
 
 
 def check_bytes(path: Path, needed: int) -> None:
-    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; what was begun of it counts.
+    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; a half-made pack counts as space.
 
     Raises:
         PackError: If there is too little space.
     """
-    part = store.part_of(path)
+    part = layout.part_path(path)
     missing, free = needed - (part.stat().st_size if part.exists() else 0), free_bytes(path)
     if missing > free:
         raise PackError(
@@ -94,13 +96,13 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count: int) -> Estimate:
+def estimate(dataset: Dataset, pairs: Sequence[Pair], header: Header, count: int) -> Estimate:
     """Mask and pack a few pairs in a temporary folder, and measure.
 
     Args:
         dataset: Where the pairs are from.
         pairs: What is to be packed.
-        head: The pack's attributes.
+        header: The pack's attributes.
         count: Its crops.
 
     Raises:
@@ -109,20 +111,20 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], head: store.Header, count:
     sample = [pairs[round(place * (len(pairs) - 1) / _SAMPLE)] for place in range(_SAMPLE)][: len(pairs)]
     sample = list({pair.key: pair for pair in sample}.values())
     with tempfile.TemporaryDirectory() as folder:
-        out, masks_folder = Path(folder, "sample.h5"), Path(folder, "masks")
+        out, masks = Path(folder, "sample.h5"), MasksFolder(Path(folder, "masks"))
         begun = time.perf_counter()
-        plan = making.plan(sample, masks_folder, making.recipe_of(dataset, head.method), head.mu)
+        plan = making.plan(sample, masks, making.recipe_of(dataset, header.method), header.mu)
         for outcome in making.make(plan, jobs=1):
             if isinstance(outcome, making.Failure):
                 raise PackError(outcome.reason)
         masked = time.perf_counter()
-        for _ in packing.pack(sample, masks_folder, out, head, jobs=1):
+        for _ in packing.pack(sample, masks, out, header, jobs=1):
             pass
         packed = time.perf_counter()
-        about = store.describe(out)
+        info = reader.read_info(out)
     return Estimate(
         crops=count,
-        bytes=about["bytes"] / about["crops"] * count,
+        bytes=info.bytes / info.crop_count * count,
         mask_seconds=(masked - begun) / len(sample),
         pack_seconds=(packed - masked) / len(sample),
         sample=len(sample),

@@ -14,18 +14,21 @@ from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import frames, storage
 from prep.masks import equations, making
-from prep.packs import crops, store
+from prep.masks.folder import MasksFolder, Recipe
+from prep.packs import crops, layout, reader, writer
+from prep.packs.layout import FrameCrops, Header
+from prep.packs.writer import EncodedCrops, Writer
 
 CROP = 512
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
-    """One pair to cut."""
+class PackTask:
+    """One pair to cut, encode and store, sent to a thread."""
 
     pair: Pair
-    sharpness: Path
-    head: store.Header
+    sharpness_path: Path
+    header: Header
 
 
 def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
@@ -44,13 +47,7 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
     return crop
 
 
-def held_mus(folder: Path, pairs: Sequence[Pair]) -> list[float]:
-    """Thresholds of the masks that a masks folder holds of ``pairs``, sorted."""
-    rows = making.read_rows(folder)
-    return sorted({row.mu for pair in pairs if (row := rows.get(pair.key)) and row.mu is not None})
-
-
-def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
+def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:
     """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
 
     Raises:
@@ -58,30 +55,25 @@ def common_mu(folder: Path, pairs: Sequence[Pair], mu: float | None) -> float:
     """
     if mu is not None:
         return mu
-    found = held_mus(folder, pairs)
-    if len(found) > 1:
-        raise PackError(f"masks in {folder} were made with mu {found}; pass --mu with the one to use")
-    return found[0] if found else making.MU
-
-
-def held_method(folder: Path) -> str | None:
-    """Name of the method whose maps a masks folder holds; None where there are none."""
-    return next((row.recipe.method for row in making.read_rows(folder).values()), None)
+    mus = masks.mus(pair.key for pair in pairs)
+    if len(mus) > 1:
+        raise PackError(f"masks in {masks.path} were made with mu {mus}; pass --mu with the one to use")
+    return mus[0] if mus else making.MU
 
 
 def header(
     dataset: Dataset,
     split: str,
-    recipe: making.Recipe,
+    recipe: Recipe,
     mu: float,
     crop: Size,
     *,
     whole_frames: bool,
     targets: bool,
     excluded: Sequence[str] = (),
-) -> store.Header:
+) -> Header:
     """The attributes of a pack to be; ``excluded`` are keys of frames that are left out."""
-    return store.Header(
+    return Header(
         layout=dataset.layout,
         split=split,
         variant=dataset.variant,
@@ -106,7 +98,7 @@ def check_target(path: Path, *, force: bool) -> None:
         raise PackError(f"{path} is a folder; pass --out with the name of a file")
     if path.exists():
         try:
-            store.open_pack(path).close()
+            reader.open_pack(path).close()
         except PackError as error:
             raise PackError(f"{path} exists and is no pack; pass --out with another name, or remove it") from error
         if not force:
@@ -115,21 +107,21 @@ def check_target(path: Path, *, force: bool) -> None:
 
 def is_begun(path: Path) -> bool:
     """Whether a pack of this name was left half-made."""
-    return store.part_of(path).exists()
+    return layout.part_path(path).exists()
 
 
 def pack(
-    pairs: Sequence[Pair], masks_folder: Path, out: Path, head: store.Header, *, jobs: int, anew: bool = False
+    pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, anew: bool = False
 ) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
 
     A pack that was left half-made goes on where it was last committed; its content is the same as of one never left.
 
     Args:
-        pairs: What to pack; the masks folder holds S of each.
-        masks_folder: As ``masking`` fills it.
+        pairs: What to pack; ``masks`` holds S of each.
+        masks: Where S lies.
         out: The pack's path; replaced if it exists.
-        head: Its attributes.
+        header: Its attributes.
         jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
         anew: Throw away what was left half-made with other attributes or frames.
 
@@ -138,15 +130,15 @@ def pack(
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
     keys = [pair.key for pair in pairs]
-    with store.Writer(out, head, keys, anew=anew) as writer:
-        yield from writer.done
+    with Writer(out, header, keys, anew=anew) as pack_writer:
+        yield from pack_writer.done
         tasks = [
-            Task(pair=_absolute(pair), sharpness=making.sharpness_path(masks_folder.absolute(), pair.key), head=head)
-            for pair in pairs[len(writer.done) :]
+            PackTask(pair=_absolute(pair), sharpness_path=masks.sharpness_path(pair.key).absolute(), header=header)
+            for pair in pairs[len(pack_writer.done) :]
         ]
-        for rows in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):
-            writer.append(rows)
-            yield rows.key
+        for encoded in parallel.in_threads(tasks, encode_pair, jobs, ahead=4):
+            pack_writer.append(encoded)
+            yield encoded.key
 
 
 def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[str]:
@@ -163,29 +155,29 @@ def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[
     Raises:
         PackError: If ``path`` is no pack or damaged, or ``out`` was begun otherwise.
     """
-    with store.open_pack(path) as file:
-        head = replace(store.read_header(file), mu=mu, tool_version=version("cdgnet"))
-        found = list(store.read_frames(file))
-        with store.Writer(out, head, [key for key, _ in found], anew=anew) as writer:
-            yield from writer.done
-            for key, rows in found[len(writer.done) :]:
-                cut = store.read_crops(file, key, rows)
+    with reader.open_pack(path) as file:
+        info = reader.info_of(file)
+        header = replace(info.header, mu=mu, tool_version=version("cdgnet"))
+        with Writer(out, header, [frame.key for frame in info.frames], anew=anew) as pack_writer:
+            yield from pack_writer.done
+            for frame in info.frames[len(pack_writer.done) :]:
+                cut = reader.read_crops(file, frame)
                 cut = replace(cut, mask=equations.mask_of_codes(cut.sharpness, mu))
-                writer.append(store.encode(cut, has_targets=head.has_targets))
-                yield key
+                pack_writer.append(writer.encode(cut, has_targets=header.has_targets))
+                yield frame.key
 
 
 def _absolute(pair: Pair) -> Pair:
-    """The pair for a worker process, which may stand in another folder."""
+    """The pair with full paths, so that an error names its files whatever folder the reader stands in."""
     return replace(pair, blurry=storage.absolute(pair.blurry), sharp=storage.absolute(pair.sharp))
 
 
-def encode_pair(task: Task) -> store.Rows:
+def encode_pair(task: PackTask) -> EncodedCrops:
     """Read and cut one pair, and bring it into the form that is stored."""
-    return store.encode(cut_pair(task), has_targets=task.head.has_targets)
+    return writer.encode(cut_pair(task), has_targets=task.header.has_targets)
 
 
-def cut_pair(task: Task) -> store.Crops:
+def cut_pair(task: PackTask) -> FrameCrops:
     """Read one pair and S, and cut them along the grid.
 
     Raises:
@@ -193,19 +185,19 @@ def cut_pair(task: Task) -> store.Crops:
         FrameError: If a picture cannot be read.
     """
     blurry, sharp = _read(task.pair)
-    codes = frames.read_sharpness(task.sharpness)
+    codes = frames.read_sharpness(task.sharpness_path)
     size = (blurry.shape[0], blurry.shape[1])
     if codes.shape != size:
-        raise PackError(f"{task.sharpness} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
-    height, width = task.head.crop
-    if task.head.whole_frames and size != task.head.crop:
+        raise PackError(f"{task.sharpness_path} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
+    height, width = task.header.crop
+    if task.header.whole_frames and size != task.header.crop:
         raise PackError(
             f"{task.pair.key} is {_by(blurry)}, earlier frames {height} x {width}; pass --crop with a number"
         )
-    origins = grid(size, task.head.crop, task.pair.key)
-    mask = equations.mask_of_codes(codes, task.head.mu)
+    origins = grid(size, task.header.crop, task.pair.key)
+    mask = equations.mask_of_codes(codes, task.header.mu)
     windows = [np.s_[y : y + height, x : x + width] for y, x in origins]
-    return store.Crops(
+    return FrameCrops(
         key=task.pair.key,
         origins=np.array(origins, np.int32),
         blurry=np.stack([blurry[window] for window in windows]),

@@ -15,7 +15,8 @@ import numpy.typing as npt
 from prep.arrays import Bytes, Codes
 from prep.errors import PackError
 from prep.masks import equations
-from prep.packs import store
+from prep.packs import reader
+from prep.packs.layout import Header
 
 
 class Windows:
@@ -25,8 +26,7 @@ class Windows:
         path: The pack.
 
     Attributes:
-        header: How the pack was made.
-        keys: The frame's key of each crop.
+        info: What the pack says of itself.
 
     Raises:
         PackError: If it is no pack, or does not hold all of its crops.
@@ -34,10 +34,15 @@ class Windows:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()  # a spawned worker may stand elsewhere
-        with store.open_pack(path) as file:
-            self.header, self.keys = store.read_header(file), store.read_keys(file)
+        with reader.open_pack(path) as file:
+            self.info = reader.info_of(file)
             self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
             self._places = {name: _places(file, name) for name in self._shapes}
+
+    @property
+    def header(self) -> Header:
+        """How the pack was made."""
+        return self.info.header
 
     def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
         """A window of one crop, ``(side, side, 3)`` or ``(side, side)``: a view into the file, not to be written to."""
@@ -51,7 +56,7 @@ class Windows:
 
     @cached_property
     def _file(self) -> h5py.File:
-        return store.open_pack(self.path)
+        return reader.open_pack(self.path)
 
     @cached_property
     def _map(self) -> mmap.mmap:

@@ -16,7 +16,7 @@ from prep.sharpness import extent, hifst, laplacian, lbp, lbp_absolute, lbp_matt
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A sharpness map and what must be known to use it."""
+    """A sharpness map, and what using it needs."""
 
     name: str
     compute: Callable[[Bytes, Any], Floats]  # of the blurry frame and of what is ``beside`` it

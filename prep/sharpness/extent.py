@@ -1,4 +1,4 @@
-"""S of blur whose extent is known: the truth of synthesised pairs, on the scale of ``paired``. Ours.
+"""S of blur whose extent is known, as of synthesised pairs, on the scale of ``paired``. Ours.
 
 ``cdg-prep synth`` writes a map of extents beside each pair; other data sets may bring theirs.
 
@@ -30,7 +30,6 @@ def sharpness(blurry: Bytes, codes: Codes | None = None) -> Floats:
     """
     size.check(blurry)
     if codes is None or codes.dtype != np.uint16 or codes.shape != blurry.shape[:2]:
-        found = "none" if codes is None else f"{codes.dtype} {codes.shape}"
-        raise ValueError(f"the map of extents is {found}; wanted uint16 {blurry.shape[:2]}")
-    lengths = extents.to_pixels(codes)
-    return np.nan_to_num(paired.sharpness_of(lengths), nan=0)
+        given = "none" if codes is None else f"{codes.dtype} {codes.shape}"
+        raise ValueError(f"the map of extents is {given}; wanted uint16 {blurry.shape[:2]}")
+    return np.nan_to_num(paired.sharpness_of(extents.to_pixels(codes)), nan=0)

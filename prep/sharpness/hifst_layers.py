@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Codes, Floats
+from prep.sharpness import sorting_network
 from prep.sharpness.compiled import compiled
 
 WINDOWS = (7, 15, 31, 63)
@@ -76,26 +77,8 @@ def sorted_layers(gradient: Floats) -> Codes:
     padded = np.pad(gradient.astype(np.float64), margins)
     mixed = np.diff(np.diff(padded, axis=0, prepend=0), axis=1, prepend=0)
     codes = np.empty((LAYERS, height, filled), np.uint16)
-    _sweep_frame(mixed, codes, _network(_ROOM, LAYERS))
+    _sweep_frame(mixed, codes, sorting_network.smallest(_ROOM, LAYERS))
     return codes[:, :, :width]
-
-
-def _network(inputs: int, outputs: int) -> Whole:
-    """The pairs of a sorting network, merge exchange, that decide the ``outputs`` smallest of the ``inputs``.
-
-    Source: Batcher 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.
-    """
-    powers = [1 << bit for bit in reversed(range((inputs - 1).bit_length()))]
-    pairs = []
-    for part in powers:
-        for distance, residue in [(part, 0), *((power - part, part) for power in powers if power > part)]:
-            pairs += [(low, low + distance) for low in range(inputs - distance) if low & part == residue]
-    wanted, kept = set(range(outputs)), []
-    for pair in reversed(pairs):
-        if not wanted.isdisjoint(pair):
-            wanted.update(pair)
-            kept.append(pair)
-    return np.array(kept[::-1], np.int32)
 
 
 @compiled
@@ -179,17 +162,17 @@ def _advance(drive: Doubles, state: Doubles, magnitudes: Floats) -> None:
         turn, gain = _TURN[row], _GAIN[row]
         force = drive[_PARITY[row] * _STEPS * _PITCH + _LOWEST[row] :]
         old = state[_FIRST[row] :]
-        found = magnitudes[_FIRST[row] :]
+        new = magnitudes[_FIRST[row] :]
         for slot in range(_LENGTH[row]):
             first = turn * old[slot + _SLOTS] + (gain * force[slot] - old[slot])
             second = turn * first + (gain * force[slot + _PITCH] - old[slot + _SLOTS])
             third = turn * second + (gain * force[slot + 2 * _PITCH] - first)
             fourth = turn * third + (gain * force[slot + 3 * _PITCH] - second)
             old[slot], old[slot + _SLOTS] = third, fourth
-            found[slot] = abs(first)
-            found[slot + _SLOTS] = abs(second)
-            found[slot + 2 * _SLOTS] = abs(third)
-            found[slot + 3 * _SLOTS] = abs(fourth)
+            new[slot] = abs(first)
+            new[slot + _SLOTS] = abs(second)
+            new[slot + 2 * _SLOTS] = abs(third)
+            new[slot + 3 * _SLOTS] = abs(fourth)
 
 
 @compiled
@@ -266,7 +249,7 @@ def _gather(bits: Whole, code: int, chosen: Codes) -> int:
 
 @compiled
 def _place(word: np.uint64) -> int:
-    """The place of the lowest set bit: multiplied by a de Bruijn number it shifts six bits to the top that tell.
+    """The place of the lowest set bit: times a de Bruijn number, it shifts six bits to the top that identify it.
 
     Source: Leiserson, Prokop & Randall 1998, "Using de Bruijn sequences to index a 1 in a computer word".
     """
@@ -288,7 +271,7 @@ def _sort(candidates: Codes, network: Whole, batch: Codes, layers: Codes) -> Non
 
     Args:
         candidates: ``(BATCH, ROOM)``.
-        network: From ``_network``.
+        network: From ``sorting_network.smallest``.
         batch: ``(ROOM, BATCH)`` to work in: all pixels take the same steps, side by side in registers.
         layers: ``(K, BATCH)`` to fill.
     """
@@ -298,8 +281,8 @@ def _sort(candidates: Codes, network: Whole, batch: Codes, layers: Codes) -> Non
     for pair in range(network.shape[0]):
         upper, lower = batch[network[pair, 0]], batch[network[pair, 1]]
         for lane in range(_BATCH):
-            one, other = upper[lane], lower[lane]
-            upper[lane], lower[lane] = min(one, other), max(one, other)
+            first, second = upper[lane], lower[lane]
+            upper[lane], lower[lane] = min(first, second), max(first, second)
     for layer in range(LAYERS):
         for lane in range(_BATCH):
             layers[layer, lane] = batch[layer, lane]

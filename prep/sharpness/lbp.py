@@ -72,10 +72,10 @@ def unit(grey: Bytes) -> Floats:
 
 def shares(marks: Bytes) -> Floats:
     """Share of the pixels marked in each of the windows, ``(L, H, W)`` in [0, 1]."""
-    found = np.empty((len(WINDOWS), *marks.shape), np.float32)
-    for layer, window in zip(found, WINDOWS, strict=True):
+    layers = np.empty((len(WINDOWS), *marks.shape), np.float32)
+    for layer, window in zip(layers, WINDOWS, strict=True):
         cv2.boxFilter(marks, cv2.CV_32F, (window, window), dst=layer, borderType=cv2.BORDER_REPLICATE)
-    return found
+    return layers
 
 
 def scaled(shares: Floats) -> Floats:

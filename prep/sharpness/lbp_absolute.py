@@ -1,8 +1,8 @@
-"""S by local binary patterns, scored against photographs at large instead of against the frame itself.
+"""S by local binary patterns, scored against constants from photographs instead of against the frame itself.
 
 ``lbp`` measures a frame by its own mean and spread: where more than half of a frame is sharp nothing stands out and
 the mask is empty, and where all of it is blurred the least blurred tenth passes. The cure is a fixed measure: shares
-of patterns, mattes and the noise that the threshold follows are held against constants. What that costs: a frame of
+of patterns, mattes and the noise that the threshold follows are compared with constants. What that costs: a frame of
 weak texture, however sharp, is not called sharp.
 
 Everything else is ``lbp``.

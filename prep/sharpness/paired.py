@@ -73,8 +73,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         ValueError: If there is no sharp frame, its size differs or the frames are smaller than 16 pixels.
     """
     if sharp is None or sharp.shape != blurry.shape:
-        found = "none" if sharp is None else f"{sharp.shape[0]} x {sharp.shape[1]}"
-        raise ValueError(f"sharp frame is {found}; wanted the partner of {blurry.shape[0]} x {blurry.shape[1]} pixels")
+        given = "none" if sharp is None else f"{sharp.shape[0]} x {sharp.shape[1]}"
+        raise ValueError(f"sharp frame is {given}; wanted the partner of {blurry.shape[0]} x {blurry.shape[1]} pixels")
     return sharpness_of(extent(blurry, sharp))
 
 
@@ -90,15 +90,15 @@ def extent_of(sharpness: Floats) -> Floats:
 
 
 def extent(blurry: Bytes, sharp: Bytes) -> Floats:
-    """Measure how far each pixel is smeared.
+    """Measure the extent of the blur at each pixel, as that of a straight, even stroke.
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
         sharp: ``(H, W, 3)`` uint8 RGB.
 
     Returns:
-        ``(H, W)`` float32: length in pixels of the straight, even stroke with the kernel's largest variance; up to
-        about 100. Infinite where no level has texture.
+        ``(H, W)`` float32 pixels: the stroke with the kernel's largest variance; up to about 100. Infinite where no
+        level has texture.
     """
     size.check(blurry)
     *finer, (length, _, seen) = _levels(blurry, sharp)
@@ -140,14 +140,14 @@ def _moments(blurry: Floats, sharp: Floats) -> tuple[Floats, Floats]:
             left[..., row, column] = left[..., column, row] = _window(terms[row] * terms[column])
     texture = left[..., 0, 0] + left[..., 2, 2]
     left += _RIDGE * np.eye(count, dtype=np.float32)
-    found = np.linalg.solve(left, right[..., None])[..., 0]
-    return _largest_variance(found), texture
+    solution = np.linalg.solve(left, right[..., None])[..., 0]
+    return _largest_variance(solution), texture
 
 
-def _largest_variance(found: Floats) -> Floats:
+def _largest_variance(solution: Floats) -> Floats:
     """From C_xx / 2, C_xy / 2, C_yy / 2 and -m, ``(..., 5)``: the larger eigenvalue of C - m m', at least 0."""
-    x, y = found[..., 3], found[..., 4]
-    xx, xy, yy = (2 * found[..., place] - product for place, product in enumerate((x * x, x * y, y * y)))
+    x, y = solution[..., 3], solution[..., 4]
+    xx, xy, yy = (2 * solution[..., place] - product for place, product in enumerate((x * x, x * y, y * y)))
     return np.asarray(np.maximum((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy), 0), np.float32)
 
 

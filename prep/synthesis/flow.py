@@ -1,4 +1,4 @@
-"""Where pixels go between sharp frames: how far each is smeared over a window, and frames in between.
+"""Optical flow between sharp frames: the extent of the blur over a window, and interpolated frames.
 
 Flow is that of Kroeger et al. 2016 (DIS) as OpenCV has it: on textured places of 8-bit frames shifted by known parts of
 a pixel it is within 0.1 px in the mean, where nothing can be seen it is near 0.
@@ -44,22 +44,22 @@ def grey(pixels: Bytes | Codes) -> Bytes:
 
 
 def extent(window: Sequence[Bytes | Codes], step: Steps) -> Floats:
-    """How far what is seen in the middle frame goes while all frames are taken.
+    """The extent of the blur in the middle frame, if the window is one exposure.
 
-    Each pixel of the middle frame is followed to the first frame and to the last; the parts of its way are added.
+    Each pixel of the middle frame is followed to the first frame and to the last; the lengths of its steps are added.
 
     Args:
         window: T of ``(H, W, 3)``, T odd.
         step: Their flow, from ``steps``.
 
     Returns:
-        ``(H, W)`` float32, pixels; NaN where a pixel was lost on the way: what is there at either end looks otherwise,
-        for it was covered or left the frame.
+        ``(H, W)`` float32, pixels; NaN where a pixel was lost on the way: it looks different at either end, because it
+        was covered or left the frame.
     """
     middle = len(window) // 2
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in window[0].shape[1::-1]))
     here = grey(window[middle]).astype(np.float32)
-    way = np.zeros(here.shape, np.float32)
+    length = np.zeros(here.shape, np.float32)
     is_lost = np.zeros(here.shape, bool)
     for end, sign in ((len(window) - 1, 1), (0, -1)):
         at_x, at_y = x.copy(), y.copy()
@@ -67,10 +67,10 @@ def extent(window: Sequence[Bytes | Codes], step: Steps) -> Floats:
             moved = cv2.remap(step(place, place + sign), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             at_x += moved[..., 0]
             at_y += moved[..., 1]
-            way += np.hypot(moved[..., 0], moved[..., 1])
+            length += np.hypot(moved[..., 0], moved[..., 1])
         there = cv2.remap(grey(window[end]), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         is_lost |= cv2.blur(np.abs(there - here), _AROUND) > _LOST
-    return np.where(is_lost, np.float32(np.nan), way)
+    return np.where(is_lost, np.float32(np.nan), length)
 
 
 def longest_step(count: int, step: Steps) -> float:
@@ -79,7 +79,7 @@ def longest_step(count: int, step: Steps) -> float:
     return max(float(np.percentile(length, 99)) for length in lengths)
 
 
-def finer(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]:
+def interpolate(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]:
     """Frames, and between each two of them ``parts`` - 1 more at even times.
 
     A frame between is both its neighbours, warped to its time and mixed by nearness; the flow at its time follows from
@@ -89,7 +89,7 @@ def finer(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]
     Args:
         lights: T of ``(H, W, 3)`` float32, in light.
         step: The flow of the same frames.
-        parts: In how many a step is divided; 1 gives the frames alone.
+        parts: How many steps one becomes; 1 gives the frames alone.
     """
     for place, (before, after) in enumerate(pairwise(lights)):
         yield before
@@ -98,12 +98,14 @@ def finer(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]
             there, back = step(place, place + 1), step(place + 1, place)
             to_before = time * time * back - (1 - time) * time * there
             to_after = (1 - time) * (1 - time) * there - time * (1 - time) * back
-            yield (1 - time) * _seen(before, to_before) + time * _seen(after, to_after)
+            yield (1 - time) * _sample(before, to_before) + time * _sample(after, to_after)
     yield lights[-1]
 
 
-def _seen(light: Floats, offsets: Floats) -> Floats:
+def _sample(light: Floats, offsets: Floats) -> Floats:
     """``(H, W, 3)`` looked up at every pixel plus its ``(H, W, 2)`` offset."""
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in light.shape[1::-1]))
-    seen = cv2.remap(light, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(seen.clip(0), np.float32)
+    sampled = cv2.remap(
+        light, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(sampled.clip(0), np.float32)

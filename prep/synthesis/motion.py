@@ -37,12 +37,12 @@ REGION = Stroke(shortest=7, longest=12, tilt=np.pi / 2)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shaken:
-    """One pair and the truth about its blur."""
+class ShakenPair:
+    """A pair and the extent of its blur."""
 
     blurry: Bytes  # (H, W, 3)
     sharp: Bytes  # (H, W, 3)
-    extent: Floats  # (H, W) pixels: way that what is seen in the sharp frame goes during the exposure
+    extent: Floats  # (H, W) pixels: of the blur, exact
 
 
 def shake(
@@ -53,7 +53,7 @@ def shake(
     camera: Stroke = CAMERA,
     region: Stroke = REGION,
     exposure: Exposure = PLAIN,
-) -> Shaken:
+) -> ShakenPair:
     """Photograph a photograph with a shaking camera, a region of it moving by itself.
 
     Args:
@@ -69,29 +69,29 @@ def shake(
     """
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
         raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
-    count = max(int(rng.choice(SUBFRAMES)), _dense(max(camera.longest, region.longest)))
-    shift, way = _path(count, camera, rng), _path(count, region, rng)
+    count = max(int(rng.choice(SUBFRAMES)), _subframes_for(max(camera.longest, region.longest)))
+    camera_path, region_path = _path(count, camera, rng), _path(count, region, rng)
     turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
-    corner, other = _corner(photo, size, rng), _corner(photo, size, rng)
+    corner, region_corner = _corner(photo, size, rng), _corner(photo, size, rng)
     alpha = _region(size, rng)
     light = exposure.brightened(photo)
     subframes = []
     for place in range(count):
-        behind = _view(light, _motion(corner, shift[place], turns[place], size), size)
-        before = _view(light, _motion(other, way[place], 0, size), size)
-        cover = _view(alpha, _motion((0, 0), way[place], 0, size), size)[:, :, None]
-        subframes.append(behind + (before - behind) * cover)
-    extent = np.where(alpha > 0.5, _length(way), _turning_way(shift, turns, size))
-    return Shaken(
+        background = _view(light, _motion(corner, camera_path[place], turns[place], size), size)
+        foreground = _view(light, _motion(region_corner, region_path[place], 0, size), size)
+        cover = _view(alpha, _motion((0, 0), region_path[place], 0, size), size)[:, :, None]
+        subframes.append(background + (foreground - background) * cover)
+    extent = np.where(alpha > 0.5, _length(region_path), _turning_lengths(camera_path, turns, size))
+    return ShakenPair(
         blurry=exposure.expose_light(subframes, rng),
         sharp=np.rint(exposure.response.to_codes(subframes[count // 2])).astype(np.uint8),
         extent=extent.astype(np.float32),
     )
 
 
-def _dense(way: float) -> int:
-    """The odd number of sub-frames that show a way as a stroke and no row of ghosts, ``_GAP`` pixels apart at most."""
-    least = int(np.ceil(way / _GAP)) + 1
+def _subframes_for(extent: float) -> int:
+    """The odd number of sub-frames that lie ``_GAP`` pixels apart at most, so that a stroke is no row of ghosts."""
+    least = int(np.ceil(extent / _GAP)) + 1
     return least + (least + 1) % 2
 
 
@@ -110,14 +110,14 @@ def _length(path: Path2) -> float:
     return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
 
-def _turning_way(path: Path2, turns: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
-    """Way of each pixel under a path and a turn about the frame's centre, ``(H, W)`` pixels."""
+def _turning_lengths(path: Path2, turns: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
+    """Length of each pixel's path under a shift and a turn about the frame's centre, ``(H, W)`` pixels."""
     y, x = np.mgrid[: size[0], : size[1]]
     x, y = x - (size[1] - 1) / 2, y - (size[0] - 1) / 2
-    way = np.zeros(size)
+    lengths = np.zeros(size)
     for step, turn in zip(np.diff(path, axis=0), np.diff(turns), strict=True):
-        way += np.hypot(step[0] - turn * y, step[1] + turn * x)
-    return way
+        lengths += np.hypot(step[0] - turn * y, step[1] + turn * x)
+    return lengths
 
 
 def _corner(photo: Bytes, size: Size, rng: np.random.Generator) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Recordings at a high rate: folders of frames, or videos; where they are cut, stand still or lack frames.
+"""Recordings at a high frame rate, as folders of frames or videos: find, survey for cuts, repeats and gaps, read.
 
 Legend: H, W a frame's height and width.
 """
@@ -15,16 +15,18 @@ import numpy.typing as npt
 
 from prep import parallel
 from prep.arrays import Bytes, Codes
-from prep.datasets.paths import is_junk
+from prep.datasets.path_patterns import is_junk
 from prep.errors import ReadError, SynthesisError
 from prep.io import files, frames, storage, video
 from prep.synthesis import flow
 
 _WIDTH = 320  # of the small frames that are compared
-_SAME, _FEW = 2, 1e-3  # a frame repeats the one before it if no more than a few of its pixels change by more levels
-_FROZEN = 3  # so many repeated frames: time stood still, and jumps afterwards
-_CUT, _TIMES, _NEAR = 10.0, 3.0, 4  # a cut changes more levels in the mean, and more times as many as around it
-_GAP = 1.5  # times the usual distance in time
+_REPEAT_LEVELS = 2  # a frame repeats the one before it if fewer pixels than the next share change by more levels
+_REPEAT_SHARE = 1e-3
+_FROZEN = 3  # repeated frames in a row after which the recording counts as frozen: time jumps afterwards
+_CUT_LEVELS, _CUT_RATIO = 10.0, 3.0  # a cut changes more levels in the mean, and more times the median around it
+_CUT_NEIGHBOURS = 4  # frames to either side that the median is of
+_GAP_RATIO = 1.5  # times the median distance in time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +40,7 @@ class Recording:
     numbers: tuple[int, ...] = ()  # of the frames, as their names say
 
     def stamp(self) -> list[int]:
-        """What tells whether it is still the one that was surveyed: bytes, and how many files."""
+        """Bytes and number of files: they show whether it still is the recording that was surveyed."""
         paths = self.frames or (self.path,)
         return [sum(path.stat().st_size for path in paths), len(paths)]
 
@@ -52,33 +54,33 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
     Raises:
         SynthesisError: If there is none, or two of one split have one name.
     """
-    found: list[Recording] = []
+    recordings: list[Recording] = []
     for place in inputs:
         if not place.exists():
             raise SynthesisError(f"{place} is not there; pass a video, or a folder of frames")
-        whole = place.absolute()  # for worker processes, which may stand in another folder
-        here = _in_folder(whole) if place.is_dir() else [_of_video(whole)] if video.is_video(place) else []
+        path = place.absolute()  # for worker processes, which may stand in another folder
+        here = _in_folder(path) if place.is_dir() else [_of_video(path)] if video.is_video(place) else []
         if not here:
             raise SynthesisError(f"{place} holds no video and no two frames; pass a video, or a folder of frames")
-        found += here
+        recordings += here
     seen: dict[tuple[str, str], Recording] = {}
-    for recording in found:
+    for recording in recordings:
         other = seen.setdefault((recording.split, recording.name), recording)
         if other is not recording:
             raise SynthesisError(f"{other.path} and {recording.path} would share one name; rename one of them")
-    return sorted(found, key=lambda recording: (recording.split, recording.name))
+    return sorted(recordings, key=lambda recording: (recording.split, recording.name))
 
 
 def _in_folder(root: Path) -> list[Recording]:
-    found, frames_of = [], dict[Path, list[Path]]()
+    recordings, frames_of = [], dict[Path, list[Path]]()
     for path in sorted(root.rglob("*")):
         if any(map(is_junk, path.relative_to(root).parts)) or not path.is_file():
             continue
         if video.is_video(path):
-            found.append(_of_video(path))
+            recordings.append(_of_video(path))
         elif frames.is_frame(path):
             frames_of.setdefault(path.parent, []).append(path)
-    return found + [_of_frames(folder, paths) for folder, paths in frames_of.items() if len(paths) > 1]
+    return recordings + [_of_frames(folder, paths) for folder, paths in frames_of.items() if len(paths) > 1]
 
 
 def _of_video(path: Path) -> Recording:
@@ -109,18 +111,18 @@ def split_of(folder: Path) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What is known of a recording before its frames are used; frames are counted from 0."""
+    """Size, times and faults of a recording; frames are counted from 0."""
 
     stamp: Sequence[int]
     count: int
     size: tuple[int, int]  # (height, width)
     ticks: Sequence[int]  # when a video shows each; empty for a folder
-    cuts: Sequence[int]  # first frames behind a change of scene
-    gaps: Sequence[int]  # first frames behind others that are missing
-    repeated: Sequence[int]  # frames that are as the one before
+    cuts: Sequence[int]  # first frames of new scenes
+    gaps: Sequence[int]  # first frames after missing ones
+    repeated: Sequence[int]  # frames that repeat the one before
 
     def runs(self) -> list[list[int]]:
-        """Frames behind each other that show one motion: without those repeated, parted at cuts, gaps and freezes."""
+        """Runs of frames that show one motion: split at cuts, gaps and freezes, without repeated frames."""
         breaks = {*self.cuts, *self.gaps}
         skipped = set(self.repeated)
         runs: list[list[int]] = [[]]
@@ -137,31 +139,31 @@ class Survey:
 
 
 def survey(recordings: Sequence[Recording], folder: Path, jobs: int) -> Iterator[Survey]:
-    """Look through recordings, in their order; what was seen is kept in ``folder`` and not looked for again.
+    """Survey recordings, in their order; a survey is kept in ``folder`` and not made again.
 
     Raises:
         SynthesisError: If one has changed since.
         ReadError: If a frame cannot be read.
     """
     tasks = [(recording, folder.absolute()) for recording in recordings]
-    yield from parallel.over(tasks, _survey, jobs, ahead=4)
+    yield from parallel.over(tasks, _survey_once, jobs, ahead=4)
 
 
-def _survey(task: tuple[Recording, Path]) -> Survey:
+def _survey_once(task: tuple[Recording, Path]) -> Survey:
     recording, folder = task
     path = folder / f"{recording.split or 'all'}-{recording.name}.json"
     stamp = recording.stamp()
     if path.exists():
-        held = Survey(**json.loads(path.read_text(encoding="utf-8")))
-        if list(held.stamp) != stamp:
+        earlier = Survey(**json.loads(path.read_text(encoding="utf-8")))
+        if list(earlier.stamp) != stamp:
             raise SynthesisError(f"{recording.path} is not what it was when it was looked through; pass another --out")
-        return held
-    found = _look_through(recording, stamp)
-    files.write_text(path, json.dumps(asdict(found)) + "\n")
-    return found
+        return earlier
+    survey = _survey_frames(recording, stamp)
+    files.write_text(path, json.dumps(asdict(survey)) + "\n")
+    return survey
 
 
-def _look_through(recording: Recording, stamp: Sequence[int]) -> Survey:
+def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
     cv2.setNumThreads(1)
     changes, is_repeated, ticks = [0.0], [False], []
     before: Bytes | None = None
@@ -175,7 +177,7 @@ def _look_through(recording: Recording, stamp: Sequence[int]) -> Survey:
         else:
             difference = cv2.absdiff(small, before)
             changes.append(float(difference.mean()))
-            is_repeated.append(float((difference > _SAME).mean()) < _FEW)
+            is_repeated.append(float((difference > _REPEAT_LEVELS).mean()) < _REPEAT_SHARE)
         before = small
     times = ticks if not recording.frames else recording.numbers
     return Survey(
@@ -208,21 +210,22 @@ def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int,
 
 
 def _cuts(changes: npt.NDArray[np.float64]) -> list[int]:
-    """Frames that differ from the one before far more than those around them do; ``changes`` is the mean difference."""
-    found = []
+    """First frames of new scenes; ``changes`` holds each frame's mean difference from the one before."""
+    cuts = []
     for frame in range(1, len(changes)):
-        around = np.r_[changes[max(1, frame - _NEAR) : frame], changes[frame + 1 : frame + 1 + _NEAR]]
+        before, after = changes[max(1, frame - _CUT_NEIGHBOURS) : frame], changes[frame + 1 :][:_CUT_NEIGHBOURS]
+        around = np.r_[before, after]
         usual = float(np.median(around)) if len(around) else 0.0
-        if changes[frame] > max(_CUT, _TIMES * usual):
-            found.append(frame)
-    return found
+        if changes[frame] > max(_CUT_LEVELS, _CUT_RATIO * usual):
+            cuts.append(frame)
+    return cuts
 
 
 def _gaps(times: npt.NDArray[np.int64]) -> list[int]:
     steps = np.diff(times)
     if not len(steps):
         return []
-    return [int(frame) + 1 for frame in np.flatnonzero(steps > _GAP * np.median(steps))]
+    return [int(frame) + 1 for frame in np.flatnonzero(steps > _GAP_RATIO * np.median(steps))]
 
 
 def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterator[tuple[int, Bytes | Codes]]:

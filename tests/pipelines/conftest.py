@@ -7,10 +7,11 @@ import pytest
 
 from prep.datasets import layouts
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 from prep.packs import packing
-from prep.synthesis import pairs
+from prep.synthesis import from_photos
 from prep.synthesis.motion import CAMERA, REGION
-from prep.synthesis.pairs import PhotoRecipe
+from prep.synthesis.recipes import PhotoRecipe
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +26,7 @@ def gopro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     clips = {"train": ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00"), "test": ("GOPR0003_00_00",)}
     for split, names in clips.items():
         recipe = PhotoRecipe(count=2, size=(64, 80), camera=CAMERA, region=REGION, seed=1)
-        list(pairs.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
+        list(from_photos.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
     return folder
 
 
@@ -33,10 +34,10 @@ def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
     """Pack one split of a data set into ``folder``."""
     dataset = layouts.find(root)
     pairs, recipe = dataset.select(split), making.recipe_of(dataset, "lbp")
-    list(making.make(making.plan(pairs, folder / "masks", recipe, 0.96), jobs=1))
+    list(making.make(making.plan(pairs, MasksFolder(folder / "masks"), recipe, 0.96), jobs=1))
     size = packing.crop_size(pairs, side)
     head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
-    list(packing.pack(pairs, folder / "masks", folder / f"{split}.h5", head, jobs=1))
+    list(packing.pack(pairs, MasksFolder(folder / "masks"), folder / f"{split}.h5", head, jobs=1))
     return folder / f"{split}.h5"
 
 

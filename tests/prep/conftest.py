@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep.synthesis import pairs
+from prep.synthesis import from_photos
 from prep.synthesis.motion import CAMERA, REGION
-from prep.synthesis.pairs import PhotoRecipe
+from prep.synthesis.recipes import PhotoRecipe
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def make_gopro(tmp_path: Path, photo: np.ndarray) -> Callable[..., Path]:
         folder = tmp_path / "data" / "GOPRO_Large"
         for split, count in (("train", train), ("test", test)):
             recipe = PhotoRecipe(count=count, size=size, camera=CAMERA, region=REGION, seed=1)
-            list(pairs.write_gopro({f"clip_{split}": photo}, folder, split, recipe))
+            list(from_photos.write_gopro({f"clip_{split}": photo}, folder, split, recipe))
         return folder
 
     return make

@@ -19,9 +19,10 @@ from pipelines.cli.progress import announce_if_slow
 from pipelines.review import verdicts
 from pipelines.review.verdicts import Verdict
 from pipelines.train import settings
-from prep.datasets.specifications import LAYOUTS
+from prep.datasets.published import LAYOUTS
 from prep.io import frames
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
@@ -331,14 +332,14 @@ def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) 
 
 def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
     assert call(own, "prep", "masks").returncode == 0
-    rows = making.read_rows(own / "masks" / "gopro")
+    rows = MasksFolder(own / "masks" / "gopro").records
     broken = next((own / "GOPRO_Large" / "train").rglob("blur/*.png"))
     whole = broken.read_bytes()
     broken.write_bytes(whole[: len(whole) // 2])
     assert call(own, "prep", "masks").returncode == 1
     broken.write_bytes(whole)
 
-    assert making.read_rows(own / "masks" / "gopro") == rows
+    assert MasksFolder(own / "masks" / "gopro").records == rows
     assert " 0 to compute, 0 to threshold" in call(own, "prep", "masks").stdout
 
 

@@ -23,6 +23,7 @@ from prep.datasets import layouts
 from prep.errors import FrameError
 from prep.io import frames
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 
 
 @pytest.fixture(scope="module")
@@ -243,15 +244,15 @@ def test_a_masks_folder_must_hold_the_frames_and_the_method(tmp_path: Path) -> N
     for kind in ("blurry", "sharp"):
         frames.write(tmp_path / kind / "a.png", rng.integers(0, 256, (40, 60, 3)).astype(np.uint8))
     dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
-    plan = making.plan(dataset.pairs, tmp_path / "m", making.recipe_of(dataset, "laplacian"), 0.5)
+    plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, "laplacian"), 0.5)
     list(making.make(plan, jobs=1))
     with pytest.raises(EvaluationError, match="holds maps by laplacian; pass --method laplacian"):
-        Masks(method="lbp", mu=0.9, folder=tmp_path / "m").check(["a"])
+        Masks(method="lbp", mu=0.9, folder=MasksFolder(tmp_path / "m")).check(["a"])
     with pytest.raises(EvaluationError, match="holds no map of b and 1 others"):
-        Masks(method="laplacian", mu=0.9, folder=tmp_path / "m").check(["a", "b", "c"])
+        Masks(method="laplacian", mu=0.9, folder=MasksFolder(tmp_path / "m")).check(["a", "b", "c"])
     kept, made = (
         PictureScenes("", dataset.pairs, Masks(method="laplacian", mu=0.4, folder=folder))[0].mask
-        for folder in (tmp_path / "m", None)
+        for folder in (MasksFolder(tmp_path / "m"), None)
     )
     assert kept is not None and made is not None and kept.equal(made)
 

@@ -18,6 +18,7 @@ from pipelines.review import verdicts
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import equations, making
+from prep.masks.folder import MasksFolder
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -49,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         frames.write(folder / "blurry" / f"{name}.png", blurry)
     dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
     for method in ("lbp-absolute", "laplacian"):
-        plan = making.plan(dataset.pairs, folder / method, making.recipe_of(dataset, method), 0.5)
+        plan = making.plan(dataset.pairs, MasksFolder(folder / method), making.recipe_of(dataset, method), 0.5)
         list(making.make(plan, jobs=1))
     return folder
 
@@ -143,7 +144,7 @@ def masks_shown(page: Any, mu: float) -> np.ndarray:
 def test_the_mask_at_any_mu_is_pythons_pixel_for_pixel(page: Any, written: str, folder: Path, mu: float) -> None:
     open_large(page, written)
 
-    codes = frames.read_sharpness(making.sharpness_path(folder / "lbp-absolute", "clip/000001"))
+    codes = MasksFolder(folder / "lbp-absolute").read_sharpness("clip/000001")
     np.testing.assert_array_equal(masks_shown(page, mu), equations.mask_of_codes(codes, mu))
 
 
@@ -165,7 +166,7 @@ def test_every_threshold_passes_the_codes_that_python_passes(page: Any, written:
 def test_the_slider_moves_mask_share_and_figures(page: Any, written: str, folder: Path) -> None:
     page.goto(written)
     page.wait_for_selector(".cell")
-    rows = making.read_rows(folder / "lbp-absolute")
+    rows = MasksFolder(folder / "lbp-absolute").records
     for mu in (0.9, 0.3):
         page.locator("#mu-range").fill(str(mu))
         expected = 100 * float(np.mean([row.shares[round(mu * 200)] for row in rows.values()]))
@@ -174,14 +175,14 @@ def test_the_slider_moves_mask_share_and_figures(page: Any, written: str, folder
     open_large(page, written)
     page.locator("#mu-range").fill("0.9")
     until(page, "document.querySelector('.readout').textContent.includes('at mu 0.9')")
-    codes = frames.read_sharpness(making.sharpness_path(folder / "lbp-absolute", "clip/000001"))
+    codes = MasksFolder(folder / "lbp-absolute").read_sharpness("clip/000001")
     share = 100 * equations.mask_of_codes(codes, 0.9).mean()
     assert page.locator(".readout").text_content().startswith(f"{share:.2f} % marked")
 
 
 def test_the_value_of_s_under_the_pointer_is_the_maps(page: Any, written: str, folder: Path) -> None:
     open_large(page, written)
-    codes = frames.read_sharpness(making.sharpness_path(folder / "lbp-absolute", "clip/000001"))
+    codes = MasksFolder(folder / "lbp-absolute").read_sharpness("clip/000001")
     box = page.locator(".panels canvas").nth(0).bounding_box()
     scale = min(box["width"] / 96, box["height"] / 72)
 
@@ -378,7 +379,7 @@ def test_a_hostile_name_is_shown_and_does_nothing(page: Any, written: str) -> No
 
 
 def test_frames_are_found_sorted_and_filtered(page: Any, written: str, folder: Path) -> None:
-    rows = making.read_rows(folder / "lbp-absolute")
+    rows = MasksFolder(folder / "lbp-absolute").records
     page.goto(written)
     page.wait_for_selector(".cell")
 

@@ -10,6 +10,7 @@ from pipelines.review import site as files
 from pipelines.review.verdicts import Verdict
 from prep.datasets import layouts
 from prep.masks import making
+from prep.masks.folder import MasksFolder
 
 LOCAL = "http://127.0.0.1:8765"
 
@@ -18,7 +19,7 @@ LOCAL = "http://127.0.0.1:8765"
 def site(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> files.Site:
     folder = tmp_path_factory.mktemp("masks")
     dataset = layouts.find(gopro)
-    list(making.make(making.plan(dataset.pairs, folder, making.recipe_of(dataset, "lbp"), 0.5), jobs=1))
+    list(making.make(making.plan(dataset.pairs, MasksFolder(folder), making.recipe_of(dataset, "lbp"), 0.5), jobs=1))
     maps = files.open_maps(folder)
     pairs = files.ready(dataset.pairs, maps)
     return files.Site(name="gopro", pairs=pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=True)

@@ -19,6 +19,7 @@ from prep import errors
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import equations, making
+from prep.masks.folder import MaskRecord, MasksFolder
 
 HOSTILE = "a\"b'<script>alert(1)<%2fscript>&amp;{{ 7 * 7 }} über-写真"
 
@@ -39,8 +40,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> layouts.Dataset:
 
 
 def make_masks(dataset: layouts.Dataset, folder: Path, mu: float, method: str = "lbp", count: int = 3) -> files.Maps:
-    plan = making.plan(dataset.pairs[:count], folder, making.recipe_of(dataset, method), mu)
-    assert all(isinstance(row, making.Row) for row in making.make(plan, 1))
+    plan = making.plan(dataset.pairs[:count], MasksFolder(folder), making.recipe_of(dataset, method), mu)
+    assert all(isinstance(row, MaskRecord) for row in making.make(plan, 1))
     return files.open_maps(folder)
 
 
@@ -85,7 +86,7 @@ def test_maps_come_whole_and_a_frame_without_one_says_so(site: files.Site) -> No
     name, frame = given(site, "frames/0.js")
     assert name == "frames/0.js"
     for maps, packed in zip(site.maps, frame["maps"], strict=True):
-        stored = frames.read_sharpness(making.sharpness_path(maps.folder, site.pairs[0].key))
+        stored = maps.folder.read_sharpness(site.pairs[0].key)
         np.testing.assert_array_equal(unpack(packed, frame["height"], frame["width"]), stored)
     assert given(site, "frames/2.js")[1]["maps"][1] is None
     assert given(site, "thumbs/2.js")[1]["maps"][1] is None
@@ -95,7 +96,7 @@ def test_shares_at_any_mu_are_those_of_the_masks(site: files.Site) -> None:
     (known,) = given(site, "frames.js")
 
     for pair, frame in zip(site.pairs, known["frames"], strict=True):
-        codes = frames.read_sharpness(making.sharpness_path(site.maps[0].folder, pair.key))
+        codes = site.maps[0].folder.read_sharpness(pair.key)
         for place in (0, 100, 180, 192, 200):
             expected = equations.mask_of_codes(codes, place / equations.SHARE_STEPS).mean()
             assert frame["shares"][0][place] == pytest.approx(expected, abs=6e-5)

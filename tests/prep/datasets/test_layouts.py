@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from prep import errors
-from prep.datasets import layouts, specifications
-from prep.io.storage import Member
+from prep.datasets import layouts, published
+from prep.io.storage import ArchiveMember
 
 
 def touch(*paths: Path) -> None:
@@ -217,7 +217,7 @@ def test_an_archive_gives_the_keys_of_the_folder_it_was_made_of(gopro: Path, tmp
         assert [(pair.key, pair.split) for pair in dataset.pairs] == [
             (pair.key, pair.split) for pair in layouts.find(gopro).pairs
         ]
-        assert dataset.pairs[0].blurry == Member(
+        assert dataset.pairs[0].blurry == ArchiveMember(
             archive=archive, name="GOPRO_Large/train/GOPR0372_07_00/blur/000047.png"
         )
     assert dataset.others == ("blur_gamma",)
@@ -298,7 +298,7 @@ def test_gopro_clips_of_one_recording_share_their_source() -> None:
 
 
 def test_the_official_counts_are_those_of_the_paper() -> None:
-    assert specifications.TOTALS["gopro"] == {"train": "official 2103 in 22", "test": "official 1111 in 11"}
+    assert published.TOTALS["gopro"] == {"train": "official 2103 in 22", "test": "official 1111 in 11"}
 
 
 def test_the_tally_stands_beside_the_official_counts(gopro: Path) -> None:

@@ -11,9 +11,10 @@ from prep import errors
 from prep.datasets import layouts
 from prep.errors import FrameError
 from prep.io import extents, frames
-from prep.io.storage import Member
+from prep.io.storage import ArchiveMember
 from prep.masks import making
 from prep.masks.equations import LEVELS
+from prep.masks.folder import MaskRecord, MasksFolder
 from prep.sharpness import METHODS, paired
 
 MakeGopro = Callable[..., Path]
@@ -40,7 +41,7 @@ def test_a_map_is_found_beside_the_sharp_frame_in_a_folder_and_in_a_zip(make_gop
             archive.write(path, path.relative_to(root.parent))
     (packed,) = layouts.find(tmp_path / "all.zip").pairs
     place = extents.find(packed.sharp)
-    assert isinstance(place, Member)
+    assert isinstance(place, ArchiveMember)
     assert place.name == "GOPRO_Large/train/clip_train/extent/000001.png"
 
     (root / "train/clip_train/extent/000001.png").unlink()
@@ -49,15 +50,15 @@ def test_a_map_is_found_beside_the_sharp_frame_in_a_folder_and_in_a_zip(make_gop
 
 def test_masks_of_known_extents_are_the_pixels_blurred_less(make_gopro: MakeGopro, tmp_path: Path) -> None:
     dataset = layouts.find(make_gopro(train=2, test=0))
-    plan = making.plan(dataset.pairs, tmp_path / "m", making.recipe_of(dataset, "extent"), 0.85)
-    assert all(isinstance(row, making.Row) for row in making.make(plan, jobs=1))
+    plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, "extent"), 0.85)
+    assert all(isinstance(row, MaskRecord) for row in making.make(plan, jobs=1))
 
     limit = float(paired.extent_of(np.float32([0.85]))[0])
     for pair in dataset.pairs:
         place = extents.find(pair.sharp)
         assert isinstance(place, Path)
         length = extents.to_pixels(frames.read_sharpness(place))
-        mask = frames.read(making.mask_path(tmp_path / "m", pair.key))[:, :, 0] > 0
+        mask = frames.read(MasksFolder(tmp_path / "m").mask_path(pair.key))[:, :, 0] > 0
         sure = np.abs(length - limit) > 0.01
         assert 0.02 < mask.mean() < 0.98
         assert np.array_equal(mask[sure], length[sure] < limit)
@@ -66,14 +67,14 @@ def test_masks_of_known_extents_are_the_pixels_blurred_less(make_gopro: MakeGopr
 def test_a_changed_map_gives_a_new_mask(make_gopro: MakeGopro, tmp_path: Path) -> None:
     dataset = layouts.find(make_gopro(train=1, test=0))
     recipe = making.recipe_of(dataset, "extent")
-    list(making.make(making.plan(dataset.pairs, tmp_path / "m", recipe, 0.96), jobs=1))
+    list(making.make(making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1))
     place = extents.find(dataset.pairs[0].sharp)
     assert isinstance(place, Path)
     frames.write(place, np.full((96, 128), extents.UNKNOWN, np.uint16))
 
-    (row,) = making.make(making.plan(dataset.pairs, tmp_path / "m", recipe, 0.96), jobs=1)
+    (row,) = making.make(making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1)
 
-    assert isinstance(row, making.Row)
+    assert isinstance(row, MaskRecord)
     assert (row.mask_share, row.sharpness_max) == (0, 0)  # unknown counts as blurred
 
 
@@ -95,13 +96,13 @@ def test_without_maps_or_with_wrong_ones_it_is_one_line(make_gopro: MakeGopro, t
     dataset, place = layouts.find(root), root / "train/clip_train/extent/000001.png"
     recipe = making.recipe_of(dataset, "extent")
     frames.write(place, np.zeros((96, 100), np.uint16))
-    (failure,) = making.make(making.plan(dataset.pairs, tmp_path / "m", recipe, 0.96), jobs=1)
+    (failure,) = making.make(making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1)
     assert isinstance(failure, making.Failure)
     assert "the map of extents is uint16 (96, 100); wanted uint16 (96, 128)" in failure.reason
 
     place.unlink()
     with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no extent/ beside its sharp/, .* pass --method"):
-        making.plan(dataset.pairs, tmp_path / "m", recipe, 0.96)
+        making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96)
 
     with pytest.raises(FrameError, match=r"wanted a 16-bit grey map of extents; make it again"):
         extents.decode(frames.encode(np.zeros((4, 4), np.uint8), Path("a.png")), Path("a.png"))

@@ -11,7 +11,7 @@ import pytest
 from films import RATE, smooth, sound_bytes, write_film
 
 from prep.errors import FrameError
-from prep.io import video
+from prep.io import video, video_parts
 from prep.io.video import Moment
 
 BT709, LIMITED, FULL = 1, 1, 2
@@ -23,10 +23,10 @@ def again(source: Path, target: Path, moments: list[Moment], size: int = 7) -> P
     about, parts = video.describe(source), []
     for start in range(0, len(moments), size):
         parts.append(source.parent / "parts" / f"{start:06}.nut")
-        with video.writing(parts[-1], about, 100, target.suffix) as write:
+        with video_parts.writing(parts[-1], about, 100, target.suffix) as write:
             for moment in moments[start : start + size]:
                 write(moment)
-    video.join(parts, source, target, 100)
+    video_parts.join(parts, source, target, 100)
     return target
 
 
@@ -140,7 +140,7 @@ def test_quality_decides_the_size(tmp_path: Path) -> None:
     about, moments = video.describe(tmp_path / "a.mp4"), list(video.read(tmp_path / "a.mp4"))
     sizes = []
     for quality in (40, 95):
-        with video.writing(tmp_path / "part.nut", about, quality, ".mp4") as write:
+        with video_parts.writing(tmp_path / "part.nut", about, quality, ".mp4") as write:
             for moment in moments:
                 write(moment)
         sizes.append((tmp_path / "part.nut").stat().st_size)
@@ -151,7 +151,7 @@ def test_a_part_that_fails_is_not_there(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mp4", [smooth(0)])
     (moment,) = video.read(tmp_path / "a.mp4")
     about = video.describe(tmp_path / "a.mp4")
-    with pytest.raises(RuntimeError), video.writing(tmp_path / "part.nut", about, 95, ".mp4") as write:
+    with pytest.raises(RuntimeError), video_parts.writing(tmp_path / "part.nut", about, 95, ".mp4") as write:
         write(moment)
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

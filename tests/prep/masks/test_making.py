@@ -14,7 +14,8 @@ from prep import errors
 from prep.datasets import layouts
 from prep.io import frames, storage
 from prep.masks import equations, making
-from prep.masks.making import Failure, Row
+from prep.masks.folder import MaskRecord, MasksFolder
+from prep.masks.making import Failure
 from prep.sharpness import METHODS
 
 MakeGopro = Callable[..., Path]
@@ -22,9 +23,9 @@ MakeGopro = Callable[..., Path]
 
 def run(
     root: Path, folder: Path, mu: float = 0.96, jobs: int = 1, method: str = "lbp"
-) -> tuple[making.Plan, list[Row | Failure]]:
+) -> tuple[making.MaskPlan, list[MaskRecord | Failure]]:
     dataset = layouts.find(root)
-    plan = making.plan(dataset.pairs, folder, making.recipe_of(dataset, method), mu)
+    plan = making.plan(dataset.pairs, MasksFolder(folder), making.recipe_of(dataset, method), mu)
     return plan, list(making.make(plan, jobs))
 
 
@@ -68,7 +69,7 @@ def test_every_method_writes_the_same_bytes_in_one_process_and_in_two(
     run(root, tmp_path / "one", jobs=1, method=method)
     _, outcomes = run(root, tmp_path / "two", jobs=2, method=method)
 
-    assert all(isinstance(outcome, Row) for outcome in outcomes)
+    assert all(isinstance(outcome, MaskRecord) for outcome in outcomes)
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
@@ -142,7 +143,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(make_gopro: MakeGopro, tmp
     root = make_gopro()
     run(root, tmp_path / "whole")
     dataset = layouts.find(root)
-    plan = making.plan(dataset.pairs, tmp_path / "broken", making.recipe_of(dataset, "lbp"), 0.96)
+    plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "broken"), making.recipe_of(dataset, "lbp"), 0.96)
     outcomes = making.make(plan, jobs=1)
     next(outcomes), next(outcomes)
     outcomes.close()
@@ -160,7 +161,7 @@ def test_a_threshold_interrupted_between_file_and_row_is_done_again(make_gopro: 
     run(root, folder)
     before = content(folder)
     dataset = layouts.find(root)
-    plan = making.plan(dataset.pairs, folder, making.recipe_of(dataset, "lbp"), 0.5)
+    plan = making.plan(dataset.pairs, MasksFolder(folder), making.recipe_of(dataset, "lbp"), 0.5)
     outcomes = making.make(plan, jobs=1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(making, "warning", lambda *args: 1 / 0)  # the mask is written by now, the row is not
@@ -218,7 +219,7 @@ def test_a_damaged_map_is_computed_again(make_gopro: MakeGopro, tmp_path: Path) 
     root, folder = make_gopro(train=1, test=0), tmp_path / "m"
     run(root, folder)
     before = content(folder)
-    stored = making.sharpness_path(folder, "clip_train/000001")
+    stored = MasksFolder(folder).sharpness_path("clip_train/000001")
     stored.write_bytes(stored.read_bytes()[:-20])
 
     run(root, folder, mu=0.5)
@@ -246,7 +247,7 @@ def test_a_damaged_frame_is_named_and_the_others_are_done(make_gopro: MakeGopro,
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert [failure.key for failure in failures] == ["clip_train/000002"]
     assert "cut short at byte 1000" in failures[0].reason
-    assert len(making.read_rows(tmp_path / "m")) == 3
+    assert len(MasksFolder(tmp_path / "m").records) == 3
 
 
 def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_pa
     ):
         making.plan(
             dataset.pairs,
-            tmp_path / "m",
+            MasksFolder(tmp_path / "m"),
             replace(making.recipe_of(dataset, "lbp"), variant="blur_gamma"),
             0.96,
         )
@@ -306,14 +307,14 @@ def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
         cv2.imwrite(str(tmp_path / side / "nan.tiff"), np.full((40, 40), np.nan, np.float32))
         (tmp_path / side / "text.png").write_text("no picture")
     dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
-    plan = making.plan(dataset.pairs, tmp_path / "m", making.recipe_of(dataset, method), 0.96)
+    plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, method), 0.96)
 
     outcomes = {outcome.key: outcome for outcome in making.make(plan, jobs=1)}
 
     codes = {
-        key: frames.read_sharpness(making.sharpness_path(tmp_path / "m", key))
+        key: MasksFolder(tmp_path / "m").read_sharpness(key)
         for key, outcome in outcomes.items()
-        if isinstance(outcome, Row)
+        if isinstance(outcome, MaskRecord)
     }
     assert {key: found.shape for key, found in codes.items()} == {
         name.rsplit(".")[0]: pixels.shape[:2] for name, pixels in kinds.items()

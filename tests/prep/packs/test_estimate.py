@@ -10,7 +10,8 @@ from prep.datasets import layouts
 from prep.errors import PackError
 from prep.io import frames
 from prep.masks import making
-from prep.packs import estimate, packing, store
+from prep.masks.folder import MasksFolder
+from prep.packs import estimate, packing, reader
 
 MakeGopro = Callable[..., Path]
 
@@ -24,11 +25,11 @@ def test_the_estimate_is_near_what_comes_out_and_leaves_nothing_behind(make_gopr
     found = estimate.estimate(dataset, pairs, head, estimate.count_crops(pairs, (48, 48), whole_frames=False))
 
     assert sorted(tmp_path.rglob("*")) == before
-    list(making.make(making.plan(pairs, tmp_path / "m", recipe, 0.96), jobs=1))
-    list(packing.pack(pairs, tmp_path / "m", tmp_path / "p.h5", head, jobs=1))
-    about = store.describe(tmp_path / "p.h5")
-    assert found.crops == about["crops"] == 48
-    assert found.bytes == pytest.approx(about["bytes"], rel=0.3)
+    list(making.make(making.plan(pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1))
+    list(packing.pack(pairs, MasksFolder(tmp_path / "m"), tmp_path / "p.h5", head, jobs=1))
+    pack = reader.read_info(tmp_path / "p.h5")
+    assert found.crops == pack.crop_count == 48
+    assert found.bytes == pytest.approx(pack.bytes, rel=0.3)
     assert found.mask_seconds > 0
     assert found.pack_seconds > 0
 

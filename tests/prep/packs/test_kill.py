@@ -17,7 +17,8 @@ from prep.io import frames
 from prep.io.journal import Journal
 
 MakeGopro = Callable[..., Path]
-EAGER = "from prep import store; store._COMMIT_BYTES = 0; "  # commit after every frame, so that a kill meets commits
+# Commit after every frame, so that a kill meets commits.
+EAGER = "from prep.packs import writer; writer._COMMIT_BYTES = 0; "
 
 
 def held(path: Path) -> tuple[list[str], bytes]:

@@ -4,7 +4,6 @@ import errno
 import shutil
 import zlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -16,7 +15,8 @@ from prep.datasets import layouts
 from prep.errors import PackError
 from prep.io import frames, journal
 from prep.masks import making
-from prep.packs import packing, store, verification
+from prep.masks.folder import MasksFolder
+from prep.packs import packing, reader, verification, writer
 
 MakeGopro = Callable[..., Path]
 
@@ -25,10 +25,10 @@ class Setup:
     """A data set with its masks, ready to pack."""
 
     def __init__(self, root: Path, folder: Path) -> None:
-        self.dataset, self.masks = layouts.find(root), folder
+        self.dataset, self.masks = layouts.find(root), MasksFolder(folder)
         self.recipe = making.recipe_of(self.dataset, "lbp")
         self.pairs = self.dataset.select("train")
-        list(making.make(making.plan(self.pairs, folder, self.recipe, 0.96), jobs=1))
+        list(making.make(making.plan(self.pairs, self.masks, self.recipe, 0.96), jobs=1))
 
     def pack(self, out: Path, side: int | None = 48, targets: bool = True, jobs: int = 1, mu: float = 0.96) -> Path:
         size = packing.crop_size(self.pairs, side)
@@ -51,7 +51,7 @@ def test_a_pack_holds_the_crops_of_frames_and_masks(setup: Setup, tmp_path: Path
             window = np.s_[y : y + 48, x : x + 48]
             assert np.array_equal(file["blurry"][index], frames.read(pair.blurry)[window])
             assert np.array_equal(file["sharp"][index], frames.read(pair.sharp)[window])
-            codes = frames.read_sharpness(making.sharpness_path(setup.masks, key))[window]
+            codes = setup.masks.read_sharpness(key)[window]
             assert np.array_equal(file["sharpness"][index], codes)
 
 
@@ -86,9 +86,9 @@ def test_the_layout_is_one_crop_a_chunk_in_plain_types(setup: Setup, tmp_path: P
 
 
 def test_whole_frames_make_one_crop_each(setup: Setup, tmp_path: Path) -> None:
-    about = store.describe(setup.pack(tmp_path / "p.h5", side=None))
+    pack = reader.read_info(setup.pack(tmp_path / "p.h5", side=None))
 
-    assert (about["crop"], about["crops"], about["whole_frames"]) == ((96, 128), 3, True)
+    assert (pack.header.crop, pack.crop_count, pack.header.whole_frames) == ((96, 128), 3, True)
 
 
 def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_targets_can_be_left_out(setup: Setup, tmp_path: Path) -> None:
 
     with h5py.File(path) as file:
         assert not {"sgt", "lgt"} & set(file)
-    assert not any(verification.verify(path))
+    assert not any(verification.verify(reader.read_info(path)))
 
 
 def test_the_content_does_not_depend_on_the_number_of_processes(setup: Setup, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_the_checksum_is_that_of_the_bytes_in_order(setup: Setup, tmp_path: Path
 )
 def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, name: str, said: str) -> None:
     path = setup.pack(tmp_path / "p.h5")
-    assert not any(verification.verify(path))
+    assert not any(verification.verify(reader.read_info(path)))
     with h5py.File(path, "r+") as file:
         row = file[name][7]
         row.flat[100] = (
@@ -137,7 +137,7 @@ def test_verify_names_the_crop_and_what_is_wrong(setup: Setup, tmp_path: Path, n
             row.flat[100] = 0 if file["mask"][7].flat[100] else 65535
         file[name][7] = row
 
-    faults = [fault for fault in verification.verify(path) if fault]
+    faults = [fault for fault in verification.verify(reader.read_info(path)) if fault]
 
     assert len(faults) == 1
     assert faults[0].startswith("crop 7 (clip_train/000002 at y 0, x 40): ")
@@ -148,13 +148,13 @@ def broken(path: Path, change: Callable[[h5py.File], None]) -> list[str]:
     """What the structure of a pack is said to lack after a change."""
     with h5py.File(path, "r+") as file:
         change(file)
-    return verification.structure(path)
+    return verification.structure(reader.read_info(path))
 
 
 def test_a_fast_check_sees_that_crops_were_dropped_swapped_or_never_stored(setup: Setup, tmp_path: Path) -> None:
     whole = setup.pack(tmp_path / "p.h5")
-    assert verification.structure(whole) == []
-    assert verification.count(whole, fast=True) == 1
+    assert verification.structure(reader.read_info(whole)) == []
+    assert verification.count(reader.read_info(whole), fast=True) == 1
 
     def drop(file: h5py.File) -> None:
         for name in file:
@@ -197,7 +197,7 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
     last, out = setup.pairs[-1].sharp, tmp_path / "out" / "p.h5"
     data = last.read_bytes()
     last.write_bytes(data[:500])
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     with pytest.raises(errors.FrameError, match=r"000003\.png is damaged"):
         setup.pack(out)
     assert not out.exists()
@@ -212,7 +212,7 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
 
 def begin(setup: Setup, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Store one frame of three and stop."""
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     size = packing.crop_size(setup.pairs, 48)
     head = packing.header(setup.dataset, "train", setup.recipe, 0.96, size, whole_frames=False, targets=True)
     left = packing.pack(setup.pairs, setup.masks, out, head, jobs=1)
@@ -249,7 +249,7 @@ def test_another_threshold_gives_the_pack_that_frames_would_have_given(
     wanted = content(setup.pack(tmp_path / "wanted.h5", mu=0.5))
     path = setup.pack(tmp_path / "p.h5")
     before, out = content(path), path if is_in_place else tmp_path / "q.h5"
-    monkeypatch.setattr(store, "_COMMIT_BYTES", 0)
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
     left = packing.remask(path, 0.5, out)
     next(left)
     left.close()
@@ -298,7 +298,7 @@ def test_a_full_disk_is_named_and_the_pack_goes_on_when_there_is_space(
         write(descriptor, data, offset)
 
     with monkeypatch.context() as patch:
-        patch.setattr(store, "_COMMIT_BYTES", 0)
+        patch.setattr(writer, "_COMMIT_BYTES", 0)
         patch.setattr(journal, "_write_all", limited)
         with pytest.raises(OSError, match="No space left on device") as full:
             setup.pack(out)
@@ -327,7 +327,7 @@ def test_a_pack_cut_short_is_refused(setup: Setup, tmp_path: Path, kept: int) ->
     path.write_bytes(path.read_bytes()[:kept])
 
     with pytest.raises(PackError, match=r"p\.h5 is no HDF5 file, or one cut short"):
-        store.open_pack(path)
+        reader.open_pack(path)
 
 
 def test_foreign_and_incomplete_files_are_refused(setup: Setup, tmp_path: Path) -> None:
@@ -340,9 +340,9 @@ def test_foreign_and_incomplete_files_are_refused(setup: Setup, tmp_path: Path) 
 
     for name, said in (("text", "no HDF5 file"), ("other", "but no pack"), ("p", "lacks sgt")):
         with pytest.raises(PackError, match=said):
-            store.open_pack(tmp_path / f"{name}.h5")
+            reader.open_pack(tmp_path / f"{name}.h5")
     with pytest.raises(FileNotFoundError, match="is not there; make it with cdg-prep pack"):
-        store.open_pack(tmp_path / "missing.h5")
+        reader.open_pack(tmp_path / "missing.h5")
 
 
 def test_a_crop_larger_than_the_frame_is_refused_at_once(setup: Setup) -> None:
@@ -360,7 +360,7 @@ def test_frames_of_a_pair_must_have_one_size(setup: Setup, tmp_path: Path) -> No
 def test_whole_frames_must_all_have_one_size(setup: Setup, tmp_path: Path) -> None:
     for path in (setup.pairs[1].blurry, setup.pairs[1].sharp):
         frames.write(path, np.tile(frames.read(path), (2, 1, 1)))
-    sharpness = making.sharpness_path(setup.masks, setup.pairs[1].key)
+    sharpness = setup.masks.sharpness_path(setup.pairs[1].key)
     frames.write(sharpness, np.tile(frames.read_sharpness(sharpness), (2, 1)))
 
     with pytest.raises(PackError, match="000002 is 192 x 128, earlier frames 96 x 128; pass --crop with a number"):
@@ -368,7 +368,7 @@ def test_whole_frames_must_all_have_one_size(setup: Setup, tmp_path: Path) -> No
 
 
 def test_a_map_of_another_size_than_its_frame_is_refused(setup: Setup, tmp_path: Path) -> None:
-    sharpness = making.sharpness_path(setup.masks, setup.pairs[0].key)
+    sharpness = setup.masks.sharpness_path(setup.pairs[0].key)
     frames.write(sharpness, frames.read_sharpness(sharpness)[:-1])
 
     with pytest.raises(PackError, match="is 95 x 128, its frame 96 x 128; run cdg-prep masks again"):
@@ -378,7 +378,7 @@ def test_a_map_of_another_size_than_its_frame_is_refused(setup: Setup, tmp_path:
 def test_the_threshold_is_that_of_the_masks_folder(setup: Setup) -> None:
     assert packing.common_mu(setup.masks, setup.pairs, None) == 0.96
     assert packing.common_mu(setup.masks, setup.pairs, 0.5) == 0.5
-    assert packing.common_mu(setup.masks / "none", setup.pairs, None) == 0.96
+    assert packing.common_mu(MasksFolder(setup.masks.path / "none"), setup.pairs, None) == 0.96
     list(making.make(making.plan(setup.pairs[:1], setup.masks, setup.recipe, 0.9), jobs=1))
 
     with pytest.raises(PackError, match=r"made with mu \[0.9, 0.96\]; pass --mu"):
@@ -391,15 +391,14 @@ def test_a_pack_of_another_version_is_refused(setup: Setup, tmp_path: Path) -> N
         file.attrs["version"] = 2
 
     with pytest.raises(PackError, match="version 2; this tool reads 1"):
-        store.open_pack(path)
+        reader.open_pack(path)
 
 
 def test_the_header_comes_back_as_it_was_written(setup: Setup, tmp_path: Path) -> None:
     head = packing.header(setup.dataset, "train", setup.recipe, 0.9, (48, 48), whole_frames=False, targets=False)
     path = setup.pack(tmp_path / "p.h5", mu=0.9, targets=False)
 
-    with store.open_pack(path) as file:
-        assert store.read_header(file) == replace(head)
+    assert reader.read_info(path).header == head
 
 
 def test_an_archive_packs_to_the_content_of_the_folder_it_was_made_of(setup: Setup, tmp_path: Path) -> None:
@@ -425,4 +424,4 @@ def test_a_pack_of_an_earlier_release_has_nothing_excluded(setup: Setup, tmp_pat
     with h5py.File(setup.pack(tmp_path / "p.h5"), "r+") as file:
         del file.attrs["excluded"]
 
-    assert store.describe(tmp_path / "p.h5")["excluded"] == []
+    assert reader.read_info(tmp_path / "p.h5").header.excluded_keys == []

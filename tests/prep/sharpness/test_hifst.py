@@ -8,7 +8,7 @@ import pytest
 import scipy.fft
 import scipy.ndimage
 
-from prep.sharpness import hifst, hifst_layers
+from prep.sharpness import hifst, hifst_layers, sorting_network
 
 
 def textured(height: int, width: int, seed: int = 5) -> np.ndarray:
@@ -158,7 +158,7 @@ def test_the_network_sorts_zeros_and_ones_and_therefore_everything(inputs: int, 
     rows = rng.permuted(np.tri(inputs, dtype=int), axis=1) if everything is None else everything  # Knuth 5.3.4, Z
     expected = np.sort(rows)[:, :outputs]
 
-    for low, high in hifst_layers._network(inputs, outputs):
+    for low, high in sorting_network.smallest(inputs, outputs):
         rows[:, low], rows[:, high] = np.minimum(rows[:, low], rows[:, high]), np.maximum(rows[:, low], rows[:, high])
 
     assert np.array_equal(rows[:, :outputs], expected)

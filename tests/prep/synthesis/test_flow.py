@@ -53,7 +53,7 @@ def test_frames_between_are_where_the_motion_says() -> None:
     every = [shot.astype(np.float32) / 255 for shot in moved(32.0, 9)]
     shots = moved(32.0, 9)[::2]
 
-    found = list(flow.finer([shot.astype(np.float32) / 255 for shot in shots], flow.steps(shots), 2))
+    found = list(flow.interpolate([shot.astype(np.float32) / 255 for shot in shots], flow.steps(shots), 2))
 
     assert len(found) == 9
     inside = (slice(50, -50), slice(50, -50))

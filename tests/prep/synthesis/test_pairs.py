@@ -12,10 +12,10 @@ from prep.datasets import layouts
 from prep.errors import SynthesisError
 from prep.io import extents, frames
 from prep.io.frames import read
-from prep.synthesis import pairs, recordings
+from prep.synthesis import from_photos, from_recordings, output, recordings
 from prep.synthesis.exposure import GAMMA, Exposure
 from prep.synthesis.motion import CAMERA, REGION
-from prep.synthesis.pairs import PhotoRecipe, Recipe
+from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
 SIZE = (96, 128)
 PHOTOS = PhotoRecipe(count=2, size=SIZE, camera=CAMERA, region=REGION)
@@ -34,12 +34,14 @@ def record(folder: Path, count: int, first: int = 1) -> Path:
     return folder
 
 
-def make(place: Path, out: Path, recipe: Recipe, test_share: float = 0.0, jobs: int = 1) -> list[pairs.Clip]:
+def make(
+    place: Path, out: Path, recipe: RecordingRecipe, test_share: float = 0.0, jobs: int = 1
+) -> list[from_recordings.Clip]:
     found = recordings.find([place])
-    splits = pairs.begin(out, recipe, [one.name for one in found if not one.split], test_share)
+    splits = output.begin(out, recipe, [one.name for one in found if not one.split], test_share)
     surveys = list(recordings.survey(found, out / "survey", jobs))
-    clips = pairs.plan(found, surveys, recipe, out, splits)
-    assert len(list(pairs.make(clips, recipe, jobs))) == sum(len(clip.windows) for clip in clips)
+    clips = from_recordings.plan(found, surveys, recipe, out, splits)
+    assert len(list(from_recordings.make(clips, recipe, jobs))) == sum(len(clip.windows) for clip in clips)
     return clips
 
 
@@ -52,9 +54,9 @@ def test_windows_are_averaged_about_their_middle_frame(tmp_path: Path, exposure:
     every = shots(20)
     record(tmp_path / "raw", 20)
 
-    make(tmp_path / "raw", tmp_path / "made", Recipe(shortest=9, longest=9, exposure=exposure))
+    make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(shortest=9, longest=9, exposure=exposure))
 
-    dataset = layouts.find(tmp_path / "made", variant=pairs.variant(exposure))
+    dataset = layouts.find(tmp_path / "made", variant=output.variant(exposure))
     assert [pair.key for pair in dataset.pairs] == ["raw/000005", "raw/000014"]
     for pair, first in zip(dataset.pairs, (0, 9), strict=True):
         power = exposure.response.power
@@ -71,7 +73,7 @@ def test_windows_are_averaged_about_their_middle_frame(tmp_path: Path, exposure:
 def test_lengths_are_drawn_from_the_odd_numbers_and_windows_lie_end_to_end(tmp_path: Path) -> None:
     record(tmp_path / "GOPR0001_00_00", 120, first=30)
 
-    (clip,) = make(tmp_path / "GOPR0001_00_00", tmp_path / "made", Recipe(seed=3))
+    (clip,) = make(tmp_path / "GOPR0001_00_00", tmp_path / "made", RecordingRecipe(seed=3))
 
     lengths = [len(window.frames) for window in clip.windows]
     assert set(lengths) == {7, 9, 11, 13}
@@ -90,13 +92,15 @@ def test_a_stride_lets_windows_overlap_or_leaves_frames_out(tmp_path: Path) -> N
     record(tmp_path / "raw", 30)
 
     for stride, starts in ((4, range(0, 24, 4)), (12, (0, 12))):
-        (clip,) = make(tmp_path / "raw", tmp_path / f"made{stride}", Recipe(shortest=7, longest=7, stride=stride))
+        (clip,) = make(
+            tmp_path / "raw", tmp_path / f"made{stride}", RecordingRecipe(shortest=7, longest=7, stride=stride)
+        )
         assert [window.frames[0] for window in clip.windows] == list(starts)
 
 
 def test_the_same_seed_makes_the_same_bytes_with_any_number_of_processes(tmp_path: Path) -> None:
     record(tmp_path / "raw", 60)
-    recipe = Recipe(exposure=Exposure(shot=0.001, read=0.01), seed=5)
+    recipe = RecordingRecipe(exposure=Exposure(shot=0.001, read=0.01), seed=5)
 
     for name, jobs in (("one", 1), ("two", 2)):
         make(tmp_path / "raw", tmp_path / name, recipe, jobs=jobs)
@@ -108,7 +112,7 @@ def test_the_same_seed_makes_the_same_bytes_with_any_number_of_processes(tmp_pat
 
 def test_what_was_begun_is_gone_on_with_and_nothing_made_twice(tmp_path: Path) -> None:
     record(tmp_path / "raw", 40)
-    recipe = Recipe(shortest=7, longest=7)
+    recipe = RecordingRecipe(shortest=7, longest=7)
     (clip,) = make(tmp_path / "raw", tmp_path / "made", recipe)
     whole = contents(tmp_path / "made")
     killed = clip.folder / "blur" / f"{clip.windows[2].name}.png"
@@ -124,28 +128,28 @@ def test_what_was_begun_is_gone_on_with_and_nothing_made_twice(tmp_path: Path) -
 
 def test_pairs_made_otherwise_and_other_files_are_never_mixed(tmp_path: Path) -> None:
     record(tmp_path / "raw", 20)
-    make(tmp_path / "raw", tmp_path / "made", Recipe())
+    make(tmp_path / "raw", tmp_path / "made", RecordingRecipe())
 
     with pytest.raises(SynthesisError, match=r"made holds pairs made with another longest, seed; pass another --out"):
-        make(tmp_path / "raw", tmp_path / "made", Recipe(longest=11, seed=1))
+        make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(longest=11, seed=1))
     with pytest.raises(SynthesisError, match=r"raw holds other files; pass another --out"):
-        pairs.begin(tmp_path / "raw", Recipe(), [], 0.0)
+        output.begin(tmp_path / "raw", RecordingRecipe(), [], 0.0)
     (tmp_path / "made" / "synthesis.json").write_text("{")
     with pytest.raises(SynthesisError, match=r"synthesis.json is damaged .*; pass another --out"):
-        pairs.begin(tmp_path / "made", Recipe(), [], 0.0)
+        output.begin(tmp_path / "made", RecordingRecipe(), [], 0.0)
 
 
 @pytest.mark.parametrize("window", [(8, 8), (1, 1), (9, 7)])
 def test_a_window_without_a_middle_is_refused(window: tuple[int, int]) -> None:
     with pytest.raises(SynthesisError, match="has no middle one; pass odd numbers, as 7-13"):
-        Recipe(shortest=window[0], longest=window[1])
+        RecordingRecipe(shortest=window[0], longest=window[1])
 
 
 def test_sources_are_split_whole_and_stay_where_they_were(tmp_path: Path) -> None:
     names = [f"GOPR{source:04}_11_{clip:02}" for source in range(10) for clip in range(3)]
 
-    first = pairs.begin(tmp_path / "made", Recipe(), names, 0.3)
-    more = pairs.begin(tmp_path / "made", Recipe(), [*names, "a", "b", "c"], 0.3)
+    first = output.begin(tmp_path / "made", RecordingRecipe(), names, 0.3)
+    more = output.begin(tmp_path / "made", RecordingRecipe(), [*names, "a", "b", "c"], 0.3)
 
     for splits in (first, more):
         by_source: dict[str, set[str]] = {}
@@ -161,7 +165,7 @@ def test_a_film_with_a_cut_gives_no_pair_across_it(tmp_path: Path) -> None:
     other = [255 - pixels for pixels in shots(12)]
     write_film(tmp_path / "a.mp4", shots(12) + other)
 
-    (clip,) = make(tmp_path / "a.mp4", tmp_path / "made", Recipe(shortest=5, longest=5))
+    (clip,) = make(tmp_path / "a.mp4", tmp_path / "made", RecordingRecipe(shortest=5, longest=5))
 
     assert [window.frames[0] for window in clip.windows] == [0, 5, 12, 17]
     assert (clip.survey.cuts, clip.survey.gaps, clip.survey.repeated) == ([12], [], [])
@@ -177,7 +181,7 @@ def test_fast_motion_is_interpolated_where_asked(tmp_path: Path) -> None:
     finest = np.mean([pixels.astype(float) for pixels in shots(25)], axis=0)
     errors = {}
     for limit in (None, 2.5):
-        make(tmp_path / "raw", tmp_path / f"made{limit}", Recipe(shortest=7, longest=7, limit=limit))
+        make(tmp_path / "raw", tmp_path / f"made{limit}", RecordingRecipe(shortest=7, longest=7, limit=limit))
         (pair,) = layouts.find(tmp_path / f"made{limit}").pairs
         errors[limit] = np.abs(read(pair.blurry) - finest)[20:-20, 30:-30].mean()
 
@@ -185,10 +189,10 @@ def test_fast_motion_is_interpolated_where_asked(tmp_path: Path) -> None:
 
 
 def test_a_data_set_of_photographs_resumes_without_touching_what_is_there(photo: np.ndarray, tmp_path: Path) -> None:
-    first = list(pairs.write_gopro({"a": photo}, tmp_path, "train", PHOTOS))
+    first = list(from_photos.write_gopro({"a": photo}, tmp_path, "train", PHOTOS))
     times = [path.stat().st_mtime_ns for path in first]
 
-    again = list(pairs.write_gopro({"a": photo}, tmp_path, "train", replace(PHOTOS, count=3)))
+    again = list(from_photos.write_gopro({"a": photo}, tmp_path, "train", replace(PHOTOS, count=3)))
 
     assert [path.stat().st_mtime_ns for path in again[:2]] == times
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*3.png")) == [
@@ -200,11 +204,11 @@ def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray
     for name in ("test/one", "two", "deep/three_a", "four"):
         frames.write(tmp_path / "photos" / f"{name}.png", photo)
     frames.write(tmp_path / "photos" / "grey.png", photo[:, :, 0].astype(np.uint16) * 257)
-    found = pairs.find_photos([tmp_path / "photos"])
+    found = from_photos.find([tmp_path / "photos"])
     free = [name for name, path in found.items() if path.parent.name != "test"]
-    splits = pairs.begin(tmp_path / "made", PHOTOS, free, 0.5)
+    splits = output.begin(tmp_path / "made", PHOTOS, free, 0.5)
 
-    made = list(pairs.make_of_photos(found, PHOTOS, tmp_path / "made", splits, jobs=1))
+    made = list(from_photos.make(found, PHOTOS, tmp_path / "made", splits, jobs=1))
 
     assert len(made) == 10
     dataset = layouts.find(tmp_path / "made")
@@ -223,6 +227,6 @@ def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Pa
     with pytest.raises(
         SynthesisError, match=r"a.png: photograph is 150 x 190; wanted at least 720 x 1280; pass a small"
     ):
-        list(pairs.make_of_photos({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
+        list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
     with pytest.raises(SynthesisError, match=r"holds no photograph; pass a photograph, or a folder of photographs"):
-        pairs.find_photos([tmp_path / "empty"])
+        from_photos.find([tmp_path / "empty"])

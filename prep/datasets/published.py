@@ -55,9 +55,9 @@ class Layout:
     """
 
     name: str
-    looks: str  # as told to people
+    looks: str  # for help and error texts
     homes: Sequence[str]  # where below the root it may begin
-    shapes: Sequence[Sequence[str]]  # for ``trees.match``
+    shapes: Sequence[Sequence[str]]  # for ``path_patterns.match``
     blurry: Mapping[str, str]  # role -> variant (kind of blur) where the path does not name it
     sharp: Sequence[str]  # roles
     variants: Sequence[str] = ("",)  # the usual one first

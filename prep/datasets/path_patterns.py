@@ -1,4 +1,4 @@
-"""Files of a folder or of a zip archive by the shape of their paths. Reads no file."""
+"""Find files of a folder or of a zip archive by a regular expression for each part of their path."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from prep.io import storage
-from prep.io.storage import Member, Source
+from prep.io.storage import ArchiveMember, Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Match:
-    """A file, and what the parts of its path say."""
+class PathMatch:
+    """A file, and the named groups that its path matched."""
 
     source: Source
     named: Mapping[str, str]
 
 
 def is_junk(name: str) -> bool:
-    """Tell whether a file or folder is none of the data set's: hidden, or left by a Macintosh."""
+    """Tell whether a file or folder does not belong to a data set: hidden, or left by macOS."""
     return name.startswith((".", "__MACOSX"))
 
 
-def match(root: Path, home: str, levels: Sequence[str]) -> list[Match]:
+def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:
     """Find the files below a folder whose path fits, part by part.
 
     Only folders that fit are looked into, so ``root`` may hold much else.
@@ -45,38 +45,38 @@ def match(root: Path, home: str, levels: Sequence[str]) -> list[Match]:
     return list(_in_archive(root, home, patterns))
 
 
-def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping[str, str]) -> Iterator[Match]:
+def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping[str, str]) -> Iterator[PathMatch]:
     first, *rest = patterns
     for path in _list(folder):
-        found = first.fullmatch(path.name)
-        if found is None or is_junk(path.name):
+        groups = first.fullmatch(path.name)
+        if groups is None or is_junk(path.name):
             continue
-        so_far = {**named, **found.groupdict()}
+        so_far = {**named, **groups.groupdict()}
         if rest:
             yield from _in_folder(path, rest, so_far)
         elif path.is_file():
-            yield Match(source=path, named=so_far)
+            yield PathMatch(source=path, named=so_far)
 
 
 def _list(folder: Path) -> list[Path]:
-    """What lies in a folder; nothing if there is none, or it is closed to us (``lost+found`` beside the data)."""
+    """The entries of a folder; none if it is missing or not readable (``lost+found`` beside the data)."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return []
 
 
-def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[Match]:
+def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[PathMatch]:
     above = home.split("/") if home else []
     for name in sorted(storage.open_archive(archive).namelist()):
         parts = name.split("/")  # of a folder the last is empty, and fits nothing
         below = parts[len(above) :]
         if parts[: len(above)] != above or len(below) != len(patterns) or any(map(is_junk, parts)):
             continue
-        found = [pattern.fullmatch(part) for pattern, part in zip(patterns, below, strict=True)]
-        if all(found):
-            named = {name: value for one in found if one for name, value in one.groupdict().items()}
-            yield Match(source=Member(archive=archive, name=name), named=named)
+        parts_groups = [pattern.fullmatch(part) for pattern, part in zip(patterns, below, strict=True)]
+        if all(parts_groups):
+            named = {name: value for groups in parts_groups if groups for name, value in groups.groupdict().items()}
+            yield PathMatch(source=ArchiveMember(archive=archive, name=name), named=named)
 
 
 def read_text(root: Path, home: str, name: str) -> str:
@@ -89,5 +89,5 @@ def read_text(root: Path, home: str, name: str) -> str:
         path = root / home / name
         return storage.read(path).decode("utf-8", "replace") if path.is_file() else ""
     inside = str(PurePosixPath(home, name))
-    member = Member(archive=root, name=inside)
+    member = ArchiveMember(archive=root, name=inside)
     return storage.read(member).decode("utf-8", "replace") if inside in storage.open_archive(root).namelist() else ""

@@ -1,0 +1,141 @@
+"""Write videos anew with their own times, colours and sound.
+
+A video is written in parts, each whole or not there, and joined at the end: a killed run goes on after its last part.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from prep.errors import FrameError
+from prep.io import files
+from prep.io.video import BT601, EXACT, UNKNOWN, Moment, VideoInfo, describe, opened
+
+
+@contextmanager
+def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[Callable[[Moment], float]]:
+    """Encode a part of a video: give it moments in the order of their times, and get back their seconds.
+
+    The part is there once all are written.
+
+    Args:
+        path: Of the part.
+        info: Of the video that the moments are of.
+        quality: 1 to 100; 95 is x264's constant rate factor 14, 50 its 32.
+        suffix: Of the whole in the end: WebM wants VP9, all others get H.264.
+    """
+    with files.replacing(path) as part, _named_errors(path), av.open(str(part), "w", format="nut") as container:
+        stream = _add_stream(container, info, quality, suffix)
+
+        def write(moment: Moment) -> float:
+            container.mux(stream.encode(_to_frame(moment, info)))
+            return moment.seconds
+
+        yield write
+        container.mux(stream.encode(None))
+
+
+def _add_stream(container: Any, info: VideoInfo, quality: int, suffix: str) -> Any:
+    """A stream without B-frames, so that parts can be joined: frames are stored in the order they are shown."""
+    rate_factor = round(12 + (100 - quality) * 0.4)
+    if suffix == ".webm":
+        options = {"crf": str(rate_factor + 6), "b": "0", "lag-in-frames": "0", "auto-alt-ref": "0", "row-mt": "1"}
+        stream = container.add_stream("libvpx-vp9", rate=info.rate, options=options)
+    else:
+        options = {"crf": str(rate_factor), "bf": "0", "x264-params": "repeat-headers=1"}
+        stream = container.add_stream("libx264", rate=info.rate, options=options)
+    stream.height, stream.width, stream.pix_fmt = *info.size, info.pixels
+    context = stream.codec_context
+    context.time_base = stream.time_base = info.clock
+    context.colorspace, context.color_range = info.matrix, info.range
+    context.color_primaries, context.color_trc = info.primaries, info.transfer
+    if info.aspect:
+        context.sample_aspect_ratio = info.aspect
+    return stream
+
+
+def _to_frame(moment: Moment, info: VideoInfo) -> Any:
+    kind = "rgb48le" if moment.pixels.dtype == np.uint16 else "rgb24"
+    frame: Any = av.VideoFrame.from_ndarray(moment.pixels, format=kind)
+    matrix = {UNKNOWN: BT601, 6: BT601}.get(info.matrix, info.matrix)
+    frame = frame.reformat(format=info.pixels, dst_colorspace=matrix, dst_color_range=info.range or 1, **EXACT)
+    frame.pts, frame.time_base = moment.ticks, info.clock
+    return frame
+
+
+def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> None:
+    """Write the parts as one video, with the sound, subtitles and texts of the video that they were made of.
+
+    Args:
+        parts: In their order.
+        source: Whose frames they show.
+        target: Its suffix names the container.
+        quality: That of the parts.
+
+    Raises:
+        FrameError: If the container cannot hold the sound.
+    """
+    options = {"movflags": "+faststart+use_metadata_tags"} if target.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
+    kind = {".mkv": "matroska", ".m4v": "mp4"}.get(target.suffix.lower(), target.suffix.lower()[1:])
+    with (
+        opened(source) as original,
+        files.replacing(target) as whole,
+        _named_errors(target),
+        av.open(str(whole), "w", format=kind, options=options) as container,
+    ):
+        container.metadata.update(original.metadata)
+        picture = _add_stream(container, describe(source), quality, target.suffix.lower())
+        beside: dict[int, Any] = {}
+        for stream in (*original.streams.audio, *original.streams.subtitles):
+            beside[stream.index] = _add_copy(container, stream, target)
+            beside[stream.index].metadata.update(stream.metadata)
+        streams = [_pictures(parts, picture), _beside(original, beside)]
+        for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
+            container.mux_one(packet)
+
+
+def _add_copy(container: Any, stream: Any, target: Path) -> Any:
+    try:
+        return container.add_stream_from_template(stream)
+    except ValueError as error:
+        raise FrameError(f"{target} cannot hold what its source does ({error}); convert the source to .mkv") from error
+
+
+def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]:
+    for part in parts:
+        with opened(part) as container:
+            for packet in container.demux(video=0):
+                packet.dts = packet.pts  # which a short part does not say
+                yield from _timed(packet, stream)
+
+
+def _beside(original: Any, streams: dict[int, Any]) -> Iterator[tuple[float, Any]]:
+    """The packets of all but the pictures, as they are."""
+    if not streams:
+        return
+    for packet in original.demux([original.streams[index] for index in streams]):
+        yield from _timed(packet, streams[packet.stream.index])
+
+
+def _timed(packet: Any, stream: Any) -> Iterator[tuple[float, Any]]:
+    if packet.dts is None:  # the empty one at the end
+        return
+    seconds = float(packet.dts * packet.time_base)
+    packet.stream = stream
+    yield seconds, packet
+
+
+@contextmanager
+def _named_errors(path: Path) -> Iterator[None]:
+    """Raise FFmpeg's errors as ours, with the file's name; a full disk as an OSError."""
+    try:
+        yield
+    except av.FFmpegError as error:
+        if isinstance(error, OSError) and error.errno == 28:
+            raise OSError(28, "No space left on device", str(path)) from error
+        raise FrameError(f"{path} cannot be written as a video ({error.strerror or error})") from error

@@ -1,0 +1,123 @@
+"""The HDF5 layout of a pack, version 1. Stock h5py reads it.
+
+Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
+
+    blurry, sharp  (N, H, W, 3)  uint8   RGB
+    mask           (N, H, W)     uint8   M, 0 or 1
+    sharpness      (N, H, W)     uint16  round(S * 65535)
+    sgt, lgt       (N, H, W, 3)  uint8   mask * sharp and (1 - mask) * sharp; left out on request
+    key            (N,)          str     sequence/name of the frame
+    origin         (N, 2)        int32   y, x of the crop's top left corner in the frame
+    crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
+    mask_share     (N,)          float64 mean of the mask, in [0, 1]
+
+What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
+``Header``, besides ``format``, ``version``, ``mask_share`` (mean over the crops) and ``empty_masks`` (their number).
+"""
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+from isal import isal_zlib
+
+from prep.arrays import Bytes, Codes, Size
+
+FORMAT = "cdgnet-pack"
+VERSION = 1
+BYTES_A_PIXEL = 7  # that lie uncompressed
+TARGETS = ("sgt", "lgt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """How a pack was made; each field is an attribute of the file."""
+
+    layout: str
+    split: str
+    variant: str
+    mu: float
+    method: str
+    method_parameters: str  # JSON
+    crop: Size  # height, width in pixels
+    whole_frames: bool  # one crop a frame, the frame itself
+    has_targets: bool
+    tool_version: str
+    excluded: str = "[]"  # JSON: keys of the frames that a person rejected, which are left out
+
+    @property
+    def excluded_keys(self) -> list[str]:
+        return list(json.loads(self.excluded))
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameCrops:
+    """The crops of one frame, in the order of the grid; n of them."""
+
+    key: str
+    origins: npt.NDArray[np.int32]  # (n, 2) y, x
+    blurry: Bytes  # (n, H, W, 3)
+    sharp: Bytes  # (n, H, W, 3)
+    mask: Bytes  # (n, H, W)
+    sharpness: Codes  # (n, H, W)
+
+
+def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
+    """CRC-32 of one crop's bytes, the sharpness as little-endian."""
+    crc = 0
+    for part in (blurry, sharp, mask, sharpness.astype("<u2", copy=False)):
+        crc = isal_zlib.crc32(np.ascontiguousarray(part), crc)
+    return crc
+
+
+def create_data_sets(file: h5py.File, header: Header) -> None:
+    """Create the data sets of an empty pack."""
+    height, width = header.crop
+    gzip: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
+    _create(file, "blurry", (height, width, 3), np.uint8)
+    _create(file, "sharp", (height, width, 3), np.uint8)
+    _create(file, "mask", (height, width), np.uint8)
+    _create(file, "sharpness", (height, width), "<u2", shuffle=True, **gzip)
+    if header.has_targets:
+        for name in TARGETS:
+            _create(file, name, (height, width, 3), np.uint8, **gzip)
+    _create(file, "key", (), h5py.string_dtype(), rows_a_chunk=1024)
+    _create(file, "origin", (2,), "<i4", rows_a_chunk=1024)
+    _create(file, "crc32", (), "<u4", rows_a_chunk=1024)
+    _create(file, "mask_share", (), "<f8", rows_a_chunk=1024)
+
+
+def _create(
+    file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any, rows_a_chunk: int = 1, **filters: Any
+) -> None:
+    file.create_dataset(name, (0, *shape), dtype, chunks=(rows_a_chunk, *shape), maxshape=(None, *shape), **filters)
+
+
+def part_path(path: Path) -> Path:
+    """Where a pack lies while it is written."""
+    return path.with_name(path.name + ".part")
+
+
+def read_header(file: h5py.File) -> Header:
+    """How an open pack was made: its attributes."""
+    # Packs of earlier releases have no excluded.
+    values = {field.name: file.attrs[field.name] for field in fields(Header) if field.name in file.attrs}
+    height, width = (int(side) for side in values["crop"])
+    return Header(
+        **{
+            **values,
+            "mu": float(values["mu"]),
+            "crop": (height, width),
+            "whole_frames": bool(values["whole_frames"]),
+            "has_targets": bool(values["has_targets"]),
+        }
+    )
+
+
+def read_keys(file: h5py.File) -> list[str]:
+    """The frame's key of every crop, in the pack's order."""
+    return [str(key) for key in file["key"].asstr()[:]]

@@ -1,0 +1,167 @@
+"""Read a pack: what it says of itself, in one object, and the crops of a frame."""
+
+import itertools
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from prep.errors import PackError
+from prep.packs import layout
+from prep.packs.crops import Origin
+from prep.packs.layout import FrameCrops, Header
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackFrame:
+    """A frame of a pack."""
+
+    key: str
+    rows: range  # of its crops
+
+
+@dataclass(frozen=True, kw_only=True)
+class PackInfo:
+    """What a pack says of itself, without its pictures; one value a crop is in the pack's order."""
+
+    path: Path
+    header: Header
+    keys: tuple[str, ...]  # the frame's key of each crop
+    origins: tuple[Origin, ...]  # y, x in the frame of each crop's top left corner
+    checksums: bytes  # CRC-32 of each crop, little-endian uint32 behind each other: alike for packs of the same crops
+    frames: tuple[PackFrame, ...]
+    mask_share: float  # mean over the crops, in [0, 1]
+    empty_masks: int  # their number
+    bytes: int  # of the file
+
+    @property
+    def crop_count(self) -> int:
+        return len(self.keys)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for ``cdg-prep info --json``."""
+        return {
+            "path": str(self.path),
+            "format": f"{layout.FORMAT} {layout.VERSION}",
+            **asdict(self.header),
+            "method_parameters": json.loads(self.header.method_parameters),
+            "excluded": self.header.excluded_keys,
+            "crops": self.crop_count,
+            "frames": len(set(self.keys)),
+            "mask_share": self.mask_share,
+            "empty_masks": self.empty_masks,
+            "bytes": self.bytes,
+        }
+
+
+def read_info(path: Path) -> PackInfo:
+    """Read what a pack says of itself.
+
+    Raises:
+        PackError, FileNotFoundError: As ``open_pack``.
+    """
+    with open_pack(path) as file:
+        return info_of(file)
+
+
+def info_of(file: h5py.File) -> PackInfo:
+    """What an open pack says of itself."""
+    path, keys = Path(file.filename), tuple(layout.read_keys(file))
+    return PackInfo(
+        path=path,
+        header=layout.read_header(file),
+        keys=keys,
+        origins=tuple((y, x) for y, x in file["origin"][:].tolist()),
+        checksums=file["crc32"][:].tobytes(),
+        frames=tuple(_frames(keys)),
+        mask_share=float(file.attrs["mask_share"]),
+        empty_masks=int(file.attrs["empty_masks"]),
+        bytes=path.stat().st_size,
+    )
+
+
+def _frames(keys: Sequence[str]) -> list[PackFrame]:
+    frames, start = [], 0
+    for key, group in itertools.groupby(keys):
+        stop = start + sum(1 for _ in group)
+        frames.append(PackFrame(key=key, rows=range(start, stop)))
+        start = stop
+    return frames
+
+
+def content_checksum(packs: Sequence[PackInfo]) -> int:
+    """CRC-32 of all crops of packs, whatever the files are called."""
+    checksum = 0
+    for pack in packs:
+        checksum = zlib.crc32(pack.checksums, checksum)
+    return checksum
+
+
+def open_pack(path: Path) -> h5py.File:
+    """Open a pack for reading and check its form.
+
+    Raises:
+        PackError: If it is no pack, cut short, of another version, or its data sets do not fit together.
+        FileNotFoundError: If it is not there.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there; make it with cdg-prep pack")
+    if path.is_dir():
+        raise PackError(f"{path} is a folder; pass a pack, a file made by cdg-prep pack")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise PackError(f"{path} is no HDF5 file, or one cut short ({hdf5_reason(error)}); pack it again") from error
+    try:
+        _check(file, path)
+    except PackError:
+        file.close()
+        raise
+    return file
+
+
+def hdf5_reason(error: OSError) -> str:
+    """The part of HDF5's message that says what is wrong."""
+    message = " ".join(str(error).split())
+    return message.partition("(")[2].rstrip(")") or message
+
+
+def _check(file: h5py.File, path: Path) -> None:
+    if file.attrs.get("format") != layout.FORMAT:
+        raise PackError(f"{path} is an HDF5 file but no pack; make one with cdg-prep pack")
+    if file.attrs["version"] != layout.VERSION:
+        raise PackError(
+            f"{path} is a pack of version {file.attrs['version']}; this tool reads {layout.VERSION}; pack it again"
+        )
+    names = {"blurry", "sharp", "mask", "sharpness", "key", "origin", "crc32", "mask_share"}
+    if file.attrs["has_targets"]:
+        names |= set(layout.TARGETS)
+    missing = sorted(names - set(file))
+    if missing:
+        raise PackError(f"{path} lacks {', '.join(missing)}; pack it again")
+    lengths = {name: len(file[name]) for name in sorted(names)}
+    if len(set(lengths.values())) != 1 or not lengths["key"]:
+        raise PackError(f"{path} holds data sets of unequal length or none ({lengths}); pack it again")
+
+
+def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
+    """The crops of one frame.
+
+    Raises:
+        PackError: If one cannot be read, or its checksum differs.
+    """
+    rows = slice(frame.rows.start, frame.rows.stop)
+    try:
+        parts = {name: file[name][rows] for name in ("blurry", "sharp", "mask", "sharpness")}
+    except OSError as error:
+        raise PackError(
+            f"{file.filename}: crops of {frame.key} cannot be read ({hdf5_reason(error)}); pack them again"
+        ) from error
+    for place, crc in enumerate(file["crc32"][rows]):
+        if layout.checksum(*(part[place] for part in parts.values())) != crc:
+            raise PackError(f"{file.filename}: crop {rows.start + place} ({frame.key}) is damaged; pack it again")
+    return FrameCrops(key=frame.key, origins=file["origin"][rows], **parts)

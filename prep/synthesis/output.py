@@ -1,0 +1,100 @@
+"""The data set that is made, in GoPro's layout, with the extent of the blur at every pixel.
+
+``OUT/{train,test}/SEQUENCE/{blur or blur_gamma,sharp,extent}/NUMBER.png``; ``OUT/synthesis.json`` holds the recipe and
+the splits. A pair is there when its blurry frame is, which is written last.
+"""
+
+import json
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prep.arrays import Bytes, Floats
+from prep.datasets import layouts
+from prep.errors import SynthesisError
+from prep.io import extents, files, frames
+from prep.synthesis.exposure import GAMMA, Exposure
+from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
+
+_FORMAT, _VERSION = "cdgnet-synthesis", 1
+
+
+def variant(exposure: Exposure) -> str:
+    """GoPro's name of the folder for blurry frames of an exposure."""
+    return "blur_gamma" if exposure.response == GAMMA else "blur"
+
+
+def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
+    """Create an output folder, or open one to go on.
+
+    Sequences of one source, as GoPro's ``GOPR0372_07_00`` and ``GOPR0372_07_01``, share a split. What an earlier call
+    decided stays.
+
+    Args:
+        out: The folder; must be empty, or made with the same recipe.
+        recipe: How the pairs are made.
+        names: Sequences whose split no folder's name decides.
+        test_share: Share of their sources that becomes the test split, in [0, 1].
+
+    Returns:
+        The split of each of ``names``.
+
+    Raises:
+        SynthesisError: If the folder holds something else, or pairs made otherwise.
+    """
+    path = out / "synthesis.json"
+    settings = json.loads(json.dumps({"kind": recipe.kind, **asdict(recipe), "test_share": test_share}))
+    splits: dict[str, str] = {}
+    if path.exists():
+        earlier = _read_head(path)
+        _check_settings(out, earlier["settings"], settings)
+        splits = earlier["splits"]
+    elif out.exists() and any(out.iterdir()):
+        raise SynthesisError(f"{out} holds other files; pass another --out")
+    sources = {name: layouts.source("gopro", f"{name}/") for name in names}
+    splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)
+    head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "splits": splits}
+    files.write_text(path, json.dumps(head, indent=1) + "\n")
+    return {name: splits[sources[name]] for name in names}
+
+
+def _read_head(path: Path) -> dict[str, Any]:
+    try:
+        head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if (head["format"], head["version"]) != (_FORMAT, _VERSION):
+            raise SynthesisError(f"{path} is of another version of this program; pass another --out")
+        return {"settings": dict(head["settings"]), "splits": dict(head["splits"])}
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise SynthesisError(f"{path} is damaged ({error}); pass another --out") from error
+
+
+def _check_settings(out: Path, earlier: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    different = sorted(name for name in {*earlier, *asked} if earlier.get(name) != asked.get(name))
+    if different:
+        raise SynthesisError(f"{out} holds pairs made with another {', '.join(different)}; pass another --out")
+
+
+def _draw_splits(earlier: Mapping[str, str], new: Set[str], test_share: float, seed: int) -> dict[str, str]:
+    """Splits of new sources, drawn so that the test share of all comes out."""
+    wanted = round(test_share * (len(earlier) + len(new))) - sum(split == "test" for split in earlier.values())
+    drawn = np.random.default_rng(seed).permutation(len(new))[: max(0, wanted)]
+    return {source: "test" if place in drawn else "train" for place, source in enumerate(sorted(new))}
+
+
+def write_pair(folder: Path, name: str, kind: str, blurry: Bytes, sharp: Bytes, extent: Floats) -> None:
+    """Write one pair and its extents; the blurry frame last: it vouches for the others.
+
+    Args:
+        folder: ``OUT/SPLIT/SEQUENCE``.
+        name: Of the files, without suffix.
+        kind: Folder of the blurry frame, from ``variant``.
+        blurry: ``(H, W, 3)`` uint8 RGB.
+        sharp: The same.
+        extent: ``(H, W)`` pixels; NaN where unknown.
+    """
+    frames.write(folder / "extent" / f"{name}.png", extents.to_codes(extent))
+    frames.write(folder / "sharp" / f"{name}.png", sharp)
+    frames.write(folder / kind / f"{name}.png", blurry)
