@@ -79,8 +79,13 @@ def peak_megabytes(device: torch.device) -> float:
 
 
 def device_name(device: torch.device) -> str:
-    """What a device is called in a report."""
+    """The name of a GPU, or ``cpu``."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def device_and_threads(device: torch.device) -> str:
+    """The name of a GPU, or ``CPU, 8 threads``."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return device_name(device)
     threads = torch.get_num_threads()
     return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"

@@ -18,8 +18,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cdgnet import CDGNet, ModelConfig, psnr
 from cdgnet.export import to_onnx
-from pipelines.evaluate.frame_sources import PictureScenes
-from pipelines.evaluate.scores import score
+from pipelines.evaluate.frame_sources import PictureFrames
+from pipelines.evaluate.measures import measure_frame
 from pipelines.packs import to_tensor
 from prep.datasets import layouts
 from prep.io import frames
@@ -60,12 +60,12 @@ def similarity(one: np.ndarray, other: np.ndarray, **options: bool) -> Any:
 
 @pytest.mark.slow
 def test_every_blurry_frame_scores_as_plain_code_says_and_not_as_the_usual_slips_do() -> None:
-    scenes = PictureScenes("gopro", layouts.find(GOPRO).select("all"), None)
+    scenes = PictureFrames("gopro", layouts.find(GOPRO).select("all"), None)
     errors, psnrs = [], []
     for number in range(len(scenes)):
         scene = scenes[number]
         assert scene.blurry is not None
-        row = score(scene, scene.blurry, torch.device("cpu"))
+        row = measure_frame(scene, scene.blurry, torch.device("cpu"))
         blurry, sharp = (picture.permute(1, 2, 0).numpy() for picture in (scene.blurry, scene.sharp))
         assert row["psnr"] == pytest.approx(peak_signal_noise_ratio(sharp, blurry), abs=1e-4)
         assert row["ssim"] == pytest.approx(similarity(sharp, blurry), abs=1e-4)

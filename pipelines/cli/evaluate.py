@@ -1,4 +1,4 @@
-"""``cdg-eval``: weights and frames in, scores out; or somebody's results."""
+"""``cdg-eval``: weights and frames in, scores out; or the results of another program."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,14 @@ from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
-    from pipelines.evaluate.frame_sources import Masks, Scenes
-    from pipelines.evaluate.lpips import Perceptual
-    from pipelines.evaluate.scores import Difference, Row
+    from pipelines.evaluate.frame_sources import FrameSource
+    from pipelines.evaluate.lpips import LPIPS
+    from pipelines.evaluate.mask_source import MaskSource
+    from pipelines.evaluate.measures import FrameScores
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
-_MOST_ROWS = 40  # of images in a terminal; more are told by sequence
+_MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are shown
 
 
 @click.command(
@@ -75,122 +76,108 @@ def command(
     Frames come from a pack, from a data set, or from folders: --restored and --sharp score the results of any other
     program under the same conventions. Killed, the same command goes on.
     """
-    _check_asked(weights, pack, root, restored, sharp)
-    from pipelines.evaluate import frame_sources, scores
-    from pipelines.evaluate import page as scores_page
-    from pipelines.evaluate.cost import price
-    from prep.masks.folder import MasksFolder
+    _check_options(weights, pack, root, restored, sharp)
+    from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate import frame_sources, page, statistics
+    from pipelines.evaluate.conditions import Conditions
+    from pipelines.evaluate.examples import draw_examples
+    from pipelines.evaluate.scores import score_frames
+    from pipelines.evaluate.summary import summarise
 
-    maps = MasksFolder(masks) if masks else None
-    chosen = frame_sources.Masks(method=method or (maps and maps.method) or "lbp", mu=mu, folder=maps)
-    frames: Scenes
+    mask_source = _mask_source(masks, method, mu)
     if restored is not None and sharp is not None:
-        name, frames = restored.resolve().name, frame_sources.results(restored, sharp, blurry, chosen)
-        places = [place for place in (restored, sharp, blurry) if place is not None]
-    elif pack is not None:
-        name, frames, places = pack.stem, frame_sources.PackScenes(pack), []
+        frames: FrameSource = frame_sources.result_frames(restored, sharp, blurry, mask_source)
+    elif root is not None:
+        frames = frame_sources.dataset_frames(root, layout, variant, split, mask_source)
     else:
-        assert root is not None
-        name, frames, places = _data_set(root, layout, variant, split, chosen)
-    asked = {**frames.about, "precision": precision, "weights": scores.checksum(weights) if weights else None}
-    if is_ensemble:
-        asked["ensemble"] = 8
-        frames.protocol += "; mean over the eight orientations of each frame (self-ensemble)"
-    perceptual = _perceptual() if wants_lpips else None
-    if perceptual is not None:
-        asked["lpips"] = perceptual.weights
-        frames.protocol += f"; lpips by AlexNet, weights {perceptual.weights}"
-    folder = out or (weights.parent if weights else Path()) / "eval" / f"{name}-{scores.mark(asked)}"
-    if inside := next((place for place in places if folder.resolve().is_relative_to(place.resolve())), None):
-        raise click.ClickException(f"{folder} lies inside {inside}, which holds frames; pass --out elsewhere")
-    earlier = scores.read(against) if against else None
+        assert pack is not None
+        frames = frame_sources.PackFrames(pack)
+    lpips = _load_lpips() if wants_lpips else None
+    conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips)
+    folder = conditions.scores_folder(out, frames)
+    earlier = scores_folder.read(against) if against else None
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
-    done = scores.begin(folder, asked)
-    if done:
-        click.echo(f"{len(done)} of {len(frames)} frames are scored in {folder}", err=True)
-    made = scores.evaluate(frames, folder, done, restorer, workers, perceptual)
-    found = dict(done) | {str(row["key"]): row for row in track(made, len(frames) - len(done), "eval")}
-    rows = [found[key] for key in frames.keys]
-    difference = scores.against(rows, earlier) if earlier is not None else None
-    cost = None
-    if restorer is not None:
-        seconds = [float(row["seconds"]) for row in rows if "seconds" in row]
-        cost = price(restorer, seconds, frames.size())
-    summary = scores.summary(rows, frames, restorer, weights, difference, cost)
-    scores.write(folder, rows, summary)
-    drawn, count = scores_page.examples(frames, rows, restorer)
-    page = scores_page.write(folder, rows, summary, list(track(drawn, count, "pictures")))
+    row_of = scores_folder.begin(folder, conditions.identity(frames))
+    if row_of:
+        click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
+    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, lpips)
+    row_of |= {str(row["key"]): row for row in track(scoring, len(frames) - len(row_of), "eval")}
+    rows = [row_of[key] for key in frames.keys]
+    difference = statistics.compare(rows, earlier) if earlier is not None else None
+    summary = summarise(rows, frames, conditions, restorer, difference)
+    scores_folder.write(folder, rows, summary)
+    examples, count = draw_examples(frames, rows, restorer)
+    report = page.write(folder, rows, summary, list(track(examples, count, "pictures")))
     if as_json:
-        click.echo(json.dumps(scores.finite({**summary, "rows": rows}), indent=2))
+        click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return
-    _say(rows, summary, difference)
-    click.echo(f"wrote {folder / 'results.csv'}, results.json and {page.name}")
+    _print_summary(rows, summary)
+    click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
 
 
-def _perceptual() -> "Perceptual":
-    import torch
-
-    from pipelines.evaluate.lpips import Perceptual
-
-    return Perceptual(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-def _check_asked(*asked: Path | None) -> None:
-    weights, pack, root, restored, sharp = asked
-    places = [name for name, place in (("--h5", pack), ("--root", root), ("--restored", restored)) if place]
-    if len(places) != 1:
-        found = " and ".join(places) or "none"
-        raise click.UsageError(f"wanted one of --h5, --root and --restored, found {found}")
+def _check_options(*options: Path | None) -> None:
+    weights, pack, root, restored, sharp = options
+    sources = [name for name, path in (("--h5", pack), ("--root", root), ("--restored", restored)) if path]
+    if len(sources) != 1:
+        raise click.UsageError(f"wanted one of --h5, --root and --restored, found {' and '.join(sources) or 'none'}")
     if restored is not None and (weights is not None or sharp is None):
         raise click.UsageError("--restored wants --sharp, and no --weights: those pictures are restored already")
     if restored is None and weights is None:
-        raise click.UsageError(f"{places[0]} wants --weights")
+        raise click.UsageError(f"{sources[0]} wants --weights")
 
 
-def _data_set(
-    root: Path, layout: str | None, variant: str | None, split: str, masks: "Masks"
-) -> "tuple[str, Scenes, list[Path]]":
-    from pipelines.evaluate.frame_sources import PictureScenes
-    from prep.datasets import layouts
+def _mask_source(folder: Path | None, method: str | None, mu: float) -> "MaskSource":
+    from pipelines.evaluate.mask_source import MaskSource
+    from prep.masks.folder import MasksFolder
 
-    dataset = layouts.find(root, layout, variant)
-    kind = " ".join(filter(None, (dataset.layout, dataset.variant, split)))
-    return f"{dataset.name}-{split}", PictureScenes(kind, dataset.select(split), masks), list(dataset.folders)
+    maps = MasksFolder(folder) if folder else None
+    return MaskSource(method=method or (maps and maps.method) or "lbp", mu=mu, folder=maps)
 
 
-def _say(rows: "Sequence[Row]", summary: Mapping[str, Any], difference: "Difference | None") -> None:
-    from pipelines.evaluate.scores import LEGEND, MEASURES
+def _load_lpips() -> "LPIPS":
+    import torch
 
-    clips = summary["sequences"]
-    if len(rows) > _MOST_ROWS and clips:
-        _say_table("sequence", [{"key": name, **means} for name, means in clips.items()], summary)
+    from pipelines.evaluate.lpips import LPIPS
+
+    return LPIPS(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
+    sequences = summary["sequences"]
+    if len(rows) > _MOST_ROWS and sequences:
+        _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
     else:
-        _say_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
-    for measure in (measure for measure in MEASURES if measure in summary["mean"]):
-        where = summary["interval"][measure]
-        bounds = f"{_number(where['low'], measure)} to {_number(where['high'], measure)}"
-        click.echo(f"{measure}: {LEGEND[measure]}; restored {bounds} (95 %, bootstrap over {where['of']})")
+        _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
+    for measure, text in summary["legend"].items():
+        interval = summary["interval"][measure]
+        bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
+        click.echo(f"{measure}: {text}; restored {bounds} (95 %, bootstrap over {interval['of']})")
     if summary["author_frames"]:
         means = summary["author_frames"]
         scores = f"psnr {means['psnr']:.2f}, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
         click.echo(f"the author's {means['frames']} frames alone: {scores}")
-    if difference is not None:
-        for measure, gain in difference.means.items():
-            where = difference.intervals[measure]
-            click.echo(
-                f"{measure} against the earlier scores: {_signed(gain, measure)} ({_signed(where.low, measure)} to "
-                f"{_signed(where.high, measure)}), higher in {difference.higher[measure]} of {difference.frames} frames"
-            )
-    for range_ in summary["by_extent"].get("ranges", []):
-        scores = " → ".join(_number(range_[name], "psnr") for name in ("psnr_blurry", "psnr") if name in range_)
-        end = f"to {range_['to']:g}" if range_["to"] < float("inf") else "and more"
-        click.echo(f"psnr of pixels blurred over {range_['from']:g} {end} pixels: {scores} dB, all frames together")
+    if summary["against"]:
+        _print_difference(summary["against"])
+    for extents in summary["by_extent"].get("ranges", []):
+        scores = " → ".join(_number(extents[name], "psnr") for name in ("psnr_blurry", "psnr") if name in extents)
+        end = f"to {extents['to']:g}" if extents["to"] < float("inf") else "and more"
+        click.echo(f"psnr of pixels blurred over {extents['from']:g} {end} pixels: {scores} dB, all frames together")
     if summary["cost"]:
-        _say_cost(summary["cost"])
+        _print_cost(summary["cost"])
     click.echo(f"protocol: {summary['protocol']}; on {summary['device']}, precision {summary['precision']}")
 
 
-def _say_cost(cost: Mapping[str, Any]) -> None:
+def _print_difference(difference: Mapping[str, Any]) -> None:
+    for measure, gain in difference["means"].items():
+        interval = difference["intervals"][measure]
+        click.echo(
+            f"{measure} against the earlier scores: {_signed(gain, measure)} ({_signed(interval['low'], measure)} to "
+            f"{_signed(interval['high'], measure)}), "
+            f"higher in {difference['higher'][measure]} of {difference['frames']} frames"
+        )
+
+
+def _print_cost(cost: Mapping[str, Any]) -> None:
     time = f"{1000 * cost['seconds']:,.0f} ms a frame of {cost['size']} (median of {cost['timed_frames']}), "
     work = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), {cost['honest_gmac']:.2f} GMac (honest)"
     click.echo(
@@ -199,16 +186,13 @@ def _say_cost(cost: Mapping[str, Any]) -> None:
     )
 
 
-def _say_table(what: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
+def _print_table(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines.evaluate.scores import MEASURES
-
-    means = summary["mean"]
-    measures = [measure for measure in MEASURES if measure in means]
+    means, measures = summary["mean"], list(summary["legend"])
     is_pair = f"{measures[0]}_blurry" in means
-    table = Table(what, *(f"{measure}\nblurry → restored" if is_pair else measure for measure in measures))
+    table = Table(first_column, *(f"{measure}\nblurry → restored" if is_pair else measure for measure in measures))
     last = {"key": f"mean of {summary['frames']} images", **means}
     for row in (*rows, last):
         cells = [

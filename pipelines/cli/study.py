@@ -161,7 +161,7 @@ def _device() -> int | list[int]:
 def _device_name(fabric: "Fabric") -> str:
     from pipelines import timing
 
-    return timing.device_name(fabric.device)
+    return timing.device_and_threads(fabric.device)
 
 
 class _Left:

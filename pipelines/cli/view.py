@@ -66,8 +66,8 @@ def view(
         raise click.UsageError("--masks names one folder twice; pass it once")
     if mus and not sheet:
         raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
-    from pipelines.pages import panels
     from pipelines.review import site, verdicts
+    from pipelines.sampling import evenly_spaced
 
     dataset = where.find(layout)
     maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
@@ -79,7 +79,7 @@ def view(
     wanted = usual if count is None else count
     shown = site.Site(
         name=f"{dataset.layout} {dataset.variant}".rstrip(),
-        pairs=panels.sample(pairs, wanted) if wanted else pairs,
+        pairs=evenly_spaced(pairs, wanted) if wanted else pairs,
         maps=maps,
         verdicts=maps[0].folder.path / "verdicts.json",
         is_served=serve,

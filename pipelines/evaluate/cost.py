@@ -8,18 +8,18 @@ import torch
 
 from cdgnet.cost import network_cost
 from pipelines.restore.restorer import Restorer
-from pipelines.timing import peak_megabytes
+from pipelines.timing import device_name, peak_megabytes
 
-SIZE = (720, 1280)  # that the paper counts multiply-accumulates at
+SIZE = (720, 1280)  # height, width of the frame that the paper counts multiply-accumulates for
 
 
-def price(restorer: Restorer, seconds: Sequence[float], frame: tuple[int, int]) -> dict[str, Any]:
-    """Parameters, multiply-accumulates of one frame, and what the frames scored took.
+def measure_cost(restorer: Restorer, seconds: Sequence[float], size: tuple[int, int]) -> dict[str, Any]:
+    """Parameters, multiply-accumulates of one frame, and the time and memory that the scored frames took.
 
     Args:
         restorer: That restored them.
         seconds: Of each frame, the device waited for; the median is taken.
-        frame: ``(height, width)`` of the first.
+        size: ``(height, width)`` of the first frame.
 
     Returns:
         Multiply-accumulates under both conventions at 1280 x 720; seconds and memory at ``size``, on ``device``.
@@ -33,14 +33,7 @@ def price(restorer: Restorer, seconds: Sequence[float], frame: tuple[int, int]) 
         "honest_gmac": round(total.honest / 1e9, 2),
         "seconds": statistics.median(seconds) if seconds else None,
         "timed_frames": len(seconds),
-        "size": f"{frame[1]}x{frame[0]}",
+        "size": f"{size[1]}x{size[0]}",
         "peak_megabytes": round(peak_megabytes(restorer.device)),
-        "device": device_name(restorer) + threads,
+        "device": device_name(restorer.device) + threads,
     }
-
-
-def device_name(restorer: Restorer | None) -> str:
-    """What the scores were computed on."""
-    if restorer is None or restorer.device.type != "cuda":
-        return "cpu"
-    return str(torch.cuda.get_device_name(restorer.device))

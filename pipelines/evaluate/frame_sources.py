@@ -1,4 +1,4 @@
-"""What is scored: frames with their sharp ones, out of a pack, a data set, or folders of somebody's results.
+"""The frames that are scored, out of a pack, a data set, or folders of another program's results.
 
 Legend: H, W a frame's height and width.
 """
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipelines.errors import EvaluationError
+from pipelines.evaluate.mask_source import MaskSource
 from pipelines.packs import Frame, read_frame, to_tensor
 from prep.arrays import Bytes, Codes
 from prep.datasets import layouts
@@ -23,40 +24,41 @@ from prep.datasets.layouts import Pair
 from prep.io import extents, frames, storage
 from prep.io.storage import Source
 from prep.masks import equations
-from prep.masks.folder import MasksFolder
 from prep.packs import store
-from prep.sharpness import METHODS, paired
+from prep.sharpness import paired
 
-MAPS = "the data set's own maps"
+OWN_MAPS = "the data set's own maps"
 MEASURED = "S of paired, which measures them between the blurry frame and its sharp partner"
-KNOWN = {"paired": MEASURED, "extent": "S of extent, which stands for the data set's own maps"}
+EXTENT_SOURCES = {"paired": MEASURED, "extent": "S of extent, which stands for the data set's own maps"}  # by method
 RULES = "whole frames; RGB, rounded to 8 bits, mean over images"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scene:
+class EvaluationFrame:
     """One frame to score."""
 
     key: str  # sequence/name
     sharp: Tensor  # (3, H, W) uint8
-    blurry: Tensor | None  # the same; None where only results are at hand
+    blurry: Tensor | None  # the same; None where there are only results
     mask: Tensor | None  # (1, H, W) uint8, 0 or 1; None where there is none
-    restored: Tensor | None = None  # somebody's result; None where a network is to make it
+    restored: Tensor | None = None  # another program's result; None where a network is to restore the blurry frame
     extent: Tensor | None = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None where nothing is known
 
 
-class Scenes(Dataset[Scene], ABC):
-    """Frames by number; reading one may happen in another process."""
+class FrameSource(Dataset[EvaluationFrame], ABC):
+    """Frames to score, by number; reading one may happen in another process."""
 
+    name: str  # for the scores folder
+    folders: Sequence[Path] = ()  # where the frames lie, if in folders
     keys: Sequence[str]
-    about: dict[str, Any]  # what decides the scores, besides the network: JSON
-    protocol: str  # how the scores are made, in one line
-    extents: str = ""  # where the extent of the blur is known from; empty: nowhere
+    identity: dict[str, Any]  # which frames and masks these are: JSON
+    protocol: str  # how they are scored, in one line
+    extent_source: str = ""  # where the extent of the blur is known from; empty: nowhere
 
-    def know_extents(self, source: str) -> None:
-        """Say where extents are known from: they are a part of the scores, and of what decides them."""
+    def set_extent_source(self, source: str) -> None:
+        """Say where the extent is known from, if anywhere; the identity and the protocol name it."""
         if source:
-            self.extents = self.about["extents"] = source
+            self.extent_source = self.identity["extents"] = source
             self.protocol += f"; extents by {source}"
 
     def size(self) -> tuple[int, int]:
@@ -68,11 +70,11 @@ class Scenes(Dataset[Scene], ABC):
         return len(self.keys)
 
     @abstractmethod
-    def __getitem__(self, number: int) -> Scene:
+    def __getitem__(self, number: int) -> EvaluationFrame:
         """Read one frame."""
 
 
-class PackScenes(Scenes):
+class PackFrames(FrameSource):
     """The frames of a pack, put together where it holds their crops.
 
     Raises:
@@ -80,73 +82,25 @@ class PackScenes(Scenes):
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path, self.name = path, path.stem
         with store.open_pack(path) as file:
             header = store.read_header(file)
             self.rows = {key: range(rows.start, rows.stop) for key, rows in store.read_frames(file)}
         self.keys = list(self.rows)
-        self.about = {"pack": store.content([path]), "method": header.method, "mu": header.mu}
+        self.identity = {"pack": store.content([path]), "method": header.method, "mu": header.mu}
         kind = " ".join(filter(None, (header.layout, header.variant, header.split)))
         self.protocol = f"{kind}: {RULES}; M by {header.method} at mu {header.mu:g}"
-        self.know_extents(KNOWN.get(header.method, ""))
+        self.set_extent_source(EXTENT_SOURCES.get(header.method, ""))
 
-    def __getitem__(self, number: int) -> Scene:
+    def __getitem__(self, number: int) -> EvaluationFrame:
         key = self.keys[number]
         whole = read_frame([self.path], Frame(0, key), self.rows[key])
-        extent = _measured(whole.sharpness) if self.extents else None
-        return Scene(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=whole.mask, extent=extent)
+        extent = _measured_extent(whole.sharpness) if self.extent_source else None
+        return EvaluationFrame(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=whole.mask, extent=extent)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Masks:
-    """Where M comes from."""
-
-    method: str  # of the sharpness map
-    mu: float
-    folder: MasksFolder | None = None  # made by cdg-prep masks; None computes S of each frame
-
-    def check(self, keys: Sequence[str]) -> None:
-        """Refuse a folder that does not hold these frames.
-
-        Raises:
-            EvaluationError: If so.
-            MaskError: If it is no masks folder.
-        """
-        if self.folder is None:
-            return
-        rows = self.folder.records
-        missing = [key for key in keys if key not in rows]
-        if missing:
-            many = f"{missing[0]} and {len(missing) - 1} others" if len(missing) > 1 else missing[0]
-            raise EvaluationError(f"{self.folder.path} holds no map of {many}; make them with cdg-prep masks")
-        other = next((row.recipe.method for row in map(rows.get, keys) if row and row.recipe.method != self.method), "")
-        if other:
-            raise EvaluationError(f"{self.folder.path} holds maps by {other}; pass --method {other}")
-
-    def read(self, key: str, blurry: Bytes, sharp: Bytes, extent: Source | None) -> Codes:
-        """S of a frame, ``(H, W)``; ``extent`` is where the data set's own map lies, if anywhere.
-
-        Raises:
-            EvaluationError: If that is wanted and nowhere.
-            ReadError: If a map cannot be read.
-        """
-        if self.folder is not None:
-            return self.folder.read_sharpness(key)
-        method = METHODS[self.method]
-        beside: Bytes | Codes = sharp
-        if method.beside == "extent":
-            if extent is None:
-                raise EvaluationError(f"{key} has no extent/ beside its sharp/; pass another --method")
-            beside = extents.decode(storage.read(extent), extent)
-        return equations.to_codes(method.compute(blurry, beside))
-
-    def mask(self, codes: Codes) -> Tensor:
-        """M, ``(1, H, W)``."""
-        return torch.from_numpy(equations.mask_of_codes(codes, self.mu))[None]
-
-
-def _measured(codes: Codes) -> Tensor:
-    """The extent that S of ``paired`` or ``extent`` stands for; NaN where it is not known."""
+def _measured_extent(codes: Codes) -> Tensor:
+    """The extent, ``(1, H, W)`` in pixels, that S of ``paired`` or ``extent`` stands for; NaN where it is unknown."""
     extent = paired.extent_of(np.asarray(codes / equations.LEVELS, np.float32))
     return torch.from_numpy(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
@@ -164,13 +118,14 @@ def read_extent(source: Source, size: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(extents.to_pixels(codes))[None]
 
 
-class PictureScenes(Scenes):
-    """Pictures: pairs of a data set, or somebody's results beside the sharp frames of the same names.
+class PictureFrames(FrameSource):
+    """Pictures: pairs of a data set, or another program's results with the sharp frames of the same names.
 
     Args:
         name: What they are, for the protocol.
-        pairs: To score; where ``are_results``, the place of the blurry frame holds a result.
+        pairs: To score; where ``are_results``, ``blurry`` of a pair is a result.
         masks: Where M comes from. It needs blurry frames; None for none.
+        are_results: Whether the pairs hold results.
         blurry: The frames that were restored, by key, where ``pairs`` holds results; empty scores the results alone.
 
     Raises:
@@ -181,76 +136,93 @@ class PictureScenes(Scenes):
         self,
         name: str,
         pairs: Sequence[Pair],
-        masks_: Masks | None,
+        masks: MaskSource | None,
         *,
         are_results: bool = False,
         blurry: Mapping[str, Source] | None = None,
     ) -> None:
-        self.pairs, self.masks, self.are_results = pairs, masks_, are_results
+        self.name, self.pairs, self.masks, self.are_results = name, pairs, masks, are_results
         self.blurry = blurry or {}
         self.keys = [pair.key for pair in pairs]
-        places = [str(storage.absolute(place)) for pair in pairs for place in (pair.blurry, pair.sharp)]
-        self.about = {"pictures": zlib.crc32("\n".join(places).encode()), "count": len(pairs)}
+        paths = [str(storage.absolute(source)) for pair in pairs for source in (pair.blurry, pair.sharp)]
+        self.identity = {"pictures": zlib.crc32("\n".join(paths).encode()), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
-        if masks_ is not None:
-            masks_.check(self.keys)
-            self.about |= {"method": masks_.method, "mu": masks_.mu}
-            self.protocol += f"; M by {masks_.method} at mu {masks_.mu:g}"
-        self.maps = [place for pair in pairs if (place := extents.find(pair.sharp)) is not None]
-        self.has_maps = len(self.maps) == len(pairs)  # those of a part would not say of which
-        is_measured = masks_ is not None and masks_.method == "paired" and (bool(self.blurry) or not are_results)
-        self.know_extents(MAPS if self.has_maps else MEASURED if is_measured else "")
+        if masks is not None:
+            masks.check(self.keys)
+            self.identity |= {"method": masks.method, "mu": masks.mu}
+            self.protocol += f"; M by {masks.method} at mu {masks.mu:g}"
+        self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
+        self.has_extent_maps = len(self.extent_maps) == len(pairs)  # maps of a part would not say of which
+        self.has_blurry = not are_results or bool(self.blurry)
+        is_measured = masks is not None and masks.method == "paired" and self.has_blurry
+        self.set_extent_source(OWN_MAPS if self.has_extent_maps else MEASURED if is_measured else "")
 
-    def __getitem__(self, number: int) -> Scene:
+    def __getitem__(self, number: int) -> EvaluationFrame:
         pair = self.pairs[number]
-        first, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
-        _check_sizes(first, sharp, pair.blurry, pair.sharp)
-        restored = first if self.are_results else None
-        blurry = first
+        picture, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
+        _check_sizes(picture, sharp, pair.blurry, pair.sharp)
+        restored, blurry = (picture, None) if self.are_results else (None, picture)
         if self.are_results and (source := self.blurry.get(pair.key)) is not None:
             blurry = frames.read(source)
             _check_sizes(blurry, sharp, source, pair.sharp)
-        has_blurry = not self.are_results or bool(self.blurry)
         mask, extent = None, None
-        if self.masks is not None and has_blurry:
-            codes = self.masks.read(pair.key, blurry, sharp, extents.find(pair.sharp))
+        if self.masks is not None and blurry is not None:
+            codes = self.masks.read_sharpness(pair.key, blurry, sharp, extents.find(pair.sharp))
             mask = self.masks.mask(codes)
-            extent = _measured(codes) if self.masks.method == "paired" else None
-        if self.has_maps:
-            extent = read_extent(self.maps[number], sharp.shape[:2])
-        return Scene(
+            extent = _measured_extent(codes) if self.masks.method == "paired" else None
+        if self.has_extent_maps:
+            extent = read_extent(self.extent_maps[number], sharp.shape[:2])
+        return EvaluationFrame(
             key=pair.key,
             sharp=to_tensor(sharp),
-            blurry=to_tensor(blurry) if has_blurry else None,
+            blurry=None if blurry is None else to_tensor(blurry),
             mask=mask,
             restored=None if restored is None else to_tensor(restored),
             extent=extent,
         )
 
 
-def results(restored: Path, sharp: Path, blurry: Path | None, masks_: Masks) -> PictureScenes:
-    """Somebody's results beside the sharp frames of the same names, and the blurry ones where they are at hand.
+def dataset_frames(root: Path, layout: str | None, variant: str | None, split: str, masks: MaskSource) -> PictureFrames:
+    """The pairs of a data set, read where it lies.
+
+    Raises:
+        DatasetError: If there is none, or several.
+        EvaluationError: If a mask is missing.
+    """
+    dataset = layouts.find(root, layout, variant)
+    kind = " ".join(filter(None, (dataset.layout, dataset.variant, split)))
+    source = PictureFrames(kind, dataset.select(split), masks)
+    source.name, source.folders = f"{dataset.name}-{split}", dataset.folders
+    return source
+
+
+def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskSource) -> PictureFrames:
+    """Another program's results with the sharp frames of the same names, and the blurry ones if given.
 
     Raises:
         DatasetError: If nothing pairs.
         EvaluationError: If a result has no sharp, or no blurry, frame of its name.
     """
-    found = layouts.find_pairs(restored, sharp)
-    alone = [str(path) for path in found.orphans if Path(str(path)).is_relative_to(restored)]
+    dataset = layouts.find_pairs(restored, sharp)
+    alone = [str(path) for path in dataset.orphans if Path(str(path)).is_relative_to(restored)]
     if alone:
         raise EvaluationError(f"{alone[0]} has no sharp frame of its name in {sharp} ({len(alone)} such); remove it")
-    frames_of: dict[str, Source] = {}
+    blurry_of: dict[str, Source] = {}
     if blurry is not None:
-        frames_of = {pair.key: pair.blurry for pair in layouts.find_pairs(blurry, sharp).pairs}
-        missing = [pair.key for pair in found.pairs if pair.key not in frames_of]
+        blurry_of = {pair.key: pair.blurry for pair in layouts.find_pairs(blurry, sharp).pairs}
+        missing = [pair.key for pair in dataset.pairs if pair.key not in blurry_of]
         if missing:
             raise EvaluationError(f"{blurry} holds no frame {missing[0]} ({len(missing)} missing); pass all of them")
-    name = f"pictures of {restored} against {sharp}"
-    chosen = masks_ if blurry is not None else None
-    return PictureScenes(name, found.pairs, chosen, are_results=True, blurry=frames_of)
+    kind = f"pictures of {restored} against {sharp}"
+    source = PictureFrames(
+        kind, dataset.pairs, masks if blurry is not None else None, are_results=True, blurry=blurry_of
+    )
+    source.name = restored.resolve().name
+    source.folders = [place for place in (restored, sharp, blurry) if place is not None]
+    return source
 
 
-def _check_sizes(one: Bytes, other: Bytes, name: Source, partner: Source) -> None:
-    if one.shape != other.shape:
-        found = " and ".join(f"{each.shape[1]} x {each.shape[0]}" for each in (one, other))
-        raise EvaluationError(f"{name} and {partner} are {found}; wanted the same size")
+def _check_sizes(picture: Bytes, sharp: Bytes, source: Source, sharp_source: Source) -> None:
+    if picture.shape != sharp.shape:
+        sizes = " and ".join(f"{each.shape[1]} x {each.shape[0]}" for each in (picture, sharp))
+        raise EvaluationError(f"{source} and {sharp_source} are {sizes}; wanted the same size")

@@ -1,4 +1,4 @@
-"""LPIPS, where its weights are at hand. Needs the extra ``lpips``."""
+"""LPIPS, a learned distance between pictures. Needs the extra ``lpips`` and AlexNet's weights."""
 
 import hashlib
 from pathlib import Path
@@ -9,7 +9,7 @@ from torch import Tensor
 from pipelines.errors import EvaluationError
 
 
-class Perceptual:
+class LPIPS:
     """Learned perceptual distance by AlexNet, version 0.1: 0 for equal pictures, lower is better.
 
     Args:
@@ -23,7 +23,7 @@ class Perceptual:
     """
 
     def __init__(self, device: torch.device) -> None:
-        weights = backbone()
+        weights = alexnet_weights()
         try:
             from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
         except ImportError as error:
@@ -40,11 +40,11 @@ class Perceptual:
         return float(self.network(*pair))
 
 
-def backbone() -> Path:
-    """Where AlexNet's weights must lie.
+def alexnet_weights() -> Path:
+    """The file of AlexNet's weights.
 
     Raises:
-        EvaluationError: If they do not.
+        EvaluationError: If it is missing.
     """
     from torchvision.models import AlexNet_Weights
 

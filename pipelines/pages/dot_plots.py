@@ -1,65 +1,66 @@
-"""Scores of several trainings a row, as dots on one axis, in units of an SVG view that ``strips.html.j2`` draws."""
+"""Dot plots: scores of several trainings a row, on one axis, in units of the SVG view of ``dot_plot.html.j2``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.pages import plots
 
-LEFT, RIGHT, TOP, HEIGHT = 190, 620, 8, 24  # the axis's ends, the first row, a row's height, in units of the view
+# In units of the view: the axis's ends, the top of the first row, the height of a row and of what is below the rows.
+LEFT, RIGHT, TOP, ROW_HEIGHT, AXIS_HEIGHT = 190, 620, 8, 24, 42
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strip:
-    """One row."""
+class DotRow:
+    """One row of a plot, placed."""
 
     name: str
     y: float
-    dots: Sequence[float]  # places of the values
-    mean: float  # its place
-    said: str
+    dots: Sequence[float]  # x of each value
+    mean: float  # its x
+    text: str  # the values, for a screen reader
 
 
 @dataclass(frozen=True, kw_only=True)
-class Strips:
-    """One chart; ticks are (place, text)."""
+class DotPlot:
+    """One plot; ticks are (x, text)."""
 
     title: str
     unit: str
     height: int  # of the view
     x_ticks: Sequence[tuple[float, str]]
-    strips: Sequence[Strip]
+    rows: Sequence[DotRow]
 
 
-def strips(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> Strips | None:
+def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> DotPlot | None:
     """Place the values of each row on a common axis; None where there are none.
 
     Args:
-        title: Of the chart.
+        title: Of the plot.
         unit: Of the values.
-        values: By the row's name, in the order of the rows; those that are no number are left out.
+        values: By the row's name, in the order of the rows; NaN is left out.
     """
-    shown = {name: [value for value in row if value == value] for name, row in values.items()}
-    shown = {name: row for name, row in shown.items() if row}
-    if not shown:
+    known = {name: [value for value in row if value == value] for name, row in values.items()}
+    known = {name: row for name, row in known.items() if row}
+    if not known:
         return None
-    low, high = plots.even_range([value for row in shown.values() for value in row])
+    low, high = plots.even_range([value for row in known.values() for value in row])
 
     def x_of(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * (value - low) / (high - low)
 
-    return Strips(
+    return DotPlot(
         title=title,
         unit=unit,
-        height=TOP + HEIGHT * len(shown) + 42,
+        height=TOP + ROW_HEIGHT * len(known) + AXIS_HEIGHT,
         x_ticks=[(x_of(value), f"{value:g}") for value in plots.even_ticks(low, high)],
-        strips=[
-            Strip(
+        rows=[
+            DotRow(
                 name=name,
-                y=TOP + HEIGHT * (place + 0.5),
+                y=TOP + ROW_HEIGHT * (place + 0.5),
                 dots=[x_of(value) for value in row],
                 mean=x_of(sum(row) / len(row)),
-                said=", ".join(f"{value:.2f}" for value in row),
+                text=", ".join(f"{value:.2f}" for value in row),
             )
-            for place, (name, row) in enumerate(shown.items())
+            for place, (name, row) in enumerate(known.items())
         ],
     )

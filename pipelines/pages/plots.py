@@ -5,21 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 262  # the axes, in units of the 640 x 308 view
-_LINE = 15  # height of a text, in the same units
+_TEXT_HEIGHT = 15  # in the same units
 _FEWEST_TICKS, _MOST_TICKS = 3, 7
-_MOST_POINTS = 1000  # of a line; more cannot be told apart
+_MOST_POINTS = 1000  # of a curve; more cannot be told apart
 
 Points = Sequence[tuple[int, float]]  # step, value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One curve."""
+class Curve:
+    """One curve, placed."""
 
     name: str
-    points: str  # as an SVG polyline has them
-    dot: tuple[float, float] | None  # where the only point is
-    last: float
+    points: str  # of an SVG polyline
+    dot: tuple[float, float] | None  # x, y of the only point
+    last: float  # value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class Plot:
     unit: str
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
-    lines: Sequence[Line]
+    curves: Sequence[Curve]
 
 
 def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = False) -> Plot | None:
@@ -64,12 +64,12 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
         title=title,
         unit=unit + (", log scale" if is_log else ""),
         x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
-        y_ticks=_apart([(y_of(value), _said(value)) for value in ticks]),
-        lines=[
-            Line(
+        y_ticks=_without_overlap([(y_of(value), _tick_text(value)) for value in ticks]),
+        curves=[
+            Curve(
                 name=name,
                 dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
-                points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thinned(points)),
+                points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thin(points)),
                 last=points[-1][1],
             )
             for name, points in shown.items()
@@ -77,17 +77,17 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
     )
 
 
-def _apart(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Those ticks whose texts do not touch the one before."""
+def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
+    """The ticks whose texts do not overlap the one before."""
     kept: list[tuple[float, str]] = []
     for place, text in ticks:
-        if not kept or abs(place - kept[-1][0]) >= _LINE:
+        if not kept or abs(place - kept[-1][0]) >= _TEXT_HEIGHT:
             kept.append((place, text))
     return kept
 
 
-def _said(value: float) -> str:
-    """Short enough to stand beside an axis."""
+def _tick_text(value: float) -> str:
+    """A value, short enough to stand beside an axis."""
     return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace("e-0", "e-")
 
 
@@ -95,7 +95,7 @@ def _can_show(value: float, is_log: bool) -> bool:
     return math.isfinite(value) and (value > 0 or not is_log)
 
 
-def _thinned(points: Points) -> Points:
+def _thin(points: Points) -> Points:
     stride = -(-len(points) // _MOST_POINTS)
     return [*points[:-1:stride], points[-1]]
 
@@ -135,11 +135,10 @@ def even_ticks(low: float, high: float) -> list[float]:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     """Round values between two, three to seven of them where a choice of digits gives that many."""
-    found: list[list[float]] = []
+    powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
+    ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):
-        powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
-        ticks = [digit * 10.0**power for power in powers for digit in digits]
-        found.append([tick for tick in ticks if low <= tick <= high])
-        if len(found[-1]) >= _FEWEST_TICKS:
+        ticks = [tick for power in powers for digit in digits if low <= (tick := digit * 10.0**power) <= high]
+        if len(ticks) >= _FEWEST_TICKS:
             break
-    return found[-1][:: math.ceil(len(found[-1]) / _MOST_TICKS)]
+    return ticks[:: math.ceil(len(ticks) / _MOST_TICKS)]

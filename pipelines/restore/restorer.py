@@ -1,19 +1,20 @@
-"""A trained network at work: its device, its precision, its memory, its compilation."""
+"""A trained network at work: its device, its precision, its memory."""
 
+import hashlib
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from cdgnet import CDGNet, padding, tiling
+from pipelines.restore.compilation import compile_for_restoring
 
-_SMALLEST, _LARGEST, _LARGEST_CPU = 128, 4096, 1024  # tiles, pixels; larger ones are no faster on a CPU
-_BYTES, _BYTES_A_CHANNEL = 400, 40  # of memory for a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
+_SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
+_PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # memory a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
 
 
 class Restorer:
@@ -46,9 +47,7 @@ class Restorer:
         self.is_tile_free = tile is None
         self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
         if is_compiled:
-            keep_compiled()
-            mode = "reduce-overhead" if fabric.device.type == "cuda" else "default"
-            network.compile(mode=mode, dynamic=False)
+            compile_for_restoring(network, fabric.device)
 
     @property
     def device(self) -> torch.device:
@@ -66,13 +65,13 @@ class Restorer:
             try:
                 with self.fabric.autocast():
                     restored = tiling.restore(self.network, blurry, tile=self.tile)
-                # A copy: the next frame's would be written over it.
+                # A copy: with CUDA graphs the next frame overwrites the result.
                 return restored.to(torch.float32, copy=True)
             except torch.OutOfMemoryError:
-                if not self.is_tile_free or self.tile <= _SMALLEST:
+                if not self.is_tile_free or self.tile <= _SMALLEST_TILE:
                     raise
             torch.cuda.empty_cache()
-            self.tile = max(_SMALLEST, self.tile // 8 * 4)
+            self.tile = max(_SMALLEST_TILE, self.tile // 8 * 4)
 
 
 def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
@@ -87,28 +86,21 @@ def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that a device has to give."""
+    """Free memory of a device, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)
 
 
 def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int = 1) -> int:
-    """The side of tiles that so many bytes are enough for, their halo and ``batch`` of them at once included."""
-    pixels = memory / (batch * (_BYTES + _BYTES_A_CHANNEL * network.config.widths[0]))
+    """The side of the largest tiles of which ``batch``, with their halo, fit into ``memory`` bytes; in pixels."""
+    pixels = memory / (batch * (_PIXEL_BYTES + _CHANNEL_BYTES * network.config.widths[0]))
     side = int(math.sqrt(pixels)) - 2 * tiling.HALO
-    largest = _LARGEST_CPU if device.type == "cpu" else _LARGEST
-    return min(max(side - side % padding.SIZE_MULTIPLE, _SMALLEST), largest)
+    largest = _LARGEST_TILE_CPU if device.type == "cpu" else _LARGEST_TILE
+    return min(max(side - side % padding.SIZE_MULTIPLE, _SMALLEST_TILE), largest)
 
 
-def compiled(network: CDGNet, *, graphs: bool) -> nn.Module:
-    """The network compiled for training; with ``graphs`` as CUDA graphs, whose results the next step writes over."""
-    keep_compiled()
-    model: nn.Module = torch.compile(network, mode="reduce-overhead" if graphs else "default")  # type: ignore[assignment]
-    return model
-
-
-def keep_compiled() -> None:
-    """Let what is compiled outlive a restart: torch's own place for it is the temporary folder."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "cdgnet" / "torchinductor"))
+def weights_checksum(weights: Path) -> str:
+    """SHA-256 of a weights file, in hexadecimal."""
+    with weights.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

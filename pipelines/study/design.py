@@ -20,12 +20,14 @@ from lightning_fabric import Fabric
 
 from cdgnet import load_weights, to_bytes
 from pipelines.errors import TrainingError
-from pipelines.evaluate import scores
-from pipelines.evaluate.frame_sources import PackScenes
+from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.measures import MEASURES, FrameScores, measure_frame
+from pipelines.evaluate.statistics import author_frames
 from pipelines.packs import to_range
-from pipelines.pages import panels
 from pipelines.paper import PaperScore
 from pipelines.restore.restorer import Restorer
+from pipelines.sampling import evenly_spaced
 from pipelines.study.definitions import FINE_TUNED, FIRST, TRANSFER, Study
 from pipelines.train import runs
 from pipelines.train.runs import Run
@@ -178,19 +180,19 @@ def jobs(chosen: Sequence[Row], seeds: int, test: Path, folder: Path) -> list[Jo
 def score(job: Job, fabric: Fabric) -> Iterator[None]:
     """Score what a job has trained, on its last weights, giving a tick a frame."""
     restorer = Restorer(load_weights(job.folder / "weights.safetensors"), fabric)
-    scenes = PackScenes(job.test)
-    shown = list(panels.sample(range(len(scenes)), SHOWN))
+    scenes = PackFrames(job.test)
+    shown = list(evenly_spaced(range(len(scenes)), SHOWN))
     scored = []
     for number in range(len(scenes)):
         scene = scenes[number]
         assert scene.blurry is not None
         restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
-        scored.append(scores.score(scene, restored, restorer.device))
+        scored.append(measure_frame(scene, restored, restorer.device))
         if number in shown:
             pixels = restored.permute(1, 2, 0).cpu().numpy()
             frames.write(job.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
-    scores.write_csv(job.scores / "results.csv", scored)
+    scores_folder.write_csv(job.scores / "results.csv", scored)
 
 
 def results(asked: Sequence[Job]) -> list[Result]:
@@ -204,14 +206,14 @@ def _read(job: Job) -> Result:
     means = _figures(last)
     with store.open_pack(job.test) as pack:
         is_author = store.read_header(pack).layout == "videodeblurring"
-    chosen = set(scores.author_frames([row["key"] for row in each])) if is_author else set()
+    chosen = set(author_frames([row["key"] for row in each])) if is_author else set()
     alone = [_figures(row) for row in each if row["key"] in chosen]
     author = {name: statistics.fmean(row[name] for row in alone) for name in ("psnr", "ssim")} if alone else {}
     return Result(job=job, means=means, author=author, seconds=runs.training_seconds(job.folder))
 
 
 def _figures(row: Mapping[str, str]) -> dict[str, float]:
-    return {name: float(value or "nan") for name, value in row.items() if name.startswith(scores.MEASURES)}
+    return {name: float(value or "nan") for name, value in row.items() if name.startswith(MEASURES)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,7 +375,7 @@ def refuse_other_tables(name: str, asked: Sequence[Job], folder: Path) -> None:
 
 def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
     """Write ``NAME.csv``, a line a row with means and standard deviations, and ``NAME-runs.csv``, a line a training."""
-    summary: list[scores.Row] = [
+    summary: list[FrameScores] = [
         {
             "row": line.row.name,
             "masks": line.row.masks,
@@ -385,7 +387,7 @@ def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
         }
         for line in table
     ]
-    each: list[scores.Row] = [
+    each: list[FrameScores] = [
         {
             "row": line.row.name,
             "masks": line.row.masks,
@@ -398,7 +400,7 @@ def write_tables(name: str, table: Sequence[Line], folder: Path) -> list[Path]:
     ]
     paths = [folder / f"{name}.csv", folder / f"{name}-runs.csv"]
     for path, written in zip(paths, (summary, each), strict=True):
-        files.write_text(path, scores.to_csv(written))
+        files.write_text(path, scores_folder.to_csv(written))
     return paths
 
 

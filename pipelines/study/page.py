@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from cdgnet.cost import network_cost
-from pipelines.evaluate import scores
-from pipelines.evaluate.frame_sources import PackScenes
+from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.measures import LEGEND
 from pipelines.packs import read_crops
 from pipelines.pages import dot_plots, plots
-from pipelines.pages.panels import Panel, photo_panel, sample
+from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
+from pipelines.sampling import evenly_spaced
 from pipelines.study import design
 from pipelines.study.definitions import Study
 from pipelines.study.design import FIGURES, SHOWN, Line
@@ -64,11 +65,11 @@ def write(name: str, study: Study, found: Sequence[design.Result], test: Path, d
         has_paper=bool(study.paper),
         quoted=study.quoted,
         author=design.of_author(table),
-        charts=_strips(table),
+        charts=_dot_plots(table),
         curves=_curves(table),
         examples=_examples(table, test),
-        protocol=PackScenes(test).protocol,
-        legend=scores.LEGEND,
+        protocol=PackFrames(test).protocol,
+        legend=LEGEND,
         budget=_budget(table, device),
     )
     path = folder / f"{name}.html"
@@ -108,9 +109,9 @@ def _budget(table: Sequence[Line], device: str) -> str:
     )
 
 
-def _strips(table: Sequence[Line]) -> list[dot_plots.Strips]:
+def _dot_plots(table: Sequence[Line]) -> list[dot_plots.DotPlot]:
     charts = [
-        dot_plots.strips(
+        dot_plots.dot_plot(
             title, "PSNR, dB: a dot a seed, a bar their mean", {ln.row.title: ln.values(name) for ln in table}
         )
         for name, title in _TITLES.items()
@@ -141,7 +142,7 @@ def _mean_curves(table: Sequence[Line], column: str) -> Mapping[str, plots.Point
 
 def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    shown = sample(range(store.describe(test)["crops"]), SHOWN)
+    shown = evenly_spaced(range(store.describe(test)["crops"]), SHOWN)
     examples = []
     for place, crop in enumerate(read_crops(test, shown)):
         pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cdgnet import CDGNet, load_weights, save_weights
-from pipelines.restore.restorer import compiled
+from pipelines.restore.compilation import compile_for_training
 from pipelines.train import checkpoints
 from pipelines.train.runs import Run, network_of
 
@@ -109,7 +109,7 @@ def set_up(run: Run, fabric: Fabric) -> Parts:
         weight_decay=config.weight_decay,
         fused=fabric.device.type == "cuda",
     )
-    callee: nn.Module = compiled(network, graphs=config.graphs) if config.compile else network
+    callee: nn.Module = compile_for_training(network, graphs=config.graphs) if config.compile else network
     model, adam = fabric.setup(callee, optimizer)
     averaged = None
     if config.average:

@@ -12,7 +12,7 @@ from torch import Tensor
 from cdgnet import CDGNet, psnr, to_bytes
 from cdgnet.tiling import restore
 from pipelines.packs import read_frame, to_range
-from pipelines.pages.panels import sample
+from pipelines.sampling import evenly_spaced
 from pipelines.train.split import Split
 from pipelines.train.state import over_devices
 from prep.arrays import Bytes
@@ -74,7 +74,7 @@ def write_pictures(
     was_training = network.training
     network.eval()
     about = []
-    for place, (frame, rows) in enumerate(sample(list(split.held_out.items()), _SHOWN)):
+    for place, (frame, rows) in enumerate(evenly_spaced(list(split.held_out.items()), _SHOWN)):
         whole = read_frame(packs, frame, rows, mu)
         blurry, sharp, mask = (
             fabric.to_device(_middle(part)[None]) for part in (whole.blurry, whole.sharp, whole.mask)

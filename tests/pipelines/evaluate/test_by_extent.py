@@ -14,7 +14,7 @@ def test_errors_are_summed_where_the_extent_says_and_an_edge_belongs_to_the_rang
     blurry = torch.tensor([1, 2, 3, 4, 5, 6, 7], dtype=torch.uint8).expand(3, 1, 7)
     restored = torch.full((3, 1, 7), 255, dtype=torch.uint8)
     once = 3 * 255**2
-    assert by_extent.squares(extent, sharp, [blurry, restored]) == [
+    assert by_extent.squared_errors(extent, sharp, [blurry, restored]) == [
         [2, 3 * (1 + 4), 2 * once],
         [1, 3 * 9, once],
         [0, 0, 0],
@@ -22,7 +22,7 @@ def test_errors_are_summed_where_the_extent_says_and_an_edge_belongs_to_the_rang
         [1, 3 * 16, once],
         [2, 3 * (25 + 36), 2 * once],
     ]
-    assert by_extent.squares(extent, sharp, [None, restored])[0] == [2, 2 * once]
+    assert by_extent.squared_errors(extent, sharp, [None, restored])[0] == [2, 2 * once]
 
 
 def test_frames_are_pooled_and_not_averaged() -> None:
@@ -32,9 +32,9 @@ def test_frames_are_pooled_and_not_averaged() -> None:
         {"extents": [[3, 3 * 3 * 4, 0], [5, 0, 15], *empty]},
         {"psnr": 3.0},
     ]
-    first, second = by_extent.pooled(rows)
+    first, second = by_extent.psnr_by_extent(rows)
     assert (first["from"], first["to"], first["pixels"]) == (0, 2, 4)
     assert first["psnr_blurry"] == pytest.approx(10 * math.log10(255**2 / (112 / 4)))
     assert first["psnr"] == pytest.approx(10 * math.log10(255**2 / (25 / 4)))
     assert second["psnr_blurry"] == math.inf
-    assert by_extent.pooled([{"psnr": 3.0}]) == []
+    assert by_extent.psnr_by_extent([{"psnr": 3.0}]) == []

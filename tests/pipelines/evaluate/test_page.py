@@ -12,11 +12,16 @@ import pytest
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet, ModelConfig
+from pipelines.evaluate import examples
+from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate import page as scores_page
-from pipelines.evaluate import scores
-from pipelines.evaluate.cost import price
-from pipelines.evaluate.frame_sources import Masks, PictureScenes
-from pipelines.evaluate.scores import Row
+from pipelines.evaluate.conditions import Conditions
+from pipelines.evaluate.frame_sources import PictureFrames
+from pipelines.evaluate.mask_source import MaskSource
+from pipelines.evaluate.measures import FrameScores
+from pipelines.evaluate.scatter import scatter
+from pipelines.evaluate.scores import score_frames
+from pipelines.evaluate.summary import summarise
 from pipelines.restore.restorer import Restorer
 from prep.datasets import layouts
 from prep.io import frames
@@ -26,22 +31,22 @@ HOSTILE = "z\"'<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }}"
 GAINS = {"clip/2": 0.5, "clip/10": 3.0, "clip/1": -1.25, f"clip/{HOSTILE}": 12.0}
 
 
-def row(key: str, psnr: float, blurry: float = 20.0) -> Row:
+def row(key: str, psnr: float, blurry: float = 20.0) -> FrameScores:
     return {"key": key, "mask_share": 0.25, "psnr_blurry": blurry, "psnr": psnr, "seconds": 0.5}
 
 
 def test_lowest_and_highest_scores_and_gains_are_chosen_and_say_why() -> None:
     rows = [row(f"{number}", 20.0 + number, 10.0 + 2 * number) for number in range(20)]
-    chosen = scores_page.choose(rows)
+    chosen = examples.choose(rows)
     assert list(chosen) == ["0", "1", "2", "19", "18", "17"]
     assert chosen["1"] == ["second lowest PSNR", "second largest gain"]
     assert chosen["19"] == ["highest PSNR", "smallest gain"]
 
 
 def test_results_without_blurry_frames_have_no_gain() -> None:
-    rows: list[Row] = [{"key": str(number), "psnr": float(number)} for number in range(9)]
-    assert list(scores_page.choose(rows)) == ["0", "1", "2", "8", "7", "6"]
-    assert scores_page.scatter(rows) is None
+    rows: list[FrameScores] = [{"key": str(number), "psnr": float(number)} for number in range(9)]
+    assert list(examples.choose(rows)) == ["0", "1", "2", "8", "7", "6"]
+    assert scatter(rows) is None
 
 
 def test_the_part_shown_is_where_the_frame_changed_most() -> None:
@@ -50,17 +55,17 @@ def test_the_part_shown_is_where_the_frame_changed_most() -> None:
     before[:, :200] = 120  # blurred, and left so
     after[:, :200] = 120
     before[250:300, 450:500] = 0  # and this was mended
-    rows, columns = scores_page._part(before, after, sharp)
+    rows, columns = examples.most_changed_part(before, after, sharp)
     assert rows.start <= 250 and rows.stop >= 300 and columns.start <= 450 and columns.stop >= 500
 
 
 def test_dots_lie_where_share_and_gain_say() -> None:
     rows = [{**row("a", 21.0), "mask_share": 0.0}, {**row("b", 22.0), "mask_share": 1.0}, row("c", math.inf)]
-    found = scores_page.scatter(rows)
-    assert found is not None and [dot.key for dot in found.dots] == ["a", "b"]
-    first, second = found.dots
+    plot = scatter(rows)
+    assert plot is not None and [dot.key for dot in plot.dots] == ["a", "b"]
+    first, second = plot.dots
     assert first.x < second.x and first.y > second.y  # up is more
-    assert found.zero is not None and found.zero - second.y == pytest.approx(2 * (found.zero - first.y))
+    assert plot.zero - second.y == pytest.approx(2 * (plot.zero - first.y))
 
 
 @pytest.mark.parametrize(
@@ -82,19 +87,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for kind, image in (("blur", blurry), ("sharp", sharp), ("extent", extent)):
             frames.write(folder / "set" / kind / f"{key}.png", image)
     dataset = layouts.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
-    scenes = PictureScenes("pairs", dataset.pairs, Masks(method="laplacian", mu=0.5))
+    pairs = PictureFrames("pairs", dataset.pairs, MaskSource(method="laplacian", mu=0.5))
     restorer = Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
-    done = scores.begin(folder / "eval", scenes.about)
-    rows = [dict(each) for each in scores.evaluate(scenes, folder / "eval", done, restorer)]
+    done = scores_folder.begin(folder / "eval", pairs.identity)
+    rows = [dict(each) for each in score_frames(pairs, folder / "eval", done, restorer)]
     for each in rows:
         each["psnr"] = each["psnr_blurry"] + GAINS[str(each["key"])]
     rows[0]["psnr_m1"] = rows[0]["psnr_m1_blurry"] = math.nan
-    cost = price(restorer, [0.25], scenes.size())
-    summary = scores.summary(rows, scenes, restorer, None, None, cost)
-    shown, count = scores_page.examples(scenes, rows, restorer)
-    examples = list(shown)
-    assert len(examples) == count == 4
-    return scores_page.write(folder / "eval", rows, summary, examples)
+    summary = summarise(rows, pairs, Conditions(), restorer)
+    drawing, count = examples.draw_examples(pairs, rows, restorer)
+    drawn = list(drawing)
+    assert len(drawn) == count == 4
+    return scores_page.write(folder / "eval", rows, summary, drawn)
 
 
 def test_the_page_needs_no_other_file_and_escapes_names(page: Path) -> None:

@@ -10,15 +10,15 @@ CURVE = [(0, 0.1), (100, 0.01), (200, 0.001)]
 
 
 def drawn(curves: dict[str, list[tuple[int, float]]], *, is_log: bool = True) -> Plot:
-    found = plot("Training loss", "loss", curves, is_log=is_log)
-    assert found is not None
-    return found
+    chart = plot("Training loss", "loss", curves, is_log=is_log)
+    assert chart is not None
+    return chart
 
 
 def places(chart: Plot) -> list[list[tuple[float, float]]]:
-    return [
-        [(float(x), float(y)) for x, y in (point.split(",") for point in line.points.split())] for line in chart.lines
-    ]
+    """x and y of each point of each curve."""
+    points = [[point.split(",") for point in curve.points.split()] for curve in chart.curves]
+    return [[(float(x), float(y)) for x, y in curve] for curve in points]
 
 
 def test_a_factor_of_ten_is_equally_high_everywhere_on_a_log_axis() -> None:

@@ -12,8 +12,7 @@ from PIL import Image
 from cdgnet import CDGNet, ModelConfig
 from pipelines.errors import InputError
 from pipelines.restore import deblurring
-from pipelines.restore.deblurring import Outcome, Settings
-from pipelines.restore.inputs import plan_jobs
+from pipelines.restore.jobs import Outcome, RestoreSettings, plan_restore
 from pipelines.restore.restorer import Restorer
 from prep.io import frames, photographs
 from prep.io.photographs import Photo
@@ -27,8 +26,9 @@ def identity() -> Restorer:
     return Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
 
 
-def deblur(inputs: list[Path], out: Path, restorer: Restorer, settings: Settings = Settings()) -> list[Outcome]:  # noqa: B008
-    return list(deblurring.deblur(plan_jobs(inputs, out).jobs, restorer, settings))
+def deblur(inputs: list[Path], out: Path, restorer: Restorer, quality: int = 95, batch: int = 1) -> list[Outcome]:
+    settings = RestoreSettings(quality=quality, batch=batch)
+    return list(deblurring.deblur(plan_restore(inputs, out).jobs, restorer, settings))
 
 
 def noise(*shape: int, kind: type = np.uint8) -> np.ndarray:
@@ -50,15 +50,15 @@ def noise(*shape: int, kind: type = np.uint8) -> np.ndarray:
         ("lossless.webp", Photo(pixels=noise(20, 21, 3))),
     ],
 )
-def test_what_lost_nothing_stays_as_it_was(identity: Restorer, tmp_path: Path, name: str, photo: Photo) -> None:
+def test_a_lossless_format_keeps_every_value(identity: Restorer, tmp_path: Path, name: str, photo: Photo) -> None:
     photographs.write(tmp_path / name, photo)
 
     (outcome,) = deblur([tmp_path / name], tmp_path / "out", identity)
 
-    found = photographs.read(tmp_path / "out" / name).pixels
+    result = photographs.read(tmp_path / "out" / name).pixels
     assert outcome.fault == ""
-    assert (found.shape, found.dtype) == (photo.pixels.shape, photo.pixels.dtype)
-    assert np.abs(found.astype(int) - photo.pixels).max() <= (1 if found.dtype == np.uint16 else 0)  # float32: 24 bits
+    assert (result.shape, result.dtype) == (photo.pixels.shape, photo.pixels.dtype)
+    assert np.abs(result.astype(int) - photo.pixels).max() <= (1 if result.dtype == np.uint16 else 0)
 
 
 def test_a_turned_jpeg_is_restored_upright_and_keeps_its_quality(identity: Restorer, tmp_path: Path) -> None:
@@ -67,12 +67,12 @@ def test_a_turned_jpeg_is_restored_upright_and_keeps_its_quality(identity: Resto
     smooth = np.linspace(0, 255, 64 * 48 * 3).reshape(48, 64, 3).astype(np.uint8)
     Image.fromarray(smooth).save(tmp_path / "a.jpg", exif=exif, quality=100, subsampling=0)
 
-    deblur([tmp_path / "a.jpg"], tmp_path / "out", identity, Settings(quality=100))
+    deblur([tmp_path / "a.jpg"], tmp_path / "out", identity, quality=100)
 
-    with Image.open(tmp_path / "out" / "a.jpg") as found:
-        assert found.size == (48, 64)
-        assert found.getexif().get(0x0112) == 1
-        assert np.abs(np.asarray(found).astype(int) - np.rot90(smooth, -1)).max() <= 6
+    with Image.open(tmp_path / "out" / "a.jpg") as result:
+        assert result.size == (48, 64)
+        assert result.getexif().get(0x0112) == 1
+        assert np.abs(np.asarray(result).astype(int) - np.rot90(smooth, -1)).max() <= 6
 
 
 def test_folders_keep_their_structure_and_name_what_is_no_picture(identity: Restorer, tmp_path: Path) -> None:
@@ -82,20 +82,20 @@ def test_folders_keep_their_structure_and_name_what_is_no_picture(identity: Rest
     (tmp_path / "in" / "notes.txt").write_text("")
     (tmp_path / "in" / "b.GIF").write_text("")
 
-    plan = plan_jobs([tmp_path / "in", tmp_path / "photo.png"], tmp_path / "out")
-    outcomes = list(deblurring.deblur(plan.jobs, identity, Settings()))
+    plan = plan_restore([tmp_path / "in", tmp_path / "photo.png"], tmp_path / "out")
+    outcomes = list(deblurring.deblur(plan.jobs, identity, RestoreSettings()))
 
     assert not any(outcome.fault for outcome in outcomes)
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
     assert written == ["a.png", "deep/b.bmp", "photo.png"]
     assert np.array_equal(frames.read(tmp_path / "out" / "deep" / "b.bmp"), picture)
-    assert plan.others == {".txt": 1, ".gif": 1}
+    assert plan.ignored == {".txt": 1, ".gif": 1}
 
 
 def test_results_inside_the_folder_are_not_restored_again(tmp_path: Path) -> None:
     for name in ("a.png", "restored/a.png"):
         frames.write(tmp_path / name, noise(16, 16, 3))
-    plan = plan_jobs([tmp_path], tmp_path / "restored")
+    plan = plan_restore([tmp_path], tmp_path / "restored")
     assert [job.source.relative_to(tmp_path).as_posix() for job in plan.jobs] == ["a.png"]
 
 
@@ -103,21 +103,21 @@ def test_a_pattern_that_the_shell_did_not_expand_is_expanded(tmp_path: Path) -> 
     for name in ("in/a.png", "in/deep/b.png", "in/c.txt"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    plan = plan_jobs([tmp_path / "in" / "**" / "*"], tmp_path / "out")
+    plan = plan_restore([tmp_path / "in" / "**" / "*"], tmp_path / "out")
     assert [job.source.name for job in plan.jobs] == ["a.png", "b.png"]
-    assert plan.others == {".txt": 1}
+    assert plan.ignored == {".txt": 1}
 
 
 def test_a_pattern_is_no_pattern_where_a_file_bears_its_name(tmp_path: Path) -> None:
     (tmp_path / "a[1].png").touch()
-    assert len(plan_jobs([tmp_path / "a[1].png"], tmp_path / "out").jobs) == 1
+    assert len(plan_restore([tmp_path / "a[1].png"], tmp_path / "out").jobs) == 1
 
 
 def test_a_bad_picture_is_named_and_the_others_are_done(identity: Restorer, tmp_path: Path) -> None:
     frames.write(tmp_path / "in" / "a.png", np.zeros((16, 16), np.uint8))
     (tmp_path / "in" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nrubbish")
     (tmp_path / "in" / "c.jpg").write_text("a letter")
-    (tmp_path / "in" / "d.mp4").write_text("no film")
+    (tmp_path / "in" / "d.mp4").write_text("no video")
     frames.write(tmp_path / "in" / "e.png", np.zeros((16, 16), np.uint8))
 
     outcomes = deblur([tmp_path / "in"], tmp_path / "out", identity)
@@ -147,7 +147,7 @@ def test_neighbours_of_one_size_are_restored_at_once_and_come_out_the_same(tmp_p
         frames.write(tmp_path / "in" / f"{number}.png", noise(*size, 3))
     handle = network.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
 
-    deblur([tmp_path / "in"], tmp_path / "several", restorer, Settings(batch=2))
+    deblur([tmp_path / "in"], tmp_path / "several", restorer, batch=2)
     handle.remove()
     deblur([tmp_path / "in"], tmp_path / "single", restorer)
 
@@ -162,23 +162,23 @@ def test_two_pictures_never_share_a_target(tmp_path: Path) -> None:
         frames.write(tmp_path / name, np.zeros((16, 16), np.uint8))
 
     with pytest.raises(InputError, match="would both become"):
-        plan_jobs([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+        plan_restore([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
 
 
 def test_a_picture_never_replaces_itself(tmp_path: Path) -> None:
     frames.write(tmp_path / "a.png", np.zeros((16, 16), np.uint8))
 
     with pytest.raises(InputError, match="replaced by its own result"):
-        plan_jobs([tmp_path / "a.png"], tmp_path)
+        plan_restore([tmp_path / "a.png"], tmp_path)
 
 
 def test_missing_and_empty_inputs_are_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not there"):
-        plan_jobs([tmp_path / "x.png"], tmp_path / "out")
+        plan_restore([tmp_path / "x.png"], tmp_path / "out")
     with pytest.raises(InputError, match="holds nothing to restore"):
-        plan_jobs([tmp_path], tmp_path / "out")
+        plan_restore([tmp_path], tmp_path / "out")
     with pytest.raises(InputError, match="matches no picture"):
-        plan_jobs([tmp_path / "*.png"], tmp_path / "out")
+        plan_restore([tmp_path / "*.png"], tmp_path / "out")
 
 
 @pytest.mark.slow

@@ -1,7 +1,6 @@
 """A trained network at work on a device."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -62,16 +61,6 @@ def test_a_compiled_network_restores_the_same_and_keeps_earlier_frames(device: s
     torch.testing.assert_close(second, plain(make_frame(1)), rtol=0, atol=1e-4)
 
 
-def test_what_is_compiled_is_kept_where_a_restart_finds_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.delenv("TORCHINDUCTOR_CACHE_DIR", raising=False)
-    restorer.keep_compiled()
-    assert torch._inductor.runtime.cache_dir_utils.cache_dir() == str(tmp_path / "cdgnet" / "torchinductor")
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", "elsewhere")
-    restorer.keep_compiled()
-    assert restorer.os.environ["TORCHINDUCTOR_CACHE_DIR"] == "elsewhere"
-
-
 def test_the_ensemble_is_the_mean_over_the_eight_orientations() -> None:
     network, fabric, frame = make_network(), Fabric(accelerator="cpu", devices=1), make_frame()
     single = Restorer(network, fabric)
@@ -82,10 +71,10 @@ def test_the_ensemble_is_the_mean_over_the_eight_orientations() -> None:
             back = torch.rot90(single(seen), -quarters, (-2, -1))
             wanted += (back.flip(-1) if is_mirrored else back) / 8
 
-    found = Restorer(network, fabric, is_ensemble=True)(frame)
+    restored = Restorer(network, fabric, is_ensemble=True)(frame)
 
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-6)
-    assert float((found - single(frame)).abs().max()) > 1e-3
+    torch.testing.assert_close(restored, wanted, rtol=0, atol=1e-6)
+    assert float((restored - single(frame)).abs().max()) > 1e-3
 
 
 def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
@@ -97,9 +86,9 @@ def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
 @pytest.mark.parametrize(("memory", "batch", "tile"), [(0, 1, 128), (2 * 10**9, 1, 1376), (2 * 10**9, 4, 544)])
 def test_a_tile_is_as_large_as_memory_allows(memory: int, batch: int, tile: int) -> None:
     network = CDGNet(ModelConfig.preset("tiny"))  # 720 bytes a pixel, 144 pixels of halo at every side
-    found = restorer.fitting_tile(network, torch.device("cuda"), memory, batch)
-    assert found == tile
-    assert memory == 0 or batch * 720 * (found + 2 * 144) ** 2 <= memory < batch * 720 * (found + 4 + 2 * 144) ** 2
+    side = restorer.fitting_tile(network, torch.device("cuda"), memory, batch)
+    assert side == tile
+    assert memory == 0 or batch * 720 * (side + 2 * 144) ** 2 <= memory < batch * 720 * (side + 4 + 2 * 144) ** 2
 
 
 def test_no_memory_is_asked_for_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,10 @@ from films import smooth, sound_bytes, write_film
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet, ModelConfig, save_weights
-from pipelines.restore import deblurring, inputs
-from pipelines.restore.deblurring import PART_FRAMES, Settings
+from pipelines.restore import deblurring
+from pipelines.restore.jobs import RestoreJob, RestoreSettings, plan_restore
 from pipelines.restore.restorer import Restorer
+from pipelines.restore.videos import PART_FRAMES
 from prep.io import frames, video
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[3] / "shared" / "data"))
@@ -33,8 +34,8 @@ def test_a_film_keeps_its_frames_times_and_sound(tmp_path: Path) -> None:
     write_film(tmp_path / "in" / "a.mp4", (smooth(n) for n in range(PART_FRAMES + 5)), sound="aac")
     frames.write(tmp_path / "in" / "b.png", smooth(0))
 
-    plan = inputs.plan([tmp_path / "in"], tmp_path / "out")
-    outcomes = list(deblurring.deblur(plan.jobs, make_restorer(), Settings(batch=3)))
+    plan = plan_restore([tmp_path / "in"], tmp_path / "out")
+    outcomes = list(deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings(batch=3)))
 
     assert [outcome.fault for outcome in outcomes if outcome.is_done] == ["", ""]
     assert sum(not outcome.is_done for outcome in outcomes) == PART_FRAMES + 5
@@ -47,8 +48,8 @@ def test_a_film_keeps_its_frames_times_and_sound(tmp_path: Path) -> None:
 
 def test_a_container_that_is_not_written_becomes_matroska(tmp_path: Path) -> None:
     write_film(tmp_path / "a.ts", (smooth(n) for n in range(3)), sound="aac")
-    plan = inputs.plan([tmp_path / "a.ts"], tmp_path / "out")
-    assert [outcome.fault for outcome in deblurring.deblur(plan.jobs, make_restorer(), Settings())][-1] == ""
+    plan = plan_restore([tmp_path / "a.ts"], tmp_path / "out")
+    assert [outcome.fault for outcome in deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())][-1] == ""
     assert video.describe(tmp_path / "out" / "a.mkv").size == (96, 128)
 
 
@@ -56,8 +57,8 @@ def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Pa
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(9)))
     data = bytearray((tmp_path / "a.mkv").read_bytes())
     (tmp_path / "a.mkv").write_bytes(bytes(data[:300]))
-    plan = inputs.plan([tmp_path / "a.mkv"], tmp_path / "out")
-    (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), Settings())
+    plan = plan_restore([tmp_path / "a.mkv"], tmp_path / "out")
+    (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
     assert "a.mkv" in outcome.fault
     assert not (tmp_path / "out" / "a.mkv").exists()
 
@@ -66,8 +67,8 @@ def test_a_film_that_ends_early_is_told_of(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(240)))
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 3])
-    plan = inputs.plan([tmp_path / "a.mkv"], tmp_path / "out")
-    *_, outcome = deblurring.deblur(plan.jobs, make_restorer(), Settings())
+    plan = plan_restore([tmp_path / "a.mkv"], tmp_path / "out")
+    *_, outcome = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
     assert "a.mkv ends after" in outcome.fault and "of 8 s; what there is was restored" in outcome.fault
     assert 0 < len(list(video.read(tmp_path / "out" / "a.mkv"))) < 100
 
@@ -85,7 +86,7 @@ class Counted:
         self.frames += len(inputs[0])
 
 
-def start(jobs: list[inputs.Job], counted: Counted, frames_done: int, settings: Settings) -> None:
+def start(jobs: list[RestoreJob], counted: Counted, frames_done: int, settings: RestoreSettings) -> None:
     """Restore so many frames of a film, and go away."""
     work = deblurring.deblur(jobs, counted.restorer, settings)
     for _ in range(frames_done):
@@ -97,12 +98,12 @@ def start(jobs: list[inputs.Job], counted: Counted, frames_done: int, settings: 
 def test_an_interrupted_film_goes_on_only_with_parts_of_its_own(tmp_path: Path, quality: int, again: int) -> None:
     length = PART_FRAMES + 10
     write_film(tmp_path / "a.mp4", (smooth(n) for n in range(length)))
-    plan = inputs.plan([tmp_path / "a.mp4"], tmp_path / "out")
-    start(list(plan.jobs), Counted(), PART_FRAMES + 3, Settings())
+    plan = plan_restore([tmp_path / "a.mp4"], tmp_path / "out")
+    start(list(plan.jobs), Counted(), PART_FRAMES + 3, RestoreSettings())
     assert not (tmp_path / "out" / "a.mp4").exists()
 
     counted = Counted()
-    list(deblurring.deblur(plan.jobs, counted.restorer, Settings(quality=quality)))
+    list(deblurring.deblur(plan.jobs, counted.restorer, RestoreSettings(quality=quality)))
 
     assert counted.frames == length - PART_FRAMES + again
     assert len(list(video.read(tmp_path / "out" / "a.mp4"))) == length

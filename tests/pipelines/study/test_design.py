@@ -15,7 +15,7 @@ import pytest
 from commands import call, mistake
 
 from pipelines.errors import TrainingError
-from pipelines.evaluate import scores
+from pipelines.evaluate.measures import MEASURES
 from pipelines.paper import PaperScore
 from pipelines.study import design
 from pipelines.study.definitions import STUDIES
@@ -83,7 +83,7 @@ def test_the_scores_are_those_of_cdg_eval(study: Path, test_pack: Path) -> None:
     assert done.returncode == 0, done.stderr
 
     scored = table(study / "evaluated" / "results.csv")[-1]
-    measures = [name for name in scores.MEASURES if name in scored]
+    measures = [name for name in MEASURES if name in scored]
     assert len(measures) == 5
     assert {name: scored[name] for name in measures} == {name: row[name] for name in measures}
 
@@ -375,7 +375,7 @@ def test_frames_of_the_author_are_scored_apart_on_his_data_set(
 
     header = store.read_header
     monkeypatch.setattr(store, "read_header", lambda file: replace(header(file), layout="videodeblurring"))
-    monkeypatch.setattr(scores, "author_frames", lambda keys: [min(keys)])
+    monkeypatch.setattr(design, "author_frames", lambda keys: [min(keys)])
     results = design.results(jobs)
     for result in results:
         rows = [row for row in table(result.job.scores / "results.csv") if row["key"].startswith("GOPR")]

@@ -9,36 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.pages import panels, pictures
+from pipelines.pages import pictures
 from prep.masks import equations
 
 
 def decode(uri):
     data = np.frombuffer(base64.b64decode(uri.partition(",")[2]), np.uint8)
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
-
-
-@given(st.integers(1, 300), st.integers(2, 40))
-def test_a_sample_spreads_evenly_from_the_first_item_to_the_last(length, count):
-    taken = panels.sample(range(length), count)
-
-    gaps = np.diff(taken)
-    assert len(taken) == min(length, count)
-    assert (taken[0], taken[-1]) == (0, length - 1)
-    assert length <= 1 or (gaps.min() >= 1 and gaps.max() - gaps.min() <= 1)
-
-
-def test_a_sample_of_one_is_the_first_item():
-    assert panels.sample("abc", 1) == ["a"]
-
-
-def test_a_sample_of_nothing_is_empty():
-    assert panels.sample("", 3) == []
-
-
-def test_a_sample_of_no_item_is_refused():
-    with pytest.raises(ValueError, match="at least 1"):
-        panels.sample("abc", 0)
 
 
 @pytest.mark.parametrize(("width", "expected"), [(480, (270, 480)), (2000, (720, 1280))])

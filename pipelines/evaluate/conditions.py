@@ -1,0 +1,59 @@
+"""Under which conditions frames are scored: all that decides the scores, for a program and for a person."""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate.frame_sources import FrameSource
+from pipelines.evaluate.lpips import LPIPS
+from pipelines.restore.restorer import weights_checksum
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """What decides the scores besides the frames."""
+
+    weights: Path | None = None  # None where the frames are restored already
+    precision: str = "32-true"
+    is_ensemble: bool = False
+    lpips: LPIPS | None = None
+
+    def identity(self, frames: FrameSource) -> dict[str, Any]:
+        """All that decides the scores, as ``asked.json`` holds it."""
+        checksum = weights_checksum(self.weights) if self.weights else None
+        identity = {**frames.identity, "precision": self.precision, "weights": checksum}
+        if self.is_ensemble:
+            identity["ensemble"] = 8
+        if self.lpips is not None:
+            identity["lpips"] = self.lpips.weights
+        return identity
+
+    def protocol(self, frames: FrameSource) -> str:
+        """How the scores are made, in one line."""
+        rules = [frames.protocol]
+        if self.is_ensemble:
+            rules.append("mean over the eight orientations of each frame (self-ensemble)")
+        if self.lpips is not None:
+            rules.append(f"lpips by AlexNet, weights {self.lpips.weights}")
+        return "; ".join(rules)
+
+    def scores_folder(self, out: Path | None, frames: FrameSource) -> Path:
+        """Where the scores go: ``out``, or a folder beside the weights whose name tells other conditions apart.
+
+        Raises:
+            EvaluationError: If that lies among the frames.
+        """
+        beside = self.weights.parent if self.weights else Path()
+        folder = out or beside / "eval" / f"{frames.name}-{_checksum(self.identity(frames))}"
+        for place in frames.folders:
+            if folder.resolve().is_relative_to(place.resolve()):
+                raise EvaluationError(f"{folder} lies inside {place}, which holds frames; pass --out elsewhere")
+        return folder
+
+
+def _checksum(identity: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(identity, sort_keys=True).encode()):08x}"

@@ -1,0 +1,108 @@
+"""A scores folder: what decides the scores, a row a frame as they come, and at the end tables.
+
+``asked.json`` holds what decides the scores, so that others are refused; ``scores.jsonl`` a row a frame, so that the
+same command resumes; ``results.csv`` and ``results.json`` all of them.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate.measures import FrameScores
+from pipelines.evaluate.statistics import mean_scores
+from prep.io import files
+
+_FORMAT, _VERSION = "cdgnet-scores", 1
+_ROWS = "scores.jsonl"
+_FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
+_NOT_IN_TABLES = ("seconds", "extents")
+
+
+def begin(folder: Path, identity: Mapping[str, Any]) -> dict[str, FrameScores]:
+    """Make or open a scores folder; gives the rows that it holds already, by key.
+
+    Args:
+        folder: Made where it is not there.
+        identity: What decides the scores, as JSON.
+
+    Raises:
+        EvaluationError: If it holds scores of something else, or is no scores folder.
+    """
+    path = folder / "asked.json"
+    wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
+    if not path.exists():
+        if folder.exists() and any(folder.iterdir()):
+            raise EvaluationError(f"{folder} holds other files; pass another --out")
+        files.write_text(path, json.dumps(wanted, indent=1) + "\n")
+        return {}
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        rows = files.read_rows(folder / _ROWS) if (folder / _ROWS).exists() else []
+    except ValueError as error:
+        raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
+    if stored != wanted:
+        names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
+        raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
+    return {row["key"]: {name: _FROM_JSON.get(value, value) for name, value in row.items()} for row in rows}
+
+
+def append(folder: Path, row: FrameScores) -> None:
+    """Add the scores of one frame; they are on disk when this returns."""
+    files.append_rows(folder / _ROWS, [to_json(row)])
+
+
+def read(path: Path) -> dict[str, FrameScores]:
+    """The rows of a scores folder, or of its ``results.csv``, by key.
+
+    Raises:
+        EvaluationError: If it is neither.
+    """
+    path = path / "results.csv" if path.is_dir() else path
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file))
+        scores = [{name: float(value or "nan") for name, value in line.items() if name != "key"} for line in lines]
+        rows: list[FrameScores] = [{"key": line["key"], **values} for line, values in zip(lines, scores, strict=True)]
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise EvaluationError(
+            f"{path} holds no scores of cdg-eval ({error}); pass its folder or results.csv"
+        ) from error
+    return {str(row["key"]): row for row in rows if row["key"] != "mean"}
+
+
+def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any]) -> None:
+    """Write ``results.csv`` and ``results.json``."""
+    write_csv(folder / "results.csv", rows)
+    files.write_text(folder / "results.json", json.dumps(to_json({**summary, "rows": rows}), indent=1) + "\n")
+
+
+def write_csv(path: Path, rows: Sequence[FrameScores]) -> None:
+    """Write the rows and their mean; NaN is an empty field."""
+    files.write_text(path, to_csv([*rows, {"key": "mean", **mean_scores(rows)}]))
+
+
+def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows under the names of the first one's fields; NaN is an empty field."""
+    text = io.StringIO()
+    names = [name for name in rows[0] if name not in _NOT_IN_TABLES]
+    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: "" if value != value else value for name, value in row.items()})
+    return text.getvalue()
+
+
+def to_json(value: Any) -> Any:
+    """The value with what JSON cannot hold replaced: NaN by null, infinity by "inf" or "-inf"."""
+    if isinstance(value, Mapping):
+        return {name: to_json(part) for name, part in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [to_json(part) for part in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return ("inf" if value > 0 else "-inf") if isinstance(value, float) and math.isinf(value) else value

@@ -1,0 +1,67 @@
+"""The measures of one frame, under the conventions of record: whole frames, RGB, rounded to 8 bits.
+
+Legend: H, W a frame's height and width.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from cdgnet import psnr, ssim, ssim_matlab3d
+from pipelines.evaluate import by_extent
+from pipelines.evaluate.frame_sources import EvaluationFrame
+from pipelines.evaluate.lpips import LPIPS
+
+MEASURES = ("psnr", "ssim", "ssim_matlab3d", "psnr_m1", "psnr_m0", "lpips")
+LEGEND = {
+    "psnr": "dB, RGB, 8 bit",
+    "ssim": "scikit-image, Gaussian 11 x 11, sigma 1.5, mean of the channels",
+    "ssim_matlab3d": "MATLAB's ssim on an RGB array: 11 x 11 x 11",
+    "psnr_m1": "psnr where M = 1 (small blur); empty where there is no such pixel",
+    "psnr_m0": "psnr where M = 0 (large blur)",
+    "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
+}
+
+# A row of a scores folder: ``key``, the measures, ``mask_share`` where there is a mask, ``seconds`` where a network
+# restored the frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the blur is known.
+FrameScores = Mapping[str, Any]
+
+
+def measure_frame(
+    frame: EvaluationFrame, restored: Tensor, device: torch.device, lpips: LPIPS | None = None
+) -> FrameScores:
+    """All measures of one frame, of the blurry picture (``_blurry``) and of the restored one.
+
+    Args:
+        frame: Without a mask it gets no measure of a component.
+        restored: ``(3, H, W)`` uint8.
+        device: Where PSNR and SSIM are computed.
+        lpips: Adds LPIPS.
+    """
+    scores: dict[str, Any] = {"key": frame.key}
+    sharp = frame.sharp[None].to(device)
+    mask = None if frame.mask is None else frame.mask[None].to(device)
+    if frame.mask is not None:
+        scores["mask_share"] = float(frame.mask.float().mean())
+    for suffix, picture in (("_blurry", frame.blurry), ("", restored)):
+        if picture is None:
+            continue
+        batch = picture[None].to(device)
+        scores["psnr" + suffix] = float(psnr(batch, sharp))
+        scores["ssim" + suffix] = float(ssim(batch, sharp))
+        scores["ssim_matlab3d" + suffix] = float(ssim_matlab3d(batch, sharp))
+        if mask is not None:
+            scores["psnr_m1" + suffix] = float(psnr(batch, sharp, mask))
+            scores["psnr_m0" + suffix] = float(psnr(batch, sharp, 1 - mask))
+        if lpips is not None:
+            scores["lpips" + suffix] = lpips(picture, frame.sharp)
+    if frame.extent is not None:
+        scores["extents"] = by_extent.squared_errors(frame.extent, frame.sharp, [frame.blurry, restored.cpu()])
+    return scores
+
+
+def columns(scores: FrameScores) -> list[str]:
+    """The measures that a frame has, blurry before restored."""
+    return [name for measure in MEASURES for name in (measure + "_blurry", measure) if name in scores]

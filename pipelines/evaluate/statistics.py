@@ -1,0 +1,124 @@
+"""Means over frames and sequences, their bootstrap intervals, and the difference between two sets of scores."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate.measures import MEASURES, FrameScores, columns
+from prep.datasets import layouts
+
+_RESAMPLES = 10_000
+_FEWEST_SEQUENCES = 5  # that an interval can be drawn from
+
+
+def psnr_gain(row: FrameScores) -> float:
+    """PSNR of the restored frame less that of the blurry one, in dB; 0 where both equal the sharp frame."""
+    gain = float(row["psnr"]) - float(row["psnr_blurry"])
+    return 0.0 if math.isnan(gain) else gain
+
+
+def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
+    """Means over images of every measure; NaN (a frame without a pixel of that component) does not count."""
+    means = {}
+    for name in columns(rows[0]):
+        values = [float(row[name]) for row in rows if not math.isnan(float(row[name]))]
+        means[name] = sum(values) / len(values) if values else math.nan
+    return means
+
+
+def sequence_means(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
+    """The means of each sequence; empty where frames belong to none."""
+    sequences: dict[str, list[FrameScores]] = {}
+    for row in rows:
+        sequences.setdefault(layouts.sequence(str(row["key"])), []).append(row)
+    return {} if set(sequences) == {""} else {name: mean_scores(rows) for name, rows in sorted(sequences.items())}
+
+
+def author_frames(keys: Sequence[str]) -> list[str]:
+    """The 30 frames a clip that the author of VideoDeblurring scored: floor(linspace(2, 97, 30)), counted from 1.
+
+    Source: Su et al. 2017, as their code has it; that it counts from 1 is likely, not certain.
+    """
+    clips: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        clips.setdefault(layouts.sequence(key), []).append(key)
+    places = np.floor(np.linspace(2, 97, 30)).astype(int) - 1
+    return [clip_keys[place] for clip_keys in clips.values() for place in places if place < len(clip_keys)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """95 % interval of a mean over images."""
+
+    low: float
+    high: float
+    of: str  # what was resampled: sequences, or frames
+
+
+def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval:
+    """Where the mean would lie for other frames of the kind.
+
+    Whole sequences are resampled, because frames of one sequence are alike; single frames where there are fewer than
+    five sequences, and the interval is then too narrow. The random seed is fixed.
+
+    Args:
+        keys: Of the frames; they name the sequences.
+        values: One a frame; NaN does not count.
+
+    Returns:
+        NaN at both ends where no value is finite, or one is infinite.
+
+    Source: Efron & Tibshirani 1993, An introduction to the bootstrap, section 13.3 (percentiles).
+    """
+    sequences = [layouts.sequence(key) for key in keys]
+    is_clustered = len(set(sequences)) >= _FEWEST_SEQUENCES
+    _, clusters = np.unique(sequences if is_clustered else keys, return_inverse=True)
+    of = "sequences" if is_clustered else "frames"
+    scores = np.asarray(values, np.float64)
+    known = ~np.isnan(scores)
+    if not known.any() or np.isinf(scores).any():  # equal pictures: their PSNR is infinite
+        return Interval(low=math.nan, high=math.nan, of=of)
+    sums = np.bincount(clusters[known], scores[known], minlength=clusters.max() + 1)
+    counts = np.bincount(clusters[known], minlength=clusters.max() + 1)
+    resamples = np.random.default_rng(0).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), _RESAMPLES)
+    totals = resamples @ counts
+    means = (resamples @ sums)[totals > 0] / totals[totals > 0]
+    low, high = np.percentile(means, (2.5, 97.5))
+    return Interval(low=float(low), high=float(high), of=of)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """Between two sets of scores of the same frames, measure by measure: this one less the other."""
+
+    means: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    higher: Mapping[str, int]  # in so many frames
+    frames: int
+
+
+def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> Difference:
+    """Compare restored frames with those of another set of scores, frame by frame.
+
+    Args:
+        rows: At least one.
+        others: By key.
+
+    Raises:
+        EvaluationError: If the other set lacks a frame.
+    """
+    keys = [str(row["key"]) for row in rows]
+    missing = [key for key in keys if key not in others]
+    if missing:
+        raise EvaluationError(f"the other scores hold no {missing[0]} ({len(missing)} missing); score the same frames")
+    shared = [name for name in MEASURES if name in rows[0] and name in others[keys[0]]]
+    gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
+    return Difference(
+        means={name: float(np.nanmean(values)) for name, values in gains.items()},
+        intervals={name: bootstrap_interval(keys, values) for name, values in gains.items()},
+        higher={name: sum(value > 0 for value in values) for name, values in gains.items()},
+        frames=len(rows),
+    )

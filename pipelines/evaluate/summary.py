@@ -1,0 +1,62 @@
+"""The summary of an evaluation: means, intervals, and all that a reader must know of them."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import metadata
+from typing import Any
+
+import torch
+
+from pipelines.evaluate import by_extent
+from pipelines.evaluate.conditions import Conditions
+from pipelines.evaluate.cost import measure_cost
+from pipelines.evaluate.frame_sources import FrameSource
+from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
+from pipelines.evaluate.statistics import Difference, author_frames, bootstrap_interval, mean_scores, sequence_means
+from pipelines.restore.restorer import Restorer, weights_checksum
+from pipelines.timing import device_name
+
+
+def summarise(
+    rows: Sequence[FrameScores],
+    frames: FrameSource,
+    conditions: Conditions,
+    restorer: Restorer | None,
+    difference: Difference | None = None,
+) -> dict[str, Any]:
+    """What ``results.json`` says besides the rows.
+
+    Args:
+        rows: Of all frames, at least one.
+        frames: That were scored.
+        conditions: Under which.
+        restorer: That restored them; None where they were restored already.
+        difference: From earlier scores.
+    """
+    protocol, weights = conditions.protocol(frames), conditions.weights
+    keys = [str(row["key"]) for row in rows]
+    chosen = set(author_frames(keys)) if protocol.startswith("videodeblurring") else set()
+    author_rows = [row for row in rows if row["key"] in chosen]
+    ranges = by_extent.psnr_by_extent(rows) if frames.extent_source else []
+    return {
+        "protocol": protocol,
+        "legend": {measure: LEGEND[measure] for measure in MEASURES if measure in rows[0]},
+        "frames": len(rows),
+        "mean": mean_scores(rows),
+        "interval": {
+            name: asdict(bootstrap_interval(keys, [float(row[name]) for row in rows])) for name in columns(rows[0])
+        },
+        "sequences": sequence_means(rows),
+        "author_frames": {"frames": len(author_rows), **mean_scores(author_rows)} if author_rows else {},
+        "against": asdict(difference) if difference else {},
+        "by_extent": {"known_from": frames.extent_source, "ranges": ranges} if frames.extent_source else {},
+        "weights": {"file": weights.name, "sha256": weights_checksum(weights)} if weights else {},
+        "cost": measure_cost(restorer, _seconds(rows), frames.size()) if restorer else {},
+        "device": device_name(restorer.device if restorer else torch.device("cpu")),
+        "precision": restorer.fabric.strategy.precision.precision if restorer else "as the pictures are",
+        "versions": {name: metadata.version(name) for name in ("cdgnet", "torch", "numpy")},
+    }
+
+
+def _seconds(rows: Sequence[FrameScores]) -> list[float]:
+    return [float(row["seconds"]) for row in rows if "seconds" in row]

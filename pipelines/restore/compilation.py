@@ -1,0 +1,28 @@
+"""Compiling a network, and keeping what was compiled across restarts."""
+
+import os
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from cdgnet import CDGNet
+
+
+def compile_for_restoring(network: CDGNet, device: torch.device) -> None:
+    """Compile a network in place, once for each size of frames; on CUDA as CUDA graphs."""
+    persist_compilation_cache()
+    network.compile(mode="reduce-overhead" if device.type == "cuda" else "default", dynamic=False)
+
+
+def compile_for_training(network: CDGNet, *, graphs: bool) -> nn.Module:
+    """The network compiled; with ``graphs`` as CUDA graphs, whose results the next step overwrites."""
+    persist_compilation_cache()
+    model: nn.Module = torch.compile(network, mode="reduce-overhead" if graphs else "default")  # type: ignore[assignment]
+    return model
+
+
+def persist_compilation_cache() -> None:
+    """Keep compiled code in the user's cache: torch's own place for it is the temporary folder."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache / "cdgnet" / "torchinductor"))

@@ -1,0 +1,106 @@
+"""Files, folders and patterns -> what is to be restored, where each result goes, how. Needs no torch."""
+
+import glob
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.errors import InputError
+from prep.io import photographs, video
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreJob:
+    """One picture or video: where from, where to."""
+
+    source: Path
+    target: Path
+
+    @property
+    def is_video(self) -> bool:
+        """Whether it is one, by its name."""
+        return video.is_video(self.source)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoreSettings:
+    """What decides the results besides the restorer."""
+
+    quality: int = 95  # 1 to 100, of lossy formats: JPEG, WebP, AVIF, HEIC, videos
+    batch: int = 1  # frames of one size that are restored at once
+    identity: Mapping[str, str | int | bool] | None = None  # of the restorer; parts of a video of another are discarded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a picture or a video, or that one more frame of a video is done."""
+
+    job: RestoreJob
+    fault: str = ""  # empty when it was written
+    is_done: bool = True  # False: a frame of a video that goes on
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorePlan:
+    """What is to be restored, and which files are not."""
+
+    jobs: Sequence[RestoreJob]
+    ignored: Mapping[str, int]  # files of other kinds in the folders: how many, by suffix
+
+
+def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
+    """Name a target for each picture and video: a file by its name, a folder's by their path below it.
+
+    Raises:
+        InputError: If an input is missing, a folder holds nothing to restore, two share a target, or one would replace
+            itself.
+    """
+    ignored: Counter[str] = Counter()
+    jobs = [job for given in inputs for path in _expand_pattern(given, ignored) for job in _jobs(path, out, ignored)]
+    source_of: dict[Path, Path] = {}
+    for job in jobs:
+        other = source_of.setdefault(job.target, job.source)
+        if other != job.source:
+            raise InputError(f"{other} and {job.source} would both become {job.target}; run them apart")
+        if job.target.resolve() == job.source.resolve():
+            raise InputError(f"{job.source} would be replaced by its own result; pass another --out")
+    return RestorePlan(jobs=list(dict.fromkeys(jobs)), ignored=ignored)
+
+
+def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
+    """The files that a pattern matches, where the shell has not expanded it; any other path as it is."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    known = _known_files(sorted(Path(name) for name in matches), ignored)
+    if not known:
+        raise InputError(f"{path} matches no picture and no video; pass files or folders")
+    return known
+
+
+def _known_files(paths: Iterable[Path], ignored: Counter[str]) -> list[Path]:
+    """Those that are pictures or videos; other files are counted."""
+    paths = [path for path in paths if path.is_file()]
+    is_known = {path: photographs.is_photo(path) or video.is_video(path) for path in paths}
+    ignored.update(path.suffix.lower() or path.name for path in paths if not is_known[path])
+    return [path for path in paths if is_known[path]]
+
+
+def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
+    if path.is_file():
+        return [RestoreJob(source=path, target=_target(out / path.name))]
+    if not path.is_dir():
+        raise InputError(f"{path} is not there; pass pictures, videos or folders")
+    results = out.resolve()
+    below = [each for each in sorted(path.rglob("*")) if not each.name.startswith(".")]
+    sources = _known_files((each for each in below if not each.resolve().is_relative_to(results)), ignored)
+    if not sources:
+        raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
+    return [RestoreJob(source=source, target=_target(out / source.relative_to(path))) for source in sources]
+
+
+def _target(path: Path) -> Path:
+    """The path itself; ``.mkv`` for a video in a container that cannot be written."""
+    is_other = video.is_video(path) and path.suffix.lower() not in video.KEPT
+    return path.with_suffix(".mkv") if is_other else path

@@ -1,0 +1,70 @@
+"""Pictures in; the same out, sharper: same size, depth, colours. Neighbours of one size are restored at once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+
+from cdgnet.images import restore_all
+from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
+from pipelines.restore.restorer import Restorer
+from pipelines.restore.threads import map_in_order
+from prep.errors import FrameError, ReadError
+from prep.io import photographs
+from prep.io.photographs import Photo
+
+_READERS = _WRITERS = 2  # threads
+
+_Picture = tuple[RestoreJob, Photo | str]  # or why it cannot be read
+
+
+def restore_pictures(jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
+    """Restore pictures in their order, reading ahead and writing behind; one that cannot be read is named.
+
+    Raises:
+        OSError: If a result cannot be written.
+    """
+    pictures = map_in_order(_read, jobs, _READERS)
+    restored = _restore(_batches(pictures, settings.batch), restorer)
+    yield from map_in_order(lambda picture: _write(picture, settings), restored, _WRITERS)
+
+
+def _read(job: RestoreJob) -> _Picture:
+    try:
+        if not photographs.is_photo(job.source):
+            raise FrameError(f"{job.source} is named as none of {', '.join(photographs.SUFFIXES)}; convert it")
+        return job, photographs.read(job.source)
+    except ReadError as error:
+        return job, str(error)
+
+
+def _batches(pictures: Iterable[_Picture], size: int) -> Iterator[list[_Picture]]:
+    """Neighbours of one size together, at most ``size`` of them."""
+    batch: list[_Picture] = []
+    for picture in pictures:
+        if batch and (len(batch) == size or _shape(picture) != _shape(batch[0])):
+            yield batch
+            batch = []
+        batch.append(picture)
+    if batch:
+        yield batch
+
+
+def _shape(picture: _Picture) -> tuple[int, ...]:
+    return () if isinstance(picture[1], str) else picture[1].pixels.shape[:2]
+
+
+def _restore(batches: Iterable[list[_Picture]], restorer: Restorer) -> Iterator[_Picture]:
+    for batch in batches:
+        readable = [(job, photo) for job, photo in batch if isinstance(photo, Photo)]
+        yield from ((job, fault) for job, fault in batch if isinstance(fault, str))
+        if readable:
+            restored = restore_all([photo.pixels for _, photo in readable], restorer)
+            for (job, photo), pixels in zip(readable, restored, strict=True):
+                yield job, replace(photo, pixels=pixels)
+
+
+def _write(picture: _Picture, settings: RestoreSettings) -> Outcome:
+    job, photo = picture
+    if isinstance(photo, str):
+        return Outcome(job=job, fault=photo)
+    photographs.write(job.target, photo, settings.quality)
+    return Outcome(job=job)

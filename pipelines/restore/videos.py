@@ -1,0 +1,87 @@
+"""Videos in; the same out, sharper: same size, rate, colours, sound.
+
+A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end: after a kill the same
+command restores only what is missing. ``asked.json`` beside them says what they are of.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+from cdgnet.images import restore_all
+from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
+from pipelines.restore.restorer import Restorer
+from pipelines.restore.threads import map_in_order, read_ahead
+from prep.io import files, locks, video, video_parts
+from prep.io.video import Moment
+
+PART_FRAMES = 48  # at most so many are lost by a kill; each part begins with a key frame
+
+
+def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
+    """Restore a video, giving an outcome a frame that is not done, and a last one that is.
+
+    Raises:
+        ReadError: If it cannot be read.
+        OSError: If the result cannot be written.
+    """
+    about = video.describe(job.source)
+    folder = job.target.with_name(job.target.name + ".parts")
+    with locks.hold(folder / "lock"):
+        done, seconds = _count_usable_parts(folder, job, settings), about.seconds
+        yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
+        rest = islice(video.read(job.source), done * PART_FRAMES, None)
+        moments = _restore(rest, restorer, settings.batch)
+        for number, part in enumerate(_split(moments), done):
+            with video_parts.writing(
+                _part(folder, number), about, settings.quality, job.target.suffix.lower()
+            ) as write:
+                for written_seconds in map_in_order(write, part):
+                    seconds = written_seconds
+                    yield Outcome(job=job, is_done=False)
+        video_parts.join(_parts(folder), job.source, job.target, settings.quality)
+    shutil.rmtree(folder)  # once the lock in it is free: Windows removes no file that is open
+    is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
+    fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"
+    yield Outcome(job=job, fault=fault if is_cut else "")
+
+
+def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings) -> int:
+    """How many parts of this very video, by this very network, lie there; parts of any other are removed."""
+    status = job.source.stat()
+    asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
+    text = json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
+    path = folder / "asked.json"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        for part in folder.glob("*.nut"):
+            part.unlink()
+        files.write_text(path, text)
+    return len(_parts(folder))
+
+
+def _parts(folder: Path) -> list[Path]:
+    """The parts from the first on, up to a gap."""
+    parts: list[Path] = []
+    while (part := _part(folder, len(parts))).exists():
+        parts.append(part)
+    return parts
+
+
+def _part(folder: Path, number: int) -> Path:
+    return folder / f"{number:06}.nut"
+
+
+def _split(moments: Iterator[Moment]) -> Iterator[Iterator[Moment]]:
+    for first in moments:
+        yield chain([first], islice(moments, PART_FRAMES - 1))
+
+
+def _restore(moments: Iterator[Moment], restorer: Restorer, batch_size: int) -> Iterator[Moment]:
+    moments = read_ahead(moments)
+    while batch := list(islice(moments, batch_size)):
+        restored = restore_all([moment.pixels for moment in batch], restorer)
+        yield from (replace(moment, pixels=pixels) for moment, pixels in zip(batch, restored, strict=True))

@@ -1,0 +1,24 @@
+"""Some of many items, evenly spaced."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """Take ``count`` items, evenly spaced, the first and the last among them; all if there are fewer.
+
+    Args:
+        items: In the order in which they are to be spaced.
+        count: How many, at least 1; a single one is the first.
+
+    Raises:
+        ValueError: If ``count`` is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"cannot take {count} items; pass at least 1")
+    if count >= len(items):
+        return list(items)
+    steps = max(1, count - 1)
+    return [items[(2 * place * (len(items) - 1) + steps) // (2 * steps)] for place in range(count)]

@@ -1,0 +1,45 @@
+"""A scores folder: other scores are refused, and tables come back as they were."""
+
+import csv
+import math
+from pathlib import Path
+
+import pytest
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate import folder
+from pipelines.evaluate.measures import MEASURES
+
+
+def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> None:
+    folder.begin(tmp_path / "scores", {"mu": 0.9})
+    with pytest.raises(EvaluationError, match="holds scores of another mu; pass another --out"):
+        folder.begin(tmp_path / "scores", {"mu": 0.8})
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(EvaluationError, match="holds other files"):
+        folder.begin(tmp_path / "mine", {"mu": 0.9})
+
+
+def test_scores_are_read_from_their_table(tmp_path: Path) -> None:
+    row = {"key": "a/1", "psnr": 20.0, "psnr_m1": math.nan}
+    folder.write_csv(tmp_path / "results.csv", [row])
+    rows = folder.read(tmp_path)
+    assert list(rows) == ["a/1"]
+    assert (rows["a/1"]["psnr"], math.isnan(float(rows["a/1"]["psnr_m1"]))) == (20.0, True)
+    (tmp_path / "results.csv").write_text("hello\nworld\n")
+    with pytest.raises(EvaluationError, match="holds no scores of cdg-eval"):
+        folder.read(tmp_path)
+
+
+def test_the_table_ends_with_the_mean_and_leaves_missing_scores_empty(tmp_path: Path) -> None:
+    names = [measure + suffix for measure in MEASURES for suffix in ("_blurry", "")]
+    row = {"key": "a", "y": 0, "x": 0, "mask_share": 0.0, **dict.fromkeys(names, 20.0), "psnr_m1": math.nan}
+
+    folder.write_csv(tmp_path / "results.csv", [row])
+
+    with (tmp_path / "results.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    assert [line["key"] for line in lines] == ["a", "mean"]
+    assert lines[0]["psnr_m1"] == ""
+    assert float(lines[1]["psnr"]) == 20
