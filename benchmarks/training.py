@@ -90,7 +90,7 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
             mark("load")
             components = parts.model(to_range(batch.blurry))
             mark("forward")
-            losses = loop._losses(config, components, batch)
+            losses = loop.compute_losses(config, components, batch)
             mark("loss")
             fabric.backward(losses.total)
             mark("backward")

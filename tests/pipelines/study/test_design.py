@@ -248,7 +248,7 @@ def test_processes_share_a_study(train_pack: Path, test_pack: Path, tmp_path: Pa
 HOLD = """
 import sys, time
 from pathlib import Path
-from prep import files
+from prep.io import files
 with files.held(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

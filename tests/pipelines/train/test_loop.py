@@ -263,8 +263,8 @@ class Saboteur:
     """Makes the loss of chosen steps no number, as a broken frame would."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-        self.steps, self.step, self.honest = set(steps), 0, loop._losses
-        monkeypatch.setattr(loop, "_losses", self.lose)
+        self.steps, self.step, self.honest = set(steps), 0, loop.compute_losses
+        monkeypatch.setattr(loop, "compute_losses", self.lose)
 
     def lose(self, *words: Any) -> loop.Losses:
         self.step += 1
@@ -402,7 +402,7 @@ import multiprocessing, sys
 from pathlib import Path
 from lightning_fabric import Fabric
 from pipelines.train import loop, runs
-from pipelines.packs import DataError
+from pipelines.errors import DataError
 from pipelines.train.settings import TrainingConfig
 
 config = TrainingConfig(
@@ -456,7 +456,7 @@ def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -
 
 def test_two_processes_cannot_train_one_run(train_pack: Path, tmp_path: Path) -> None:
     run(train_pack, tmp_path / "r", stop_after=1)
-    other = "import sys; from pathlib import Path; from prep import files\n"
+    other = "import sys; from pathlib import Path; from prep.io import files\n"
     other += "with files.held(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     words = [sys.executable, "-c", other, str(tmp_path / "r" / "lock")]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
