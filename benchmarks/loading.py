@@ -121,10 +121,10 @@ def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> flo
     from torch.utils.data import DataLoader
 
     from pipelines.train.samples import TrainingSamples
-    from pipelines.train.split import split_by_source
+    from pipelines.train.split import read_info, split_by_source
 
     path = folder / "pack.h5"
-    samples = TrainingSamples([path], split_by_source([path], ()).train, SIDE, seed)
+    samples = TrainingSamples([path], split_by_source([read_info(path)], ()).train, SIDE, seed)
     batches = iter(DataLoader(samples, batch_size=BATCH, sampler=range(10**9), num_workers=workers))
     for _ in range(20):
         next(batches)

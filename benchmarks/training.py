@@ -62,13 +62,14 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
 
     from pipelines import timing
     from pipelines.packs import to_range
-    from pipelines.train import loader, loop, runs
+    from pipelines.train import gradients, loader, runs
+    from pipelines.train.learner import set_up
     from pipelines.train.settings import TrainingConfig
 
     config = TrainingConfig(preset=preset, precision=precision, compile=compiled, steps=10**6, val=(), batch=BATCH)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
-    parts = loop.set_up(run, fabric)
+    learner = set_up(run, fabric)
     batches = loader.batches(run, fabric, 0)
     spent: dict[str, float] = defaultdict(float)
     is_apart = False
@@ -89,14 +90,14 @@ def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int,
         for _ in range(count):
             batch = fabric.to_device(next(batches))
             mark("load")
-            components = parts.model(to_range(batch.blurry))
+            components = learner.model(to_range(batch.blurry))
             mark("forward")
-            losses = loop._losses(config, components, batch)
+            losses = gradients.compute_losses(config, components, batch)
             mark("loss")
             fabric.backward(losses.total)
             mark("backward")
-            parts.adam.step()
-            parts.adam.zero_grad()
+            learner.stepper.step()
+            learner.stepper.zero_grad()
             mark("optimiser")
         if fabric.device.type == "cuda":
             torch.cuda.synchronize()

@@ -1,6 +1,7 @@
 """``cdg-study``: the paper's comparisons, trained and scored at a budget of one's own."""
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ from pipelines.study.definitions import STUDIES, Study
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.study.design import Job
+    from pipelines.study.comparisons import TableRow
+    from pipelines.study.design import Training
+    from pipelines.train.runs import Run
     from pipelines.train.settings import TrainingConfig
 
 path_type = click.Path(path_type=Path)
@@ -55,49 +58,46 @@ def command(
 ) -> None:
     """Train every row of one of the paper's comparisons alike, score them alike, and write a page and tables.
 
-    list: what each would take, here and on one H100; table1: the network beside others; table2: fine-tuned from GoPro
-    to VideoDeblurring; table3: part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure 11;
-    masks: a pack for each kind of masks, and none. The same command goes on; started again beside the first, by hand or
-    by torchrun, it takes trainings that no other process has in hand.
+    list: how long each would take, here and on one H100; table1: the network beside others; table2: fine-tuned from
+    GoPro to VideoDeblurring; table3: part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure
+    11; masks: a pack for each kind of masks, and none. The same command goes on; several processes, started by hand or
+    by torchrun, share the trainings.
     """
     if name == _LIST:
         _list(config_of(settings, val), seeds)
         return
     if not packs or test is None:
-        raise click.UsageError(f"{name} wants --h5, a pack to train on, and --test, one to score on")
+        raise click.UsageError(f"{name} needs --h5, a pack to train on, and --test, one to score on")
     study = STUDIES[name]
     _refuse_varied(study)
     if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
-        raise click.UsageError("--fine is for table2 alone, which wants it, and one --h5")
-    from pipelines.study import design
+        raise click.UsageError("--fine is for table2 alone, which needs it, and one --h5")
+    from pipelines.study import design, tables
 
     base = config_of(settings, val)
     _warn_of_test_data([*packs, *([fine] if fine else [])], test)
-    chosen = design.transfer(study, base, packs[0], fine, only) if fine else design.rows(study, base, packs, only)
-    jobs = design.jobs(chosen, seeds, test, out)
-    design.refuse_other_tables(name, jobs, out)
+    rows = design.transfer_rows(study, base, packs[0], fine, only) if fine else design.rows(study, base, packs, only)
+    trainings = design.trainings(rows, seeds, test, out)
+    tables.refuse_other_tables(name, trainings, out)
     fabric = make_fabric(base.precision, _device())
-    done = sum(job.is_done for job in jobs)
-    rows = len({job.row.title for job in jobs})
-    click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(jobs)} trainings done")
-    left = _Left(jobs, fabric)
-    click.echo(f"on {_device_name(fabric)}, precision {base.precision}: {left}")
+    estimate = _say_plan(study, trainings, seeds, fabric)
     if dry_run:
-        for job in jobs:
-            click.echo(f"  {job.title}: {'done' if job.is_done else duration(left.seconds[job.row.title])}")
+        for training in trainings:
+            time_left = "done" if training.is_done else duration(estimate.seconds[training.row.title])
+            click.echo(f"  {training.title}: {time_left}")
         click.echo("nothing done: --dry-run")
         return
-    failed = _work(jobs, fabric, left)
-    found = design.results(jobs)
-    for text in failed:
-        click.echo(text, err=True)
-    if not found:
-        raise click.ClickException("no training has come to an end, so there is no table")
-    _publish(name, study, found, test, fabric, out)
-    if busy := len(jobs) - len(found) - len(failed):
-        click.echo(f"in the hands of other processes: {busy} of {len(jobs)}; the last to end writes the whole table")
-    if failed:
-        raise click.ClickException(f"{len(failed)} of {len(jobs)} trainings failed; the tables leave them out")
+    failures = _train_and_score(trainings, fabric, estimate)
+    _publish(name, study, trainings, failures, fabric, out)
+
+
+def _say_plan(study: Study, trainings: "Sequence[Training]", seeds: int, fabric: "Fabric") -> "_TimeEstimate":
+    done = sum(training.is_done for training in trainings)
+    rows = len({training.row.title for training in trainings})
+    click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(trainings)} trainings done")
+    estimate = _TimeEstimate(trainings, fabric)
+    click.echo(f"on {_device_name(fabric)}, precision {trainings[0].config.precision}: {estimate}")
+    return estimate
 
 
 def _list(base: "TrainingConfig", seeds: int) -> None:
@@ -108,10 +108,10 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
 
     fabric = make_fabric(base.precision, _device())
     with announce_if_slow("measuring a step"):
-        found = budget.budgets(base, seeds, fabric)
+        budgets = budget.budgets(base, seeds, fabric)
     name = _device_name(fabric)
     table = Table("study", "", "in the paper", "rows x seeds", "new", f"on {name}", "on one H100, predicted")
-    for one in found:
+    for one in budgets:
         own = one.trainings - one.known
         each = (one.seconds, one.h100_seconds)
         times = ["-" if seconds is None or not own else duration(seconds) for seconds in each]
@@ -119,14 +119,14 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
             one.name, one.study.title, one.study.source, str(one.trainings), str(own) if own else "none", *times
         )
     Console(width=None if Console().is_terminal else 160).print(table)
-    budget_ = f"{base.steps:,} steps" if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
+    length = f"{base.steps:,} steps" if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
     click.echo(
-        f"{budget_}, {base.preset} widths, batches of {base.batch} x {base.crop} x {base.crop}, {seeds} seeds; "
+        f"{length}, {base.preset} widths, batches of {base.batch} x {base.crop} x {base.crop}, {seeds} seeds; "
         f"masks is counted with {', '.join(budget.MASKS)} and none; 'new' leaves out what a study above trains too"
     )
     click.echo(
-        "A step of cdgnet was measured here; other networks go by their multiply-accumulates. No H100 was measured: "
-        "that column is the prediction of docs/gpu.md."
+        "A step of cdgnet was measured here; the time of other networks is in proportion to their multiply-accumulates."
+        " No H100 was measured: that column is the prediction of docs/gpu.md."
     )
 
 
@@ -138,17 +138,15 @@ def _refuse_varied(study: Study) -> None:
 
 
 def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
-    from prep.packs import store
+    from pipelines.train.split import read_info
 
-    with store.open_pack(test) as file:
-        scored = set(store.read_keys(file))
-    for pack in packs:
-        if store.describe(pack)["split"] == "test":
-            click.echo(f"{pack} holds the test split: scores on it will say nothing about these networks", err=True)
-        with store.open_pack(pack) as file:
-            both = scored & set(store.read_keys(file))
-        if both:
-            click.echo(f"{len(both)} of the {len(scored)} frames of {test} are trained on too, in {pack}", err=True)
+    scored = set(read_info(test).keys)
+    for path in packs:
+        pack = read_info(path)
+        if pack.header.split == "test":
+            click.echo(f"{path} holds the test split: scores on it will say nothing about these networks", err=True)
+        if both := scored.intersection(pack.keys):
+            click.echo(f"{len(both)} of the {len(scored)} frames of {test} are trained on too, in {path}", err=True)
 
 
 def _device() -> int | list[int]:
@@ -164,103 +162,139 @@ def _device_name(fabric: "Fabric") -> str:
     return timing.device_and_threads(fabric.device)
 
 
-class _Left:
-    """How long the trainings that are not done will take: a step of each row measured once, mended by what was seen."""
+class _TimeEstimate:
+    """How long the trainings that are not done will take: a step of each row is measured once, and the estimate is
+    corrected by how long trainings took.
+    """
 
-    def __init__(self, jobs: "Sequence[Job]", fabric: "Fabric") -> None:
+    def __init__(self, trainings: "Sequence[Training]", fabric: "Fabric") -> None:
         from pipelines.train import forecast
 
-        self.jobs = jobs
+        self.trainings = trainings
         self.seconds: dict[str, float] = {}  # of a training, by row
-        self.spent = self.expected = 0.0
-        open_ = {job.row.title: job for job in jobs if not job.is_done}
-        with announce_if_slow(f"measuring a step of each of {len(open_)} rows"):
-            for title, job in open_.items():
-                plan = job.plan(keep=False)
-                step = forecast.seconds_a_step(job.config, fabric)
-                validation = forecast.validations_left(plan) * forecast.seconds_a_validation(plan, step)
+        self.spent = self.expected = 0.0  # seconds, of what was trained since
+        missing = {training.row.title: training for training in trainings if not training.is_done}
+        with announce_if_slow(f"measuring a step of each of {len(missing)} rows"):
+            for title, training in missing.items():
+                plan = training.plan(keep=False)
+                step = forecast.seconds_per_step(training.config, fabric)
+                validation = forecast.validations_left(plan) * forecast.seconds_per_validation(plan, step)
                 self.seconds[title] = step * plan.steps + validation
 
-    def saw(self, job: "Job", share: float, seconds: float) -> None:
-        """So much of a training took so long."""
+    def correct(self, training: "Training", share: float, seconds: float) -> None:
+        """Take into account that this share of a training took so long."""
         self.spent += seconds
-        self.expected += share * self.seconds[job.row.title]
+        self.expected += share * self.seconds[training.row.title]
 
     def __str__(self) -> str:
-        waiting = [job for job in self.jobs if not job.is_done]
+        missing = [training for training in self.trainings if not training.is_done]
         pace = self.spent / self.expected if self.expected else 1.0
-        left = pace * sum(self.seconds[job.row.title] for job in waiting)
-        if not waiting:
+        left = pace * sum(self.seconds[training.row.title] for training in missing)
+        if not missing:
             return "nothing left to train"
-        return f"{len(waiting)} {'training' if len(waiting) == 1 else 'trainings'} to go, about {duration(left)}"
+        return f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'} to go, about {duration(left)}"
 
 
-def _work(jobs: "Sequence[Job]", fabric: "Fabric", left: _Left) -> list[str]:
-    """Train and score what is open and nobody else has in hand; gives what failed."""
-    import time
-
+def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate: _TimeEstimate) -> list[str]:
+    """Train and score what is missing and no other process trains; gives what failed."""
     from pipelines.errors import DataError, RunInUse, TrainingError
-    from pipelines.study import design
-    from pipelines.train import loop, runs
-    from prep.packs import store
+    from pipelines.study import scoring
 
     stopped = StopOnSignal()
-    failed = []
-    for place, job in enumerate(jobs, 1):
-        if job.is_done or (job.first and not job.first.is_done):
+    failures = []
+    for place, training in enumerate(trainings, 1):
+        if training.is_done or (training.first and not training.first.is_done):
             continue
+        name = f"{place}/{len(trainings)} {training.title}"
         began = time.monotonic()
-        plan = job.plan(keep=True)
-        what = f"{place}/{len(jobs)} {job.title}"
+        plan = training.plan(keep=True)
         try:
-            if not plan.is_done:
-                for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, what):
-                    pass
-            if stopped():
-                raise stopped.stopped(f"stopped in {job.title}, saved in {job.folder}; the same command goes on")
-            left.saw(job, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
-            with runs.held(plan):
-                for _ in track(design.score(job, fabric), store.describe(job.test)["crops"], f"score {what}"):
-                    pass
+            _train(training, plan, fabric, stopped, name)
+            estimate.correct(training, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
+            _score(training, fabric, name)
         except RunInUse:
             continue
         except (DataError, TrainingError) as error:
-            failed.append(f"{job.title}: {error}")
-            click.echo(failed[-1], err=True)
+            failures.append(f"{training.title}: {error}")
+            click.echo(failures[-1], err=True)
             continue
-        (found,) = design.results([job])
-        click.echo(f"{what}: {_said(found.means)}; {left}")
-    return failed
+        (result,) = scoring.read_results([training])
+        click.echo(f"{name}: {_scores_text(result.means)}; {estimate}")
+    return failures
 
 
-def _said(means: Mapping[str, float]) -> str:
+def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnSignal, name: str) -> None:
+    """Bring a training to its end, or save it and end the command after a signal."""
+    from pipelines.train import loop
+
+    if not plan.is_done:
+        for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, name):
+            pass
+    if stopped():
+        raise stopped.stopped(f"stopped in {training.title}, saved in {training.folder}; the same command goes on")
+
+
+def _score(training: "Training", fabric: "Fabric", name: str) -> None:
+    from pipelines.study import scoring
+    from pipelines.train import run_folder
+    from prep.packs import store
+
+    with run_folder.locked(training.folder):
+        for _ in track(scoring.score(training, fabric), store.describe(training.test)["crops"], f"score {name}"):
+            pass
+
+
+def _scores_text(means: Mapping[str, float]) -> str:
     parts = (("psnr", "PSNR"), ("psnr_m1", "M=1"), ("psnr_m0", "M=0"))
     return ", ".join(f"{title} {means[f'{name}_blurry']:.2f} → {means[name]:.2f} dB" for name, title in parts)
 
 
-def _publish(name: str, study: Study, found: "Sequence[Any]", test: Path, fabric: "Fabric", out: Path) -> None:
+def _publish(
+    name: str,
+    study: Study,
+    trainings: "Sequence[Training]",
+    failures: Sequence[str],
+    fabric: "Fabric",
+    out: Path,
+) -> None:
+    """Write the page and the tables of all results, and say what they say."""
+    from pipelines.study import comparisons, page, scoring, sentences, tables
+
+    results = scoring.read_results(trainings)
+    for failure in failures:
+        click.echo(failure, err=True)
+    if not results:
+        raise click.ClickException("no training has come to an end, so there is no table")
+    table = comparisons.table_rows(results)
+    _print_table(table)
+    for comparison in comparisons.compare(table):
+        click.echo(sentences.comparison_text(comparison))
+    for sentence in (*sentences.author_sentences(table), *sentences.verdict(table)):
+        click.echo(sentence)
+    paths = [page.write(name, study, results, trainings[0].test, _device_name(fabric), out)]
+    paths += tables.write_tables(name, table, out)
+    click.echo(f"wrote {', '.join(map(str, paths))}")
+    if others := len(trainings) - len(results) - len(failures):
+        click.echo(f"trained by other processes: {others} of {len(trainings)}; the last to end writes the whole table")
+    if failures:
+        raise click.ClickException(f"{len(failures)} of {len(trainings)} trainings failed; the tables leave them out")
+
+
+def _print_table(table: "Sequence[TableRow]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines.study import design, page
+    from pipelines.study.comparisons import MEASURES
 
-    lines = design.lines(found)
-    table = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
-    for line in lines:
-        cells = [
-            f"{line.mean(figure):.{2 if figure.startswith('psnr') else 4}f}"
-            + (f" ± {line.spread(figure):.{2 if figure.startswith('psnr') else 4}f}" if len(line.results) > 1 else "")
-            for figure in design.FIGURES
-        ]
-        table.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
-    Console(width=None if Console().is_terminal else 140).print(table)
-    for step in design.steps(lines):
-        click.echo(str(step))
-    for text in (*design.of_author(lines), *design.verdict(lines)):
-        click.echo(text)
-    paths = [page.write(name, study, found, test, _device_name(fabric), out)]
-    paths += design.write_tables(name, lines, out)
-    click.echo(f"wrote {', '.join(map(str, paths))}")
+    printed = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
+    for line in table:
+        cells = []
+        for measure in MEASURES:
+            digits = 2 if measure.startswith("psnr") else 4
+            spread = f" ± {line.spread(measure):.{digits}f}" if len(line.results) > 1 else ""
+            cells.append(f"{line.mean(measure):.{digits}f}{spread}")
+        printed.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
+    Console(width=None if Console().is_terminal else 140).print(printed)
 
 
 def main() -> None:

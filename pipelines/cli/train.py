@@ -20,12 +20,12 @@ from pipelines.train.settings import ONE_BRANCH, TrainingConfig
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.train.loop import Tick
+    from pipelines.train.loop import StepReport
     from pipelines.train.runs import Run
-    from pipelines.train.tensorboard import Board
+    from pipelines.train.tensorboard import TensorBoardLog
 
 path_type = click.Path(path_type=Path)
-_FAR = 8.0  # pixels; blur of real frames seldom reaches further
+_LARGE_OFFSET = 8.0  # pixels; blur of real frames is seldom longer
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -82,18 +82,18 @@ def command(
 ) -> None:
     """Train CDGNet on packs, with the paper's settings by default.
 
-    Of several packs, every frame is shown once an epoch. The same command goes on from the last checkpoint. Ctrl-C
-    saves first; twice stops at once.
+    Of several packs, every frame is shown once an epoch. The same command resumes the run from its last checkpoint.
+    Ctrl-C saves first; a second Ctrl-C stops at once.
     """
     from pipelines.train import loop, runs
     from pipelines.train import page as run_page
 
-    folder = out or Path("runs", "+".join(pack.stem for pack in (first, *others)))
+    packs = (first, *others)
+    folder = out or Path("runs", "+".join(pack.stem for pack in packs))
     if page:
         click.echo(f"wrote {run_page.write(folder)}")
         return
     config = config_of(settings, val)
-    packs = (first, *others)
     _refuse_launch(devices, nodes)
     loop.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
@@ -104,22 +104,30 @@ def command(
     if dry_run or plan.is_done:
         click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
         return
-    board = _open_board(folder, plan.start) if tensorboard and is_first else None
+    tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
+    _train(plan, fabric, tensorboard_log, is_first=is_first)
+
+
+def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", *, is_first: bool) -> None:
+    """Train to the end or until a signal; the first process says how far it is."""
+    from pipelines.train import loop, run_folder
+    from pipelines.train import page as run_page
+
     stopped = StopOnSignal()
-    ticks: Iterable[Tick] = loop.train(plan, fabric, stopped, narrate if is_first else None)
-    tick = None
-    for tick in track(ticks, plan.steps - plan.start, "train") if is_first else ticks:
-        for row in tick.rows if is_first else ():
+    reports: Iterable[StepReport] = loop.train(plan, fabric, stopped, narrate if is_first else None)
+    report = None
+    for report in track(reports, plan.steps - plan.start, "train") if is_first else reports:
+        for row in report.rows if is_first else ():
             _say_row(row, plan.steps)
-            if board:
-                board.add(row)
+            if tensorboard:
+                tensorboard.add(row)
             if "val_psnr" in row:
-                run_page.write(folder)
-    if tick is not None and tick.step < plan.steps:
-        raise stopped.stopped(f"stopped at step {tick.step}, saved in {folder}; the same command goes on")
+                run_page.write(plan.folder)
+    if report is not None and report.step < plan.steps:
+        raise stopped.stopped(f"stopped at step {report.step}, saved in {plan.folder}; the same command goes on")
     if is_first:
-        click.echo(f"wrote {folder / 'weights.safetensors'} and {run_page.write(folder)}")
+        click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:
@@ -146,69 +154,88 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
 
 
 def _refuse_launch(devices: int, nodes: int) -> None:
-    """Say how processes are started that were not, or otherwise."""
+    """Refuse a number of processes that were not started, and say how to start them."""
     started = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
     if nodes > 1 and not started and "SLURM_NTASKS" not in os.environ:
-        raise click.UsageError(f"--nodes {nodes} wants the command started by torchrun on each machine")
+        raise click.UsageError(f"--nodes {nodes} needs the command to be started by torchrun on each machine")
     if started and started != devices:
         raise click.UsageError(f"torchrun started {started} processes here, --devices is {devices}; pass {started}")
 
 
-def _open_board(folder: Path, start: int) -> "Board":
+def _open_tensorboard(folder: Path, start: int) -> "TensorBoardLog":
     try:
-        from pipelines.train.tensorboard import Board
+        from pipelines.train.tensorboard import TensorBoardLog
     except ImportError as error:
         raise click.ClickException(f"{error.name or error} is missing; pip install 'cdgnet[tensorboard]'") from error
-    return Board(folder, start)
+    return TensorBoardLog(folder, start)
 
 
 def _say_plan(plan: "Run", fabric: "Fabric") -> None:
+    _say_data(plan)
+    _say_network(plan.config, fabric)
+    _say_recipe(plan)
+    if not plan.is_done:
+        _say_duration(plan, fabric)
+    for problem in plan.damaged_checkpoints:
+        click.echo(f"{problem}; going on from the one before it", err=True)
+    click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+
+
+def _say_data(plan: "Run") -> None:
+    config, frames, held_out = plan.config, len(plan.split.train), len(plan.split.held_out)
+    why_none = "; all are of one video" if config.val is None else ""
+    sources = f" ({', '.join(plan.split.sources)})" if held_out else why_none
+    click.echo(f"{' and '.join(map(str, plan.pack_paths))}: {frames} frames to train on, {held_out} held out{sources}")
+    for pack in plan.packs:
+        header = pack.header
+        if header.split == "test":
+            click.echo(f"{pack.path} holds the test split: scores on it will say nothing about this network", err=True)
+        share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {len(pack.keys)} crops have none"
+        other_mu = f", thresholded again at mu {config.mu:g}" if config.mu not in (None, header.mu) else ""
+        click.echo(f"masks by {header.method}, mu {header.mu:g}: {share}{other_mu}")
+
+
+def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
     import torch
 
     from cdgnet import CDGNet
-    from pipelines.train import forecast
-    from pipelines.train.runs import STABLE_RATE, network_of
-    from prep.packs import store
+    from pipelines.train.runs import network_of
 
-    config, device = plan.config, fabric.device
     with torch.device("meta"):
         network = CDGNet(network_of(config))
     parameters = sum(weight.numel() for weight in network.parameters())
-    frames, held = len(plan.split.train), len(plan.split.held_out)
-    why = "; all are of one video" if config.val is None else ""
-    sources = f" ({', '.join(plan.split.sources)})" if held else why
-    click.echo(f"{' and '.join(map(str, plan.packs))}: {frames} frames to train on, {held} held out{sources}")
-    for pack in plan.packs:
-        about = store.describe(pack)
-        if about["split"] == "test":
-            click.echo(f"{pack} holds the test split: scores on it will say nothing about this network", err=True)
-        share = f"share {about['mask_share']:.1%}, {about['empty_masks']} of {about['crops']} crops have none"
-        taken = f", thresholded anew at mu {config.mu:g}" if config.mu not in (None, about["mu"]) else ""
-        click.echo(f"masks by {about['method']}, mu {about['mu']:g}: {share}{taken}")
-    begun = f", begun with {config.init}" if config.init else ""
-    click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{begun}")
+    start = f", starting from {config.init}" if config.init else ""
+    click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{start}")
+    device = fabric.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
     click.echo(f"on {fabric.world_size} x {name}, precision {config.precision}{tf32}")
-    epochs = plan.steps * config.batch / frames
-    many = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
+
+
+def _say_recipe(plan: "Run") -> None:
+    from pipelines.train.runs import STABLE_RATE
+
+    config = plan.config
+    epochs = plan.steps * config.batch / len(plan.split.train)
+    times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
     click.echo(
-        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {many} times;"
+        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {times} times;"
         f" {_recipe(config)}; masked-out target pixels are {config.masked_out}"
     )
     if config.learning_rate > STABLE_RATE:
-        click.echo(f"learning rate above {STABLE_RATE:g}: offsets may run away; watch mean_offset in the log", err=True)
-    if not plan.is_done:
-        seconds = forecast.seconds_a_step(config, fabric)
-        validation = forecast.seconds_a_validation(plan, seconds)
-        left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
-        also = f" and {validation:.2g} s a validation" if validation else ""
-        click.echo(
-            f"about {duration(left)} to go, until {_when(left)}: {seconds:.2g} s a step{also}, measured just now"
-        )
-    for fault in plan.faults:
-        click.echo(f"{fault}; going on from the one before it", err=True)
-    click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+        click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
+
+
+def _say_duration(plan: "Run", fabric: "Fabric") -> None:
+    from pipelines.train import forecast
+
+    seconds = forecast.seconds_per_step(plan.config, fabric)
+    validation = forecast.seconds_per_validation(plan, seconds)
+    left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
+    and_validation = f" and {validation:.2g} s a validation" if validation else ""
+    click.echo(
+        f"about {duration(left)} to go, until {_when(left)}: {seconds:.2g} s a step{and_validation}, measured just now"
+    )
 
 
 def _when(seconds: float) -> str:
@@ -217,44 +244,49 @@ def _when(seconds: float) -> str:
 
 
 def _recipe(config: TrainingConfig) -> str:
-    """The rules of learning in a line; those of the paper are called so."""
+    """How the network is trained, in a line: what differs from the paper, optimiser, schedule, loss."""
     paper = TrainingConfig()
     names = (
         *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
         *("crop", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
-    kind = "AdamW" if config.weight_decay else "Adam"
-    rate = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
-    other = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
-    other += ["steps"] if config.steps is not None else []
-    other += ["a held-out video"] if config.val != () else []
-    said = f"the paper's recipe but for {', '.join(other)}" if other else "the paper's recipe"
-    return f"{said}: {kind} {config.learning_rate:g}, {rate}, {config.loss.upper()} loss"
+    differences = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
+    differences += ["steps"] if config.steps is not None else []
+    differences += ["a held-out video"] if config.val != () else []
+    optimizer = "AdamW" if config.weight_decay else "Adam"
+    schedule = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
+    recipe = f"the paper's recipe but for {', '.join(differences)}" if differences else "the paper's recipe"
+    return f"{recipe}: {optimizer} {config.learning_rate:g}, {schedule}, {config.loss.upper()} loss"
 
 
 def _say_row(row: Mapping[str, Any], steps: int) -> None:
+    """Say one row of the log."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
-        click.echo(f"step {row['step']}: the loss is no number, the step is skipped; frames {frames}", err=True)
+        click.echo(f"step {row['step']}: non-finite loss, the step is skipped; frames {frames}", err=True)
     elif "went_back_from" in row:
-        back = f"gone back from step {row['went_back_from']} to {row['step']}"
-        click.echo(f"{back}, with {row['factor']:g} of the rate", err=True)
+        rollback = f"back from step {row['went_back_from']} to step {row['step']}"
+        click.echo(f"{rollback}, learning rate times {row['factor']:g}", err=True)
     elif "val_psnr" in row:
         click.echo(
             f"step {row['step']}/{steps}  validation: {row['val_frames']} whole frames, PSNR blurry "
             f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
         )
     else:
-        pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
-        left = duration((steps - row["step"]) / row["steps_per_second"])
-        offset = row.get("mean_offset")  # a network without deformable layers has none
-        far = f", |offset| {offset:.3f} px" if offset is not None else ""
-        click.echo(
-            f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
-            f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {pace}{far}, {left} left"
-        )
-        if offset is not None and offset > _FAR:
-            click.echo(f"offsets of {offset:.0f} px: they run away; begin anew with a lower rate", err=True)
+        _say_losses(row, steps)
+
+
+def _say_losses(row: Mapping[str, Any], steps: int) -> None:
+    pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
+    left = duration((steps - row["step"]) / row["steps_per_second"])
+    offset = row.get("mean_offset")  # a network without deformable layers has none
+    offset_text = f", |offset| {offset:.3f} px" if offset is not None else ""
+    click.echo(
+        f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
+        f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {pace}{offset_text}, {left} left"
+    )
+    if offset is not None and offset > _LARGE_OFFSET:
+        click.echo(f"offsets of {offset:.0f} px: they diverge; start a new run with a lower learning rate", err=True)
 
 
 def main() -> None:

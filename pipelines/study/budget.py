@@ -1,13 +1,15 @@
-"""What the studies would take before anything is trained: on the device at hand, and on one H100."""
+"""How long the studies would take, before anything is trained: on the device at hand, and on one H100."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from lightning_fabric import Fabric
 
 from cdgnet.cost import network_cost
 from pipelines.study.definitions import FINE_TUNED, SECOND, STUDIES, Study
 from pipelines.train import forecast, runs
+from pipelines.train.schedule import total_steps
 from pipelines.train.settings import TrainingConfig
 
 FRAMES = 2103  # of GoPro's training split
@@ -19,32 +21,32 @@ MASKS = ("lbp", "lbp-matting", "hifst", "paired")  # that the study of masks is 
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """What one study takes."""
+    """How long one study takes."""
 
     name: str
     study: Study
     trainings: int  # rows by seeds
-    known: int  # of them, those that a study named before it trains too
+    known: int  # of them, those that an earlier study trains too
     seconds: float  # of those that are its own, on the device at hand
     h100_seconds: float | None  # likewise, predicted; None of widths that no prediction was made for
 
 
 def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:
-    """What every study takes at the settings given, in their order; one step is measured.
+    """How long every study takes at the settings given, in their order.
 
-    Other networks than the one measured are taken to need time by their multiply-accumulates.
+    One step is measured; the time of other networks is taken to be in proportion to their multiply-accumulates.
     """
-    second = forecast.seconds_a_step(base, fabric) / _work(base)
+    second = forecast.seconds_per_step(base, fabric) / _work(base)
     paper = TrainingConfig()
     h100 = H100_STEP / _work(paper)
-    seen: set[_Row] = set()
-    found = []
+    known: set[_TrainedRow] = set()
+    budgets = []
     for name, study in STUDIES.items():
         rows = list(_rows(study, base))
-        own = [row for row in rows if row not in seen]
-        seen.update(rows)
-        work = seeds * sum(_work(config) * _steps(config) for config, _ in own)
-        found.append(
+        own = [row for row in rows if row not in known]
+        known.update(rows)
+        work = seeds * sum(_work(row.config) * total_steps(row.config, FRAMES) for row in own)
+        budgets.append(
             Budget(
                 name=name,
                 study=study,
@@ -54,31 +56,28 @@ def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:
                 h100_seconds=work * h100 if base.preset == "paper" else None,
             )
         )
-    return found
+    return budgets
 
 
-_Row = tuple[TrainingConfig, str]  # settings and data: rows alike in both are one training
+class _TrainedRow(NamedTuple):
+    """Rows alike in both are trained once."""
+
+    config: TrainingConfig
+    data: str  # masks or data set
 
 
-def _rows(study: Study, base: TrainingConfig) -> Iterator[_Row]:
+def _rows(study: Study, base: TrainingConfig) -> Iterator[_TrainedRow]:
     for value in study.values:
         config = study.config(base, value)
-        if runs.has_own_attention(config):
+        if runs.uses_variant_attention(config):
             config = replace(config, attention="variant")
         if study.is_transfer:
             data = {FINE_TUNED: "fine-tuned", SECOND: "VideoDeblurring"}.get(str(value), MASKS[0])
-            yield config, data
+            yield _TrainedRow(config, data)
             continue
-        for masks in _kinds(study) if runs.learns_from_masks(config) else MASKS[:1]:
-            yield config, masks
-
-
-def _kinds(study: Study) -> Sequence[str]:
-    return MASKS if study is STUDIES["masks"] else MASKS[:1]
-
-
-def _steps(config: TrainingConfig) -> int:
-    return config.steps if config.steps is not None else -(-config.epochs * FRAMES // config.batch)
+        is_of_masks = study is STUDIES["masks"] and runs.learns_from_masks(config)
+        for masks in MASKS if is_of_masks else MASKS[:1]:
+            yield _TrainedRow(config, masks)
 
 
 def _work(config: TrainingConfig) -> float:

@@ -17,10 +17,8 @@ class Study:
     values: Sequence[str | float]  # in the paper's order
     paper: Mapping[str, PaperScore] = field(default_factory=dict)  # by the value's name
     fixed: Mapping[str, str] = field(default_factory=dict)  # of TrainingConfig, for all rows
-    names: Mapping[float, str] = field(default_factory=dict)  # of values that are called something
-    quoted: Mapping[str, PaperScore] = field(
-        default_factory=dict
-    )  # what the authors state of others, who are not trained
+    names: Mapping[float, str] = field(default_factory=dict)  # of values that a number does not name
+    quoted: Mapping[str, PaperScore] = field(default_factory=dict)  # of methods that are not trained, by the authors
     is_transfer: bool = False  # from one data set to another: the values are ``TRANSFER``
 
     def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
@@ -77,7 +75,7 @@ STUDIES: Mapping[str, Study] = {
         values=("l2", "l1", "ssim"),
         paper={"l2": PaperScore(30.67, 0.945), "l1": PaperScore(30.42, 0.941), "ssim": PaperScore(30.15, 0.935)},
     ),
-    # Of these two the authors show curves and masks, but state neither values nor scores.
+    # Of this study and of "mu" the authors show curves and masks, but state neither values nor scores.
     "lambda": Study(
         title="The weight of the branches' losses",
         source="Figure 10b",

@@ -16,10 +16,12 @@ from pipelines.pages import dot_plots, plots
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
 from pipelines.sampling import evenly_spaced
-from pipelines.study import design
+from pipelines.study import sentences
+from pipelines.study.comparisons import MEASURES, TableRow, compare, table_rows
 from pipelines.study.definitions import Study
-from pipelines.study.design import FIGURES, SHOWN, Line
-from pipelines.train import runs
+from pipelines.study.design import StudyRow
+from pipelines.study.scoring import PICTURES, Result
+from pipelines.train import run_folder, runs
 from prep.io import files, frames, storage
 from prep.masks import equations
 from prep.packs import store
@@ -31,40 +33,39 @@ _TITLES = {"psnr": "Whole frames", "psnr_m1": "Where blur is small (M = 1)", "ps
 
 @dataclass(frozen=True, kw_only=True)
 class _Cells:
-    """A line of the table, as it is read."""
+    """A row of the table, as the page shows it."""
 
-    row: design.Row
-    figures: Sequence[str]
+    row: StudyRow
+    figures: Sequence[str]  # means and spreads of MEASURES
     parameters: int
     cost: float  # 10^9 multiply-accumulates, those of deformable kernels included
     minutes: float
     seeds: int
 
 
-def write(name: str, study: Study, found: Sequence[design.Result], test: Path, device: str, folder: Path) -> Path:
-    """Write ``NAME.html`` into the study's folder; an earlier one is replaced.
+def write(name: str, study: Study, results: Sequence[Result], test: Path, device: str, folder: Path) -> Path:
+    """Write ``NAME.html`` into the study's folder; an earlier one is overwritten.
 
     Args:
         name: Of the study.
         study: What was varied.
-        found: At least one result.
+        results: At least one.
         test: The pack that all were scored on.
         device: What they were trained on, for a person.
         folder: The study's.
     """
-    table = design.lines(found)
+    table = table_rows(results)
     page = templates(Path(__file__).parent).get_template("study.html.j2")
-    blurry = {figure: found[0].means[f"{figure}_blurry"] for figure in FIGURES}
     text = page.render(
         title=study.title,
         source=study.source,
-        verdict=design.verdict(table),
-        steps=[str(step) for step in design.steps(table)],
+        verdict=sentences.verdict(table),
+        steps=[sentences.comparison_text(comparison) for comparison in compare(table)],
         cells=[_cells(line) for line in table],
-        blurry=[_number(figure, blurry[figure]) for figure in FIGURES],
+        blurry=[_number(measure, results[0].means[f"{measure}_blurry"]) for measure in MEASURES],
         has_paper=bool(study.paper),
         quoted=study.quoted,
-        author=design.of_author(table),
+        author=sentences.author_sentences(table),
         charts=_dot_plots(table),
         curves=_curves(table),
         examples=_examples(table, test),
@@ -77,14 +78,14 @@ def write(name: str, study: Study, found: Sequence[design.Result], test: Path, d
     return path
 
 
-def _cells(line: Line) -> _Cells:
+def _cells(line: TableRow) -> _Cells:
     cost = network_cost(runs.network_of(line.row.config), *_SIZE)["total"]
     return _Cells(
         row=line.row,
         figures=[
-            _number(figure, line.mean(figure))
-            + ("" if math.isnan(spread := line.spread(figure)) else f" ± {_number(figure, spread)}")
-            for figure in FIGURES
+            _number(measure, line.mean(measure))
+            + ("" if math.isnan(spread := line.spread(measure)) else f" ± {_number(measure, spread)}")
+            for measure in MEASURES
         ],
         parameters=cost.parameters,
         cost=cost.honest / 1e9,
@@ -93,23 +94,23 @@ def _cells(line: Line) -> _Cells:
     )
 
 
-def _number(figure: str, value: float) -> str:
+def _number(measure: str, value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.2f}" if figure.startswith("psnr") else f"{value:.4f}"
+    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
 
 
-def _budget(table: Sequence[Line], device: str) -> str:
-    """What every training had, in one line."""
+def _budget(table: Sequence[TableRow], device: str) -> str:
+    """The budget that all trainings shared, in one line."""
     config = table[0].row.config
-    logged = [row for row in files.read_rows(table[0].results[0].job.folder / "log.jsonl") if "loss" in row]
+    logged = [row for row in run_folder.read_log(table[0].results[0].training.folder) if "loss" in row]
     return (
         f"{logged[-1]['step']:,} steps of {config.batch} windows of {config.crop} x {config.crop}, {config.preset} "
         f"widths, learning rate {config.learning_rate:g} ({config.schedule}), on {device}"
     )
 
 
-def _dot_plots(table: Sequence[Line]) -> list[dot_plots.DotPlot]:
+def _dot_plots(table: Sequence[TableRow]) -> list[dot_plots.DotPlot]:
     charts = [
         dot_plots.dot_plot(
             title, "PSNR, dB: a dot a seed, a bar their mean", {ln.row.title: ln.values(name) for ln in table}
@@ -119,7 +120,7 @@ def _dot_plots(table: Sequence[Line]) -> list[dot_plots.DotPlot]:
     return [chart for chart in charts if chart]
 
 
-def _curves(table: Sequence[Line]) -> list[plots.Plot]:
+def _curves(table: Sequence[TableRow]) -> list[plots.Plot]:
     wanted = (("Validation", "PSNR, dB", "val_psnr", False), ("Training loss", "Lrec", "loss_restored", True))
     charts = [
         plots.plot(title, f"{unit}, mean of the seeds", _mean_curves(table, column), is_log=is_log)
@@ -128,26 +129,26 @@ def _curves(table: Sequence[Line]) -> list[plots.Plot]:
     return [chart for chart in charts if chart]
 
 
-def _mean_curves(table: Sequence[Line], column: str) -> Mapping[str, plots.Points]:
+def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.Points]:
     curves = {}
     for line in table:
         values: dict[int, list[float]] = {}
         for result in line.results:
-            for row in files.read_rows(result.job.folder / "log.jsonl"):
+            for row in run_folder.read_log(result.training.folder):
                 if column in row:
                     values.setdefault(row["step"], []).append(row[column])
         curves[line.row.title] = [(step, statistics.fmean(each)) for step, each in values.items()]
     return curves
 
 
-def _examples(table: Sequence[Line], test: Path) -> list[tuple[str, list[Panel]]]:
+def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    shown = evenly_spaced(range(store.describe(test)["crops"]), SHOWN)
+    shown = evenly_spaced(range(store.describe(test)["crops"]), PICTURES)
     examples = []
     for place, crop in enumerate(read_crops(test, shown)):
         pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}
         for line in table:
-            path = line.results[0].job.scores / f"{place}.png"
+            path = line.results[0].training.scores / f"{place}.png"
             pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
             if (mu := line.row.config.mu) is not None:
                 mask = equations.mask_of_codes(crop.sharpness, mu)

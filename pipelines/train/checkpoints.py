@@ -1,4 +1,4 @@
-"""The states of a run on disk: each whole or not at all, the last few of them, one to fall back to.
+"""The checkpoints of a run: each whole or not at all, the last few of them, so that there is one to fall back to.
 
 A checkpoint is ``checkpoints/step-00001000.pt`` in the run folder: torch's zip archive, read without running code.
 """
@@ -12,55 +12,59 @@ from typing import Any
 import torch
 
 from pipelines.errors import TrainingError
+from pipelines.train.state import TrainingState
 from prep.io import files
 
-State = dict[str, Any]
+Checkpoint = dict[str, Any]
 _NAME = re.compile(r"step-(\d+)\.pt")
 
 
-def steps(folder: Path) -> list[int]:
-    """After how many steps the run in ``folder`` was saved, in order."""
-    found = (_NAME.fullmatch(path.name) for path in (folder / "checkpoints").glob("*.pt"))
-    return sorted(int(match[1]) for match in found if match)
+def saved_steps(folder: Path) -> list[int]:
+    """The steps after which the run in ``folder`` was saved, in order."""
+    names = (_NAME.fullmatch(path.name) for path in (folder / "checkpoints").glob("*.pt"))
+    return sorted(int(name[1]) for name in names if name)
 
 
-def save(folder: Path, step: int, state: Mapping[str, Any], *, keep: int) -> None:
-    """Write a state, and remove those before the last ``keep``.
+def save(folder: Path, step: int, checkpoint: Mapping[str, Any], *, keep: int) -> None:
+    """Write a checkpoint, and remove those before the last ``keep``.
 
     Raises:
         OSError: If it cannot be written; earlier ones are left as they are.
     """
     with files.replacing(_path(folder, step)) as part:
-        torch.save(dict(state), part)
-    for old in steps(folder)[:-keep]:
+        torch.save(dict(checkpoint), part)
+    for old in saved_steps(folder)[:-keep]:
         _path(folder, old).unlink()
 
 
-def load(folder: Path) -> tuple[State | None, list[str]]:
-    """The newest state that is whole, and what is wrong with each newer one, a sentence each.
-
-    Returns:
-        The state, on the CPU, or None where the run was never saved.
+def load(folder: Path) -> Checkpoint | None:
+    """The newest checkpoint that is whole, on the CPU; None where the run was never saved.
 
     Raises:
         TrainingError: If there are checkpoints, all of them damaged.
     """
-    faults: list[str] = []
-    for step in reversed(steps(folder)):
-        path = _path(folder, step)
-        try:
-            _check(path)
-            return torch.load(path, map_location="cpu", weights_only=True), faults
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-            faults.append(f"{path} cannot be read ({' '.join(str(error).split())[:80]})")
-    if faults:
-        raise TrainingError(f"{faults[0]}, nor any before it; move the run folder away to begin anew")
-    return None, faults
+    checkpoint, _ = _load_newest(folder, is_mapped=False)
+    return checkpoint
+
+
+def load_state(folder: Path) -> tuple[TrainingState, list[str]]:
+    """The state in the newest checkpoint that is whole, without its tensors: they stay on the disk.
+
+    Returns:
+        The state, that of a new run where it was never saved; and what is wrong with each newer checkpoint.
+
+    Raises:
+        TrainingError: If there are checkpoints, all of them damaged.
+    """
+    checkpoint, problems = _load_newest(folder, is_mapped=True)
+    state = TrainingState()
+    state.load_state_dict(checkpoint or {})
+    return state, problems
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps: a run that went back to ``step`` writes them anew."""
-    for later in steps(folder):
+    """Remove the checkpoints of later steps: a run that goes on from ``step`` writes them again."""
+    for later in saved_steps(folder):
         if later > step:
             _path(folder, later).unlink()
 
@@ -69,8 +73,25 @@ def _path(folder: Path, step: int) -> Path:
     return folder / "checkpoints" / f"step-{step:08d}.pt"
 
 
+def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, list[str]]:
+    """The newest whole checkpoint and the problems of newer ones; mapped, its tensors are read only when used."""
+    problems: list[str] = []
+    for step in reversed(saved_steps(folder)):
+        path = _path(folder, step)
+        try:
+            _check(path)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped), problems
+        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+            problems.append(f"{path} cannot be read ({' '.join(str(error).split())[:80]})")
+    if problems:
+        raise TrainingError(
+            f"{problems[0]}, nor any before it; move the run folder away to start the training from the beginning"
+        )
+    return None, problems
+
+
 def _check(path: Path) -> None:
-    """torch does not compare the checksums that its archives hold."""
+    """Compare the checksums of the archive's members, which torch does not."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:

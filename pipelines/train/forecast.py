@@ -6,15 +6,15 @@ from lightning_fabric import Fabric
 from cdgnet import CDGNet
 from pipelines.packs import to_range
 from pipelines.timing import times
-from pipelines.train import runs
-from pipelines.train.loop import compute_losses
+from pipelines.train import runs, schedule
+from pipelines.train.gradients import compute_losses
 from pipelines.train.runs import Run
 from pipelines.train.samples import Sample
 from pipelines.train.settings import TrainingConfig
 
 
-def seconds_a_step(config: TrainingConfig, fabric: Fabric) -> float:
-    """Measure what a step will take about, without loading: on a CPU from one window, which takes seconds itself."""
+def seconds_per_step(config: TrainingConfig, fabric: Fabric) -> float:
+    """Measure about what a step will take, without loading data. On a CPU from one window: a batch would take long."""
     device = fabric.device
     count = config.batch // fabric.world_size if device.type == "cuda" else 1
     network = CDGNet(runs.network_of(config)).to(device)
@@ -22,17 +22,19 @@ def seconds_a_step(config: TrainingConfig, fabric: Fabric) -> float:
 
     def step() -> None:
         with fabric.autocast():
-            found = compute_losses(config, network(to_range(batch.blurry)), batch)
-        found.total.backward()  # type: ignore[no-untyped-call]
+            losses = compute_losses(config, network(to_range(batch.blurry)), batch)
+        losses.total.backward()  # type: ignore[no-untyped-call]
 
     return min(times(step, device, 1)) * config.batch / fabric.world_size / count
 
 
-def seconds_a_validation(run: Run, step: float) -> float:
-    """What a validation will take about, from what a step takes: a third of it, restoring, on whole frames."""
+def seconds_per_validation(run: Run, step: float) -> float:
+    """About what a validation will take, from the ``step`` seconds of a step: whole frames restored, at a third of a
+    step's cost a pixel.
+    """
     pixels = 0
     for frame, rows in run.split.held_out.items():
-        height, width = run.crops[frame.pack]
+        height, width = run.packs[frame.pack].header.crop
         pixels += len(rows) * height * width
     return step / 3 * pixels / (run.config.batch * run.config.crop**2)
 
@@ -41,6 +43,7 @@ def validations_left(run: Run) -> int:
     """How many validations are to come."""
     if not run.split.held_out:
         return 0
-    every = run.config.val_every * len(run.split.train)  # samples
-    before, after = run.start * run.config.batch // every, run.steps * run.config.batch // every
-    return after - before + (run.steps * run.config.batch % every > 0)
+    config, frames = run.config, len(run.split.train)
+    before, after = (schedule.validations(config, steps, frames) for steps in (run.start, run.steps))
+    is_last_extra = not schedule.is_validation_due(config, run.steps, frames)
+    return after - before + is_last_extra

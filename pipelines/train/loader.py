@@ -1,25 +1,26 @@
-"""What the loop is fed: this process's part of every batch, and how long it waits for it."""
+"""What the loop is fed: this process's part of every batch, and how long the loop waits for it."""
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler
 
 from pipelines.stopping import ignore_stop_signals
 from pipelines.train.runs import Run
-from pipelines.train.samples import Sample, TrainingSamples
+from pipelines.train.samples import Sample
 from pipelines.workers import batches_of
 
 
 def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
     """This process's parts of the batches after ``start`` steps, ``accumulate`` of them a step."""
     config = run.config
-    numbers = _Numbers(run, fabric, start)
+    sampler = _StepSampler(run, fabric, start)
     loader = DataLoader(
-        _samples(run),
-        batch_size=numbers.share // config.accumulate,
-        sampler=numbers,
+        run.samples,
+        batch_size=sampler.share // config.accumulate,
+        sampler=sampler,
         num_workers=config.workers,
         pin_memory=fabric.device.type == "cuda",
         worker_init_fn=_ignore_signals,
@@ -27,7 +28,7 @@ def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
     yield from batches_of(loader)
 
 
-class _Numbers(Sampler[int]):
+class _StepSampler(Sampler[int]):
     """The samples of one process, step after step. Step s holds samples (s - 1) * batch to s * batch, whatever the
     number of processes.
     """
@@ -43,15 +44,10 @@ class _Numbers(Sampler[int]):
             yield from range(first, first + self.share)
 
 
-def _samples(run: Run) -> TrainingSamples:
-    config = run.config
-    return TrainingSamples(run.packs, run.split.train, config.crop, config.seed, turn=config.turn, mu=config.mu)
-
-
-def keys(run: Run, step: int) -> list[str]:
-    """The frames of a step's batch."""
-    samples, batch = _samples(run), run.config.batch
-    return [samples.key(number) for number in range((step - 1) * batch, step * batch)]
+def frame_keys(run: Run, step: int) -> list[str]:
+    """The frames of a step's batch, of all processes."""
+    batch = run.config.batch
+    return [run.samples.frame_of(number).key for number in range((step - 1) * batch, step * batch)]
 
 
 def _ignore_signals(worker: int) -> None:
@@ -59,25 +55,36 @@ def _ignore_signals(worker: int) -> None:
     ignore_stop_signals()
 
 
-class Meter:
-    """Images a second and the share of time spent waiting for data, between two readings."""
+class ThroughputMeter:
+    """Steps and images a second and the share of time spent waiting for data, since the last reading.
+
+    Args:
+        batch: Images a step.
+        step: Steps done before.
+    """
 
     def __init__(self, batch: int, step: int) -> None:
-        self.batch, self.waited, self.since, self.step = batch, 0.0, time.perf_counter(), step
+        self.batch = batch
+        self.restart(step)
 
-    def __enter__(self) -> None:
-        self.began = time.perf_counter()
+    def restart(self, step: int) -> None:
+        """Measure from here on, after ``step`` steps."""
+        self.step, self.waited, self.since = step, 0.0, time.perf_counter()
 
-    def __exit__(self, *error: object) -> None:
-        self.waited += time.perf_counter() - self.began
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time within as waiting."""
+        began = time.perf_counter()
+        yield
+        self.waited += time.perf_counter() - began
 
     def read(self, step: int) -> dict[str, float]:
-        now = time.perf_counter()
-        seconds = max(now - self.since, 1e-9)
-        values = {
+        """The rates up to ``step``; the next reading begins there."""
+        seconds = max(time.perf_counter() - self.since, 1e-9)
+        rates = {
             "steps_per_second": (step - self.step) / seconds,
             "images_per_second": (step - self.step) * self.batch / seconds,
             "data_wait_share": self.waited / seconds,
         }
-        self.waited, self.since, self.step = 0.0, now, step
-        return values
+        self.restart(step)
+        return rates

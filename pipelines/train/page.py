@@ -11,19 +11,26 @@ from pipelines.pages import plots
 from pipelines.pages.panels import Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink
 from pipelines.pages.templates import templates
-from pipelines.train import runs
+from pipelines.train import run_folder
 from pipelines.train.validation import KINDS, read_pictures
 from prep.arrays import Bytes
 from prep.io import files
 
 NAME = "run.html"
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
-_CALLED = {"small": "small branch", "large": "large branch", "mask": "M", "small_attention": "small attention"}
-_CALLED |= {"large_attention": "large attention"}
+_TITLES = {
+    "small": "small branch",
+    "large": "large branch",
+    "mask": "M",
+    "small_attention": "small attention",
+    "large_attention": "large attention",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Row:
+class _Example:
+    """A frame of the last validation."""
+
     key: str
     psnr_blurry: float
     psnr_restored: float
@@ -33,12 +40,12 @@ class _Row:
 
 
 def write(folder: Path) -> Path:
-    """Write the page of a run from what lies in its folder; an earlier one is replaced.
+    """Write the page of a run from the files in its folder; an earlier one is overwritten.
 
     Raises:
         TrainingError: If the folder holds no run, or its files are damaged.
     """
-    asked, rows = runs.read_asked(folder), runs.read_log(folder)
+    settings, rows = run_folder.read_request(folder), run_folder.read_log(folder)
     page = templates(Path(__file__).parent).get_template("run.html.j2")
     text = page.render(
         name=folder.resolve().name,
@@ -46,8 +53,8 @@ def write(folder: Path) -> Path:
         scores=[row for row in rows if "val_psnr" in row],
         charts=_charts(rows),
         events=[line for row in rows if (line := _event(row))],
-        facts={name: value for name, value in asked.items() if name != "network"},
-        rows=[_row(key, pictures, scores) for key, pictures, scores in read_pictures(folder)],
+        facts={name: value for name, value in settings.items() if name != "network"},
+        rows=[_example(key, pictures, scores) for key, pictures, scores in read_pictures(folder)],
     )
     path = folder / NAME
     files.write_text(path, text)
@@ -60,37 +67,38 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
 
     losses = {"restored": "loss_restored", "small branch": "loss_small", "large branch": "loss_large"}
     scores = {"restored": "val_psnr", "blurry": "val_psnr_blurry"}
-    found = (
+    charts = (
         plots.plot("Validation", "PSNR, dB", {name: points(column) for name, column in scores.items()}),
         plots.plot("Training loss", "loss", {name: points(column) for name, column in losses.items()}, is_log=True),
         plots.plot("Learning rate", "rate", {"rate": points("learning_rate")}, is_log=True),
         plots.plot("Offsets of the taps", "mean of |offset|, px", {"offset": points("mean_offset")}),
         plots.plot("Speed", "images/s", {"images/s": points("images_per_second")}),
     )
-    return [chart for chart in found if chart]
+    return [chart for chart in charts if chart]
 
 
 def _event(row: Mapping[str, Any]) -> str:
+    """What a row of the log says of a non-finite loss; empty of other rows."""
     if "skipped" in row:
-        return f"step {row['step']}: the loss was no number; skipped, with {', '.join(sorted(set(row['skipped'])))}"
+        frames = ", ".join(sorted(set(row["skipped"])))
+        return f"step {row['step']}: non-finite loss; the step was skipped, frames {frames}"
     if "went_back_from" in row:
-        return f"step {row['went_back_from']}: gone back to {row['step']}, with {row['factor']:g} of the rate"
+        return f"step {row['went_back_from']}: back to step {row['step']}, learning rate times {row['factor']:g}"
     return f"step {row['step']}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
 
 
-def _row(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Row:
-    def photo(name: str, width: int) -> Panel:
-        called = _CALLED.get(name, name)
-        image = pictures[name]
+def _example(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Example:
+    def panel(name: str, width: int) -> Panel:
+        title, image = _TITLES.get(name, name), pictures[name]
         if image.ndim == 2:
-            return map_panel(called, f"{key}, {called}", shrink(image, width))
-        return photo_panel(called, f"{key}, {called}", np.ascontiguousarray(image), width)
+            return map_panel(title, f"{key}, {title}", shrink(image, width))
+        return photo_panel(title, f"{key}, {title}", np.ascontiguousarray(image), width)
 
-    return _Row(
+    return _Example(
         key=key,
         psnr_blurry=scores["psnr_blurry"],
         psnr_restored=scores["psnr_restored"],
-        before=photo("blurry", _WIPE_WIDTH),
-        after=photo("restored", _WIPE_WIDTH),
-        panels=[photo(name, _PANEL_WIDTH) for name in KINDS if name in pictures],
+        before=panel("blurry", _WIPE_WIDTH),
+        after=panel("restored", _WIPE_WIDTH),
+        panels=[panel(name, _PANEL_WIDTH) for name in KINDS if name in pictures],
     )

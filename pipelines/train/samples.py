@@ -78,11 +78,10 @@ class TrainingSamples(Dataset[Sample]):
         return np.random.default_rng([self.seed, 0, epoch]).permutation(len(self.rows))
 
     def __getitem__(self, number: int) -> Sample:
-        epoch, place = divmod(number, len(self.rows))
-        chosen = self._order(epoch)[place]
-        pack, rows = self.packs[self.frames[chosen].pack], self.rows[chosen]
+        index = self._frame_index(number)
+        pack, rows = self.packs[self.frames[index].pack], self.rows[index]
         rng = np.random.default_rng([self.seed, 1, number])
-        row = rows[rng.integers(len(rows))]
+        row = rows[int(rng.integers(len(rows)))]
         y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.header.crop)
         flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
 
@@ -96,8 +95,10 @@ class TrainingSamples(Dataset[Sample]):
 
         return Sample(turned(blurry), turned(sharp), turned(mask))
 
-    def key(self, number: int) -> str:
+    def frame_of(self, number: int) -> Frame:
         """The frame that sample ``number`` is a window of."""
+        return self.frames[self._frame_index(number)]
+
+    def _frame_index(self, number: int) -> int:
         epoch, place = divmod(number, len(self.rows))
-        chosen: Frame = self.frames[self._order(epoch)[place]]
-        return chosen.key
+        return int(self._order(epoch)[place])

@@ -38,41 +38,51 @@ class TrainingConfig:
     )
     precision: str = _setting(
         "32-true",
-        "Of the arithmetic; the mixed ones are for GPUs.",
+        "Number format of the arithmetic; the mixed ones are for GPUs.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )
-    init: str | None = _setting(None, "Begin with these weights, to fine-tune them.", unit="FILE")
+    init: str | None = _setting(None, "Start from these weights, to fine-tune them.", unit="FILE")
     epochs: int = _setting(3000, "Passes over the frames, one window a frame.", least=1, unit="N")
     steps: int | None = _setting(None, "Optimiser steps, in place of --epochs.", least=1, unit="N")
     batch: int = _setting(6, "Windows a step, over all devices.", least=1, unit="N")
     accumulate: int = _setting(
-        1, "Parts of a batch that are taken one after the other, to save memory.", least=1, unit="N"
+        1, "Accumulate gradients over so many parts of a batch, to save memory.", least=1, unit="N"
     )
     crop: int = _setting(256, "Side of the random window.", least=16, unit="PIXELS")
-    learning_rate: float = _setting(1e-4, "Adam's, at its highest.", least=1e-12, unit="RATE")
+    learning_rate: float = _setting(1e-4, "Highest learning rate of Adam.", least=1e-12, unit="RATE")
     schedule: str = _setting(
-        "halving", "Of the learning rate: halved again and again, or half a cosine to 0.", choices=("halving", "cosine")
+        "halving", "Of the learning rate: halved at intervals, or half a cosine to 0.", choices=("halving", "cosine")
     )
-    halve_every: int = _setting(500, "Schedule halving: this often.", least=1, unit="EPOCHS")
-    warm_up: int = _setting(0, "The rate rises linearly over so many steps.", least=0, unit="STEPS")
-    weight_decay: float = _setting(0.0, "Decoupled, as AdamW's; 0 is Adam.", least=0, unit="X")
-    clip: float = _setting(0.0, "Norm that the gradient is clipped to; 0 for none.", least=0, unit="NORM")
+    halve_every: int = _setting(
+        500, "Halve the learning rate this often, with --schedule halving.", least=1, unit="EPOCHS"
+    )
+    warm_up: int = _setting(0, "Steps over which the learning rate rises linearly at first.", least=0, unit="STEPS")
+    weight_decay: float = _setting(0.0, "Decoupled weight decay, as in AdamW; 0 is Adam.", least=0, unit="X")
+    clip: float = _setting(0.0, "Clip the gradient to this norm; 0 for none.", least=0, unit="NORM")
     average: float = _setting(
         0.0,
-        "Decay of the moving average of the weights, which is what is then scored and kept; 0 for none.",
+        "Decay of the EMA of the weights, which is then validated and kept in place of them; 0 for none.",
         least=0,
         below=1,
         unit="X",
     )
-    loss: str = _setting("l2", "Compares images; the others are those of Figure 10.", choices=("l2", "l1", "ssim"))
+    loss: str = _setting(
+        "l2", "How images are compared; l1 and ssim are those of Figure 10.", choices=("l2", "l1", "ssim")
+    )
     lambda_small: float = _setting(0.1, "Weight of the small branch's loss, equation 17.", least=0, unit="X")
     lambda_large: float = _setting(0.1, "Weight of the large branch's loss, equation 17.", least=0, unit="X")
     mu: float | None = _setting(
-        None, "Threshold of the masks, taken anew from the pack's S.  [default: the pack's]", least=0, most=1, unit="MU"
+        None,
+        "Threshold that masks are made with from the pack's S.  [default: the pack's masks]",
+        least=0,
+        most=1,
+        unit="MU",
     )
-    masked_out: str = _setting("black", "What a target shows where the other component is.", choices=("black", "grey"))
-    seed: int = _setting(0, "Of weights, order, windows, flips and turns.", least=0, unit="N")
-    turn: bool = _setting(True, "Turn windows by quarters, besides flipping them.")
+    masked_out: str = _setting(
+        "black", "Colour of the pixels of a target that belong to the other component.", choices=("black", "grey")
+    )
+    seed: int = _setting(0, "Random seed of weights, order, windows, flips and rotations.", least=0, unit="N")
+    turn: bool = _setting(True, "Rotate windows by quarter turns, besides flipping them.")
     val: tuple[str, ...] | None = _setting(
         None, "Source video to hold out, as GOPR0372; may be repeated; 'none' for none.  [default: one]", unit="SOURCE"
     )
@@ -82,12 +92,12 @@ class TrainingConfig:
     keep: int = _setting(3, "Checkpoints to keep, besides the best weights.", least=1, unit="N")
     divergence: str = _setting(
         "stop",
-        "After three losses in a row that are no numbers: stop, or go back to the last checkpoint with half the rate.",
+        "After three non-finite losses in a row: stop, or go back to the last checkpoint with half the learning rate.",
         choices=("stop", "halve"),
     )
-    compile: bool = _setting(False, "Compile the network: minutes at the start, faster steps on a GPU.")
+    compile: bool = _setting(False, "Compile the network: takes minutes at the start, makes steps faster on a GPU.")
     graphs: bool = _setting(
-        False, "With --compile, on one CUDA device: a step's kernels start all at once (CUDA graphs). Not tried yet."
+        False, "Use CUDA graphs, with --compile on one GPU: a step's kernels start all at once. Not tried yet."
     )
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
 
@@ -112,8 +122,8 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
     return f"{name} is {value!r}; it must be a number from {least:g}{upper}"
 
 
-# These may change between two commands that mean one run.
-FREE = frozenset(
+# Settings that may change when a run is resumed; with any other setting changed it is another run.
+MAY_CHANGE = frozenset(
     {
         "epochs",
         "steps",

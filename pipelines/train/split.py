@@ -1,5 +1,6 @@
 """Frames to train on and frames held out: divided by source video, so that no scene is in both."""
 
+import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,44 @@ _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the 
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackInfo:
+    """What a pack says of itself, read by opening it once."""
+
+    path: Path
+    header: store.Header
+    keys: Sequence[str]  # the frame's, of each crop
+    checksums: bytes  # of all crops
+    mask_share: float  # mean of the masks, in [0, 1]
+    empty_masks: int  # crops whose mask is 0 everywhere
+
+
+def read_info(path: Path) -> PackInfo:
+    """Read what a pack says of itself.
+
+    Raises:
+        PackError: If it is not a pack.
+        FileNotFoundError: If it is not there.
+    """
+    with store.open_pack(path) as file:
+        return PackInfo(
+            path=path,
+            header=store.read_header(file),
+            keys=store.read_keys(file),
+            checksums=file["crc32"][:].tobytes(),
+            mask_share=float(file.attrs["mask_share"]),
+            empty_masks=int(file.attrs["empty_masks"]),
+        )
+
+
+def content_checksum(packs: Sequence[PackInfo]) -> int:
+    """A checksum of all crops of packs, whatever the files are called: that of ``store.content``."""
+    checksum = 0
+    for pack in packs:
+        checksum = zlib.crc32(pack.checksums, checksum)
+    return checksum
+
+
+@dataclass(frozen=True, kw_only=True)
 class Split:
     """The frames of packs divided by source video: rows of the pack by frame."""
 
@@ -22,61 +61,63 @@ class Split:
     sources: Sequence[str]  # held out
 
 
-def split_by_source(paths: Sequence[Path], held_out: Sequence[str] | None) -> Split:
+def split_by_source(packs: Sequence[PackInfo], held_out: Sequence[str] | None) -> Split:
     """Divide the frames of packs by the video they were cut from; a video in several packs is held out of all.
 
     Args:
-        paths: The packs.
+        packs: What they say of themselves.
         held_out: Source videos to hold out, by name; empty for none; None holds out the one
             nearest to a twentieth of the frames, and none where there is only one source.
 
     Raises:
         DataError: If a source is in no pack, none is left to train on, or the packs do not go together.
-        PackError: If one is no pack.
     """
+    _refuse_mixed(packs)
+    _refuse_twins(packs)
     rows: dict[Frame, list[int]] = {}
     videos: dict[Frame, str] = {}
-    headers, contents = [], []
-    for place, path in enumerate(paths):
-        with store.open_pack(path) as file:
-            headers.append(store.read_header(file))
-            contents.append(file["crc32"][:].tobytes())
-            keys = store.read_keys(file)
-        for row, key in enumerate(keys):
+    for place, pack in enumerate(packs):
+        for row, key in enumerate(pack.keys):
             frame = Frame(place, key)
             rows.setdefault(frame, []).append(row)
-            videos[frame] = layouts.source(headers[-1].layout, key)
-    _check_kinds(paths, headers)
-    _refuse_twins(paths, contents)
+            videos[frame] = layouts.source(pack.header.layout, key)
     sizes = Counter(videos.values())
-    chosen = _nearest_twentieth(sizes) if held_out is None else [_named(name, sizes, paths) for name in held_out]
-    if set(chosen) >= set(sizes):
-        raise DataError(f"holding out {', '.join(chosen)} leaves nothing of {_all(paths)} to train on; pass --val none")
+    names = " and ".join(str(pack.path) for pack in packs)
+    sources = _nearest_twentieth(sizes) if held_out is None else held_out
+    for source in sources:
+        _refuse_unknown(source, sizes, names)
+    if set(sources) >= set(sizes):
+        raise DataError(f"holding out {', '.join(sources)} leaves nothing of {names} to train on; pass --val none")
     return Split(
-        train={frame: rows[frame] for frame in rows if videos[frame] not in chosen},
-        held_out={frame: rows[frame] for frame in rows if videos[frame] in chosen},
-        sources=chosen,
+        train={frame: rows[frame] for frame in rows if videos[frame] not in sources},
+        held_out={frame: rows[frame] for frame in rows if videos[frame] in sources},
+        sources=list(sources),
     )
 
 
-def _refuse_twins(paths: Sequence[Path], contents: Sequence[bytes]) -> None:
+def _refuse_twins(packs: Sequence[PackInfo]) -> None:
+    """Refuse packs of the same crops."""
+    contents = [pack.checksums for pack in packs]
     for place, content in enumerate(contents):
         if (first := contents.index(content)) < place:
-            raise DataError(f"{paths[first]} and {paths[place]} hold the same crops; pass one of them")
+            raise DataError(f"{packs[first].path} and {packs[place].path} hold the same crops; pass one of them")
 
 
-def _check_kinds(paths: Sequence[Path], headers: Sequence[store.Header]) -> None:
+def _refuse_mixed(packs: Sequence[PackInfo]) -> None:
     """Refuse packs whose masks or blur mean different things."""
     variants: dict[str, str] = {}
-    for path, header in zip(paths, headers, strict=True):
-        if (header.method, header.mu) != (headers[0].method, headers[0].mu):
-            cure = "cdg-prep remask" if header.method == headers[0].method else "cdg-prep pack --method"
+    first = packs[0].header
+    for pack in packs:
+        header = pack.header
+        if (header.method, header.mu) != (first.method, first.mu):
+            cure = "cdg-prep remask" if header.method == first.method else "cdg-prep pack --method"
             raise DataError(
-                f"{paths[0]} has masks by {headers[0].method}, mu {headers[0].mu:g}, {path} by {header.method}, mu "
+                f"{packs[0].path} has masks by {first.method}, mu {first.mu:g}, {pack.path} by {header.method}, mu "
                 f"{header.mu:g}; make them alike ({cure})"
             )
-        if variants.setdefault(header.layout, header.variant) != header.variant:
-            raise DataError(f"{path} holds {header.layout} {header.variant}, another pack {variants[header.layout]}")
+        variant = variants.setdefault(header.layout, header.variant)
+        if variant != header.variant:
+            raise DataError(f"{pack.path} holds {header.layout} {header.variant}, another pack {variant}")
 
 
 def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
@@ -86,12 +127,7 @@ def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
     return [min(sizes, key=lambda source: (abs(sizes[source] - goal), source))]
 
 
-def _named(name: str, sizes: Mapping[str, int], paths: Sequence[Path]) -> str:
-    if name not in sizes:
+def _refuse_unknown(source: str, sizes: Mapping[str, int], names: str) -> None:
+    if source not in sizes:
         known = ", ".join(sorted(filter(None, sizes))) or "none by name: all frames count as one video"
-        raise DataError(f"{_all(paths)} has no source video {name}; it has {known}")
-    return name
-
-
-def _all(paths: Sequence[Path]) -> str:
-    return " and ".join(map(str, paths))
+        raise DataError(f"{names} has no source video {source}; it has {known}")

@@ -9,7 +9,7 @@ from torch.utils.tensorboard import SummaryWriter
 from pipelines.train.validation import read_pictures
 
 
-class Board:
+class TensorBoardLog:
     """Writes what the log holds, and the pictures of each validation, into ``tensorboard`` in the run folder.
 
     Args:
@@ -22,7 +22,7 @@ class Board:
         self._writer = SummaryWriter(folder / "tensorboard", purge_step=start + 1)
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Take in one row of the log."""
+        """Add one row of the log, with the pictures of a validation."""
         step = row["step"]
         for name, value in row.items():
             if isinstance(value, float):
@@ -35,5 +35,5 @@ class Board:
         self._writer.flush()
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is not written yet."""
         self._writer.close()

@@ -13,20 +13,21 @@ from cdgnet import CDGNet, psnr, to_bytes
 from cdgnet.tiling import restore
 from pipelines.packs import read_frame, to_range
 from pipelines.sampling import evenly_spaced
+from pipelines.train.agreement import reduce_over_devices
 from pipelines.train.split import Split
-from pipelines.train.state import over_devices
 from prep.arrays import Bytes
 from prep.io import files, frames, storage
 
-Watch = Callable[[Iterable[Any], int, str], Iterable[Any]]
+# Shows how far work on items is: given the items, their number and the work's name, it passes the items on.
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
-class Scores(NamedTuple):
-    """Means over frames."""
+class ValidationScores(NamedTuple):
+    """Means over the frames held out."""
 
     blurry: float  # PSNR in dB
-    restored: float
-    frames: int
+    restored: float  # PSNR in dB
+    frames: int  # their number
 
 
 KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", "small_attention", "large_attention")
@@ -36,8 +37,8 @@ _SIDE = 1024  # pixels of a picture, at most
 
 @torch.no_grad()
 def validate(
-    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, watch: Watch | None = None
-) -> Scores:
+    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, progress: Progress | None = None
+) -> ValidationScores:
     """Restore all frames held out, each put together from its crops, and score them; devices share the work.
 
     Args:
@@ -45,22 +46,22 @@ def validate(
         packs: Their paths.
         split: Of their frames; some are held out.
         fabric: Decides device and precision.
-        watch: Is given the frames, their number and what it is; passes the frames on.
+        progress: Shows how far it is.
     """
     was_training = network.training
     network.eval()
     held_out = list(split.held_out.items())
-    mine = held_out[fabric.global_rank :: fabric.world_size]
+    own = held_out[fabric.global_rank :: fabric.world_size]
     sums = torch.zeros(2, dtype=torch.float64)
-    for frame, rows in watch(mine, len(mine), "validate") if watch else mine:
+    for frame, rows in progress(own, len(own), "validate") if progress else own:
         whole = read_frame(packs, frame, rows)
         blurry, sharp = (fabric.to_device(picture[None]) for picture in (whole.blurry, whole.sharp))
         with fabric.autocast():
             restored = to_bytes(restore(network, to_range(blurry)))
         sums += torch.cat([psnr(blurry, sharp), psnr(restored, sharp)]).cpu()
     network.train(was_training)
-    blurry_mean, restored_mean = (over_devices(sums, fabric, "sum") / len(held_out)).tolist()
-    return Scores(blurry_mean, restored_mean, len(held_out))
+    blurry_mean, restored_mean = (reduce_over_devices(sums, fabric, "sum") / len(held_out)).tolist()
+    return ValidationScores(blurry_mean, restored_mean, len(held_out))
 
 
 @torch.no_grad()

@@ -10,7 +10,7 @@ from cdgnet import CDGNet, ModelConfig
 from pipelines import demo
 from pipelines.packs import read_crops
 from pipelines.pages.sheet import CELL
-from pipelines.train import runs
+from pipelines.train import run_folder
 
 
 def test_no_photograph_is_in_both_splits_and_all_hold_a_frame() -> None:
@@ -42,4 +42,4 @@ def test_the_seconds_of_a_training_are_those_of_its_log(tmp_path: Path) -> None:
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
-    assert runs.training_seconds(tmp_path) == pytest.approx(1 / 0.5 + 10 / 5)
+    assert run_folder.training_seconds(tmp_path) == pytest.approx(1 / 0.5 + 10 / 5)

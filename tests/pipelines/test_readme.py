@@ -28,7 +28,7 @@ def test_a_pack_is_read_by_the_read_mes_lines_without_this_project(train_pack: P
 
 def test_the_read_mes_training_in_ten_lines_trains(train_pack: Path, tmp_path: Path) -> None:
     shutil.copy(train_pack, tmp_path / "gopro.h5")
-    example = re.findall(r"```python\n([^`]*?training\.train[^`]*?)```", README.read_text())[0]
+    example = re.findall(r"```python\n([^`]*?loop\.train[^`]*?)```", README.read_text())[0]
     short = example.replace('"light", steps=100_000, crop=256', '"tiny", steps=2, crop=32, workers=0')
     assert short != example and len([line for line in example.splitlines() if line]) <= 10
 

@@ -647,7 +647,7 @@ def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_pa
             "a batch of 2 cannot be divided into 1 (devices) x 3 (--accumulate) parts; pass --batch 3",
         ),
         (("--devices", "9"), "a batch of 2 cannot be divided into 9 (devices)"),
-        (("--nodes", "2"), "--nodes 2 wants the command started by torchrun"),
+        (("--nodes", "2"), "--nodes 2 needs the command to be started by torchrun"),
         (("--precision", "16-mixed"), "16-mixed needs a GPU"),
     ],
 )
@@ -673,6 +673,6 @@ def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Pa
     done = call(tmp_path, "train", *words, "--val-every", "3")
 
     assert re.search(
-        r"masks by lbp, mu 0\.96: share \d+\.\d%, \d+ of \d+ crops have none, thresholded anew at mu 0\.9", done.stdout
+        r"masks by lbp, mu 0\.96: share \d+\.\d%, \d+ of \d+ crops have none, thresholded again at mu 0\.9", done.stdout
     )
     assert "--mu has no" in done.stderr and "--val-every has no" in done.stderr

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -18,9 +18,13 @@ from pipelines.errors import TrainingError
 from pipelines.evaluate.measures import MEASURES
 from pipelines.paper import PaperScore
 from pipelines.study import design
+from pipelines.study.comparisons import TableRow, compare, table_rows
 from pipelines.study.definitions import STUDIES
-from pipelines.train import runs
+from pipelines.study.scoring import Result, read_results
+from pipelines.study.sentences import author_sentences, comparison_text, verdict
+from pipelines.train import run_folder, runs
 from pipelines.train.settings import TrainingConfig
+from pipelines.train.split import read_info
 from prep.io import files
 from prep.packs import packing, store
 
@@ -143,34 +147,36 @@ def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
     done = call(tmp_path, "study", "table3", *words, "--only", "dmphn-1", "--only", "cdgnet")
 
     assert done.returncode == 1
-    assert "cdgnet, lbp 0.96, seed 0: the loss was no number in 3 steps in a row" in done.stderr
+    assert "cdgnet, lbp 0.96, seed 0: 3 non-finite losses in a row" in done.stderr
     assert done.stderr.splitlines()[-1].endswith("no training has come to an end, so there is no table")
     assert not (tmp_path / "studies" / "table3.csv").exists()
 
 
-def line(name: str, paper: float, *psnr: float, masks: str = "") -> design.Line:
-    row = design.Row(name=name, masks=masks, config=CONFIG, pack=Path("p.h5"), paper=PaperScore(paper, 0.9))
+def line(name: str, paper: float, *psnr: float, masks: str = "") -> TableRow:
+    row = design.StudyRow(name=name, masks=masks, config=CONFIG, pack=Path("p.h5"), paper=PaperScore(paper, 0.9))
     results = []
     for seed, value in enumerate(psnr):
         config = replace(CONFIG, seed=seed)
-        job = design.Job(row=row, seed=seed, config=config, folder=Path("r"), test=Path("t.h5"), scores=Path("r/s"))
-        results.append(design.Result(job=job, means={"psnr": value}, author={}, seconds=1))
-    return design.Line(row=row, results=results)
+        training = design.Training(
+            row=row, seed=seed, config=config, folder=Path("r"), test=Path("t.h5"), scores=Path("r/s")
+        )
+        results.append(Result(training=training, means={"psnr": value}, author={}, seconds=1))
+    return TableRow(row=row, results=results)
 
 
 def test_rows_are_compared_seed_by_seed() -> None:
     low, high = line("one", 28.0, 25.0, 27.0, 26.0), line("two", 30.5, 25.5, 26.9, 26.8)
 
-    (step,) = design.steps([low, high])
+    (step,) = compare([low, high])
 
     assert step.gains == pytest.approx([0.5, -0.1, 0.8])
-    assert str(step) == "two against one: +0.40 dB ± 0.46, higher in 2 of 3 seeds (the authors: +2.50 dB)"
+    assert comparison_text(step) == "two against one: +0.40 dB ± 0.46, higher in 2 of 3 seeds (the authors: +2.50 dB)"
 
 
 def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_kind() -> None:
     rows = [line("base", 28.0, 20.0), *(line("net", 30.0, 21.0 + i, masks=m) for i, m in enumerate(("lbp", "paired")))]
 
-    said = [(step.after.row.title, step.before.row.title) for step in design.steps(rows)]
+    said = [(step.after.row.title, step.before.row.title) for step in compare(rows)]
 
     assert said == [("net, lbp", "base"), ("net, paired", "base"), ("net, paired", "net, lbp")]
 
@@ -178,7 +184,7 @@ def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_
 def test_the_verdict_counts_what_held() -> None:
     first, second, third = line("a", 28, 20.0, 20.2), line("b", 29, 21.0, 20.1), line("c", 30, 20.3, 20.3)
 
-    (said,) = design.verdict([first, second, third])
+    (said,) = verdict([first, second, third])
 
     # a < b by the means but not in the second seed; a < c always; b > c by the means.
     assert said == (
@@ -188,23 +194,25 @@ def test_the_verdict_counts_what_held() -> None:
 
 def test_without_an_order_of_the_authors_the_highest_row_is_named() -> None:
     none, masks = (replace(line(name, 0, *psnr).row, paper=None) for name, psnr in (("none", ()), ("masks", ())))
-    low = design.Line(row=none, results=line("none", 0, 20.0, 20.2).results)
-    high = design.Line(row=masks, results=line("masks", 0, 20.1, 20.1).results)
-    higher = design.Line(row=masks, results=line("masks", 0, 20.5, 20.1).results)
+    low = TableRow(row=none, results=line("none", 0, 20.0, 20.2).results)
+    high = TableRow(row=masks, results=line("masks", 0, 20.1, 20.1).results)
+    higher = TableRow(row=masks, results=line("masks", 0, 20.5, 20.1).results)
 
-    assert design.verdict([low, high]) == ["none is the highest of 2 rows, 20.10 dB in the mean."]
-    assert design.verdict([low, higher]) == [
+    assert verdict([low, high]) == ["none is the highest of 2 rows, 20.10 dB in the mean."]
+    assert verdict([low, higher]) == [
         "Highest in the mean: masks against none: +0.20 dB ± 0.42, higher in 1 of 2 seeds."
     ]
-    assert design.verdict([line("cdgnet", 30.67, 27.0)]) == [
+    assert verdict([line("cdgnet", 30.67, 27.0)]) == [
         "cdgnet stands alone, 27.00 dB in the mean. The authors state 30.67 dB, SSIM 0.900 of cdgnet."
     ]
 
 
-def test_every_study_names_settings_that_exist() -> None:
+def test_a_row_of_a_study_differs_in_what_the_study_names_alone() -> None:
     for study in STUDIES.values():
         for value in study.values:
-            assert study.config(CONFIG, value) != replace(CONFIG, seed=1)
+            config, varied = asdict(study.config(CONFIG, value)), {*study.fields, *study.fixed}
+            assert {config[name] for name in study.fields} <= {value}
+            assert {name for name in config if config[name] != asdict(CONFIG)[name]} <= varied
         assert set(study.paper) <= {str(value) for value in study.values}
 
 
@@ -248,7 +256,7 @@ def test_processes_share_a_study(train_pack: Path, test_pack: Path, tmp_path: Pa
 HOLD = """
 import sys, time
 from pathlib import Path
-from prep import files
+from prep.io import locks
 with locks.hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -261,7 +269,7 @@ def test_what_another_process_has_in_hand_is_neither_trained_nor_scored(
 ) -> None:
     shutil.copytree(study / "runs", tmp_path / "studies" / "runs")
     rows = design.rows(STUDIES["table1"], CONFIG, [train_pack])
-    first, second = design.jobs(rows, 2, test_pack, tmp_path / "studies")
+    first, second = design.trainings(rows, 2, test_pack, tmp_path / "studies")
     shutil.rmtree(first.scores)
     if not is_trained:
         (first.folder / "weights.safetensors").unlink()  # as between its last checkpoint and its weights
@@ -272,12 +280,12 @@ def test_what_another_process_has_in_hand_is_neither_trained_nor_scored(
         beside = call(tmp_path, "study", *words)
         holder.kill()
     assert beside.returncode == 0, beside.stderr
-    assert "in the hands of other processes: 1 of 2" in beside.stdout
+    assert "trained by other processes: 1 of 2" in beside.stdout
     assert not first.is_done and second.is_done
 
     after = call(tmp_path, "study", *words)
     assert after.returncode == 0, after.stderr
-    assert "in the hands of" not in after.stdout
+    assert "by other processes" not in after.stdout
     assert table(first.scores / "results.csv") == table(
         study / "runs" / first.folder.name / first.scores.name / "results.csv"
     )
@@ -308,8 +316,8 @@ def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test
 
 
 def test_runs_of_before_there_was_a_choice_of_attention_go_on(train_pack: Path) -> None:
-    assert "attention" not in runs.identity(CONFIG, [train_pack], 2)
-    assert runs.identity(replace(CONFIG, attention="none"), [train_pack], 2)["attention"] == "none"
+    assert "attention" not in runs.identity(CONFIG, [read_info(train_pack)], 2)
+    assert runs.identity(replace(CONFIG, attention="none"), [read_info(train_pack)], 2)["attention"] == "none"
 
 
 def test_a_row_that_two_studies_share_is_trained_once(study: Path, train_pack: Path, test_pack: Path) -> None:
@@ -325,9 +333,10 @@ def test_a_row_that_two_studies_share_is_trained_once(study: Path, train_pack: P
 def test_attention_asked_for_by_name_is_the_variants_own_where_it_is(train_pack: Path) -> None:
     config = replace(CONFIG, variant="large-branch")
     same, other = (
-        runs.identity(replace(config, attention=attention), [train_pack], 2) for attention in ("both", "none")
+        runs.identity(replace(config, attention=attention), [read_info(train_pack)], 2)
+        for attention in ("both", "none")
     )
-    assert runs.identity(config, [train_pack], 2) == same != other
+    assert runs.identity(config, [read_info(train_pack)], 2) == same != other
 
 
 @pytest.fixture(scope="module")
@@ -352,35 +361,35 @@ def test_fine_tuning_goes_on_from_the_same_seeds_weights(transferred: Path) -> N
     assert len(found) == 6
     for seed in "01":
         first = found["GoPro alone", seed] / "weights.safetensors"
-        asked = runs.read_asked(found["fine-tuned", seed])
+        asked = run_folder.read_request(found["fine-tuned", seed])
         assert asked["init"] == f"crc32 {zlib.crc32(first.read_bytes()):08x}"
-        assert runs.read_asked(found["VideoDeblurring alone", seed])["init"] is None
+        assert run_folder.read_request(found["VideoDeblurring alone", seed])["init"] is None
     page = (transferred / "table2.html").read_text()
     assert "<td>DMPHN 2019</td>" in page and "34.78" in page and "are quoted from the authors' table" in page
 
 
 def test_only_what_is_fine_tuned_brings_what_it_goes_on_from(train_pack: Path, other_masks: Path) -> None:
     transfer = STUDIES["table2"]
-    names = [row.name for row in design.transfer(transfer, CONFIG, train_pack, other_masks, ["fine-tuned"])]
+    names = [row.name for row in design.transfer_rows(transfer, CONFIG, train_pack, other_masks, ["fine-tuned"])]
     assert names == ["GoPro alone", "fine-tuned"]
     with pytest.raises(TrainingError, match="the study has no row tuned; it has GoPro alone, fine-tuned, VideoDebl"):
-        design.transfer(transfer, CONFIG, train_pack, other_masks, ["tuned"])
+        design.transfer_rows(transfer, CONFIG, train_pack, other_masks, ["tuned"])
 
 
 def test_frames_of_the_author_are_scored_apart_on_his_data_set(
     study: Path, monkeypatch: pytest.MonkeyPatch, test_pack: Path, train_pack: Path
 ) -> None:
-    jobs = design.jobs(design.rows(STUDIES["table1"], CONFIG, [train_pack]), 2, test_pack, study)
-    assert not any(result.author for result in design.results(jobs))
+    jobs = design.trainings(design.rows(STUDIES["table1"], CONFIG, [train_pack]), 2, test_pack, study)
+    assert not any(result.author for result in read_results(jobs))
 
     header = store.read_header
     monkeypatch.setattr(store, "read_header", lambda file: replace(header(file), layout="videodeblurring"))
-    monkeypatch.setattr(design, "author_frames", lambda keys: [min(keys)])
-    results = design.results(jobs)
+    monkeypatch.setattr("pipelines.study.scoring.author_frames", lambda keys: [min(keys)])
+    results = read_results(jobs)
     for result in results:
-        rows = [row for row in table(result.job.scores / "results.csv") if row["key"].startswith("GOPR")]
+        rows = [row for row in table(result.training.scores / "results.csv") if row["key"].startswith("GOPR")]
         assert result.author["psnr"] == float(min(rows, key=lambda row: row["key"])["psnr"])
-    (said,) = design.of_author(design.lines(results))
+    (said,) = author_sentences(table_rows(results))
     assert said.startswith("cdgnet, lbp 0.96, the author's 30 frames of each video alone: ")
 
 
@@ -405,8 +414,8 @@ def test_the_list_says_what_each_study_takes_and_counts_no_training_twice(tmp_pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("table3",), "table3 wants --h5, a pack to train on, and --test, one to score on"),
-        (("table2", "--h5", "PACK", "--test", "PACK"), "--fine is for table2 alone, which wants it, and one --h5"),
+        (("table3",), "table3 needs --h5, a pack to train on, and --test, one to score on"),
+        (("table2", "--h5", "PACK", "--test", "PACK"), "--fine is for table2 alone, which needs it, and one --h5"),
         (("table3", "--h5", "PACK", "--test", "PACK", "--fine", "PACK"), "--fine is for table2 alone"),
     ],
 )

@@ -62,8 +62,8 @@ def test_what_went_wrong_is_told(folder: Path, tmp_path: Path) -> None:
 
     text = page.write(copy).read_text(encoding="utf-8")
 
-    assert "step 4: the loss was no number; skipped, with clip/1<" in text
-    assert "step 4: gone back to 2, with 0.5 of the rate" in text
+    assert "step 4: non-finite loss; the step was skipped, frames clip/1<" in text
+    assert "step 4: back to step 2, learning rate times 0.5" in text
 
 
 def test_a_network_of_one_branch_has_a_page_too(train_pack: Path, tmp_path: Path) -> None:
@@ -79,16 +79,16 @@ def test_tensorboard_gets_every_row_and_the_pictures(folder: Path, tmp_path: Pat
     pytest.importorskip("tensorboard", reason="pip install 'cdgnet[tensorboard]'")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    from pipelines.train.tensorboard import Board
+    from pipelines.train.tensorboard import TensorBoardLog
 
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    board = Board(copy, start=0)
+    log = TensorBoardLog(copy, start=0)
     rows = files.read_rows(copy / "log.jsonl")
     for row in rows:
-        board.add(row)
-    board.close()
+        log.add(row)
+    log.close()
 
-    found = EventAccumulator(str(copy / "tensorboard")).Reload()
-    assert [event.step for event in found.Scalars("loss")] == [row["step"] for row in rows if "loss" in row]
-    assert "GOPR0002_00_00/000001/restored" in found.Tags()["images"]
+    events = EventAccumulator(str(copy / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [row["step"] for row in rows if "loss" in row]
+    assert "GOPR0002_00_00/000001/restored" in events.Tags()["images"]

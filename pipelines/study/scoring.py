@@ -1,0 +1,79 @@
+"""Scoring of a training on a test pack: its rows, as ``cdg-eval`` writes them, some pictures, and both read again."""
+
+import csv
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from cdgnet import load_weights, to_bytes
+from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.measures import MEASURES, measure_frame
+from pipelines.evaluate.statistics import author_frames
+from pipelines.packs import to_range
+from pipelines.restore.restorer import Restorer
+from pipelines.sampling import evenly_spaced
+from pipelines.study.design import Training
+from pipelines.train import run_folder
+from prep.io import frames
+from prep.packs import store
+
+PICTURES = 2  # frames that pictures are kept of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The scores of one training."""
+
+    training: Training
+    means: Mapping[str, float]  # over the frames of the test pack, by the measures of ``cdg-eval``
+    author: Mapping[str, float]  # over those that the author of VideoDeblurring scores; empty for other data sets
+    seconds: float  # of training
+
+
+def score(training: Training, fabric: Fabric) -> Iterator[None]:
+    """Score the last weights of a training; gives None after each frame."""
+    restorer = Restorer(load_weights(training.folder / run_folder.WEIGHTS), fabric)
+    scenes = PackFrames(training.test)
+    shown = list(evenly_spaced(range(len(scenes)), PICTURES))
+    rows = []
+    for number in range(len(scenes)):
+        scene = scenes[number]
+        assert scene.blurry is not None
+        restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
+        rows.append(measure_frame(scene, restored, restorer.device))
+        if number in shown:
+            pixels = restored.permute(1, 2, 0).cpu().numpy()
+            frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
+        yield
+    scores_folder.write_csv(training.scores / "results.csv", rows)
+
+
+def read_results(trainings: Sequence[Training]) -> list[Result]:
+    """The results of those that are trained and scored by now, in the same order."""
+    return [_read_result(training) for training in trainings if training.is_done]
+
+
+def _read_result(training: Training) -> Result:
+    with (training.scores / "results.csv").open(encoding="utf-8", newline="") as file:
+        *frame_rows, mean_row = csv.DictReader(file)
+    with store.open_pack(training.test) as pack:
+        has_author = store.read_header(pack).layout == "videodeblurring"
+    author_keys = set(author_frames([row["key"] for row in frame_rows])) if has_author else set()
+    author_rows = [_measures(row) for row in frame_rows if row["key"] in author_keys]
+    author_means = {
+        name: statistics.fmean(row[name] for row in author_rows) for name in ("psnr", "ssim") if author_rows
+    }
+    return Result(
+        training=training,
+        means=_measures(mean_row),
+        author=author_means,
+        seconds=run_folder.training_seconds(training.folder),
+    )
+
+
+def _measures(row: Mapping[str, str]) -> dict[str, float]:
+    return {name: float(value or "nan") for name, value in row.items() if name.startswith(MEASURES)}

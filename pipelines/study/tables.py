@@ -1,0 +1,70 @@
+"""The tables of a study as CSV: ``NAME.csv``, a line a row, and ``NAME-runs.csv``, a line a training."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipelines.errors import TrainingError
+from pipelines.evaluate.folder import to_csv
+from pipelines.evaluate.measures import FrameScores
+from pipelines.study.comparisons import MEASURES, TableRow
+from pipelines.study.design import Training
+from prep.io import files
+
+
+def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) -> None:
+    """Refuse to overwrite a table of other trainings.
+
+    Raises:
+        TrainingError: If the study's folder holds one with trainings that are not asked for.
+    """
+    path = _runs_path(name, folder)
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", newline="") as file:
+        written = {row.get("run", "") for row in csv.DictReader(file)}
+    others = written - {training.folder.name for training in trainings}
+    if others:
+        raise TrainingError(
+            f"{path} holds {len(others)} trainings that are not asked for, as {min(others)}; ask for them too, or pass "
+            "another --out"
+        )
+
+
+def write_tables(name: str, table: Sequence[TableRow], folder: Path) -> list[Path]:
+    """Write both tables into the study's folder: means and standard deviations of each row, the scores of each
+    training.
+    """
+    summary, each = [_summary(line) for line in table], [row for line in table for row in _trainings(line)]
+    paths = [folder / f"{name}.csv", _runs_path(name, folder)]
+    for path, rows in zip(paths, (summary, each), strict=True):
+        files.write_text(path, to_csv(rows))
+    return paths
+
+
+def _runs_path(name: str, folder: Path) -> Path:
+    return folder / f"{name}-runs.csv"
+
+
+def _summary(line: TableRow) -> FrameScores:
+    row: dict[str, Any] = {"row": line.row.name, "masks": line.row.masks, "seeds": len(line.results)}
+    for measure in MEASURES:
+        row[f"{measure}_mean"], row[f"{measure}_spread"] = line.mean(measure), line.spread(measure)
+    row["psnr_paper"] = line.row.paper.psnr if line.row.paper else ""
+    row["ssim_paper"] = line.row.paper.ssim if line.row.paper else ""
+    row["minutes"] = line.seconds / 60  # of a training
+    return row
+
+
+def _trainings(line: TableRow) -> list[FrameScores]:
+    return [
+        {
+            "row": line.row.name,
+            "masks": line.row.masks,
+            "seed": result.training.seed,
+            **result.means,
+            "run": result.training.folder.name,
+        }
+        for result in line.results
+    ]

@@ -1,0 +1,99 @@
+"""Forward and backward of one step: this process's part of the batch -> gradients, and the losses they came from."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from cdgnet import Components, deblurring_losses, measure_offsets
+from cdgnet.deform import OffsetMeter
+from cdgnet.losses import BLACK, LOSSES, Losses
+from pipelines.packs import to_range
+from pipelines.train.agreement import reduce_over_devices
+from pipelines.train.learner import Learner
+from pipelines.train.loader import ThroughputMeter
+from pipelines.train.samples import Sample
+from pipelines.train.settings import TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepLosses:
+    """The losses of one step on this process."""
+
+    parts: Sequence[Tensor]  # (4,) each: the fields of Losses, of each accumulated part of the batch
+    finite_flags: Sequence[Callable[[], bool]]  # whether the total of each part is finite
+
+    def are_finite(self) -> bool:
+        """Whether all are; waits for the forward passes."""
+        return all(is_finite() for is_finite in self.finite_flags)
+
+    def means(self, fabric: Fabric) -> dict[str, float]:
+        """Means over the batch and all processes, by the log's names; waits for the device."""
+        means = reduce_over_devices(torch.stack(list(self.parts)).mean(dim=0), fabric)
+        return dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), means.tolist(), strict=True))
+
+
+def forward_backward(learner: Learner, batches: Iterator[Sample], meter: ThroughputMeter) -> StepLosses:
+    """Add the gradients of a step's batch, part by part.
+
+    Args:
+        learner: Its network's gradients are added to.
+        batches: From ``loader.batches``; as many are taken as the batch has parts.
+        meter: Is told how long each was waited for.
+    """
+    config, fabric = learner.run.config, learner.fabric
+    parts, finite_flags = [], []
+    for part in range(config.accumulate):
+        with meter.waiting():
+            batch: Sample = fabric.to_device(next(batches))
+        if config.graphs:
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
+        with fabric.no_backward_sync(learner.model, enabled=part + 1 < config.accumulate):
+            losses = compute_losses(config, learner.model(to_range(batch.blurry)), batch)
+            finite_flags.append(_start_finite_check(losses.total))
+            fabric.backward(losses.total / config.accumulate)
+        parts.append(torch.stack(losses).detach())
+    return StepLosses(parts=parts, finite_flags=finite_flags)
+
+
+def compute_losses(config: TrainingConfig, components: Components, batch: Sample) -> Losses:
+    """The losses that a run's settings ask for."""
+    return deblurring_losses(
+        components,
+        to_range(batch.sharp),
+        batch.mask,
+        lambda_small=config.lambda_small,
+        lambda_large=config.lambda_large,
+        masked_out=BLACK if config.masked_out == "black" else 0.0,
+        compare=LOSSES[config.loss],
+    )
+
+
+@contextmanager
+def measured_offsets(learner: Learner) -> Iterator[OffsetMeter]:
+    """Measure the offsets of the steps within. They run uncompiled: compiled code calls no hooks."""
+    with torch.compiler.set_stance("force_eager"), measure_offsets(learner.network) as offsets:
+        yield offsets
+
+
+def _start_finite_check(loss: Tensor) -> Callable[[], bool]:
+    """Begin to find out whether a loss is finite; the function given waits for the answer.
+
+    So a GPU goes on with the backward pass meanwhile.
+    """
+    flag = torch.isfinite(loss.detach())
+    if flag.device.type != "cuda":
+        return lambda: bool(flag)
+    copy = torch.empty_like(flag, device="cpu", pin_memory=True)
+    copy.copy_(flag, non_blocking=True)
+    copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    copied.record()
+
+    def answer() -> bool:
+        copied.synchronize()
+        return bool(copy)
+
+    return answer

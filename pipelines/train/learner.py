@@ -1,0 +1,124 @@
+"""All that a run changes: network, optimiser, moving average, state; to disk and back."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.wrappers import _FabricModule
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cdgnet import CDGNet, load_weights, save_weights
+from pipelines.restore.compilation import compile_for_training
+from pipelines.train import checkpoints, run_folder, schedule
+from pipelines.train.runs import Run, network_of
+from pipelines.train.state import TrainingState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Learner:
+    """A network while it is trained."""
+
+    run: Run
+    fabric: Fabric
+    network: CDGNet
+    optimizer: torch.optim.Optimizer
+    model: _FabricModule  # the network as fabric wraps it, compiled on request: what is called to train it
+    stepper: torch.optim.Optimizer  # the optimiser as fabric wraps it: what is called to step
+    ema: AveragedModel | None
+    state: TrainingState = field(default_factory=TrainingState)
+
+    @property
+    def result(self) -> CDGNet:
+        """The network that is scored and kept: the EMA where there is one."""
+        if self.ema is None:
+            return self.network
+        network = self.ema.module
+        assert isinstance(network, CDGNet)
+        return network
+
+    @property
+    def learning_rate(self) -> float:
+        """Of the step at hand."""
+        rate: float = self.optimizer.param_groups[0]["lr"]
+        return rate
+
+    def set_learning_rate(self) -> None:
+        """Set the rate of the next step, as the schedule and past rollbacks have it."""
+        run, state = self.run, self.state
+        rate = schedule.learning_rate(run.config, state.step, run.steps, len(run.split.train))
+        for group in self.optimizer.param_groups:
+            group["lr"] = state.learning_rate_factor * rate
+
+    def finish_step(self, *, is_finite: bool) -> None:
+        """Update the network and its EMA from the gradients, or skip the step where its loss is not finite."""
+        config = self.run.config
+        if is_finite:
+            if config.clip:
+                self.fabric.clip_gradients(self.model, self.stepper, max_norm=config.clip, error_if_nonfinite=False)
+            self.stepper.step()
+            if self.ema is not None:
+                self.ema.update_parameters(self.network)
+        self.stepper.zero_grad()
+        self.state.step += 1
+        self.state.nonfinite_losses = 0 if is_finite else self.state.nonfinite_losses + 1
+
+    def save(self) -> None:
+        """Write a checkpoint and the weights; neither where a weight is not finite."""
+        is_finite = all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+        if self.fabric.is_global_zero and is_finite:
+            checkpoint = {
+                **self.state.state_dict(),
+                "network": self.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "averaged": self.ema and self.ema.state_dict(),
+                "precision": self.fabric.strategy.precision.state_dict(),
+            }
+            checkpoints.save(self.run.folder, self.state.step, checkpoint, keep=self.run.config.keep)
+            self.write_weights(run_folder.WEIGHTS, {})
+        self.fabric.barrier()
+
+    def write_weights(self, name: str, metadata: dict[str, str]) -> None:
+        """Write the network that is kept into the run folder."""
+        metadata = {
+            "pack": ", ".join(path.name for path in self.run.pack_paths),
+            "step": str(self.state.step),
+            "training": json.dumps(asdict(self.run.config)),
+            **metadata,
+        }
+        save_weights(self.run.folder / name, self.result, metadata, overwrite=True)
+
+    def restore(self) -> None:
+        """Take everything from the last checkpoint that is whole; without one, leave everything as it is."""
+        checkpoint = checkpoints.load(self.run.folder)
+        if checkpoint is None:
+            return
+        self.network.load_state_dict(checkpoint["network"])
+        self.optimizer.load_state_dict(checkpoint["optimizer"])
+        if self.ema is not None:
+            self.ema.load_state_dict(checkpoint["averaged"])
+        self.fabric.strategy.precision.load_state_dict(checkpoint["precision"])
+        self.state.load_state_dict(checkpoint)
+
+
+def set_up(run: Run, fabric: Fabric) -> Learner:
+    """Everything as it is before the first step."""
+    config = run.config
+    fabric.seed_everything(config.seed, verbose=False)
+    network = CDGNet(network_of(config))
+    if config.init is not None:
+        network.load_state_dict(load_weights(Path(config.init)).state_dict())
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        fused=fabric.device.type == "cuda",
+    )
+    trained: nn.Module = compile_for_training(network, graphs=config.graphs) if config.compile else network
+    model, stepper = fabric.setup(trained, optimizer)
+    ema = None
+    if config.average:
+        ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average))  # type: ignore[no-untyped-call]
+    return Learner(run=run, fabric=fabric, network=network, optimizer=optimizer, model=model, stepper=stepper, ema=ema)

@@ -1,0 +1,60 @@
+"""After several non-finite losses in a row: back to a checkpoint with a lower learning rate, or the end of the run."""
+
+from typing import Any, NoReturn
+
+from pipelines.errors import TrainingError
+from pipelines.train import checkpoints, run_folder
+from pipelines.train.learner import Learner
+
+MAX_NONFINITE = 3  # non-finite losses in a row, before something is done
+SMALLEST_FACTOR = 1 / 64  # of the learning rate: after so many halvings the run is given up
+_RESTART = "start a new run with a lower --learning-rate"
+
+
+def recover(learner: Learner) -> dict[str, Any]:
+    """Go back to the last good checkpoint with half the learning rate.
+
+    Returns:
+        The row that was added to the log.
+
+    Raises:
+        TrainingError: If the run is to stop instead, there is no good checkpoint, or the rate is too low already.
+    """
+    run, state, fabric = learner.run, learner.state, learner.fabric
+    failed_step, factor = state.step, state.learning_rate_factor / 2
+    good_steps = _good_steps(learner)
+    if run.config.divergence == "stop" or not good_steps:
+        cure = "pass --divergence halve to go on from it with half the learning rate" if good_steps else _RESTART
+        _give_up(learner, "", good_steps, cure)
+    if factor < SMALLEST_FACTOR:
+        is_low = f", and the learning rate is down to {state.learning_rate_factor:g} of what was asked"
+        _give_up(learner, is_low, good_steps, _RESTART)
+    fabric.barrier()  # all processes have seen the checkpoints
+    if fabric.is_global_zero:
+        checkpoints.forget_after(run.folder, good_steps[-1])
+    fabric.barrier()
+    learner.restore()
+    state.learning_rate_factor, state.nonfinite_losses, state.rolled_back_to = factor, 0, state.step
+    row = {"step": state.step, "went_back_from": failed_step, "factor": factor}
+    if fabric.is_global_zero:
+        run_folder.trim_log(run.folder, state.step)
+        run_folder.append_to_log(run.folder, [row])
+    learner.save()  # so that a kill does not undo the halving
+    return row
+
+
+def _good_steps(learner: Learner) -> list[int]:
+    """The checkpoints that may be gone back to."""
+    steps, state = checkpoints.saved_steps(learner.run.folder), learner.state
+    if steps and steps[-1] == state.step - MAX_NONFINITE == state.rolled_back_to:
+        steps.pop()  # even with half the rate its next losses were not finite: its weights are bad
+    return steps
+
+
+def _give_up(learner: Learner, reason: str, good_steps: list[int], cure: str) -> NoReturn:
+    run, step = learner.run, learner.state.step
+    what = f"{MAX_NONFINITE} non-finite losses in a row, up to step {step} (log.jsonl names the frames)"
+    if learner.fabric.is_global_zero:
+        run_folder.append_to_log(run.folder, [{"step": step, "gave_up": what}])
+    saved = f"step {good_steps[-1]} is saved in {run.folder}" if good_steps else "no good checkpoint was saved"
+    raise TrainingError(f"{what}{reason}; {saved}; {cure}")
