@@ -114,7 +114,7 @@ def main() -> None:
             for name, (jobs, commands) in settings.items():
                 rates[name].append(measure_rate(root, options.frames, options.method, jobs, commands))
                 print(f"{commands} x --jobs {jobs}: {rates[name][-1]:.2f} frames/s", flush=True)
-    middle = {name: statistics.median(found) for name, found in rates.items()}
+    middle = {name: statistics.median(values) for name, values in rates.items()}
     ratio, possible = (middle[name] / middle["one"] for name in ("processes", "commands"))
     print(
         f"{options.method}, {options.frames} frames: {options.jobs} processes are {ratio:.2f} times one; "
@@ -130,14 +130,14 @@ def main() -> None:
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"masks_scale-{about['date']}.json"
-        found = {
+        result = {
             "method": options.method,
             "frames": options.frames,
             "rates": rates,
             "ratio": ratio,
             "possible": possible,
         }
-        path.write_text(json.dumps({**about, **found, "many": options.many, **memory}, indent=1) + "\n")
+        path.write_text(json.dumps({**about, **result, "many": options.many, **memory}, indent=1) + "\n")
         print(f"written: {path}")
 
 

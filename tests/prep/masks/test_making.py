@@ -316,7 +316,7 @@ def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
         for key, outcome in outcomes.items()
         if isinstance(outcome, MaskRecord)
     }
-    assert {key: found.shape for key, found in codes.items()} == {
+    assert {key: stored.shape for key, stored in codes.items()} == {
         name.rsplit(".")[0]: pixels.shape[:2] for name, pixels in kinds.items()
     }
     assert all(np.array_equal(codes["rgb"], codes[same]) for same in ("rgb16", "rgba", "rgba16"))
@@ -333,7 +333,7 @@ def codes_of(*values: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    ("method", "codes", "share", "mu", "said"),
+    ("method", "codes", "share", "mu", "expected"),
     [
         ("lbp", codes_of(0.1, 0.97), 0.5, 0.96, ""),
         ("lbp", codes_of(0.97, 0.97), 0.61, 0.96, "mask covers more than 60% of the frame"),
@@ -344,8 +344,8 @@ def codes_of(*values: float) -> np.ndarray:
         ("lbp", codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S is nowhere above mu"),
     ],
 )
-def test_a_suspicious_mask_says_why(method: str, codes: np.ndarray, share: float, mu: float, said: str) -> None:
+def test_a_suspicious_mask_says_why(method: str, codes: np.ndarray, share: float, mu: float, expected: str) -> None:
     warning = making.warning(codes, share, mu, METHODS[method])
 
-    assert said in warning
-    assert bool(warning) == bool(said)
+    assert expected in warning
+    assert bool(warning) == bool(expected)
