@@ -147,7 +147,7 @@ def pack(
         return 1
     if packing.is_begun(path) and not force:
         click.echo(f"going on with the half-made {path}")
-    keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, anew=force)
+    keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
     for _ in track(keys, len(pairs), f"pack {path.name}"):
         pass
     packs.print_pack(reader.read_info(path))

@@ -58,7 +58,7 @@ def test_a_pack_begun_otherwise_is_not_gone_on_with(
         setup.pack(out)
     size = packing.crop_size(setup.pairs, 48)
     head = packing.header(setup.dataset, "train", setup.recipe, 0.5, size, whole_frames=False, targets=True)
-    list(packing.pack(setup.pairs, setup.masks, out, head, jobs=1, anew=True))
+    list(packing.pack(setup.pairs, setup.masks, out, head, jobs=1, restart=True))
 
     with h5py.File(out) as file:
         assert file.attrs["mu"] == 0.5
