@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -129,6 +130,32 @@ def make_row(method: str, measured: dict[str, float | list[float]], baseline: fl
     )
 
 
+def measure_all(methods: Sequence[str], repeats: int, data: Path | None) -> list[Row]:
+    """Measure methods, the baseline between them, and print each row."""
+    rows: list[Row] = []
+    if find_spec(BASELINE):
+        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
+    before = measure_baseline(data)
+    if before is None:
+        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
+    baselines = [before] if before else []
+    for method in methods:
+        measured = measure_apart(method, repeats, data)
+        after = measure_baseline(data) if before else None
+        if before and after:
+            baselines.append(after)
+            rows.append(make_row(method, measured, (before["times"][0] + after["times"][0]) / 2))
+        else:
+            rows.append(make_row(method, measured, None))
+        show(rows[-1])
+        before = after
+    if baselines:
+        times = [run["times"][0] for run in baselines]
+        rows.append(make_row(BASELINE, max(baselines, key=lambda run: run["megabytes"]) | {"times": times}, None))
+        show(rows[-1])
+    return rows
+
+
 def main() -> None:
     from prep.sharpness import METHODS
 
@@ -145,27 +172,7 @@ def main() -> None:
     about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
-    rows: list[Row] = []
-    if find_spec(BASELINE):
-        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
-    before = measure_baseline(options.data)
-    if before is None:
-        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
-    baselines = [before] if before else []
-    for method in options.methods:
-        measured = measure_apart(method, options.repeats, options.data)
-        after = measure_baseline(options.data) if before else None
-        if before and after:
-            baselines.append(after)
-            rows.append(make_row(method, measured, (before["times"][0] + after["times"][0]) / 2))
-        else:
-            rows.append(make_row(method, measured, None))
-        show(rows[-1])
-        before = after
-    if baselines:
-        times = [run["times"][0] for run in baselines]
-        rows.append(make_row(BASELINE, max(baselines, key=lambda run: run["megabytes"]) | {"times": times}, None))
-        show(rows[-1])
+    rows = measure_all(options.methods, options.repeats, options.data)
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"sharpness_speed-{about['date']}.json"
