@@ -49,16 +49,16 @@ def read_h5py(folder: Path) -> Read:
 
 
 def read_lmdb(folder: Path) -> Read:
-    held = lmdb.open(str(folder / "lmdb"), readonly=True, lock=False, readahead=False)
-    reading = held.begin(buffers=True)
+    database = lmdb.open(str(folder / "lmdb"), readonly=True, lock=False, readahead=False)
+    reading = database.begin(buffers=True)
 
     def read(row: int, y: int, x: int) -> tuple[np.ndarray, ...]:
-        data, at, found = reading.get(b"%08d" % row), 0, []
+        data, at, parts = reading.get(b"%08d" % row), 0, []
         for _, depth in PLANES:
             crop = np.frombuffer(data, np.uint8, CROP * CROP * depth, at).reshape(CROP, CROP, depth)
-            found.append(crop[y : y + SIDE, x : x + SIDE].copy())
+            parts.append(crop[y : y + SIDE, x : x + SIDE].copy())
             at += crop.nbytes
-        return tuple(found)
+        return tuple(parts)
 
     return read
 
@@ -72,15 +72,15 @@ def read_png(folder: Path) -> Read:
 
     def read(row: int, y: int, x: int) -> tuple[np.ndarray, ...]:
         sequence, name = keys[row].split("/")
-        (top, left), found = origins[row], []
+        (top, left), parts = origins[row], []
         paths = (
             *(clip / sequence / side / f"{name}.png" for side in ("blur", "sharp")),
             masks / f"{keys[row]}.mask.png",
         )
         for path in paths:
             frame = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            found.append(frame[top + y : top + y + SIDE, left + x : left + x + SIDE].copy())
-        return tuple(found)
+            parts.append(frame[top + y : top + y + SIDE, left + x : left + x + SIDE].copy())
+        return tuple(parts)
 
     return read
 
@@ -151,8 +151,8 @@ def prepare(folder: Path, pairs: int, data: Path | None) -> None:
     list(packing.pack(dataset.pairs, MasksFolder(folder / "masks"), folder / "pack.h5", head, jobs=-1))
     with (
         h5py.File(folder / "pack.h5") as file,
-        lmdb.open(str(folder / "lmdb"), map_size=2**40) as held,
-        held.begin(write=True) as writing,
+        lmdb.open(str(folder / "lmdb"), map_size=2**40) as database,
+        database.begin(write=True) as writing,
     ):
         for row in range(len(file["key"])):
             writing.put(b"%08d" % row, b"".join(file[name][row].tobytes() for name, _ in PLANES))
@@ -163,8 +163,8 @@ def check(folder: Path) -> None:
     reads = {name: reader(folder) for name, reader in READERS.items()}
     wanted = reads["pack"](5, 100, 30)
     for name, read in reads.items():
-        for found, plane in zip(read(5, 100, 30), wanted, strict=True):
-            values = found.reshape(plane.reshape(SIDE, SIDE, -1).shape)
+        for part, plane in zip(read(5, 100, 30), wanted, strict=True):
+            values = part.reshape(plane.reshape(SIDE, SIDE, -1).shape)
             if name == "png":
                 values = values[:, :, ::-1] if values.shape[2] == 3 else values // 255
             if not np.array_equal(values, plane.reshape(values.shape)):
@@ -194,8 +194,8 @@ def main() -> None:
                 for name in READERS:
                     rates[name].append(measure(name, Path(folder), workers, options.seconds, 100 * turn))
                 rates["loader"].append(measure_loader(Path(folder), workers, options.seconds, turn))
-            for name, found in rates.items():
-                rows.append(make_row(name, workers, found, rates["lmdb"]))
+            for name, speeds in rates.items():
+                rows.append(make_row(name, workers, speeds, rates["lmdb"]))
                 show(rows[-1])
     if options.save:
         path = RESULTS / f"loading-{about['date']}.json"

@@ -93,6 +93,27 @@ def read_memory(pid: int) -> tuple[float, float]:
     return psutil.Process(pid).memory_full_info().uss / 1e6, max(below, default=0.0)
 
 
+def measure_rates(frame: np.ndarray, options: argparse.Namespace) -> dict[str, list[float]]:
+    """Frames a second of one process, of several, and of several commands of one process each."""
+    settings = {"one": (1, 1), "processes": (options.jobs, 1), "commands": (1, options.jobs)}
+    rates: dict[str, list[float]] = {name: [] for name in settings}
+    with tempfile.TemporaryDirectory() as folder:
+        root = make_data(Path(folder, "GOPRO_Large"), frame, options.frames)
+        for _ in range(options.repeats):
+            for name, (jobs, commands) in settings.items():
+                rates[name].append(measure_rate(root, options.frames, options.method, jobs, commands))
+                print(f"{commands} x --jobs {jobs}: {rates[name][-1]:.2f} frames/s", flush=True)
+    return rates
+
+
+def measure_memory_of_many(frame: np.ndarray, options: argparse.Namespace) -> dict[str, int]:
+    """Memory of the command and of a worker over many small frames."""
+    with tempfile.TemporaryDirectory() as folder:
+        small = cv2.resize(frame, (320, 180), interpolation=cv2.INTER_AREA)
+        root = make_data(Path(folder, "GOPRO_Large"), small, options.many)
+        return measure_memory(root, options.many, options.method, options.jobs)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of the test data")
@@ -106,38 +127,28 @@ def main() -> None:
     about = surroundings()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     frame = make_pair(options.data)[0]
-    settings = {"one": (1, 1), "processes": (options.jobs, 1), "commands": (1, options.jobs)}
-    rates: dict[str, list[float]] = {name: [] for name in settings}
-    with tempfile.TemporaryDirectory() as folder:
-        root = make_data(Path(folder, "GOPRO_Large"), frame, options.frames)
-        for _ in range(options.repeats):
-            for name, (jobs, commands) in settings.items():
-                rates[name].append(measure_rate(root, options.frames, options.method, jobs, commands))
-                print(f"{commands} x --jobs {jobs}: {rates[name][-1]:.2f} frames/s", flush=True)
-    middle = {name: statistics.median(found) for name, found in rates.items()}
-    ratio, possible = (middle[name] / middle["one"] for name in ("processes", "commands"))
+    rates = measure_rates(frame, options)
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    ratio, possible = (medians[name] / medians["one"] for name in ("processes", "commands"))
     print(
         f"{options.method}, {options.frames} frames: {options.jobs} processes are {ratio:.2f} times one; "
         f"{options.jobs} commands at once {possible:.2f} times"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        small = cv2.resize(frame, (320, 180), interpolation=cv2.INTER_AREA)
-        root = make_data(Path(folder, "GOPRO_Large"), small, options.many)
-        memory = measure_memory(root, options.many, options.method, options.jobs)
+    memory = measure_memory_of_many(frame, options)
     for who in ("command", "worker"):
         early, late = memory[f"{who}_early_mb"], memory[f"{who}_late_mb"]
         print(f"memory of the {who} over {options.many} frames: {early} MB early, {late} MB late, x {late / early:.2f}")
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"masks_scale-{about['date']}.json"
-        found = {
+        result = {
             "method": options.method,
             "frames": options.frames,
             "rates": rates,
             "ratio": ratio,
             "possible": possible,
         }
-        path.write_text(json.dumps({**about, **found, "many": options.many, **memory}, indent=1) + "\n")
+        path.write_text(json.dumps({**about, **result, "many": options.many, **memory}, indent=1) + "\n")
         print(f"written: {path}")
 
 

@@ -147,12 +147,12 @@ def main() -> None:
             root = make_gopro(Path(folder, str(count)), count, options.data)
             masks = Path(folder, f"masks{count}")
             make_masks(root, masks, options.jobs)
-            found = {kind: [] for kind in KINDS}
+            measured = {kind: [] for kind in KINDS}
             for _ in range(options.repeats):
                 for kind in KINDS:
-                    found[kind].append(measure_apart(kind, root, masks, options.jobs))
-            baseline = statistics.median(run["seconds"] for run in found["decode"])
-            for kind, runs in found.items():
+                    measured[kind].append(measure_apart(kind, root, masks, options.jobs))
+            baseline = statistics.median(run["seconds"] for run in measured["decode"])
+            for kind, runs in measured.items():
                 rows.append(make_row(kind, count, runs, baseline))
                 show(rows[-1])
     if options.save:

@@ -18,6 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,9 +51,9 @@ def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
     """A blurry and a sharp frame of 1280 x 720."""
     from prep.io import frames
 
-    found = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []
-    if found:
-        return frames.read(found[0]), frames.read(found[0].parents[1] / "sharp" / found[0].name)
+    paths = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []
+    if paths:
+        return frames.read(paths[0]), frames.read(paths[0].parents[1] / "sharp" / paths[0].name)
     from skimage import data as photographs
 
     sharp = cv2.resize(photographs.astronaut()[:288], SIZE[::-1], interpolation=cv2.INTER_CUBIC)
@@ -75,15 +76,15 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
         def work() -> None:
             METHODS[method].compute(blurry, sharp)
 
-    found: list[float] = []
-    while len(found) < repeats + 1 or (method != BASELINE and sum(found[1:]) < LEAST):
+    times: list[float] = []
+    while len(times) < repeats + 1 or (method != BASELINE and sum(times[1:]) < LEAST):
         start = time.perf_counter()
         work()
-        found.append(time.perf_counter() - start)
+        times.append(time.perf_counter() - start)
     scale = 1e6 if sys.platform == "darwin" else 1e3
     return {
-        "first": found[0],
-        "times": found[1:] or found,
+        "first": times[0],
+        "times": times[1:] or times,
         "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale,
     }
 
@@ -104,10 +105,10 @@ def measure_apart(method: str, repeats: int, data: Path | None) -> dict[str, flo
     command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats)]
     command += ["--data", str(data)] if data else []
     alone = os.environ | dict.fromkeys(ONE_THREAD, "1")
-    found = subprocess.run(command, env=alone, capture_output=True, text=True)
-    if found.returncode:
-        sys.exit(f"{method} failed: {found.stderr.strip()}")
-    return json.loads(found.stdout.splitlines()[-1])
+    done = subprocess.run(command, env=alone, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{method} failed: {done.stderr.strip()}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure_baseline(data: Path | None) -> dict[str, float | list[float]] | None:
@@ -115,18 +116,44 @@ def measure_baseline(data: Path | None) -> dict[str, float | list[float]] | None
     return measure_apart(BASELINE, 0, data) if find_spec(BASELINE) else None
 
 
-def make_row(method: str, found: dict[str, float | list[float]], baseline: float | None) -> Row:
-    times = found["times"]
+def make_row(method: str, measured: dict[str, float | list[float]], baseline: float | None) -> Row:
+    times = measured["times"]
     middle = statistics.median(times)
     return Row(
         method=method,
         seconds=round(middle, 4),
         fastest=round(min(times), 4),
         slowest=round(max(times), 4),
-        first=round(found["first"], 3),
-        megabytes=round(found["megabytes"]),
+        first=round(measured["first"], 3),
+        megabytes=round(measured["megabytes"]),
         times_faster=round(baseline / middle, 1) if baseline else None,
     )
+
+
+def measure_all(methods: Sequence[str], repeats: int, data: Path | None) -> list[Row]:
+    """Measure methods, the baseline between them, and print each row."""
+    rows: list[Row] = []
+    if find_spec(BASELINE):
+        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
+    before = measure_baseline(data)
+    if before is None:
+        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
+    baselines = [before] if before else []
+    for method in methods:
+        measured = measure_apart(method, repeats, data)
+        after = measure_baseline(data) if before else None
+        if before and after:
+            baselines.append(after)
+            rows.append(make_row(method, measured, (before["times"][0] + after["times"][0]) / 2))
+        else:
+            rows.append(make_row(method, measured, None))
+        show(rows[-1])
+        before = after
+    if baselines:
+        times = [run["times"][0] for run in baselines]
+        rows.append(make_row(BASELINE, max(baselines, key=lambda run: run["megabytes"]) | {"times": times}, None))
+        show(rows[-1])
+    return rows
 
 
 def main() -> None:
@@ -145,27 +172,7 @@ def main() -> None:
     about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
-    rows: list[Row] = []
-    if find_spec(BASELINE):
-        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
-    before = measure_baseline(options.data)
-    if before is None:
-        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
-    baselines = [before] if before else []
-    for method in options.methods:
-        found = measure_apart(method, options.repeats, options.data)
-        after = measure_baseline(options.data) if before else None
-        if before and after:
-            baselines.append(after)
-            rows.append(make_row(method, found, (before["times"][0] + after["times"][0]) / 2))
-        else:
-            rows.append(make_row(method, found, None))
-        show(rows[-1])
-        before = after
-    if baselines:
-        times = [found["times"][0] for found in baselines]
-        rows.append(make_row(BASELINE, max(baselines, key=lambda found: found["megabytes"]) | {"times": times}, None))
-        show(rows[-1])
+    rows = measure_all(options.methods, options.repeats, options.data)
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"sharpness_speed-{about['date']}.json"

@@ -97,11 +97,11 @@ def measure(task: Task) -> list[Outcome]:
             Outcome(
                 group=case.group,
                 method=name,
-                sharpness=found[every, every][counted],
+                sharpness=sharpness[every, every][counted],
                 extent=case.extent[every, every][counted],
-                mask_share=float((found > MU).mean()),
+                mask_share=float((sharpness > MU).mean()),
             )
-            for name, found in maps.items()
+            for name, sharpness in maps.items()
         ]
     return outcomes
 
@@ -117,10 +117,10 @@ def auc(small: Numbers, large: Numbers) -> float:
 
 def score(outcomes: Sequence[Outcome]) -> Line:
     """One line of the table from one method on all frames of one group."""
-    found = np.concatenate([each.sharpness for each in outcomes])
+    sharpness = np.concatenate([each.sharpness for each in outcomes])
     true = np.concatenate([each.extent for each in outcomes])
     small, large = true <= SMALL, true >= LARGE
-    marked = found > MU
+    marked = sharpness > MU
     hits = int((marked & small).sum())
     precision, strict = (hits / max(int(n), 1) for n in ((marked & (small | large)).sum(), marked.sum()))
     recall = hits / max(int(small.sum()), 1)
@@ -133,7 +133,7 @@ def score(outcomes: Sequence[Outcome]) -> Line:
         group=outcomes[0].group,
         method=outcomes[0].method,
         frames=len(outcomes),
-        auc=auc(found[small], found[large]),
+        auc=auc(sharpness[small], sharpness[large]),
         auc_median=float(np.median(areas)) if areas else float("nan"),
         precision=precision,
         strict=strict,
@@ -146,17 +146,17 @@ def score(outcomes: Sequence[Outcome]) -> Line:
 
 def errors(outcomes: Sequence[Outcome]) -> Errors:
     """How far the measured extent is from the true one."""
-    found = np.concatenate([each.sharpness for each in outcomes])
+    sharpness = np.concatenate([each.sharpness for each in outcomes])
     true = np.concatenate([each.extent for each in outcomes])
     inside = (true >= SMALL) & (true <= LONGEST)
     curve = []
     for low in range(30):
-        part = found[(true >= low) & (true < low + 1)]
+        part = sharpness[(true >= low) & (true < low + 1)]
         if part.size >= 100:
             curve.append((low + 0.5, *(float(quartile) for quartile in np.quantile(part, (0.25, 0.5, 0.75)))))
     return Errors(
         group=outcomes[0].group,
-        median_error=float(np.median(np.abs(found[inside] / true[inside] - 1))),
+        median_error=float(np.median(np.abs(sharpness[inside] / true[inside] - 1))),
         curve=curve,
     )
 

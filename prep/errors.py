@@ -1,11 +1,11 @@
-"""What goes wrong for a reason that a person can mend; the message is one line and says how.
+"""Errors that a user can fix; the message is one line and says how.
 
 Everything raised on purpose here is a ``PrepError``. Any other exception is a bug.
 """
 
 
 class PrepError(ValueError):
-    """The root: found something else than was wanted."""
+    """The root of all errors that prep raises on purpose."""
 
 
 class ReadError(PrepError):
@@ -17,7 +17,7 @@ class FrameError(ReadError):
 
 
 class DatasetError(PrepError):
-    """A data set that is not there, or does not lie as its specification says."""
+    """A data set that is not there, or is not laid out as published."""
 
 
 class MaskError(PrepError):

@@ -1,4 +1,4 @@
-"""What the commands of ``cdg-prep`` that work on a data set share: the options that say where it is."""
+"""Options shared by the commands of ``cdg-prep`` that work on a data set."""
 
 import functools
 from collections.abc import Callable
@@ -21,7 +21,7 @@ METHODS = (
     "extent",
 )  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masks.making
-_SHOWN = 5  # of a list in which every entry says much the same
+_SHOWN = 5  # entries of a long list
 
 
 path_type = click.Path(path_type=Path)
@@ -50,7 +50,7 @@ class Where:
     sharp: Path | None
 
     def find(self, layout: str | None) -> "Dataset":
-        """Find it and say what was found."""
+        """Find the data set and print its splits and orphans."""
         from prep.datasets import layouts
 
         if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):

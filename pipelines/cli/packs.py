@@ -92,7 +92,7 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
     if out:
         packing.check_target(out, force=force)
     estimate.check_bytes(out or path, pack.bytes)
-    keys = packing.remask(path, mu, out or path, anew=force)
+    keys = packing.remask(path, mu, out or path, restart=force)
     for _ in track(keys, len(pack.frames), f"remask {path.name}"):
         pass
     print_pack(reader.read_info(out or path))

@@ -1,4 +1,4 @@
-"""``cdg-prep``: masks, a page to judge them by eye, packs. Loads no torch."""
+"""``cdg-prep`` and its command ``pack``; its other commands have files of their own. Loads no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli import packs, synth, view
+from pipelines.cli import masks, packs, synth, view
 from pipelines.cli.dataset import (
     LAYOUTS,
-    MU,
     Where,
     dataset_options,
     default_masks,
     jobs_option,
-    layout_option,
     listed,
     masks_option,
     method_type,
@@ -23,56 +21,22 @@ from pipelines.cli.dataset import (
     split_type,
 )
 from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.masks import make_masks
 from pipelines.cli.parameters import ExistingFile
 from pipelines.cli.progress import announce_if_slow, duration, track
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
-    from prep.masks.folder import MaskRecord, MasksFolder
+    from prep.masks.folder import MasksFolder
     from prep.packs.layout import Header
 
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
-_SMALL_SHARE = 0.02  # of M = 1 over all frames
 
 
 @click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --mu 0.96"))
 @click.version_option(package_name="cdgnet")
 def prep() -> None:
     """Frames in, supervision out: sharpness maps, masks and packs for training."""
-
-
-@prep.command(epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
-@dataset_options
-@layout_option
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
-@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
-@click.option(
-    "--mu", type=click.FloatRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14."
-)
-@click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
-@jobs_option
-@click.option("--cluster", metavar="tcp://HOST:PORT", help="Work on a Dask cluster that sees the same files instead.")
-def masks(
-    where: Where,
-    layout: str | None,
-    split: str,
-    method: str,
-    mu: float,
-    out: Path | None,
-    jobs: int | None,
-    cluster: str | None,
-) -> int:
-    """Write S and M of every blurry frame.
-
-    The same command goes on where it stopped; another --mu re-uses S.
-    """
-    if jobs and cluster:
-        raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
-    from prep.masks.folder import MasksFolder
-
-    dataset = where.find(layout)
-    folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
-    return _make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
 
 
 @prep.command(epilog=example("cdg-prep pack gopro --split test --crop frame"))
@@ -143,11 +107,11 @@ def pack(
         _print_estimate(path, dataset, pairs, folder, header, count, jobs)
         return 0
     estimate.check_space(path, size, count)
-    if _make_masks(dataset, pairs, folder, recipe.method, mu, jobs, keep_masks=True):
+    if make_masks(dataset, pairs, folder, recipe.method, mu, jobs, keep_masks=True):
         return 1
     if packing.is_begun(path) and not force:
         click.echo(f"going on with the half-made {path}")
-    keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, anew=force)
+    keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
     for _ in track(keys, len(pairs), f"pack {path.name}"):
         pass
     packs.print_pack(reader.read_info(path))
@@ -238,61 +202,7 @@ def _print_estimate(
         click.echo(f"too little space for {path}; make some, or pass --out", err=True)
 
 
-def _make_masks(
-    dataset: "Dataset",
-    pairs: "Sequence[Pair]",
-    masks: "MasksFolder",
-    method: str,
-    mu: float,
-    jobs: int | None,
-    *,
-    cluster: str | None = None,
-    keep_masks: bool = False,
-) -> int:
-    """Bring a masks folder up to date and print what came out; gives the exit status."""
-    from prep import sharpness
-    from prep.masks import making
-    from prep.masks.folder import MaskRecord
-
-    ceiling = sharpness.METHODS[method].ceiling
-    if mu >= ceiling:
-        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
-    plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
-    reused = sum(task.has_sharpness for task in plan.tasks)
-    computed = len(plan.tasks) - reused
-    click.echo(f"masks in {masks.path}: {len(plan.done)} there, {computed} to compute, {reused} to threshold")
-    if cluster is None and computed:
-        with announce_if_slow(f"compiling {method} for this machine, once"):
-            sharpness.prepare(method)
-    outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
-    records = [*plan.done, *(outcome for outcome in outcomes if isinstance(outcome, MaskRecord))]
-    failures = [outcome.reason for outcome in outcomes if isinstance(outcome, making.Failure)]
-    if records and not keep_masks:
-        _print_shares(records)
-    for reason in failures:
-        click.echo(reason, err=True)
-    if failures:
-        click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
-    return 1 if failures else 0
-
-
-def _print_shares(records: "Sequence[MaskRecord]") -> None:
-    """How much the masks cover, and the frames of each warning."""
-    share = sum(record.mask_share for record in records) / len(records)
-    empty = sum(record.mask_share == 0 for record in records)
-    click.echo(f"mask share {share:.2%} on average; {empty} of {len(records)} masks are empty")
-    if share < _SMALL_SHARE:
-        advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
-        click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
-    keys: dict[str, list[str]] = {}
-    for record in records:
-        if record.warning:
-            keys.setdefault(record.warning, []).append(record.key)
-    for warning, warned in keys.items():
-        click.echo(f"{len(warned)} of {len(records)}: {warning}: {listed(warned)}", err=True)
-
-
-for command in (packs.info, packs.remask, packs.verify, synth.synth, view.view):
+for command in (masks.masks, packs.info, packs.remask, packs.verify, synth.synth, view.view):
     prep.add_command(command)
 
 

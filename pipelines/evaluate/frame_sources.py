@@ -24,7 +24,7 @@ from prep.datasets.layouts import Pair
 from prep.io import extents, frames, storage
 from prep.io.storage import Source
 from prep.masks import equations
-from prep.packs import store
+from prep.packs import reader
 from prep.sharpness import paired
 
 OWN_MAPS = "the data set's own maps"
@@ -83,11 +83,10 @@ class PackFrames(FrameSource):
 
     def __init__(self, path: Path) -> None:
         self.path, self.name = path, path.stem
-        with store.open_pack(path) as file:
-            header = store.read_header(file)
-            self.rows = {key: range(rows.start, rows.stop) for key, rows in store.read_frames(file)}
+        info = reader.read_info(path)
+        header, self.rows = info.header, {frame.key: frame.rows for frame in info.frames}
         self.keys = list(self.rows)
-        self.identity = {"pack": store.content([path]), "method": header.method, "mu": header.mu}
+        self.identity = {"pack": reader.content_checksum([info]), "method": header.method, "mu": header.mu}
         kind = " ".join(filter(None, (header.layout, header.variant, header.split)))
         self.protocol = f"{kind}: {RULES}; M by {header.method} at mu {header.mu:g}"
         self.set_extent_source(EXTENT_SOURCES.get(header.method, ""))

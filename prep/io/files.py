@@ -22,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(handle.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk is not told of by name
+        error.filename = error.filename or str(path)  # a full disk's error names no file
         raise
     finally:
         part.unlink(missing_ok=True)

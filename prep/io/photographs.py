@@ -168,7 +168,7 @@ def _from_cmyk(image: Any, profile: bytes) -> Any:
 
 def _upright(exif: Any, image: Any) -> bytes:
     """EXIF for pixels that stand upright; empty where there was none."""
-    if image.format == "TIFF":  # whose own tags say how it is laid out, and the result's do so for themselves
+    if image.format == "TIFF":  # its layout tags are those of the old file; the writer adds its own
         for tag in set(exif) - _KEPT_TIFF_TAGS:
             del exif[tag]
     if not len(exif):

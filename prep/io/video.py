@@ -128,7 +128,7 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
         decoded = _decoded_since(container, stream, since)
         for number, frame in enumerate(decoded):
             ticks = frame.pts if frame.pts is not None else frame.dts
-            if ticks is None:  # as in an old AVI: the rate tells
+            if ticks is None:  # as in an old AVI: derive it from the rate
                 ticks = start + round(number / (stream.average_rate or Fraction(25)) / stream.time_base)
             if since is None or ticks >= since:
                 yield frame, float((ticks - start) * stream.time_base), ticks

@@ -110,7 +110,7 @@ def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]
     for part in parts:
         with opened(part) as container:
             for packet in container.demux(video=0):
-                packet.dts = packet.pts  # which a short part does not say
+                packet.dts = packet.pts  # a short part has none
                 yield from _timed(packet, stream)
 
 

@@ -31,7 +31,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRecord:
-    """What ``masks.jsonl`` says of a frame; the fields' order is that of the file."""
+    """The line of ``masks.jsonl`` of a frame; the fields' order is that of the file."""
 
     key: str
     recipe: Recipe

@@ -134,7 +134,7 @@ def _current_stamps(
 def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[MaskRecord | Failure]:
     """Do what a plan leaves to do; gives a record or a failure a frame as it is done, in the plan's order.
 
-    Killed at any moment, a new plan goes on from the records written so far. ``jobs`` and ``cluster`` as in
+    Killed at any moment, a new plan resumes from the records written so far. ``jobs`` and ``cluster`` as in
     ``parallel.over``.
     """
     if not plan.tasks and plan.records == plan.folder.records:

@@ -1,4 +1,4 @@
-"""Layout -> crops -> store: frames and their masks into one pack."""
+"""Cut frames and their masks into crops and write them as one pack; threshold a pack again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -89,7 +89,7 @@ def header(
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Refuse a path that is taken, before the long work begins.
+    """Refuse a path that exists, before the long work begins.
 
     Raises:
         PackError: If ``path`` exists and ``force`` is not set, or it is anything but a pack.
@@ -106,31 +106,31 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Whether a pack of this name was left half-made."""
+    """Whether there is a half-made pack of this name."""
     return layout.part_path(path).exists()
 
 
 def pack(
-    pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, anew: bool = False
+    pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, restart: bool = False
 ) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
 
-    A pack that was left half-made goes on where it was last committed; its content is the same as of one never left.
+    A half-made pack is resumed after its last commit; its content is the same as of one written in one go.
 
     Args:
         pairs: What to pack; ``masks`` holds S of each.
         masks: Where S lies.
         out: The pack's path; replaced if it exists.
         header: Its attributes.
-        jobs: Threads that decode, cut and compress: libraries do it, and a process would have to send what it made.
-        anew: Throw away what was left half-made with other attributes or frames.
+        jobs: Threads that decode, cut and compress, in libraries without the GIL; processes would have to send crops.
+        restart: Discard a half-made pack of other attributes or frames.
 
     Raises:
         PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun otherwise.
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
     keys = [pair.key for pair in pairs]
-    with Writer(out, header, keys, anew=anew) as pack_writer:
+    with Writer(out, header, keys, restart=restart) as pack_writer:
         yield from pack_writer.done
         tasks = [
             PackTask(pair=_absolute(pair), sharpness_path=masks.sharpness_path(pair.key).absolute(), header=header)
@@ -141,16 +141,16 @@ def pack(
             yield encoded.key
 
 
-def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[str]:
-    """Write a pack anew with the masks that another threshold gives, from the S that it holds; gives each frame's key.
+def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterator[str]:
+    """Write a pack again with masks of another threshold, from the S that it holds; gives each frame's key.
 
-    Stopped half-way, the same call goes on. Until the end ``out`` stays as it is.
+    Stopped half-way, the same call resumes. Until the end ``out`` stays as it is.
 
     Args:
         path: The pack.
         mu: Threshold of S.
         out: The new pack's path; may be ``path`` itself.
-        anew: As in ``pack``.
+        restart: As in ``pack``.
 
     Raises:
         PackError: If ``path`` is no pack or damaged, or ``out`` was begun otherwise.
@@ -158,7 +158,7 @@ def remask(path: Path, mu: float, out: Path, *, anew: bool = False) -> Iterator[
     with reader.open_pack(path) as file:
         info = reader.info_of(file)
         header = replace(info.header, mu=mu, tool_version=version("cdgnet"))
-        with Writer(out, header, [frame.key for frame in info.frames], anew=anew) as pack_writer:
+        with Writer(out, header, [frame.key for frame in info.frames], restart=restart) as pack_writer:
             yield from pack_writer.done
             for frame in info.frames[len(pack_writer.done) :]:
                 cut = reader.read_crops(file, frame)

@@ -1,4 +1,4 @@
-"""Read a pack: what it says of itself, in one object, and the crops of a frame."""
+"""Read a pack: its header and index in one object, and the crops of a frame."""
 
 import itertools
 import json
@@ -26,13 +26,13 @@ class PackFrame:
 
 @dataclass(frozen=True, kw_only=True)
 class PackInfo:
-    """What a pack says of itself, without its pictures; one value a crop is in the pack's order."""
+    """All of a pack but its pictures; per-crop values are in the pack's order."""
 
     path: Path
     header: Header
     keys: tuple[str, ...]  # the frame's key of each crop
     origins: tuple[Origin, ...]  # y, x in the frame of each crop's top left corner
-    checksums: bytes  # CRC-32 of each crop, little-endian uint32 behind each other: alike for packs of the same crops
+    checksums: bytes  # CRC-32 of each crop as little-endian uint32; equal for packs of the same crops
     frames: tuple[PackFrame, ...]
     mask_share: float  # mean over the crops, in [0, 1]
     empty_masks: int  # their number
@@ -59,7 +59,7 @@ class PackInfo:
 
 
 def read_info(path: Path) -> PackInfo:
-    """Read what a pack says of itself.
+    """Read a pack's header and index, opening it once.
 
     Raises:
         PackError, FileNotFoundError: As ``open_pack``.
@@ -69,7 +69,7 @@ def read_info(path: Path) -> PackInfo:
 
 
 def info_of(file: h5py.File) -> PackInfo:
-    """What an open pack says of itself."""
+    """Header and index of an open pack."""
     path, keys = Path(file.filename), tuple(layout.read_keys(file))
     return PackInfo(
         path=path,

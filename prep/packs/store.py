@@ -14,7 +14,7 @@ __all__ = ["Header", "content", "describe", "open_pack", "read_frames", "read_he
 
 
 def describe(path: Path) -> Mapping[str, Any]:
-    """What a pack says of itself, as plain values."""
+    """A pack's header and counts, as plain values."""
     return reader.read_info(path).as_json()
 
 

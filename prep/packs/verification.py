@@ -1,4 +1,4 @@
-"""Is a pack what it should be: its structure, every checksum, equations 14 and 15. Names what is wrong."""
+"""Check a pack's structure, checksums and equations 14 and 15; name each fault."""
 
 import itertools
 from collections.abc import Iterator
@@ -68,7 +68,7 @@ def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
     Gives one value a crop that is read: None where all is right, else one line that names it and what is wrong.
 
     Args:
-        pack: What it says of itself.
+        pack: Its header and index.
         fast: Read only every fiftieth crop.
 
     Raises:

@@ -1,7 +1,7 @@
-"""Windows of a pack's crops through a memory map: all that a trainer reads, and nothing beside it.
+"""Read windows of a pack's crops through a memory map: only the bytes that a training sample needs.
 
-What lies uncompressed in a pack lies there as plain bytes, a crop after the other, so a window needs no HDF5 call. A
-map is shared by all processes that read a pack, survives a fork, and is opened anew in a process that was spawned.
+Uncompressed crops lie in the file as plain bytes, so a window needs no HDF5 call. The map is shared by all processes
+that read a pack, survives a fork, and is opened again in a spawned process.
 """
 
 import mmap
@@ -26,7 +26,7 @@ class Windows:
         path: The pack.
 
     Attributes:
-        info: What the pack says of itself.
+        info: The pack's header and index.
 
     Raises:
         PackError: If it is no pack, or does not hold all of its crops.
@@ -68,7 +68,7 @@ class Windows:
 
 
 def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64]:
-    """Where in the file each crop begins."""
+    """Byte offset of each crop in the file."""
     crops = file[name]
     places = np.full(len(crops), -1, np.int64)
 

@@ -65,25 +65,25 @@ def _shuffle(codes: Codes) -> Bytes:
 
 
 class Writer:
-    """Write a pack under a temporary name, or go on with one that was left half-made.
+    """Write a pack under a temporary name, or resume a half-made one.
 
     Leaving the ``with`` block without an error gives the file its final name. Otherwise, and after a kill, what was
-    committed waits for the next writer of the same pack.
+    committed is resumed by the next writer of the same pack.
 
     Args:
         path: The pack's final name.
         header: Its attributes.
         keys: The frames that will be in it, in order.
-        anew: Throw away what was left half-made with another header or other frames.
+        restart: Discard a half-made pack of another header or other frames.
 
     Attributes:
-        done: Keys of the frames that were there, in order.
+        done: Keys of the frames that are written already, in order.
 
     Raises:
-        PackError: If another process writes this pack, or what was left does not fit and ``anew`` is not set.
+        PackError: If another process writes this pack, or the half-made one differs and ``restart`` is not set.
     """
 
-    def __init__(self, path: Path, header: Header, keys: Sequence[str], *, anew: bool = False) -> None:
+    def __init__(self, path: Path, header: Header, keys: Sequence[str], *, restart: bool = False) -> None:
         self.path, self.header, self.keys = path, header, keys
         self._part = layout.part_path(path)
         try:
@@ -91,25 +91,25 @@ class Writer:
         except FileInUse as error:
             raise PackError(f"{path} is being written by another process; wait for it, or pass --out") from error
         try:
-            self.done = self._go_on(anew) if self._journal.seek(0, os.SEEK_END) else self._begin()
+            self.done = self._resume(restart=restart) if self._journal.seek(0, os.SEEK_END) else self._begin()
         except BaseException:
             self._journal.close()
             raise
         self._uncommitted = 0
 
-    def _go_on(self, anew: bool) -> list[str]:
+    def _resume(self, *, restart: bool) -> list[str]:
         self._file = self._open("r+")
         done = list(dict.fromkeys(layout.read_keys(self._file)))
         difference = self._difference(layout.read_header(self._file), done)
         if not difference:
             return done
         self._file.close()
-        if anew:
+        if restart:
             return self._begin()
         raise PackError(f"{self._part} was begun with {difference}; finish it so, or pass --force to begin anew")
 
     def _difference(self, left: Header, done: Sequence[str]) -> str:
-        """What tells a pack that was left from this one; empty when nothing does."""
+        """How the half-made pack differs from this one; empty where it does not."""
         was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
         differences = [
             "other frames excluded" if name == "excluded" else f"{name} {was[name]}, now {wanted[name]}"

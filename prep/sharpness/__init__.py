@@ -20,7 +20,7 @@ class Method:
 
     name: str
     compute: Callable[[Bytes, Any], Floats]  # of the blurry frame and of what is ``beside`` it
-    parameters: Mapping[str, float]  # all that decides S besides the frames; recorded beside every map
+    parameters: Mapping[str, float]  # all settings that decide S; recorded with every map
     ceiling: float  # no pixel's S ever exceeds it
     source: str
     beside: str = ""  # what else it looks at: "sharp", the partner; "extent", the data set's own map

@@ -55,7 +55,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
-        sharp: Not looked at; all methods share one signature.
+        sharp: Ignored; all methods share one signature.
 
     Returns:
         ``(H, W)`` float32 in [0, 0.99966]. A constant frame holds no evidence and gets 0 everywhere.

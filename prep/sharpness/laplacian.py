@@ -21,7 +21,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
-        sharp: Not looked at.
+        sharp: Ignored; all methods share one signature.
 
     Returns:
         ``(H, W)`` float32 in [0, 1); 0.96 where the root of E is 40 grey levels, 0 on a constant frame.

@@ -42,7 +42,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
-        sharp: Not looked at.
+        sharp: Ignored; all methods share one signature.
 
     Returns:
         ``(H, W)`` float32 in [0.03837, 0.96163]. A frame without any pattern (constant, say) holds no evidence

@@ -25,7 +25,7 @@ class Response:
 
     Attributes:
         name: As given by the user.
-        power: Light = code to this power, both from 0 to 1; not looked at where there is a curve.
+        power: Light = code to this power, both from 0 to 1; ignored where there is a curve.
         curve: Light of evenly spaced codes, rising from 0 at black to 1 at white; empty where there is none.
     """
 
@@ -82,7 +82,7 @@ class Exposure:
 
     Attributes:
         response: Of the camera that took them.
-        highlights: How many times brighter than they say pixels at the top of the range are taken: then streaks of
+        highlights: Factor by which pixels at the top of the range are taken to be brighter than stored: then streaks of
             lights stay white (Rim et al. 2022, section 4, with one factor for all). 1 believes the file.
         shot: Variance of the noise at full light, in its units squared; it falls with the light (Foi et al. 2008).
         read: Standard deviation of the noise in the dark, in units of full light.

@@ -1,6 +1,6 @@
 """Recordings at a high rate -> blurry and sharp pairs: each window of frames is averaged, its middle frame is sharp.
 
-As in GoPro a ``frames N offset M.txt`` beside the pairs says which frames were averaged. The same call goes on where it
+As in GoPro a ``frames N offset M.txt`` beside the pairs says which frames were averaged. The same call resumes where it
 was killed.
 """
 
@@ -18,7 +18,7 @@ from prep.synthesis import flow, output, recordings
 from prep.synthesis.recipes import RecordingRecipe
 from prep.synthesis.recordings import Recording, Survey
 
-_TOGETHER = 4  # windows behind each other that one process makes: frames they share are read once
+_WINDOWS_A_TASK = 4  # consecutive ones: frames that they share are read once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ def plan(
     out: Path,
     splits: Mapping[str, str],
 ) -> list[Clip]:
-    """The windows of all recordings; ``splits`` from ``output.begin`` for those whose folders say none."""
+    """The windows of all recordings; ``splits`` from ``output.begin`` for recordings whose folder names none."""
     return [
         Clip(
             recording=recording,
@@ -74,7 +74,7 @@ def _windows(recording: Recording, survey: Survey, recipe: RecordingRecipe) -> l
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask:
-    """Windows behind each other, made by one process in one go."""
+    """Consecutive windows, made by one process in one go."""
 
     recording: Recording
     survey: Survey
@@ -96,11 +96,11 @@ def make(clips: Sequence[Clip], recipe: RecordingRecipe, jobs: int) -> Iterator[
             recording=clip.recording,
             survey=clip.survey,
             folder=clip.folder.absolute(),
-            windows=clip.windows[start : start + _TOGETHER],
+            windows=clip.windows[start : start + _WINDOWS_A_TASK],
             recipe=recipe,
         )
         for clip in clips
-        for start in range(0, len(clip.windows), _TOGETHER)
+        for start in range(0, len(clip.windows), _WINDOWS_A_TASK)
     ]
     for names in parallel.over(tasks, _make, jobs, ahead=16):
         yield from names

@@ -67,8 +67,7 @@ def shake(
     Raises:
         ValueError: If the photograph is smaller than ``size``.
     """
-    if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
-        raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
+    _check_size(photo, size)
     count = max(int(rng.choice(SUBFRAMES)), _subframes_for(max(camera.longest, region.longest)))
     camera_path, region_path = _path(count, camera, rng), _path(count, region, rng)
     turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
@@ -87,6 +86,11 @@ def shake(
         sharp=np.rint(exposure.response.to_codes(subframes[count // 2])).astype(np.uint8),
         extent=extent.astype(np.float32),
     )
+
+
+def _check_size(photo: Bytes, size: Size) -> None:
+    if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
+        raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
 
 
 def _subframes_for(extent: float) -> int:

@@ -1,4 +1,4 @@
-"""How pairs are made: all that decides them besides the recordings or photographs."""
+"""Recipes: all settings that decide how pairs are made of recordings or photographs."""
 
 from dataclasses import dataclass
 from typing import ClassVar

@@ -31,7 +31,7 @@ _GAP_RATIO = 1.5  # times the median distance in time
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One shot of one camera, or several behind each other."""
+    """One shot of one camera, or several in a row."""
 
     name: str  # of the sequence that is made of it
     split: str  # "train" or "test" as the folder above says; empty where none does

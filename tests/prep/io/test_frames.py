@@ -68,9 +68,9 @@ def test_a_png_of_any_filter_is_read_as_opencv_reads_it(kind: str, *, alpha: boo
     option = getattr(cv2, f"IMWRITE_PNG_{kind}" if kind == "ALL_FILTERS" else f"IMWRITE_PNG_FILTER_{kind}")
     data = cv2.imencode(".png", smooth.astype(np.uint8), (cv2.IMWRITE_PNG_FILTER, option))[1].tobytes()
 
-    found = frames.decode(data, Path("a.png"))
+    decoded = frames.decode(data, Path("a.png"))
 
-    assert np.array_equal(found[:, :, [2, 1, 0, 3][: 3 + alpha]], cv2.imdecode(np.frombuffer(data, np.uint8), -1))
+    assert np.array_equal(decoded[:, :, [2, 1, 0, 3][: 3 + alpha]], cv2.imdecode(np.frombuffer(data, np.uint8), -1))
 
 
 def test_a_png_whose_pixels_end_too_early_is_refused_though_its_checksums_are_right() -> None:

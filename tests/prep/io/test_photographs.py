@@ -57,20 +57,20 @@ def test_sixteen_bits_stay_and_so_does_their_profile(tmp_path: Path, channels: t
     path = tmp_path / f"a.{suffix}"
     photographs.write(path, photographs.Photo(pixels=pixels, profile=SRGB, dots=(300, 300)))
 
-    found = again(path)
+    copied = again(path)
 
-    assert found.pixels.dtype == np.uint16
-    assert np.array_equal(found.pixels, pixels)
-    assert found.profile == SRGB
+    assert copied.pixels.dtype == np.uint16
+    assert np.array_equal(copied.pixels, pixels)
+    assert copied.profile == SRGB
     if suffix == "tif":
-        assert found.dots == (300, 300)
+        assert copied.dots == (300, 300)
 
 
 def test_grey_with_alpha_of_sixteen_bits_keeps_both_in_a_png(tmp_path: Path) -> None:
     pixels = RNG.integers(0, 65536, (20, 30, 2), dtype=np.uint16)
     photographs.write(tmp_path / "a.png", photographs.Photo(pixels=pixels))
-    found = again(tmp_path / "a.png").pixels
-    assert np.array_equal(found, pixels[:, :, [0, 0, 0, 1]])
+    copied = again(tmp_path / "a.png").pixels
+    assert np.array_equal(copied, pixels[:, :, [0, 0, 0, 1]])
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
@@ -81,10 +81,10 @@ def test_a_turned_photograph_is_set_upright_once(tmp_path: Path, orientation: in
     with Image.open(path) as shown:
         wanted = np.asarray(ImageOps.exif_transpose(shown).convert("RGB")).astype(int)
 
-    found = again(path)
+    copied = again(path)
 
-    assert found.pixels.shape == wanted.shape
-    assert np.abs(found.pixels - wanted).mean() < 3  # a JPEG twice at quality 75 and 95
+    assert copied.pixels.shape == wanted.shape
+    assert np.abs(copied.pixels - wanted).mean() < 3  # a JPEG twice at quality 75 and 95
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -105,11 +105,11 @@ def test_profile_maker_exposure_and_place_are_kept(tmp_path: Path, suffix: str) 
     path = tmp_path / f"a.{suffix}"
     picture().save(path, exif=camera(6 if suffix in ("jpg", "png", "webp") else 1), icc_profile=SRGB)
 
-    found = again(path)
+    copied = again(path)
 
     exif = Image.Exif()
-    exif.load(b"Exif\0\0" + found.exif)
-    assert found.profile == SRGB
+    exif.load(b"Exif\0\0" + copied.exif)
+    assert copied.profile == SRGB
     assert exif[0x010F] == "Camera"
     assert exif.get(0x0112, 1) == 1
     if suffix != "tif":  # of a TIFF's blocks Pillow writes none
@@ -137,8 +137,8 @@ def test_a_webp_that_lost_nothing_loses_nothing(tmp_path: Path) -> None:
 
 def test_cmyk_becomes_rgb(tmp_path: Path) -> None:
     Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(tmp_path / "red.jpg", quality=100)
-    found = again(tmp_path / "red.jpg").pixels
-    assert np.abs(found.astype(int) - (255, 0, 0)).max() < 10
+    copied = again(tmp_path / "red.jpg").pixels
+    assert np.abs(copied.astype(int) - (255, 0, 0)).max() < 10
 
 
 def test_a_palette_and_a_transparent_colour_become_alpha(tmp_path: Path) -> None:

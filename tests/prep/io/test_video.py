@@ -91,9 +91,9 @@ def test_frames_times_rate_sound_and_title_survive_the_parts(
 
     joined = again(source, tmp_path / f"b{suffix}", moments)
 
-    found = list(video.read(joined))
-    assert max(errors(moments, found)) < LOSS
-    times, wanted = ([each.seconds for each in film] for film in (found, moments))
+    rejoined = list(video.read(joined))
+    assert max(errors(moments, rejoined)) < LOSS
+    times, wanted = ([each.seconds for each in film] for film in (rejoined, moments))
     if suffix == ".avi":  # which has a rate and no times, and begins where its decoder does
         times, wanted = np.diff(times[1:]), np.diff(wanted[1:])
     assert times == pytest.approx(wanted, abs=1e-3)
@@ -109,9 +109,9 @@ def test_a_varying_rate_is_kept(tmp_path: Path) -> None:
     steps = {round((b.seconds - a.seconds) * float(RATE)) for a, b in pairwise(moments)}
     assert steps == {1, 2}
 
-    found = list(video.read(again(tmp_path / "a.mp4", tmp_path / "b.mp4", moments)))
+    rejoined = list(video.read(again(tmp_path / "a.mp4", tmp_path / "b.mp4", moments)))
 
-    assert [each.seconds for each in found] == [each.seconds for each in moments]
+    assert [each.seconds for each in rejoined] == [each.seconds for each in moments]
 
 
 @pytest.mark.parametrize("pixels", ["yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"])

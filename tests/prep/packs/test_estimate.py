@@ -22,16 +22,14 @@ def test_the_estimate_is_near_what_comes_out_and_leaves_nothing_behind(make_gopr
     head = packing.header(dataset, "train", recipe, 0.96, (48, 48), whole_frames=False, targets=True)
     before = sorted(tmp_path.rglob("*"))
 
-    found = estimate.estimate(dataset, pairs, head, estimate.count_crops(pairs, (48, 48), whole_frames=False))
+    expected = estimate.estimate(dataset, pairs, head, estimate.count_crops(pairs, (48, 48), whole_frames=False))
 
     assert sorted(tmp_path.rglob("*")) == before
     list(making.make(making.plan(pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1))
     list(packing.pack(pairs, MasksFolder(tmp_path / "m"), tmp_path / "p.h5", head, jobs=1))
     pack = reader.read_info(tmp_path / "p.h5")
-    assert found.crops == pack.crop_count == 48
-    assert found.bytes == pytest.approx(pack.bytes, rel=0.3)
-    assert found.mask_seconds > 0
-    assert found.pack_seconds > 0
+    assert expected.crops == pack.crop_count == 48
+    assert expected.bytes == pytest.approx(pack.bytes, rel=0.3)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".jpg"])

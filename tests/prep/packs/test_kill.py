@@ -21,15 +21,15 @@ MakeGopro = Callable[..., Path]
 EAGER = "from prep.packs import writer; writer._COMMIT_BYTES = 0; "
 
 
-def held(path: Path) -> tuple[list[str], bytes]:
+def content_of(path: Path) -> tuple[list[str], bytes]:
     """Keys and a hash of all else that a pack holds."""
     with h5py.File(path) as pack:
-        found = hashlib.sha256()
+        sha256 = hashlib.sha256()
         for name in sorted(set(pack) - {"key"}):
-            found.update(pack[name][:].tobytes())
+            sha256.update(pack[name][:].tobytes())
         for name, value in sorted(pack.attrs.items()):
-            found.update(f"{name} {np.asarray(value).tolist()}".encode())
-        return pack["key"].asstr()[:].tolist(), found.digest()
+            sha256.update(f"{name} {np.asarray(value).tolist()}".encode())
+        return pack["key"].asstr()[:].tolist(), sha256.digest()
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_twenty_kills_of_its_writer_leave_a_pack_as_it_would_have_been(make_gopr
 
     assert committed == sorted(committed)
     assert len(set(committed)) > 5
-    assert held(tmp_path / "p.h5") == held(tmp_path / "whole.h5")
+    assert content_of(tmp_path / "p.h5") == content_of(tmp_path / "whole.h5")
     assert {path.name for path in tmp_path.iterdir()} == {"data", "m", "p.h5", "whole.h5"}
 
 

@@ -90,10 +90,10 @@ def test_noise_alone_does_not_fire_the_patterns() -> None:
 def test_a_mostly_sharp_frame_has_a_mask_when_scored_against_photographs_at_large() -> None:
     frame = partly_sharp(share=0.8)
 
-    found = lbp_absolute.sharpness(frame) > 0.96
+    mask = lbp_absolute.sharpness(frame) > 0.96
 
-    assert found[10:-10, 10:110].mean() > 0.9
-    assert not found[:, 140:].any()
+    assert mask[10:-10, 10:110].mean() > 0.9
+    assert not mask[:, 140:].any()
 
 
 def test_noise_is_told_from_texture_by_the_quietest_tenth() -> None:

@@ -38,13 +38,13 @@ def test_the_solver_changes_no_more_than_a_thousandth_of_the_mask(
 ) -> None:
     frame = half_blurred(turned)
 
-    found = lbp_matting.sharpness(frame)
+    sharpness = lbp_matting.sharpness(frame)
     monkeypatch.setattr(lbp_matting, "solve", solve_sparse)
     expected = lbp_matting.sharpness(frame)
 
     assert 0.02 < (expected > 0.96).mean() < 0.9
-    assert ((found > 0.96) != (expected > 0.96)).mean() < 1e-3
-    assert np.abs(found - expected).max() < 1e-2
+    assert ((sharpness > 0.96) != (expected > 0.96)).mean() < 1e-3
+    assert np.abs(sharpness - expected).max() < 1e-2
 
 
 def test_a_matte_keeps_to_its_trimap_and_fills_what_is_unknown() -> None:

@@ -45,10 +45,10 @@ def test_any_frame_gives_s_of_its_size_up_to_the_ceiling_and_twice_the_same(name
 def test_a_constant_frame_is_at_the_methods_floor(name: str) -> None:
     frame = np.full((48, 64, 3), 90, np.uint8)
 
-    found = METHODS[name].compute(frame, frame)
+    sharpness = METHODS[name].compute(frame, frame)
 
-    assert np.ptp(found) == 0
-    assert found[0, 0] <= 0.0384
+    assert np.ptp(sharpness) == 0
+    assert sharpness[0, 0] <= 0.0384
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -70,9 +70,9 @@ def test_a_blind_map_does_not_look_at_the_sharp_frame(name: str) -> None:
 def test_texture_is_sharper_than_a_smooth_ramp(module: object) -> None:
     frame = np.tile(np.linspace(40, 200, 160), (96, 1))
     frame[:, :48] = RNG.integers(0, 256, (96, 48))
-    found = module.sharpness(np.repeat(frame.astype(np.uint8)[:, :, None], 3, axis=2))  # type: ignore[attr-defined]
+    sharpness = module.sharpness(np.repeat(frame.astype(np.uint8)[:, :, None], 3, axis=2))  # type: ignore[attr-defined]
 
-    assert found[30:60, 15:35].mean() > 0.5 > found[30:60, 100:140].mean()
+    assert sharpness[30:60, 15:35].mean() > 0.5 > sharpness[30:60, 100:140].mean()
 
 
 def test_loading_the_methods_compiles_no_matting() -> None:

@@ -37,9 +37,9 @@ def smear(frame: np.ndarray, length: float, angle: float = 0.0) -> np.ndarray:
 def test_the_extent_of_a_stroke_is_measured_within_a_quarter(length: float, angle: float) -> None:
     sharp = texture()
 
-    found = paired.extent(smear(sharp, length, angle), sharp)
+    extent = paired.extent(smear(sharp, length, angle), sharp)
 
-    assert np.median(found) == pytest.approx(length, rel=0.25)
+    assert np.median(extent) == pytest.approx(length, rel=0.25)
 
 
 def test_an_unblurred_pair_has_no_extent_and_is_sharp_everywhere() -> None:
@@ -70,10 +70,10 @@ def test_a_moving_half_is_told_from_a_still_one() -> None:
     blurry = sharp.copy()
     blurry[:, 160:] = smear(sharp, 12)[:, 160:]
 
-    found = paired.sharpness(blurry, sharp)
+    sharpness = paired.sharpness(blurry, sharp)
 
-    assert (found[:, :130] > 0.96).mean() > 0.95
-    assert (found[:, 190:] > 0.96).mean() < 0.05
+    assert (sharpness[:, :130] > 0.96).mean() > 0.95
+    assert (sharpness[:, 190:] > 0.96).mean() < 0.05
 
 
 def test_s_is_096_at_three_pixels_and_a_half_at_their_multiple(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +114,9 @@ def test_without_a_partner_of_the_same_size_there_is_no_map() -> None:
 def test_any_pair_gives_finite_s_of_its_own_size_within_0_and_1(height: int, width: int, seed: int) -> None:
     blurry, sharp = np.random.default_rng(seed).integers(0, 256, (2, height, width, 3), np.uint8)
 
-    found = paired.sharpness(blurry, sharp)
+    sharpness = paired.sharpness(blurry, sharp)
 
-    assert found.shape == (height, width)
-    assert found.dtype == np.float32
-    assert found.min() >= 0
-    assert found.max() <= 1
+    assert sharpness.shape == (height, width)
+    assert sharpness.dtype == np.float32
+    assert sharpness.min() >= 0
+    assert sharpness.max() <= 1

@@ -42,12 +42,12 @@ def plain_propagation(ratios: np.ndarray, rounds: int) -> np.ndarray:
 def test_every_belief_is_the_textbooks_after_20_rounds_or_21(shape: tuple[int, int, int]) -> None:
     ratios = RNG.uniform(-1, 1, shape).astype(np.float32)
 
-    found = propagation.propagate(ratios)
+    belief = propagation.propagate(ratios)
 
     plain = [plain_propagation(ratios, rounds)[0] for rounds in (propagation.TURNS, propagation.TURNS + 1)]
     white = np.indices(shape[1:]).sum(axis=0) % 2 == (1 if shape[0] % 2 else 0)
     black_rounds = np.where(white, plain[1], plain[0]), np.where(white, plain[0], plain[1])
-    nearest = min(np.abs(found - each).max() for each in black_rounds)
+    nearest = min(np.abs(belief - each).max() for each in black_rounds)
     assert nearest < 2e-6  # float32 products of 7
 
 
@@ -79,10 +79,10 @@ def test_twenty_turns_decide_the_mask_as_two_hundred_rounds_do() -> None:
         smooth = smooth[:, 12:] - smooth[:, :-12] if axis == 1 else smooth[:, :, 12:] - smooth[:, :, :-12]
     ratios = np.clip(smooth / smooth.std(), -1, 1).astype(np.float32)
 
-    found, settled = propagation.propagate(ratios), plain_rounds(ratios, 200)
+    belief, settled = propagation.propagate(ratios), plain_rounds(ratios, 200)
 
-    assert ((found > 0.96) != (settled > 0.96)).mean() < 2e-4
-    assert np.abs(found - settled).mean() < 1e-3
+    assert ((belief > 0.96) != (settled > 0.96)).mean() < 2e-4
+    assert np.abs(belief - settled).mean() < 1e-3
 
 
 @pytest.mark.parametrize("pad", [1, 4])

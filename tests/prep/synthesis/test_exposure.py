@@ -20,9 +20,9 @@ def test_the_mean_is_that_of_plain_float64(response: Response, bits: int) -> Non
     whole = np.stack(SHOTS).astype(np.float64) / 255
     wanted = 255 * np.mean(whole**response.power, axis=0) ** (1 / response.power)
 
-    found = Exposure(response=response).expose(shots, NO_RNG)
+    blurry = Exposure(response=response).expose(shots, NO_RNG)
 
-    assert np.abs(found - wanted).max() <= 0.501  # rounded once
+    assert np.abs(blurry - wanted).max() <= 0.501  # rounded once
 
 
 def test_a_still_scene_is_its_frame_under_every_response(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_a_measured_power_is_the_power(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("0 1 2 1", r"curve.txt holds 4 numbers; wanted two or more that rise from black to white"),
         ("7", r"holds 1 numbers; wanted two or more"),
@@ -50,20 +50,20 @@ def test_a_measured_power_is_the_power(tmp_path: Path) -> None:
         ("code,light", r"holds something else than numbers .*; wanted light, code by code"),
     ],
 )
-def test_what_is_no_response_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_what_is_no_response_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "curve.txt").write_text(text)
 
-    with pytest.raises(SynthesisError, match=said):
+    with pytest.raises(SynthesisError, match=message):
         read_response(tmp_path / "curve.txt")
 
 
 def test_noise_has_the_variance_asked_for_and_the_mean_of_the_light() -> None:
     flat = np.full((200, 200, 3), 128, np.uint8)
 
-    found = Exposure(shot=0.002, read=0.01).expose([flat], np.random.default_rng(0)) / 255.0
+    noisy = Exposure(shot=0.002, read=0.01).expose([flat], np.random.default_rng(0)) / 255.0
 
-    assert found.mean() == pytest.approx(128 / 255, abs=1e-3)
-    assert found.var() == pytest.approx(0.002 * 128 / 255 + 0.01**2, rel=0.05)
+    assert noisy.mean() == pytest.approx(128 / 255, abs=1e-3)
+    assert noisy.var() == pytest.approx(0.002 * 128 / 255 + 0.01**2, rel=0.05)
 
 
 def test_a_light_that_passes_leaves_a_white_streak_only_if_it_was_brighter_than_white() -> None:

@@ -27,11 +27,11 @@ def moved(way: float, count: int = 9) -> list[Bytes]:
 def test_the_extent_of_a_known_translation_is_its_length(way: float) -> None:
     shots = moved(way)
 
-    found = flow.extent(shots, flow.steps(shots))[60:-60, 60:-60]
+    measured = flow.extent(shots, flow.steps(shots))[60:-60, 60:-60]
 
-    assert np.nanmedian(np.abs(found - way)) < 0.5  # pixels
-    assert abs(np.nanmean(found) - way) < 0.5
-    assert np.isnan(found).mean() < 0.02
+    assert np.nanmedian(np.abs(measured - way)) < 0.5  # pixels
+    assert abs(np.nanmean(measured) - way) < 0.5
+    assert np.isnan(measured).mean() < 0.02
 
 
 def test_what_is_covered_on_the_way_is_unknown_and_what_stands_still_is_not() -> None:
@@ -41,26 +41,26 @@ def test_what_is_covered_on_the_way_is_unknown_and_what_stands_still_is_not() ->
         shot[100:200, 30 + 12 * place : 90 + 12 * place] = data.brick()[:100, :60, None]
         shots.append(shot)
 
-    found = flow.extent(shots, flow.steps(shots))
+    measured = flow.extent(shots, flow.steps(shots))
 
-    assert np.isnan(found[110:190, 32:70]).mean() > 0.5  # covered by the first frame's block, seen in the middle one
-    assert np.nanmedian(found[110:190, 85:130]) == pytest.approx(96, abs=4)  # the block itself
-    assert np.nanmax(found[250:, :]) < 0.5
-    assert not np.isnan(found[250:, :]).any()
+    assert np.isnan(measured[110:190, 32:70]).mean() > 0.5  # covered by the first frame's block, seen in the middle one
+    assert np.nanmedian(measured[110:190, 85:130]) == pytest.approx(96, abs=4)  # the block itself
+    assert np.nanmax(measured[250:, :]) < 0.5
+    assert not np.isnan(measured[250:, :]).any()
 
 
 def test_frames_between_are_where_the_motion_says() -> None:
     every = [shot.astype(np.float32) / 255 for shot in moved(32.0, 9)]
     shots = moved(32.0, 9)[::2]
 
-    found = list(flow.interpolate([shot.astype(np.float32) / 255 for shot in shots], flow.steps(shots), 2))
+    interpolated = list(flow.interpolate([shot.astype(np.float32) / 255 for shot in shots], flow.steps(shots), 2))
 
-    assert len(found) == 9
+    assert len(interpolated) == 9
     inside = (slice(50, -50), slice(50, -50))
-    for one, other, before in zip(found[1::2], every[1::2], every[0::2], strict=False):
+    for one, other, before in zip(interpolated[1::2], every[1::2], every[0::2], strict=False):
         error, unmoved = (np.abs(frame[inside] - other[inside]).mean() for frame in (one, before))
         assert error < 0.15 * unmoved
-    assert all(np.array_equal(one, other) for one, other in zip(found[::2], every[::2], strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(interpolated[::2], every[::2], strict=True))
 
 
 def test_the_longest_step_is_that_of_the_fastest_part() -> None:

@@ -37,10 +37,10 @@ def record(folder: Path, count: int, first: int = 1) -> Path:
 def make(
     place: Path, out: Path, recipe: RecordingRecipe, test_share: float = 0.0, jobs: int = 1
 ) -> list[from_recordings.Clip]:
-    found = recordings.find([place])
-    splits = output.begin(out, recipe, [one.name for one in found if not one.split], test_share)
-    surveys = list(recordings.survey(found, out / "survey", jobs))
-    clips = from_recordings.plan(found, surveys, recipe, out, splits)
+    recorded = recordings.find([place])
+    splits = output.begin(out, recipe, [one.name for one in recorded if not one.split], test_share)
+    surveys = list(recordings.survey(recorded, out / "survey", jobs))
+    clips = from_recordings.plan(recorded, surveys, recipe, out, splits)
     assert len(list(from_recordings.make(clips, recipe, jobs))) == sum(len(clip.windows) for clip in clips)
     return clips
 
@@ -155,7 +155,7 @@ def test_sources_are_split_whole_and_stay_where_they_were(tmp_path: Path) -> Non
         by_source: dict[str, set[str]] = {}
         for name, split in splits.items():
             by_source.setdefault(name[:8], set()).add(split)
-        assert all(len(found) == 1 for found in by_source.values())
+        assert all(len(drawn) == 1 for drawn in by_source.values())
     assert sum(split == "test" for split in first.values()) == 9  # 3 sources of 10
     assert {name: more[name] for name in names} == first
     assert sum(more[name] == "test" for name in "abc") == 1  # 4 of 13
@@ -204,18 +204,18 @@ def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray
     for name in ("test/one", "two", "deep/three_a", "four"):
         frames.write(tmp_path / "photos" / f"{name}.png", photo)
     frames.write(tmp_path / "photos" / "grey.png", photo[:, :, 0].astype(np.uint16) * 257)
-    found = from_photos.find([tmp_path / "photos"])
-    free = [name for name, path in found.items() if path.parent.name != "test"]
+    photos = from_photos.find([tmp_path / "photos"])
+    free = [name for name, path in photos.items() if path.parent.name != "test"]
     splits = output.begin(tmp_path / "made", PHOTOS, free, 0.5)
 
-    made = list(from_photos.make(found, PHOTOS, tmp_path / "made", splits, jobs=1))
+    made = list(from_photos.make(photos, PHOTOS, tmp_path / "made", splits, jobs=1))
 
     assert len(made) == 10
     dataset = layouts.find(tmp_path / "made")
-    held = {(pair.split, layouts.sequence(pair.key)) for pair in dataset.pairs}
-    assert ("test", "one") in held
-    assert {name for _, name in held} == {"one", "two", "deep-three-a", "four", "grey"}
-    assert sum(split == "test" for split, _ in held) == 3
+    sequences = {(pair.split, layouts.sequence(pair.key)) for pair in dataset.pairs}
+    assert ("test", "one") in sequences
+    assert {name for _, name in sequences} == {"one", "two", "deep-three-a", "four", "grey"}
+    assert sum(split == "test" for split, _ in sequences) == 3
     assert json.loads((tmp_path / "made" / "synthesis.json").read_text())["splits"] == splits
 
 

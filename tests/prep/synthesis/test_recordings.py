@@ -40,19 +40,19 @@ def test_folders_and_videos_are_found_wherever_they_lie(tmp_path: Path) -> None:
     write_frames(tmp_path / "all/single", [picture(0)])
     write_frames(tmp_path / "all/.hidden", [picture(0), picture(1)])
 
-    found = [(one.split, one.name) for one in recordings.find([tmp_path / "all"])]
+    names = [(one.split, one.name) for one in recordings.find([tmp_path / "all"])]
 
-    assert found == [("", "my-clip"), ("test", "GOPR0002_11_00"), ("test", "VID-7"), ("train", "GOPR0001_11_00")]
+    assert names == [("", "my-clip"), ("test", "GOPR0002_11_00"), ("test", "VID-7"), ("train", "GOPR0001_11_00")]
 
 
 def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for number in (9, 10, 11):
         frames.write(tmp_path / "a" / f"shot{number}.png", picture(number))
 
-    (found,) = recordings.find([tmp_path / "a"])
+    (recording,) = recordings.find([tmp_path / "a"])
 
-    assert found.numbers == (9, 10, 11)
-    assert [path.stem for path in found.frames] == ["shot9", "shot10", "shot11"]
+    assert recording.numbers == (9, 10, 11)
+    assert [path.stem for path in recording.frames] == ["shot9", "shot10", "shot11"]
 
 
 def test_what_is_no_recording_is_one_line(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_frames_from_the_middle_of_a_video_are_those_of_its_places_upright(tmp_p
     (recording,) = recordings.find([tmp_path / "a.mp4"])
     survey = look(tmp_path / "a.mp4")
 
-    found = dict(recordings.read(recording, survey, [41, 42, 44]))
+    frames_read = dict(recordings.read(recording, survey, [41, 42, 44]))
 
-    assert list(found) == [41, 42, 44]
-    assert survey.size == found[41].shape[:2]
-    for place, pixels in found.items():
+    assert list(frames_read) == [41, 42, 44]
+    assert survey.size == frames_read[41].shape[:2]
+    for place, pixels in frames_read.items():
         wanted = [np.abs(np.rot90(picture(n), turn // 90).astype(float) - pixels).mean() for n in range(60)]
         assert int(np.argmin(wanted)) == place
 

@@ -1,0 +1,117 @@
+"""``cdg-prep masks``: S and M of every blurry frame. Loads no torch."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli.dataset import (
+    MU,
+    Where,
+    dataset_options,
+    default_masks,
+    jobs_option,
+    layout_option,
+    listed,
+    method_type,
+    outside,
+    path_type,
+    split_type,
+)
+from pipelines.cli.entry import example
+from pipelines.cli.progress import announce_if_slow, track
+
+if TYPE_CHECKING:
+    from prep.datasets.layouts import Dataset, Pair
+    from prep.masks.folder import MaskRecord, MasksFolder
+
+_SMALL_SHARE = 0.02  # of M = 1 over all frames
+
+
+@click.command(epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
+@dataset_options
+@layout_option
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
+@click.option(
+    "--mu", type=click.FloatRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14."
+)
+@click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
+@jobs_option
+@click.option("--cluster", metavar="tcp://HOST:PORT", help="Work on a Dask cluster that sees the same files instead.")
+def masks(
+    where: Where,
+    layout: str | None,
+    split: str,
+    method: str,
+    mu: float,
+    out: Path | None,
+    jobs: int | None,
+    cluster: str | None,
+) -> int:
+    """Write S and M of every blurry frame.
+
+    The same command goes on where it stopped; another --mu re-uses S.
+    """
+    if jobs and cluster:
+        raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
+    from prep.masks.folder import MasksFolder
+
+    dataset = where.find(layout)
+    folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
+    return make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
+
+
+def make_masks(
+    dataset: "Dataset",
+    pairs: "Sequence[Pair]",
+    masks: "MasksFolder",
+    method: str,
+    mu: float,
+    jobs: int | None,
+    *,
+    cluster: str | None = None,
+    keep_masks: bool = False,
+) -> int:
+    """Bring a masks folder up to date and print what came out; gives the exit status."""
+    from prep import sharpness
+    from prep.masks import making
+    from prep.masks.folder import MaskRecord
+
+    ceiling = sharpness.METHODS[method].ceiling
+    if mu >= ceiling:
+        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
+    plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
+    reused = sum(task.has_sharpness for task in plan.tasks)
+    computed = len(plan.tasks) - reused
+    click.echo(f"masks in {masks.path}: {len(plan.done)} there, {computed} to compute, {reused} to threshold")
+    if cluster is None and computed:
+        with announce_if_slow(f"compiling {method} for this machine, once"):
+            sharpness.prepare(method)
+    outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
+    records = [*plan.done, *(outcome for outcome in outcomes if isinstance(outcome, MaskRecord))]
+    failures = [outcome.reason for outcome in outcomes if isinstance(outcome, making.Failure)]
+    if records and not keep_masks:
+        _print_shares(records)
+    for reason in failures:
+        click.echo(reason, err=True)
+    if failures:
+        click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
+    return 1 if failures else 0
+
+
+def _print_shares(records: "Sequence[MaskRecord]") -> None:
+    """How much the masks cover, and the frames of each warning."""
+    share = sum(record.mask_share for record in records) / len(records)
+    empty = sum(record.mask_share == 0 for record in records)
+    click.echo(f"mask share {share:.2%} on average; {empty} of {len(records)} masks are empty")
+    if share < _SMALL_SHARE:
+        advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
+        click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
+    keys: dict[str, list[str]] = {}
+    for record in records:
+        if record.warning:
+            keys.setdefault(record.warning, []).append(record.key)
+    for warning, warned in keys.items():
+        click.echo(f"{len(warned)} of {len(records)}: {warning}: {listed(warned)}", err=True)
