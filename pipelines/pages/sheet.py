@@ -12,7 +12,7 @@ from pipelines.pages import pictures
 from prep.arrays import Bytes, Codes
 
 COLUMN = 360  # pixels, width of a picture
-_GAP, _MARGIN, _HEAD, _FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, lines above and below
+GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, lines above and below
 _TEXT_SIZE, _BASELINE = 21, 27  # pixels; of a line of text, below its upper edge
 _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
 
@@ -30,14 +30,14 @@ def draw_sheet(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes
     Returns:
         RGB, uint8.
     """
-    width = _MARGIN * 2 + len(names) * (COLUMN + _GAP) - _GAP
-    parts = [_canvas(_GAP, width), _line(_HEAD, width, names, _INK)]
+    width = MARGIN * 2 + len(names) * (COLUMN + GAP) - GAP
+    parts = [_canvas(GAP, width), _line(HEAD, width, names, _INK)]
     for cells, texts in rows:
         drawn = [_cell(cell) for cell in cells]
         row = _canvas(max(cell.shape[0] for cell in drawn), width)
         for place, cell in enumerate(drawn):
             row[: cell.shape[0], _left(place) : _left(place) + COLUMN] = cell
-        parts += [row, _line(_FOOT, width, texts, _QUIET)]
+        parts += [row, _line(FOOT, width, texts, _QUIET)]
     return np.concatenate(parts)
 
 
@@ -71,4 +71,4 @@ def _canvas(height: int, width: int) -> Bytes:
 
 
 def _left(place: int) -> int:
-    return _MARGIN + place * (COLUMN + _GAP)
+    return MARGIN + place * (COLUMN + GAP)

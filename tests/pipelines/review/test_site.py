@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.pages.sheet import COLUMN
+from pipelines.pages.sheet import COLUMN, FOOT, GAP, HEAD, MARGIN
 from pipelines.review import site, verdicts
 from pipelines.review.sheet import SheetFrame, draw_masks
 from pipelines.review.verdicts import Verdict
@@ -199,9 +199,10 @@ def test_the_sheet_shows_masks_at_each_mu_and_the_targets_of_the_last() -> None:
 
     drawn = draw_masks([frame, frame], [0.96, 0.9])
 
-    assert drawn.shape == (12 + 44 + 2 * (270 + 46), 24 * 2 + 6 * COLUMN + 5 * 12, 3)
-    middle = 12 + 44 + 135
-    columns = [24 + place * (COLUMN + 12) for place in range(6)]
+    height = 270  # 90 of 120 pixels at a column's width
+    assert drawn.shape == (GAP + HEAD + 2 * (height + FOOT), 2 * MARGIN + 6 * COLUMN + 5 * GAP, 3)
+    middle = GAP + HEAD + height // 2
+    columns = [MARGIN + place * (COLUMN + GAP) for place in range(6)]
     left, right = ([drawn[middle, x + part].tolist() for x in columns] for part in (60, 300))
     assert left == [[100] * 3, [68, 1, 84], [0] * 3, [0] * 3, [0] * 3, [200] * 3]
     assert [right[place] for place in (0, 2, 3, 4, 5)] == [[100] * 3, [0] * 3, [255] * 3, [200] * 3, [0] * 3]
