@@ -23,7 +23,7 @@ import numpy as np
 from playwright.sync_api import sync_playwright
 from surroundings import RESULTS, surroundings
 
-from pipelines.review import site as files
+from pipelines.review import site
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import making
@@ -52,21 +52,21 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        site = make(folder, asked.frames)
+        review = make(folder, asked.frames)
         began = time.perf_counter()
-        for _ in files.write(site, folder / "view", jobs=2):
+        for _ in site.write_folder(review, folder / "view", jobs=2):
             pass
-        found = {"frames": asked.frames, "seconds_to_write": round(time.perf_counter() - began, 2)}
-        found |= measure(folder / "view")
-    print(json.dumps(found, indent=2))
+        results = {"frames": asked.frames, "seconds_to_write": round(time.perf_counter() - began, 2)}
+        results |= measure(folder / "view")
+    print(json.dumps(results, indent=2))
     if asked.save:
         about = surroundings()
         path = RESULTS / f"review-{about['date']}.json"
-        path.write_text(json.dumps({**about, **found}, indent=2) + "\n", encoding="utf-8")
+        path.write_text(json.dumps({**about, **results}, indent=2) + "\n", encoding="utf-8")
         print(f"wrote {path}")
 
 
-def make(folder: Path, count: int) -> files.Site:
+def make(folder: Path, count: int) -> site.Review:
     """A data set of one picture under many names, and its masks folder."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(360, 640, 3)).astype(np.float32)
@@ -88,10 +88,12 @@ def make(folder: Path, count: int) -> files.Site:
     plan = making.plan(dataset.pairs[:1], MasksFolder(folder / "one"), making.recipe_of(dataset, "laplacian"), 0.5)
     (row,) = making.make(plan, 1)
     assert isinstance(row, MaskRecord)
-    maps = files.Maps(
+    maps = site.SharpnessMaps(
         folder=MasksFolder(folder / "masks"), method="laplacian", mu=0.5, rows={pair.key: row for pair in dataset.pairs}
     )
-    return files.Site(name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False)
+    return site.Review(
+        name="many", pairs=dataset.pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=False
+    )
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -128,13 +130,13 @@ def measure(folder: Path) -> dict[str, Any]:
         "browser": f"Chromium {version}, headless, no GPU",
         "first_paint_s": round(statistics.median(paints), 3),
         "first_cells_s": round(statistics.median(cells), 3),
-        **{f"scroll_{speed}_pixels_a_frame": spread(found) for speed, found in times.items()},
+        **{f"scroll_{speed}_pixels_a_frame": spread(steps) for speed, steps in times.items()},
     }
 
 
-def spread(found: list[float]) -> dict[str, float]:
+def spread(steps: list[float]) -> dict[str, float]:
     """Milliseconds a frame of scrolling."""
-    ordered = sorted(found)
+    ordered = sorted(steps)
     return {
         "frames": len(ordered),
         "median_ms": round(statistics.median(ordered), 1),

@@ -9,7 +9,7 @@ from skimage import data
 
 from cdgnet import CDGNet, psnr, to_bytes
 from pipelines.packs import PackCrop, read_crops, to_range
-from pipelines.pages.sheet import draw
+from pipelines.pages.sheet import draw_sheet
 from prep.arrays import Bytes, Codes
 from prep.io.frames import to_rgb8
 from prep.synthesis import from_photos, motion
@@ -65,7 +65,7 @@ def picture(network: CDGNet, pack: Path, rows: Sequence[int]) -> Bytes:
     """
     network = network.cpu().eval()
     names = ("blurry", "S: yellow is sharp", "M: white is blurred little", "restored", "sharp")
-    return draw(names, [_row(network, crop) for crop in read_crops(pack, rows)])
+    return draw_sheet(names, [_row(network, crop) for crop in read_crops(pack, rows)])
 
 
 def _row(network: CDGNet, crop: PackCrop) -> tuple[list[Bytes | Codes], list[str]]:

@@ -1,4 +1,4 @@
-"""``make demo``: the whole way on photographs that come with the dependencies, by the commands a person types."""
+"""``make demo``: every step on photographs that scikit-image ships, by the commands that a person types."""
 
 import time
 from pathlib import Path
@@ -28,16 +28,16 @@ STUDY = (
 
 
 @click.command("cdg-demo", context_settings=SETTINGS, epilog=example("python -m pipelines.cli.demo --out demo"))
-@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Where all of it goes.")
+@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder of everything.")
 @click.option("--study", "is_study", is_flag=True, help="Compare networks and masks over seeds instead: an hour.")
 def command(out: Path, is_study: bool) -> None:
     """Synthesise a data set, make masks, pack, train, evaluate, and show what came out.
 
-    Stopped at any moment, the same command goes on.
+    The same command resumes an interrupted one.
     """
     from pipelines import demo
 
-    began = time.monotonic()
+    start = time.monotonic()
     data = out / "GOPRO_Large"
     pairs, total = demo.synthesise(data)
     for _ in track(pairs, total, "synthesise"):
@@ -47,45 +47,45 @@ def command(out: Path, is_study: bool) -> None:
         _study(out)
     else:
         _show(out)
-    click.echo(f"all of it took {duration(time.monotonic() - began)}")
+    click.echo(f"all of it took {duration(time.monotonic() - start)}")
 
 
 def _study(out: Path) -> None:
-    """Rows of Table 3 with masks of two kinds."""
+    """Rows of Table 3, with masks by two methods."""
     for method, mu in MASKS:
         masks = out / f"masks-{method}"
-        _type(prep.prep, "masks", "--root", out, "--method", method, "--mu", mu, "--out", masks)
+        _run(prep.prep, "masks", "--root", out, "--method", method, "--mu", mu, "--out", masks)
         _pack(out, masks, "train", out / f"train-{method}.h5")
     _pack(out, out / "masks-paired", "test", out / "test.h5")
     packs = [word for method, _ in MASKS for word in ("--h5", out / f"train-{method}.h5")]
     only = [word for name in STUDIED for word in ("--only", name)]
-    _type(study.command, "table3", *packs, "--test", out / "test.h5", "--out", out, *only, *STUDY)
+    _run(study.command, "table3", *packs, "--test", out / "test.h5", "--out", out, *only, *STUDY)
 
 
 def _pack(out: Path, masks: Path, split: str, pack: Path) -> None:
     if not pack.exists():
         words = ("--root", out, "--masks", masks, "--split", split, "--crop", "frame", "--out", pack)
-        _type(prep.prep, "pack", "gopro", *words)
+        _run(prep.prep, "pack", "gopro", *words)
 
 
 def _show(out: Path) -> None:
     """From masks to scores and a page."""
     data, run_folder, weights = out / "GOPRO_Large", out / "run", out / "run" / "weights.safetensors"
-    _type(prep.prep, "masks", "--root", out, "--out", out / "masks")
+    _run(prep.prep, "masks", "--root", out, "--out", out / "masks")
     for split in ("train", "test"):
         _pack(out, out / "masks", split, out / f"{split}.h5")
-    _type(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
-    _type(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out / "eval")
-    _type(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
+    _run(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
+    _run(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out / "eval")
+    _run(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
     _report(out)
 
 
-def _type(typed: click.Command, *words: object) -> None:
+def _run(tool: click.Command, *words: object) -> None:
     """Show a command as a person would type it, and run it."""
     texts = [str(word) for word in words]
-    name = typed.name or ""
+    name = tool.name or ""
     click.echo(f"\n$ {' '.join([name, *texts])}")
-    status = typed.main(texts, prog_name=name, standalone_mode=False)
+    status = tool.main(texts, prog_name=name, standalone_mode=False)
     if status:
         raise click.ClickException(f"{name} ended with status {status}")
 

@@ -14,10 +14,12 @@ from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
+    from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.frame_sources import FrameSource
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
     from pipelines.evaluate.measures import FrameScores
+    from pipelines.restore.restorer import Restorer
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -33,17 +35,17 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
 @click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.")
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, where several data sets lie there.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, if several data sets lie there.")
 @click.option("--variant", metavar="NAME", help="Of --root: kind of blur.  [default: the first]")
 @click.option("--split", default="test", show_default=True, help="Of --root: test, train or all.")
-@click.option("--restored", type=folder_type, metavar="DIR", help="Score pictures that something else restored.")
+@click.option("--restored", type=folder_type, metavar="DIR", help="Score pictures that another program restored.")
 @click.option("--sharp", type=folder_type, metavar="DIR", help="The sharp frames of the same names.")
 @click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: for scores of both components.")
 @click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
-@click.option("--method", type=method_type, help="Of S, but for packs.  [default: the masks folder's, else lbp]")
-@click.option("--mu", type=FiniteRange(0, 1), default=0.96, show_default=True, help="Threshold of S, but for packs.")
+@click.option("--method", type=method_type, help="Of S, except for packs.  [default: the masks folder's, else lbp]")
+@click.option("--mu", type=FiniteRange(0, 1), default=0.96, show_default=True, help="Threshold of S, except for packs.")
 @click.option("--against", type=path_type, metavar="DIR", help="Earlier scores of the same frames, to compare with.")
-@click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; its weights must be at hand (extra lpips).")
+@click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
 @click.option("--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME beside the weights]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
@@ -74,14 +76,13 @@ def command(
     """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
 
     Frames come from a pack, from a data set, or from folders: --restored and --sharp score the results of any other
-    program under the same conventions. Killed, the same command goes on.
+    program under the same conventions. The same command resumes an interrupted one.
     """
     _check_options(weights, pack, root, restored, sharp)
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate import frame_sources, page, statistics
     from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.examples import draw_examples
-    from pipelines.evaluate.scores import score_frames
     from pipelines.evaluate.summary import summarise
 
     mask_source = _mask_source(masks, method, mu)
@@ -97,12 +98,7 @@ def command(
     folder = conditions.scores_folder(out, frames)
     earlier = scores_folder.read(against) if against else None
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
-    row_of = scores_folder.begin(folder, conditions.identity(frames))
-    if row_of:
-        click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
-    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, lpips)
-    row_of |= {str(row["key"]): row for row in track(scoring, len(frames) - len(row_of), "eval")}
-    rows = [row_of[key] for key in frames.keys]
+    rows = _score_all(frames, folder, conditions, restorer, workers)
     difference = statistics.compare(rows, earlier) if earlier is not None else None
     summary = summarise(rows, frames, conditions, restorer, difference)
     scores_folder.write(folder, rows, summary)
@@ -140,6 +136,21 @@ def _load_lpips() -> "LPIPS":
     from pipelines.evaluate.lpips import LPIPS
 
     return LPIPS(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _score_all(
+    frames: "FrameSource", folder: Path, conditions: "Conditions", restorer: "Restorer | None", workers: int
+) -> "list[FrameScores]":
+    """Score the frames that the folder does not hold yet; gives the rows of all, in their order."""
+    from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate.scores import score_frames
+
+    row_of = scores_folder.begin(folder, conditions.identity(frames))
+    if row_of:
+        click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
+    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips)
+    row_of |= {str(row["key"]): row for row in track(scoring, len(frames) - len(row_of), "eval")}
+    return [row_of[key] for key in frames.keys]
 
 
 def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ from pipelines.cli.parameters import FrameCount
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
-    from pipelines.review.site import Site
+    from pipelines.review.site import Review
     from prep.datasets.layouts import Dataset
 
 _SAMPLE, _SHEET = 48, 6  # frames
@@ -59,13 +59,7 @@ def view(
     Writes a folder with a page that needs nothing else; or serves it; or draws a picture. Rejected frames are left out
     by cdg-prep pack --exclude verdicts.json.
     """
-    _refuse_conflicts(serve=serve, sheet=sheet, out=out)
-    if sheet and len(folders) > 1:
-        raise click.UsageError("--sheet draws the masks of one folder; pass --masks once")
-    if len({folder.resolve() for folder in folders}) < len(folders):
-        raise click.UsageError("--masks names one folder twice; pass it once")
-    if mus and not sheet:
-        raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
+    _check_options(serve=serve, sheet=sheet, out=out, folders=folders, mus=mus)
     from pipelines.review import site, verdicts
     from pipelines.sampling import evenly_spaced
 
@@ -74,76 +68,85 @@ def view(
     if sheet:
         outside(dataset, sheet)
     target = outside(dataset, out or maps[0].folder.path / "view")
-    pairs = site.ready(dataset.select(split), maps[0])
-    usual = 0 if serve else _SHEET if sheet else _SAMPLE
-    wanted = usual if count is None else count
-    shown = site.Site(
+    pairs = site.pairs_with_masks(dataset.select(split), maps[0])
+    default = 0 if serve else _SHEET if sheet else _SAMPLE
+    wanted = default if count is None else count
+    review = site.Review(
         name=f"{dataset.layout} {dataset.variant}".rstrip(),
         pairs=evenly_spaced(pairs, wanted) if wanted else pairs,
         maps=maps,
         verdicts=maps[0].folder.path / "verdicts.json",
         is_served=serve,
     )
-    verdicts.read(shown.verdicts)  # damaged ones are told now, not by an empty page
+    verdicts.read(review.verdicts)  # a damaged file is an error here, not an empty page later
     if sheet:
-        _draw(shown, sheet, mus or (maps[0].mu,))
+        _draw_sheet(review, sheet, mus or (maps[0].mu,))
     elif serve:
-        _serve(shown, dataset, host, port)
+        _serve(review, dataset, host, port)
     else:
-        _write(shown, target, len(pairs))
+        _write(review, target, len(pairs))
 
 
-def _refuse_conflicts(*, serve: bool, sheet: Path | None, out: Path | None) -> None:
+def _check_options(
+    *, serve: bool, sheet: Path | None, out: Path | None, folders: tuple[Path, ...], mus: tuple[float, ...]
+) -> None:
     if serve and sheet:
         raise click.UsageError("--serve and --sheet do not go together; leave one out")
     if out and (serve or sheet):
         raise click.UsageError(f"--out is the page's folder; leave it out with --{'serve' if serve else 'sheet'}")
+    if sheet and len(folders) > 1:
+        raise click.UsageError("--sheet draws the masks of one folder; pass --masks once")
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise click.UsageError("--masks names one folder twice; pass it once")
+    if mus and not sheet:
+        raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
 
 
-def _write(site: "Site", target: Path, total: int) -> None:
-    from pipelines.review import site as files
+def _write(review: "Review", target: Path, total: int) -> None:
+    from pipelines.review import site
 
-    for _ in track(files.write(site, target, os.cpu_count() or 1), len(files.names(site)), "view"):
+    for _ in track(site.write_folder(review, target, os.cpu_count() or 1), len(site.file_names(review)), "view"):
         pass
-    some = "" if len(site.pairs) == total else f" of {total:,}; --frames all for all, --serve for all at once"
-    click.echo(f"wrote {target / files.INDEX} ({len(site.pairs):,} frames{some}); open it in a browser")
+    some = "" if len(review.pairs) == total else f" of {total:,}; --frames all for all, --serve for all at once"
+    click.echo(f"wrote {target / site.INDEX} ({len(review.pairs):,} frames{some}); open it in a browser")
 
 
-def _serve(site: "Site", dataset: "Dataset", host: str, port: int) -> None:
+def _serve(review: "Review", dataset: "Dataset", host: str, port: int) -> None:
     from pipelines.review import server
 
-    outside(dataset, site.verdicts)
+    outside(dataset, review.verdicts)
     token = None if host in server.LOOPBACK else secrets.token_urlsafe(24)
 
-    def say(found: int) -> None:
+    def print_address(actual_port: int) -> None:
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # others cannot open "any address"
-        shown = f"[{name}]" if ":" in name else name
-        click.echo(f"{len(site.pairs):,} frames at http://{shown}:{found}/{f'?token={token}' if token else ''}")
-        click.echo(f"verdicts are saved in {site.verdicts}; Ctrl-C ends")
+        name = f"[{name}]" if ":" in name else name
+        query = f"?token={token}" if token else ""
+        click.echo(f"{len(review.pairs):,} frames at http://{name}:{actual_port}/{query}")
+        click.echo(f"verdicts are saved in {review.verdicts}; Ctrl-C ends")
 
     try:
-        server.serve(server.make_app(site, token), host, port, say)
+        server.serve(server.make_app(review, token), host, port, print_address)
     except OSError as error:
         raise click.ClickException(
             f"cannot serve on {host}:{port} ({error.strerror}); pass another --host or --port"
         ) from error
 
 
-def _draw(site: "Site", path: Path, mus: tuple[float, ...]) -> None:
-    from pipelines.review.sheet import Shown, sheet
+def _draw_sheet(review: "Review", path: Path, mus: tuple[float, ...]) -> None:
+    from pipelines.review.sheet import SheetFrame, draw_masks
     from prep.io import frames
 
     if path.exists():
         raise click.ClickException(f"{path} exists; pass another --sheet, or remove it")
-    folder = site.maps[0].folder
-    shown = [
-        Shown(
+    folder = review.maps[0].folder
+    drawn = [
+        SheetFrame(
             key=pair.key,
             blurry=frames.read(pair.blurry),
             sharp=frames.read(pair.sharp),
             codes=folder.read_sharpness(pair.key),
         )
-        for pair in track(site.pairs, len(site.pairs), "sheet")
+        for pair in track(review.pairs, len(review.pairs), "sheet")
     ]
-    frames.write(path, sheet(shown, mus))
-    click.echo(f"wrote {path}: {len(shown)} frames, M at mu {', '.join(f'{mu:g}' for mu in mus)}")
+    frames.write(path, draw_masks(drawn, mus))
+    click.echo(f"wrote {path}: {len(drawn)} frames, M at mu {', '.join(f'{mu:g}' for mu in mus)}")

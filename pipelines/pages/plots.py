@@ -1,7 +1,7 @@
 """Curves over training steps, in units of an SVG view that ``plot.html.j2`` draws."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 262  # the axes, in units of the 640 x 308 view
@@ -65,15 +65,16 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
         unit=unit + (", log scale" if is_log else ""),
         x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
         y_ticks=_without_overlap([(y_of(value), _tick_text(value)) for value in ticks]),
-        curves=[
-            Curve(
-                name=name,
-                dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
-                points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thin(points)),
-                last=points[-1][1],
-            )
-            for name, points in shown.items()
-        ],
+        curves=[_curve(name, points, x_of, y_of) for name, points in shown.items()],
+    )
+
+
+def _curve(name: str, points: Points, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> Curve:
+    return Curve(
+        name=name,
+        dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
+        points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thin(points)),
+        last=points[-1][1],
     )
 
 

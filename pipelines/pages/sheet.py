@@ -11,22 +11,15 @@ import numpy as np
 from pipelines.pages import pictures
 from prep.arrays import Bytes, Codes
 
-CELL = 360  # pixels, width of a picture
-
-
-_GAP, _MARGIN, _HEAD, _FOOT, _TEXT = 12, 24, 44, 46, 21
-
-
-_BASELINE = 27  # of a line of text, below its upper edge
-
-
-_GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)
-
+COLUMN = 360  # pixels, width of a picture
+GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, lines above and below
+_TEXT_SIZE, _BASELINE = 21, 27  # pixels; of a line of text, below its upper edge
+_GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
 
 Colour = tuple[int, int, int]
 
 
-def draw(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]]) -> Bytes:
+def draw_sheet(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]]) -> Bytes:
     """Lay pictures out in columns, named above and with a line of text below each.
 
     Args:
@@ -37,22 +30,22 @@ def draw(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Seq
     Returns:
         RGB, uint8.
     """
-    width = _MARGIN * 2 + len(names) * (CELL + _GAP) - _GAP
-    parts = [_canvas(_GAP, width), _line(_HEAD, width, names, _INK)]
+    width = MARGIN * 2 + len(names) * (COLUMN + GAP) - GAP
+    parts = [_canvas(GAP, width), _line(HEAD, width, names, _INK)]
     for cells, texts in rows:
         drawn = [_cell(cell) for cell in cells]
         row = _canvas(max(cell.shape[0] for cell in drawn), width)
         for place, cell in enumerate(drawn):
-            row[: cell.shape[0], _left(place) : _left(place) + CELL] = cell
-        parts += [row, _line(_FOOT, width, texts, _QUIET)]
+            row[: cell.shape[0], _left(place) : _left(place) + COLUMN] = cell
+        parts += [row, _line(FOOT, width, texts, _QUIET)]
     return np.concatenate(parts)
 
 
 def _cell(picture: Bytes | Codes) -> Bytes:
     """A picture at a column's width, up or down, in colours."""
     height, width = picture.shape[:2]
-    size = CELL, max(1, round(height * CELL / width))
-    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > CELL else cv2.INTER_LINEAR)
+    size = COLUMN, max(1, round(height * COLUMN / width))
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > COLUMN else cv2.INTER_LINEAR)
     if scaled.dtype == np.uint16:
         return pictures.colour(np.asarray(scaled, np.uint16))
     eight = np.asarray(scaled, np.uint8)
@@ -64,10 +57,10 @@ def _line(height: int, width: int, texts: Sequence[str], ink: Colour) -> Bytes:
     line = _canvas(height, width)
     face = cv2.FontFace("sans")
     for place, text in enumerate(texts):
-        while text and cv2.getTextSize((0, 0), text, (0, 0), face, _TEXT, 500)[2] > CELL:
+        while text and cv2.getTextSize((0, 0), text, (0, 0), face, _TEXT_SIZE, 500)[2] > COLUMN:
             text = "…" + text[2:]
         if text:
-            cv2.putText(line, text, (_left(place), _BASELINE), ink, face, _TEXT, 500)
+            cv2.putText(line, text, (_left(place), _BASELINE), ink, face, _TEXT_SIZE, 500)
     return line
 
 
@@ -78,4 +71,4 @@ def _canvas(height: int, width: int) -> Bytes:
 
 
 def _left(place: int) -> int:
-    return _MARGIN + place * (CELL + _GAP)
+    return MARGIN + place * (COLUMN + GAP)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.pages.sheet import draw
+from pipelines.pages.sheet import draw_sheet
 from prep.arrays import Bytes, Codes
 from prep.masks import equations
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class SheetFrame:
     """One frame of a sheet."""
 
     key: str
@@ -23,11 +23,11 @@ class Shown:
     codes: Codes  # (H, W), S as stored
 
 
-def sheet(shown: Sequence[Shown], mus: Sequence[float]) -> Bytes:
-    """Draw a row a frame: blurry, S, M at each threshold, Sgt and Lgt at the last of them.
+def draw_masks(frames: Sequence[SheetFrame], mus: Sequence[float]) -> Bytes:
+    """One picture with a row a frame: blurry, S, M at each threshold, Sgt and Lgt at the last of them.
 
     Args:
-        shown: At least one frame.
+        frames: At least one.
         mus: At least one threshold.
 
     Returns:
@@ -36,10 +36,10 @@ def sheet(shown: Sequence[Shown], mus: Sequence[float]) -> Bytes:
     last = f"mu {mus[-1]:g}"
     names = ["blurry", "S: yellow is sharp", *(f"M: S above {mu:g}" for mu in mus), f"Sgt, {last}", f"Lgt, {last}"]
     rows: list[tuple[list[Bytes | Codes], list[str]]] = []
-    for one in shown:
-        found = [equations.mask_of_codes(one.codes, mu) for mu in mus]
-        sgt, lgt = equations.component_targets(one.sharp, found[-1])
-        cells: list[Bytes | Codes] = [one.blurry, one.codes, *(mask * np.uint8(255) for mask in found), sgt, lgt]
-        shares = [f"{mask.mean():.1%} marked" for mask in found]
-        rows.append((cells, [one.key, "", *shares, "", ""]))
-    return draw(names, rows)
+    for frame in frames:
+        masks = [equations.mask_of_codes(frame.codes, mu) for mu in mus]
+        sgt, lgt = equations.component_targets(frame.sharp, masks[-1])
+        cells: list[Bytes | Codes] = [frame.blurry, frame.codes, *(mask * np.uint8(255) for mask in masks), sgt, lgt]
+        shares = [f"{mask.mean():.1%} marked" for mask in masks]
+        rows.append((cells, [frame.key, "", *shares, "", ""]))
+    return draw_sheet(names, rows)

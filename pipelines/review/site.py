@@ -1,8 +1,8 @@
-"""The review: a page on which a person checks masks, as files by name, to be written to a folder or served.
+"""The review, a page on which a person checks masks, as files by name: to be written to a folder, or served.
 
-``index.html`` and its styles and scripts; ``frames.js``, what is known of all frames; ``thumbs/N.js``, frame N small;
+``index.html`` and its styles and scripts; ``frames.js``, facts about all frames; ``thumbs/N.js``, frame N small;
 ``frames/N.js``, its maps at full size, and ``frames/N-blurry.jpg``, ``frames/N-sharp.jpg``. All data come as scripts,
-because a browser loads nothing else beside a page that it opened from a disk.
+because a page that was opened from a disk may load no other data.
 """
 
 import base64
@@ -31,34 +31,34 @@ INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
 _THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block can be taken for blur
-_MARK = ".cdg-view"  # in a page's folder from its first file on
-_GENERATOR = b'content="cdg-prep view"'  # how a page of ours is told from any other file
+_MARKER = ".cdg-view"  # written first: a folder that holds it may be overwritten
+_GENERATOR = b'content="cdg-prep view"'  # in the page; no other file has it
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Maps:
-    """One masks folder."""
+class SharpnessMaps:
+    """The maps of one masks folder."""
 
     folder: MasksFolder
     method: str
     mu: float
-    rows: Mapping[str, MaskRecord]  # those whose mask is done, by key
+    rows: Mapping[str, MaskRecord]  # of the frames that have a mask, by key
 
 
 @dataclass(frozen=True, kw_only=True)
-class Site:
-    """What the review shows."""
+class Review:
+    """What the page shows."""
 
     name: str  # of the data set
     pairs: Sequence[Pair]  # with a mask in the first folder, in the order of the page
-    maps: Sequence[Maps]
-    verdicts: Path  # where they are kept
+    maps: Sequence[SharpnessMaps]
+    verdicts: Path  # their file
     is_served: bool
 
 
-def open_maps(folder: Path) -> Maps:
+def open_maps(folder: Path) -> SharpnessMaps:
     """Read what a masks folder holds.
 
     Raises:
@@ -70,55 +70,54 @@ def open_maps(folder: Path) -> Maps:
     if not mus:
         raise MaskError(f"{folder} holds no masks; make them with cdg-prep masks, or pass --masks")
     if len(mus) > 1:
-        held = ", ".join(f"{mu:g}" for mu in mus)
-        raise MaskError(f"{folder} holds masks of mu {held}; wanted one mu; run cdg-prep masks --mu")
-    return Maps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
+        listed = ", ".join(f"{mu:g}" for mu in mus)
+        raise MaskError(f"{folder} holds masks of mu {listed}; wanted one mu; run cdg-prep masks --mu")
+    return SharpnessMaps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
 
 
-def ready(pairs: Sequence[Pair], maps: Maps) -> list[Pair]:
-    """Those of ``pairs`` whose mask is done.
+def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
+    """Those of ``pairs`` that have a mask.
 
     Raises:
         MaskError: If there is none.
     """
-    found = [pair for pair in pairs if pair.key in maps.rows]
-    if not found:
+    masked = [pair for pair in pairs if pair.key in maps.rows]
+    if not masked:
         raise MaskError(f"{maps.folder.path} holds none of {len(pairs)} masks asked for; run cdg-prep masks")
-    return found
+    return masked
 
 
-def names(site: Site) -> list[str]:
-    """Every file of the review, the page last: where it is, all is."""
-    each = ("thumbs/{}.js", "frames/{}.js", "frames/{}-blurry.jpg", "frames/{}-sharp.jpg")
-    numbered = [name.format(number) for number in range(len(site.pairs)) for name in each]
+def file_names(review: Review) -> list[str]:
+    """Every file of the review, the page last: where it is, all others are."""
+    of_frame = ("thumbs/{}.js", "frames/{}.js", "frames/{}-blurry.jpg", "frames/{}-sharp.jpg")
+    numbered = [name.format(number) for number in range(len(review.pairs)) for name in of_frame]
     return [*numbered, "look.css", "review.css", *SCRIPTS, INDEX]
 
 
-def content(site: Site, name: str) -> bytes | None:
-    """A file of the review by its name; None where there is none such.
+def file_content(review: Review, name: str) -> bytes | None:
+    """A file of the review by its name; None for any other name.
 
     Raises:
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if name == INDEX:
-        return _index(site).encode()
+        return _page(review).encode()
     if name == "frames.js":
-        return _script("open", _known(site))
+        return _script("open", _facts(review))
     if name == "look.css":
         return templates().get_template("look.css.j2").render().encode()
     if name == "review.css" or name in SCRIPTS:
         return (_PAGE / name).read_bytes()
     folder, _, rest = name.partition("/")
     number = rest.partition(".")[0].partition("-")[0]
-    if not (number.isdecimal() and number == str(int(number)) and int(number) < len(site.pairs)):
+    if not (number.isdecimal() and number == str(int(number)) and int(number) < len(review.pairs)):
         return None
-    makers = {"thumbs/#.js": _thumb, "frames/#.js": _maps, "frames/#-blurry.jpg": _blurry, "frames/#-sharp.jpg": _sharp}
-    maker = makers.get(f"{folder}/#{rest[len(number) :]}")
-    return maker(site, int(number)) if maker else None
+    make = _CONTENT_OF_FRAME.get(f"{folder}/#{rest[len(number) :]}")
+    return make(review, int(number)) if make else None
 
 
-def write(site: Site, folder: Path, jobs: int) -> Iterator[str]:
-    """Write the review into a folder in several threads, giving each name as it is written; earlier files are replaced.
+def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
+    """Write the review into a folder in ``jobs`` threads, giving each name once written; earlier files are overwritten.
 
     Raises:
         MaskError: If the folder holds files but no review of ours.
@@ -128,51 +127,49 @@ def write(site: Site, folder: Path, jobs: int) -> Iterator[str]:
         raise MaskError(f"{folder} is a file; pass --out with a folder")
     if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise MaskError(f"{folder} holds files but no page of ours; pass --out with another name")
-    files.write_bytes(folder / _MARK, b"written by cdg-prep view\n")  # a page that was not finished is ours too
+    files.write_bytes(folder / _MARKER, b"written by cdg-prep view\n")
 
-    def one(name: str) -> str:
-        data = content(site, name)
+    def write_file(name: str) -> str:
+        data = file_content(review, name)
         assert data is not None
         files.write_bytes(folder / name, data)
         return name
 
-    *parts, index = names(site)
-    yield from parallel.in_threads(parts, one, jobs, ahead=16)
-    yield one(index)
+    *others, index = file_names(review)
+    yield from parallel.in_threads(others, write_file, jobs, ahead=16)
+    yield write_file(index)
 
 
 def _is_ours(folder: Path) -> bool:
     page = folder / INDEX
-    return (folder / _MARK).exists() or (page.exists() and _GENERATOR in page.read_bytes()[:4096])
+    return (folder / _MARKER).exists() or (page.exists() and _GENERATOR in page.read_bytes()[:4096])
 
 
-def _index(site: Site) -> str:
-    made = ", ".join(f"{maps.method} at mu {maps.mu:g}" for maps in site.maps)
+def _page(review: Review) -> str:
+    methods = ", ".join(f"{maps.method} at mu {maps.mu:g}" for maps in review.maps)
     page = templates(_PAGE).get_template("index.html.j2")
-    return page.render(name=site.name, about=f"{len(site.pairs):,} frames; {made}", scripts=SCRIPTS)
+    return page.render(name=review.name, about=f"{len(review.pairs):,} frames; {methods}", scripts=SCRIPTS)
 
 
-def _known(site: Site) -> dict[str, Any]:
-    """What the page knows of all frames from the start."""
-    first = site.maps[0]
-    mark = zlib.crc32(f"{first.folder.path.resolve()} {first.method}".encode())
+def _facts(review: Review) -> dict[str, Any]:
+    """What the page knows of all frames when it opens."""
+    first = review.maps[0]
+    checksum = zlib.crc32(f"{first.folder.path.resolve()} {first.method}".encode())
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
-    height, width = first.folder.read_sharpness(site.pairs[0].key).shape
+    height, width = first.folder.read_sharpness(review.pairs[0].key).shape
     return {
         "aspect": width / height,
-        "id": f"{site.name} {mark:08x}",  # of the masks, whichever of their frames are shown
-        "since": site.verdicts.stat().st_mtime * 1000
-        if site.verdicts.exists()
-        else 0,  # milliseconds, as in JavaScript
-        "served": site.is_served,
+        "id": f"{review.name} {checksum:08x}",  # of the masks, whichever of their frames are shown
+        "since": verdicts.modified(review.verdicts) * 1000,  # milliseconds, as in JavaScript
+        "served": review.is_served,
         "scale": base64.b64encode(scale.tobytes()).decode("ascii"),
-        "methods": [{"method": maps.method, "mu": maps.mu, "folder": str(maps.folder.path)} for maps in site.maps],
-        "verdicts": {key: verdict.as_json() for key, verdict in verdicts.read(site.verdicts).items()},
-        "frames": [_known_frame(pair, site.maps) for pair in site.pairs],
+        "methods": [{"method": maps.method, "mu": maps.mu, "folder": str(maps.folder.path)} for maps in review.maps],
+        "verdicts": {key: verdict.as_json() for key, verdict in verdicts.read(review.verdicts).items()},
+        "frames": [_frame_facts(pair, review.maps) for pair in review.pairs],
     }
 
 
-def _known_frame(pair: Pair, maps: Sequence[Maps]) -> dict[str, Any]:
+def _frame_facts(pair: Pair, maps: Sequence[SharpnessMaps]) -> dict[str, Any]:
     rows = [each.rows.get(pair.key) for each in maps]
     parent = PurePosixPath(pair.key).parent.as_posix()
     return {
@@ -186,39 +183,39 @@ def _known_frame(pair: Pair, maps: Sequence[Maps]) -> dict[str, Any]:
     }
 
 
-def _thumb(site: Site, number: int) -> bytes:
-    pair = site.pairs[number]
+def _thumb(review: Review, number: int) -> bytes:
+    pair = review.pairs[number]
     blurry = frames.read(pair.blurry)
     height, width = pictures.fitted(blurry.shape, _SMALL_MAP_WIDTH)
-    small = [None if codes is None else _resized(codes, height, width) for codes in _codes(site, pair)]
-    coded = [None if codes is None else base64.b64encode(codes.astype("<u2").tobytes()).decode() for codes in small]
+    small = [None if codes is None else _resized(codes, height, width) for codes in _codes(review, pair)]
+    encoded = [None if codes is None else base64.b64encode(codes.astype("<u2").tobytes()).decode() for codes in small]
     image = base64.b64encode(pictures.jpeg(pictures.shrink(blurry, _THUMB_WIDTH), _THUMB_QUALITY)).decode()
-    given = {"image": f"data:image/jpeg;base64,{image}", "width": width, "height": height, "maps": coded}
-    return _script("give", f"thumbs/{number}.js", given)
+    thumb = {"image": f"data:image/jpeg;base64,{image}", "width": width, "height": height, "maps": encoded}
+    return _script("give", f"thumbs/{number}.js", thumb)
 
 
-def _maps(site: Site, number: int) -> bytes:
-    found = _codes(site, site.pairs[number])
-    height, width = next(codes.shape for codes in found if codes is not None)
-    packed = [None if codes is None else pictures.pack_codes(codes) for codes in found]
+def _maps(review: Review, number: int) -> bytes:
+    maps = _codes(review, review.pairs[number])
+    height, width = next(codes.shape for codes in maps if codes is not None)
+    packed = [None if codes is None else pictures.pack_codes(codes) for codes in maps]
     return _script("give", f"frames/{number}.js", {"width": width, "height": height, "maps": packed})
 
 
-def _blurry(site: Site, number: int) -> bytes:
-    return _photo(frames.read(site.pairs[number].blurry))
+def _blurry(review: Review, number: int) -> bytes:
+    return _photo(frames.read(review.pairs[number].blurry))
 
 
-def _sharp(site: Site, number: int) -> bytes:
-    return _photo(frames.read(site.pairs[number].sharp))
+def _sharp(review: Review, number: int) -> bytes:
+    return _photo(frames.read(review.pairs[number].sharp))
 
 
 def _photo(picture: Bytes) -> bytes:
     return pictures.jpeg(picture, _QUALITY)
 
 
-def _codes(site: Site, pair: Pair) -> list[Codes | None]:
-    """S of a frame by each method; None where a folder has none."""
-    return [maps.folder.read_sharpness(pair.key) if pair.key in maps.rows else None for maps in site.maps]
+def _codes(review: Review, pair: Pair) -> list[Codes | None]:
+    """S of a frame in each masks folder; None where a folder has none."""
+    return [maps.folder.read_sharpness(pair.key) if pair.key in maps.rows else None for maps in review.maps]
 
 
 def _resized(codes: Codes, height: int, width: int) -> Codes:
@@ -227,3 +224,11 @@ def _resized(codes: Codes, height: int, width: int) -> Codes:
 
 def _script(call: str, *arguments: Any) -> bytes:
     return f"review.{call}({', '.join(map(json.dumps, arguments))});\n".encode()
+
+
+_CONTENT_OF_FRAME = {  # by name, with # for the number
+    "thumbs/#.js": _thumb,
+    "frames/#.js": _maps,
+    "frames/#-blurry.jpg": _blurry,
+    "frames/#-sharp.jpg": _sharp,
+}

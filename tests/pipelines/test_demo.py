@@ -9,7 +9,7 @@ import pytest
 from cdgnet import CDGNet, ModelConfig
 from pipelines import demo
 from pipelines.packs import read_crops
-from pipelines.pages.sheet import CELL
+from pipelines.pages.sheet import COLUMN, FOOT, GAP, HEAD, MARGIN
 from pipelines.train import run_folder
 
 
@@ -27,9 +27,10 @@ def test_the_picture_has_a_row_a_frame_and_shows_what_the_pack_holds(test_pack: 
     sheet = demo.picture(CDGNet(ModelConfig.preset("tiny")), test_pack, [0, 1])
 
     first = next(iter(read_crops(test_pack)))
-    cell = round(CELL * first.sharp.shape[1] / first.sharp.shape[2])  # pixels high
-    assert (len(sheet) - 12 - 44) / 2 == cell + 46  # a gap and the names above; a line of text below each row
-    columns = [sheet[56 : 56 + cell, 24 + (CELL + 12) * place :][:, :CELL].astype(int) for place in range(5)]
+    height, top = round(COLUMN * first.sharp.shape[1] / first.sharp.shape[2]), GAP + HEAD
+    assert len(sheet) == top + 2 * (height + FOOT)
+    lefts = [MARGIN + (COLUMN + GAP) * place for place in range(5)]
+    columns = [sheet[top : top + height, left : left + COLUMN] for left in lefts]
     assert np.array_equal(columns[0], columns[3])  # a new network is the identity
     assert not np.array_equal(columns[0], columns[4])
 

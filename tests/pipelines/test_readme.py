@@ -28,7 +28,7 @@ def test_a_pack_is_read_by_the_read_mes_lines_without_this_project(train_pack: P
 
 def test_the_read_mes_training_in_ten_lines_trains(train_pack: Path, tmp_path: Path) -> None:
     shutil.copy(train_pack, tmp_path / "gopro.h5")
-    example = re.findall(r"```python\n([^`]*?loop\.train[^`]*?)```", README.read_text())[0]
+    example = re.findall(r"```python\n([^`]*?TrainingConfig[^`]*?)```", README.read_text())[0]
     short = example.replace('"light", steps=100_000, crop=256', '"tiny", steps=2, crop=32, workers=0')
     assert short != example and len([line for line in example.splitlines() if line]) <= 10
 
@@ -49,5 +49,5 @@ def test_the_read_mes_five_lines_restore_a_picture(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert len([line for line in example.splitlines() if line]) <= 5
-    with Image.open(tmp_path / "photo.png") as photo, Image.open(tmp_path / "sharp.png") as found:
-        assert np.array_equal(np.asarray(photo), np.asarray(found))  # a new network changes nothing
+    with Image.open(tmp_path / "photo.png") as photo, Image.open(tmp_path / "sharp.png") as sharp:
+        assert np.array_equal(np.asarray(photo), np.asarray(sharp))  # a new network changes nothing

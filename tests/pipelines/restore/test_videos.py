@@ -63,7 +63,7 @@ def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Pa
     assert not (tmp_path / "out" / "a.mkv").exists()
 
 
-def test_a_film_that_ends_early_is_told_of(tmp_path: Path) -> None:
+def test_a_film_that_ends_early_is_named(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(240)))
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 3])
@@ -155,18 +155,18 @@ def test_a_minute_of_720p_takes_no_more_memory_than_its_beginning(tmp_path: Path
         "out",
     )
     process = subprocess.Popen([sys.executable, *words], cwd=tmp_path)
-    held = {}
+    memory: dict[int, int] = {}  # most bytes, by the number of parts that are done
     while process.poll() is None:
         done = len(list((tmp_path / "out" / "a.mp4.parts").glob("0*.nut")))
         try:
-            held[done] = max(held.get(done, 0), psutil.Process(process.pid).memory_info().rss)
+            memory[done] = max(memory.get(done, 0), psutil.Process(process.pid).memory_info().rss)
         except psutil.NoSuchProcess:
             break
         time.sleep(0.5)
 
-    found = video.describe(tmp_path / "out" / "a.mp4")
+    result = video.describe(tmp_path / "out" / "a.mp4")
     assert process.returncode == 0
-    assert (found.frames, found.rate, found.size) == (60 * rate, rate, (720, 1280))
+    assert (result.frames, result.rate, result.size) == (60 * rate, rate, (720, 1280))
     assert len(list(video.read(tmp_path / "out" / "a.mp4"))) == 60 * rate
     assert sound_bytes(tmp_path / "out" / "a.mp4") == sound_bytes(tmp_path / "a.mp4")
-    assert max(held.values()) < 1.1 * held[1], held  # by the end of the second part all that is kept is there
+    assert max(memory.values()) < 1.1 * memory[1], memory  # by the end of the second part all that is kept is there

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.review import site as files
-from pipelines.review import verdicts
+from pipelines.review import site, verdicts
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import equations, making
@@ -55,10 +54,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def site_of(folder: Path, *, is_served: bool = False) -> files.Site:
+def review_of(folder: Path, *, is_served: bool = False) -> site.Review:
     dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
-    maps = [files.open_maps(folder / method) for method in ("lbp-absolute", "laplacian")]
-    return files.Site(
+    maps = [site.open_maps(folder / method) for method in ("lbp-absolute", "laplacian")]
+    return site.Review(
         name="pairs", pairs=dataset.pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=is_served
     )
 
@@ -66,7 +65,7 @@ def site_of(folder: Path, *, is_served: bool = False) -> files.Site:
 @pytest.fixture(scope="module")
 def written(folder: Path) -> str:
     """The page's address, opened from the disk."""
-    list(files.write(site_of(folder), folder / "view", jobs=1))
+    list(site.write_folder(review_of(folder), folder / "view", jobs=1))
     return (folder / "view" / "index.html").as_uri()
 
 
@@ -315,8 +314,8 @@ def test_shares_end_where_a_map_ends(page: Any, written: str) -> None:
     page.wait_for_selector(".cell")
     shares = [0.3] * 193 + [0.0] * 8  # 30 % of the pixels have S = 0.9616, as lbp's ceiling
     at = "([mu, shares]) => review.shareAt(shares, mu, {top: 0.9616, share: 0.3})"
-    found = [page.evaluate(at, [mu, shares]) for mu in (0.95, 0.96, 0.961, 0.9616, 0.9617, 0.97)]
-    assert found == pytest.approx([0.3, 0.3, 0.3, 0, 0, 0])
+    values = [page.evaluate(at, [mu, shares]) for mu in (0.95, 0.96, 0.961, 0.9616, 0.9617, 0.97)]
+    assert values == pytest.approx([0.3, 0.3, 0.3, 0, 0, 0])
 
 
 @pytest.mark.parametrize("size", [(390, 844), (700, 450), (1400, 500)])
@@ -384,8 +383,8 @@ def test_frames_are_found_sorted_and_filtered(page: Any, written: str, folder: P
     page.wait_for_selector(".cell")
 
     def order() -> list[str]:
-        found: list[str] = page.evaluate("review.state.order.map(number => review.frames[number].key)")
-        return found
+        keys: list[str] = page.evaluate("review.state.order.map(number => review.frames[number].key)")
+        return keys
 
     page.select_option("#sort", "most")
     assert order() == sorted(rows, key=lambda key: (-rows[key].shares[100], list(rows).index(key)))

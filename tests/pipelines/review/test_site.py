@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.pages.sheet import CELL
-from pipelines.review import site as files
-from pipelines.review import verdicts
-from pipelines.review.sheet import Shown, sheet
+from pipelines.pages.sheet import COLUMN, FOOT, GAP, HEAD, MARGIN
+from pipelines.review import site, verdicts
+from pipelines.review.sheet import SheetFrame, draw_masks
 from pipelines.review.verdicts import Verdict
 from prep import errors
 from prep.datasets import layouts
@@ -39,27 +38,29 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> layouts.Dataset:
     return layouts.find_pairs(folder / "blurry", folder / "sharp")
 
 
-def make_masks(dataset: layouts.Dataset, folder: Path, mu: float, method: str = "lbp", count: int = 3) -> files.Maps:
+def make_masks(
+    dataset: layouts.Dataset, folder: Path, mu: float, method: str = "lbp", count: int = 3
+) -> site.SharpnessMaps:
     plan = making.plan(dataset.pairs[:count], MasksFolder(folder), making.recipe_of(dataset, method), mu)
     assert all(isinstance(row, MaskRecord) for row in making.make(plan, 1))
-    return files.open_maps(folder)
+    return site.open_maps(folder)
 
 
 @pytest.fixture(scope="module")
-def site(dataset: layouts.Dataset, tmp_path_factory: pytest.TempPathFactory) -> files.Site:
+def review(dataset: layouts.Dataset, tmp_path_factory: pytest.TempPathFactory) -> site.Review:
     folder = tmp_path_factory.mktemp("masks")
     maps = [make_masks(dataset, folder / "lbp", 0.5), make_masks(dataset, folder / "paired", 0.9, "paired", count=2)]
-    pairs = files.ready(dataset.pairs, maps[0])
-    return files.Site(name="pairs", pairs=pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=False)
+    pairs = site.pairs_with_masks(dataset.pairs, maps[0])
+    return site.Review(name="pairs", pairs=pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=False)
 
 
-def given(site: files.Site, name: str) -> list[object]:
+def arguments_of(review: site.Review, name: str) -> list[object]:
     """The arguments that a script of the review hands over."""
-    text = (files.content(site, name) or b"").decode()
+    text = (site.file_content(review, name) or b"").decode()
     call = re.fullmatch(r"review\.(?:give|open)\((.*)\);\n", text, re.DOTALL)
     assert call, text[:80]
-    found: list[object] = json.loads(f"[{call[1]}]")
-    return found
+    arguments: list[object] = json.loads(f"[{call[1]}]")
+    return arguments
 
 
 def unpack(text: str, height: int, width: int) -> np.ndarray:
@@ -68,83 +69,92 @@ def unpack(text: str, height: int, width: int) -> np.ndarray:
     return np.cumsum((high << 8) | low, axis=1, dtype=np.uint16)
 
 
-def test_a_folder_holds_every_file_that_the_page_asks_for_and_no_other(site: files.Site, tmp_path: Path) -> None:
-    done = list(files.write(site, tmp_path / "view", jobs=2))
+def test_a_folder_holds_every_file_that_the_page_asks_for_and_no_other(review: site.Review, tmp_path: Path) -> None:
+    done = list(site.write_folder(review, tmp_path / "view", jobs=2))
 
-    held = sorted(path.relative_to(tmp_path / "view").as_posix() for path in (tmp_path / "view").rglob("*.*"))
-    assert sorted(done) == sorted(files.names(site))
-    assert held == sorted([".cdg-view", *done])  # which marks the folder as the page's
+    names = sorted(path.relative_to(tmp_path / "view").as_posix() for path in (tmp_path / "view").rglob("*.*"))
+    assert sorted(done) == sorted(site.file_names(review))
+    assert names == sorted([".cdg-view", *done])  # which marks the folder as the page's
     page = (tmp_path / "view" / "index.html").read_text(encoding="utf-8")
     links = re.findall(r'(?:src|href)="([^"]*)"', page)
-    assert {link for link in links if not link.startswith("data:")} <= set(held)
+    assert {link for link in links if not link.startswith("data:")} <= set(names)
     for path in (tmp_path / "view").rglob("*.*"):
         if path.suffix in (".html", ".js", ".css") and path.parent.name == "view":
             assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", path.read_text(encoding="utf-8")), path
 
 
-def test_maps_come_whole_and_a_frame_without_one_says_so(site: files.Site) -> None:
-    name, frame = given(site, "frames/0.js")
+def test_maps_come_whole_and_a_frame_without_one_says_so(review: site.Review) -> None:
+    name, frame = arguments_of(review, "frames/0.js")
     assert name == "frames/0.js"
-    for maps, packed in zip(site.maps, frame["maps"], strict=True):
-        stored = maps.folder.read_sharpness(site.pairs[0].key)
+    for maps, packed in zip(review.maps, frame["maps"], strict=True):
+        stored = maps.folder.read_sharpness(review.pairs[0].key)
         np.testing.assert_array_equal(unpack(packed, frame["height"], frame["width"]), stored)
-    assert given(site, "frames/2.js")[1]["maps"][1] is None
-    assert given(site, "thumbs/2.js")[1]["maps"][1] is None
+    assert arguments_of(review, "frames/2.js")[1]["maps"][1] is None
+    assert arguments_of(review, "thumbs/2.js")[1]["maps"][1] is None
 
 
-def test_shares_at_any_mu_are_those_of_the_masks(site: files.Site) -> None:
-    (known,) = given(site, "frames.js")
+def test_shares_at_any_mu_are_those_of_the_masks(review: site.Review) -> None:
+    (known,) = arguments_of(review, "frames.js")
 
-    for pair, frame in zip(site.pairs, known["frames"], strict=True):
-        codes = site.maps[0].folder.read_sharpness(pair.key)
+    for pair, frame in zip(review.pairs, known["frames"], strict=True):
+        codes = review.maps[0].folder.read_sharpness(pair.key)
         for place in (0, 100, 180, 192, 200):
             expected = equations.mask_of_codes(codes, place / equations.SHARE_STEPS).mean()
             assert frame["shares"][0][place] == pytest.approx(expected, abs=6e-5)
     assert known["frames"][2]["shares"][1] is None
 
 
-def test_hostile_names_reach_the_page_as_data_only(site: files.Site) -> None:
-    (known,) = given(site, "frames.js")
+def test_hostile_names_reach_the_page_as_data_only(review: site.Review) -> None:
+    (known,) = arguments_of(review, "frames.js")
 
     assert [frame["key"] for frame in known["frames"]] == ["clip/1", "clip/2", f"other/{HOSTILE}"]
     assert known["frames"][2]["name"] == HOSTILE and known["frames"][2]["sequence"] == "other"
-    assert HOSTILE not in files.content(site, "index.html").decode()
+    assert HOSTILE not in site.file_content(review, "index.html").decode()
 
 
 @pytest.mark.parametrize(
     "name",
     (
-        *("", "..", "../site.py", "frames/3.js", "frames/-1.js", "frames/00.js", "frames/0-blurry.js", "thumbs/0.jpg"),
+        *(
+            "",
+            "..",
+            "../site.py",
+            "frames/3.js",
+            "frames/-1.js",
+            "frames/00.js",
+            "frames/0-blurry.js",
+            "thumbs/0.jpg",
+        ),
         *("frames/0-sharp.jpg/..", "thumbs/²​.js", "/etc/passwd", "frames/1.js.js", "page/main.js", "index.html.j2"),
     ),
 )
-def test_no_other_name_is_a_file(site: files.Site, name: str) -> None:
-    assert files.content(site, name) is None
+def test_no_other_name_is_a_file(review: site.Review, name: str) -> None:
+    assert site.file_content(review, name) is None
 
 
-def test_a_page_that_was_not_finished_is_written_again(site: files.Site, tmp_path: Path) -> None:
-    writing = files.write(site, tmp_path / "view", jobs=1)
+def test_a_page_that_was_not_finished_is_written_again(review: site.Review, tmp_path: Path) -> None:
+    writing = site.write_folder(review, tmp_path / "view", jobs=1)
     next(writing)
     writing.close()  # and killed
     assert not (tmp_path / "view" / "index.html").exists()
 
-    assert len(list(files.write(site, tmp_path / "view", jobs=1))) == len(files.names(site))
+    assert len(list(site.write_folder(review, tmp_path / "view", jobs=1))) == len(site.file_names(review))
 
 
-def test_an_earlier_page_is_replaced_and_anything_else_is_not(site: files.Site, tmp_path: Path) -> None:
-    list(files.write(site, tmp_path / "view", jobs=1))
-    assert list(files.write(site, tmp_path / "view", jobs=1))
+def test_an_earlier_page_is_replaced_and_anything_else_is_not(review: site.Review, tmp_path: Path) -> None:
+    list(site.write_folder(review, tmp_path / "view", jobs=1))
+    assert list(site.write_folder(review, tmp_path / "view", jobs=1))
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
     with pytest.raises(errors.MaskError, match="no page of ours"):
-        list(files.write(site, tmp_path / "mine", jobs=1))
+        list(site.write_folder(review, tmp_path / "mine", jobs=1))
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
 
 
 def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layouts.Dataset, tmp_path: Path) -> None:
     with pytest.raises(errors.MaskError, match="holds no masks; make them with cdg-prep masks"):
-        files.open_maps(tmp_path / "masks")
+        site.open_maps(tmp_path / "masks")
     make_masks(dataset, tmp_path / "masks", 0.5)
     with pytest.raises(errors.MaskError, match=r"mu 0\.5, 0\.75; wanted one mu"):
         make_masks(dataset, tmp_path / "masks", 0.75, count=2)
@@ -153,18 +163,18 @@ def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layou
 def test_only_frames_with_a_mask_are_shown(dataset: layouts.Dataset, tmp_path: Path) -> None:
     maps = make_masks(dataset, tmp_path / "masks", 0.5, count=2)
 
-    assert [pair.key for pair in files.ready(dataset.pairs, maps)] == ["clip/1", "clip/2"]
+    assert [pair.key for pair in site.pairs_with_masks(dataset.pairs, maps)] == ["clip/1", "clip/2"]
     with pytest.raises(errors.MaskError, match="none of 1 masks asked for"):
-        files.ready(dataset.pairs[2:], maps)
+        site.pairs_with_masks(dataset.pairs[2:], maps)
 
 
 def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
-    held = {"b/2": Verdict(verdict="reject", note='"<script>'), "a": Verdict(verdict="", note="写真")}
+    written = {"b/2": Verdict(verdict="reject", note='"<script>'), "a": Verdict(verdict="", note="写真")}
     path = tmp_path / "verdicts.json"
 
-    verdicts.write(path, {**held, "gone": Verdict(verdict="", note="")})
+    verdicts.write(path, {**written, "gone": Verdict(verdict="", note="")})
 
-    assert verdicts.read(path) == held
+    assert verdicts.read(path) == written
     assert verdicts.rejected(path) == {"b/2"}
 
 
@@ -186,13 +196,14 @@ def test_the_sheet_shows_masks_at_each_mu_and_the_targets_of_the_last() -> None:
     codes = np.zeros((90, 120), np.uint16)
     codes[:, 60:] = round(0.93 * equations.LEVELS)
     sharp = np.full((90, 120, 3), 200, np.uint8)
-    shown = Shown(key="clip/1", blurry=np.full((90, 120, 3), 100, np.uint8), sharp=sharp, codes=codes)
+    frame = SheetFrame(key="clip/1", blurry=np.full((90, 120, 3), 100, np.uint8), sharp=sharp, codes=codes)
 
-    drawn = sheet([shown, shown], [0.96, 0.9])
+    drawn = draw_masks([frame, frame], [0.96, 0.9])
 
-    assert drawn.shape == (12 + 44 + 2 * (270 + 46), 24 * 2 + 6 * CELL + 5 * 12, 3)
-    middle = 12 + 44 + 135
-    columns = [24 + place * (CELL + 12) for place in range(6)]
+    height = 270  # 90 of 120 pixels at a column's width
+    assert drawn.shape == (GAP + HEAD + 2 * (height + FOOT), 2 * MARGIN + 6 * COLUMN + 5 * GAP, 3)
+    middle = GAP + HEAD + height // 2
+    columns = [MARGIN + place * (COLUMN + GAP) for place in range(6)]
     left, right = ([drawn[middle, x + part].tolist() for x in columns] for part in (60, 300))
     assert left == [[100] * 3, [68, 1, 84], [0] * 3, [0] * 3, [0] * 3, [200] * 3]
     assert [right[place] for place in (0, 2, 3, 4, 5)] == [[100] * 3, [0] * 3, [255] * 3, [200] * 3, [0] * 3]
