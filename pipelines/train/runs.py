@@ -63,11 +63,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     asked = identity(config, infos, steps)
     _refuse_other_folder(folder, asked)
     state, damaged = checkpoints.load_state(folder)
-    if not checkpoints.saved_steps(folder) and (folder / run_folder.WEIGHTS).exists():
-        raise TrainingError(
-            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
-            f"to train them further --init {folder / run_folder.WEIGHTS}"
-        )
+    _refuse_weights_alone(folder)
     if keep and not (folder / run_folder.REQUEST).exists():
         run_folder.write_request(folder, asked)
     # Otherwise a kill came between the last checkpoint and its weights.
@@ -138,6 +134,15 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
     if differences:
         raise TrainingError(
             f"{folder} holds a run with {', '.join(differences)}; pass another --out, or the same settings to go on"
+        )
+
+
+def _refuse_weights_alone(folder: Path) -> None:
+    weights = folder / run_folder.WEIGHTS
+    if weights.exists() and not checkpoints.saved_steps(folder):
+        raise TrainingError(
+            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
+            f"to train them further --init {weights}"
         )
 
 
