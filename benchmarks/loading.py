@@ -121,7 +121,8 @@ def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> flo
     from torch.utils.data import DataLoader
 
     from pipelines.train.samples import TrainingSamples
-    from pipelines.train.split import read_info, split_by_source
+    from pipelines.train.split import split_by_source
+    from prep.packs.reader import read_info
 
     path = folder / "pack.h5"
     samples = TrainingSamples([path], split_by_source([read_info(path)], ()).train, SIDE, seed)

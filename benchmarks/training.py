@@ -16,9 +16,15 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gopro import make_gopro
 from surroundings import RESULTS, surroundings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from pipelines.train.settings import TrainingConfig
 
 PARTS = ("load", "forward", "loss", "backward", "optimiser")
 PAPER_STEPS = 1_051_500
@@ -55,70 +61,117 @@ def make_pack(folder: Path) -> Path:
     return folder / "pack.h5"
 
 
+class StepTimer:
+    """Trains steps and adds up the seconds of their parts.
+
+    Args:
+        pack: To train on.
+        config: Decides the step.
+        fabric: Decides the device.
+    """
+
+    def __init__(self, pack: Path, config: "TrainingConfig", fabric: "Fabric") -> None:
+        from pipelines.train import loader, runs
+        from pipelines.train.learner import set_up
+
+        self.config, self.fabric = config, fabric
+        run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
+        self.learner = set_up(run, fabric)
+        self.batches = loader.batches(run, fabric, 0)
+        self.seconds: dict[str, float] = defaultdict(float)  # of PARTS
+
+    def train(self, steps: int, *, is_synchronised: bool) -> float:
+        """Seconds that steps take; the parts' are counted anew, exact where the device is waited for after each."""
+        from pipelines.packs import to_range
+        from pipelines.train.gradients import compute_losses
+
+        learner, fabric = self.learner, self.fabric
+        self.seconds.clear()
+        self._wait()
+        began = self._since = time.perf_counter()
+        for _ in range(steps):
+            batch = fabric.to_device(next(self.batches))
+            self._mark("load", is_synchronised)
+            components = learner.model(to_range(batch.blurry))
+            self._mark("forward", is_synchronised)
+            losses = compute_losses(self.config, components, batch)
+            self._mark("loss", is_synchronised)
+            fabric.backward(losses.total)
+            self._mark("backward", is_synchronised)
+            learner.stepper.step()
+            learner.stepper.zero_grad()
+            self._mark("optimiser", is_synchronised)
+        self._wait()
+        return time.perf_counter() - began
+
+    def _mark(self, part: str, is_synchronised: bool) -> None:
+        if is_synchronised:
+            self._wait()
+        now = time.perf_counter()
+        self.seconds[part] += now - self._since
+        self._since = now
+
+    def _wait(self) -> None:
+        import torch
+
+        if self.fabric.device.type == "cuda":
+            torch.cuda.synchronize()
+
+
 def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int, accelerator: str) -> dict[str, float]:
     """Rate and shares of one line, in this process."""
-    import torch
     from lightning_fabric import Fabric
 
     from pipelines import timing
-    from pipelines.packs import to_range
-    from pipelines.train import gradients, loader, runs
-    from pipelines.train.learner import set_up
     from pipelines.train.settings import TrainingConfig
 
     config = TrainingConfig(preset=preset, precision=precision, compile=compiled, steps=10**6, val=(), batch=BATCH)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
-    run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
-    learner = set_up(run, fabric)
-    batches = loader.batches(run, fabric, 0)
-    spent: dict[str, float] = defaultdict(float)
-    is_apart = False
-
-    def mark(name: str) -> None:
-        nonlocal since
-        if is_apart and fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        now = time.perf_counter()
-        spent[name] += now - since
-        since = now
-
-    def go(count: int) -> float:
-        nonlocal since
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        begun = since = time.perf_counter()
-        for _ in range(count):
-            batch = fabric.to_device(next(batches))
-            mark("load")
-            components = learner.model(to_range(batch.blurry))
-            mark("forward")
-            losses = gradients.compute_losses(config, components, batch)
-            mark("loss")
-            fabric.backward(losses.total)
-            mark("backward")
-            learner.stepper.step()
-            learner.stepper.zero_grad()
-            mark("optimiser")
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize()
-        return time.perf_counter() - begun
-
-    since = 0.0
-    go(2)
-    spent.clear()
-    seconds = go(steps)
-    waited = spent["load"] / seconds
-    spent.clear()
-    is_apart = True
-    apart = go(steps)
+    timer = StepTimer(pack, config, fabric)
+    timer.train(2, is_synchronised=False)  # to warm up
+    seconds = timer.train(steps, is_synchronised=False)
+    waited = timer.seconds["load"] / seconds
+    apart = timer.train(steps, is_synchronised=True)
     return {
         "images_per_second": steps * BATCH / seconds,
         "data_wait_share": waited,
-        **{f"{name}_ms": 1000 * spent[name] / steps for name in PARTS},
+        **{f"{part}_ms": 1000 * timer.seconds[part] / steps for part in PARTS},
         "apart_ms": 1000 * apart / steps,
         "MB": timing.peak_megabytes(fabric.device),
         "hours_of_3000_epochs": PAPER_STEPS * seconds / steps / 3600,
     }
+
+
+def measure_line(pack: Path, device: str, steps: int, preset: str, precision: str, kind: str) -> dict[str, float]:
+    """What ``measure`` gives, in a process of its own."""
+    words = ["--device", device, "--steps", str(steps), "--line", str(pack), preset, precision, kind]
+    done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{preset} {precision} {kind} failed:\n{done.stderr}")
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
+
+
+def table(device: str, steps: int) -> list[dict[str, object]]:
+    """Measure every line and print it; gives the rows."""
+    titles = "".join(f"{name + ' ms':>14}" for name in PARTS)
+    print(f"{'preset':8}{'precision':12}{'':10}{'images/s':>9}{'ratio':>7}{'waits':>7}{titles}{'MB':>8}{'hours':>9}")
+    rows: list[dict[str, object]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        pack = make_pack(Path(folder))
+        baselines: dict[str, float] = {}
+        for preset, precision, compiled in lines(device):
+            kind = "compiled" if compiled else "eager"
+            line = measure_line(pack, device, steps, preset, precision, kind)
+            ratio = line["images_per_second"] / baselines.setdefault(preset, line["images_per_second"])
+            rows.append({"preset": preset, "precision": precision, "kind": kind, "ratio": ratio, **line})
+            parts = "".join(f"{line[f'{name}_ms']:14.1f}" for name in PARTS)
+            print(
+                f"{preset:8}{precision:12}{kind:10}{line['images_per_second']:9.2f}{ratio:7.2f}"
+                f"{line['data_wait_share']:7.1%}{parts}{line['MB']:8.0f}{line['hours_of_3000_epochs']:9.1f}",
+                flush=True,
+            )
+    return rows
 
 
 def main() -> None:
@@ -140,27 +193,7 @@ def main() -> None:
     if device == "cuda":
         about["device"] = torch.cuda.get_device_name()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    heads = "".join(f"{name + ' ms':>14}" for name in PARTS)
-    print(f"{'preset':8}{'precision':12}{'':10}{'images/s':>9}{'ratio':>7}{'waits':>7}{heads}{'MB':>8}{'hours':>9}")
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        pack = make_pack(Path(folder))
-        baselines: dict[str, float] = {}
-        for preset, precision, compiled in lines(device):
-            kind = "compiled" if compiled else "eager"
-            words = ["--device", device, "--steps", str(steps), "--line", str(pack), preset, precision, kind]
-            done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
-            if done.returncode:
-                raise SystemExit(f"{preset} {precision} {kind} failed:\n{done.stderr}")
-            found = json.loads(done.stdout)
-            ratio = found["images_per_second"] / baselines.setdefault(preset, found["images_per_second"])
-            rows.append({"preset": preset, "precision": precision, "kind": kind, "ratio": ratio, **found})
-            shares = "".join(f"{found[f'{name}_ms']:14.1f}" for name in PARTS)
-            print(
-                f"{preset:8}{precision:12}{kind:10}{found['images_per_second']:9.2f}{ratio:7.2f}"
-                f"{found['data_wait_share']:7.1%}{shares}{found['MB']:8.0f}{found['hours_of_3000_epochs']:9.1f}",
-                flush=True,
-            )
+    rows = table(device, steps)
     if options.save:
         path = RESULTS / f"training-{about['date']}-{device}.json"
         path.write_text(json.dumps({**about, "batch": BATCH, "steps": steps, "rows": rows}, indent=1) + "\n")

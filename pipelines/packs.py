@@ -14,7 +14,7 @@ from torch import Tensor
 
 from prep.arrays import Codes
 from prep.masks.equations import mask_of_codes
-from prep.packs import store
+from prep.packs import layout, reader
 
 
 def to_range(picture: Tensor) -> Tensor:
@@ -48,8 +48,8 @@ class PackCrop:
 
 def read_crops(path: Path, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
     """Give crops of a pack in order: those of ``rows``, or all."""
-    with store.open_pack(path) as file:
-        keys = store.read_keys(file)
+    with reader.open_pack(path) as file:
+        keys = layout.read_keys(file)
         for row in range(len(keys)) if rows is None else rows:
             y, x = file["origin"][row]
             yield PackCrop(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from pipelines.study.comparisons import TableRow
     from pipelines.study.design import Training
+    from pipelines.study.estimate import TimeEstimate
     from pipelines.train.runs import Run
     from pipelines.train.settings import TrainingConfig
 
@@ -69,9 +70,7 @@ def command(
     if not packs or test is None:
         raise click.UsageError(f"{name} needs --h5, a pack to train on, and --test, one to score on")
     study = STUDIES[name]
-    _refuse_varied(study)
-    if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
-        raise click.UsageError("--fine is for table2 alone, which needs it, and one --h5")
+    _refuse_unfit(study, packs, fine)
     from pipelines.study import design, tables
 
     base = config_of(settings, val)
@@ -82,22 +81,39 @@ def command(
     fabric = make_fabric(base.precision, _device())
     estimate = _say_plan(study, trainings, seeds, fabric)
     if dry_run:
-        for training in trainings:
-            time_left = "done" if training.is_done else duration(estimate.seconds[training.row.title])
-            click.echo(f"  {training.title}: {time_left}")
-        click.echo("nothing done: --dry-run")
+        _say_trainings(trainings, estimate)
         return
     failures = _train_and_score(trainings, fabric, estimate)
     _publish(name, study, trainings, failures, fabric, out)
 
 
-def _say_plan(study: Study, trainings: "Sequence[Training]", seeds: int, fabric: "Fabric") -> "_TimeEstimate":
+def _say_plan(study: Study, trainings: "Sequence[Training]", seeds: int, fabric: "Fabric") -> "TimeEstimate":
+    from pipelines.study.estimate import TimeEstimate
+
     done = sum(training.is_done for training in trainings)
     rows = len({training.row.title for training in trainings})
     click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(trainings)} trainings done")
-    estimate = _TimeEstimate(trainings, fabric)
-    click.echo(f"on {_device_name(fabric)}, precision {trainings[0].config.precision}: {estimate}")
+    missing = {training.row.title for training in trainings if not training.is_done}
+    with announce_if_slow(f"measuring a step of each of {len(missing)} rows"):
+        estimate = TimeEstimate(trainings, fabric)
+    precision = trainings[0].config.precision
+    click.echo(f"on {_device_name(fabric)}, precision {precision}: {_left_text(estimate)}")
     return estimate
+
+
+def _say_trainings(trainings: "Sequence[Training]", estimate: "TimeEstimate") -> None:
+    for training in trainings:
+        time_left = "done" if training.is_done else duration(estimate.seconds[training.row.title])
+        click.echo(f"  {training.title}: {time_left}")
+    click.echo("nothing done: --dry-run")
+
+
+def _left_text(estimate: "TimeEstimate") -> str:
+    missing = estimate.missing()
+    if not missing:
+        return "nothing left to train"
+    count = f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'}"
+    return f"{count} to go, about {duration(estimate.seconds_left())}"
 
 
 def _list(base: "TrainingConfig", seeds: int) -> None:
@@ -130,15 +146,18 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
     )
 
 
-def _refuse_varied(study: Study) -> None:
+def _refuse_unfit(study: Study, packs: Sequence[Path], fine: Path | None) -> None:
+    """Refuse options that the study varies itself, and packs that it cannot use."""
     context = click.get_current_context()
     for field in (*study.fields, *study.fixed):
         if context.get_parameter_source(field) is ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{field.replace('_', '-')} is what this study varies; leave it out")
+    if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
+        raise click.UsageError("--fine is for table2 alone, which needs it, and one --h5")
 
 
 def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
-    from pipelines.train.split import read_info
+    from prep.packs.reader import read_info
 
     scored = set(read_info(test).keys)
     for path in packs:
@@ -162,40 +181,7 @@ def _device_name(fabric: "Fabric") -> str:
     return timing.device_and_threads(fabric.device)
 
 
-class _TimeEstimate:
-    """How long the trainings that are not done will take: a step of each row is measured once, and the estimate is
-    corrected by how long trainings took.
-    """
-
-    def __init__(self, trainings: "Sequence[Training]", fabric: "Fabric") -> None:
-        from pipelines.train import forecast
-
-        self.trainings = trainings
-        self.seconds: dict[str, float] = {}  # of a training, by row
-        self.spent = self.expected = 0.0  # seconds, of what was trained since
-        missing = {training.row.title: training for training in trainings if not training.is_done}
-        with announce_if_slow(f"measuring a step of each of {len(missing)} rows"):
-            for title, training in missing.items():
-                plan = training.plan(keep=False)
-                step = forecast.seconds_per_step(training.config, fabric)
-                validation = forecast.validations_left(plan) * forecast.seconds_per_validation(plan, step)
-                self.seconds[title] = step * plan.steps + validation
-
-    def correct(self, training: "Training", share: float, seconds: float) -> None:
-        """Take into account that this share of a training took so long."""
-        self.spent += seconds
-        self.expected += share * self.seconds[training.row.title]
-
-    def __str__(self) -> str:
-        missing = [training for training in self.trainings if not training.is_done]
-        pace = self.spent / self.expected if self.expected else 1.0
-        left = pace * sum(self.seconds[training.row.title] for training in missing)
-        if not missing:
-            return "nothing left to train"
-        return f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'} to go, about {duration(left)}"
-
-
-def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate: _TimeEstimate) -> list[str]:
+def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate: "TimeEstimate") -> list[str]:
     """Train and score what is missing and no other process trains; gives what failed."""
     from pipelines.errors import DataError, RunInUse, TrainingError
     from pipelines.study import scoring
@@ -219,7 +205,7 @@ def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate
             click.echo(failures[-1], err=True)
             continue
         (result,) = scoring.read_results([training])
-        click.echo(f"{name}: {_scores_text(result.means)}; {estimate}")
+        click.echo(f"{name}: {_scores_text(result.means)}; {_left_text(estimate)}")
     return failures
 
 
@@ -237,10 +223,10 @@ def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnS
 def _score(training: "Training", fabric: "Fabric", name: str) -> None:
     from pipelines.study import scoring
     from pipelines.train import run_folder
-    from prep.packs import store
+    from prep.packs.reader import read_info
 
     with run_folder.locked(training.folder):
-        for _ in track(scoring.score(training, fabric), store.describe(training.test)["crops"], f"score {name}"):
+        for _ in track(scoring.score(training, fabric), read_info(training.test).crop_count, f"score {name}"):
             pass
 
 

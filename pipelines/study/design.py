@@ -18,8 +18,8 @@ from pipelines.train import run_folder, runs
 from pipelines.train.runs import Run
 from pipelines.train.schedule import total_steps
 from pipelines.train.settings import TrainingConfig
-from pipelines.train.split import read_info, split_by_source
-from prep.packs import store
+from pipelines.train.split import split_by_source
+from prep.packs.reader import PackInfo, content_checksum, read_info
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def trainings(rows: Sequence[StudyRow], seeds: int, test: Path, folder: Path) ->
     Raises:
         DataError, PackError: If a pack cannot be trained on as asked.
     """
-    scores = f"scores-{test.stem}-{store.content([test]):08x}"
+    scores = f"scores-{test.stem}-{content_checksum([read_info(test)]):08x}"
     trainings: dict[tuple[str, int], Training] = {}
     for row in rows:
         pack = read_info(row.pack)
@@ -165,10 +165,12 @@ def _refuse_unknown(only: Sequence[str], names: Sequence[str]) -> None:
 
 def _refuse_other_frames(packs: Sequence[Path]) -> None:
     """Packs that are compared must be alike but for their masks."""
-    contents = []
-    for pack in packs:
-        with store.open_pack(pack) as file:
-            keys, origins, header = store.read_keys(file), file["origin"][:].tolist(), store.read_header(file)
-        contents.append((keys, origins, header.crop, header.layout, header.variant))
-        if contents[-1] != contents[0]:
+    first, *others = (_crops_of(read_info(pack)) for pack in packs)
+    for pack, crops in zip(packs[1:], others, strict=True):
+        if crops != first:
             raise TrainingError(f"{packs[0]} and {pack} hold other crops; pass packs that differ in their masks alone")
+
+
+def _crops_of(pack: PackInfo) -> tuple[object, ...]:
+    """What tells which crops a pack holds, whatever its masks."""
+    return pack.keys, pack.origins, pack.header.crop, pack.header.layout, pack.header.variant

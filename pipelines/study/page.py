@@ -24,7 +24,7 @@ from pipelines.study.scoring import PICTURES, Result
 from pipelines.train import run_folder, runs
 from prep.io import files, frames, storage
 from prep.masks import equations
-from prep.packs import store
+from prep.packs.reader import read_info
 
 _SIZE = (720, 1280)  # height and width of the frame that costs are stated for
 _PANEL_WIDTH = 400  # pixels
@@ -143,7 +143,7 @@ def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.P
 
 def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    shown = evenly_spaced(range(store.describe(test)["crops"]), PICTURES)
+    shown = evenly_spaced(range(read_info(test).crop_count), PICTURES)
     examples = []
     for place, crop in enumerate(read_crops(test, shown)):
         pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}

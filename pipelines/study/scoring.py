@@ -19,7 +19,7 @@ from pipelines.sampling import evenly_spaced
 from pipelines.study.design import Training
 from pipelines.train import run_folder
 from prep.io import frames
-from prep.packs import store
+from prep.packs.reader import read_info
 
 PICTURES = 2  # frames that pictures are kept of
 
@@ -60,8 +60,7 @@ def read_results(trainings: Sequence[Training]) -> list[Result]:
 def _read_result(training: Training) -> Result:
     with (training.scores / "results.csv").open(encoding="utf-8", newline="") as file:
         *frame_rows, mean_row = csv.DictReader(file)
-    with store.open_pack(training.test) as pack:
-        has_author = store.read_header(pack).layout == "videodeblurring"
+    has_author = read_info(training.test).header.layout == "videodeblurring"
     author_keys = set(author_frames([row["key"] for row in frame_rows])) if has_author else set()
     author_rows = [_measures(row) for row in frame_rows if row["key"] in author_keys]
     author_means = {

@@ -70,24 +70,21 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
             losses = forward_backward(learner, batches, meter)
 
         # Agreement of all processes, and the update.
-        is_save_due = time.monotonic() - saved_at > 60 * config.checkpoint_minutes
+        is_checkpoint_old = time.monotonic() - saved_at > 60 * config.checkpoint_minutes
+        is_save_due = is_end or _is_validation_due(run, step) or is_checkpoint_old
         agreed = agree(fabric, is_finite=losses.are_finite(), is_stopped=stop(), is_save_due=is_save_due)
         learner.finish_step(is_finite=agreed.is_finite)
 
         # The log.
         rows = _log(learner, losses, offsets, meter)
 
-        # Recovery from non-finite losses; or a checkpoint, before a validation that may fail. While losses are not
-        # finite, the checkpoints of better times are kept.
-        state.is_validation_due = bool(run.split.held_out) and (
-            is_end or schedule.is_validation_due(config, step, len(run.split.train))
-        )
+        # Recovery from non-finite losses, or a checkpoint: before a validation, which may fail, and not while losses
+        # are not finite, so that the good ones are kept.
+        state.is_validation_due = _is_validation_due(run, step)
         if state.nonfinite_losses >= MAX_NONFINITE:
             rows.append(recover(learner))
             batches = loader.batches(run, fabric, state.step)
-        elif not state.nonfinite_losses and (
-            is_end or agreed.is_stopped or agreed.is_save_due or state.is_validation_due
-        ):
+        elif not state.nonfinite_losses and (agreed.is_save_due or agreed.is_stopped):
             learner.save()
             saved_at = time.monotonic()
 
@@ -132,6 +129,12 @@ def _resume(run: Run, fabric: Fabric) -> Learner:
 
 def _is_logged(run: Run, step: int) -> bool:
     return step % run.config.log_every == 0 or step in (1, run.steps)
+
+
+def _is_validation_due(run: Run, step: int) -> bool:
+    """At the end and after every ``val_every`` epochs, where frames are held out."""
+    is_due = step == run.steps or schedule.is_validation_due(run.config, step, len(run.split.train))
+    return is_due and bool(run.split.held_out)
 
 
 def _log(

@@ -13,7 +13,8 @@ from pipelines.train import checkpoints, run_folder
 from pipelines.train.samples import TrainingSamples
 from pipelines.train.schedule import total_steps
 from pipelines.train.settings import MAY_CHANGE, TrainingConfig
-from pipelines.train.split import PackInfo, Split, content_checksum, read_info, split_by_source
+from pipelines.train.split import Split, split_by_source
+from prep.packs.reader import PackInfo, content_checksum, read_info
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
 
@@ -48,8 +49,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         keep: Begin the run, by writing ``run.json``; else write nothing.
 
     Raises:
-        TrainingError: If the folder holds another run, or something else.
-        TrainingError: If none of the run's checkpoints can be read.
+        TrainingError: If the folder holds another run or something else, or none of its checkpoints can be read.
         DataError: If the packs cannot be divided as asked, or do not go together.
         PackError: If one cannot be read.
         WeightsError: If those to begin with cannot be used.
@@ -63,11 +63,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     asked = identity(config, infos, steps)
     _refuse_other_folder(folder, asked)
     state, damaged = checkpoints.load_state(folder)
-    if not checkpoints.saved_steps(folder) and (folder / run_folder.WEIGHTS).exists():
-        raise TrainingError(
-            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
-            f"to train them further --init {folder / run_folder.WEIGHTS}"
-        )
+    _refuse_weights_alone(folder)
     if keep and not (folder / run_folder.REQUEST).exists():
         run_folder.write_request(folder, asked)
     # Otherwise a kill came between the last checkpoint and its weights.
@@ -138,6 +134,15 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
     if differences:
         raise TrainingError(
             f"{folder} holds a run with {', '.join(differences)}; pass another --out, or the same settings to go on"
+        )
+
+
+def _refuse_weights_alone(folder: Path) -> None:
+    weights = folder / run_folder.WEIGHTS
+    if weights.exists() and not checkpoints.saved_steps(folder):
+        raise TrainingError(
+            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
+            f"to train them further --init {weights}"
         )
 
 

@@ -1,55 +1,15 @@
 """Frames to train on and frames held out: divided by source video, so that no scene is in both."""
 
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.errors import DataError
 from pipelines.packs import Frame
 from prep.datasets import layouts
-from prep.packs import store
+from prep.packs.reader import PackInfo
 
 _HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the frames is held out: a twentieth
-
-
-@dataclass(frozen=True, kw_only=True)
-class PackInfo:
-    """What a pack says of itself, read by opening it once."""
-
-    path: Path
-    header: store.Header
-    keys: Sequence[str]  # the frame's, of each crop
-    checksums: bytes  # of all crops
-    mask_share: float  # mean of the masks, in [0, 1]
-    empty_masks: int  # crops whose mask is 0 everywhere
-
-
-def read_info(path: Path) -> PackInfo:
-    """Read what a pack says of itself.
-
-    Raises:
-        PackError: If it is not a pack.
-        FileNotFoundError: If it is not there.
-    """
-    with store.open_pack(path) as file:
-        return PackInfo(
-            path=path,
-            header=store.read_header(file),
-            keys=store.read_keys(file),
-            checksums=file["crc32"][:].tobytes(),
-            mask_share=float(file.attrs["mask_share"]),
-            empty_masks=int(file.attrs["empty_masks"]),
-        )
-
-
-def content_checksum(packs: Sequence[PackInfo]) -> int:
-    """A checksum of all crops of packs, whatever the files are called: that of ``store.content``."""
-    checksum = 0
-    for pack in packs:
-        checksum = zlib.crc32(pack.checksums, checksum)
-    return checksum
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 from pipelines import packs
 from pipelines.errors import DataError
 from pipelines.train.samples import Sample, TrainingSamples
-from pipelines.train.split import Split, read_info, split_by_source
+from pipelines.train.split import Split, split_by_source
 from prep import errors
-from prep.packs import packing, store
+from prep.packs import packing, reader
+from prep.packs.reader import read_info
 
 
 def split_packs(paths: list[Path], held_out: Sequence[str] | None) -> Split:
@@ -198,7 +199,7 @@ def test_crops_are_read_whole_and_in_order(test_pack: Path) -> None:
     crops = list(packs.read_crops(test_pack))
 
     assert [crop.key for crop in crops] == ["GOPR0003_00_00/000001", "GOPR0003_00_00/000002"]
-    with store.open_pack(test_pack) as file:
+    with reader.open_pack(test_pack) as file:
         assert np.array_equal(crops[1].sharp.numpy().transpose(1, 2, 0), file["sharp"][1])
 
 

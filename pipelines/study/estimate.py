@@ -1,0 +1,44 @@
+"""How long the trainings of a study that are not done will take."""
+
+from collections.abc import Sequence
+
+from lightning_fabric import Fabric
+
+from pipelines.study.design import Training
+from pipelines.train import forecast
+
+
+class TimeEstimate:
+    """Measures a step of each row once, and is corrected by how long trainings really took.
+
+    Args:
+        trainings: Of the study, done or not.
+        fabric: Decides device and precision.
+
+    Attributes:
+        seconds: About what a training takes, by the title of its row; of rows that are not done.
+    """
+
+    def __init__(self, trainings: Sequence[Training], fabric: Fabric) -> None:
+        self.trainings = trainings
+        self.seconds: dict[str, float] = {}
+        self._spent = self._expected = 0.0  # seconds, for what was trained since
+        for title, training in {training.row.title: training for training in self.missing()}.items():
+            run = training.plan(keep=False)
+            step = forecast.seconds_per_step(training.config, fabric)
+            validations = forecast.validations_left(run) * forecast.seconds_per_validation(run, step)
+            self.seconds[title] = step * run.steps + validations
+
+    def missing(self) -> list[Training]:
+        """Those that are not done by now."""
+        return [training for training in self.trainings if not training.is_done]
+
+    def correct(self, training: Training, share: float, seconds: float) -> None:
+        """Take into account that this share of a training took so long."""
+        self._spent += seconds
+        self._expected += share * self.seconds[training.row.title]
+
+    def seconds_left(self) -> float:
+        """About what those that are not done will take, one after the other."""
+        pace = self._spent / self._expected if self._expected else 1.0
+        return pace * sum(self.seconds[training.row.title] for training in self.missing())

@@ -1,0 +1,208 @@
+"""cdg-study: every row trained alike, nothing twice, and what it writes."""
+
+import re
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from commands import call, mistake
+from study_runs import CONFIG, WORDS, table
+
+from pipelines.evaluate.measures import MEASURES
+from pipelines.study import design, scoring
+from pipelines.study.comparisons import table_rows
+from pipelines.study.definitions import STUDIES
+from pipelines.study.scoring import read_results
+from pipelines.study.sentences import author_sentences
+from pipelines.train import run_folder
+from prep.packs import reader
+
+
+def test_a_row_that_looks_at_no_masks_is_trained_once_a_seed(study: Path) -> None:
+    runs = table(study / "table3-runs.csv")
+
+    assert [(row["row"], row["masks"], row["seed"]) for row in runs] == [
+        *(("dmphn-1", "", seed) for seed in "01"),
+        *(("cdgnet", masks, seed) for masks in ("lbp 0.96", "lbp 0.5") for seed in "01"),
+    ]
+    assert len(list((study / "runs").iterdir())) == 6
+
+
+def test_the_tables_hold_what_the_runs_scored(study: Path) -> None:
+    runs, summary = table(study / "table3-runs.csv"), table(study / "table3.csv")
+    for row in runs:
+        (scores,) = (study / "runs" / row["run"]).glob("scores-*/results.csv")
+        assert table(scores)[-1]["psnr"] == row["psnr"]
+
+    for line in summary:
+        values = [float(row["psnr"]) for row in runs if (row["row"], row["masks"]) == (line["row"], line["masks"])]
+        assert float(line["psnr_mean"]) == pytest.approx(sum(values) / 2)
+        assert float(line["psnr_spread"]) == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert [line["psnr_paper"] for line in summary] == ["28.78", "30.67", "30.67"]
+    assert all(float(line["minutes"]) > 0 for line in summary)
+
+
+def test_the_scores_are_those_of_cdg_eval(study: Path, test_pack: Path) -> None:
+    row = table(study / "table3-runs.csv")[-1]
+    weights = study / "runs" / row["run"] / "weights.safetensors"
+    done = call(study, "evaluate", "--weights", weights, "--h5", test_pack, "--out", study / "evaluated")
+    assert done.returncode == 0, done.stderr
+
+    scored = table(study / "evaluated" / "results.csv")[-1]
+    measures = [name for name in MEASURES if name in scored]
+    assert len(measures) == 5
+    assert {name: scored[name] for name in measures} == {name: row[name] for name in measures}
+
+
+def test_the_page_shows_the_table_and_needs_no_other_file(study: Path) -> None:
+    text = (study / "table3.html").read_text(encoding="utf-8")
+
+    assert re.findall(r"<td>([\d.]+ ± [\d.]+)</td>", text)
+    assert text.count("<figure") == 2 * 5  # two frames: blurry, three rows, sharp
+    assert "28.78" in text and "312,353" in text
+    assert "default-src 'none'" in text and not re.search(r'(?:src|href)="(?!data:)', text)
+
+
+def test_nothing_is_trained_twice_and_another_budget_is_another_run(
+    study: Path, train_pack: Path, test_pack: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (study / "runs").rglob("*.safetensors")}
+    words = ("--h5", train_pack, "--test", test_pack, "--only", "cdgnet", *WORDS)
+
+    line = mistake(study.parent, "study", "table3", *words, "--seeds", "2")
+    assert "table3-runs.csv holds 4 trainings that are not asked for" in line
+    for path in study.glob("table3*"):
+        path.unlink()
+    same = call(study.parent, "study", "table3", *words, "--seeds", "2")
+    for path in study.glob("table3*"):
+        path.unlink()
+    more = call(study.parent, "study", "table3", *words, "--seeds", "1", "--steps", "1")
+
+    assert "2 of 2 trainings done" in same.stdout and "nothing left to train" in same.stdout
+    assert "0 of 1 trainings done" in more.stdout and more.returncode == 0
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in (study / "runs").rglob("*.safetensors")}.items()
+    assert len(list((study / "runs").iterdir())) == 7
+
+
+def test_a_dry_run_trains_and_writes_nothing(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "loss", "--h5", train_pack, "--test", test_pack, *WORDS, "--dry-run")
+
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "nothing done: --dry-run"
+    assert not list(tmp_path.iterdir())
+
+
+def test_mistakes_are_one_line(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    packs = ("--h5", train_pack, "--test", test_pack)
+
+    assert "it has dmphn-1" in mistake(tmp_path, "study", "table3", *packs, *WORDS, "--only", "dmphn")
+    assert "--loss is what this study varies" in mistake(tmp_path, "study", "loss", *packs, *WORDS, "--loss", "l1")
+    line = mistake(tmp_path, "study", "table3", *packs, "--h5", test_pack, *WORDS)
+    assert "hold other crops; pass packs that differ in their masks alone" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
+    train_pack: Path, test_pack: Path, tmp_path: Path
+) -> None:
+    words = ("--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS, "--steps", "4", "--learning-rate", "1e30")
+
+    done = call(tmp_path, "study", "table3", *words, "--only", "dmphn-1", "--only", "cdgnet")
+
+    assert done.returncode == 1
+    assert "cdgnet, lbp 0.96, seed 0: 3 non-finite losses in a row" in done.stderr
+    assert done.stderr.splitlines()[-1].endswith("no training has come to an end, so there is no table")
+    assert not (tmp_path / "studies" / "table3.csv").exists()
+
+
+def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    packs = ("--h5", train_pack, "--test", test_pack)
+    for option in (("--attention", "none"), ("--variant", "cdgnet")):
+        assert f"{option[0]} is what this study" in mistake(tmp_path, "study", "table4", *packs, *WORDS, *option)
+
+
+def test_a_row_that_two_studies_share_is_trained_once(study: Path, train_pack: Path, test_pack: Path) -> None:
+    words = ("--h5", train_pack, "--test", test_pack, *WORDS, "--dry-run")
+
+    loss = call(study.parent, "study", "loss", *words, "--seeds", "2").stdout
+    attention = call(study.parent, "study", "table1", *words, "--seeds", "2").stdout
+
+    assert "2 of 6 trainings done" in loss and "l2, lbp 0.96, seed 1: done" in loss
+    assert "nothing left to train" in attention
+
+
+def test_fine_tuning_goes_on_from_the_same_seeds_weights(transferred: Path) -> None:
+    folders = {
+        (row["row"], row["seed"]): transferred / "runs" / row["run"] for row in table(transferred / "table2-runs.csv")
+    }
+
+    assert len(folders) == 6
+    for seed in "01":
+        first = folders["GoPro alone", seed] / "weights.safetensors"
+        asked = run_folder.read_request(folders["fine-tuned", seed])
+        assert asked["init"] == f"crc32 {zlib.crc32(first.read_bytes()):08x}"
+        assert run_folder.read_request(folders["VideoDeblurring alone", seed])["init"] is None
+    page = (transferred / "table2.html").read_text()
+    assert "<td>DMPHN 2019</td>" in page and "34.78" in page and "are quoted from the authors' table" in page
+
+
+def test_frames_of_the_author_are_scored_apart_on_his_data_set(
+    study: Path, monkeypatch: pytest.MonkeyPatch, test_pack: Path, train_pack: Path
+) -> None:
+    jobs = design.trainings(design.rows(STUDIES["table1"], CONFIG, [train_pack]), 2, test_pack, study)
+    assert not any(result.author for result in read_results(jobs))
+
+    pack = reader.read_info(test_pack)
+    theirs = replace(pack, header=replace(pack.header, layout="videodeblurring"))
+    monkeypatch.setattr(scoring, "read_info", lambda path: theirs)
+    monkeypatch.setattr(scoring, "author_frames", lambda keys: [min(keys)])
+    results = read_results(jobs)
+    for result in results:
+        rows = [row for row in table(result.training.scores / "results.csv") if row["key"].startswith("GOPR")]
+        assert result.author["psnr"] == float(min(rows, key=lambda row: row["key"])["psnr"])
+    (said,) = author_sentences(table_rows(results))
+    assert said.startswith("cdgnet, lbp 0.96, the author's 30 frames of each video alone: ")
+
+
+def test_the_list_says_what_each_study_takes_and_counts_no_training_twice(tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "list", *WORDS, "--seeds", "2")
+
+    assert done.returncode == 0, done.stderr
+    rows = {
+        cells[1].strip(): [cell.strip() for cell in cells[4:6]]
+        for line in done.stdout.splitlines()
+        if len(cells := line.split("│")) > 6
+    }
+    assert rows["table1"] == ["2", "2"]
+    assert rows["table2"] == ["6", "4"]  # GoPro alone is table1's
+    assert rows["table3"] == ["18", "16"]  # cdgnet is
+    assert rows["table4"] == ["8", "6"]  # both is table3's large-branch
+    assert rows["loss"] == ["6", "4"]
+    assert rows["masks"] == ["10", "6"]  # lbp is table1's, none is lambda's 0
+    assert "No H100 was measured" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("table3",), "table3 needs --h5, a pack to train on, and --test, one to score on"),
+        (("table2", "--h5", "PACK", "--test", "PACK"), "--fine is for table2 alone, which needs it, and one --h5"),
+        (("table3", "--h5", "PACK", "--test", "PACK", "--fine", "PACK"), "--fine is for table2 alone"),
+    ],
+)
+def test_packs_that_a_study_cannot_use_are_one_line(
+    tmp_path: Path, train_pack: Path, words: tuple[str, ...], said: str
+) -> None:
+    given = [str(train_pack) if word == "PACK" else word for word in words]
+    assert said in mistake(tmp_path, "study", *given)
+
+
+def test_a_study_of_mu_shows_the_masks_of_every_mu(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "study", "mu", "--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS)
+    assert done.returncode == 0, done.stderr
+
+    page = (tmp_path / "studies" / "mu.html").read_text()
+    with reader.open_pack(test_pack) as pack:
+        share = (pack["sharpness"][0] > 0.93 * 65535).mean()
+    assert page.count("M at mu 0.93") >= 2 and f"M at mu 0.93: {share:.1%} marked" in page
+    assert "M at mu 0.96" in page
