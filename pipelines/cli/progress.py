@@ -12,6 +12,7 @@ Item = TypeVar("Item")
 
 
 _SECONDS_BETWEEN_LINES = 30.0
+SLOW_SECONDS = 1.5  # what takes longer is announced
 
 
 def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
@@ -48,7 +49,7 @@ def narrate(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
 @contextmanager
 def announce_if_slow(what: str) -> Iterator[None]:
     """Say what is under way if it is not done within a second and a half."""
-    timer = threading.Timer(1.5, click.echo, (what,), {"err": True})
+    timer = threading.Timer(SLOW_SECONDS, click.echo, (what,), {"err": True})
     timer.daemon = True
     timer.start()
     try:

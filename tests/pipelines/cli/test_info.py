@@ -1,0 +1,33 @@
+"""``cdg-info``."""
+
+from pathlib import Path
+
+from commands import call, mistake
+
+import cdgnet
+
+
+def test_both_tables_come_with_one_command(tmp_path: Path) -> None:
+    done = call(tmp_path, "info", "--tables", "--size", "64x64")
+
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:11]] == list(cdgnet.VARIANTS)
+    assert done.stdout.splitlines()[-1].split()[-1] == "7.67"
+
+
+def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
+    done = call(tmp_path, "info", "--size", "720p")
+
+    assert done.returncode == 2
+    assert "720p is no size; wanted for instance 1280x720, at least 16x16" in done.stderr
+
+
+def test_weights_are_priced_as_they_are_or_not_at_all(weights: Path) -> None:
+    for other in (("--preset", "tiny"), ("--variant", "cdgnet"), ("--tables",)):
+        said = mistake(weights.parent, "info", "--weights", weights, *other)
+        assert f"--weights and {other[0]} do not go together" in said
+
+
+def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) -> None:
+    assert "30.67" in call(tmp_path, "info", "--tables", "--size", "64x64").stdout
+    small = call(tmp_path, "info", "--tables", "--size", "64X64", "--preset", "tiny").stdout
+    assert "cdgnet" in small and "30.67" not in small and "paper MB" not in small

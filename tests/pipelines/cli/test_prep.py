@@ -1,0 +1,124 @@
+"""``cdg-prep`` on data sets: masks, info, what is refused."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from commands import call, mistake
+
+from pipelines.cli import dataset
+from prep.datasets.published import LAYOUTS
+from prep.masks import making
+from prep.masks.folder import MasksFolder
+from prep.sharpness import METHODS
+
+
+def test_help_of_cdg_prep_loads_neither_torch_nor_opencv() -> None:
+    code = (
+        "import sys\nfrom pipelines.cli.prep import main\nsys.argv = ['cdg-prep', 'pack', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "print(sorted({'torch', 'cv2', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_preparing_data_never_loads_torch(work: Path) -> None:
+    code = (
+        "import sys\nfrom pipelines.cli.prep import main\n"
+        "sys.argv = ['cdg-prep', 'pack', 'gopro', '--crop', '48', '--jobs', '1']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\nprint('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=work, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
+    assert set(dataset.METHODS) == set(METHODS)
+    assert tuple(LAYOUTS) == dataset.LAYOUTS
+    assert set(dataset.variant_type.choices) == {
+        name for layout in LAYOUTS.values() for name in layout.variants if name
+    }
+    assert dataset.MU == making.MU
+
+
+def test_no_data_set_says_which_layouts_were_looked_for(tmp_path: Path) -> None:
+    line = mistake(tmp_path, "prep", "masks")
+
+    assert "no data set in" in line
+    for layout in ("gopro", "videodeblurring", "--blurry DIR --sharp DIR"):
+        assert layout in line
+
+
+@pytest.mark.parametrize("mu", ["-0.1", "1.5", "sharp"])
+def test_mu_outside_0_to_1_is_one_line(work: Path, mu: str) -> None:
+    done = call(work, "prep", "masks", "--mu", mu)
+
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "'--mu'" in done.stderr
+
+
+def test_a_mu_above_the_ceiling_says_why_every_mask_is_empty(work: Path) -> None:
+    done = call(work, "prep", "masks", "--mu", "0.97")
+
+    assert done.returncode == 0
+    assert "8 of 8 masks are empty" in done.stdout
+    assert "every mask will be empty: lbp never gives S above 0.96163, and mu is 0.97" in done.stderr
+
+
+def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
+    assert call(own, "prep", "masks").returncode == 0
+    rows = MasksFolder(own / "masks" / "gopro").records
+    broken = next((own / "GOPRO_Large" / "train").rglob("blur/*.png"))
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    assert call(own, "prep", "masks").returncode == 1
+    broken.write_bytes(whole)
+
+    assert MasksFolder(own / "masks" / "gopro").records == rows
+    assert " 0 to compute, 0 to threshold" in call(own, "prep", "masks").stdout
+
+
+def test_nothing_is_written_into_the_data_set(work: Path) -> None:
+    line = mistake(work, "prep", "masks", "--out", "GOPRO_Large/masks")
+
+    assert "lies inside the data set" in line
+
+
+def test_a_command_group_alone_shows_its_help_and_nothing_else(tmp_path: Path) -> None:
+    done = call(tmp_path, "prep")
+
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: cdg-prep [OPTIONS] COMMAND")
+    assert "(see cdg-prep --help)" not in done.stderr
+
+
+def test_info_of_a_data_set_names_what_is_damaged_in_its_archive(gopro: Path, tmp_path: Path) -> None:
+    archive = Path(shutil.make_archive(str(tmp_path / "GOPRO_Large"), "zip", gopro.parent, gopro.name))
+
+    done = call(tmp_path, "prep", "info", ".")
+    assert done.returncode == 0, done.stderr
+    assert "train: 6 pairs in 3 sequences" in done.stdout
+    assert "80 x 64 (16 files)" in done.stdout
+
+    data = bytearray(archive.read_bytes())
+    place = data.index(b"GOPRO_Large/train/GOPR0002_00_00/sharp/000001.png")
+    data[place + 400] ^= 1
+    archive.write_bytes(data)
+    done = call(tmp_path, "prep", "info", archive, "--json")
+    (report,) = json.loads(done.stdout)
+    assert done.returncode == 1
+    assert "sharp/000001.png is damaged in its archive" in report["faults"][0]
+
+
+def test_info_says_what_a_pack_holds(train_pack: Path, tmp_path: Path) -> None:
+    about = json.loads(call(tmp_path, "prep", "info", train_pack, "--json").stdout)
+
+    assert (about["layout"], about["split"], about["variant"], about["mu"]) == ("gopro", "train", "blur", 0.96)
+    assert (about["crops"], about["frames"], about["crop"]) == (24, 6, [48, 48])

@@ -1,0 +1,91 @@
+"""``cdg-train``: what it says and what it refuses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import call, mistake
+
+import cdgnet
+from pipelines.train import settings
+from prep.io import files
+from prep.packs.reader import read_info
+
+TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
+
+
+def test_the_commands_know_the_presets_and_variants_of_cdgnet() -> None:
+    assert (settings.PRESETS, settings.VARIANTS) == (cdgnet.PRESETS, cdgnet.VARIANTS)
+
+
+def test_one_pack_twice_is_refused(train_pack: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "twin.h5"
+    shutil.copy(train_pack, twin)
+
+    assert "hold the same crops; pass one of them" in mistake(tmp_path, "train", "--h5", train_pack, twin, *TRAIN)
+
+
+def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, tmp_path: Path) -> None:
+    said = call(tmp_path, "train", "--h5", train_pack, *TRAIN, "--val", "GOPR0002").stdout
+
+    (row,) = (row for row in files.read_rows(tmp_path / "runs" / "train" / "log.jsonl") if "val_psnr" in row)
+    scores = f"PSNR blurry {row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
+    assert f"step 2/2  validation: 2 whole frames, {scores}" in said
+
+
+def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
+    said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
+    assert "the paper's recipe but for crop, a held-out video: Adam 0.0001, halved every 500 epochs, L2 loss" in said
+
+
+def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run")
+
+    assert "6,374,729 parameters" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--mu", "1.5"), "'--mu'"),
+        (("--mu", "nan"), "nan is not"),
+        (("--learning-rate", "nan"), "nan is not"),
+        (("--learning-rate", "inf"), "inf is not"),
+        (("--average", "1"), "'--average'"),
+        (("--clip", "nan"), "nan is not"),
+        (("--val", "none", "--val", "GOPR0002"), "--val none holds nothing out"),
+        (
+            ("--accumulate", "3"),
+            "a batch of 2 cannot be divided into 1 (devices) x 3 (--accumulate) parts; pass --batch 3",
+        ),
+        (("--devices", "9"), "a batch of 2 cannot be divided into 9 (devices)"),
+        (("--nodes", "2"), "--nodes 2 needs the command to be started by torchrun"),
+        (("--precision", "16-mixed"), "16-mixed needs a GPU"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(
+    train_pack: Path, tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    for also in ((), ("--dry-run",)):
+        assert said in mistake(tmp_path, "train", "--h5", train_pack, *TRAIN, *words, *also)
+    assert not list(tmp_path.iterdir())
+
+
+def test_torchrun_with_another_number_of_processes_is_refused(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+
+    assert "torchrun started 2 processes here" in mistake(tmp_path, "train", "--h5", train_pack, *TRAIN)
+
+
+def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Path, tmp_path: Path) -> None:
+    words = ("--h5", train_pack, *TRAIN, "--dry-run", "--variant", "dmphn-1", "--mu", "0.9", "--val", "none")
+
+    done = call(tmp_path, "train", *words, "--val-every", "3")
+
+    pack = read_info(train_pack)
+    share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {pack.crop_count} crops have none"
+    assert f"masks by lbp, mu 0.96: {share}, thresholded again at mu 0.9" in done.stdout
+    assert "--mu has no" in done.stderr and "--val-every has no" in done.stderr

@@ -1,0 +1,102 @@
+"""``cdg-prep view``, and the verdicts that ``cdg-prep pack`` reads."""
+
+import json
+from pathlib import Path
+
+import h5py
+import pytest
+from commands import call, mistake
+
+from pipelines.review import verdicts
+from pipelines.review.verdicts import Verdict
+from prep.io import frames
+
+
+def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:
+    assert call(work, "prep", "masks").returncode == 0
+    for _ in range(2):
+        assert call(work, "prep", "view", "--out", "page").returncode == 0
+    (work / "notes").mkdir()
+    (work / "notes" / "mine.txt").write_text("mine")
+
+    assert "notes holds files but no page of ours" in mistake(work, "prep", "view", "--out", "notes")
+    assert "mine.txt is a file; pass --out with a folder" in mistake(work, "prep", "view", "--out", "notes/mine.txt")
+    assert [path.name for path in (work / "notes").iterdir()] == ["mine.txt"]
+
+
+def test_a_sheet_is_drawn_once(work: Path) -> None:
+    assert call(work, "prep", "masks").returncode == 0
+    words = ("prep", "view", "--sheet", "sheet.png", "--frames", "2")
+
+    done = call(work, *words, "--mu", "0.9", "--mu", "0.96")
+
+    assert "wrote sheet.png: 2 frames, M at mu 0.9, 0.96" in done.stdout
+    assert frames.read(work / "sheet.png").shape[1] == 24 * 2 + 6 * 360 + 5 * 12
+    assert "sheet.png exists" in mistake(work, *words)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--serve", "--sheet", "s.png"), "--serve and --sheet do not go together"),
+        (("--serve", "--out", "x"), "--out is the page's folder"),
+        (("--mu", "0.9"), "--mu is for --sheet"),
+        (("--frames", "0"), "'0' is neither a number of frames from 1 on nor 'all'"),
+        (("--masks", "other"), "other holds no masks; make them with cdg-prep masks"),
+    ],
+)
+def test_views_that_cannot_be_are_refused(work: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in mistake(work, "prep", "view", *words)
+
+
+def test_rejected_frames_are_left_out_of_a_pack_which_records_them(work: Path) -> None:
+    out, gone = ["GOPR0001_00_00/000002", "GOPR0002_00_00/000001"], "GOPR0003_00_00/000001"
+    held = {key: Verdict(verdict="reject", note="") for key in (*out, gone)}
+    verdicts.write(work / "v.json", {**held, "GOPR0001_00_00/000001": Verdict(verdict="accept", note="")})
+    words = ("prep", "pack", "gopro", "--crop", "48", "--exclude", "v.json")
+
+    done = call(work, *words)
+
+    assert "v.json: 2 of 6 frames are rejected and left out; 1 more that it rejects are not among" in done.stdout
+    with h5py.File(work / "gopro.h5") as file:
+        keys = set(file["key"].asstr()[:])
+        assert json.loads(file.attrs["excluded"]) == out
+    assert len(keys) == 4 and not keys & set(out)
+    assert json.loads(call(work, "prep", "info", "gopro.h5", "--json").stdout)["excluded"] == out
+    assert call(work, "prep", "verify", "gopro.h5").returncode == 0
+    assert call(work, "prep", "remask", "gopro.h5", "--mu", "0.9").returncode == 0
+    with h5py.File(work / "gopro.h5") as file:
+        assert json.loads(file.attrs["excluded"]) == out
+
+
+def test_the_verdicts_of_several_persons_add_up(work: Path) -> None:
+    keys = ["GOPR0001_00_00/000002", "GOPR0002_00_00/000001"]
+    for name, key in zip(("a.json", "b.json"), keys, strict=True):
+        verdicts.write(work / name, {key: Verdict(verdict="reject", note="")})
+    verdicts.write(work / "reds.json", {"000/00000001": Verdict(verdict="reject", note="")})
+    words = ("prep", "pack", "gopro", "--crop", "48", "--exclude", "a.json", "--exclude", "b.json")
+
+    done = call(work, *words, "--exclude", "reds.json")
+
+    assert "reds.json rejects no frame of this data set and split" in done.stderr
+    with h5py.File(work / "gopro.h5") as file:
+        assert json.loads(file.attrs["excluded"]) == keys
+
+
+def test_damaged_verdicts_are_told_before_a_page_is_served(work: Path) -> None:
+    call(work, "prep", "masks")
+    (work / "masks" / "gopro" / "verdicts.json").write_text('{"format": "cdg-verdicts"')
+    assert "verdicts.json is no list of verdicts" in mistake(work, "prep", "view", "--serve", "--port", "0")
+
+
+def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None:
+    words = ("prep", "pack", "gopro", "--crop", "48", "--exclude")
+    (work / "other.json").write_text("{}")
+    clips = ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00")
+    every = [f"{clip}/00000{number}" for clip in clips for number in (1, 2)]
+    verdicts.write(work / "all.json", {key: Verdict(verdict="reject", note="") for key in every})
+
+    assert "other.json is no list of verdicts" in mistake(work, *words, "other.json")
+    assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
+    assert "none.json is not there; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
+    assert not (work / "masks").exists()
