@@ -48,7 +48,12 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> dict[str, FrameScores]:
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
         raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
-    return {row["key"]: {name: _FROM_JSON.get(value, value) for name, value in row.items()} for row in rows}
+    return {row["key"]: {name: _from_json(value) for name, value in row.items()} for row in rows}
+
+
+def _from_json(value: Any) -> Any:
+    """A score as ``to_json`` was given it; the sums by extent, which are lists of whole numbers, as they are."""
+    return value if isinstance(value, list) else _FROM_JSON.get(value, value)
 
 
 def append(folder: Path, row: FrameScores) -> None:

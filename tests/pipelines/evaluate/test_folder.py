@@ -21,6 +21,17 @@ def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> N
         folder.begin(tmp_path / "mine", {"mu": 0.9})
 
 
+def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
+    row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10], [0, 0, 0]]}
+    assert folder.begin(tmp_path / "s", {"pack": 1}) == {}
+    folder.append(tmp_path / "s", row)
+
+    (found,) = folder.begin(tmp_path / "s", {"pack": 1}).values()
+
+    assert math.isnan(found["psnr_m1"])
+    assert {**found, "psnr_m1": 0} == {**row, "psnr_m1": 0}
+
+
 def test_scores_are_read_from_their_table(tmp_path: Path) -> None:
     row = {"key": "a/1", "psnr": 20.0, "psnr_m1": math.nan}
     folder.write_csv(tmp_path / "results.csv", [row])
