@@ -95,24 +95,24 @@ class ModelConfig:
             ValueError: If fields are unknown, missing or ill-typed; one line names every problem.
         """
         names = [each.name for each in fields(cls)]
-        found = {name: _untupled(name, value) for name, value in values.items()}
-        problems = [f"{name} is not a field; remove it" for name in found if name not in names]
-        problems += [f"{name} is missing; add it" for name in names if name not in found]
+        given = {name: _untupled(name, value) for name, value in values.items()}
+        problems = [f"{name} is not a field; remove it" for name in given if name not in names]
+        problems += [f"{name} is missing; add it" for name in names if name not in given]
         for name in names:
-            problems += _field_problems(name, found[name]) if name in found else []
+            problems += _field_problems(name, given[name]) if name in given else []
         _refuse(problems)
         return cls(
-            encoder=cast(str, found["encoder"]),
-            branches=cast(str, found["branches"]),
-            attention=cast(str, found["attention"]),
-            skips=cast(bool, found["skips"]),
-            fusion=cast(str, found["fusion"]),
-            widths=cast(tuple[int, int, int], found["widths"]),
-            growths=cast(tuple[int, int, int], found["growths"]),
-            fusion_width=cast(int, found["fusion_width"]),
-            attention_reduction=cast(int, found["attention_reduction"]),
-            offset_groups=cast(int, found["offset_groups"]),
-            residual=cast(bool, found["residual"]),
+            encoder=cast(str, given["encoder"]),
+            branches=cast(str, given["branches"]),
+            attention=cast(str, given["attention"]),
+            skips=cast(bool, given["skips"]),
+            fusion=cast(str, given["fusion"]),
+            widths=cast(tuple[int, int, int], given["widths"]),
+            growths=cast(tuple[int, int, int], given["growths"]),
+            fusion_width=cast(int, given["fusion_width"]),
+            attention_reduction=cast(int, given["attention_reduction"]),
+            offset_groups=cast(int, given["offset_groups"]),
+            residual=cast(bool, given["residual"]),
         )
 
     def to_dict(self) -> dict[str, int | bool | str | list[int]]:

@@ -84,11 +84,11 @@ def _branch_parts(network: CDGNet) -> dict[str, nn.Module]:
 
 
 def _cost(part: nn.Module, counted: Mapping[nn.Module, tuple[int, int]]) -> Cost:
-    found = [counted[module] for module in part.modules() if module in counted]
+    layers = [counted[module] for module in part.modules() if module in counted]
     return Cost(
         parameters=sum(parameter.numel() for parameter in part.parameters()),
-        ptflops=sum(each[0] for each in found),
-        honest=sum(each[1] for each in found),
+        ptflops=sum(each[0] for each in layers),
+        honest=sum(each[1] for each in layers),
     )
 
 

@@ -44,8 +44,8 @@ def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Pi
     else:
         restored = network(frames)
     return [
-        _like(picture, _merge(frame, held))
-        for picture, held, frame in zip(pictures, pixels, restored.to("cpu", torch.float32), strict=True)
+        _like(picture, _merge(frame, original))
+        for picture, original, frame in zip(pictures, pixels, restored.to("cpu", torch.float32), strict=True)
     ]
 
 

@@ -60,8 +60,8 @@ def restore(network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HA
     mean = _mean_features(network, frame, tile)
     restored = torch.empty_like(frame)
     for part, window in _tiles(size, tile, halo):
-        found = network(frame[..., window[0], window[1]], mean).restored
-        restored[..., part[0], part[1]] = found[..., _within(part[0], window[0]), _within(part[1], window[1])]
+        window_restored = network(frame[..., window[0], window[1]], mean).restored
+        restored[..., part[0], part[1]] = window_restored[..., _within(part[0], window[0]), _within(part[1], window[1])]
     return crop_to_size(restored, (height, width))
 
 

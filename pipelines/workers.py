@@ -11,9 +11,9 @@ from pipelines.errors import DataError
 
 
 def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
-    """What a loader gives; that one of its processes was killed is told here, within seconds, and nowhere else.
+    """The batches of a loader. If one of its processes dies, this raises, within seconds, and nothing else does.
 
-    torch's handler of signals would raise wherever the program is when the process dies, be it in writing a checkpoint.
+    torch's own handler would raise wherever the program happens to be, such as in the middle of a checkpoint.
 
     Raises:
         DataError: If so.

@@ -43,12 +43,12 @@ def _fault_of(device: torch.device) -> str:
         return f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
-            found = [each.cpu() for each in _trial(by_fused, device)]
+            results = [each.cpu() for each in _trial(by_fused, device)]
             wanted = _trial(by_sample, torch.device("cpu"))  # on CUDA it is not deterministic, which may be forbidden
     except Exception as error:  # whatever a compiler, a driver or a launch may raise
         return f"the kernels failed ({' '.join(str(error).split())[:120]})"
     # Products in TF32 keep three digits.
-    faults = [float((one - other).abs().max() / other.abs().max()) for one, other in zip(found, wanted, strict=True)]
+    faults = [float((one - other).abs().max() / other.abs().max()) for one, other in zip(results, wanted, strict=True)]
     return "" if all(each < 0.01 for each in faults) else f"the kernels erred by {max(faults):.1%} in a trial"
 
 
@@ -186,8 +186,8 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     of_bias = gradient.float().sum(dim=(0, 2, 3)) if needs[4] else None
     if not any(needs[:4]):
         return None, None, None, None, of_bias, None
-    found = _differentiate(gradient, features, offset, modulation, weight, ctx.padding, needs[0])
-    return *(each if need else None for each, need in zip(found, needs[:4], strict=True)), of_bias, None
+    gradients = _differentiate(gradient, features, offset, modulation, weight, ctx.padding, needs[0])
+    return *(each if need else None for each, need in zip(gradients, needs[:4], strict=True)), of_bias, None
 
 
 _convolve.register_autograd(_backward, setup_context=_keep)
@@ -263,4 +263,4 @@ def _scale(gradient: Tensor, weight: Tensor, modulation: Tensor) -> Tensor:
     """
     largest = gradient.abs().amax().float() * weight.abs().sum(dim=0).amax() * modulation.abs().amax()
     _, exponent = torch.frexp(largest)
-    return torch.ldexp(torch.ones_like(largest), 36 - exponent) + 0 * largest  # what is no number shows
+    return torch.ldexp(torch.ones_like(largest), 36 - exponent) + 0 * largest  # NaN and infinity stay visible

@@ -71,7 +71,7 @@ class Range(_Parameter):
         try:
             low, high = float(first), float(last or first)
         except ValueError:
-            self.fail(f"{value} is no number and no range of two; wanted for instance 7-13", param, ctx)
+            self.fail(f"{value} is neither a number nor a range; wanted for instance 7-13", param, ctx)
         if not self.smallest <= low <= high < float("inf"):
             self.fail(f"{value}: wanted two rising numbers from {self.smallest:g}, for instance 7-13", param, ctx)
         return low, high

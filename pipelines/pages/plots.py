@@ -7,7 +7,7 @@ from dataclasses import dataclass
 _LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 262  # the axes, in units of the 640 x 308 view
 _TEXT_HEIGHT = 15  # in the same units
 _FEWEST_TICKS, _MOST_TICKS = 3, 7
-_MOST_POINTS = 1000  # of a curve; more cannot be told apart
+_MOST_POINTS = 1000  # of a curve; more do not show
 
 Points = Sequence[tuple[int, float]]  # step, value
 

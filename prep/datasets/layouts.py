@@ -219,7 +219,7 @@ def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pai
 
 
 def _add(named: Frames, key: str, source: Source) -> None:
-    """Two frames of one name cannot be told apart."""
+    """Add a frame; two of one name are refused, since nothing else distinguishes them."""
     if key in named:
         raise DatasetError(f"{named[key]} and {source} share one name; remove one of them")
     named[key] = source

@@ -1,6 +1,6 @@
 """Write a pack: under a temporary name, through a journal, so that a killed writer can go on.
 
-While it is written a pack is called ``NAME.part``; a kill costs no more than what was added since the last commit.
+While it is written a pack is called ``NAME.part``; a kill loses at most what was added since the last commit.
 """
 
 import os

@@ -79,7 +79,7 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
     [
         (["nowhere"], "nowhere is not there; pass a video, or a folder of frames"),
         (["raw", "--window", "8"], "a window of 8 to 8 frames has no middle one; pass odd numbers, as 7-13"),
-        (["raw", "--window", "9-x"], "9-x is no number and no range of two; wanted for instance 7-13"),
+        (["raw", "--window", "9-x"], "9-x is neither a number nor a range; wanted for instance 7-13"),
         (["raw", "--window", "1"], "1: wanted two rising numbers from 3, for instance 7-13"),
         (["raw", "--window", "99"], "no 99 frames in motion lie behind each other; pass a smaller --window"),
         (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, or a file"),
