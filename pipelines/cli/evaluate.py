@@ -117,9 +117,9 @@ def _check_options(*options: Path | None) -> None:
     if len(sources) != 1:
         raise click.UsageError(f"wanted one of --h5, --root and --restored, found {' and '.join(sources) or 'none'}")
     if restored is not None and (weights is not None or sharp is None):
-        raise click.UsageError("--restored wants --sharp, and no --weights: those pictures are restored already")
+        raise click.UsageError("--restored needs --sharp, and no --weights: those pictures are restored already")
     if restored is None and weights is None:
-        raise click.UsageError(f"{sources[0]} wants --weights")
+        raise click.UsageError(f"{sources[0]} needs --weights")
 
 
 def _mask_source(folder: Path | None, method: str | None, mu: float) -> "MaskSource":

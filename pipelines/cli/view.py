@@ -34,7 +34,7 @@ _SAMPLE, _SHEET = 48, 6  # frames
 )  # fmt: skip
 @click.option("--out", type=path_type, metavar="DIR", help="The page's folder.  [default: view in the masks folder]")
 @click.option("--serve", is_flag=True, help="Serve the page instead; verdicts are saved in the masks folder at once.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to serve; any other wants the token shown.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to serve; any other needs the token shown.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for a free one.")
 @click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead, as sheet.png.")
 @click.option(

@@ -52,7 +52,7 @@ def alexnet_weights() -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.exists():
         raise EvaluationError(
-            f"--lpips wants torchvision's AlexNet_Weights.IMAGENET1K_V1 at {path}; put the file there, or run "
+            f"--lpips needs torchvision's AlexNet_Weights.IMAGENET1K_V1 at {path}; put the file there, or run "
             "torchvision.models.alexnet(weights='IMAGENET1K_V1') where there is a network"
         )
     return path

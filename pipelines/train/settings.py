@@ -104,7 +104,7 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
         if self.graphs and (not self.compile or self.accumulate > 1):
-            problems.append("graphs is on; it wants compile, and accumulate 1")
+            problems.append("graphs is on; it needs compile, and accumulate 1")
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
 

@@ -27,7 +27,7 @@ def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[
         path: Of the part.
         info: Of the video that the moments are of.
         quality: 1 to 100; 95 is x264's constant rate factor 14, 50 its 32.
-        suffix: Of the whole in the end: WebM wants VP9, all others get H.264.
+        suffix: Of the whole in the end: WebM needs VP9, all others get H.264.
     """
     with files.replacing(path) as part, _named_errors(path), av.open(str(part), "w", format="nut") as container:
         stream = _add_stream(container, info, quality, suffix)

@@ -80,7 +80,7 @@ def plan(
 
     Raises:
         MaskError: If the folder holds maps of another recipe, or maps without a ``masks.jsonl``; or if a frame lacks
-            the map of extents that the method wants.
+            the map of extents that the method needs.
         ReadError: If a frame cannot be read.
     """
     folder.check_recipe(recipe)

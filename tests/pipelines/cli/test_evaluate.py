@@ -37,8 +37,8 @@ def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
     [
         ((), "wanted one of --h5, --root and --restored, found none"),
         (("--root", ".", "--restored", "."), "found --root and --restored"),
-        (("--root", "."), "--root wants --weights"),
-        (("--restored", "."), "--restored wants --sharp, and no --weights"),
+        (("--root", "."), "--root needs --weights"),
+        (("--restored", "."), "--restored needs --sharp, and no --weights"),
     ],
 )
 def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

@@ -1,142 +1,16 @@
 """The review in a real browser, opened from a disk and served."""
 
-import os
-import shutil
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from review_page import BROWSER, HOSTILE, masks_shown, open_large, until
 
-from pipelines.review import site, verdicts
-from prep.datasets import layouts
-from prep.io import frames
-from prep.masks import equations, making
+from prep.masks import equations
 from prep.masks.folder import MasksFolder
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium"),
-]
-HOSTILE = "a\"b'<img src=x onerror=alert(1)>&amp;{{ 7 * 7 }} über-写真"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``blurry``, ``sharp`` and ``masks`` by two methods, of frames one of which has a hostile name."""
-    folder = tmp_path_factory.mktemp("work")
-    rng = np.random.default_rng(3)
-    for name in ("clip/000001", "clip/000002", f"other/{HOSTILE}"):
-        sharp = rng.integers(0, 256, (72, 96, 3), np.uint8)
-        blurry = sharp.copy()
-        blurry[:, :50] = np.asarray(Image.fromarray(sharp).resize((12, 9)).resize((96, 72)))[:, :50]
-        frames.write(folder / "sharp" / f"{name}.png", sharp)
-        frames.write(folder / "blurry" / f"{name}.png", blurry)
-    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
-    for method in ("lbp-absolute", "laplacian"):
-        plan = making.plan(dataset.pairs, MasksFolder(folder / method), making.recipe_of(dataset, method), 0.5)
-        list(making.make(plan, jobs=1))
-    return folder
-
-
-def review_of(folder: Path, *, is_served: bool = False) -> site.Review:
-    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
-    maps = [site.open_maps(folder / method) for method in ("lbp-absolute", "laplacian")]
-    return site.Review(
-        name="pairs", pairs=dataset.pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=is_served
-    )
-
-
-@pytest.fixture(scope="module")
-def written(folder: Path) -> str:
-    """The page's address, opened from the disk."""
-    list(site.write_folder(review_of(folder), folder / "view", jobs=1))
-    return (folder / "view" / "index.html").as_uri()
-
-
-@pytest.fixture
-def served(folder: Path) -> Iterator[str]:
-    """The page's address, served by the command."""
-    (folder / "lbp-absolute" / "verdicts.json").unlink(missing_ok=True)
-    words = ["view", "--blurry", "blurry", "--sharp", "sharp", "--masks", "lbp-absolute", "--serve", "--port", "0"]
-    command = [str(Path(sys.executable).with_name("cdg-prep")), *words]
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env=environment) as process:
-        assert process.stdout
-        line = next(line for line in process.stdout if "http://" in line)
-        yield line.split()[-1]
-        process.terminate()  # a shell that starts things behind itself lets them ignore SIGINT
-
-
-@pytest.fixture
-def page(browser: Any) -> Iterator[Any]:
-    """A page on which nothing may go wrong."""
-    context = browser.new_context(viewport={"width": 1300, "height": 850})
-    page = context.new_page()
-    wrong: list[str] = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if is_wrong(message) else None)
-    page.on("dialog", lambda dialog: wrong.append(f"dialog {dialog.message}"))
-    yield page
-    context.close()
-    assert wrong == []
-
-
-COPY = "Object.values(localStorage).map(text => JSON.parse(text))"
-
-
-def is_wrong(message: Any) -> bool:
-    """A server that a test takes away is expected to be missed."""
-    return bool(message.type == "error" and not any(status in message.text for status in ("503", "404")))
-
-
-def until(page: Any, condition: str, given: Any = None) -> None:
-    """Wait until a JavaScript expression holds; the page's own policy forbids what playwright does for that."""
-    end = time.monotonic() + 10
-    while not page.evaluate(condition, given):
-        assert time.monotonic() < end, f"{condition} did not come true of {given}"
-        page.wait_for_timeout(20)
-
-
-def open_large(page: Any, address: str, presses: int = 0) -> None:
-    page.goto(address)
-    page.wait_for_selector(".cell")
-    for _ in range(presses):
-        page.keyboard.press("j")
-    page.keyboard.press("Space")
-    until(page, "review.parts.large.whole && document.querySelector('.panels canvas')")
-
-
-def masks_shown(page: Any, mu: float) -> np.ndarray:
-    """The mask that the page makes, after mu was typed; and, read from a canvas, the one that it draws."""
-    page.fill("#mu-number", str(mu))
-    until(page, "mu => review.parts.large.mu === mu", mu)
-    height, width, made, drawn = page.evaluate(
-        """() => {
-          const {large} = review.parts;
-          const {width, height} = large.whole;
-          const white = large.painted("white", 0, large.mu, [255, 255, 255, 255], [0, 0, 0, 255]);
-          const pixels = white.getContext("2d").getImageData(0, 0, width, height).data;
-          return [height, width, [...large.mask(0, large.mu)], [...pixels].filter((_, at) => at % 4 === 0)];
-        }"""
-    )
-    np.testing.assert_array_equal(np.array(drawn) // 255, made)
-    return np.array(made, np.uint8).reshape(height, width)
+pytestmark = BROWSER
 
 
 @pytest.mark.parametrize("mu", [0.9, 0.96, 0.97, 0.5, 0.0, 1.0])
@@ -216,99 +90,6 @@ def test_two_methods_and_figure_11_stand_side_by_side(page: Any, written: str) -
     assert titles[2:] == ["M at mu 0.93", "M at mu 0.95", "M at mu 0.96", "M at mu 0.97"]
 
 
-def test_keys_set_verdicts_that_survive_a_reload_and_are_on_disk(page: Any, served: str, folder: Path) -> None:
-    path = folder / "lbp-absolute" / "verdicts.json"
-    page.goto(served)
-    page.wait_for_selector(".cell")
-    page.keyboard.press("a")
-    page.keyboard.press("j")
-    page.keyboard.press("r")
-    page.keyboard.press("n")
-    page.keyboard.type("sky; jars")  # no key of this text is a command
-    page.keyboard.press("Enter")
-    until(page, "document.querySelector('#saved').textContent === 'saved'")
-
-    assert {key: (one.verdict, one.note) for key, one in verdicts.read(path).items()} == {
-        "clip/000001": ("accept", ""),
-        "clip/000002": ("reject", "sky; jars"),
-    }
-    page.evaluate("localStorage.clear()")
-    page.reload()
-    page.wait_for_selector("#reject[aria-pressed=true]")
-    assert page.input_value("#note") == "sky; jars"
-    page.keyboard.press("Escape")
-    assert page.locator(".cell").nth(0).get_attribute("data-verdict") == "accept"
-
-
-def test_a_server_that_went_away_loses_no_verdict(page: Any, served: str, folder: Path) -> None:
-    page.goto(served)
-    page.wait_for_selector(".cell")
-    page.route("**/verdicts", lambda route: route.fulfill(status=503))
-    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'reject'})")
-    until(page, "document.querySelector('#saved').textContent.startsWith('not saved')")
-
-    page.unroute("**/verdicts")
-    until(page, "document.querySelector('#saved').textContent === 'saved'")
-    assert verdicts.rejected(folder / "lbp-absolute" / "verdicts.json") == {"clip/000001"}
-
-
-def test_what_a_server_never_got_is_sent_when_the_page_is_opened_again(page: Any, served: str, folder: Path) -> None:
-    page.goto(served)
-    page.wait_for_selector(".cell")
-    page.route("**/verdicts", lambda route: route.fulfill(status=503))
-    page.evaluate("review.verdicts.set('clip/000002', {verdict: 'reject', note: 'only here'})")
-    until(page, "document.querySelector('#saved').textContent.startsWith('not saved')")
-    other = page.context.new_page()
-    page.close(run_before_unload=False)
-
-    other.goto(served)
-    other.wait_for_selector(".cell")
-    until(other, "document.querySelector('#saved').textContent === 'saved'")
-    assert verdicts.read(folder / "lbp-absolute" / "verdicts.json")["clip/000002"].note == "only here"
-    # What the server has is not sent again: another person may have changed it since.
-    other.evaluate("review.verdicts.count('reject')")
-    assert not any(entry["unsaved"] for entry in other.evaluate(COPY))
-
-
-def test_a_verdict_that_is_refused_holds_no_other_up(page: Any, served: str, folder: Path) -> None:
-    page.goto(served)
-    page.wait_for_selector(".cell")
-    page.evaluate("review.verdicts.set('gone/000001', {verdict: 'reject'})")
-    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
-    until(page, "document.querySelector('#saved').textContent.includes('1 not saved: the server has no such frame')")
-    assert list(verdicts.read(folder / "lbp-absolute" / "verdicts.json")) == ["clip/000001"]
-
-
-def test_verdicts_never_go_where_a_masks_folder_was(page: Any, served: str, folder: Path) -> None:
-    page.goto(served)
-    page.wait_for_selector(".cell")
-    (folder / "lbp-absolute").rename(folder / "moved")
-    try:
-        page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
-        until(page, "document.querySelector('#saved').textContent.includes('the masks folder is gone')")
-        assert not (folder / "lbp-absolute").exists()
-    finally:
-        (folder / "moved").rename(folder / "lbp-absolute")
-    until(page, "document.querySelector('#saved').textContent === 'saved'")
-
-
-def test_two_windows_of_a_page_on_a_disk_do_not_undo_each_other(page: Any, written: str) -> None:
-    other = page.context.new_page()
-    for each in (page, other):
-        each.goto(written)
-        each.wait_for_selector(".cell")
-    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'reject'})")
-    other.evaluate("review.verdicts.set('clip/000002', {verdict: 'accept'})")
-    page.evaluate("review.verdicts.set('clip/000001', {note: 'mine'})")
-    for each in (page, other):
-        each.reload()
-        each.wait_for_selector(".cell")
-        # Windows hear of each other when the browser has time for it.
-        until(each, "note => review.verdicts.get('clip/000001').note === note", "mine")
-        until(each, "verdict => review.verdicts.get('clip/000002').verdict === verdict", "accept")
-        assert each.evaluate("review.verdicts.get('clip/000001').verdict") == "reject"
-
-
 def test_shares_end_where_a_map_ends(page: Any, written: str) -> None:
     page.goto(written)
     page.wait_for_selector(".cell")
@@ -343,28 +124,9 @@ def test_a_page_without_its_frames_says_so(browser: Any, written: str) -> None:
     page = context.new_page()
     page.route("**/frames.js", lambda route: route.abort())
     page.goto(written)
-    until(page, "document.querySelector('#none').textContent.includes('could not be loaded')")
+    until(page, "document.querySelector('#none').textContent")
+    assert "could not be loaded" in page.text_content("#none")
     context.close()
-
-
-def test_from_a_disk_verdicts_stay_in_the_browser_and_can_be_downloaded(
-    page: Any, written: str, tmp_path: Path
-) -> None:
-    page.goto(written)
-    page.wait_for_selector(".cell")
-    page.keyboard.press("r")
-    page.reload()
-    page.wait_for_selector(".cell[data-verdict=reject]")
-
-    with page.expect_download() as download:
-        page.click("#download")
-    download.value.save_as(tmp_path / "v.json")
-    assert verdicts.rejected(tmp_path / "v.json") == {"clip/000001"}
-    page.locator("#grid").focus()
-    page.keyboard.press("u")
-    page.reload()
-    page.wait_for_selector(".cell")
-    assert page.evaluate("review.verdicts.count('reject')") == 0
 
 
 def test_a_hostile_name_is_shown_and_does_nothing(page: Any, written: str) -> None:

@@ -76,7 +76,7 @@ def test_a_dry_run_writes_nothing(train_pack: Path, tmp_path: Path) -> None:
 
 def test_graphs_need_a_compiled_undivided_step_on_one_device(train_pack: Path) -> None:
     for wrong in ({"graphs": True}, {"graphs": True, "compile": True, "accumulate": 2}):
-        with pytest.raises(ValueError, match="graphs is on; it wants compile, and accumulate 1"):
+        with pytest.raises(ValueError, match="graphs is on; it needs compile, and accumulate 1"):
             replace(CONFIG, **wrong)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="--graphs is for one device, and there are 2"):
         loop.check_division(replace(CONFIG, graphs=True, compile=True), 2)

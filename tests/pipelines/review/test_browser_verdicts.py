@@ -1,0 +1,123 @@
+"""Verdicts on the page for checking masks, in a real browser: none is lost."""
+
+from pathlib import Path
+from typing import Any
+
+from review_page import BROWSER, COPY, until
+
+from pipelines.review import verdicts
+
+pytestmark = BROWSER
+
+
+def test_keys_set_verdicts_that_survive_a_reload_and_are_on_disk(page: Any, served: str, folder: Path) -> None:
+    path = folder / "lbp-absolute" / "verdicts.json"
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.keyboard.press("a")
+    page.keyboard.press("j")
+    page.keyboard.press("r")
+    page.keyboard.press("n")
+    page.keyboard.type("sky; jars")  # no key of this text is a command
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")
+
+    assert {key: (one.verdict, one.note) for key, one in verdicts.read(path).items()} == {
+        "clip/000001": ("accept", ""),
+        "clip/000002": ("reject", "sky; jars"),
+    }
+    page.evaluate("localStorage.clear()")
+    page.reload()
+    page.wait_for_selector("#reject[aria-pressed=true]")
+    assert page.input_value("#note") == "sky; jars"
+    page.keyboard.press("Escape")
+    assert page.locator(".cell").nth(0).get_attribute("data-verdict") == "accept"
+
+
+def test_a_server_that_went_away_loses_no_verdict(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.route("**/verdicts", lambda route: route.fulfill(status=503))
+    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'reject'})")
+    until(page, "document.querySelector('#saved').textContent.startsWith('not saved')")
+
+    page.unroute("**/verdicts")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")
+    assert verdicts.rejected(folder / "lbp-absolute" / "verdicts.json") == {"clip/000001"}
+
+
+def test_what_a_server_never_got_is_sent_when_the_page_is_opened_again(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.route("**/verdicts", lambda route: route.fulfill(status=503))
+    page.evaluate("review.verdicts.set('clip/000002', {verdict: 'reject', note: 'only here'})")
+    until(page, "document.querySelector('#saved').textContent.startsWith('not saved')")
+    other = page.context.new_page()
+    page.close(run_before_unload=False)
+
+    other.goto(served)
+    other.wait_for_selector(".cell")
+    until(other, "document.querySelector('#saved').textContent === 'saved'")
+    assert verdicts.read(folder / "lbp-absolute" / "verdicts.json")["clip/000002"].note == "only here"
+    # What the server has is not sent again: another person may have changed it since.
+    other.evaluate("review.verdicts.count('reject')")
+    assert not any(entry["unsaved"] for entry in other.evaluate(COPY))
+
+
+def test_a_verdict_that_is_refused_holds_no_other_up(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.evaluate("review.verdicts.set('gone/000001', {verdict: 'reject'})")
+    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
+    until(page, "document.querySelector('#saved').textContent.includes('1 not saved: the server has no such frame')")
+    assert list(verdicts.read(folder / "lbp-absolute" / "verdicts.json")) == ["clip/000001"]
+
+
+def test_verdicts_never_go_where_a_masks_folder_was(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    (folder / "lbp-absolute").rename(folder / "moved")
+    try:
+        page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
+        until(page, "document.querySelector('#saved').textContent.includes('the masks folder is gone')")
+        assert not (folder / "lbp-absolute").exists()
+    finally:
+        (folder / "moved").rename(folder / "lbp-absolute")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")
+
+
+def test_two_windows_of_a_page_on_a_disk_do_not_undo_each_other(page: Any, written: str) -> None:
+    other = page.context.new_page()
+    for each in (page, other):
+        each.goto(written)
+        each.wait_for_selector(".cell")
+    page.evaluate("review.verdicts.set('clip/000001', {verdict: 'reject'})")
+    other.evaluate("review.verdicts.set('clip/000002', {verdict: 'accept'})")
+    page.evaluate("review.verdicts.set('clip/000001', {note: 'mine'})")
+    for each in (page, other):
+        each.reload()
+        each.wait_for_selector(".cell")
+        # Windows hear of each other when the browser has time for it.
+        until(each, "note => review.verdicts.get('clip/000001').note === note", "mine")
+        until(each, "verdict => review.verdicts.get('clip/000002').verdict === verdict", "accept")
+        assert each.evaluate("review.verdicts.get('clip/000001').verdict") == "reject"
+
+
+def test_from_a_disk_verdicts_stay_in_the_browser_and_can_be_downloaded(
+    page: Any, written: str, tmp_path: Path
+) -> None:
+    page.goto(written)
+    page.wait_for_selector(".cell")
+    page.keyboard.press("r")
+    page.reload()
+    page.wait_for_selector(".cell[data-verdict=reject]")
+
+    with page.expect_download() as download:
+        page.click("#download")
+    download.value.save_as(tmp_path / "v.json")
+    assert verdicts.rejected(tmp_path / "v.json") == {"clip/000001"}
+    page.locator("#grid").focus()
+    page.keyboard.press("u")
+    page.reload()
+    page.wait_for_selector(".cell")
+    assert page.evaluate("review.verdicts.count('reject')") == 0
