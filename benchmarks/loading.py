@@ -3,7 +3,7 @@
 Run ``python benchmarks/loading.py``; ``--data DIR`` takes the real pairs of DIR/GOPRO_Large, under many names. A window
 is blurry, sharp and mask at a random place of a random crop of 512, copied out. Readers:
 
-* pack: ``prep.windows``, a memory map of the pack, as the trainer reads;
+* pack: ``prep.packs.windows``, a memory map of the pack, as the trainer reads;
 * h5py: the same pack, sliced by h5py at its defaults;
 * lmdb: the same crops as raw bytes in LMDB, a value a crop, read-only, without a copy before the window's;
 * png: whole frames and masks as PNG files, decoded by OpenCV, then cut, as most trainers do.

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from cdgnet.exact import to_float64
+from cdgnet.float64 import to_float64
 
 PEAK = 255
 RADIUS = 5

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from cdgnet.exact import to_float64
+from cdgnet.float64 import to_float64
 from cdgnet.network import CDGNet
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 

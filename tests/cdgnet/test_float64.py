@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_map
 
-from cdgnet import CDGNet, ModelConfig, exact, psnr, ssim, ssim_matlab3d, tiling
+from cdgnet import CDGNet, ModelConfig, float64, psnr, ssim, ssim_matlab3d, tiling
 from cdgnet.metrics import similarity
 
 ELSEWHERE = "meta"
@@ -61,7 +61,7 @@ class Moving(TorchFunctionMode):
 
 @pytest.fixture(autouse=True)
 def elsewhere_has_no_float64(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exact, "_WITHOUT_FLOAT64", (ELSEWHERE,))
+    monkeypatch.setattr(float64, "_WITHOUT_FLOAT64", (ELSEWHERE,))
 
 
 def there(values: Tensor) -> Tensor:
