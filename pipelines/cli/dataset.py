@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prep.datasets import published
+
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset
 
@@ -26,11 +28,12 @@ _SHOWN = 5  # entries of a long list
 
 path_type = click.Path(path_type=Path)
 split_type = click.Choice(["train", "test", "all"])
-LAYOUTS = ("gopro", "videodeblurring", "reds", "hide", "realblur")  # likewise those of prep.datasets.published
+LAYOUTS = tuple(published.LAYOUTS)
 layout_option = click.option(
     "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
 )
-variant_type = click.Choice(["blur", "blur_gamma", "blur_comp", "J", "R"])
+_VARIANTS = dict.fromkeys(name for layout in published.LAYOUTS.values() for name in layout.variants if name)
+variant_type = click.Choice(list(_VARIANTS))
 masks_option = click.option(
     "--masks", "masks_folder", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]"
 )

@@ -10,7 +10,6 @@ import pytest
 from commands import call, mistake
 
 from pipelines.cli import dataset
-from prep.datasets.published import LAYOUTS
 from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS
@@ -38,12 +37,8 @@ def test_preparing_data_never_loads_torch(work: Path) -> None:
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_the_commands_know_the_methods_the_layouts_and_the_mu_of_prep() -> None:
+def test_the_commands_know_the_methods_and_the_mu_of_prep() -> None:
     assert set(dataset.METHODS) == set(METHODS)
-    assert tuple(LAYOUTS) == dataset.LAYOUTS
-    assert set(dataset.variant_type.choices) == {
-        name for layout in LAYOUTS.values() for name in layout.variants if name
-    }
     assert dataset.MU == making.MU
 
 
