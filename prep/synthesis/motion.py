@@ -90,7 +90,8 @@ def shake(
 
 def _check_size(photo: Bytes, size: Size) -> None:
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
-        raise ValueError(f"photograph is {photo.shape[0]} x {photo.shape[1]}; wanted at least {size[0]} x {size[1]}")
+        found, wanted = (f"{width} x {height}" for height, width in (photo.shape[:2], size))
+        raise ValueError(f"photograph is {found} pixels; wanted at least {wanted} (width x height)")
 
 
 def _subframes_for(extent: float) -> int:

@@ -87,7 +87,10 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["raw", "--count", "3"], "--count is not for recordings; pass --photos, or leave it out"),
         (["raw", "--photos", "--window", "9"], "--window is not for photographs; leave it out"),
         (["raw", "--photos", "--size", "12x40"], "12x40 is no size; wanted for instance 1280x720, at least 16x16"),
-        (["raw", "--photos", "--size", "640x480"], "photograph is 96 x 96; wanted at least 480 x 640; pass a smaller"),
+        (
+            ["raw", "--photos", "--size", "640x480"],
+            "photograph is 96 x 96 pixels; wanted at least 640 x 480 (width x height); pass a smaller",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_one_line(raw: Path, words: list[str], said: str) -> None:

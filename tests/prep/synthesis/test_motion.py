@@ -53,7 +53,7 @@ def test_blur_is_large_where_the_extent_is(photo: np.ndarray) -> None:
 
 
 def test_a_photograph_smaller_than_the_frame_is_refused(photo: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="photograph is 150 x 190; wanted at least 151 x 128"):
+    with pytest.raises(ValueError, match="photograph is 190 x 150 pixels; wanted at least 128 x 151"):
         motion.shake(photo, (151, 128), np.random.default_rng(0))
 
 

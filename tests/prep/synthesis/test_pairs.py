@@ -225,7 +225,8 @@ def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Pa
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(
-        SynthesisError, match=r"a.png: photograph is 150 x 190; wanted at least 720 x 1280; pass a small"
+        SynthesisError,
+        match=r"a.png: photograph is 190 x 150 pixels; wanted at least 1280 x 720 .width x height.; pass a small",
     ):
         list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
     with pytest.raises(SynthesisError, match=r"holds no photograph; pass a photograph, or a folder of photographs"):
