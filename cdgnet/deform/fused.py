@@ -252,7 +252,7 @@ def _block(features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward:
     outputs, channels, size = weight.shape[:3]
     widest = max(channels * size**2 // modulation.shape[1], outputs // 2)
     row = features.element_size() * widest
-    bounds = ((32, 64), (128, 32), (256, 16)) if is_backward else ((128, 64), (256, 32))
+    bounds = ((32, 64), (128, 32), (256, 16)) if is_backward else ((128, 64), (256, 16))
     return next(block for bytes_, block in bounds if row <= bytes_), 4 if widest <= 16 else 8
 
 

@@ -326,7 +326,7 @@ def wrong(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, 
 
 @pytest.mark.slow
 def test_every_kernel_fits_every_gpu_from_capability_8_on() -> None:
-    script = Path(__file__).parents[2] / "benchmarks/kernels.py"
+    script = Path(__file__).parents[3] / "benchmarks/kernels.py"
     said = subprocess.run(
         [sys.executable, "-W", "ignore", script, "--capability", "80"], capture_output=True, text=True, check=True
     )
