@@ -3,7 +3,7 @@
 import errno
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -51,9 +51,16 @@ class Lock:
 
     def release(self, *, remove: bool = False) -> None:
         """Let it go; with ``remove`` delete the file too, when what it guarded is finished."""
+        is_left = False
         if remove:
-            self.path.unlink(missing_ok=True)
+            try:
+                self.path.unlink(missing_ok=True)
+            except PermissionError:  # Windows removes no file that is open
+                is_left = True
         self._lock.release()
+        if is_left:
+            with suppress(PermissionError):  # another process holds it by now
+                self.path.unlink(missing_ok=True)
 
 
 @contextmanager
