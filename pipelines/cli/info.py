@@ -48,7 +48,7 @@ def command(
         return
     from cdgnet import CDGNet, ModelConfig, load_weights
     from cdgnet.cost import network_cost
-    from pipelines.timing import time_network
+    from pipelines.timing import device_name, time_network
 
     network = load_weights(weights) if weights else None
     config = network.config if network else ModelConfig.preset(preset, variant)
@@ -64,8 +64,7 @@ def command(
 
         device = Fabric(accelerator="auto", devices=1).device
         timing = time_network((network or CDGNet(config)).eval().to(device), *size, repeats=3)
-        name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-        report["timing"] = {"device": name, "threads": torch.get_num_threads(), **asdict(timing)}
+        report["timing"] = {"device": device_name(device), "threads": torch.get_num_threads(), **asdict(timing)}
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:

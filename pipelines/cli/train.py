@@ -199,6 +199,7 @@ def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
     import torch
 
     from cdgnet import CDGNet
+    from pipelines.timing import device_name
     from pipelines.train.runs import network_of
 
     with torch.device("meta"):
@@ -207,9 +208,8 @@ def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
     start = f", starting from {config.init}" if config.init else ""
     click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{start}")
     device = fabric.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
-    click.echo(f"on {fabric.world_size} x {name}, precision {config.precision}{tf32}")
+    click.echo(f"on {fabric.world_size} x {device_name(device)}, precision {config.precision}{tf32}")
 
 
 def _say_recipe(plan: "Run") -> None:
