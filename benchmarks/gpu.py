@@ -6,7 +6,8 @@ between synchronisations; medians, with the fastest and the slowest. Each row ad
 ratios are to the first of its table: float32, eager, torchvision's deformable convolution, contiguous, Adam as it
 comes. A row that fails says why, and the others go on; none is begun after ``--minutes``.
 
-``--device cpu`` shows that all of it runs, on small shapes; its times mean nothing.
+``--tune`` also times one layer with other blocks, warps and parts of the fused kernel. ``--device cpu`` shows that all
+of it runs, on small shapes; its times mean nothing.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from torch import Tensor, nn
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses
 from cdgnet.cost import network_cost
-from cdgnet.deform import conv, deform_conv2d
+from cdgnet.deform import conv, deform_conv2d, fused
 from cdgnet.deform.sample import by_sample
 
 STEPS = 1_050_000  # of the paper's recipe
@@ -138,6 +139,34 @@ def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[
     return rows
 
 
+# (pixels of a block, warps of a program); parts of the backward pass
+FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 4), (128, 8))
+BACKWARD_BLOCKS = ((32, 4, 64), (32, 4, 256), (64, 4, 64), (64, 4, 256), (64, 8, 64), (128, 8, 64), (128, 8, 256))
+
+
+def tuning(clock: Clock, shape: tuple[int, int, int, int]) -> list[dict[str, Any]]:
+    """One layer in bfloat16 with other launch settings; each pass is timed with the other's settings as they are."""
+    print(f"\n{'pass':9}{'block':>7}{'warps':>7}{'parts':>7}{'forward ms':>12}{'with backward':>15}")
+    usual, parts = fused._block, fused._PARTS
+    rows = []
+    tried = [("forward", *each, parts) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
+    for name, block, warps, given in tried:
+
+        def chosen_block(*tensors: Tensor, is_backward: bool, n: str = name, b: tuple = (block, warps)) -> Any:
+            return b if is_backward == (n == "backward") else usual(*tensors, is_backward=is_backward)
+
+        fused._block, fused._PARTS = chosen_block, given
+        found = clock.guarded(lambda: convolution(shape, "fused", HALF, clock))
+        fused._block, fused._PARTS = usual, parts
+        rows.append({"pass": name, "block": block, "warps": warps, "parts": given, **found})
+        print(f"{name:9}{block:7}{warps:7}{given:7}", end="")
+        if "failed" in found:
+            print(f"  {found['failed']}", flush=True)
+        else:
+            print(f"{found['forward']['ms']:12.3f}{found['forward and backward']['ms']:15.3f}", flush=True)
+    return rows
+
+
 def compiler(clock: Clock) -> str:
     """On a CPU, where nothing is measured, one that only traces."""
     return "inductor" if clock.device.type == "cuda" else "aot_eager"
@@ -156,7 +185,7 @@ def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
     return network.to(memory_format=torch.channels_last if is_last else torch.contiguous_format)
 
 
-def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock, profile: bool) -> dict[str, Any]:
+def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock) -> dict[str, Any]:
     """A training step with the improvements up to ``row``."""
     torch._dynamo.reset()
     has = dict(zip(STEP_ROWS, [index <= row for index in range(len(STEP_ROWS))], strict=True))
@@ -179,12 +208,11 @@ def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock, profil
 
     with chosen("fused" if has["fused deform"] else "torchvision"):
         found: dict[str, Any] = clock.measure(step)
-        if profile:
-            found["kernels"] = busiest(step)
+        found["kernels"] = busiest(step)
     return found
 
 
-def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock, profile: bool) -> dict[str, Any]:
+def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dict[str, Any]:
     """A frame restored with the improvements up to ``row``; and the result, on the CPU."""
     torch._dynamo.reset()
     has = dict(zip(FRAME_ROWS, [index <= row for index in range(len(FRAME_ROWS))], strict=True))
@@ -202,8 +230,7 @@ def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock, profil
 
     with chosen("fused" if has["fused deform"] else "torchvision"):
         found: dict[str, Any] = clock.measure(restore)
-        if profile:
-            found["kernels"] = busiest(restore)
+        found["kernels"] = busiest(restore)
         found["restored"] = restore().float().cpu()
     return found
 
@@ -227,14 +254,14 @@ def matrix_rate(kind: torch.dtype, clock: Clock) -> float:
 
 
 def table(
-    names: tuple[str, ...], floor: float, measure: Callable[[int, bool], dict[str, Any]], clock: Clock, unit: str
+    names: tuple[str, ...], floor: float, measure: Callable[[int], dict[str, Any]], clock: Clock, unit: str
 ) -> list[dict[str, Any]]:
-    """Measure each row of a table; the last is profiled."""
+    """Measure and profile each row of a table."""
     print(f"{'each on top of those above':28}{'ms':>9}{'spread':>18}{'ratio':>7}{'of floor':>9}{'GB':>6}  {unit}")
     rows: list[dict[str, Any]] = []
     reference: Tensor | None = None
     for index, name in enumerate(names):
-        found = clock.guarded(lambda i=index: measure(i, i == len(names) - 1))  # type: ignore[misc]
+        found = clock.guarded(lambda i=index: measure(i))  # type: ignore[misc]
         restored = found.pop("restored", None)
         rows.append({"row": name, **found})
         if "failed" in found:
@@ -267,6 +294,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
     parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
+    parser.add_argument("--tune", action="store_true", help="also other launch settings of the fused kernel")
     parser.add_argument("--save", action="store_true", help="also write a dated JSON")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
     options = parser.parse_args()
@@ -288,14 +316,17 @@ def main() -> None:
     floors = [1000 * macs / rates["bfloat16"] for macs in (3 * batch * costs[side, side], costs[size])]
     print("\none deformable convolution, C to C channels; ratios to torchvision's")
     found = {"kernels": kernels(clock, levels)}
+    if options.tune:
+        found["tuning"] = tuning(clock, levels["full"])
     print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
-    restoring = table(FRAME_ROWS, floors[1], lambda i, p: frame_row(i, preset, size, clock, p), clock, "of 31 dB, of 1")
+    restoring = table(FRAME_ROWS, floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
     print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
     training = table(
-        STEP_ROWS, floors[0], lambda i, p: step_row(i, preset, (batch, side), clock, p), clock, f"{STEPS:,} steps"
+        STEP_ROWS, floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
     )
     for name, rows in (("frame", restoring), ("step", training)):
-        for key, milliseconds in rows[-1].get("kernels", []):
+        last = [row for row in rows if "kernels" in row][-1:]
+        for key, milliseconds in last[0]["kernels"] if last else ():
             print(f"{name:6}{milliseconds:9.3f} ms  {key}")
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"

@@ -21,12 +21,16 @@ def cpu() -> Fabric:
 
 
 def train(
-    pack: Path, folder: Path, config: TrainingConfig = CONFIG, stop_after: int | None = None
+    pack: Path,
+    folder: Path,
+    config: TrainingConfig = CONFIG,
+    stop_after: int | None = None,
+    fabric: Fabric | None = None,
 ) -> list[loop.StepReport]:
     """Train to the end, or stop after so many steps as a signal would; gives the loop's reports."""
     run = runs.prepare(config, [pack], folder)
     reports: list[loop.StepReport] = []
-    for report in loop.train(run, cpu(), lambda: stop_after is not None and len(reports) + 1 >= stop_after):
+    for report in loop.train(run, fabric or cpu(), lambda: stop_after is not None and len(reports) + 1 >= stop_after):
         reports.append(report)
     return reports
 

@@ -5,6 +5,7 @@ K = k * k taps of the kernel, G offset groups: the C / G channels of a group mov
 """
 
 import logging
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -20,6 +21,7 @@ from cdgnet.tracing import is_exporting
 
 Backend = Literal["torchvision", "sample", "gather", "fused"]
 BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather", "fused")
+_PREFERRED = os.environ.get("CDGNET_DEFORM")  # the way round a kernel that fails on somebody's GPU
 
 
 def default_backend(features: Tensor, groups: int) -> Backend:
@@ -29,8 +31,10 @@ def default_backend(features: Tensor, groups: int) -> Backend:
     On CUDA ``fused``, whose samples stay in registers; nothing was timed there yet. On a CPU, where torchvision's
     kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32 channels a group, for
     whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs, ``sample``: other
-    runtimes have its operators.
+    runtimes have its operators. The environment variable CDGNET_DEFORM, read when this is imported, names another one.
     """
+    if _PREFERRED and not is_exporting():
+        return _PREFERRED  # type: ignore[return-value]  # deform_conv2d refuses an unknown one
     if features.device.type == "cuda":
         return "fused"
     if features.device.type != "cpu" or is_exporting():
