@@ -139,32 +139,54 @@ def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[
     return rows
 
 
-# (pixels of a block, warps of a program); parts of the backward pass
-FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 4), (128, 8))
-BACKWARD_BLOCKS = ((32, 4, 64), (32, 4, 256), (64, 4, 64), (64, 4, 256), (64, 8, 64), (128, 8, 64), (128, 8, 256))
+# (pixels of a block, warps of a program), and for the backward pass its parts
+FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 8))
+BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 256), (128, 8, 64))
 
 
-def tuning(clock: Clock, shape: tuple[int, int, int, int]) -> list[dict[str, Any]]:
-    """One layer in bfloat16 with other launch settings; each pass is timed with the other's settings as they are."""
-    print(f"\n{'pass':9}{'block':>7}{'warps':>7}{'parts':>7}{'forward ms':>12}{'with backward':>15}")
+def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
+    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph, without launches."""
     usual, parts = fused._block, fused._PARTS
+    print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
     rows = []
-    tried = [("forward", *each, parts) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
-    for name, block, warps, given in tried:
-
-        def chosen_block(*tensors: Tensor, is_backward: bool, n: str = name, b: tuple = (block, warps)) -> Any:
-            return b if is_backward == (n == "backward") else usual(*tensors, is_backward=is_backward)
-
-        fused._block, fused._PARTS = chosen_block, given
-        found = clock.guarded(lambda: convolution(shape, "fused", HALF, clock))
-        fused._block, fused._PARTS = usual, parts
-        rows.append({"pass": name, "block": block, "warps": warps, "parts": given, **found})
-        print(f"{name:9}{block:7}{warps:7}{given:7}", end="")
-        if "failed" in found:
-            print(f"  {found['failed']}", flush=True)
-        else:
-            print(f"{found['forward']['ms']:12.3f}{found['forward and backward']['ms']:15.3f}", flush=True)
+    for level, shape in levels.items():
+        tried = [("forward", *each, parts) for each in FORWARD_BLOCKS] + [
+            ("backward", *each) for each in BACKWARD_BLOCKS
+        ]
+        for name, block, warps, given in tried:
+            fused._block, fused._PARTS = (lambda *tensors, is_backward, b=(block, warps): b), given  # type: ignore[assignment]
+            found = clock.guarded(lambda: launch(shape, clock, is_backward=name == "backward"))
+            rows.append({"level": level, "pass": name, "block": block, "warps": warps, "parts": given, **found})
+            said = found["failed"] if "failed" in found else f"{found['ms']:10.3f}"
+            print(f"{level:9}{name:10}{block:7}{warps:7}{given:7}{said}", flush=True)
+    fused._block, fused._PARTS = usual, parts
     return rows
+
+
+def launch(shape: tuple[int, int, int, int], clock: Clock, *, is_backward: bool) -> dict[str, Any]:
+    """One pass of one layer in bfloat16, without autograd."""
+    torch.manual_seed(0)
+    batch, channels, *place = shape
+    shapes = (shape, (batch, 36, *place), (batch, 18, *place))
+    maps = [torch.rand(each, device=clock.device) - 0.5 for each in shapes]
+    features, offset, modulation = (each.to(memory_format=torch.channels_last) for each in maps)
+    weight = torch.rand(channels, channels, 3, 3, device=clock.device) - 0.5
+    features, bias = features.to(HALF), weight.new_zeros(channels)
+    given = torch.rand_like(features)
+
+    def work() -> object:
+        if is_backward:
+            return torch.ops.cdgnet.deform_conv2d_backward(given, features, offset, modulation, weight, 1, True)
+        return torch.ops.cdgnet.deform_conv2d(features, offset, modulation, weight, bias, 1)
+
+    if clock.device.type != "cuda":
+        return clock.measure(work)
+    work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return clock.measure(graph.replay)
 
 
 def compiler(clock: Clock) -> str:
@@ -281,6 +303,25 @@ def table(
     return rows
 
 
+def tables(clock: Clock, rate: float) -> dict[str, Any]:
+    """A frame and a training step; ``rate`` is what the arithmetic of their floors is done at."""
+    is_real = clock.device.type == "cuda"
+    preset, (batch, side), size = ("paper", (6, 256), (720, 1280)) if is_real else ("tiny", (1, 16), (16, 16))
+    costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
+    floors = [1000 * macs / rate for macs in (3 * batch * costs[side, side], costs[size])]
+    print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
+    restoring = table(FRAME_ROWS, floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
+    print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
+    training = table(
+        STEP_ROWS, floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
+    )
+    for name, rows in (("frame", restoring), ("step", training)):
+        last = [row for row in rows if "kernels" in row][-1:]
+        for key, milliseconds in last[0]["kernels"] if last else ():
+            print(f"{name:6}{milliseconds:9.3f} ms  {key}")
+    return {"floors_ms": floors, "frame": restoring, "step": training}
+
+
 def difference(restored: Tensor, reference: Tensor) -> tuple[float, float]:
     """What a PSNR of 31 dB, the paper's, changes by; and the largest difference of a pixel, of 1."""
     torch.manual_seed(2)
@@ -294,7 +335,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
     parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
-    parser.add_argument("--tune", action="store_true", help="also other launch settings of the fused kernel")
+    parser.add_argument("--tune", action="store_true", help="only the fused kernel, with other launch settings too")
     parser.add_argument("--save", action="store_true", help="also write a dated JSON")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
     options = parser.parse_args()
@@ -310,28 +351,16 @@ def main() -> None:
     rates = {str(kind).removeprefix("torch."): matrix_rate(kind, clock) for kind in (torch.float32, HALF)}
     print("matrix products: " + ", ".join(f"{kind} {rate / 1e12:.1f} TMac/s" for kind, rate in rates.items()))
 
-    preset, (batch, side), size = ("paper", (6, 256), (720, 1280)) if is_real else ("tiny", (1, 16), (16, 16))
     levels = LEVELS if is_real else {"full": (1, 8, 4, 4)}
-    costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
-    floors = [1000 * macs / rates["bfloat16"] for macs in (3 * batch * costs[side, side], costs[size])]
-    print("\none deformable convolution, C to C channels; ratios to torchvision's")
-    found = {"kernels": kernels(clock, levels)}
     if options.tune:
-        found["tuning"] = tuning(clock, levels["full"])
-    print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
-    restoring = table(FRAME_ROWS, floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
-    print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
-    training = table(
-        STEP_ROWS, floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
-    )
-    for name, rows in (("frame", restoring), ("step", training)):
-        last = [row for row in rows if "kernels" in row][-1:]
-        for key, milliseconds in last[0]["kernels"] if last else ():
-            print(f"{name:6}{milliseconds:9.3f} ms  {key}")
+        found = {"tuning": tuning(clock, {name: shape for name, shape in levels.items() if name != "720p"})}
+    else:
+        print("\none deformable convolution, C to C channels; ratios to torchvision's")
+        found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"])
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        path = options.out / f"gpu-{about['date']}-{kind}.json"
-        whole = {**about, "macs_per_second": rates, "floors_ms": floors, **found, "frame": restoring, "step": training}
+        path = options.out / f"gpu{'-tuning' * options.tune}-{about['date']}-{kind}.json"
+        whole = {**about, "macs_per_second": rates, **found}
         path.write_text(json.dumps(whole, indent=1) + "\n")
         print(f"written: {path}")
 

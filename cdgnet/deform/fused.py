@@ -212,9 +212,9 @@ def _like(maps: Tensor) -> Tensor:
 
 
 def _new(features: Tensor, channels: int, like: Tensor) -> Tensor:
-    """An empty ``(B, D, h, w)`` of the features' type, channels last."""
-    shape = (features.shape[0], like.shape[2], like.shape[3], channels)
-    return features.new_empty(shape).permute(0, 3, 1, 2)
+    """An empty ``(B, D, h, w)`` of the features' type, channels last; no view, so that a ReLU may work in place."""
+    shape = (features.shape[0], channels, *like.shape[2:])
+    return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)
 
 
 def _packed(weight: Tensor, kind: torch.dtype) -> Tensor:

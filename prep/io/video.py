@@ -147,11 +147,15 @@ def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[A
     yield from container.decode(stream)
 
 
+# From version 19 on PyAV keeps bytes of metadata that are no UTF-8 by itself, and has no such option.
+_METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """A file for reading by PyAV; FFmpeg's errors are raised as ours, with the file's name."""
     try:
-        with av.open(str(path), metadata_errors="replace") as container:
+        with av.open(str(path), **_METADATA) as container:
             yield container
     except av.FFmpegError as error:
         raise FrameError(f"{path} cannot be read as a video ({error.strerror or error}); fetch it again") from error

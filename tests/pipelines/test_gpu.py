@@ -155,6 +155,8 @@ def test_the_fused_kernel_compiled_agrees_with_float64(kind: torch.dtype, place:
     chance = torch.Generator().manual_seed(0)
     shapes = ((2, 32, *place), (2, 18 * groups, *place), (2, 9 * groups, *place), (24, 32, 3, 3), (24,))
     inputs = [torch.randn(shape, generator=chance) for shape in shapes]
+    # Between two pixels, where float32 and float64 agree on which they are: at a pixel the gradient jumps.
+    inputs[1] = (inputs[1] * 64).round() / 64 + 1 / 128
     inputs[0], inputs[3] = inputs[0].to(kind), inputs[3].to(kind).float()
 
     def convolve(*tensors: torch.Tensor, backend: str) -> torch.Tensor:

@@ -138,6 +138,15 @@ def test_how_the_inputs_lie_in_memory_changes_nothing() -> None:
     assert result.is_contiguous(memory_format=torch.channels_last)
 
 
+def test_a_relu_may_work_in_place_on_the_result() -> None:
+    inputs = make_inputs()
+    leaves = [tensor.requires_grad_() for tensor in inputs]
+    found = torch.autograd.grad(convolve(leaves).relu_().sum(), leaves)
+    wanted = torch.autograd.grad(convolve(leaves).relu().sum(), leaves)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
 def test_nothing_beyond_the_tensors_is_read() -> None:
     inputs = make_inputs(batch=1)
     wanted = differentiated(inputs, "fused")
