@@ -16,6 +16,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 
 
 
 def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
-    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph, without launches."""
+    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph."""
     usual, parts = fused._block, fused._PARTS
     print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
     rows = []
@@ -155,7 +156,7 @@ def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[d
         ]
         for name, block, warps, given in tried:
             fused._block, fused._PARTS = (lambda *tensors, is_backward, b=(block, warps): b), given  # type: ignore[assignment]
-            found = clock.guarded(lambda: launch(shape, clock, is_backward=name == "backward"))
+            found = clock.guarded(partial(launch, shape, clock, is_backward=name == "backward"))
             rows.append({"level": level, "pass": name, "block": block, "warps": warps, "parts": given, **found})
             said = found["failed"] if "failed" in found else f"{found['ms']:10.3f}"
             print(f"{level:9}{name:10}{block:7}{warps:7}{given:7}{said}", flush=True)
