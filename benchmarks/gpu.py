@@ -147,20 +147,19 @@ BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 
 
 def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
     """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph."""
-    usual, parts = fused._block, fused._PARTS
+    usual, parts = fused._block, fused._parts
     print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
     rows = []
     for level, shape in levels.items():
-        tried = [("forward", *each, parts) for each in FORWARD_BLOCKS] + [
-            ("backward", *each) for each in BACKWARD_BLOCKS
-        ]
+        tried = [("forward", *each, 0) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
         for name, block, warps, given in tried:
-            fused._block, fused._PARTS = (lambda *tensors, is_backward, b=(block, warps): b), given  # type: ignore[assignment]
+            fused._block = lambda *tensors, b=(block, warps), **of: b
+            fused._parts = lambda *sizes, p=given: p
             found = clock.guarded(partial(launch, shape, clock, is_backward=name == "backward"))
             rows.append({"level": level, "pass": name, "block": block, "warps": warps, "parts": given, **found})
             said = found["failed"] if "failed" in found else f"{found['ms']:10.3f}"
             print(f"{level:9}{name:10}{block:7}{warps:7}{given:7}{said}", flush=True)
-    fused._block, fused._PARTS = usual, parts
+    fused._block, fused._parts = usual, parts
     return rows
 
 

@@ -36,7 +36,8 @@ def measure(capability: int, kind: str, channels: int, outputs: int, work: str) 
     features = torch.empty(1, channels, 8, 8, dtype=KINDS[kind], device="meta")
     modulation = torch.empty(1, 9 * GROUPS, 8, 8, device="meta")
     weight = torch.empty(outputs, channels, 3, 3, device="meta")
-    block, warps = fused._block(features, modulation, weight, is_backward=is_backward)
+    level = divmod(capability, 10)
+    block, warps = fused._block(features, modulation, weight, is_backward=is_backward, capability=level)
     constants = fused._constants(features, modulation, weight, 1, block)
     kernel = kernels.convolve
     if is_backward:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
 from cdgnet.deform.gather import by_gather
@@ -159,6 +160,17 @@ def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
             raise ValueError(f"{name} is {tuple(tensor.shape)}, wanted {wanted_shape}; pass that shape")
 
 
+class _OffsetConv(nn.Conv2d):
+    """A convolution that on CUDA computes channels of zeros up to a multiple of 8: else cuDNN pads and copies them."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        missing = -self.out_channels % 8
+        if features.device.type != "cuda" or not missing or self.bias is None:
+            return super().forward(features)
+        weight, bias = pad(self.weight, (0, 0, 0, 0, 0, 0, 0, missing)), pad(self.bias, (0, missing))
+        return self._conv_forward(features, weight, bias)[:, : self.out_channels]
+
+
 class DeformConv(nn.Module):
     """A 3x3 deformable convolution that finds its own offsets; same height and width in and out.
 
@@ -181,7 +193,7 @@ class DeformConv(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, offset_groups: int) -> None:
         super().__init__()
         self.offset_channels = 2 * offset_groups * self.SIZE**2
-        self.offset_conv = nn.Conv2d(inputs, 3 * offset_groups * self.SIZE**2, self.SIZE, padding=self.SIZE // 2)
+        self.offset_conv = _OffsetConv(inputs, 3 * offset_groups * self.SIZE**2, self.SIZE, padding=self.SIZE // 2)
         self.weight = nn.Parameter(torch.empty(outputs, inputs, self.SIZE, self.SIZE))
         self.bias = nn.Parameter(torch.empty(outputs))
         for parameter in self.offset_conv.parameters():

@@ -23,7 +23,6 @@ GROUP_WIDTH, OUTPUTS = 64, 128
 """Channels of an offset group and channels out, the most that one program's registers hold."""
 
 _KINDS = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
-_PARTS = 64  # programs that share a step's pixels in the backward pass, each with its own sum of the weight's gradient
 
 
 def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> str:
@@ -91,7 +90,7 @@ def _convolve(
     if not result.numel():
         return result
     pixels = result.numel() // len(weight)
-    block, warps = _block(features, modulation, weight, is_backward=False)
+    block, warps = _block(features, modulation, weight, is_backward=False, capability=_capability(features.device))
     with torch.cuda.device_of(features):  # type: ignore[no-untyped-call]
         kernels.convolve[(triton.cdiv(pixels, block),)](
             features,
@@ -128,8 +127,8 @@ def _differentiate(
     (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
     of_offset, of_modulation = (_like(each) for each in (offset, modulation))
     pixels = offset.numel() // offset.shape[1]
-    block, warps = _block(features, modulation, weight, is_backward=True)
-    parts = max(1, min(_PARTS, triton.cdiv(pixels, block)))
+    block, warps = _block(features, modulation, weight, is_backward=True, capability=_capability(features.device))
+    parts = _parts(pixels, block, weight)
     sums = weight.new_empty(parts, weight[0, 0].numel(), weight.shape[1], len(weight))  # (parts, K, C, D)
     is_exact = torch.are_deterministic_algorithms_enabled()
     scale = _scale(gradient, weight, modulation) if is_exact and pixels else weight.new_ones(())
@@ -244,16 +243,31 @@ def _constants(features: Tensor, modulation: Tensor, weight: Tensor, padding: in
     }
 
 
-def _block(features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward: bool) -> tuple[int, int]:
+def _block(
+    features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward: bool, capability: tuple[int, int]
+) -> tuple[int, int]:
     """Pixels of a block and warps of a program, so that registers and the least shared memory, 99 kB, hold them.
 
-    Found by compiling for compute capability 8.0 and 9.0, see docs/gpu.md; no timing has chosen them yet.
+    The fastest on an H100 (compute capability 9.0) in half precision; else found by compiling. See docs/gpu.md.
     """
     outputs, channels, size = weight.shape[:3]
     widest = max(channels * size**2 // modulation.shape[1], outputs // 2)
+    if capability[0] == 9 and features.element_size() == 2:
+        return 64, 4 if widest <= 32 else 8
     row = features.element_size() * widest
     bounds = ((32, 64), (128, 32), (256, 16)) if is_backward else ((128, 64), (256, 16))
     return next(block for bytes_, block in bounds if row <= bytes_), 4 if widest <= 16 else 8
+
+
+def _capability(device: torch.device) -> tuple[int, int]:
+    """Compute capability of a device; (0, 0) of a CPU, which only interprets the kernels."""
+    return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
+
+
+def _parts(pixels: int, block: int, weight: Tensor) -> int:
+    """Programs that share a step's pixels in the backward pass: as many as fill a GPU, in 40 MB of sums at most."""
+    fitting = min(256, 2**20 // (weight.shape[0] * weight.shape[1]))
+    return max(1, min(max(64, fitting), -(-pixels // block)))
 
 
 def _scale(gradient: Tensor, weight: Tensor, modulation: Tensor) -> Tensor:
