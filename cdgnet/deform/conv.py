@@ -168,7 +168,8 @@ class _OffsetConv(nn.Conv2d):
         if features.device.type != "cuda" or not missing or self.bias is None:
             return super().forward(features)
         weight, bias = pad(self.weight, (0, 0, 0, 0, 0, 0, 0, missing)), pad(self.bias, (0, missing))
-        return self._conv_forward(features, weight, bias)[:, : self.out_channels]
+        moves: Tensor = self._conv_forward(features, weight, bias)
+        return moves[:, : self.out_channels]
 
 
 class DeformConv(nn.Module):
