@@ -37,6 +37,7 @@ HALF = torch.bfloat16
 # (name, what it adds), each on top of those before it
 STEP_ROWS = ("eager float32", "channels last", "fused Adam", "fused deform", "bfloat16", "compiled", "CUDA graphs")
 FRAME_ROWS = ("eager float32", "channels last", "fused deform", "bfloat16", "compiled", "CUDA graphs")
+QUICK_ROWS = ("eager float32", "bfloat16", "CUDA graphs")
 
 
 class Clock:
@@ -276,13 +277,13 @@ def matrix_rate(kind: torch.dtype, clock: Clock) -> float:
 
 
 def table(
-    names: tuple[str, ...], floor: float, measure: Callable[[int], dict[str, Any]], clock: Clock, unit: str
+    names: dict[int, str], floor: float, measure: Callable[[int], dict[str, Any]], clock: Clock, unit: str
 ) -> list[dict[str, Any]]:
     """Measure and profile each row of a table."""
     print(f"{'each on top of those above':28}{'ms':>9}{'spread':>18}{'ratio':>7}{'of floor':>9}{'GB':>6}  {unit}")
     rows: list[dict[str, Any]] = []
     reference: Tensor | None = None
-    for index, name in enumerate(names):
+    for index, name in names.items():
         found = clock.guarded(lambda i=index: measure(i))  # type: ignore[misc]
         restored = found.pop("restored", None)
         rows.append({"row": name, **found})
@@ -303,20 +304,24 @@ def table(
     return rows
 
 
-def tables(clock: Clock, rate: float) -> dict[str, Any]:
+def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
     """A frame and a training step; ``rate`` is what the arithmetic of their floors is done at."""
     is_real = clock.device.type == "cuda"
+
+    def rows(names: tuple[str, ...]) -> dict[int, str]:
+        return {index: name for index, name in enumerate(names) if not is_quick or name in QUICK_ROWS}
+
     preset, (batch, side), size = ("paper", (6, 256), (720, 1280)) if is_real else ("tiny", (1, 16), (16, 16))
     costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
     floors = [1000 * macs / rate for macs in (3 * batch * costs[side, side], costs[size])]
     print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
-    restoring = table(FRAME_ROWS, floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
+    restoring = table(rows(FRAME_ROWS), floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
     print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
     training = table(
-        STEP_ROWS, floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
+        rows(STEP_ROWS), floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
     )
-    for name, rows in (("frame", restoring), ("step", training)):
-        last = [row for row in rows if "kernels" in row][-1:]
+    for name, measured in (("frame", restoring), ("step", training)):
+        last = [row for row in measured if "kernels" in row][-1:]
         for key, milliseconds in last[0]["kernels"] if last else ():
             print(f"{name:6}{milliseconds:9.3f} ms  {key}")
     return {"floors_ms": floors, "frame": restoring, "step": training}
@@ -335,6 +340,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
     parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
+    parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}: half the time")
     parser.add_argument("--tune", action="store_true", help="only the fused kernel, with other launch settings too")
     parser.add_argument("--save", action="store_true", help="also write a dated JSON")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
@@ -356,7 +362,7 @@ def main() -> None:
         found = {"tuning": tuning(clock, {name: shape for name, shape in levels.items() if name != "720p"})}
     else:
         print("\none deformable convolution, C to C channels; ratios to torchvision's")
-        found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"])
+        found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
         path = options.out / f"gpu{'-tuning' * options.tune}-{about['date']}-{kind}.json"

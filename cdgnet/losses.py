@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from cdgnet.metrics import PEAK, similarity
 from cdgnet.network import Components
@@ -51,10 +52,15 @@ def component_targets(sharp: Tensor, mask: Tensor, *, masked_out: float = BLACK)
     return torch.where(is_small, sharp, masked_out), torch.where(is_small, masked_out, sharp)
 
 
-def squared_error(image: Tensor, target: Tensor) -> Tensor:
+def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """Squared L2 norm over a pixel's three channels, mean over the pixels and the batch; a scalar.
 
     Three times ``torch.nn.functional.mse_loss``, which also takes the mean over channels.
+
+    Args:
+        image: ``(B, 3, H, W)``.
+        target: The same.
+        weights: How much each pixel counts in the mean, ``(B, 1, H, W)``, at least 0; None for all alike.
 
     Raises:
         ValueError: If the shapes differ.
@@ -62,23 +68,24 @@ def squared_error(image: Tensor, target: Tensor) -> Tensor:
     Source: Wang et al. 2021, equation 13.
     """
     _check_alike(image, target)
-    return (image - target).square().sum(dim=1).mean()
+    return _mean((image - target).square().sum(dim=1), weights)
 
 
-def absolute_error(image: Tensor, target: Tensor) -> Tensor:
+def absolute_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """L1: absolute differences summed over a pixel's three channels, mean over the pixels and the batch; a scalar.
 
-    Raises:
-        ValueError: If the shapes differ.
+    Arguments and errors are those of ``squared_error``.
 
     Source: Wang et al. 2021, Figure 10 and section 4.4, which state no normalisation: that of ``squared_error``.
     """
     _check_alike(image, target)
-    return (image - target).abs().sum(dim=1).mean()
+    return _mean((image - target).abs().sum(dim=1), weights)
 
 
-def dissimilarity(image: Tensor, target: Tensor) -> Tensor:
+def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """1 - SSIM in the convention of ``metrics.ssim``, without its rounding; a scalar in [0, 2].
+
+    Arguments are those of ``squared_error``.
 
     Raises:
         ValueError: If the shapes differ, or the images are smaller than 11 x 11.
@@ -86,7 +93,16 @@ def dissimilarity(image: Tensor, target: Tensor) -> Tensor:
     Source: Wang et al. 2004; as a loss in Wang et al. 2021, Figure 10.
     """
     _check_alike(image, target)
-    return 1 - similarity((image - BLACK) * PEAK, (target - BLACK) * PEAK).mean()
+    similar = similarity((image - BLACK) * PEAK, (target - BLACK) * PEAK).mean(dim=1)  # (B, H - 10, W - 10)
+    return _mean(1 - similar, None if weights is None else weights[:, :, 5:-5, 5:-5])
+
+
+def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
+    """The mean of ``(B, h, w)``, weighted; 0 where all weights are."""
+    if weights is None:
+        return errors.mean()
+    # Where no pixel counts the sum is 0, and so is the quotient.
+    return (errors * weights[:, 0]).sum() / weights.sum().clamp(min=torch.finfo(errors.dtype).tiny)
 
 
 def _check_alike(image: Tensor, target: Tensor) -> None:
@@ -95,12 +111,19 @@ def _check_alike(image: Tensor, target: Tensor) -> None:
         raise ValueError(f"{found} differ; pass images of one shape")
 
 
-LOSSES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "l2": squared_error,
     "l1": absolute_error,
     "ssim": dissimilarity,
 }
 """What two images are compared by; ``l2`` is the paper's."""
+
+
+COMPONENT_LOSSES = ("target", "region", "attention", "whole")
+"""What a branch's image is compared with, and where; ``target`` is the paper's. See ``deblurring_losses``."""
+
+ATTENTION_WEIGHT = 0.01
+"""Of the attention maps' cross-entropy beside an image's squared error: they start at 0.7 and some 0.005."""
 
 
 def deblurring_losses(
@@ -110,31 +133,74 @@ def deblurring_losses(
     *,
     lambda_small: float = 0.1,
     lambda_large: float = 0.1,
+    component_loss: str = "target",
     masked_out: float = BLACK,
-    compare: Callable[[Tensor, Tensor], Tensor] = squared_error,
+    compare: Callable[..., Tensor] = squared_error,
 ) -> Losses:
     """Compare all three images with their targets: loss = Lrec + lambda1 * Ls + lambda2 * Ll.
 
-    Of a network of one branch, which has no components, the loss is Lrec alone and the other two are 0.
+    Of a network of one branch, which has no components, the loss is Lrec alone and the other two are 0. The branches'
+    losses, Ls and Ll, have these forms:
+
+    * ``target``, equation 16: over the whole frame, with Sgt and Lgt, where pixels of the other component are black or
+      grey. A branch must therefore paint what is not its own.
+    * ``region``: with the sharp frame, and only where the branch's component lies: the mean over those pixels of the
+      batch, so that a weight means the same whatever share of the frame they are. A mask between 0 and 1 weighs.
+    * ``attention``: ``region``, and besides each branch's attention map learns where its component lies, by
+      ``attention_loss`` times ``ATTENTION_WEIGHT``.
+    * ``whole``: over the whole frame with the sharp frame. It divides nothing: the control for the others.
 
     Args:
         components: What the network gave for the blurry frames.
         sharp: ``(B, 3, H, W)`` float in [-0.5, 0.5].
-        mask: M, ``(B, 1, H, W)``, 1 where blur is small.
+        mask: M, ``(B, 1, H, W)``, 1 where blur is small; values between 0 and 1 for ``region`` and ``attention`` alone.
         lambda_small: Weight of the small branch's loss; the paper's lambda1.
         lambda_large: Weight of the large branch's loss; the paper's lambda2.
-        masked_out: See ``component_targets``.
+        component_loss: One of ``COMPONENT_LOSSES``.
+        masked_out: Of ``target``: see ``component_targets``.
         compare: An image with its target, one of ``LOSSES``.
 
     Raises:
-        ValueError: If the shapes do not belong together.
+        ValueError: If the shapes do not belong together, the form is unknown, or ``attention`` is asked of a network
+            without spatial attention.
 
-    Source: Wang et al. 2021, equations 13, 16 and 17.
+    Source: Wang et al. 2021, equations 13, 16 and 17; ``region`` and ``attention`` are ours.
     """
     restored = compare(components.restored, sharp)
     if components.small is None or components.large is None:
         return Losses(restored, restored, torch.zeros_like(restored), torch.zeros_like(restored))
-    sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)
-    small = compare(components.small, sgt)
-    large = compare(components.large, lgt)
+    sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)  # checks the shapes
+    if component_loss == "target":
+        small, large = compare(components.small, sgt), compare(components.large, lgt)
+    elif component_loss == "whole":
+        small, large = compare(components.small, sharp), compare(components.large, sharp)
+    elif component_loss in COMPONENT_LOSSES:
+        share = mask.to(sharp.dtype)
+        small, large = compare(components.small, sharp, share), compare(components.large, sharp, 1 - share)
+        if component_loss == "attention":
+            small = small + ATTENTION_WEIGHT * attention_loss(components.small_attention, share)
+            large = large + ATTENTION_WEIGHT * attention_loss(components.large_attention, 1 - share)
+    else:
+        raise ValueError(f"component loss {component_loss!r} does not exist; pass one of {', '.join(COMPONENT_LOSSES)}")
     return Losses(restored + lambda_small * small + lambda_large * large, restored, small, large)
+
+
+def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
+    """Cross-entropy between a branch's attention map and where its component lies; a scalar.
+
+    Both classes weigh one half, whatever share of the batch they are.
+
+    Args:
+        attention: ``(B, 1, ceil(H / 4), ceil(W / 4))`` in (0, 1).
+        share: How much a pixel belongs to the component, ``(B, 1, H, W)`` in [0, 1].
+
+    Raises:
+        ValueError: If there is no map.
+    """
+    if attention is None:
+        raise ValueError("the network has no spatial attention to teach; pass another component loss")
+    wanted = avg_pool2d(share.float(), 4, ceil_mode=True)  # (B, 1, ceil(H / 4), ceil(W / 4))
+    given = attention.float().clamp(1e-6, 1 - 1e-6)  # half precision rounds to 0 and 1
+    within = _mean(-given.log()[:, 0], wanted)
+    outside = _mean(-(1 - given).log()[:, 0], 1 - wanted)
+    return (within + outside) / 2

@@ -145,8 +145,11 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     reasons = {
         "halve_every": "with --schedule cosine" if config.schedule == "cosine" else "",
         "val_every": "with --val none" if held_out == () else "",
-        **dict.fromkeys(("lambda_small", "lambda_large", "mu", "masked_out"), branch),
+        "masked_out": f"with --component-loss {config.component_loss}" * (config.component_loss != "target"),
+        "mu": "with --component-loss whole" * (config.component_loss == "whole"),
     }
+    if branch:
+        reasons |= dict.fromkeys(("component_loss", "lambda_small", "lambda_large", "mu", "masked_out"), branch)
     for name, reason in reasons.items():
         if reason and name in given:
             click.echo(f"--{name.replace('_', '-')} has no effect {reason}", err=True)
@@ -220,10 +223,18 @@ def _say_recipe(plan: "Run") -> None:
     times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
     click.echo(
         f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {times} times;"
-        f" {_recipe(config)}; masked-out target pixels are {config.masked_out}"
+        f" {_recipe(config)}{_component_loss(config)}"
     )
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
+
+
+def _component_loss(config: TrainingConfig) -> str:
+    """How the branches learn, to end a line; empty where they learn nothing of their own."""
+    if config.variant in ONE_BRANCH or config.lambda_small + config.lambda_large == 0:
+        return ""
+    colour = f", masked-out pixels {config.masked_out}" if config.component_loss == "target" else ""
+    return f"; component loss: {config.component_loss}{colour}"
 
 
 def _say_duration(plan: "Run", fabric: "Fabric") -> None:
@@ -248,7 +259,7 @@ def _recipe(config: TrainingConfig) -> str:
     paper = TrainingConfig()
     names = (
         *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
-        *("crop", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
+        *("crop", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
     differences = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
     differences += ["steps"] if config.steps is not None else []

@@ -18,12 +18,16 @@ class Study:
     paper: Mapping[str, PaperScore] = field(default_factory=dict)  # by the value's name
     fixed: Mapping[str, str] = field(default_factory=dict)  # of TrainingConfig, for all rows
     names: Mapping[float, str] = field(default_factory=dict)  # of values that a number does not name
+    settings: Mapping[str, Mapping[str, str | float]] = field(
+        default_factory=dict
+    )  # of a value that stands for several
     quoted: Mapping[str, PaperScore] = field(default_factory=dict)  # of methods that are not trained, by the authors
     is_transfer: bool = False  # from one data set to another: the values are ``TRANSFER``
 
     def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
         """The settings of one row."""
-        return replace(base, **self.fixed, **dict.fromkeys(self.fields, value))  # type: ignore[arg-type]
+        own = self.settings[str(value)] if self.settings else dict.fromkeys(self.fields, value)
+        return replace(base, **self.fixed, **own)  # type: ignore[arg-type]
 
     def name(self, value: str | float) -> str:
         """What a row is called."""
@@ -33,6 +37,22 @@ class Study:
 # Rows of a transfer: trained on the first data set, further on the second, on the second from the beginning.
 TRANSFER = FIRST, FINE_TUNED, SECOND = ("GoPro alone", "fine-tuned", "VideoDeblurring alone")
 
+
+def _learning(loss: str, weight: float) -> dict[str, str | float]:
+    return {"component_loss": loss, "lambda_small": weight, "lambda_large": weight}
+
+
+# Weights of 1 for losses that are of the restored image's size; for the paper's its own, 0.1.
+_SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
+    "none": _learning("target", 0.0),
+    "whole": _learning("whole", 1.0),
+    "one branch": {"variant": "dmphn-1"},
+    "target, black": _learning("target", 0.1),
+    "target, grey": {**_learning("target", 0.1), "masked_out": "grey"},
+    "region": _learning("region", 1.0),
+    "soft": _learning("soft", 1.0),
+    "attention": _learning("attention", 1.0),
+}
 
 STUDIES: Mapping[str, Study] = {
     "table1": Study(
@@ -89,6 +109,14 @@ STUDIES: Mapping[str, Study] = {
         fields=("lambda_small", "lambda_large"),
         values=(0.0, 0.1),
         names={0.0: "no masks", 0.1: "masks"},
+    ),
+    # Ours: what the branches learn from, at equal steps; the first three rows look at no mask.
+    "supervision": Study(
+        title="What the branches learn from",
+        source="The component losses of section 3.5, and ours",
+        fields=("variant", "component_loss", "lambda_small", "lambda_large", "masked_out"),
+        values=tuple(_SUPERVISION),
+        settings=_SUPERVISION,
     ),
     "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
 }

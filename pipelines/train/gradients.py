@@ -17,6 +17,7 @@ from pipelines.train.learner import Learner
 from pipelines.train.loader import ThroughputMeter
 from pipelines.train.samples import Sample
 from pipelines.train.settings import TrainingConfig
+from prep.masks.equations import SOFT_LEVELS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,14 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
 
 def compute_losses(config: TrainingConfig, components: Components, batch: Sample) -> Losses:
     """The losses that a run's settings ask for."""
+    is_soft = config.component_loss == "soft"
     return deblurring_losses(
         components,
         to_range(batch.sharp),
-        batch.mask,
+        batch.mask / SOFT_LEVELS if is_soft else batch.mask,
         lambda_small=config.lambda_small,
         lambda_large=config.lambda_large,
+        component_loss="region" if is_soft else config.component_loss,
         masked_out=BLACK if config.masked_out == "black" else 0.0,
         compare=LOSSES[config.loss],
     )

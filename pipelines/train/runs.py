@@ -57,7 +57,15 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     infos = [read_info(pack) for pack in packs]
     split = split_by_source(infos, config.val)
     steps = total_steps(config, len(split.train))
-    samples = TrainingSamples(packs, split.train, config.crop, config.seed, turn=config.turn, mu=config.mu)
+    samples = TrainingSamples(
+        packs,
+        split.train,
+        config.crop,
+        config.seed,
+        turn=config.turn,
+        mu=config.mu,
+        is_soft=config.component_loss == "soft",
+    )
     if config.init is not None:
         _refuse_other_network(load_weights(Path(config.init)).config, config)
     asked = identity(config, infos, steps)
@@ -94,7 +102,8 @@ def uses_variant_attention(config: TrainingConfig) -> bool:
 
 def learns_from_masks(config: TrainingConfig) -> bool:
     """Whether a run looks at the masks of its packs."""
-    return network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
+    has_losses = config.lambda_small + config.lambda_large > 0 and config.component_loss != "whole"
+    return network_of(config).branches == "both" and has_losses
 
 
 def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> dict[str, Any]:
@@ -102,6 +111,8 @@ def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> d
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     if uses_variant_attention(config):
         del settings["attention"]
+    if config.component_loss == "target":
+        del settings["component_loss"]  # which runs of earlier releases do not have
     if config.init is not None:
         settings["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":

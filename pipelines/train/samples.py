@@ -15,6 +15,8 @@ from torch.utils.data import Dataset
 
 from pipelines.errors import DataError
 from pipelines.packs import Frame
+from prep.arrays import Bytes
+from prep.masks.equations import mask_of_codes, soft_mask
 from prep.packs.windows import Windows
 
 
@@ -23,7 +25,7 @@ class Sample(NamedTuple):
 
     blurry: Tensor  # (3, C, C) uint8
     sharp: Tensor  # (3, C, C) uint8
-    mask: Tensor  # (1, C, C) uint8, 0 or 1
+    mask: Tensor  # (1, C, C) uint8, 0 or 1; of soft masks 0 to 255
 
 
 class TrainingSamples(Dataset[Sample]):
@@ -39,6 +41,7 @@ class TrainingSamples(Dataset[Sample]):
         seed: Of order, place, flips and turns.
         turn: Turn by quarters too, so that no direction of blur is more frequent than another.
         mu: Threshold of the masks, from the packs' S; None takes the packs' own.
+        is_soft: Give soft masks, see ``equations.soft_mask``.
 
     Raises:
         DataError: If the window is larger than a pack's crops.
@@ -54,10 +57,11 @@ class TrainingSamples(Dataset[Sample]):
         *,
         turn: bool = True,
         mu: float | None = None,
+        is_soft: bool = False,
     ) -> None:
         self.packs = [Windows(path) for path in paths]
         self.frames, self.rows = list(frames), list(frames.values())
-        self.crop, self.seed, self.turn, self.mu = crop, seed, turn, mu
+        self.crop, self.seed, self.turn, self.mu, self.is_soft = crop, seed, turn, mu, is_soft
         for path, pack in zip(paths, self.packs, strict=True):
             height, width = pack.header.crop
             if crop > min(height, width):
@@ -87,13 +91,20 @@ class TrainingSamples(Dataset[Sample]):
 
         corner = (row, y, x, self.crop)
         blurry, sharp = (pack.read(name, *corner) for name in ("blurry", "sharp"))
-        mask = pack.read("mask", *corner) if self.mu is None else pack.mask(*corner, self.mu)
+        mask = self._mask(pack, corner)
 
         def turned(window: np.ndarray) -> Tensor:
             flipped = window[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]].reshape(self.crop, self.crop, -1)
             return torch.from_numpy(np.rot90(flipped, turns).transpose(2, 0, 1).copy())
 
         return Sample(turned(blurry), turned(sharp), turned(mask))
+
+    def _mask(self, pack: Windows, corner: tuple[int, int, int, int]) -> Bytes:
+        if self.is_soft:
+            return soft_mask(pack.sharpness(*corner), pack.header.mu if self.mu is None else self.mu)
+        if self.mu is None:
+            return pack.read("mask", *corner)
+        return mask_of_codes(pack.sharpness(*corner), self.mu)
 
     def frame_of(self, number: int) -> Frame:
         """The frame that sample ``number`` is a window of."""

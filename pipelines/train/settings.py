@@ -69,6 +69,13 @@ class TrainingConfig:
     loss: str = _setting(
         "l2", "How images are compared; l1 and ssim are those of Figure 10.", choices=("l2", "l1", "ssim")
     )
+    component_loss: str = _setting(
+        "target",
+        "How a branch learns its component: target, equation 16, the other component painted over; region, the sharp "
+        "frame, only where its component lies; soft, region with weights from S about mu; attention, region and the "
+        "attention maps taught the mask; whole, the whole sharp frame, without masks.",
+        choices=("target", "region", "soft", "attention", "whole"),
+    )
     lambda_small: float = _setting(0.1, "Weight of the small branch's loss, equation 17.", least=0, unit="X")
     lambda_large: float = _setting(0.1, "Weight of the large branch's loss, equation 17.", least=0, unit="X")
     mu: float | None = _setting(
@@ -79,7 +86,7 @@ class TrainingConfig:
         unit="MU",
     )
     masked_out: str = _setting(
-        "black", "Colour of the pixels of a target that belong to the other component.", choices=("black", "grey")
+        "black", "Colour of the other component's pixels, with --component-loss target.", choices=("black", "grey")
     )
     seed: int = _setting(0, "Random seed of weights, order, windows, flips and rotations.", least=0, unit="N")
     turn: bool = _setting(True, "Rotate windows by quarter turns, besides flipping them.")
@@ -105,6 +112,10 @@ class TrainingConfig:
         problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
         if self.graphs and (not self.compile or self.accumulate > 1):
             problems.append("graphs is on; it needs compile, and accumulate 1")
+        if self.component_loss == "attention" and self.attention in ("none", "channel"):
+            problems.append(
+                f"component_loss is attention; it needs spatial attention, and attention is {self.attention}"
+            )
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
 

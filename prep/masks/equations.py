@@ -10,6 +10,7 @@ from prep.arrays import Bytes, Codes, Floats
 
 LEVELS = 65535
 SHARE_STEPS = 200
+SOFT_LEVELS = 255  # of a soft mask's 1
 
 
 def _check_mu(mu: float) -> None:
@@ -68,6 +69,27 @@ def mask_of_codes(codes: Codes, mu: float) -> Bytes:
         ``(H, W)`` uint8, 0 or 1.
     """
     return (codes >= least_code(mu)).view(np.uint8)
+
+
+def soft_mask(codes: Codes, mu: float) -> Bytes:
+    """How much a pixel belongs to the component that is blurred little: 1/2 where S is ``mu``, 1 where S is 1.
+
+    The odds of S over those of ``mu``: w / (1 - w) = S / (1 - S) * (1 - mu) / mu. On the scale of ``paired`` and
+    ``extent`` that is 1 / (1 + (L / L_mu)^2), L being the extent of the blur and L_mu that of ``mu``.
+
+    Args:
+        codes: ``(H, W)`` uint16.
+        mu: Threshold in [0, 1].
+
+    Returns:
+        ``(H, W)`` uint8, round(255 w); of S of 0 and 1 alone it is 255 times the mask.
+    """
+    _check_mu(mu)
+    sharpness = codes.astype(np.float64) / LEVELS
+    small, large = sharpness * (1 - mu), (1 - sharpness) * mu
+    total = small + large
+    weight = np.divide(small, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray(np.rint(SOFT_LEVELS * weight), np.uint8)
 
 
 def least_code(mu: float) -> int:

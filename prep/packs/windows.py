@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes
 from prep.errors import PackError
-from prep.masks import equations
 from prep.packs import reader
 from prep.packs.layout import Header
 
@@ -49,10 +48,10 @@ class Windows:
         crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(self._places[name][row]))
         return crop[y : y + side, x : x + side]
 
-    def mask(self, row: int, y: int, x: int, side: int, mu: float) -> Bytes:
-        """M = S > ``mu`` of a window of one crop, ``(side, side)``: S lies compressed, and the whole crop is read."""
+    def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
+        """S of a window of one crop, ``(side, side)`` uint16: it lies compressed, and the whole crop is read."""
         codes: Codes = self._file["sharpness"][row]
-        return equations.mask_of_codes(codes[y : y + side, x : x + side], mu)
+        return codes[y : y + side, x : x + side]
 
     @cached_property
     def _file(self) -> h5py.File:
