@@ -29,7 +29,7 @@ def default_backend(features: Tensor, groups: int) -> Backend:
     """The backend for ``features`` ``(B, C, H, W)``, read in so many offset groups, where benchmarks/deform.py found it
     fastest.
 
-    On CUDA ``fused``, whose samples stay in registers; nothing was timed there yet. On a CPU, where torchvision's
+    On CUDA ``fused``, whose samples stay in registers. On a CPU, where torchvision's
     kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32 channels a group, for
     whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs, ``sample``: other
     runtimes have its operators. The environment variable CDGNET_DEFORM, read when this is imported, names another one.

@@ -13,9 +13,9 @@ from pipelines.train.schedule import total_steps
 from pipelines.train.settings import TrainingConfig
 
 FRAMES = 2103  # of GoPro's training split
-# Seconds of a step of ``paper`` at the paper's batch and window, in bfloat16, fused, compiled, graphed: what
-# docs/gpu.md predicts. No H100 has run it yet.
-H100_STEP = 0.020
+# Seconds of a step of ``paper`` at the paper's batch and window, in bfloat16, fused, compiled, graphed, measured: see
+# docs/gpu.md.
+H100_STEP = 0.0316
 MASKS = ("lbp", "lbp-matting", "hifst", "paired")  # that the study of masks is counted with
 
 
@@ -28,7 +28,7 @@ class Budget:
     trainings: int  # rows by seeds
     known: int  # of them, those that an earlier study trains too
     seconds: float  # of those that are its own, on the device at hand
-    h100_seconds: float | None  # likewise, predicted; None of widths that no prediction was made for
+    h100_seconds: float | None  # likewise; None of widths that were not measured there
 
 
 def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:

@@ -103,9 +103,7 @@ class TrainingConfig:
         choices=("stop", "halve"),
     )
     compile: bool = _setting(False, "Compile the network: takes minutes at the start, makes steps faster on a GPU.")
-    graphs: bool = _setting(
-        False, "Use CUDA graphs, with --compile on one GPU: a step's kernels start all at once. Not tried yet."
-    )
+    graphs: bool = _setting(False, "Use CUDA graphs, with --compile on one GPU: a step's kernels start all at once.")
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
 
     def __post_init__(self) -> None:
