@@ -3,7 +3,7 @@
 Legend: B batch, C channels, H and W a frame's height and width in pixels.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -11,7 +11,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from cdgnet.float64 import to_float64
-from cdgnet.network import CDGNet
+from cdgnet.network import CDGNet, Components
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
 HALO = 144
@@ -48,21 +48,58 @@ def restore(network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HA
     Raises:
         ValueError: If ``tile`` or ``halo`` is no multiple of 4, or as ``CDGNet.forward``.
     """
+    (restored,) = _in_tiles(network, blurry, tile, halo, lambda components: (components.restored,))
+    assert restored is not None
+    return restored
+
+
+@torch.no_grad()
+def components(network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HALO) -> Components:
+    """All that a network makes of frames of any size, as ``restore`` makes the restored ones."""
+    return Components(*_in_tiles(network, blurry, tile, halo, lambda whole: whole))  # type: ignore[arg-type]
+
+
+def _in_tiles(
+    network: CDGNet, blurry: Tensor, tile: int, halo: int, chosen: Callable[[Components], tuple[Tensor | None, ...]]
+) -> list[Tensor | None]:
+    """The chosen ones of a network's results; those at a quarter of the frame's size stay so."""
     if tile < SIZE_MULTIPLE or tile % SIZE_MULTIPLE or halo < 0 or halo % SIZE_MULTIPLE:
         raise ValueError(f"tile {tile} and halo {halo}; wanted multiples of {SIZE_MULTIPLE}")
     height, width = blurry.shape[-2:]
+    quarter = (-(-height // SIZE_MULTIPLE), -(-width // SIZE_MULTIPLE))
+
+    def cropped(result: Tensor | None) -> Tensor | None:
+        return result if result is None else crop_to_size(result, quarter if result.shape[1] == 1 else (height, width))
+
     if max(height, width) <= tile + 2 * halo:
         below, right = (max(0, MINIMUM_SIZE - side) for side in (height, width))
         large = functional.pad(blurry, (0, right, 0, below), mode="replicate") if below or right else blurry
-        return crop_to_size(network(large).restored, (height, width))
+        return [cropped(result) for result in chosen(network(large))]
     frame = pad_to_multiple(blurry)
     size = (frame.shape[-2], frame.shape[-1])
     mean = _mean_features(network, frame, tile)
-    restored = torch.empty_like(frame)
+    wholes: list[Tensor | None] = []
     for part, window in _tiles(size, tile, halo):
-        window_restored = network(frame[..., window[0], window[1]], mean).restored
-        restored[..., part[0], part[1]] = window_restored[..., _within(part[0], window[0]), _within(part[1], window[1])]
-    return crop_to_size(restored, (height, width))
+        results = chosen(network(frame[..., window[0], window[1]], mean))
+        wholes = wholes or [None if each is None else _empty_whole(each, frame) for each in results]
+        for whole, result in zip(wholes, results, strict=True):
+            if whole is not None and result is not None:
+                _put(whole, result, part, window)
+    return [cropped(whole) for whole in wholes]
+
+
+def _empty_whole(result: Tensor, frame: Tensor) -> Tensor:
+    """Where the results of all tiles go: images of the frame's size, maps of a quarter of it."""
+    shrink = SIZE_MULTIPLE if result.shape[1] == 1 else 1
+    return result.new_empty(*result.shape[:2], frame.shape[-2] // shrink, frame.shape[-1] // shrink)
+
+
+def _put(whole: Tensor, result: Tensor, part: tuple[slice, slice], window: tuple[slice, slice]) -> None:
+    """Put the inner part of a window's result where it belongs."""
+    inner = tuple(_within(one, around) for one, around in zip(part, window, strict=True))
+    if result.shape[1] == 1:
+        part, inner = (_quarter(part[0]), _quarter(part[1])), tuple(map(_quarter, inner))
+    whole[..., part[0], part[1]] = result[..., inner[0], inner[1]]
 
 
 def _mean_features(network: CDGNet, frame: Tensor, tile: int) -> Tensor:

@@ -32,7 +32,8 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.")
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train; without them the blurry "
+              "frames themselves are scored.")  # fmt: skip
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, if several data sets lie there.")
@@ -42,8 +43,10 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
 @click.option("--sharp", type=folder_type, metavar="DIR", help="The sharp frames of the same names.")
 @click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: for scores of both components.")
 @click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
-@click.option("--method", type=method_type, help="Of S, except for packs.  [default: the masks folder's, else lbp]")
-@click.option("--mu", type=FiniteRange(0, 1), default=0.96, show_default=True, help="Threshold of S, except for packs.")
+@click.option("--method", type=method_type, help="Sharpness map that divides the frames.  [default: that of --masks, "
+              "or what is known of the blur's length: extent, else paired]")  # fmt: skip
+@click.option("--mu", type=FiniteRange(0, 1), help="Threshold of S.  [default: the pack's; 0.85, blur up to 6 pixels, "
+              "for extent and paired; else 0.96]")  # fmt: skip
 @click.option("--against", type=path_type, metavar="DIR", help="Earlier scores of the same frames, to compare with.")
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
@@ -62,7 +65,7 @@ def command(
     blurry: Path | None,
     masks: Path | None,
     method: str | None,
-    mu: float,
+    mu: float | None,
     against: Path | None,
     wants_lpips: bool,
     workers: int,
@@ -76,7 +79,8 @@ def command(
     """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
 
     Frames come from a pack, from a data set, or from folders: --restored and --sharp score the results of any other
-    program under the same conventions. The same command resumes an interrupted one.
+    program under the same conventions. Scores come by the length of the blur too, which is measured between each
+    blurry frame and its sharp partner. The same command resumes an interrupted one.
     """
     _check_options(weights, pack, root, restored, sharp)
     from pipelines.evaluate import folder as scores_folder
@@ -92,7 +96,10 @@ def command(
         frames = frame_sources.dataset_frames(root, layout, variant, split, mask_source)
     else:
         assert pack is not None
-        frames = frame_sources.PackFrames(pack)
+        frames = frame_sources.PackFrames(pack, mask_source)
+    if weights is None and restored is None:
+        click.echo("no --weights: the blurry frames themselves are scored", err=True)
+        frames = frame_sources.BlurryFrames(frames)
     lpips = _load_lpips() if wants_lpips else None
     conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips)
     folder = conditions.scores_folder(out, frames)
@@ -118,16 +125,13 @@ def _check_options(*options: Path | None) -> None:
         raise click.UsageError(f"wanted one of --h5, --root and --restored, found {' and '.join(sources) or 'none'}")
     if restored is not None and (weights is not None or sharp is None):
         raise click.UsageError("--restored needs --sharp, and no --weights: those pictures are restored already")
-    if restored is None and weights is None:
-        raise click.UsageError(f"{sources[0]} needs --weights")
 
 
-def _mask_source(folder: Path | None, method: str | None, mu: float) -> "MaskSource":
+def _mask_source(folder: Path | None, method: str | None, mu: float | None) -> "MaskSource":
     from pipelines.evaluate.mask_source import MaskSource
     from prep.masks.folder import MasksFolder
 
-    maps = MasksFolder(folder) if folder else None
-    return MaskSource(method=method or (maps and maps.method) or "lbp", mu=mu, folder=maps)
+    return MaskSource(method=method or "", mu=mu, folder=MasksFolder(folder) if folder else None)
 
 
 def _load_lpips() -> "LPIPS":
@@ -154,6 +158,8 @@ def _score_all(
 
 
 def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
+    if summary["by_extent"].get("ranges"):
+        _print_by_extent(summary["by_extent"])
     sequences = summary["sequences"]
     if len(rows) > _MOST_ROWS and sequences:
         _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
@@ -169,13 +175,44 @@ def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) ->
         click.echo(f"the author's {means['frames']} frames alone: {scores}")
     if summary["against"]:
         _print_difference(summary["against"])
-    for extents in summary["by_extent"].get("ranges", []):
-        scores = " → ".join(_number(extents[name], "psnr") for name in ("psnr_blurry", "psnr") if name in extents)
-        end = f"to {extents['to']:g}" if extents["to"] < float("inf") else "and more"
-        click.echo(f"psnr of pixels blurred over {extents['from']:g} {end} pixels: {scores} dB, all frames together")
+    if summary["division"]:
+        _print_division(summary["division"])
     if summary["cost"]:
         _print_cost(summary["cost"])
     click.echo(f"protocol: {summary['protocol']}; on {summary['device']}, precision {summary['precision']}")
+
+
+def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
+    """PSNR by the length of the blur."""
+    from rich.console import Console
+    from rich.table import Table
+
+    ranges = by_extent["ranges"]
+    is_pair = "psnr_blurry" in ranges[0]
+    names = ("blurry → restored", "gain") if is_pair else ("PSNR, dB",)
+    table = Table("blur, pixels", "share of pixels", *names)
+    total = sum(each["pixels"] for each in ranges)
+    for each in ranges:
+        end = f"to {each['to']:g}" if each["to"] < float("inf") else "and more"
+        cells = [_number(each["psnr"], "psnr")]
+        if is_pair:
+            gain = _signed(each["psnr"] - each["psnr_blurry"], "psnr")
+            cells = [f"{_number(each['psnr_blurry'], 'psnr')} → {cells[0]}", gain]
+        table.add_row(f"{each['from']:g} {end}", f"{each['pixels'] / total:.1%}", *cells)
+    click.echo(f"PSNR by the length of the blur, errors of all frames pooled; lengths by {by_extent['known_from']}:")
+    Console(width=None if Console().is_terminal else 140).print(table)
+
+
+def _print_division(means: Mapping[str, float]) -> None:
+    """Whether the network has learnt to divide small from large blur."""
+    if aucs := [f"{name} branch {means[f'auc_{name}']:.3f}" for name in ("small", "large") if f"auc_{name}" in means]:
+        click.echo(f"attention: AUC of small against large blur, 0.5 is chance: {', '.join(aucs)}")
+    if "own_small" in means:
+        small, large = (_signed(means[f"own_{name}"], "psnr") for name in ("small", "large"))
+        click.echo(
+            f"each branch against the other on its own component: small branch {small} dB where M = 1, "
+            f"large branch {large} dB where M = 0"
+        )
 
 
 def _print_difference(difference: Mapping[str, Any]) -> None:

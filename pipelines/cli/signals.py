@@ -1,6 +1,8 @@
 """Ctrl-C and its like: the step at hand is finished and saved, then the command ends."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import click
@@ -26,6 +28,22 @@ class StopOnSignal:
         self.number = number
         for caught in STOP_SIGNALS:
             signal.signal(caught, signal.SIG_DFL)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Raise KeyboardInterrupt at a signal within: for work that loses nothing by it, such as scoring."""
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            self._ask(number, frame)
+            raise KeyboardInterrupt
+
+        handlers = {number: signal.signal(number, interrupt) for number in STOP_SIGNALS}
+        try:
+            yield
+        finally:
+            if not self.number:
+                for number, handler in handlers.items():
+                    signal.signal(number, handler)
 
     def __call__(self) -> bool:
         return self.number > 0

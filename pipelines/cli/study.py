@@ -197,7 +197,7 @@ def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate
         try:
             _train(training, plan, fabric, stopped, name)
             estimate.correct(training, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
-            _score(training, fabric, name)
+            _score(training, fabric, stopped, name)
         except RunInUse:
             continue
         except (DataError, TrainingError) as error:
@@ -220,14 +220,20 @@ def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnS
         raise stopped.stopped(f"stopped in {training.title}, saved in {training.folder}; the same command goes on")
 
 
-def _score(training: "Training", fabric: "Fabric", name: str) -> None:
+def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: str) -> None:
+    """Score a training, or end the command at once after a signal: its frames are scored again next time."""
     from pipelines.study import scoring
     from pipelines.train import run_folder
     from prep.packs.reader import read_info
 
-    with run_folder.locked(training.folder):
-        for _ in track(scoring.score(training, fabric), read_info(training.test).crop_count, f"score {name}"):
-            pass
+    count = read_info(training.test).crop_count
+    try:
+        with run_folder.locked(training.folder), stopped.at_once():
+            for _ in track(scoring.score(training, fabric), count, f"score {name}"):
+                pass
+    except KeyboardInterrupt as interrupt:
+        message = f"stopped while scoring {training.title}; the same command scores it again"
+        raise stopped.stopped(message) from interrupt
 
 
 def _scores_text(means: Mapping[str, float]) -> str:
@@ -253,7 +259,7 @@ def _publish(
         raise click.ClickException("no training has come to an end, so there is no table")
     table = comparisons.table_rows(results)
     _print_table(table)
-    for comparison in comparisons.compare(table):
+    for comparison in comparisons.compare(table, study.controls):
         click.echo(sentences.comparison_text(comparison))
     for sentence in (*sentences.author_sentences(table), *sentences.verdict(table)):
         click.echo(sentence)
@@ -270,17 +276,19 @@ def _print_table(table: "Sequence[TableRow]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from pipelines.study.comparisons import MEASURES
+    from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows, with_spread
 
+    console = Console(width=None if Console().is_terminal else 140)
     printed = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
     for line in table:
-        cells = []
-        for measure in MEASURES:
-            digits = 2 if measure.startswith("psnr") else 4
-            spread = f" ± {line.spread(measure):.{digits}f}" if len(line.results) > 1 else ""
-            cells.append(f"{line.mean(measure):.{digits}f}{spread}")
+        cells = [with_spread(line, measure) for measure in MEASURES]
         printed.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
-    Console(width=None if Console().is_terminal else 140).print(printed)
+    console.print(printed)
+    if dividing := dividing_rows(table):
+        printed = Table("is the division learnt?", "masks", *DIVISION.values())
+        for line in dividing:
+            printed.add_row(line.row.name, line.row.masks, *(with_spread(line, name) for name in DIVISION))
+        console.print(printed)
 
 
 def main() -> None:

@@ -288,14 +288,20 @@ def _say_row(row: Mapping[str, Any], steps: int) -> None:
 
 
 def _say_losses(row: Mapping[str, Any], steps: int) -> None:
+    from pipelines.train.page import drowned_text
+
     pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
     left = duration((steps - row["step"]) / row["steps_per_second"])
     offset = row.get("mean_offset")  # a network without deformable layers has none
     offset_text = f", |offset| {offset:.3f} px" if offset is not None else ""
-    click.echo(
-        f"step {row['step']}/{steps}  loss {row['loss']:.5f} (restored {row['loss_restored']:.5f}, small"
-        f" {row['loss_small']:.5f}, large {row['loss_large']:.5f})  {pace}{offset_text}, {left} left"
-    )
+    parts = f"restored {row['loss_restored']:.5f}"
+    if "share_small" in row:
+        parts += "".join(
+            f", {name} {row[f'loss_{name}']:.5f}: {row[f'share_{name}']:.0%}" for name in ("small", "large")
+        )
+    click.echo(f"step {row['step']}/{steps}  loss {row['loss']:.5f} ({parts})  {pace}{offset_text}, {left} left")
+    if "drowned_by" in row:
+        click.echo(drowned_text(row), err=True)
     if offset is not None and offset > _LARGE_OFFSET:
         click.echo(f"offsets of {offset:.0f} px: they diverge; start a new run with a lower learning rate", err=True)
 

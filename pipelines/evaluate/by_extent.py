@@ -36,11 +36,12 @@ def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | No
     return torch.stack(sums, dim=1).tolist()
 
 
-def psnr_by_extent(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
+def psnr_by_extent(rows: Sequence[Mapping[str, Any]], *, are_measured: bool = False) -> list[dict[str, float]]:
     """PSNR of all pixels of a range of extents, over all frames; ranges without a pixel are left out.
 
     Args:
         rows: ``extents`` holds what ``squared_errors`` gave of the frame; rows without it are passed over.
+        are_measured: By ``paired``, which cannot tell one pixel from three: the first two ranges are one.
 
     Returns:
         ``from`` and ``to`` in pixels of extent, ``pixels``, ``psnr_blurry`` where blurry frames are, and ``psnr``, dB.
@@ -48,8 +49,11 @@ def psnr_by_extent(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     sums = [torch.tensor(row["extents"], dtype=torch.float64) for row in rows if row.get("extents")]
     if not sums:
         return []
+    total, edges = torch.stack(sums).sum(dim=0), list(EDGES)
+    if are_measured:
+        total, edges = torch.cat([total[:2].sum(dim=0, keepdim=True), total[2:]]), [EDGES[0], *EDGES[2:]]
     ranges = []
-    for low, high, (pixels, *errors) in zip(EDGES, EDGES[1:], torch.stack(sums).sum(dim=0).tolist(), strict=False):
+    for low, high, (pixels, *errors) in zip(edges, edges[1:], total.tolist(), strict=False):
         if pixels:
             names = ("psnr_blurry", "psnr") if len(errors) == 2 else ("psnr",)
             psnrs = {name: _psnr(error, pixels) for name, error in zip(names, errors, strict=True)}

@@ -6,6 +6,7 @@ Legend: H, W a frame's height and width.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,6 +25,7 @@ ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
 _FRAMES_A_REASON = 3
 _WIPE_WIDTH, _PANEL_WIDTH, _PART_SIDE, _ZOOM = 960, 480, 160, 3  # pixels; times
 _MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
+LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
 _SMALLEST_INPUT = 16  # pixels that the network needs
 
 
@@ -86,7 +88,7 @@ def draw(frame: EvaluationFrame, row: FrameScores, reasons: Sequence[str], resto
     if frame.mask is not None:
         panels.append(_mask_panel(key, frame.mask))
     if restorer is not None and frame.blurry is not None:
-        panels.extend(_branch_panels(key, frame.blurry, restorer))
+        panels.extend(_branch_panels(key, frame.blurry, frame.sharp, restorer))
     return Example(
         key=key,
         reasons="; ".join(reasons),
@@ -148,10 +150,13 @@ def _enlarge(image: Bytes) -> Bytes:
 
 
 @torch.no_grad()
-def _branch_panels(key: str, blurry: Tensor, restorer: Restorer) -> Iterator[Panel]:
-    """What both branches make of the middle of a frame, and their attention (Figure 13)."""
+def _branch_panels(key: str, blurry: Tensor, sharp: Tensor, restorer: Restorer) -> Iterator[Panel]:
+    """What both branches make of the middle of a frame, their attention (Figure 13), and which of them is nearer to the
+    sharp frame.
+    """
     top, left = (max(0, (side - _MIDDLE_SIDE) // 2) for side in blurry.shape[-2:])
-    middle = to_range(blurry[None, :, top : top + _MIDDLE_SIDE, left : left + _MIDDLE_SIDE])
+    part = (slice(None), slice(top, top + _MIDDLE_SIDE), slice(left, left + _MIDDLE_SIDE))
+    middle = to_range(blurry[part][None])
     if min(middle.shape[-2:]) < _SMALLEST_INPUT:
         return
     with restorer.fabric.autocast():
@@ -164,3 +169,15 @@ def _branch_panels(key: str, blurry: Tensor, restorer: Restorer) -> Iterator[Pan
             codes = (attention[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
             picture = small_map(codes, _PANEL_WIDTH)
             yield map_panel(f"{name} attention, middle", f"{key}, {name} attention", picture)
+    if components.small is not None and components.large is not None:
+        small, large = (_image(to_bytes(image)[0].cpu()) for image in (components.small, components.large))
+        yield _nearer_map(key, small, large, _image(sharp[part]))
+
+
+def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:
+    """Yellow where the small branch is nearer to the sharp frame, dark where the large one is."""
+    errors = [np.abs(image.astype(np.float32) - sharp).mean(axis=2) for image in (small, large)]
+    lead = cv2.blur(errors[1] - errors[0], (_LEAD_SIDE, _LEAD_SIDE))
+    codes = np.rint((lead / LEAD_TOP).clip(-1, 1) * 32767.5 + 32767.5).astype(np.uint16)
+    name = "nearer branch, middle: yellow small, dark large"
+    return map_panel(name, f"{key}, nearer branch", small_map(codes, _PANEL_WIDTH))

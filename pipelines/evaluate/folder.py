@@ -92,9 +92,9 @@ def write_csv(path: Path, rows: Sequence[FrameScores]) -> None:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows under the names of the first one's fields; NaN is an empty field."""
+    """Rows under the names of all their fields; NaN, and what a row does not have, is an empty field."""
     text = io.StringIO()
-    names = [name for name in rows[0] if name not in _NOT_IN_TABLES]
+    names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NOT_IN_TABLES]
     writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for row in rows:

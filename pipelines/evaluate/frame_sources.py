@@ -6,7 +6,7 @@ Legend: H, W a frame's height and width.
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluate.mask_source import MaskSource
+from pipelines.evaluate.mask_source import DEFAULT_MASKS, MaskSource
 from pipelines.packs import Frame, read_frame, to_tensor
 from prep.arrays import Bytes, Codes
 from prep.datasets import layouts
@@ -77,25 +77,39 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
 class PackFrames(FrameSource):
     """The frames of a pack, put together where it holds their crops.
 
+    Args:
+        path: The pack.
+        masks: Where M comes from; by default the pack's own masks where they are of known extents of the blur, else
+            those of ``paired``, computed.
+
     Raises:
+        EvaluationError: If a mask is missing.
         PackError: If it is no pack.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, masks: MaskSource = DEFAULT_MASKS) -> None:
         self.path, self.name = path, path.stem
         info = reader.read_info(path)
         header, self.rows = info.header, {frame.key: frame.rows for frame in info.frames}
         self.keys = list(self.rows)
-        self.identity = {"pack": reader.content_checksum([info]), "method": header.method, "mu": header.mu}
+        self.masks = masks.resolved(own=(header.method, header.mu))
+        self.masks.check(self.keys)
+        self.has_own_maps = self.masks.method == header.method and self.masks.folder is None
+        self.identity = {"pack": reader.content_checksum([info]), "method": self.masks.method, "mu": self.masks.mu}
         kind = " ".join(filter(None, (header.layout, header.variant, header.split)))
-        self.protocol = f"{kind}: {RULES}; M by {header.method} at mu {header.mu:g}"
-        self.set_extent_source(EXTENT_SOURCES.get(header.method, ""))
+        self.protocol = f"{kind}: {RULES}; {self.masks.describe()}"
+        self.set_extent_source(EXTENT_SOURCES.get(self.masks.method, ""))
 
     def __getitem__(self, number: int) -> EvaluationFrame:
         key = self.keys[number]
         whole = read_frame([self.path], Frame(0, key), self.rows[key])
-        extent = _measured_extent(whole.sharpness) if self.extent_source else None
-        return EvaluationFrame(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=whole.mask, extent=extent)
+        codes = whole.sharpness
+        if not self.has_own_maps:
+            blurry, sharp = (np.ascontiguousarray(each.permute(1, 2, 0)) for each in (whole.blurry, whole.sharp))
+            codes = self.masks.read_sharpness(key, blurry, sharp, None)
+        extent = _measured_extent(codes) if self.extent_source else None
+        mask = self.masks.mask(codes)
+        return EvaluationFrame(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=mask, extent=extent)
 
 
 def _measured_extent(codes: Codes) -> Tensor:
@@ -144,14 +158,15 @@ class PictureFrames(FrameSource):
         self.blurry = blurry or {}
         self.keys = [pair.key for pair in pairs]
         paths = [str(storage.absolute(source)) for pair in pairs for source in (pair.blurry, pair.sharp)]
+        self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
+        self.has_extent_maps = len(self.extent_maps) == len(pairs)  # maps of a part would not say of which
         self.identity = {"pictures": zlib.crc32("\n".join(paths).encode()), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
         if masks is not None:
+            masks = self.masks = masks.resolved(has_extents=self.has_extent_maps)
             masks.check(self.keys)
             self.identity |= {"method": masks.method, "mu": masks.mu}
-            self.protocol += f"; M by {masks.method} at mu {masks.mu:g}"
-        self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
-        self.has_extent_maps = len(self.extent_maps) == len(pairs)  # maps of a part would not say of which
+            self.protocol += f"; {masks.describe()}"
         self.has_blurry = not are_results or bool(self.blurry)
         is_measured = masks is not None and masks.method == "paired" and self.has_blurry
         self.set_extent_source(OWN_MAPS if self.has_extent_maps else MEASURED if is_measured else "")
@@ -179,6 +194,20 @@ class PictureFrames(FrameSource):
             restored=None if restored is None else to_tensor(restored),
             extent=extent,
         )
+
+
+class BlurryFrames(FrameSource):
+    """The blurry frames of a source, scored as if somebody had restored them so: what a network has to beat."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.source, self.name, self.folders, self.keys = source, f"{source.name}-blurry", source.folders, source.keys
+        self.identity = {**source.identity, "restored": "nothing"}
+        self.protocol = f"{source.protocol}; the blurry frames themselves"
+        self.extent_source = source.extent_source
+
+    def __getitem__(self, number: int) -> EvaluationFrame:
+        frame = self.source[number]
+        return replace(frame, restored=frame.blurry, blurry=None)
 
 
 def dataset_frames(root: Path, layout: str | None, variant: str | None, split: str, masks: MaskSource) -> PictureFrames:

@@ -6,6 +6,7 @@ Legend: H, W a frame's height and width.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,16 +16,46 @@ from prep.io import extents, storage
 from prep.io.storage import Source
 from prep.masks import equations
 from prep.masks.folder import MasksFolder
-from prep.sharpness import METHODS
+from prep.sharpness import METHODS, paired
+
+BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
+_EXTENT_MU, _BLIND_MU = 0.85, 0.96  # 6.2 pixels; the paper's
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource:
-    """Where M comes from."""
+    """Where M comes from: as somebody asks, and once ``resolved`` with nothing left open."""
 
-    method: str  # of the sharpness map
-    mu: float
+    method: str = ""  # of the sharpness map; empty: of the best that there is
+    mu: float | None = None  # None: as the maps' own, or the method's usual one
     folder: MasksFolder | None = None  # made by cdg-prep masks; None computes S of each frame
+
+    def resolved(self, *, has_extents: bool = False, own: tuple[str, float] | None = None) -> "MaskSource":
+        """Fill in what is left open: components mean little unless the extent of the blur is known.
+
+        Args:
+            has_extents: Whether maps of the extent lie beside all frames.
+            own: Method and mu of the maps that lie with the frames, as in a pack.
+        """
+        method = self.method or (self.folder.method if self.folder else "")
+        if not method and own is not None and own[0] in BY_EXTENT:
+            method = own[0]
+        method = method or ("extent" if has_extents else "paired")
+        mu = self.mu
+        if mu is None:
+            is_own = own is not None and own[0] == method and self.folder is None
+            usual = _EXTENT_MU if method in BY_EXTENT else _BLIND_MU
+            mu = own[1] if own is not None and is_own else usual
+        return MaskSource(method=method, mu=mu, folder=self.folder)
+
+    def describe(self) -> str:
+        """In words for the protocol: method, mu, and the blur's length where mu stands for one."""
+        assert self.mu is not None
+        text = f"M by {self.method} at mu {self.mu:g}"
+        if self.method in BY_EXTENT and 0 < self.mu < 1:
+            length = float(paired.extent_of(np.array([self.mu], np.float32))[0])
+            text += f": 1 where blur is up to {length:.1f} pixels long"
+        return text
 
     def check(self, keys: Sequence[str]) -> None:
         """Refuse a folder that does not hold these frames.
@@ -72,4 +103,9 @@ class MaskSource:
 
     def mask(self, codes: Codes) -> Tensor:
         """M, ``(1, H, W)``."""
+        assert self.mu is not None
         return torch.from_numpy(equations.mask_of_codes(codes, self.mu))[None]
+
+
+DEFAULT_MASKS = MaskSource()
+"""Nothing asked: of the extents that are known, or measured by ``paired``."""

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from cdgnet import psnr, ssim, ssim_matlab3d
-from pipelines.evaluate import by_extent
+from cdgnet import Components, psnr, ssim, ssim_matlab3d
+from pipelines.evaluate import by_extent, division
 from pipelines.evaluate.frame_sources import EvaluationFrame
 from pipelines.evaluate.lpips import LPIPS
 
@@ -24,13 +24,18 @@ LEGEND = {
     "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
 }
 
-# A row of a scores folder: ``key``, the measures, ``mask_share`` where there is a mask, ``seconds`` where a network
-# restored the frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the blur is known.
+# A row of a scores folder: ``key``, the measures, those of ``division``, ``mask_share`` where there is a mask,
+# ``seconds`` where a network restored the frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the
+# blur is known.
 FrameScores = Mapping[str, Any]
 
 
 def measure_frame(
-    frame: EvaluationFrame, restored: Tensor, device: torch.device, lpips: LPIPS | None = None
+    frame: EvaluationFrame,
+    restored: Tensor,
+    device: torch.device,
+    lpips: LPIPS | None = None,
+    components: Components | None = None,
 ) -> FrameScores:
     """All measures of one frame, of the blurry picture (``_blurry``) and of the restored one.
 
@@ -39,6 +44,7 @@ def measure_frame(
         restored: ``(3, H, W)`` uint8.
         device: Where PSNR and SSIM are computed.
         lpips: Adds LPIPS.
+        components: All that the network made of the frame, for the measures of the division.
     """
     scores: dict[str, Any] = {"key": frame.key}
     sharp = frame.sharp[None].to(device)
@@ -57,6 +63,8 @@ def measure_frame(
             scores["psnr_m0" + suffix] = float(psnr(batch, sharp, 1 - mask))
         if lpips is not None:
             scores["lpips" + suffix] = lpips(picture, frame.sharp)
+    if components is not None and frame.mask is not None and frame.extent is not None:
+        scores |= division.measure(components, frame.sharp, frame.mask, frame.extent)
     if frame.extent is not None:
         scores["extents"] = by_extent.squared_errors(frame.extent, frame.sharp, [frame.blurry, restored.cpu()])
     return scores
@@ -64,4 +72,6 @@ def measure_frame(
 
 def columns(scores: FrameScores) -> list[str]:
     """The measures that a frame has, blurry before restored."""
-    return [name for measure in MEASURES for name in (measure + "_blurry", measure) if name in scores]
+    return [
+        name for measure in (*MEASURES, *division.MEASURES) for name in (measure + "_blurry", measure) if name in scores
+    ]

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from cdgnet import to_bytes
 from pipelines.evaluate import folder as scores_folder
-from pipelines.evaluate.frame_sources import FrameSource
+from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
 from pipelines.packs import to_range
@@ -51,12 +51,24 @@ def score_frames(
         if restorer is None:
             row = measure_frame(frame, frame.restored, device, lpips)
         else:
-            start = time.perf_counter()
-            restored = to_bytes(restorer(to_range(frame.blurry[None])))[0]
-            wait_for(device)
-            row = {**measure_frame(frame, restored, device, lpips), "seconds": time.perf_counter() - start}
+            row = restore_and_measure(frame, restorer, lpips)
         scores_folder.append(folder, row)
         yield row
+
+
+def restore_and_measure(frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None) -> FrameScores:
+    """Restore a frame and measure it; ``seconds`` are those of restoring it."""
+    assert frame.blurry is not None
+    blurry = to_range(frame.blurry[None])
+    start = time.perf_counter()
+    components = restorer.components(blurry)
+    if restorer.is_ensemble:
+        start = time.perf_counter()
+        components = components._replace(restored=restorer(blurry))
+    wait_for(restorer.device)
+    seconds = time.perf_counter() - start
+    restored = to_bytes(components.restored)[0]
+    return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}
 
 
 def _unchanged(frame: Item) -> Item:

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from pipelines.evaluate import by_extent
+from pipelines.evaluate import by_extent, division
 from pipelines.evaluate.conditions import Conditions
 from pipelines.evaluate.cost import measure_cost
-from pipelines.evaluate.frame_sources import FrameSource
+from pipelines.evaluate.frame_sources import MEASURED, FrameSource
 from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
 from pipelines.evaluate.statistics import Difference, author_frames, bootstrap_interval, mean_scores, sequence_means
 from pipelines.restore.restorer import Restorer, weights_checksum
@@ -37,7 +37,9 @@ def summarise(
     keys = [str(row["key"]) for row in rows]
     chosen = set(author_frames(keys)) if protocol.startswith("videodeblurring") else set()
     author_rows = [row for row in rows if row["key"] in chosen]
-    ranges = by_extent.psnr_by_extent(rows) if frames.extent_source else []
+    ranges = (
+        by_extent.psnr_by_extent(rows, are_measured=frames.extent_source == MEASURED) if frames.extent_source else []
+    )
     return {
         "protocol": protocol,
         "legend": {measure: LEGEND[measure] for measure in MEASURES if measure in rows[0]},
@@ -49,6 +51,7 @@ def summarise(
         "sequences": sequence_means(rows),
         "author_frames": {"frames": len(author_rows), **mean_scores(author_rows)} if author_rows else {},
         "against": asdict(difference) if difference else {},
+        "division": {name: mean for name, mean in mean_scores(rows).items() if name in division.MEASURES},
         "by_extent": {"known_from": frames.extent_source, "ranges": ranges} if frames.extent_source else {},
         "weights": {"file": weights.name, "sha256": weights_checksum(weights)} if weights else {},
         "cost": measure_cost(restorer, _seconds(rows), frames.size()) if restorer else {},

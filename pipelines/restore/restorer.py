@@ -4,14 +4,17 @@ import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from cdgnet import CDGNet, padding, tiling
+from cdgnet import CDGNet, Components, padding, tiling
 from pipelines.restore.compilation import compile_for_restoring
+
+Result = TypeVar("Result")
 
 _SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
 _PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # memory a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
@@ -60,18 +63,32 @@ class Restorer:
         blurry = self.fabric.to_device(blurry)
         return ensemble(self._restore, blurry) if self.is_ensemble else self._restore(blurry)
 
+    @torch.no_grad()
+    def components(self, blurry: Tensor) -> Components:
+        """All that the network makes of it, as ``__call__`` restores it; never an ensemble's mean."""
+        blurry = self.fabric.to_device(blurry)
+        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile))
+        return Components(*(None if result is None else _kept(result) for result in results))  # type: ignore[arg-type]
+
     def _restore(self, blurry: Tensor) -> Tensor:
+        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile)))
+
+    def _fitting(self, work: Callable[[], Result]) -> Result:
+        """What ``work`` gives, in smaller tiles where memory runs out."""
         while True:
             try:
                 with self.fabric.autocast():
-                    restored = tiling.restore(self.network, blurry, tile=self.tile)
-                # A copy: with CUDA graphs the next frame overwrites the result.
-                return restored.to(torch.float32, copy=True)
+                    return work()
             except torch.OutOfMemoryError:
                 if not self.is_tile_free or self.tile <= _SMALLEST_TILE:
                     raise
             torch.cuda.empty_cache()
             self.tile = max(_SMALLEST_TILE, self.tile // 8 * 4)
+
+
+def _kept(result: Tensor) -> Tensor:
+    """A copy in float32: with CUDA graphs the next frame overwrites the result."""
+    return result.to(torch.float32, copy=True)
 
 
 def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:

@@ -4,12 +4,21 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import combinations, pairwise
+
+from scipy import stats
 
 from pipelines.study.design import StudyRow
 from pipelines.study.scoring import Result
 
 MEASURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # that a table shows, of those of ``cdg-eval``
+DIVISION = {
+    "auc_small": "AUC, small attention",
+    "auc_large": "AUC, large attention",
+    "own_small": "small branch where M = 1, dB",
+    "own_large": "large branch where M = 0, dB",
+}
+"""Measures of ``cdg-eval`` that say whether the division is learnt, as a table heads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +29,8 @@ class TableRow:
     results: Sequence[Result]
 
     def values(self, measure: str) -> list[float]:
-        """A score of each seed."""
-        return [result.means[measure] for result in self.results]
+        """A score of each seed; NaN of a measure that the network does not have."""
+        return [result.means.get(measure, math.nan) for result in self.results]
 
     def mean(self, measure: str) -> float:
         """Mean over the seeds."""
@@ -31,6 +40,11 @@ class TableRow:
         """Standard deviation over the seeds (n - 1); NaN of one."""
         values = self.values(measure)
         return statistics.stdev(values) if len(values) > 1 else math.nan
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether its frames are nearer to the sharp ones than the blurry are, in every seed."""
+        return all(result.means["psnr"] > result.means["psnr_blurry"] for result in self.results)
 
     @property
     def seconds(self) -> float:
@@ -56,12 +70,55 @@ class Comparison:
         ]
 
     @property
+    def interval(self) -> tuple[float, float]:
+        """The 95 % interval of the mean gain in dB; infinite from one seed.
+
+        Source: Student 1908, of the paired differences.
+        """
+        return _interval(self.gains)
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether the interval excludes that there is no difference."""
+        low, high = self.interval
+        return low > 0 or high < 0
+
+    @property
     def paper_gain(self) -> float | None:
         """The gain in dB that the authors state; None where they state none, or the rows differ in masks alone."""
         before, after = self.before.row, self.after.row
         if before.paper and after.paper and before.name != after.name:
             return after.paper.psnr - before.paper.psnr
         return None
+
+
+def _interval(values: Sequence[float]) -> tuple[float, float]:
+    """The 95 % interval of the mean of some values."""
+    if len(values) < 2:
+        return -math.inf, math.inf
+    half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
+    return statistics.fmean(values) - half, statistics.fmean(values) + half
+
+
+def number(measure: str, value: float) -> str:
+    """A figure as tables show it."""
+    if math.isnan(value):
+        return "-"
+    if measure.startswith("own"):
+        return f"{value:+.2f}"
+    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
+
+
+def with_spread(line: TableRow, measure: str) -> str:
+    """A row's mean and, of several seeds, its standard deviation."""
+    spread = line.spread(measure)
+    mean = number(measure, line.mean(measure))
+    return mean if math.isnan(spread) else f"{mean} ± {number(measure, spread).removeprefix('+')}"
+
+
+def dividing_rows(table: Sequence[TableRow]) -> list[TableRow]:
+    """Those of networks that divide a frame."""
+    return [line for line in table if not all(math.isnan(line.mean(name)) for name in DIVISION)]
 
 
 def table_rows(results: Sequence[Result]) -> list[TableRow]:
@@ -82,11 +139,22 @@ def rows_with(table: Sequence[TableRow], masks: str) -> list[TableRow]:
     return [line for line in table if line.row.masks in ("", masks)]
 
 
-def compare(table: Sequence[TableRow]) -> list[Comparison]:
-    """Each row with the one before it in the paper's order, masks by masks; then masks with masks."""
+def compare(table: Sequence[TableRow], controls: Sequence[str] = ()) -> list[Comparison]:
+    """Each row with the one before it in the paper's order, masks by masks, or with the controls; masks with masks.
+
+    Args:
+        table: The rows.
+        controls: Names of rows that each other one is compared with; they look at no masks.
+    """
     comparisons = []
     first_kind, *other_kinds = mask_kinds(table)
-    for masks in (first_kind, *other_kinds):
+    if controls:
+        fixed = [line for line in table if line.row.name in controls]
+        comparisons = [Comparison(before=one, after=other) for one, other in combinations(fixed, 2)]
+        for line in table:
+            if line not in fixed:
+                comparisons += [Comparison(before=control, after=line) for control in fixed]
+    for masks in () if controls else (first_kind, *other_kinds):
         for before, after in pairwise(rows_with(table, masks)):
             # Two rows without masks stand beside every kind of masks: they are compared once.
             if masks == first_kind or masks in (before.row.masks, after.row.masks):

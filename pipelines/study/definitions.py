@@ -22,6 +22,7 @@ class Study:
         default_factory=dict
     )  # of a value that stands for several
     quoted: Mapping[str, PaperScore] = field(default_factory=dict)  # of methods that are not trained, by the authors
+    controls: Sequence[str] = ()  # rows that every other one is compared with; empty: each with the one before it
     is_transfer: bool = False  # from one data set to another: the values are ``TRANSFER``
 
     def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
@@ -117,6 +118,7 @@ STUDIES: Mapping[str, Study] = {
         fields=("variant", "component_loss", "lambda_small", "lambda_large", "masked_out"),
         values=tuple(_SUPERVISION),
         settings=_SUPERVISION,
+        controls=("none", "whole"),
     ),
     "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
 }

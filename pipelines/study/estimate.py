@@ -1,15 +1,20 @@
 """How long the trainings of a study that are not done will take."""
 
+import time
 from collections.abc import Sequence
 
 from lightning_fabric import Fabric
 
+from cdgnet import CDGNet
+from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.scores import restore_and_measure
+from pipelines.restore.restorer import Restorer
 from pipelines.study.design import Training
-from pipelines.train import forecast
+from pipelines.train import forecast, runs
 
 
 class TimeEstimate:
-    """Measures a step of each row once, and is corrected by how long trainings really took.
+    """Measures a step and a scored frame of each row once, and is corrected by how long trainings really took.
 
     Args:
         trainings: Of the study, done or not.
@@ -27,7 +32,15 @@ class TimeEstimate:
             run = training.plan(keep=False)
             step = forecast.seconds_per_step(training.config, fabric)
             validations = forecast.validations_left(run) * forecast.seconds_per_validation(run, step)
-            self.seconds[title] = step * run.steps + validations
+            self.seconds[title] = step * run.steps + validations + self._seconds_to_score(training, fabric)
+
+    def _seconds_to_score(self, training: Training, fabric: Fabric) -> float:
+        """Measure how long a frame of the test pack takes, with all its scores, and count them."""
+        scenes = PackFrames(training.test)
+        restorer = Restorer(CDGNet(runs.network_of(training.config)), fabric)
+        started = time.perf_counter()
+        restore_and_measure(scenes[0], restorer)
+        return (time.perf_counter() - started) * len(scenes)
 
     def missing(self) -> list[Training]:
         """Those that are not done by now."""

@@ -1,6 +1,5 @@
 """A study's results -> one HTML page: the table beside the paper's, the seeds, curves, and what each row restored."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,16 @@ from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
 from pipelines.sampling import evenly_spaced
 from pipelines.study import sentences
-from pipelines.study.comparisons import MEASURES, TableRow, compare, table_rows
+from pipelines.study.comparisons import (
+    DIVISION,
+    MEASURES,
+    TableRow,
+    compare,
+    dividing_rows,
+    number,
+    table_rows,
+    with_spread,
+)
 from pipelines.study.definitions import Study
 from pipelines.study.design import StudyRow
 from pipelines.study.scoring import PICTURES, Result
@@ -60,10 +68,12 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         title=study.title,
         source=study.source,
         verdict=sentences.verdict(table),
-        steps=[sentences.comparison_text(comparison) for comparison in compare(table)],
+        steps=[sentences.comparison_text(comparison) for comparison in compare(table, study.controls)],
         cells=[_cells(line) for line in table],
-        blurry=[_number(measure, results[0].means[f"{measure}_blurry"]) for measure in MEASURES],
+        blurry=[number(measure, results[0].means[f"{measure}_blurry"]) for measure in MEASURES],
         has_paper=bool(study.paper),
+        division=[(line.row, [with_spread(line, name) for name in DIVISION]) for line in dividing_rows(table)],
+        division_heads=DIVISION.values(),
         quoted=study.quoted,
         author=sentences.author_sentences(table),
         charts=_dot_plots(table),
@@ -82,22 +92,12 @@ def _cells(line: TableRow) -> _Cells:
     cost = network_cost(runs.network_of(line.row.config), *_SIZE)["total"]
     return _Cells(
         row=line.row,
-        figures=[
-            _number(measure, line.mean(measure))
-            + ("" if math.isnan(spread := line.spread(measure)) else f" ± {_number(measure, spread)}")
-            for measure in MEASURES
-        ],
+        figures=[with_spread(line, measure) for measure in MEASURES],
         parameters=cost.parameters,
         cost=cost.honest / 1e9,
         minutes=line.seconds / 60,
         seeds=len(line.results),
     )
-
-
-def _number(measure: str, value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
 
 
 def _budget(table: Sequence[TableRow], device: str) -> str:

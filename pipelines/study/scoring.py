@@ -9,9 +9,11 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from cdgnet import load_weights, to_bytes
+from pipelines.evaluate import division
 from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate.frame_sources import PackFrames
-from pipelines.evaluate.measures import MEASURES, measure_frame
+from pipelines.evaluate.measures import MEASURES
+from pipelines.evaluate.scores import restore_and_measure
 from pipelines.evaluate.statistics import author_frames
 from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
@@ -42,10 +44,10 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
     rows = []
     for number in range(len(scenes)):
         scene = scenes[number]
-        assert scene.blurry is not None
-        restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
-        rows.append(measure_frame(scene, restored, restorer.device))
+        rows.append(restore_and_measure(scene, restorer))
         if number in shown:
+            assert scene.blurry is not None
+            restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
             pixels = restored.permute(1, 2, 0).cpu().numpy()
             frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
@@ -75,4 +77,6 @@ def _read_result(training: Training) -> Result:
 
 
 def _measures(row: Mapping[str, str]) -> dict[str, float]:
-    return {name: float(value or "nan") for name, value in row.items() if name.startswith(MEASURES)}
+    return {
+        name: float(value or "nan") for name, value in row.items() if name.startswith((*MEASURES, *division.MEASURES))
+    }

@@ -8,13 +8,16 @@ from pipelines.study.comparisons import Comparison, TableRow, mask_kinds, rows_w
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The gain of a row on another, in how many seeds, and what the authors state."""
+    """The gain of a row on another, its interval, in how many seeds, and what the authors state."""
     gains = comparison.gains
     text = f"{comparison.after.row.title} against {comparison.before.row.title}: {statistics.fmean(gains):+.2f} dB"
-    if len(gains) > 1:
-        text += f" ± {statistics.stdev(gains):.2f}"
     higher = sum(gain > 0 for gain in gains)
-    text += f", higher in {higher} of {len(gains)} {'seed' if len(gains) == 1 else 'seeds'}"
+    if len(gains) > 1:
+        low, high = comparison.interval
+        text += f" ({low:+.2f} to {high:+.2f}), higher in {higher} of {len(gains)} seeds"
+        text += "" if comparison.is_clear else ": not distinguishable"
+    else:
+        text += " in one seed"
     stated = comparison.paper_gain
     return text if stated is None else f"{text} (the authors: {stated:+.2f} dB)"
 
@@ -34,20 +37,45 @@ def author_sentences(table: Sequence[TableRow]) -> list[str]:
 
 def verdict(table: Sequence[TableRow]) -> list[str]:
     """Whether the authors' order of the rows held, for each kind of masks; where they state none, which row is
-    highest.
+    highest. Nothing is claimed that lies within the noise of the seeds.
     """
     orders = [_order_kept(rows_with(table, masks), masks) for masks in mask_kinds(table)]
-    return [sentence for sentence in orders if sentence] or [_highest(table)]
+    return [*_learnt_nothing(table), *([sentence for sentence in orders if sentence] or [_highest(table)])]
+
+
+def _learnt_nothing(table: Sequence[TableRow]) -> list[str]:
+    """Which rows have learnt nothing: what is said of their order is said of noise."""
+    names = [line.row.title for line in table if not line.has_learnt]
+    if not names:
+        return []
+    blurry = table[0].mean("psnr_blurry")
+    who = "no row has" if len(names) == len(table) else f"{_join(names)} {'have' if len(names) > 1 else 'has'} not"
+    return [f"At this budget {who} learnt to deblur: not above the blurry frames' {blurry:.2f} dB in every seed."]
 
 
 def _highest(table: Sequence[TableRow]) -> str:
-    first, best = table[0], max(table, key=lambda line: line.mean("psnr"))
+    best = max(table, key=lambda line: line.mean("psnr"))
     name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
     stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}." if paper else ""
-    if best is first:
-        rank = f"is the highest of {len(table)} rows" if len(table) > 1 else "stands alone"
-        return f"{first.row.title} {rank}, {first.mean('psnr'):.2f} dB in the mean.{stated}"
-    return f"Highest in the mean: {comparison_text(Comparison(before=first, after=best))}.{stated}"
+    score = f"{best.row.title}, {best.mean('psnr'):.2f} dB"
+    if len(table) == 1:
+        return f"{score}; it stands alone.{stated}"
+    if len(best.results) < 2:
+        return f"Highest in the one seed: {score}; the noise of seeds is not known.{stated}"
+    others = [Comparison(before=line, after=best) for line in table if line is not best]
+    level = [one.before.row.title for one in others if not one.is_clear]
+    below = len(others) - len(level)
+    text = f"Highest in the mean of {len(best.results)} seeds: {score}"
+    if level:
+        text += f"; not distinguishable from it: {_join(level)}"
+    if below:
+        text += f"; {'all others' if level and below > 1 else below} below it beyond the noise"
+    return f"{text}.{stated}"
+
+
+def _join(names: Sequence[str]) -> str:
+    """As a list in a sentence; names hold commas."""
+    return "; ".join(names) if len(names) > 2 else " and ".join(names)
 
 
 def _order_kept(rows: Sequence[TableRow], masks: str) -> str:
@@ -56,20 +84,16 @@ def _order_kept(rows: Sequence[TableRow], masks: str) -> str:
     if len(stated) < 2:
         return ""
     in_their_order = [line for _, line in sorted(stated, key=lambda one: one[0])]
-    pairs = list(combinations(in_their_order, 2))
-    in_means = sum(lower.mean("psnr") < higher.mean("psnr") for lower, higher in pairs)
-    in_every_seed = sum(_is_higher_in_every_seed(lower, higher) for lower, higher in pairs)
-    kept = "did not hold"
-    if in_means == len(pairs):
-        kept = "held in every seed" if in_every_seed == in_means else "held in the means, but not in every seed"
+    pairs = [Comparison(before=lower, after=higher) for lower, higher in combinations(in_their_order, 2)]
     with_masks = f" with {masks}" if masks else ""
-    counts = f"{in_means} of {len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}"
+    count = f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}"
+    order = f"The authors' order of {len(stated)} rows{with_masks}: of {count}"
+    if min(len(pair.gains) for pair in pairs) < 2:
+        kept = sum(pair.before.mean("psnr") < pair.after.mean("psnr") for pair in pairs)
+        return f"{order} {kept} stand as theirs in the one seed; the noise of seeds is not known."
+    theirs = sum(pair.interval[0] > 0 for pair in pairs)
+    against = sum(pair.interval[1] < 0 for pair in pairs)
     return (
-        f"The authors' order of {len(stated)} rows {kept}{with_masks}: {counts} of rows stand as theirs in the means, "
-        f"{in_every_seed} in every seed."
+        f"{order} {theirs} stand as theirs beyond the noise, {against} the other way round, "
+        f"{len(pairs) - theirs - against} not distinguishable."
     )
-
-
-def _is_higher_in_every_seed(lower: TableRow, higher: TableRow) -> bool:
-    gains = Comparison(before=lower, after=higher).gains
-    return bool(gains) and all(gain > 0 for gain in gains)

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.errors import TrainingError
 from pipelines.evaluate.folder import to_csv
 from pipelines.evaluate.measures import FrameScores
-from pipelines.study.comparisons import MEASURES, TableRow
+from pipelines.study.comparisons import DIVISION, MEASURES, TableRow
 from pipelines.study.design import Training
 from prep.io import files
 
@@ -51,6 +51,8 @@ def _summary(line: TableRow) -> FrameScores:
     row: dict[str, Any] = {"row": line.row.name, "masks": line.row.masks, "seeds": len(line.results)}
     for measure in MEASURES:
         row[f"{measure}_mean"], row[f"{measure}_spread"] = line.mean(measure), line.spread(measure)
+    for measure in DIVISION:
+        row[f"{measure}_mean"] = line.mean(measure)
     row["psnr_paper"] = line.row.paper.psnr if line.row.paper else ""
     row["ssim_paper"] = line.row.paper.ssim if line.row.paper else ""
     row["minutes"] = line.seconds / 60  # of a training

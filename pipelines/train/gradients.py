@@ -12,6 +12,7 @@ from cdgnet import Components, deblurring_losses, measure_offsets
 from cdgnet.deform import OffsetMeter
 from cdgnet.losses import BLACK, LOSSES, Losses
 from pipelines.packs import to_range
+from pipelines.train import runs
 from pipelines.train.agreement import reduce_over_devices
 from pipelines.train.learner import Learner
 from pipelines.train.loader import ThroughputMeter
@@ -31,10 +32,19 @@ class StepLosses:
         """Whether all are; waits for the forward passes."""
         return all(is_finite() for is_finite in self.finite_flags)
 
-    def means(self, fabric: Fabric) -> dict[str, float]:
-        """Means over the batch and all processes, by the log's names; waits for the device."""
-        means = reduce_over_devices(torch.stack(list(self.parts)).mean(dim=0), fabric)
-        return dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), means.tolist(), strict=True))
+    def means(self, config: TrainingConfig, fabric: Fabric) -> dict[str, float]:
+        """Means over the batch and all processes, by the log's names, and each branch's share of the total, weighted;
+        waits for the device.
+        """
+        means = reduce_over_devices(torch.stack(list(self.parts)).mean(dim=0), fabric).tolist()
+        row = dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), means, strict=True))
+        total, _, small, large = means
+        if total > 0 and runs.learns_from_branches(config):
+            row |= {
+                "share_small": config.lambda_small * small / total,
+                "share_large": config.lambda_large * large / total,
+            }
+        return row
 
 
 def forward_backward(learner: Learner, batches: Iterator[Sample], meter: ThroughputMeter) -> StepLosses:

@@ -22,6 +22,8 @@ from pipelines.train.settings import TrainingConfig
 from pipelines.train.validation import Progress, validate, write_pictures
 from prep import errors
 
+DROWNING = 4  # times the restored frame's loss that a branch's may be, weighted, before a warning
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
@@ -153,14 +155,23 @@ def _log(
     if state.nonfinite_losses:
         rows.append({"step": state.step, "skipped": loader.frame_keys(run, state.step)})
     elif offsets is not None:
-        row: dict[str, Any] = {"step": state.step, **losses.means(learner.fabric)}
+        row: dict[str, Any] = {"step": state.step, **losses.means(run.config, learner.fabric)}
         row["learning_rate"] = learner.learning_rate
         if not math.isnan(mean := offsets.mean()):  # as it is without deformable layers
             row["mean_offset"] = mean
+        if (drowned := _drowned(row)) and not state.has_warned:
+            row["drowned_by"], state.has_warned = drowned, True
         rows.append({**row, **meter.read(state.step)})
     if learner.fabric.is_global_zero:
         run_folder.append_to_log(run.folder, rows)
     return rows
+
+
+def _drowned(row: Mapping[str, Any]) -> str:
+    """The branch whose weighted loss drowns the restored frame's; empty where none does."""
+    shares = {name: row.get(f"share_{name}", 0.0) for name in ("small", "large")}
+    name = max(shares, key=lambda name: shares[name])
+    return name if shares[name] > DROWNING * (1 - sum(shares.values())) else ""
 
 
 def _validate(learner: Learner, progress: Progress | None) -> dict[str, Any]:

@@ -66,10 +66,12 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
         return [(row["step"], row[name]) for row in rows if name in row]
 
     losses = {"restored": "loss_restored", "small branch": "loss_small", "large branch": "loss_large"}
+    shares = {"small branch": "share_small", "large branch": "share_large"}
     scores = {"restored": "val_psnr", "blurry": "val_psnr_blurry"}
     charts = (
         plots.plot("Validation", "PSNR, dB", {name: points(column) for name, column in scores.items()}),
         plots.plot("Training loss", "loss", {name: points(column) for name, column in losses.items()}, is_log=True),
+        plots.plot("Weighted share of the loss", "share", {name: points(column) for name, column in shares.items()}),
         plots.plot("Learning rate", "rate", {"rate": points("learning_rate")}, is_log=True),
         plots.plot("Offsets of the taps", "mean of |offset|, px", {"offset": points("mean_offset")}),
         plots.plot("Speed", "images/s", {"images/s": points("images_per_second")}),
@@ -78,13 +80,25 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
 
 
 def _event(row: Mapping[str, Any]) -> str:
-    """What a row of the log says of a non-finite loss; empty of other rows."""
+    """What a row of the log says happened besides steps and validations; empty of such rows."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
         return f"step {row['step']}: non-finite loss; the step was skipped, frames {frames}"
     if "went_back_from" in row:
         return f"step {row['went_back_from']}: back to step {row['step']}, learning rate times {row['factor']:g}"
+    if "drowned_by" in row:
+        return f"step {row['step']}: {drowned_text(row)}"
     return f"step {row['step']}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
+
+
+def drowned_text(row: Mapping[str, Any]) -> str:
+    """That a branch's loss drowns the restoration, and what to do."""
+    name = row["drowned_by"]
+    share, restored = row[f"share_{name}"], 1 - row["share_small"] - row["share_large"]
+    return (
+        f"the {name} branch's loss is {share:.0%} of the total, the restored frame's only {restored:.0%}; "
+        f"pass a smaller --lambda-{name}, or --component-loss region"
+    )
 
 
 def _example(key: str, pictures: Mapping[str, Bytes], scores: Mapping[str, float]) -> _Example:

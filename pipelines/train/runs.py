@@ -102,8 +102,12 @@ def uses_variant_attention(config: TrainingConfig) -> bool:
 
 def learns_from_masks(config: TrainingConfig) -> bool:
     """Whether a run looks at the masks of its packs."""
-    has_losses = config.lambda_small + config.lambda_large > 0 and config.component_loss != "whole"
-    return network_of(config).branches == "both" and has_losses
+    return learns_from_branches(config) and config.component_loss != "whole"
+
+
+def learns_from_branches(config: TrainingConfig) -> bool:
+    """Whether a run has losses of the branches."""
+    return network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
 
 
 def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> dict[str, Any]:
@@ -134,8 +138,12 @@ def _refuse_other_folder(folder: Path, asked: Mapping[str, Any]) -> None:
 
 
 def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
-    names = [name for name in asked if earlier.get(name) != asked[name] and name not in ("network", "pack_crc32")]
-    differences = [f"{name.replace('_', '-')} {earlier.get(name)} (now {asked[name]})" for name in names]
+    usual = asdict(TrainingConfig())  # of settings that ``identity`` leaves out where they are as usual
+    both = {
+        name: (earlier.get(name, usual.get(name)), asked.get(name, usual.get(name))) for name in {**earlier, **asked}
+    }
+    names = [name for name, (old, new) in both.items() if old != new and name not in ("network", "pack_crc32")]
+    differences = ["{} {} (now {})".format(name.replace("_", "-"), *both[name]) for name in names]
     if names == ["steps"]:
         differences = [f"a cosine schedule that ends at step {earlier.get('steps')} (now {asked['steps']})"]
     if earlier.get("pack_crc32") != asked["pack_crc32"]:

@@ -12,6 +12,7 @@ _KEYS_ON_DISK = {
     "rolled_back_to": "went_back_to",
     "best_psnr": "best",
     "is_validation_due": "owes_validation",
+    "has_warned": "has_warned",
 }
 
 
@@ -25,6 +26,7 @@ class TrainingState:
     rolled_back_to: int = -1  # the step of the last rollback's checkpoint; -1 before the first rollback
     best_psnr: float | None = None  # of all validations, in dB; None before the first
     is_validation_due: bool = False  # of this step's weights
+    has_warned: bool = False  # that a branch's loss drowns the restoration
 
     def state_dict(self) -> dict[str, Any]:
         """The fields as a checkpoint holds them."""

@@ -1,5 +1,7 @@
 """Equations 13, 15, 16 and 17 against sums by hand."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cdgnet import Components, component_targets, deblurring_losses, ssim
-from cdgnet.losses import LOSSES, absolute_error, dissimilarity, squared_error
+from cdgnet.losses import LOSSES, absolute_error, attention_loss, dissimilarity, squared_error
 
 
 def make(seed: int = 0) -> tuple[Components, Tensor, Tensor]:
@@ -114,3 +116,122 @@ def test_every_loss_falls_towards_the_target(name: str) -> None:
     assert float(LOSSES[name](target, target)) == pytest.approx(0, abs=1e-6)
     with pytest.raises(ValueError, match="differ; pass images of one shape"):
         LOSSES[name](image, target[..., :-1])
+
+
+def small_and_large(mask: Tensor, form: str, seed: int = 0, **settings: object) -> tuple[float, float]:
+    """The branches' losses."""
+    components, sharp, _ = make(seed)
+    losses = deblurring_losses(components, sharp, mask, component_loss=form, **settings)  # type: ignore[arg-type]
+    return float(losses.small), float(losses.large)
+
+
+def test_region_is_target_for_a_branch_that_has_the_whole_frame() -> None:
+    ones = torch.ones(2, 1, 5, 6)
+    assert small_and_large(ones, "region")[0] == pytest.approx(small_and_large(ones, "target")[0])
+    assert small_and_large(1 - ones, "region")[1] == pytest.approx(small_and_large(1 - ones, "target")[1])
+
+
+def test_region_of_a_branch_without_a_pixel_is_nothing_and_has_no_gradient() -> None:
+    components, sharp, mask = make()
+    large = components.large
+    assert large is not None
+    losses = deblurring_losses(
+        components._replace(large=large.requires_grad_()), sharp, torch.ones_like(mask), component_loss="region"
+    )
+    (slope,) = torch.autograd.grad(losses.total, large)
+    assert not losses.large.detach().any() and not slope.any()
+
+
+@pytest.mark.parametrize("compare", [squared_error, absolute_error])
+def test_the_share_of_the_mask_does_not_change_what_region_weighs(compare: object) -> None:
+    """An error of the same size at every pixel costs the same, however few of them count."""
+    sharp = torch.zeros(1, 3, 8, 8)
+    wrong = Components(sharp, sharp + 0.25, sharp + 0.25, None, None)
+    found = set()
+    for share in (1, 7, 63):
+        mask = (torch.arange(64) < share).view(1, 1, 8, 8).float()
+        losses = deblurring_losses(wrong, sharp, mask, component_loss="region", compare=compare)  # type: ignore[arg-type]
+        found |= {round(float(losses.small), 6), round(float(losses.large), 6)}
+    assert len(found) == 1
+
+
+def test_soft_weights_of_a_binary_mask_are_region() -> None:
+    _, _, mask = make()
+    assert small_and_large(mask.float(), "region") == pytest.approx(small_and_large(mask, "region"))
+    halves = torch.full((2, 1, 5, 6), 0.5)
+    assert small_and_large(halves, "region") == pytest.approx(small_and_large(halves, "whole"))
+
+
+def test_gradients_of_region_by_hand() -> None:
+    """2 x 2 pixels of which one is blurred little: its error weighs a whole, those of the others a third each."""
+    sharp = torch.zeros(1, 3, 2, 2)
+    small, large = (torch.full((1, 3, 2, 2), value).requires_grad_() for value in (0.1, 0.3))
+    mask = torch.tensor([[1, 0], [0, 0]]).view(1, 1, 2, 2)
+    losses = deblurring_losses(
+        Components(sharp, small, large, None, None),
+        sharp,
+        mask,
+        component_loss="region",
+        lambda_small=1.0,
+        lambda_large=0.5,
+    )
+    of_small, of_large = torch.autograd.grad(losses.total, (small, large))
+    torch.testing.assert_close(of_small[0, 1], torch.tensor([[2 * 0.1, 0], [0, 0]]))
+    torch.testing.assert_close(of_large[0, 1], 0.5 * 2 * 0.3 / 3 * torch.tensor([[0, 1.0], [1, 1]]))
+
+
+def test_whole_looks_at_no_mask() -> None:
+    _, _, mask = make()
+    assert small_and_large(mask, "whole") == small_and_large(1 - mask, "whole")
+    components, sharp, _ = make()
+    assert small_and_large(mask, "whole")[0] == pytest.approx(float(squared_error(components.small, sharp)))
+
+
+def test_attention_falls_as_the_maps_follow_the_mask() -> None:
+    mask = torch.zeros(1, 1, 8, 8)
+    mask[..., :4] = 1
+    small_map = torch.tensor([[0.9, 0.1], [0.9, 0.1]]).view(1, 1, 2, 2)
+    right, wrong = attention_loss(small_map, mask), attention_loss(1 - small_map, mask)
+    assert float(right) == pytest.approx(-math.log(0.9), rel=1e-5)
+    assert float(wrong) == pytest.approx(-math.log(0.1), rel=1e-5)
+
+    components, sharp, _ = make()
+    images = [image[:1, :, :1, :1].expand(1, 3, 8, 8) for image in components[:3] if image is not None]
+    given = Components(*images, small_map.double(), (1 - small_map).double())
+    sharp = sharp[:1, :, :1, :1].expand(1, 3, 8, 8)
+    plain = deblurring_losses(given, sharp, mask, component_loss="region")
+    taught = deblurring_losses(given, sharp, mask, component_loss="attention")
+    assert float(taught.large - plain.large) == pytest.approx(0.01 * float(right), rel=1e-4)
+
+
+def test_both_classes_of_an_attention_map_weigh_one_half() -> None:
+    map_of_half = torch.full((1, 1, 4, 4), 0.5)
+    for share in (1, 8, 15):
+        mask = (torch.arange(16) < share).float().view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+        assert float(attention_loss(map_of_half, mask)) == pytest.approx(math.log(2), rel=1e-5)
+
+
+def test_sides_that_four_does_not_divide_have_their_own_cells() -> None:
+    mask = torch.zeros(1, 1, 5, 6)
+    mask[..., 4:, :] = 1
+    cells = torch.tensor([[0.2, 0.2], [0.8, 0.8]]).view(1, 1, 2, 2)
+    assert float(attention_loss(cells, mask)) == pytest.approx(-math.log(0.8), rel=1e-5)
+
+
+def test_dissimilarity_counts_where_the_weights_are() -> None:
+    torch.manual_seed(0)
+    target = torch.rand(1, 3, 32, 16) - 0.5
+    image = target.clone()
+    image[:, :, :10] = torch.rand(1, 3, 10, 16) - 0.5
+    weights = torch.ones(1, 1, 32, 16)
+    weights[:, :, :16] = 0  # 16 rows: a window of 11 reaches 5 beyond the wrong ones
+    assert float(dissimilarity(image, target, weights)) == pytest.approx(0, abs=1e-6)
+    assert float(dissimilarity(image, target)) > 0.1
+
+
+def test_a_form_that_does_not_exist_is_refused() -> None:
+    components, sharp, mask = make()
+    with pytest.raises(ValueError, match="component loss 'rest' does not exist; pass one of target, region"):
+        deblurring_losses(components, sharp, mask, component_loss="rest")
+    with pytest.raises(ValueError, match="no spatial attention to teach"):
+        deblurring_losses(components._replace(small_attention=None), sharp, mask, component_loss="attention")

@@ -1,5 +1,6 @@
 """A tiny data set in GoPro's layout, and packs of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,12 @@ def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
     head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
     list(packing.pack(pairs, MasksFolder(folder / "masks"), folder / f"{split}.h5", head, jobs=1))
     return folder / f"{split}.h5"
+
+
+@pytest.fixture(scope="session")
+def packing_of() -> Callable[[Path, Path, str, int | None], Path]:
+    """``make_pack``, for tests with data of their own."""
+    return make_pack
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,6 @@ def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
     [
         ((), "wanted one of --h5, --root and --restored, found none"),
         (("--root", ".", "--restored", "."), "found --root and --restored"),
-        (("--root", "."), "--root needs --weights"),
         (("--restored", "."), "--restored needs --sharp, and no --weights"),
     ],
 )

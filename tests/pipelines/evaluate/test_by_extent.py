@@ -38,3 +38,12 @@ def test_frames_are_pooled_and_not_averaged() -> None:
     assert first["psnr"] == pytest.approx(10 * math.log10(255**2 / (25 / 4)))
     assert second["psnr_blurry"] == math.inf
     assert by_extent.psnr_by_extent([{"psnr": 3.0}]) == []
+
+
+def test_measured_extents_below_four_pixels_are_one_range() -> None:
+    rest = [[0, 0, 0]] * 4
+    rows = [{"extents": [[1, 3 * 100, 3 * 25], [3, 0, 3 * 3 * 4], *rest]}]
+    (only,) = by_extent.psnr_by_extent(rows, are_measured=True)
+    assert (only["from"], only["to"], only["pixels"]) == (0, 4, 4)
+    assert only["psnr_blurry"] == pytest.approx(10 * math.log10(255**2 / (100 / 4)))
+    assert only["psnr"] == pytest.approx(10 * math.log10(255**2 / (37 / 4)))

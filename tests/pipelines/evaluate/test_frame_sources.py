@@ -50,8 +50,10 @@ def test_a_result_of_another_size_is_named(tmp_path: Path) -> None:
 
 
 def test_the_protocol_names_data_rules_and_masks(test_pack: Path) -> None:
-    assert PackFrames(test_pack).protocol == (
-        "gopro blur test: whole frames; RGB, rounded to 8 bits, mean over images; M by lbp at mu 0.96"
+    rules = "gopro blur test: whole frames; RGB, rounded to 8 bits, mean over images; "
+    assert PackFrames(test_pack, MaskSource(method="lbp")).protocol == rules + "M by lbp at mu 0.96"
+    assert PackFrames(test_pack).protocol.startswith(
+        rules + "M by paired at mu 0.85: 1 where blur is up to 6.2 pixels long; extents by S of paired"
     )
 
 

@@ -18,7 +18,9 @@ def test_a_row_of_a_study_differs_in_what_the_study_names_alone() -> None:
     for study in STUDIES.values():
         for value in study.values:
             config, varied = asdict(study.config(CONFIG, value)), {*study.fields, *study.fixed}
-            assert {config[name] for name in study.fields} <= {value}
+            own = study.settings.get(str(value)) or dict.fromkeys(study.fields, value)
+            assert {name: config[name] for name in own} == own
+            assert own.keys() <= {*study.fields}
             assert {name for name in config if config[name] != asdict(CONFIG)[name]} <= varied
         assert set(study.paper) <= {str(value) for value in study.values}
 

@@ -12,6 +12,8 @@ from pipelines.study.comparisons import TableRow, compare
 from pipelines.study.scoring import Result
 from pipelines.study.sentences import comparison_text, verdict
 
+BLURRY = 19.0
+
 
 def line(name: str, paper: float, *psnr: float, masks: str = "") -> TableRow:
     row = design.StudyRow(name=name, masks=masks, config=CONFIG, pack=Path("p.h5"), paper=PaperScore(paper, 0.9))
@@ -21,7 +23,8 @@ def line(name: str, paper: float, *psnr: float, masks: str = "") -> TableRow:
         training = design.Training(
             row=row, seed=seed, config=config, folder=Path("r"), test=Path("t.h5"), scores=Path("r/s")
         )
-        results.append(Result(training=training, means={"psnr": value}, author={}, seconds=1))
+        means = {"psnr": value, "psnr_blurry": BLURRY}
+        results.append(Result(training=training, means=means, author={}, seconds=1))
     return TableRow(row=row, results=results)
 
 
@@ -31,10 +34,15 @@ def test_rows_are_compared_seed_by_seed() -> None:
     (comparison,) = compare([low, high])
 
     assert comparison.gains == pytest.approx([0.5, -0.1, 0.8])
-    assert (
-        comparison_text(comparison)
-        == "two against one: +0.40 dB ± 0.46, higher in 2 of 3 seeds (the authors: +2.50 dB)"
+    # Half the interval: t of 2 degrees of freedom, 4.303, times the deviation 0.458 over the root of 3.
+    assert comparison_text(comparison) == (
+        "two against one: +0.40 dB (-0.74 to +1.54), higher in 2 of 3 seeds: not distinguishable "
+        "(the authors: +2.50 dB)"
     )
+    (clear,) = compare([low, line("two", 30.5, 25.5, 27.6, 26.5)])
+    assert comparison_text(clear).startswith("two against one: +0.53 dB (+0.39 to +0.68), higher in 3 of 3 seeds (the")
+    (one_seed,) = compare([line("one", 28.0, 25.0), line("two", 30.5, 25.5)])
+    assert comparison_text(one_seed) == "two against one: +0.50 dB in one seed (the authors: +2.50 dB)"
 
 
 def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_kind() -> None:
@@ -45,27 +53,67 @@ def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_
     assert titles == [("net, lbp", "base"), ("net, paired", "base"), ("net, paired", "net, lbp")]
 
 
-def test_the_verdict_counts_what_held() -> None:
-    first, second, third = line("a", 28, 20.0, 20.2), line("b", 29, 21.0, 20.1), line("c", 30, 20.3, 20.3)
+def test_rows_are_compared_with_the_controls_where_a_study_has_some() -> None:
+    rows = [
+        line("none", 0, 20.0),
+        line("whole", 0, 20.5),
+        line("net", 0, 21.0, masks="lbp"),
+        line("net", 0, 22.0, masks="p"),
+    ]
+
+    titles = [(one.after.row.title, one.before.row.title) for one in compare(rows, ("none", "whole"))]
+
+    assert titles == [
+        ("whole", "none"),
+        *(("net, lbp", control) for control in ("none", "whole")),
+        *(("net, p", control) for control in ("none", "whole")),
+        ("net, p", "net, lbp"),
+    ]
+
+
+def test_the_verdict_counts_what_held_beyond_the_noise() -> None:
+    first, second, third = line("a", 28, 20.0, 20.2), line("b", 29, 21.0, 20.1), line("c", 30, 20.3, 20.5)
 
     (said,) = verdict([first, second, third])
 
-    # a < b by the means but not in the second seed; a < c always; b > c by the means.
+    # c is 0.3 above a in both seeds; b above a by the means alone, and above c.
     assert said == (
-        "The authors' order of 3 rows did not hold: 2 of 3 pairs of rows stand as theirs in the means, 1 in every seed."
+        "The authors' order of 3 rows: of 3 pairs 1 stand as theirs beyond the noise, 0 the other way round, "
+        "2 not distinguishable."
+    )
+    (one_seed,) = verdict([line("a", 28, 20.0), line("b", 29, 21.0)])
+    assert one_seed == (
+        "The authors' order of 2 rows: of 1 pair 1 stand as theirs in the one seed; the noise of seeds is not known."
     )
 
 
-def test_without_an_order_of_the_authors_the_highest_row_is_named() -> None:
-    none, masks = (replace(line(name, 0, *psnr).row, paper=None) for name, psnr in (("none", ()), ("masks", ())))
-    low = TableRow(row=none, results=line("none", 0, 20.0, 20.2).results)
-    high = TableRow(row=masks, results=line("masks", 0, 20.1, 20.1).results)
-    higher = TableRow(row=masks, results=line("masks", 0, 20.5, 20.1).results)
+def without_authors(name: str, *psnr: float) -> TableRow:
+    given = line(name, 0, *psnr)
+    return TableRow(row=replace(given.row, paper=None), results=given.results)
 
-    assert verdict([low, high]) == ["none is the highest of 2 rows, 20.10 dB in the mean."]
-    assert verdict([low, higher]) == [
-        "Highest in the mean: masks against none: +0.20 dB ± 0.42, higher in 1 of 2 seeds."
+
+def test_without_an_order_of_the_authors_the_highest_row_is_named_and_what_is_level_with_it() -> None:
+    low, level = without_authors("none", 20.0, 20.2, 20.1), without_authors("masks", 20.4, 20.2, 20.45)
+    best = without_authors("region", 20.5, 20.6, 20.4)
+
+    assert verdict([low, level, best]) == [
+        "Highest in the mean of 3 seeds: region, 20.50 dB; not distinguishable from it: masks; 1 below it beyond the "
+        "noise."
+    ]
+    assert verdict([without_authors("none", 20.0), without_authors("masks", 20.5)]) == [
+        "Highest in the one seed: masks, 20.50 dB; the noise of seeds is not known."
     ]
     assert verdict([line("cdgnet", 30.67, 27.0)]) == [
-        "cdgnet stands alone, 27.00 dB in the mean. The authors state 30.67 dB, SSIM 0.900 of cdgnet."
+        "cdgnet, 27.00 dB; it stands alone. The authors state 30.67 dB, SSIM 0.900 of cdgnet."
     ]
+
+
+def test_rows_that_learnt_nothing_are_named() -> None:
+    learnt, below = without_authors("a", 20.0, 20.2, 20.1), without_authors("b", 18.9, 18.8, 18.9)
+    within = without_authors("c", 19.1, 18.9, 19.02)
+
+    assert verdict([learnt, below, within])[0] == (
+        "At this budget b and c have not learnt to deblur: not above the blurry frames' 19.00 dB in every seed."
+    )
+    assert verdict([below, within])[0].startswith("At this budget no row has learnt to deblur")
+    assert len(verdict([learnt])) == 1

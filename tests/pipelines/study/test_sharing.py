@@ -5,15 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import call
 from study_runs import CONFIG, WORDS, table
 
+from pipelines.cli.signals import StopOnSignal
 from pipelines.study import design
 from pipelines.study.definitions import STUDIES
 from prep.io import files
+from prep.synthesis import from_photos
+from prep.synthesis.motion import CAMERA, REGION
+from prep.synthesis.recipes import PhotoRecipe
 
 HOLD = """
 import sys, time
@@ -83,3 +89,51 @@ def test_what_another_process_has_in_hand_is_neither_trained_nor_scored(
     assert table(first.scores / "results.csv") == table(
         study / "runs" / first.folder.name / first.scores.name / "results.csv"
     )
+
+
+@pytest.mark.slow
+def test_a_signal_while_scoring_ends_the_study_within_two_seconds(
+    train_pack: Path, large_pack: Path, tmp_path: Path
+) -> None:
+    """The frames of the pack take some ten seconds to score."""
+    command = [str(Path(sys.executable).with_name("cdg-study")), "table1", "--h5", str(train_pack), "--test"]
+    command += [str(large_pack), *WORDS, "--seeds", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not list((tmp_path / "studies").glob("runs/*/weights.safetensors")):
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 128 + signal.SIGINT
+    assert time.monotonic() - began < 2
+    assert "stopped while scoring cdgnet" in said
+    assert not list((tmp_path / "studies").glob("runs/*/scores-*/results.csv"))
+
+
+@pytest.fixture(scope="module")
+def large_pack(
+    packing_of: Callable[[Path, Path, str, int | None], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Eight frames of 480 x 640 pixels."""
+    folder = tmp_path_factory.mktemp("large")
+    photo = np.random.default_rng(0).integers(0, 256, (500, 660, 3)).astype(np.uint8)
+    recipe = PhotoRecipe(count=8, size=(480, 640), camera=CAMERA, region=REGION, seed=1)
+    list(from_photos.write_gopro({"GOPR0009_00_00": photo}, folder / "GOPRO_Large", "test", recipe))
+    return packing_of(folder / "GOPRO_Large", folder, "test", None)
+
+
+def test_a_signal_ends_at_once_what_loses_nothing_by_it() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    stopped = StopOnSignal()
+    try:
+        with stopped.at_once():
+            pass
+        assert not stopped()
+        with pytest.raises(KeyboardInterrupt), stopped.at_once():
+            signal.raise_signal(signal.SIGINT)
+        assert stopped()
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, before if number == signal.SIGINT else signal.SIG_DFL)

@@ -136,3 +136,42 @@ def test_pictures_of_a_validation_show_the_masks_that_were_trained_with(train_pa
         for name in ("own", "other")
     )
     assert other.mean() > own.mean()
+
+
+@pytest.mark.parametrize("form", ["region", "soft", "attention", "whole"])
+def test_every_form_of_the_component_loss_trains_and_is_a_run_of_its_own(
+    train_pack: Path, tmp_path: Path, form: str
+) -> None:
+    config = replace(CONFIG, steps=2, component_loss=form, lambda_small=1.0, lambda_large=1.0)
+    train(train_pack, tmp_path / "r", config)
+
+    row = log_rows(tmp_path / "r")[-1]
+    assert row["loss"] == pytest.approx(row["loss_restored"] + row["loss_small"] + row["loss_large"], rel=1e-5)
+    with pytest.raises(TrainingError, match=f"holds a run with component-loss {form} [(]now target[)]"):
+        runs.prepare(replace(config, component_loss="target"), [train_pack], tmp_path / "r")
+
+
+def test_the_forms_give_losses_of_their_own(train_pack: Path, tmp_path: Path) -> None:
+    for form in ("target", "region", "soft", "attention", "whole"):
+        train(train_pack, tmp_path / form, replace(CONFIG, steps=1, component_loss=form))
+    firsts = {name: log_rows(tmp_path / name)[0]["loss_small"] for name in ("target", "region", "soft", "attention")}
+    assert len(set(firsts.values())) == 4
+    assert firsts["attention"] - firsts["region"] == pytest.approx(0.01 * math.log(2), rel=0.2)  # a map begins near 1/2
+
+
+def test_a_run_of_the_release_before_goes_on(train_pack: Path, tmp_path: Path) -> None:
+    """Its run.json knows no component loss."""
+    train(train_pack, tmp_path / "r", stop_after=2)
+    assert "component_loss" not in json.loads((tmp_path / "r" / "run.json").read_text())
+    assert [report.step for report in train(train_pack, tmp_path / "r")][-1] == 6
+
+
+def test_a_loss_that_drowns_the_restoration_is_said_once_even_after_a_restart(train_pack: Path, tmp_path: Path) -> None:
+    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1), stop_after=2)
+    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1))
+    train(train_pack, tmp_path / "quiet", replace(CONFIG, log_every=1, lambda_small=1e-4, lambda_large=1e-4))
+
+    warnings = [row for row in log_rows(tmp_path / "r") if "drowned_by" in row]
+    assert [row["step"] for row in warnings] == [1]
+    assert warnings[0]["share_large"] == pytest.approx(0.1 * warnings[0]["loss_large"] / warnings[0]["loss"])
+    assert not any("drowned_by" in row for row in log_rows(tmp_path / "quiet"))

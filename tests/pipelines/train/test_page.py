@@ -30,7 +30,9 @@ def test_the_page_needs_no_other_file_and_shows_curves_scores_and_settings(folde
     text = page.write(folder).read_text(encoding="utf-8")
 
     titles = re.findall(r'<h2 id="chart-\d+">([^<]+)</h2>', text)
-    assert titles == ["Validation", "Training loss", "Learning rate", "Offsets of the taps", "Speed"]
+    assert titles == [
+        *("Validation", "Training loss", "Weighted share of the loss", "Learning rate", "Offsets of the taps", "Speed")
+    ]
     assert "default-src 'none'" in text
     assert not re.search(r'(?:src|href)="(?!data:)', text)
     scores = [row for row in files.read_rows(folder / "log.jsonl") if "val_psnr" in row]

@@ -235,3 +235,14 @@ def test_another_mu_gives_the_masks_that_a_pack_of_that_mu_holds(train_pack: Pat
 
     assert all(torch.equal(asked[number].mask, packed[number].mask) for number in range(12))
     assert any(asked[number].mask.any() for number in range(12))
+
+
+def test_soft_masks_are_of_the_window_and_turned_with_it(train_pack: Path) -> None:
+    frames = split_packs([train_pack], ()).train
+    soft = TrainingSamples([train_pack], frames, 32, 0, mu=0.7, is_soft=True)
+    hard = TrainingSamples([train_pack], frames, 32, 0, mu=0.7)
+    for number in range(6):
+        assert torch.equal(soft[number].blurry, hard[number].blurry)
+        # Half of 255 lies at mu.
+        assert torch.equal((soft[number].mask > 127).to(torch.uint8), hard[number].mask)
+    assert len({int(value) for number in range(6) for value in soft[number].mask.flatten()}) > 2

@@ -67,3 +67,21 @@ def test_the_components_are_the_masked_frame_and_the_rest(sharp: np.ndarray, mas
     assert np.array_equal(sgt[mask == 1], sharp[mask == 1])
     assert not sgt[mask == 0].any()
     assert not lgt[mask == 1].any()
+
+
+@given(extent=st.floats(0, 200), threshold=st.floats(0.5, 60))
+def test_a_soft_mask_falls_with_the_extent_and_is_a_half_at_mu(extent: float, threshold: float) -> None:
+    """On the scale of paired and extent, S = 1 / (1 + L^2 / 216): w = 1 / (1 + (L / L_mu)^2)."""
+    sharpness, mu = (1 / (1 + length**2 / 216) for length in (extent, threshold))
+    codes = equations.to_codes(np.full((1, 1), sharpness, np.float32))
+    wanted = 1 / (1 + (extent / threshold) ** 2)
+    assert equations.soft_mask(codes, mu)[0, 0] / 255 == pytest.approx(wanted, abs=0.5 / 255 + 0.005)
+
+
+def test_a_soft_mask_of_a_binary_map_is_the_mask() -> None:
+    codes = np.array([[0, 65535]], np.uint16)
+    for mu in (0.0, 0.5, 0.96, 1.0):
+        soft = equations.soft_mask(codes, mu)
+        assert soft.tolist() == [[0, 255 if mu < 1 else 0]]
+    with pytest.raises(ValueError, match="mu is 2"):
+        equations.soft_mask(codes, 2)
