@@ -171,3 +171,13 @@ def test_windows_of_raw_frames_average_as_plain_float64_does(response: Response,
         wanted = 255 * np.mean([shot**response.power for shot in shots], axis=0) ** (1 / response.power)
         assert np.abs(frames.read(pair.blurry) - wanted).max() <= 0.51  # GoPro's own authors ask for one level
         assert np.array_equal(frames.read(pair.sharp), frames.read(found[0].frames[first + 5]))
+
+
+@pytest.mark.slow
+def test_psnr_of_blurry_test_frames_rises_as_the_blur_gets_shorter(tmp_path: Path) -> None:
+    """In what ``cdg-eval`` prints first, without an option that says how."""
+    call(tmp_path, "evaluate", "--root", GOPRO, "--out", "scores")
+    ranges = json.loads((tmp_path / "scores" / "results.json").read_text())["by_extent"]["ranges"]
+    psnrs = [each["psnr"] for each in ranges if each["to"] != "inf" and each["from"] < 32]
+    assert [each["from"] for each in ranges][:4] == [0, 4, 8, 16]
+    assert psnrs == sorted(psnrs, reverse=True) and psnrs[0] - psnrs[-1] > 5

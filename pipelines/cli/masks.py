@@ -60,7 +60,15 @@ def masks(
 
     dataset = where.find(layout)
     folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
-    return make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
+    status = make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
+    from prep.sharpness import METHODS
+
+    if not METHODS[method].beside:
+        click.echo(
+            f"{method} sees the blurry frame alone, which says little of motion; for training, "
+            "--method paired --mu 0.85 measures each blur against its sharp partner"
+        )
+    return status
 
 
 def make_masks(

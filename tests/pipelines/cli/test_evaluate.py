@@ -1,6 +1,8 @@
 """``cdg-eval``: what it says and what it refuses."""
 
+import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +51,43 @@ def test_the_precision_of_scores_is_said(weights: Path, test_pack: Path, tmp_pat
 
     assert "on cpu, precision bf16-mixed" in call(tmp_path, *asked, "bf16-mixed").stdout
     assert "16-mixed needs a GPU, and there is none" in mistake(tmp_path, *asked, "16-mixed")
+
+
+def test_without_weights_the_blurry_frames_are_scored_by_the_length_of_their_blur(
+    gopro: Path, test_pack: Path, tmp_path: Path
+) -> None:
+    done = call(tmp_path, "evaluate", "--root", gopro.parent)
+    assert done.returncode == 0, done.stderr
+    assert "the blurry frames themselves are scored" in done.stderr
+    assert done.stdout.index("PSNR by the length of the blur") < done.stdout.index("mean of 2 images")
+    assert "M by extent at mu 0.85: 1 where blur is up to 6.2 pixels long" in done.stdout
+
+    packed = call(tmp_path, "evaluate", "--h5", test_pack)  # with masks of lbp, which say little
+    assert "M by paired at mu 0.85: 1 where blur is up to 6.2 pixels long" in packed.stdout
+    tables = [(path / "results.csv").read_text().splitlines() for path in (tmp_path / "eval").iterdir()]
+    one, two = (list(csv.DictReader(lines))[-1]["psnr"] for lines in tables)
+    assert one == two
+
+
+def test_masks_that_are_named_are_taken(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "lbp", "--out", "own")
+    assert "M by lbp at mu 0.96;" in done.stdout
+    assert "length of the blur" not in done.stdout and "attention" not in done.stdout
+    other = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "hifst", "--out", "other")
+    assert "M by hifst at mu 0.96;" in other.stdout
+    assert "holds scores of another extents, method, mu" in mistake(
+        tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "own"
+    )
+
+
+def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores")
+    assert re.search(r"attention: AUC .*: small branch 0\.\d{3}, large branch 0\.\d{3}", done.stdout)
+    assert re.search(
+        r"small branch [+-]\d+\.\d\d dB where M = 1, large branch [+-]\d+\.\d\d dB where M = 0", done.stdout
+    )
+    means = json.loads((tmp_path / "scores" / "results.json").read_text())
+    assert means["division"].keys() == {"auc_small", "auc_large", "own_small", "own_large"}
+    assert means["division"]["own_small"] == means["mean"]["own_small"]
+    page = (tmp_path / "scores" / "report.html").read_text()
+    assert "Is the division learnt?" in page and "nearer branch, middle" in page

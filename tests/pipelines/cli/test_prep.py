@@ -117,3 +117,10 @@ def test_info_says_what_a_pack_holds(train_pack: Path, tmp_path: Path) -> None:
 
     assert (about["layout"], about["split"], about["variant"], about["mu"]) == ("gopro", "train", "blur", 0.96)
     assert (about["crops"], about["frames"], about["crop"]) == (24, 6, [48, 48])
+
+
+def test_blind_masks_of_pairs_point_to_paired(work: Path) -> None:
+    blind = call(work, "prep", "masks", "--root", ".", "--method", "laplacian", "--mu", "0.5", "--out", "one")
+    measured = call(work, "prep", "masks", "--root", ".", "--method", "paired", "--mu", "0.85", "--out", "two")
+    assert "--method paired --mu 0.85 measures each blur against its sharp partner" in blind.stdout
+    assert "measures each blur" not in measured.stdout
