@@ -9,7 +9,7 @@ _CHOICES = {
     "encoder": ("dense", "residual"),
     "branches": ("both", "large", "small", "plain"),
     "attention": ("both", "channel", "spatial", "none"),
-    "fusion": ("orientation", "concat", "none"),
+    "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
 
@@ -38,7 +38,10 @@ class ModelConfig:
     )
     fusion: str = field(
         default="orientation",
-        metadata={"help": "what joins both branches: orientation (OFF, section 3.4) or concat; none for one branch"},
+        metadata={
+            "help": "what joins both branches: orientation (OFF, section 3.4), concat, or divided: OFF, and each pixel "
+            "mixes the branches' images by their spatial attention; none for one branch"
+        },
     )
     widths: tuple[int, int, int] = field(
         default=(32, 64, 128), metadata={"help": "channels at full, half and quarter resolution"}
@@ -138,8 +141,10 @@ class ModelConfig:
                 f"the last of widths, {quarter}, is not a multiple of attention_reduction "
                 f"{self.attention_reduction}; change either"
             )
+        if self.fusion == "divided" and self.attention not in ("both", "spatial"):
+            problems.append(f"fusion is divided with attention {self.attention}; make that both or spatial")
         if (self.branches == "both") != (self.fusion != "none"):
-            wanted = "orientation or concat" if self.branches == "both" else "none"
+            wanted = "orientation, concat or divided" if self.branches == "both" else "none"
             problems.append(f"fusion is {self.fusion} with branches {self.branches}; make it {wanted}")
         return problems
 

@@ -7,13 +7,14 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from cdgnet.attention import ComponentAttention
 from cdgnet.config import ModelConfig
 from cdgnet.decoder import Decoder, large_decoder, plain_decoder, small_decoder
 from cdgnet.encoder import Encoder, Features
 from cdgnet.fusion import ConcatFusion, OrientationFusion
-from cdgnet.padding import MINIMUM_SIZE, crop_to_size, pad_to_multiple
+from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
 
 class Components(NamedTuple):
@@ -69,7 +70,7 @@ class CDGNet(nn.Module):
             image is blurry + convolution and those convolutions start at zero, so that a new network is the identity
             and training starts at the blurry PSNR; the paper's literal reading is ``residual=False``.
 
-    Source: Wang et al. 2021, equation 2.
+    Source: Wang et al. 2021, equation 2; the fusion called ``divided`` is ours.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -78,7 +79,7 @@ class CDGNet(nn.Module):
         self.encoder = Encoder(config)
         names = ("small", "large") if config.branches == "both" else (config.branches,)
         self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
-        fusions = {"orientation": OrientationFusion, "concat": ConcatFusion}
+        fusions = {"orientation": OrientationFusion, "concat": ConcatFusion, "divided": OrientationFusion}
         self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
         if config.residual:
             for module in self.modules():
@@ -108,13 +109,24 @@ class CDGNet(nn.Module):
             maps = (only.spatial, None) if name == "small" else (None, only.spatial)
             return Components(self._image(blurry, only.image), None, None, *maps)
         small, large = decoded["small"], decoded["large"]
-        images = (self.fusion(large.features, small.features), small.image, large.image)
+        restored = self.fusion(large.features, small.features)
+        if self.config.fusion == "divided":
+            restored = restored + _mix(small, large)
+        images = (restored, small.image, large.image)
         restored_image, small_image, large_image = (self._image(blurry, image) for image in images)
         return Components(restored_image, small_image, large_image, small.spatial, large.spatial)
 
     def _image(self, blurry: Tensor, change: Tensor) -> Tensor:
         cropped = crop_to_size(change, (blurry.shape[-2], blurry.shape[-1]))  # (B, 3, H, W)
         return blurry + cropped if self.config.residual else cropped
+
+
+def _mix(small: Decoded, large: Decoded) -> Tensor:
+    """Both branches' images, each pixel by what attention it has in each: ``(B, 3, H', W')``."""
+    assert small.spatial is not None and large.spatial is not None
+    share = small.spatial / (small.spatial + large.spatial)  # (B, 1, H'/4, W'/4)
+    share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear")  # (B, 1, H', W')
+    return large.image + share * (small.image - large.image)
 
 
 def _zero(head: nn.Conv2d) -> None:

@@ -1,5 +1,6 @@
 """The demo: a small data set of scikit-image's own photographs, and one picture of what came out."""
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,13 +12,19 @@ from cdgnet import CDGNet, psnr, to_bytes
 from pipelines.packs import PackCrop, read_crops, to_range
 from pipelines.pages.sheet import draw_sheet
 from prep.arrays import Bytes, Codes
+from prep.io import frames
 from prep.io.frames import to_rgb8
-from prep.synthesis import from_photos, motion
+from prep.masks.folder import MasksFolder
+from prep.packs import reader
+from prep.synthesis import from_photos
+from prep.synthesis.motion import Stroke
 from prep.synthesis.recipes import PhotoRecipe
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
 TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
+# The camera follows a subject: all else is smeared sideways, the subject hardly.
+CAMERA, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15), Stroke(shortest=0, longest=3, tilt=math.pi / 2)
 
 
 def photographs() -> dict[str, dict[str, Bytes]]:
@@ -45,34 +52,37 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
     def written() -> Iterator[Path]:
         for split, count in counts.items():
-            recipe = PhotoRecipe(count=count, size=SIZE, camera=motion.CAMERA, region=motion.REGION, seed=SEED)
+            recipe = PhotoRecipe(count=count, size=SIZE, camera=CAMERA, region=SUBJECT, seed=SEED)
             yield from from_photos.write_gopro(photos[split], folder, split, recipe)
 
     return written(), sum(counts[split] * len(photos[split]) for split in counts)
 
 
 @torch.no_grad()
-def picture(network: CDGNet, pack: Path, rows: Sequence[int]) -> Bytes:
-    """Restore whole frames of a pack on the CPU, and lay them out: blurry, S, M, restored and sharp.
+def picture(network: CDGNet, pack: Path, rows: Sequence[int], blind: MasksFolder) -> Bytes:
+    """Restore whole frames of a pack on the CPU, and lay them out: blurry, M of a blind map, M, restored and sharp.
 
     Args:
         network: Trained.
         pack: Of whole frames.
         rows: Places of the frames in the pack, at least one.
+        blind: Masks of the same frames by a map that sees the blurry frame alone, to compare with.
 
     Returns:
         ``(h, 1896, 3)`` uint8 RGB, a row a frame, PSNR below the blurry and the restored frame.
     """
     network = network.cpu().eval()
-    names = ("blurry", "S: yellow is sharp", "M: white is blurred little", "restored", "sharp")
-    return draw_sheet(names, [_row(network, crop) for crop in read_crops(pack, rows)])
+    method = reader.read_info(pack).header.method
+    names = ("blurry", f"M by {blind.method}", f"M by {method}: white is blurred little", "restored", "sharp")
+    return draw_sheet(names, [_row(network, crop, blind) for crop in read_crops(pack, rows)])
 
 
-def _row(network: CDGNet, crop: PackCrop) -> tuple[list[Bytes | Codes], list[str]]:
+def _row(network: CDGNet, crop: PackCrop, blind: MasksFolder) -> tuple[list[Bytes | Codes], list[str]]:
     blurry, sharp = crop.blurry[None], crop.sharp[None]
     restored = to_bytes(network(to_range(blurry)).restored)
     mask = crop.mask[0].numpy() * np.uint8(255)
-    cells: list[Bytes | Codes] = [_pixels(blurry), crop.sharpness, mask, _pixels(restored), _pixels(sharp)]
+    guess = frames.read(blind.mask_path(crop.key))
+    cells: list[Bytes | Codes] = [_pixels(blurry), guess, mask, _pixels(restored), _pixels(sharp)]
     return cells, [f"{float(psnr(blurry, sharp)):.2f} dB", "", "", f"{float(psnr(restored, sharp)):.2f} dB", ""]
 
 

@@ -53,6 +53,8 @@ _SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
     "region": _learning("region", 1.0),
     "soft": _learning("soft", 1.0),
     "attention": _learning("attention", 1.0),
+    "whole, divided": {**_learning("whole", 1.0), "fusion": "divided"},
+    "attention, divided": {**_learning("attention", 1.0), "fusion": "divided"},
 }
 
 STUDIES: Mapping[str, Study] = {
@@ -111,14 +113,14 @@ STUDIES: Mapping[str, Study] = {
         values=(0.0, 0.1),
         names={0.0: "no masks", 0.1: "masks"},
     ),
-    # Ours: what the branches learn from, at equal steps; the first three rows look at no mask.
+    # Ours: what the branches learn from, at equal steps. The controls look at no mask.
     "supervision": Study(
         title="What the branches learn from",
         source="The component losses of section 3.5, and ours",
-        fields=("variant", "component_loss", "lambda_small", "lambda_large", "masked_out"),
+        fields=("variant", "fusion", "component_loss", "lambda_small", "lambda_large", "masked_out"),
         values=tuple(_SUPERVISION),
         settings=_SUPERVISION,
-        controls=("none", "whole"),
+        controls=("none", "whole", "whole, divided"),
     ),
     "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
 }

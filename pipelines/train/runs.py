@@ -92,12 +92,13 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
 def network_of(config: TrainingConfig) -> ModelConfig:
     """The network that a run trains."""
     network = ModelConfig.preset(config.preset, config.variant)
-    return network if config.attention == "variant" else replace(network, attention=config.attention)
+    own = {name: getattr(config, name) for name in ("attention", "fusion") if getattr(config, name) != "variant"}
+    return replace(network, **own)
 
 
 def uses_variant_attention(config: TrainingConfig) -> bool:
     """Whether the network has its variant's own attention, however it was asked for."""
-    return network_of(config) == ModelConfig.preset(config.preset, config.variant)
+    return network_of(replace(config, fusion="variant")) == ModelConfig.preset(config.preset, config.variant)
 
 
 def learns_from_masks(config: TrainingConfig) -> bool:
@@ -115,8 +116,9 @@ def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> d
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     if uses_variant_attention(config):
         del settings["attention"]
-    if config.component_loss == "target":
-        del settings["component_loss"]  # which runs of earlier releases do not have
+    for name, usual in (("component_loss", "target"), ("fusion", "variant")):  # runs of earlier releases have neither
+        if settings[name] == usual:
+            del settings[name]
     if config.init is not None:
         settings["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine":

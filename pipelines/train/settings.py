@@ -36,6 +36,12 @@ class TrainingConfig:
         "Parts of each branch's attention, as the paper's Table 4 varies them; variant: those of the variant.",
         choices=("variant", "none", "channel", "spatial", "both"),
     )
+    fusion: str = _setting(
+        "variant",
+        "What joins the branches. variant: as the paper has it; divided: besides, each pixel mixes the branches' "
+        "images by their attention, which --component-loss attention teaches.",
+        choices=("variant", "divided"),
+    )
     precision: str = _setting(
         "32-true",
         "Number format of the arithmetic; the mixed ones are for GPUs.",
@@ -114,6 +120,8 @@ class TrainingConfig:
             problems.append(
                 f"component_loss is attention; it needs spatial attention, and attention is {self.attention}"
             )
+        if self.fusion == "divided" and (self.variant in ONE_BRANCH or self.attention in ("none", "channel")):
+            problems.append("fusion is divided; it needs two branches with spatial attention")
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
 

@@ -270,3 +270,38 @@ def test_the_decoders_hold_the_blocks_of_figure_6() -> None:
     large, small = large_decoder(TINY).half_blocks, small_decoder(TINY).half_blocks
     assert [type(block) for block in large.children()] == [DeformableLayer, DeformableLayer]
     assert [type(block) for block in small.children()] == [ResBlock, ResBlock, DeformableLayer]
+
+
+def make_divided() -> CDGNet:
+    torch.manual_seed(0)
+    return CDGNet(replace(ModelConfig.preset("tiny"), fusion="divided")).eval()
+
+
+def test_a_new_network_of_divided_fusion_is_the_identity() -> None:
+    blurry = torch.rand(1, 3, 21, 34) - 0.5
+    assert torch.equal(make_divided()(blurry).restored, blurry)
+
+
+def test_divided_fusion_takes_each_pixel_from_the_branch_whose_attention_is_there() -> None:
+    network = make_divided()
+    for name, value in (("small", 0.3), ("large", -0.2)):
+        branch = network.branches[name]
+        torch.nn.init.constant_(branch.decoder.head.bias, value)
+        # The left half of the frame has attention of the small branch, the right of the large one.
+        sign = 1 if name == "small" else -1
+        branch.attention.spatial.forward = lambda features, sign=sign: torch.sigmoid(
+            30.0 * sign * torch.linspace(1, -1, features.shape[-1]).sign().expand(features[:, :1].shape)
+        )
+    blurry = torch.zeros(1, 3, 16, 64)
+    with torch.no_grad():
+        restored = network(blurry).restored
+    # Bilinear between the cells on both sides of the middle.
+    torch.testing.assert_close(restored[..., :30], torch.full((1, 3, 16, 30), 0.3), rtol=0, atol=1e-6)
+    torch.testing.assert_close(restored[..., 34:], torch.full((1, 3, 16, 30), -0.2), rtol=0, atol=1e-6)
+
+
+def test_divided_fusion_needs_maps_to_divide_by() -> None:
+    with pytest.raises(ValueError, match="fusion is divided with attention channel; make that both or spatial"):
+        replace(ModelConfig.preset("tiny"), fusion="divided", attention="channel")
+    with pytest.raises(ValueError, match="fusion is divided with branches large; make it none"):
+        replace(ModelConfig.preset("tiny", "large-branch"), fusion="divided")
