@@ -140,7 +140,10 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
     held_out = None if not val else tuple(name for name in val if name != "none")
-    config = TrainingConfig(**{**settings, "init": init, "val": held_out})
+    try:
+        config = TrainingConfig(**{**settings, "init": init, "val": held_out})
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     branch = f"on {config.variant}" if config.variant in ONE_BRANCH else ""
     reasons = {
         "halve_every": "with --schedule cosine" if config.schedule == "cosine" else "",

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipelines.evaluate import division
 from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
 from pipelines.evaluate.scatter import scatter
@@ -35,7 +34,6 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         summary=summary,
         measures=[measure for measure in MEASURES if measure in summary["mean"]],
         legend=LEGEND,
-        division_legend=division.LEGEND,
         heads=heads,
         rows=[_cells(row, heads) for row in rows],
         scatter=scatter(rows),
@@ -69,10 +67,6 @@ def number(value: float | None, name: str) -> str:
         return f"{100 * value:.1f} %"
     if math.isinf(value):
         return "∞"
-    return (
-        f"{value:+.2f}"
-        if name == "gain" or name.startswith("own")
-        else f"{value:.2f}"
-        if name.startswith("psnr")
-        else f"{value:.4f}"
-    )
+    if name == "gain" or name.startswith("own"):
+        return f"{value:+.2f}"
+    return f"{value:.2f}" if name.startswith("psnr") else f"{value:.4f}"

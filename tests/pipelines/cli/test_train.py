@@ -89,3 +89,10 @@ def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Pa
     share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {pack.crop_count} crops have none"
     assert f"masks by lbp, mu 0.96: {share}, thresholded again at mu 0.9" in done.stdout
     assert "--mu has no" in done.stderr and "--val-every has no" in done.stderr
+
+
+def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:
+    said = mistake(tmp_path, "train", "--h5", train_pack, "--graphs")
+    assert "graphs is on; it needs compile" in said
+    said = mistake(tmp_path, "train", "--h5", train_pack, "--fusion", "divided", "--variant", "dmphn-1")
+    assert "fusion is divided; it needs two branches" in said

@@ -1,5 +1,6 @@
 """The rows of the studies, and what makes a training."""
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -68,3 +69,15 @@ def test_only_what_is_fine_tuned_brings_what_it_goes_on_from(train_pack: Path, o
     assert names == ["GoPro alone", "fine-tuned"]
     with pytest.raises(TrainingError, match="the study has no row tuned; it has GoPro alone, fine-tuned, VideoDebl"):
         design.transfer_rows(transfer, CONFIG, train_pack, other_masks, ["tuned"])
+
+
+def test_rows_of_the_supervision_that_look_at_no_mask_are_trained_once(train_pack: Path, other_masks: Path) -> None:
+    rows = design.rows(STUDIES["supervision"], CONFIG, [train_pack, other_masks])
+
+    once = ["none", "whole", "one branch", "whole, divided"]
+    assert [row.name for row in rows if not row.masks] == once
+    twice = ["target, black", "target, grey", "region", "soft", "attention", "attention, divided"]
+    assert [(row.name, row.masks) for row in rows if row.masks] == [
+        (name, masks) for name in twice for masks in ("lbp 0.96", "lbp 0.5")
+    ]
+    assert len({json.dumps(asdict(row.config)) for row in rows}) == len(once) + len(twice)

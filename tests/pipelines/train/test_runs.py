@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from training_runs import CONFIG, train
 
+from cdgnet import load_weights
 from pipelines import errors
 from pipelines.errors import TrainingError
 from pipelines.train import loop, runs
@@ -129,3 +130,16 @@ def test_a_damaged_log_is_named_by_its_line_and_kept(train_pack: Path, tmp_path:
     with pytest.raises(TrainingError, match=r"line 3 of .*log\.jsonl is not a row of a log"):
         train(train_pack, tmp_path / "r")
     assert (tmp_path / "r" / "log.jsonl").read_bytes() == before
+
+
+def test_a_divided_fusion_is_another_run_and_needs_branches_with_attention(train_pack: Path, tmp_path: Path) -> None:
+    divided = replace(CONFIG, fusion="divided", component_loss="attention")
+    train(train_pack, tmp_path / "r", replace(divided, steps=1))
+    assert load_weights(tmp_path / "r" / "weights.safetensors").config.fusion == "divided"
+    with pytest.raises(TrainingError, match=r"fusion divided \(now variant\)"):
+        runs.prepare(replace(divided, fusion="variant"), [train_pack], tmp_path / "r")
+    for wrong in ({"variant": "dmphn-1"}, {"attention": "channel", "component_loss": "target"}):
+        with pytest.raises(ValueError, match="fusion is divided; it needs two branches with spatial attention"):
+            replace(divided, **wrong)
+    with pytest.raises(ValueError, match="component_loss is attention; it needs spatial attention"):
+        replace(CONFIG, component_loss="attention", attention="none")
