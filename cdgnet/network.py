@@ -122,9 +122,11 @@ class CDGNet(nn.Module):
 
 
 def _mix(small: Decoded, large: Decoded) -> Tensor:
-    """Both branches' images, each pixel by what attention it has in each: ``(B, 3, H', W')``."""
+    """Both branches' images, each pixel by the odds of its attention in either: ``(B, 3, H', W')``."""
     assert small.spatial is not None and large.spatial is not None
-    share = small.spatial / (small.spatial + large.spatial)  # (B, 1, H'/4, W'/4)
+    mine, other = (spatial.clamp(1e-4, 1 - 1e-4) for spatial in (small.spatial, large.spatial))
+    odds, against = mine * (1 - other), other * (1 - mine)
+    share = odds / (odds + against)  # (B, 1, H'/4, W'/4)
     share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear")  # (B, 1, H', W')
     return large.image + share * (small.image - large.image)
 
