@@ -11,6 +11,7 @@ from pipelines import demo
 from pipelines.packs import read_crops
 from pipelines.pages.sheet import COLUMN, FOOT, GAP, HEAD, MARGIN
 from pipelines.train import run_folder
+from prep.masks.folder import MasksFolder
 
 
 def test_no_photograph_is_in_both_splits_and_all_hold_a_frame() -> None:
@@ -24,7 +25,8 @@ def test_no_photograph_is_in_both_splits_and_all_hold_a_frame() -> None:
 
 
 def test_the_picture_has_a_row_a_frame_and_shows_what_the_pack_holds(test_pack: Path) -> None:
-    sheet = demo.picture(CDGNet(ModelConfig.preset("tiny")), test_pack, [0, 1])
+    masks = MasksFolder(test_pack.parent / "masks")
+    sheet = demo.picture(CDGNet(ModelConfig.preset("tiny")), test_pack, [0, 1], masks)
 
     first = next(iter(read_crops(test_pack)))
     height, top = round(COLUMN * first.sharp.shape[1] / first.sharp.shape[2]), GAP + HEAD
@@ -33,6 +35,7 @@ def test_the_picture_has_a_row_a_frame_and_shows_what_the_pack_holds(test_pack: 
     columns = [sheet[top : top + height, left : left + COLUMN] for left in lefts]
     assert np.array_equal(columns[0], columns[3])  # a new network is the identity
     assert not np.array_equal(columns[0], columns[4])
+    assert np.array_equal(columns[1], columns[2])  # the masks given to compare with are the pack's own here
 
 
 def test_the_seconds_of_a_training_are_those_of_its_log(tmp_path: Path) -> None:
