@@ -6,8 +6,7 @@ between synchronisations; medians, with the fastest and the slowest. Each row ad
 ratios are to the first of its table: float32, eager, torchvision's deformable convolution, contiguous, Adam as it
 comes. A row that fails says why, and the others go on; none is begun after ``--minutes``.
 
-``--tune`` also times one layer with other blocks, warps and parts of the fused kernel. ``--device cpu`` shows that all
-of it runs, on small shapes; its times mean nothing.
+``--device cpu`` shows that all of it runs, on small shapes; its times mean nothing.
 """
 
 import argparse
@@ -16,7 +15,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from torch import Tensor, nn
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses
 from cdgnet.cost import network_cost
-from cdgnet.deform import conv, deform_conv2d, fused
+from cdgnet.deform import conv, deform_conv2d
 from cdgnet.deform.sample import by_sample
 
 STEPS = 1_050_000  # of the paper's recipe
@@ -139,55 +137,6 @@ def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[
                 flush=True,
             )
     return rows
-
-
-# (pixels of a block, warps of a program), and for the backward pass its parts
-FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 8))
-BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 256), (128, 8, 64))
-
-
-def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
-    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph."""
-    usual, parts = fused._block, fused._parts
-    print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
-    rows = []
-    for level, shape in levels.items():
-        tried = [("forward", *each, 0) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
-        for name, block, warps, given in tried:
-            fused._block = lambda *tensors, b=(block, warps), **of: b
-            fused._parts = lambda *sizes, p=given: p
-            found = clock.guarded(partial(launch, shape, clock, is_backward=name == "backward"))
-            rows.append({"level": level, "pass": name, "block": block, "warps": warps, "parts": given, **found})
-            said = found["failed"] if "failed" in found else f"{found['ms']:10.3f}"
-            print(f"{level:9}{name:10}{block:7}{warps:7}{given:7}{said}", flush=True)
-    fused._block, fused._parts = usual, parts
-    return rows
-
-
-def launch(shape: tuple[int, int, int, int], clock: Clock, *, is_backward: bool) -> dict[str, Any]:
-    """One pass of one layer in bfloat16, without autograd."""
-    torch.manual_seed(0)
-    batch, channels, *place = shape
-    shapes = (shape, (batch, 36, *place), (batch, 18, *place))
-    maps = [torch.rand(each, device=clock.device) - 0.5 for each in shapes]
-    features, offset, modulation = (each.to(memory_format=torch.channels_last) for each in maps)
-    weight = torch.rand(channels, channels, 3, 3, device=clock.device) - 0.5
-    features, bias = features.to(HALF), weight.new_zeros(channels)
-    given = torch.rand_like(features)
-
-    def work() -> object:
-        if is_backward:
-            return torch.ops.cdgnet.deform_conv2d_backward(given, features, offset, modulation, weight, 1, True)
-        return torch.ops.cdgnet.deform_conv2d(features, offset, modulation, weight, bias, 1)
-
-    if clock.device.type != "cuda":
-        return clock.measure(work)
-    work()
-    torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        work()
-    return clock.measure(graph.replay)
 
 
 def compiler(clock: Clock) -> str:
@@ -341,7 +290,6 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
     parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}: half the time")
-    parser.add_argument("--tune", action="store_true", help="only the fused kernel, with other launch settings too")
     parser.add_argument("--save", action="store_true", help="also write a dated JSON")
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
     options = parser.parse_args()
@@ -358,14 +306,11 @@ def main() -> None:
     print("matrix products: " + ", ".join(f"{kind} {rate / 1e12:.1f} TMac/s" for kind, rate in rates.items()))
 
     levels = LEVELS if is_real else {"full": (1, 8, 4, 4)}
-    if options.tune:
-        found = {"tuning": tuning(clock, {name: shape for name, shape in levels.items() if name != "720p"})}
-    else:
-        print("\none deformable convolution, C to C channels; ratios to torchvision's")
-        found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
+    print("\none deformable convolution, C to C channels; ratios to torchvision's")
+    found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        path = options.out / f"gpu{'-tuning' * options.tune}-{about['date']}-{kind}.json"
+        path = options.out / f"gpu-{about['date']}-{kind}.json"
         whole = {**about, "macs_per_second": rates, **found}
         path.write_text(json.dumps(whole, indent=1) + "\n")
         print(f"written: {path}")

@@ -78,9 +78,9 @@ def command(
 ) -> None:
     """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
 
-    Frames come from a pack, from a data set, or from folders: --restored and --sharp score the results of any other
-    program under the same conventions. Scores come by the length of the blur too, which is measured between each
-    blurry frame and its sharp partner. The same command resumes an interrupted one.
+    Frames come from a pack, a data set, or folders: --restored and --sharp score the results of any other program.
+    Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
+    command resumes an interrupted one.
     """
     _check_options(weights, pack, root, restored, sharp)
     from pipelines.evaluate import folder as scores_folder
@@ -98,8 +98,7 @@ def command(
         assert pack is not None
         frames = frame_sources.PackFrames(pack, mask_source)
     if weights is None and restored is None:
-        click.echo("no --weights: the blurry frames themselves are scored", err=True)
-        frames = frame_sources.BlurryFrames(frames)
+        frames = _blurry_alone(frames)
     lpips = _load_lpips() if wants_lpips else None
     conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips)
     folder = conditions.scores_folder(out, frames)
@@ -116,6 +115,13 @@ def command(
         return
     _print_summary(rows, summary)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
+
+
+def _blurry_alone(frames: "FrameSource") -> "FrameSource":
+    from pipelines.evaluate.frame_sources import BlurryFrames
+
+    click.echo("no --weights: the blurry frames themselves are scored", err=True)
+    return BlurryFrames(frames)
 
 
 def _check_options(*options: Path | None) -> None:

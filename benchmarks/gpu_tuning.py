@@ -1,0 +1,93 @@
+"""The fused kernel's launch settings on a GPU: pixels of a block, warps of a program, parts of the backward pass.
+
+Run ``python benchmarks/gpu_tuning.py`` for a table, with ``--save`` also for
+benchmarks/results/gpu-tuning-DATE-DEVICE.json. Random values; a CUDA graph of one launch is replayed between
+synchronised events, so that no launch is counted. What it finds fastest is ``cdgnet.deform.fused._block``.
+"""
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from gpu import HALF, LEVELS, Clock
+from surroundings import RESULTS, surroundings
+
+from cdgnet.deform import fused
+
+# (pixels of a block, warps of a program), and for the backward pass its parts
+FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 8))
+BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 256), (128, 8, 64))
+
+
+def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
+    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph."""
+    usual, parts = fused._block, fused._parts
+    print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
+    rows = []
+    for level, shape in levels.items():
+        tried = [("forward", *each, 0) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
+        for name, block, warps, given in tried:
+            fused._block = lambda *tensors, b=(block, warps), **of: b
+            fused._parts = lambda *sizes, p=given: p
+            found = clock.guarded(partial(launch, shape, clock, is_backward=name == "backward"))
+            rows.append({"level": level, "pass": name, "block": block, "warps": warps, "parts": given, **found})
+            said = f"  {found['failed']}" if "failed" in found else f"{found['ms']:10.3f}"
+            print(f"{level:9}{name:10}{block:7}{warps:7}{given:7}{said}", flush=True)
+    fused._block, fused._parts = usual, parts
+    return rows
+
+
+def launch(shape: tuple[int, int, int, int], clock: Clock, *, is_backward: bool) -> dict[str, Any]:
+    """One pass of one layer in bfloat16, without autograd."""
+    torch.manual_seed(0)
+    batch, channels, *place = shape
+    shapes = (shape, (batch, 36, *place), (batch, 18, *place))
+    maps = [torch.rand(each, device=clock.device) - 0.5 for each in shapes]
+    features, offset, modulation = (each.to(memory_format=torch.channels_last) for each in maps)
+    weight = torch.rand(channels, channels, 3, 3, device=clock.device) - 0.5
+    features, bias = features.to(HALF), weight.new_zeros(channels)
+    given = torch.rand_like(features)
+
+    def work() -> object:
+        if is_backward:
+            return torch.ops.cdgnet.deform_conv2d_backward(given, features, offset, modulation, weight, 1, True)
+        return torch.ops.cdgnet.deform_conv2d(features, offset, modulation, weight, bias, 1)
+
+    if clock.device.type != "cuda":
+        return clock.measure(work)
+    work()
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        work()
+    return clock.measure(graph.replay)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
+    parser.add_argument("--minutes", type=float, default=4.0, help="no row is begun later")
+    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
+    options = parser.parse_args()
+    is_real = options.device == "cuda"
+    if is_real and not torch.cuda.is_available():
+        parser.error("there is no CUDA device; pass --device cpu to try the script on small shapes")
+    about = surroundings() | {"torch": torch.__version__}
+    if is_real:
+        about["device"] = torch.cuda.get_device_name()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    levels = {name: shape for name, shape in LEVELS.items() if name != "720p"} if is_real else {"full": (1, 8, 4, 4)}
+    rows = tuning(Clock(torch.device(options.device), options.minutes, 30), levels)
+    if options.save:
+        kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
+        path = options.out / f"gpu-tuning-{about['date']}-{kind}.json"
+        path.write_text(json.dumps({**about, "tuning": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
