@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ SIZES = ((64, 96), (37, 130), (16, 16))
 
 def learned(variant: str = "cdgnet") -> CDGNet:
     torch.manual_seed(0)
-    network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
+    config = ModelConfig.preset("tiny", "cdgnet" if variant == "divided" else variant)
+    network = CDGNet(replace(config, fusion="divided") if variant == "divided" else config).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.03 * torch.randn(parameter.shape))
@@ -28,7 +30,7 @@ def frame_of(height: int, width: int) -> Tensor:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("variant", ["cdgnet", "large-branch"])
+@pytest.mark.parametrize("variant", ["cdgnet", "divided", "large-branch"])
 def test_onnxruntime_gives_what_torch_gives_for_frames_of_any_size(variant: str) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'cdgnet[export]'")
     network = learned(variant)

@@ -1,5 +1,7 @@
 """Padding and cropping: the same frame back, for every size."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 
 from cdgnet import CDGNet, ModelConfig
 from cdgnet.padding import crop_to_size, pad_to_multiple
-from cdgnet.tiling import HALO, restore
+from cdgnet.tiling import HALO, components, restore
 
 sides = st.integers(1, 30)
 
@@ -37,10 +39,13 @@ def test_cropping_to_a_larger_size_is_refused() -> None:
         crop_to_size(torch.zeros(1, 3, 6, 8), (7, 8))
 
 
-def learned(variant: str = "cdgnet") -> CDGNet:
+TINY = ModelConfig.preset("tiny")
+
+
+def learned(config: ModelConfig = TINY) -> CDGNet:
     """A network that changes a frame by some ten grey levels, its offsets a tenth of a pixel, its channels unlike."""
     torch.manual_seed(0)
-    network = CDGNet(ModelConfig.preset("tiny", variant)).eval()
+    network = CDGNet(config).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             parameter.add_(0.03 * torch.randn(parameter.shape))
@@ -67,6 +72,33 @@ def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: in
     assert tiled.shape == frame.shape
     assert float((whole - frame).abs().mean()) > 0.02
     assert float((tiled - whole).abs().max()) * 255 < 0.01
+
+
+def test_every_result_in_tiles_is_that_of_the_whole_frame() -> None:
+    """Images and attention maps, also of sides that four does not divide."""
+    config = replace(ModelConfig.preset("tiny"), fusion="divided")
+    network = learned(config)
+    frame = torch.rand(1, 3, 405, 333, generator=torch.Generator().manual_seed(1)) - 0.5
+    with torch.no_grad():
+        whole = network(frame)
+
+    tiled = components(network, frame, tile=128)
+
+    for name, one, other in zip(whole._fields, tiled, whole, strict=True):
+        assert one is not None and other is not None and one.shape == other.shape, name
+        assert float((one - other).abs().max()) * 255 < 0.02, name
+    assert tiled.small_attention is not None and tiled.small_attention.shape == (1, 1, 102, 84)
+
+
+def test_results_that_a_network_lacks_are_none_in_tiles_too() -> None:
+    found = components(learned(ModelConfig.preset("tiny", "large-branch")), torch.zeros(1, 3, 96, 32), tile=32, halo=0)
+    assert [part is None for part in found] == [False, True, True, True, False]
+
+
+def test_a_frame_smaller_than_a_network_takes_has_small_maps() -> None:
+    found = components(learned(), torch.zeros(1, 3, 5, 9))
+    assert found.restored.shape == (1, 3, 5, 9)
+    assert found.small_attention is not None and found.small_attention.shape == (1, 1, 2, 3)
 
 
 def test_without_the_average_over_the_whole_frame_tiles_would_differ() -> None:
