@@ -113,7 +113,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return
-    _print_summary(rows, summary)
+    _print_summary(rows, summary, is_restored=restored is not None)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
 
 
@@ -163,7 +163,7 @@ def _score_all(
     return [row_of[key] for key in frames.keys]
 
 
-def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
+def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any], *, is_restored: bool) -> None:
     if summary["by_extent"].get("ranges"):
         _print_by_extent(summary["by_extent"])
     sequences = summary["sequences"]
@@ -171,10 +171,11 @@ def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) ->
         _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
     else:
         _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
+    scored = "restored" if summary["weights"] or is_restored else "blurry"
     for measure, text in summary["legend"].items():
         interval = summary["interval"][measure]
         bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
-        click.echo(f"{measure}: {text}; restored {bounds} (95 %, bootstrap over {interval['of']})")
+        click.echo(f"{measure}: {text}; {scored} {bounds} (95 %, bootstrap over {interval['of']})")
     if summary["author_frames"]:
         means = summary["author_frames"]
         scores = f"psnr {means['psnr']:.2f}, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
@@ -213,10 +214,10 @@ def _print_division(means: Mapping[str, float]) -> None:
     """Whether the network has learnt to divide small from large blur."""
     if aucs := [f"{name} branch {means[f'auc_{name}']:.3f}" for name in ("small", "large") if f"auc_{name}" in means]:
         click.echo(f"attention: AUC of small against large blur, 0.5 is chance: {', '.join(aucs)}")
-    if "own_small" in means:
-        small, large = (_signed(means[f"own_{name}"], "psnr") for name in ("small", "large"))
+    if "lead_small" in means:
+        small, large = (_signed(means[f"lead_{name}"], "psnr") for name in ("small", "large"))
         click.echo(
-            f"each branch against the other on its own component: small branch {small} dB where M = 1, "
+            f"lead of each branch over the other on its own component: small branch {small} dB where M = 1, "
             f"large branch {large} dB where M = 0"
         )
 

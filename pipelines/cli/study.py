@@ -61,8 +61,8 @@ def command(
 
     list: how long each would take, here and on one H100; table1: the network beside others; table2: fine-tuned from
     GoPro to VideoDeblurring; table3: part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure
-    11; masks: a pack for each kind of masks, and none. The same command goes on; several processes, started by hand or
-    by torchrun, share the trainings.
+    11; masks: a pack for each kind of masks, and none; supervision: the component losses, with controls. The same
+    command goes on; several processes, started by hand or by torchrun, share the trainings.
     """
     if name == _LIST:
         _list(config_of(settings, val), seeds)

@@ -139,6 +139,8 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     if "none" in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
+    if settings["component_loss"] != "target":  # whose losses are of the restored frame's size
+        settings = {**settings, **{name: 1.0 for name in ("lambda_small", "lambda_large") if name not in given}}
     held_out = None if not val else tuple(name for name in val if name != "none")
     try:
         config = TrainingConfig(**{**settings, "init": init, "val": held_out})
@@ -152,7 +154,9 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
         "mu": "with --component-loss whole" * (config.component_loss == "whole"),
     }
     if branch:
-        reasons |= dict.fromkeys(("component_loss", "lambda_small", "lambda_large", "mu", "masked_out"), branch)
+        reasons |= dict.fromkeys(
+            ("component_loss", "fusion", "lambda_small", "lambda_large", "mu", "masked_out"), branch
+        )
     for name, reason in reasons.items():
         if reason and name in given:
             click.echo(f"--{name.replace('_', '-')} has no effect {reason}", err=True)
@@ -237,7 +241,9 @@ def _component_loss(config: TrainingConfig) -> str:
     if config.variant in ONE_BRANCH or config.lambda_small + config.lambda_large == 0:
         return ""
     colour = f", masked-out pixels {config.masked_out}" if config.component_loss == "target" else ""
-    return f"; component loss: {config.component_loss}{colour}"
+    weights = f"weights {config.lambda_small:g} and {config.lambda_large:g}"
+    fusion = "; divided fusion" if config.fusion == "divided" else ""
+    return f"; component loss: {config.component_loss}{colour}, {weights}{fusion}"
 
 
 def _say_duration(plan: "Run", fabric: "Fabric") -> None:

@@ -11,12 +11,12 @@ from torch.nn.functional import pad
 
 from cdgnet import Components, psnr, to_bytes
 
-MEASURES = ("auc_small", "auc_large", "own_small", "own_large")
+MEASURES = ("auc_small", "auc_large", "lead_small", "lead_large")
 LEGEND = {
     "auc_small": "AUC of the small branch's attention: pixels of small blur against those of large; 0.5 is chance",
     "auc_large": "AUC of the large branch's attention: pixels of large blur against those of small; 0.5 is chance",
-    "own_small": "dB by which the small branch beats the large one where blur is small",
-    "own_large": "dB by which the large branch beats the small one where blur is large",
+    "lead_small": "dB by which the small branch beats the large one where blur is small",
+    "lead_large": "dB by which the large branch beats the small one where blur is large",
 }
 
 
@@ -44,7 +44,7 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
         for name, other in (("small", "large"), ("large", "small")):
             own = parts[name][None].to(components.restored.device)
             one, two = (float(psnr(images[branch], sharp[None].to(own.device), own)) for branch in (name, other))
-            scores[f"own_{name}"] = 0.0 if one == two else one - two
+            scores[f"lead_{name}"] = 0.0 if one == two else one - two
     return {name: scores[name] for name in MEASURES if name in scores}
 
 

@@ -179,5 +179,5 @@ def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:
     errors = [np.abs(image.astype(np.float32) - sharp).mean(axis=2) for image in (small, large)]
     lead = cv2.blur(errors[1] - errors[0], (_LEAD_SIDE, _LEAD_SIDE))
     codes = np.rint((lead / LEAD_TOP).clip(-1, 1) * 32767.5 + 32767.5).astype(np.uint16)
-    name = "nearer branch, middle: yellow small, dark large"
+    name = "nearer branch, middle: yellow small, dark large, green neither"
     return map_panel(name, f"{key}, nearer branch", small_map(codes, _PANEL_WIDTH))

@@ -67,6 +67,6 @@ def number(value: float | None, name: str) -> str:
         return f"{100 * value:.1f} %"
     if math.isinf(value):
         return "∞"
-    if name == "gain" or name.startswith("own"):
+    if name == "gain" or name.startswith("lead"):
         return f"{value:+.2f}"
     return f"{value:.2f}" if name.startswith("psnr") else f"{value:.4f}"

@@ -15,8 +15,8 @@ MEASURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # that a table shows, of thos
 DIVISION = {
     "auc_small": "AUC, small attention",
     "auc_large": "AUC, large attention",
-    "own_small": "small branch where M = 1, dB",
-    "own_large": "large branch where M = 0, dB",
+    "lead_small": "small branch where M = 1, dB",
+    "lead_large": "large branch where M = 0, dB",
 }
 """Measures of ``cdg-eval`` that say whether the division is learnt, as a table heads them."""
 
@@ -104,7 +104,7 @@ def number(measure: str, value: float) -> str:
     """A figure as tables show it."""
     if math.isnan(value):
         return "-"
-    if measure.startswith("own"):
+    if measure.startswith("lead"):
         return f"{value:+.2f}"
     return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
 

@@ -82,8 +82,13 @@ class TrainingConfig:
         "attention maps taught the mask; whole, the whole sharp frame, without masks.",
         choices=("target", "region", "soft", "attention", "whole"),
     )
-    lambda_small: float = _setting(0.1, "Weight of the small branch's loss, equation 17.", least=0, unit="X")
-    lambda_large: float = _setting(0.1, "Weight of the large branch's loss, equation 17.", least=0, unit="X")
+    lambda_small: float = _setting(
+        0.1,
+        "Weight of the small branch's loss, equation 17; without this option 1 where --component-loss is not target.",
+        least=0,
+        unit="X",
+    )
+    lambda_large: float = _setting(0.1, "Weight of the large branch's loss, likewise.", least=0, unit="X")
     mu: float | None = _setting(
         None,
         "Threshold that masks are made with from the pack's S.  [default: the pack's masks]",
@@ -117,11 +122,12 @@ class TrainingConfig:
         if self.graphs and (not self.compile or self.accumulate > 1):
             problems.append("graphs is on; it needs compile, and accumulate 1")
         if self.component_loss == "attention" and self.attention in ("none", "channel"):
-            problems.append(
-                f"component_loss is attention; it needs spatial attention, and attention is {self.attention}"
-            )
+            problems.append(f"component_loss attention needs spatial attention; attention is {self.attention}")
         if self.fusion == "divided" and (self.variant in ONE_BRANCH or self.attention in ("none", "channel")):
-            problems.append("fusion is divided; it needs two branches with spatial attention")
+            problems.append(
+                f"fusion divided needs a variant of two branches with spatial attention; variant is {self.variant}, "
+                f"attention {self.attention}"
+            )
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
 

@@ -87,7 +87,7 @@ def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pa
         r"small branch [+-]\d+\.\d\d dB where M = 1, large branch [+-]\d+\.\d\d dB where M = 0", done.stdout
     )
     means = json.loads((tmp_path / "scores" / "results.json").read_text())
-    assert means["division"].keys() == {"auc_small", "auc_large", "own_small", "own_large"}
-    assert means["division"]["own_small"] == means["mean"]["own_small"]
+    assert means["division"].keys() == {"auc_small", "auc_large", "lead_small", "lead_large"}
+    assert means["division"]["lead_small"] == means["mean"]["lead_small"]
     page = (tmp_path / "scores" / "report.html").read_text()
     assert "Is the division learnt?" in page and "nearer branch, middle" in page

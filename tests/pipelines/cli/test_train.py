@@ -95,4 +95,14 @@ def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_pat
     said = mistake(tmp_path, "train", "--h5", train_pack, "--graphs")
     assert "graphs is on; it needs compile" in said
     said = mistake(tmp_path, "train", "--h5", train_pack, "--fusion", "divided", "--variant", "dmphn-1")
-    assert "fusion is divided; it needs two branches" in said
+    assert "fusion divided needs a variant of two branches" in said
+
+
+def test_losses_of_the_restored_frames_size_weigh_as_much(train_pack: Path, tmp_path: Path) -> None:
+    common = ("--h5", train_pack, "--preset", "tiny", "--crop", "32", "--steps", "1", "--dry-run")
+    words = (*common, "--component-loss", "region")
+    assert "component loss: region, weights 1 and 1" in call(tmp_path, "train", *words).stdout
+    given = call(tmp_path, "train", *words, "--lambda-small", "0.5", "--fusion", "divided").stdout
+    assert "component loss: region, weights 0.5 and 1; divided fusion" in given
+    plain = call(tmp_path, "train", *common).stdout
+    assert "component loss: target, masked-out pixels black, weights 0.1 and 0.1" in plain

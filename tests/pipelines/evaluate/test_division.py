@@ -50,13 +50,13 @@ def make() -> tuple[Components, Tensor, Tensor, Tensor]:
 def test_branches_that_divide_a_frame_win_where_they_should() -> None:
     scores = division.measure(*make())
     gap = 20 * math.log10(4)
-    assert scores == pytest.approx({"auc_small": 1, "auc_large": 1, "own_small": gap, "own_large": gap})
+    assert scores == pytest.approx({"auc_small": 1, "auc_large": 1, "lead_small": gap, "lead_large": gap})
 
 
 def test_branches_the_wrong_way_round_lose() -> None:
     components, *others = make()
     swapped = components._replace(small=components.large, large=components.small)
-    assert division.measure(swapped, *others)["own_small"] == pytest.approx(-20 * math.log10(4))
+    assert division.measure(swapped, *others)["lead_small"] == pytest.approx(-20 * math.log10(4))
 
 
 def test_pixels_of_unknown_extent_count_nowhere() -> None:
@@ -72,7 +72,7 @@ def test_equal_branches_are_level_even_without_an_error() -> None:
     components, sharp, mask, extent = make()
     exact = sharp[None] / 255 - 0.5
     scores = division.measure(components._replace(small=exact, large=exact), sharp, mask, extent)
-    assert (scores["own_small"], scores["own_large"]) == (0, 0)
+    assert (scores["lead_small"], scores["lead_large"]) == (0, 0)
 
 
 def test_a_network_has_the_measures_of_what_it_has() -> None:
@@ -80,4 +80,4 @@ def test_a_network_has_the_measures_of_what_it_has() -> None:
     one_branch = components._replace(small=None, large=None, small_attention=None)
     assert division.measure(one_branch, *others).keys() == {"auc_large"}
     no_attention = components._replace(small_attention=None, large_attention=None)
-    assert division.measure(no_attention, *others).keys() == {"own_small", "own_large"}
+    assert division.measure(no_attention, *others).keys() == {"lead_small", "lead_large"}

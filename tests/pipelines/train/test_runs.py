@@ -139,7 +139,7 @@ def test_a_divided_fusion_is_another_run_and_needs_branches_with_attention(train
     with pytest.raises(TrainingError, match=r"fusion divided \(now variant\)"):
         runs.prepare(replace(divided, fusion="variant"), [train_pack], tmp_path / "r")
     for wrong in ({"variant": "dmphn-1"}, {"attention": "channel", "component_loss": "target"}):
-        with pytest.raises(ValueError, match="fusion is divided; it needs two branches with spatial attention"):
+        with pytest.raises(ValueError, match="fusion divided needs a variant of two branches with spatial attention"):
             replace(divided, **wrong)
-    with pytest.raises(ValueError, match="component_loss is attention; it needs spatial attention"):
+    with pytest.raises(ValueError, match="component_loss attention needs spatial attention; attention is none"):
         replace(CONFIG, component_loss="attention", attention="none")
