@@ -47,6 +47,8 @@ _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
               help="Of the frames cut from photographs.")  # fmt: skip
 @click.option("--camera", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
               help="Pixels that the camera moves before a photograph.")  # fmt: skip
+@click.option("--tilt", type=FiniteRange(0, 90), default=90.0, show_default=True, metavar="DEGREES",
+              help="How far the camera's motion may be from the horizontal; 90 is any direction.")  # fmt: skip
 @click.option("--region", type=Range("pixels", 0), default="5-40", show_default=True, metavar="A-B",
               help="Pixels that the region moves.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
@@ -67,6 +69,7 @@ def synth(
     count: int,
     size: tuple[int, int],
     camera: tuple[float, float],
+    tilt: float,
     region: tuple[float, float],
     seed: int,
     dry_run: bool,
@@ -86,13 +89,14 @@ def synth(
     exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
     if photos:
         _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
-        strokes = [Stroke(shortest=low, longest=high, tilt=math.pi / 2) for low, high in (camera, region)]
+        of_camera = Stroke(shortest=camera[0], longest=camera[1], tilt=math.radians(tilt))
+        of_region = Stroke(shortest=region[0], longest=region[1], tilt=math.pi / 2)
         photo_recipe = PhotoRecipe(
-            count=count, size=size, camera=strokes[0], region=strokes[1], exposure=exposure, seed=seed
+            count=count, size=size, camera=of_camera, region=of_region, exposure=exposure, seed=seed
         )
         _make_of_photos(inputs, out, photo_recipe, test_share, dry_run=dry_run, jobs=jobs)
         return
-    _refuse_unused(("count", "size", "camera", "region"), "recordings; pass --photos, or leave it out")
+    _refuse_unused(("count", "size", "camera", "tilt", "region"), "recordings; pass --photos, or leave it out")
     shortest, longest = (int(end) for end in window)
     recipe = RecordingRecipe(
         shortest=shortest, longest=longest, stride=stride, exposure=exposure, limit=interpolate, seed=seed

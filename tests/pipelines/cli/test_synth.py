@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from commands import call, mistake
 
+from prep.datasets import layouts
 from prep.io import frames
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0", "--val", "none"]
@@ -40,7 +41,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
 
     assert said.count("30 frames, 1 repeated frame left out: 3 pairs") == 2
     assert "6 pairs in made; cdg-prep masks --root made --method extent makes masks of their extents" in said
-    assert "pixels blurred over 8 to 16 pixels" in said
+    assert "PSNR by the length of the blur" in said and "│ 8 to 16 " in said
     assert "masks by extent, mu 0.96" in said
 
 
@@ -97,3 +98,20 @@ def test_what_cannot_be_made_is_one_line(raw: Path, words: list[str], said: str)
     line = mistake(raw.parent, "prep", "synth", *(["--out", "made"] if "--out" not in words else []), *words)
 
     assert said in line
+
+
+def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:
+    """A sideways motion changes nothing of stripes that lie."""
+    stripes = np.where(np.arange(160) // 4 % 2, 220, 30).astype(np.uint8)[:, None, None]
+    frames.write(tmp_path / "photos" / "a.png", np.ascontiguousarray(np.broadcast_to(stripes, (160, 200, 3))))
+    words = ("prep", "synth", "photos", "--photos", "--count", "6", "--size", "120x100", "--camera", "12-12")
+    change = {}
+    for tilt in (0, 90):
+        done = call(tmp_path, *words, "--region", "0-0", "--tilt", tilt, "--out", f"at{tilt}")
+        assert done.returncode == 0, done.stderr
+        pairs = layouts.find(tmp_path / f"at{tilt}").pairs
+        blurs = [np.abs(frames.read(pair.blurry).astype(int) - frames.read(pair.sharp)).mean() for pair in pairs]
+        assert len(blurs) == 6
+        change[tilt] = np.mean(blurs)
+    assert change[0] < change[90] / 2
+    assert "recordings; pass --photos" in mistake(tmp_path, "prep", "synth", "photos", "--tilt", "5", "--out", "other")
