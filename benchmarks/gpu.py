@@ -310,7 +310,7 @@ def main() -> None:
     found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        path = options.out / f"gpu-{about['date']}-{kind}.json"
+        path = options.out / f"gpu{'-quick' * options.quick}-{about['date']}-{kind}.json"
         whole = {**about, "macs_per_second": rates, **found}
         path.write_text(json.dumps(whole, indent=1) + "\n")
         print(f"written: {path}")
