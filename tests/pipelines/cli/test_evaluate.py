@@ -73,8 +73,10 @@ def test_masks_that_are_named_are_taken(weights: Path, test_pack: Path, tmp_path
     done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "lbp", "--out", "own")
     assert "M by lbp at mu 0.96;" in done.stdout
     assert "length of the blur" not in done.stdout and "attention" not in done.stdout
-    other = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "hifst", "--out", "other")
-    assert "M by hifst at mu 0.96;" in other.stdout
+    other = call(
+        tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "laplacian", "--out", "other"
+    )
+    assert "M by laplacian at mu 0.96;" in other.stdout
     assert "holds scores of another extents, method, mu" in mistake(
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "own"
     )
