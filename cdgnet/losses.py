@@ -45,11 +45,15 @@ def component_targets(sharp: Tensor, mask: Tensor, *, masked_out: float = BLACK)
 
     Source: Wang et al. 2021, equation 15.
     """
+    _check_mask(sharp, mask)
+    is_small = mask != 0
+    return torch.where(is_small, sharp, masked_out), torch.where(is_small, masked_out, sharp)
+
+
+def _check_mask(sharp: Tensor, mask: Tensor) -> None:
     if sharp.ndim != 4 or mask.shape != (sharp.shape[0], 1, *sharp.shape[2:]):
         found = f"sharp {tuple(sharp.shape)} and mask {tuple(mask.shape)}"
         raise ValueError(f"{found} do not belong together; pass (B, 3, H, W) and (B, 1, H, W)")
-    is_small = mask != 0
-    return torch.where(is_small, sharp, masked_out), torch.where(is_small, masked_out, sharp)
 
 
 def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -169,8 +173,9 @@ def deblurring_losses(
     restored = compare(components.restored, sharp)
     if components.small is None or components.large is None:
         return Losses(restored, restored, torch.zeros_like(restored), torch.zeros_like(restored))
-    sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)  # checks the shapes
+    _check_mask(sharp, mask)
     if component_loss == "target":
+        sgt, lgt = component_targets(sharp, mask, masked_out=masked_out)
         small, large = compare(components.small, sgt), compare(components.large, lgt)
     elif component_loss == "whole":
         small, large = compare(components.small, sharp), compare(components.large, sharp)

@@ -12,12 +12,9 @@ from torch.nn.functional import pad
 from cdgnet import Components, psnr, to_bytes
 
 MEASURES = ("auc_small", "auc_large", "lead_small", "lead_large")
-LEGEND = {
-    "auc_small": "AUC of the small branch's attention: pixels of small blur against those of large; 0.5 is chance",
-    "auc_large": "AUC of the large branch's attention: pixels of large blur against those of small; 0.5 is chance",
-    "lead_small": "dB by which the small branch beats the large one where blur is small",
-    "lead_large": "dB by which the large branch beats the small one where blur is large",
-}
+"""AUC of a branch's attention map, its own pixels against the others', 0.5 is chance; and the dB by which a branch
+beats the other one on its own component.
+"""
 
 
 def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor) -> dict[str, float]:

@@ -14,12 +14,12 @@ from pipelines.errors import EvaluationError
 from prep.arrays import Bytes, Codes
 from prep.io import extents, storage
 from prep.io.storage import Source
-from prep.masks import equations
+from prep.masks import equations, making
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS, paired
 
 BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
-_EXTENT_MU, _BLIND_MU = 0.85, 0.96  # 6.2 pixels; the paper's
+_EXTENT_MU = 0.85  # 6.2 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class MaskSource:
         mu = self.mu
         if mu is None:
             is_own = own is not None and own[0] == method and self.folder is None
-            usual = _EXTENT_MU if method in BY_EXTENT else _BLIND_MU
+            usual = _EXTENT_MU if method in BY_EXTENT else making.MU
             mu = own[1] if own is not None and is_own else usual
         return MaskSource(method=method, mu=mu, folder=self.folder)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from cdgnet import to_bytes
@@ -51,13 +52,19 @@ def score_frames(
         if restorer is None:
             row = measure_frame(frame, frame.restored, device, lpips)
         else:
-            row = restore_and_measure(frame, restorer, lpips)
+            row, _ = restore_and_measure(frame, restorer, lpips)
         scores_folder.append(folder, row)
         yield row
 
 
-def restore_and_measure(frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None) -> FrameScores:
-    """Restore a frame and measure it; ``seconds`` are those of restoring it."""
+def restore_and_measure(
+    frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None
+) -> tuple[FrameScores, Tensor]:
+    """Restore a frame and measure it.
+
+    Returns:
+        Its scores, ``seconds`` being those of restoring it; and the result, ``(3, H, W)`` uint8 on the device.
+    """
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
     start = time.perf_counter()
@@ -68,7 +75,7 @@ def restore_and_measure(frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS
     wait_for(restorer.device)
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
-    return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}
+    return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}, restored
 
 
 def _unchanged(frame: Item) -> Item:

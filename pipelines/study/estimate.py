@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet
-from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.frame_sources import EvaluationFrame, PackFrames
 from pipelines.evaluate.scores import restore_and_measure
 from pipelines.restore.restorer import Restorer
 from pipelines.study.design import Training
@@ -28,19 +28,17 @@ class TimeEstimate:
         self.trainings = trainings
         self.seconds: dict[str, float] = {}
         self._spent = self._expected = 0.0  # seconds, for what was trained since
-        for title, training in {training.row.title: training for training in self.missing()}.items():
+        by_title = {training.row.title: training for training in self.missing()}
+        if not by_title:
+            return
+        scenes = PackFrames(trainings[0].test)
+        first = scenes[0]
+        for title, training in by_title.items():
             run = training.plan(keep=False)
             step = forecast.seconds_per_step(training.config, fabric)
             validations = forecast.validations_left(run) * forecast.seconds_per_validation(run, step)
-            self.seconds[title] = step * run.steps + validations + self._seconds_to_score(training, fabric)
-
-    def _seconds_to_score(self, training: Training, fabric: Fabric) -> float:
-        """Measure how long a frame of the test pack takes, with all its scores, and count them."""
-        scenes = PackFrames(training.test)
-        restorer = Restorer(CDGNet(runs.network_of(training.config)), fabric)
-        started = time.perf_counter()
-        restore_and_measure(scenes[0], restorer)
-        return (time.perf_counter() - started) * len(scenes)
+            scoring = len(scenes) * _seconds_to_score(first, training, fabric)
+            self.seconds[title] = step * run.steps + validations + scoring
 
     def missing(self) -> list[Training]:
         """Those that are not done by now."""
@@ -55,3 +53,11 @@ class TimeEstimate:
         """About what those that are not done will take, one after the other."""
         pace = self._spent / self._expected if self._expected else 1.0
         return pace * sum(self.seconds[training.row.title] for training in self.missing())
+
+
+def _seconds_to_score(frame: EvaluationFrame, training: Training, fabric: Fabric) -> float:
+    """Measure how long a frame takes, with all its scores."""
+    restorer = Restorer(CDGNet(runs.network_of(training.config)), fabric)
+    started = time.perf_counter()
+    restore_and_measure(frame, restorer)
+    return time.perf_counter() - started

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from lightning_fabric import Fabric
 
-from cdgnet import load_weights, to_bytes
+from cdgnet import load_weights
 from pipelines.evaluate import division
 from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate.frame_sources import PackFrames
 from pipelines.evaluate.measures import MEASURES
 from pipelines.evaluate.scores import restore_and_measure
 from pipelines.evaluate.statistics import author_frames
-from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
 from pipelines.sampling import evenly_spaced
 from pipelines.study.design import Training
@@ -43,11 +42,9 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
     shown = list(evenly_spaced(range(len(scenes)), PICTURES))
     rows = []
     for number in range(len(scenes)):
-        scene = scenes[number]
-        rows.append(restore_and_measure(scene, restorer))
+        row, restored = restore_and_measure(scenes[number], restorer)
+        rows.append(row)
         if number in shown:
-            assert scene.blurry is not None
-            restored = to_bytes(restorer(to_range(scene.blurry[None])))[0]
             pixels = restored.permute(1, 2, 0).cpu().numpy()
             frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
