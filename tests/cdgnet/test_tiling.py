@@ -74,6 +74,7 @@ def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: in
     assert float((tiled - whole).abs().max()) * 255 < 0.01
 
 
+@pytest.mark.slow
 def test_every_result_in_tiles_is_that_of_the_whole_frame() -> None:
     """Images and attention maps, also of sides that four does not divide."""
     config = replace(ModelConfig.preset("tiny"), fusion="divided")

@@ -69,6 +69,7 @@ def test_without_weights_the_blurry_frames_are_scored_by_the_length_of_their_blu
     assert one == two
 
 
+@pytest.mark.slow
 def test_masks_that_are_named_are_taken(weights: Path, test_pack: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "lbp", "--out", "own")
     assert "M by lbp at mu 0.96;" in done.stdout
