@@ -11,7 +11,7 @@ from pipelines.cli.dataset import LAYOUTS, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
-from pipelines.cli.progress import track
+from pipelines.cli.progress import print_table, track
 
 if TYPE_CHECKING:
     from pipelines.evaluate.conditions import Conditions
@@ -154,12 +154,16 @@ def _score_all(
     """Score the frames that the folder does not hold yet; gives the rows of all, in their order."""
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate.scores import score_frames
+    from pipelines.timing import device_name
 
     row_of = scores_folder.begin(folder, conditions.identity(frames))
     if row_of:
         click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
+    if missing := len(frames) - len(row_of):
+        device = device_name(restorer.device) if restorer else "cpu"
+        click.echo(f"{missing} {'frame' if missing == 1 else 'frames'} to score, on {device}", err=True)
     scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips)
-    row_of |= {str(row["key"]): row for row in track(scoring, len(frames) - len(row_of), "eval")}
+    row_of |= {str(row["key"]): row for row in track(scoring, missing, "eval")}
     return [row_of[key] for key in frames.keys]
 
 
@@ -191,7 +195,6 @@ def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any], *,
 
 def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
     """PSNR by the length of the blur."""
-    from rich.console import Console
     from rich.table import Table
 
     ranges = by_extent["ranges"]
@@ -207,7 +210,7 @@ def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
             cells = [f"{_number(each['psnr_blurry'], 'psnr')} → {cells[0]}", gain]
         table.add_row(f"{each['from']:g} {end}", f"{each['pixels'] / total:.1%}", *cells)
     click.echo(f"PSNR by the length of the blur, errors of all frames pooled; lengths by {by_extent['known_from']}:")
-    Console(width=None if Console().is_terminal else 140).print(table)
+    print_table(table)
 
 
 def _print_division(means: Mapping[str, float]) -> None:
@@ -215,11 +218,12 @@ def _print_division(means: Mapping[str, float]) -> None:
     if aucs := [f"{name} branch {means[f'auc_{name}']:.3f}" for name in ("small", "large") if f"auc_{name}" in means]:
         click.echo(f"attention: AUC of small against large blur, 0.5 is chance: {', '.join(aucs)}")
     if "lead_small" in means:
-        small, large = (_signed(means[f"lead_{name}"], "psnr") for name in ("small", "large"))
-        click.echo(
-            f"lead of each branch over the other on its own component: small branch {small} dB where M = 1, "
-            f"large branch {large} dB where M = 0"
-        )
+        texts = [
+            f"{name} branch {_number(means[f'psnr_{name}_branch'], 'psnr')} dB where M = {value}, "
+            f"{_signed(means[f'lead_{name}'], 'psnr')} dB against the other branch"
+            for name, value in (("small", 1), ("large", 0))
+        ]
+        click.echo(f"each branch alone on its own component: {'; '.join(texts)}")
 
 
 def _print_difference(difference: Mapping[str, Any]) -> None:
@@ -242,7 +246,6 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
 
 
 def _print_table(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     means, measures = summary["mean"], list(summary["legend"])
@@ -255,7 +258,7 @@ def _print_table(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary
             for measure in measures
         ]
         table.add_row(str(row["key"]), *cells, end_section=bool(rows) and row is rows[-1])
-    Console(width=None if Console().is_terminal else 140).print(table)
+    print_table(table)
 
 
 def _number(value: float, measure: str) -> str:

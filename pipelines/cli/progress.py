@@ -1,12 +1,15 @@
-"""How far long work is: rate and time left, as a bar on a terminal and as lines in a log."""
+"""What a terminal or a log shows: how far long work is, with rate and time left, and tables."""
 
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 Item = TypeVar("Item")
 
@@ -44,6 +47,13 @@ def narrate(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
             spoken, rate = now, done / (now - start)
             click.echo(f"{what}: {done} of {total}, {rate:.2f}/s, {duration((total - done) / rate)} left", err=True)
         yield item
+
+
+def print_table(table: "Table", width: int = 140) -> None:
+    """Print a table, as wide as the terminal, or so many characters wide in a log."""
+    from rich.console import Console
+
+    Console(width=None if Console().is_terminal else width).print(table)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE
-from pipelines.cli.progress import announce_if_slow, duration, track
+from pipelines.cli.progress import announce_if_slow, duration, print_table, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train import config_of, setting_options
 from pipelines.study.definitions import STUDIES, Study
@@ -117,7 +117,6 @@ def _left_text(estimate: "TimeEstimate") -> str:
 
 
 def _list(base: "TrainingConfig", seeds: int) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from pipelines.study import budget
@@ -134,7 +133,7 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
         table.add_row(
             one.name, one.study.title, one.study.source, str(one.trainings), str(own) if own else "none", *times
         )
-    Console(width=None if Console().is_terminal else 160).print(table)
+    print_table(table, width=160)
     length = f"{base.steps:,} steps" if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
     click.echo(
         f"{length}, {base.preset} widths, batches of {base.batch} x {base.crop} x {base.crop}, {seeds} seeds; "
@@ -273,22 +272,20 @@ def _publish(
 
 
 def _print_table(table: "Sequence[TableRow]") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows, with_spread
 
-    console = Console(width=None if Console().is_terminal else 140)
     printed = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
     for line in table:
         cells = [with_spread(line, measure) for measure in MEASURES]
         printed.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
-    console.print(printed)
+    print_table(printed)
     if dividing := dividing_rows(table):
         printed = Table("is the division learnt?", "masks", *DIVISION.values())
         for line in dividing:
             printed.add_row(line.row.name, line.row.masks, *(with_spread(line, name) for name in DIVISION))
-        console.print(printed)
+        print_table(printed)
 
 
 def main() -> None:

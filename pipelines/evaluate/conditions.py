@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import EvaluationError
+from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.restore.restorer import weights_checksum
@@ -26,6 +27,7 @@ class Conditions:
         """All that decides the scores, as ``asked.json`` holds it."""
         checksum = weights_checksum(self.weights) if self.weights else None
         identity = {**frames.identity, "precision": self.precision, "weights": checksum}
+        identity["least_share"] = division.LEAST_SHARE
         if self.is_ensemble:
             identity["ensemble"] = 8
         if self.lpips is not None:

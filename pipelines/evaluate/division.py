@@ -11,10 +11,13 @@ from torch.nn.functional import pad
 
 from cdgnet import Components, psnr, to_bytes
 
-MEASURES = ("auc_small", "auc_large", "lead_small", "lead_large")
-"""AUC of a branch's attention map, its own pixels against the others', 0.5 is chance; and the dB by which a branch
-beats the other one on its own component.
+MEASURES = ("auc_small", "auc_large", "psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large")
+"""AUC of a branch's attention map, its own pixels against the others', 0.5 is chance; PSNR of a branch's own image on
+its own component, and the dB by which it beats the other branch there.
 """
+
+LEAST_SHARE = 0.01
+"""Of a frame's pixels: a smaller component gets no score, for a handful of pixels would count as much as a frame."""
 
 
 def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor) -> dict[str, float]:
@@ -27,10 +30,11 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
         extent: ``(1, H, W)`` float, pixels; NaN where it is not known, which counts nowhere.
 
     Returns:
-        By the names of ``MEASURES``; NaN where the frame lacks one of the components.
+        By the names of ``MEASURES``; NaN where a component is under ``LEAST_SHARE`` of the frame.
     """
     is_known = ~extent.isnan()
     parts = {"small": (mask != 0) & is_known, "large": (mask == 0) & is_known}
+    parts = {name: part & is_large_enough(part) for name, part in parts.items()}
     scores = {}
     for name, other in (("small", "large"), ("large", "small")):
         attention = getattr(components, f"{name}_attention")
@@ -41,8 +45,14 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
         for name, other in (("small", "large"), ("large", "small")):
             own = parts[name][None].to(components.restored.device)
             one, two = (float(psnr(images[branch], sharp[None].to(own.device), own)) for branch in (name, other))
+            scores[f"psnr_{name}_branch"] = one
             scores[f"lead_{name}"] = 0.0 if one == two else one - two
     return {name: scores[name] for name in MEASURES if name in scores}
+
+
+def is_large_enough(component: Tensor) -> bool:
+    """Whether a component, any shape of bool or 0 and 1, gets a score of its own."""
+    return float(component.double().mean()) >= LEAST_SHARE
 
 
 def attention_auc(attention: Tensor, positive: Tensor, negative: Tensor) -> float:

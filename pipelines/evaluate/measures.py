@@ -19,8 +19,8 @@ LEGEND = {
     "psnr": "dB, RGB, 8 bit",
     "ssim": "scikit-image, Gaussian 11 x 11, sigma 1.5, mean of the channels",
     "ssim_matlab3d": "MATLAB's ssim on an RGB array: 11 x 11 x 11",
-    "psnr_m1": "psnr where M = 1 (small blur); empty where there is no such pixel",
-    "psnr_m0": "psnr where M = 0 (large blur)",
+    "psnr_m1": f"psnr where M = 1 (small blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
+    "psnr_m0": "psnr where M = 0 (large blur), likewise",
     "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
 }
 
@@ -48,9 +48,11 @@ def measure_frame(
     """
     scores: dict[str, Any] = {"key": frame.key}
     sharp = frame.sharp[None].to(device)
-    mask = None if frame.mask is None else frame.mask[None].to(device)
+    parts = {}
     if frame.mask is not None:
         scores["mask_share"] = float(frame.mask.float().mean())
+        masks = {"psnr_m1": frame.mask, "psnr_m0": 1 - frame.mask}
+        parts = {name: (part * division.is_large_enough(part))[None].to(device) for name, part in masks.items()}
     for suffix, picture in (("_blurry", frame.blurry), ("", restored)):
         if picture is None:
             continue
@@ -58,9 +60,8 @@ def measure_frame(
         scores["psnr" + suffix] = float(psnr(batch, sharp))
         scores["ssim" + suffix] = float(ssim(batch, sharp))
         scores["ssim_matlab3d" + suffix] = float(ssim_matlab3d(batch, sharp))
-        if mask is not None:
-            scores["psnr_m1" + suffix] = float(psnr(batch, sharp, mask))
-            scores["psnr_m0" + suffix] = float(psnr(batch, sharp, 1 - mask))
+        for name, part in parts.items():
+            scores[name + suffix] = float(psnr(batch, sharp, part))
         if lpips is not None:
             scores["lpips" + suffix] = lpips(picture, frame.sharp)
     if components is not None and frame.mask is not None and frame.extent is not None:

@@ -21,7 +21,7 @@ def psnr_gain(row: FrameScores) -> float:
 
 
 def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
-    """Means over images of every measure; NaN (a frame without a pixel of that component) does not count."""
+    """Means over images of every measure; NaN (a frame with next to nothing of that component) does not count."""
     means = {}
     for name in columns(rows[0]):
         values = [float(row[name]) for row in rows if not math.isnan(float(row[name]))]

@@ -48,9 +48,9 @@ def make() -> tuple[Components, Tensor, Tensor, Tensor]:
 
 
 def test_branches_that_divide_a_frame_win_where_they_should() -> None:
-    scores = division.measure(*make())
-    gap = 20 * math.log10(4)
-    assert scores == pytest.approx({"auc_small": 1, "auc_large": 1, "lead_small": gap, "lead_large": gap})
+    gap, own = 20 * math.log10(4), 20 * math.log10(255 / 10)
+    wanted = {"auc_small": 1, "auc_large": 1, "psnr_small_branch": own, "psnr_large_branch": own}
+    assert division.measure(*make()) == pytest.approx({**wanted, "lead_small": gap, "lead_large": gap})
 
 
 def test_branches_the_wrong_way_round_lose() -> None:
@@ -80,4 +80,18 @@ def test_a_network_has_the_measures_of_what_it_has() -> None:
     one_branch = components._replace(small=None, large=None, small_attention=None)
     assert division.measure(one_branch, *others).keys() == {"auc_large"}
     no_attention = components._replace(small_attention=None, large_attention=None)
-    assert division.measure(no_attention, *others).keys() == {"lead_small", "lead_large"}
+    wanted = {"psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"}
+    assert division.measure(no_attention, *others).keys() == wanted
+
+
+def test_a_handful_of_pixels_is_no_component() -> None:
+    components, sharp, _, extent = make()
+    mask = torch.zeros(1, 8, 8, dtype=torch.uint8)
+    mask[..., 0, 0] = 1  # 1.6 %
+    assert division.is_large_enough(mask)
+    assert not math.isnan(division.measure(components, sharp, mask, extent)["lead_small"])
+    wider = Components(*(part.repeat(1, 1, 1, 2) for part in components))
+    sharp, mask, extent = sharp.repeat(1, 1, 2), torch.cat([mask, 0 * mask], dim=2), extent.repeat(1, 1, 2)
+    scores = division.measure(wider, sharp, mask, extent)  # 0.8 %
+    assert math.isnan(scores["lead_small"]) and math.isnan(scores["auc_large"])
+    assert not math.isnan(scores["lead_large"])

@@ -88,6 +88,24 @@ def test_pairs_and_results_score_alike_where_their_pixels_are(identity: Restorer
     assert [row["psnr"] for row in alone] == [row["psnr"] for row in rows]
 
 
+def test_a_handful_of_pixels_is_no_component(identity: Restorer, tmp_path: Path) -> None:
+    """47 sharp pixels of a frame of GoPro once counted as much as all the small blur of another frame."""
+    rng = np.random.default_rng(0)
+    sharp = rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    extent = np.full((40, 50), 20 * 256, np.uint16)
+    for count, name in ((19, "1"), (20, "2")):  # of 2000
+        extent.flat[:count] = 0
+        for kind, image in (("blur", cv2.GaussianBlur(sharp, (0, 0), 2)), ("sharp", sharp), ("extent", extent)):
+            frames.write(tmp_path / "set" / kind / f"{name}.png", image)
+    pairs = layouts.find_pairs(tmp_path / "set" / "blur", tmp_path / "set" / "sharp").pairs
+    below, enough = scored(
+        PictureFrames("pairs", pairs, MaskSource(method="extent", mu=0.85)), tmp_path / "scores", identity
+    )
+    assert (below["mask_share"], enough["mask_share"]) == pytest.approx((0.0095, 0.01))
+    assert math.isnan(below["psnr_m1_blurry"]) and not math.isnan(below["psnr_m0_blurry"])
+    assert not math.isnan(enough["psnr_m1_blurry"])
+
+
 def test_what_is_scored_is_not_scored_again(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     pack_frames = PackFrames(test_pack)
     whole = scored(pack_frames, tmp_path / "whole", identity)
