@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from pipelines.train.loop import StepReport
     from pipelines.train.runs import Run
     from pipelines.train.tensorboard import TensorBoardLog
+    from prep.packs.reader import PackInfo
 
 path_type = click.Path(path_type=Path)
 _LARGE_OFFSET = 8.0  # pixels; blur of real frames is seldom longer
+_SMALL_SHARE = 0.05  # of M: a component that few windows hold
 
 
 def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -200,9 +202,23 @@ def _say_data(plan: "Run") -> None:
         header = pack.header
         if header.split == "test":
             click.echo(f"{pack.path} holds the test split: scores on it will say nothing about this network", err=True)
-        share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {len(pack.keys)} crops have none"
-        other_mu = f", thresholded again at mu {config.mu:g}" if config.mu not in (None, header.mu) else ""
-        click.echo(f"masks by {header.method}, mu {header.mu:g}: {share}{other_mu}")
+        if config.learns_from_masks:
+            _say_masks(pack, config)
+
+
+def _say_masks(pack: "PackInfo", config: TrainingConfig) -> None:
+    header, share = pack.header, pack.mask_share
+    none = f"{pack.empty_masks} of {len(pack.keys)} crops have none"
+    is_other = config.mu not in (None, header.mu)
+    other_mu = f", thresholded again at mu {config.mu:g}" if is_other else ""
+    click.echo(f"masks by {header.method}, mu {header.mu:g}: share {share:.1%}, {none}{other_mu}")
+    if not is_other and not _SMALL_SHARE < share < 1 - _SMALL_SHARE:
+        branch, value, way = ("small", 1, "lower") if share < 0.5 else ("large", 0, "higher")
+        click.echo(
+            f"M = {value} in {min(share, 1 - share):.1%} of the pixels: most windows hold nothing for the {branch} "
+            f"branch to learn from; a {way} --mu marks more, from the S in the pack",
+            err=True,
+        )
 
 
 def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
@@ -230,7 +246,7 @@ def _say_recipe(plan: "Run") -> None:
     times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
     click.echo(
         f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {times} times;"
-        f" {_recipe(config)}{_component_loss(config)}"
+        f" {_recipe(plan)}{_component_loss(config)}"
     )
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
@@ -263,16 +279,16 @@ def _when(seconds: float) -> str:
     return f"{datetime.now() + timedelta(seconds=seconds):%a %d %b %Y, %H:%M}"
 
 
-def _recipe(config: TrainingConfig) -> str:
+def _recipe(plan: "Run") -> str:
     """How the network is trained, in a line: what differs from the paper, optimiser, schedule, loss."""
-    paper = TrainingConfig()
+    config, paper = plan.config, TrainingConfig()
     names = (
         *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
-        *("crop", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
+        *("crop", "fusion", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
     differences = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
     differences += ["steps"] if config.steps is not None else []
-    differences += ["a held-out video"] if config.val != () else []
+    differences += ["a held-out video"] if plan.split.held_out else []
     optimizer = "AdamW" if config.weight_decay else "Adam"
     schedule = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
     recipe = f"the paper's recipe but for {', '.join(differences)}" if differences else "the paper's recipe"

@@ -117,6 +117,12 @@ class TrainingConfig:
     graphs: bool = _setting(False, "Use CUDA graphs, with --compile on one GPU: a step's kernels start all at once.")
     workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
 
+    @property
+    def learns_from_masks(self) -> bool:
+        """Whether a mask decides any loss."""
+        weights = self.lambda_small + self.lambda_large
+        return self.variant not in ONE_BRANCH and weights > 0 and self.component_loss != "whole"
+
     def __post_init__(self) -> None:
         problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
         if self.graphs and (not self.compile or self.accumulate > 1):

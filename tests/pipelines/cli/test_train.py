@@ -81,14 +81,33 @@ def test_torchrun_with_another_number_of_processes_is_refused(
 
 
 def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Path, tmp_path: Path) -> None:
-    words = ("--h5", train_pack, *TRAIN, "--dry-run", "--variant", "dmphn-1", "--mu", "0.9", "--val", "none")
-
-    done = call(tmp_path, "train", *words, "--val-every", "3")
-
+    words = ("--h5", train_pack, *TRAIN, "--dry-run", "--mu", "0.9", "--val", "none", "--val-every", "3")
     pack = read_info(train_pack)
     share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {pack.crop_count} crops have none"
+
+    done = call(tmp_path, "train", *words)
     assert f"masks by lbp, mu 0.96: {share}, thresholded again at mu 0.9" in done.stdout
-    assert "--mu has no" in done.stderr and "--val-every has no" in done.stderr
+    assert "--val-every has no effect with --val none" in done.stderr and "--mu" not in done.stderr
+    for no_masks in (("--variant", "dmphn-1"), ("--component-loss", "whole")):
+        done = call(tmp_path, "train", *words, *no_masks)
+        assert "--mu has no effect" in done.stderr and "masks by" not in done.stdout
+
+
+def test_a_component_that_few_windows_hold_is_said(train_pack: Path, tmp_path: Path) -> None:
+    pack = tmp_path / "few.h5"
+    shutil.copy(train_pack, pack)
+    call(tmp_path, "prep", "remask", pack, "--mu", "0.97")  # above the ceiling of lbp
+    words = ("train", "--h5", pack, *TRAIN, "--dry-run")
+    few = "M = 1 in 0.0% of the pixels: most windows hold nothing for the small branch to learn from; a lower --mu"
+    assert few in call(tmp_path, *words).stderr
+    for silent in (("--mu", "0.9"), ("--component-loss", "whole")):
+        assert "hold nothing" not in call(tmp_path, *words, *silent).stderr
+
+
+def test_the_recipe_is_what_is_done(train_pack: Path, tmp_path: Path) -> None:
+    words = ("train", "--h5", train_pack, *TRAIN, "--dry-run", "--fusion", "divided")
+    assert "but for batch, crop, fusion, steps, a held-out video:" in call(tmp_path, *words).stdout
+    assert "but for batch, crop, fusion, steps:" in call(tmp_path, *words, "--val", "none").stdout
 
 
 def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:
