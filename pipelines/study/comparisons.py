@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 
 from scipy import stats
 
@@ -19,6 +19,8 @@ DIVISION = {
     "lead_large": "large branch where M = 0, dB",
 }
 """Measures of ``cdg-eval`` that say whether the division is learnt, as a table heads them."""
+WHERE = {"psnr": "whole frames", "psnr_m1": "where blur is small (M = 1)", "psnr_m0": "where it is large (M = 0)"}
+"""Measures by which rows are compared with the controls, as a table heads them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,14 @@ class Comparison:
 
     before: TableRow
     after: TableRow
+    measure: str = "psnr"
 
     @property
     def gains(self) -> list[float]:
         """PSNR of the second row minus that of the first in dB, for each seed that both have."""
-        first = {result.training.seed: result.means["psnr"] for result in self.before.results}
+        first = {result.training.seed: result.means[self.measure] for result in self.before.results}
         return [
-            result.means["psnr"] - first[result.training.seed]
+            result.means[self.measure] - first[result.training.seed]
             for result in self.after.results
             if result.training.seed in first
         ]
@@ -139,21 +142,40 @@ def rows_with(table: Sequence[TableRow], masks: str) -> list[TableRow]:
     return [line for line in table if line.row.masks in ("", masks)]
 
 
-def compare(table: Sequence[TableRow], controls: Sequence[str] = ()) -> list[Comparison]:
-    """Each row with the one before it in the paper's order, masks by masks, or with the controls; masks with masks.
+def against_controls(
+    table: Sequence[TableRow], controls: Sequence[str], measure: str
+) -> tuple[list[TableRow], list[tuple[TableRow, list[Comparison | None]]]]:
+    """The difference of each row from each control.
 
     Args:
         table: The rows.
-        controls: Names of rows that each other one is compared with; they look at no masks.
+        controls: Their names; they look at no masks.
+        measure: That is compared, in dB.
+
+    Returns:
+        The controls of the table; of each row its comparison with each of them, None where a control would be compared
+        with itself or with one after it, or no seed is in both.
+    """
+    fixed = [line for line in table if line.row.name in controls]
+    lines = []
+    for line in table:
+        earlier = fixed[: fixed.index(line)] if line in fixed else fixed
+        pairs = [Comparison(before=control, after=line, measure=measure) for control in earlier]
+        cells = [pair if pair.gains else None for pair in pairs] + [None] * (len(fixed) - len(earlier))
+        if any(cells):
+            lines.append((line, cells))
+    return fixed, lines
+
+
+def compare(table: Sequence[TableRow], controls: Sequence[str] = ()) -> list[Comparison]:
+    """Each row with the one before it in the paper's order, masks by masks; and masks with masks.
+
+    Args:
+        table: The rows.
+        controls: Names of rows that the others are compared with instead, by ``against_controls``.
     """
     comparisons = []
     first_kind, *other_kinds = mask_kinds(table)
-    if controls:
-        fixed = [line for line in table if line.row.name in controls]
-        comparisons = [Comparison(before=one, after=other) for one, other in combinations(fixed, 2)]
-        for line in table:
-            if line not in fixed:
-                comparisons += [Comparison(before=control, after=line) for control in fixed]
     for masks in () if controls else (first_kind, *other_kinds):
         for before, after in pairwise(rows_with(table, masks)):
             # Two rows without masks stand beside every kind of masks: they are compared once.

@@ -19,7 +19,9 @@ from pipelines.study import sentences
 from pipelines.study.comparisons import (
     DIVISION,
     MEASURES,
+    WHERE,
     TableRow,
+    against_controls,
     compare,
     dividing_rows,
     number,
@@ -51,6 +53,15 @@ class _Cells:
     seeds: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Differences:
+    """Each row against the controls, by one measure."""
+
+    where: str
+    controls: Sequence[str]
+    rows: Sequence[tuple[StudyRow, Sequence[str]]]
+
+
 def write(name: str, study: Study, results: Sequence[Result], test: Path, device: str, folder: Path) -> Path:
     """Write ``NAME.html`` into the study's folder; an earlier one is overwritten.
 
@@ -72,6 +83,7 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         cells=[_cells(line) for line in table],
         blurry=[number(measure, results[0].means[f"{measure}_blurry"]) for measure in MEASURES],
         has_paper=bool(study.paper),
+        differences=_differences(table, study.controls),
         division=[(line.row, [with_spread(line, name) for name in DIVISION]) for line in dividing_rows(table)],
         division_heads=DIVISION.values(),
         quoted=study.quoted,
@@ -86,6 +98,16 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
     path = folder / f"{name}.html"
     files.write_text(path, text)
     return path
+
+
+def _differences(table: Sequence[TableRow], controls: Sequence[str]) -> list[_Differences]:
+    found = []
+    for measure, where in WHERE.items():
+        fixed, lines = against_controls(table, controls, measure)
+        rows = [(line.row, list(map(sentences.difference_text, cells))) for line, cells in lines]
+        if rows:
+            found.append(_Differences(where=where, controls=[line.row.title for line in fixed], rows=rows))
+    return found
 
 
 def _cells(line: TableRow) -> _Cells:

@@ -1,5 +1,6 @@
 """What a study's table says, in sentences."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from itertools import combinations
@@ -20,6 +21,16 @@ def comparison_text(comparison: Comparison) -> str:
         text += " in one seed"
     stated = comparison.paper_gain
     return text if stated is None else f"{text} (the authors: {stated:+.2f} dB)"
+
+
+def difference_text(comparison: Comparison | None) -> str:
+    """A difference in dB with its 95 % interval, as a table shows it; a star where that excludes 0."""
+    if comparison is None or math.isnan(mean := statistics.fmean(comparison.gains)):
+        return ""
+    if len(comparison.gains) == 1:
+        return f"{mean:+.2f}"
+    low, high = comparison.interval
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}){' *' if comparison.is_clear else ''}"
 
 
 def author_sentences(table: Sequence[TableRow]) -> list[str]:

@@ -115,6 +115,20 @@ def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
     assert not (tmp_path / "studies" / "table3.csv").exists()
 
 
+def test_the_supervision_is_compared_with_its_controls(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
+    words = ("--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS, "--only", "none", "--only", "region")
+
+    done = call(tmp_path, "study", "supervision", *words)
+
+    none, region = (float(row["psnr_m1"]) for row in table(tmp_path / "studies" / "supervision-runs.csv"))
+    difference = f"{region - none:+.2f}"
+    said = done.stdout[done.stdout.index("PSNR, where blur is small (M = 1)") :]
+    assert re.search(rf"region, lbp 0.96 +│ {re.escape(difference)}", said)
+    page = (tmp_path / "studies" / "supervision.html").read_text(encoding="utf-8")
+    assert f"<tr><td>region</td><td>lbp 0.96</td><td>{difference}</td></tr>" in page
+    assert "Seed against seed" not in page  # no pair but with the control
+
+
 def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
     packs = ("--h5", train_pack, "--test", test_pack)
     for option in (("--attention", "none"), ("--variant", "cdgnet")):

@@ -8,9 +8,9 @@ from study_runs import CONFIG
 
 from pipelines.paper import PaperScore
 from pipelines.study import design
-from pipelines.study.comparisons import TableRow, compare
+from pipelines.study.comparisons import TableRow, against_controls, compare
 from pipelines.study.scoring import Result
-from pipelines.study.sentences import comparison_text, verdict
+from pipelines.study.sentences import comparison_text, difference_text, verdict
 
 BLURRY = 19.0
 
@@ -61,14 +61,31 @@ def test_rows_are_compared_with_the_controls_where_a_study_has_some() -> None:
         line("net", 0, 22.0, masks="p"),
     ]
 
-    titles = [(one.after.row.title, one.before.row.title) for one in compare(rows, ("none", "whole"))]
+    controls, lines = against_controls(rows, ("none", "whole"), "psnr")
 
-    assert titles == [
-        ("whole", "none"),
-        *(("net, lbp", control) for control in ("none", "whole")),
-        *(("net, p", control) for control in ("none", "whole")),
-        ("net, p", "net, lbp"),
+    assert [control.row.title for control in controls] == ["none", "whole"]
+    assert [(row.row.title, [difference_text(cell) for cell in cells]) for row, cells in lines] == [
+        ("whole", ["+0.50", ""]),
+        ("net, lbp", ["+1.00", "+0.50"]),
+        ("net, p", ["+2.00", "+1.50"]),
     ]
+    assert [(one.after.row.title, one.before.row.title) for one in compare(rows, ("none", "whole"))] == [
+        ("net, p", "net, lbp")
+    ]
+
+
+def test_a_difference_is_marked_where_its_interval_excludes_none() -> None:
+    none, clear, level = (
+        line("none", 0, 20.0, 20.1, 20.0),
+        line("a", 0, 20.5, 20.7, 20.5),
+        line("b", 0, 20.5, 20.0, 20.1),
+    )
+
+    (_, (first,)), (_, (second,)) = against_controls([none, clear, level], ("none",), "psnr")[1]
+
+    # t of 2 degrees of freedom, 4.303, times the deviations 0.0577 and 0.3055 over the root of 3.
+    assert difference_text(first) == "+0.53 (+0.39 to +0.68) *"
+    assert difference_text(second) == "+0.17 (-0.59 to +0.93)"
 
 
 def test_the_verdict_counts_what_held_beyond_the_noise() -> None:
