@@ -39,8 +39,8 @@ class ModelConfig:
     fusion: str = field(
         default="orientation",
         metadata={
-            "help": "what joins both branches: orientation (OFF, section 3.4), concat, or divided: OFF, and each pixel "
-            "mixes the branches' images by their spatial attention; none for one branch"
+            "help": "what joins both branches: orientation (OFF, section 3.4), concat, or divided: OFF, and where a "
+            "gate finds little blur the small branch's image; none for one branch"
         },
     )
     widths: tuple[int, int, int] = field(
@@ -141,8 +141,6 @@ class ModelConfig:
                 f"the last of widths, {quarter}, is not a multiple of attention_reduction "
                 f"{self.attention_reduction}; change either"
             )
-        if self.fusion == "divided" and self.attention not in ("both", "spatial"):
-            problems.append(f"fusion is divided with attention {self.attention}; make that both or spatial")
         if (self.branches == "both") != (self.fusion != "none"):
             wanted = "orientation, concat or divided" if self.branches == "both" else "none"
             problems.append(f"fusion is {self.fusion} with branches {self.branches}; make it {wanted}")

@@ -1,4 +1,4 @@
-"""Orientation-based feature fusion, OFF: Lout, Sout -> RGB (section 3.4).
+"""What joins the branches: orientation-based feature fusion, OFF, Lout, Sout -> RGB (section 3.4), and a gate of ours.
 
 Legend: B batch, C channels of a branch, w fusion width, H and W the frame's height and width.
 """
@@ -8,6 +8,11 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
+from cdgnet.encoder import Features
+
+_ENERGY_SIDE = 9  # of the square, in cells of 4 pixels, that energies are the mean of
+_LEAST_ENERGY = 1e-6
+_MEAN_LOGARITHM, _SPREAD = -4.0, 2.0  # of new and of trained networks: convolutions learn fastest near 0 and 1
 
 
 class DiagonalConv(nn.Conv2d):
@@ -104,3 +109,35 @@ class OrientationFusion(nn.Module):
         ]
         image: Tensor = self.head(torch.cat(oriented, dim=1))  # (B, 4w, H, W) -> (B, 3, H, W)
         return image
+
+
+class DivisionGate(nn.Module):
+    """Where blur is small: how much of each pixel the small branch gives, by the energy of the encoder's features.
+
+    Blur takes energy from fine features and leaves it in coarse ones. A convolution can weigh differences of
+    logarithms, which are ratios of energies, whatever the frame's contrast; so this learns within a few hundred steps
+    what the attention maps are slow to learn (docs/studies.md). No gradient goes back into the features. Ours, not the
+    paper's.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.widths[1]
+        self.body = nn.Sequential(
+            nn.Conv2d(sum(config.widths), width, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(width, 1, 1),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, features: Features) -> Tensor:
+        """The encoder's features -> the share of the small branch, ``(B, 1, H/4, W/4)`` in (0, 1)."""
+        energies = [
+            functional.avg_pool2d(level.detach().float().square(), size)
+            for level, size in ((features.full, 4), (features.half, 2), (features.quarter, 1))
+        ]
+        around = functional.avg_pool2d(
+            torch.cat(energies, dim=1), _ENERGY_SIDE, stride=1, padding=_ENERGY_SIDE // 2, count_include_pad=False
+        )  # (B, sum of the widths, H/4, W/4)
+        share: Tensor = self.body(((around + _LEAST_ENERGY).log() - _MEAN_LOGARITHM) / _SPREAD)
+        return share

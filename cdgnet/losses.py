@@ -152,6 +152,9 @@ def deblurring_losses(
       batch, so that a weight means the same whatever share of the frame they are. A mask between 0 and 1 weighs.
     * ``attention``: ``region``, and besides each branch's attention map learns where its component lies, by
       ``attention_loss`` times ``ATTENTION_WEIGHT``.
+
+    In these two the gate of a divided fusion learns the mask too, by ``gate_loss`` times ``ATTENTION_WEIGHT``.
+
     * ``whole``: over the whole frame with the sharp frame. It divides nothing: the control for the others.
 
     Args:
@@ -185,6 +188,9 @@ def deblurring_losses(
         if component_loss == "attention":
             small = small + ATTENTION_WEIGHT * attention_loss(components.small_attention, share)
             large = large + ATTENTION_WEIGHT * attention_loss(components.large_attention, 1 - share)
+        if components.share is not None:
+            gate = ATTENTION_WEIGHT * gate_loss(components.share, share)
+            small, large = small + gate / 2, large + gate / 2
     else:
         raise ValueError(f"component loss {component_loss!r} does not exist; pass one of {', '.join(COMPONENT_LOSSES)}")
     return Losses(restored + lambda_small * small + lambda_large * large, restored, small, large)
@@ -204,8 +210,22 @@ def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
     """
     if attention is None:
         raise ValueError("the network has no spatial attention to teach; pass another component loss")
+    wanted, within, outside = _cross_entropies(attention, share)
+    return (_mean(within, wanted) + _mean(outside, 1 - wanted)) / 2
+
+
+def gate_loss(given: Tensor, share: Tensor) -> Tensor:
+    """Cross-entropy between the gate's share of the small branch and where blur is small; a scalar.
+
+    Every pixel weighs alike, so that the share becomes a probability, which is the best weight of a mean of two images.
+    Arguments are those of ``attention_loss``.
+    """
+    wanted, within, outside = _cross_entropies(given, share)
+    return (wanted[:, 0] * within + (1 - wanted[:, 0]) * outside).mean()
+
+
+def _cross_entropies(given: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Means of ``share`` over 4 x 4 pixels, and the costs of what is ``given`` where the component is and is not."""
     wanted = avg_pool2d(share.float(), 4, ceil_mode=True)  # (B, 1, ceil(H / 4), ceil(W / 4))
-    given = attention.float().clamp(1e-6, 1 - 1e-6)  # half precision rounds to 0 and 1
-    within = _mean(-given.log()[:, 0], wanted)
-    outside = _mean(-(1 - given).log()[:, 0], 1 - wanted)
-    return (within + outside) / 2
+    given = given.float().clamp(1e-6, 1 - 1e-6)  # half precision rounds to 0 and 1
+    return wanted, -given.log()[:, 0], -(1 - given).log()[:, 0]

@@ -13,7 +13,7 @@ from cdgnet.attention import ComponentAttention
 from cdgnet.config import ModelConfig
 from cdgnet.decoder import Decoder, large_decoder, plain_decoder, small_decoder
 from cdgnet.encoder import Encoder, Features
-from cdgnet.fusion import ConcatFusion, OrientationFusion
+from cdgnet.fusion import ConcatFusion, DivisionGate, OrientationFusion
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
 
@@ -28,6 +28,7 @@ class Components(NamedTuple):
     large: Tensor | None  # (B, 3, H, W), sharp where blur is large (Lout as an image)
     small_attention: Tensor | None  # (B, 1, ceil(H/4), ceil(W/4)) in (0, 1), Ms of the small branch
     large_attention: Tensor | None  # the same, of the large branch
+    share: Tensor | None = None  # the same size: how much of the result the small branch gives, in a divided fusion
 
 
 class Decoded(NamedTuple):
@@ -81,6 +82,7 @@ class CDGNet(nn.Module):
         self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
         fusions = {"orientation": OrientationFusion, "concat": ConcatFusion, "divided": OrientationFusion}
         self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
+        self.gate = DivisionGate(config) if config.fusion == "divided" else None
         if config.residual:
             for module in self.modules():
                 if isinstance(module, Decoder | OrientationFusion | ConcatFusion):
@@ -96,7 +98,8 @@ class CDGNet(nn.Module):
                 part of; None where it is whole. See ``tiling.restore``.
 
         Returns:
-            Images of ``blurry``'s size, and the attention maps at a quarter of it.
+            Images of ``blurry``'s size, and the maps at a quarter of it. In training mode the result is what OFF makes
+            of the branches, in a divided fusion too: its gate learns beside them and disturbs nothing.
 
         Raises:
             ValueError: If ``blurry`` has another shape, is not float, or is smaller than 16 x 16.
@@ -109,26 +112,24 @@ class CDGNet(nn.Module):
             maps = (only.spatial, None) if name == "small" else (None, only.spatial)
             return Components(self._image(blurry, only.image), None, None, *maps)
         small, large = decoded["small"], decoded["large"]
-        restored = self.fusion(large.features, small.features)
-        if self.config.fusion == "divided":
-            restored = restored + _mix(small, large)
+        restored, share = self.fusion(large.features, small.features), None
+        if self.gate is not None:
+            share = self.gate(features)
+            if not self.training:
+                restored = _mix(small.image, restored, share)
         images = (restored, small.image, large.image)
         restored_image, small_image, large_image = (self._image(blurry, image) for image in images)
-        return Components(restored_image, small_image, large_image, small.spatial, large.spatial)
+        return Components(restored_image, small_image, large_image, small.spatial, large.spatial, share)
 
     def _image(self, blurry: Tensor, change: Tensor) -> Tensor:
         cropped = crop_to_size(change, (blurry.shape[-2], blurry.shape[-1]))  # (B, 3, H, W)
         return blurry + cropped if self.config.residual else cropped
 
 
-def _mix(small: Decoded, large: Decoded) -> Tensor:
-    """Both branches' images, each pixel by the odds of its attention in either: ``(B, 3, H', W')``."""
-    assert small.spatial is not None and large.spatial is not None
-    mine, other = (spatial.clamp(1e-4, 1 - 1e-4) for spatial in (small.spatial, large.spatial))
-    odds, against = mine * (1 - other), other * (1 - mine)
-    share = odds / (odds + against)  # (B, 1, H'/4, W'/4)
-    share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear")  # (B, 1, H', W')
-    return large.image + share * (small.image - large.image)
+def _mix(small: Tensor, fused: Tensor, share: Tensor) -> Tensor:
+    """The small branch's image where its share is 1, the fused one where that is 0: ``(B, 3, H', W')``."""
+    share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear").to(fused.dtype)  # (B, 1, H', W')
+    return fused + share * (small - fused)
 
 
 def _zero(head: nn.Conv2d) -> None:

@@ -215,8 +215,9 @@ def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
 
 def _print_division(means: Mapping[str, float]) -> None:
     """Whether the network has learnt to divide small from large blur."""
-    if aucs := [f"{name} branch {means[f'auc_{name}']:.3f}" for name in ("small", "large") if f"auc_{name}" in means]:
-        click.echo(f"attention: AUC of small against large blur, 0.5 is chance: {', '.join(aucs)}")
+    names = {"auc_small": "attention of the small branch", "auc_large": "of the large branch", "auc_gate": "gate"}
+    if aucs := [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]:
+        click.echo(f"AUC, small against large blur, 0.5 is chance: {', '.join(aucs)}")
     if "lead_small" in means:
         texts = [
             f"{name} branch {_number(means[f'psnr_{name}_branch'], 'psnr')} dB where M = {value}, "

@@ -11,9 +11,13 @@ from torch.nn.functional import pad
 
 from cdgnet import Components, psnr, to_bytes
 
-MEASURES = ("auc_small", "auc_large", "psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large")
-"""AUC of a branch's attention map, its own pixels against the others', 0.5 is chance; PSNR of a branch's own image on
-its own component, and the dB by which it beats the other branch there.
+MEASURES = (
+    *("auc_small", "auc_large", "auc_gate"),
+    *("psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"),
+)
+"""AUC of a branch's attention map, its own pixels against the others', and of a divided fusion's gate, pixels of small
+blur against the others, 0.5 is chance; PSNR of a branch's own image on its own component, and the dB by which it beats
+the other branch there.
 """
 
 LEAST_SHARE = 0.01
@@ -21,7 +25,7 @@ LEAST_SHARE = 0.01
 
 
 def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor) -> dict[str, float]:
-    """The measures that a network has: one without spatial attention has no AUC, one of one branch no dB.
+    """The measures that a network has: one without attention or gate has no AUC, one of one branch no dB.
 
     Args:
         components: Of one frame, B = 1.
@@ -40,6 +44,8 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
         attention = getattr(components, f"{name}_attention")
         if attention is not None:
             scores[f"auc_{name}"] = attention_auc(attention[0].cpu(), parts[name], parts[other])
+    if components.share is not None:
+        scores["auc_gate"] = attention_auc(components.share[0].cpu(), parts["small"], parts["large"])
     if components.small is not None and components.large is not None:
         images = {"small": to_bytes(components.small), "large": to_bytes(components.large)}
         for name, other in (("small", "large"), ("large", "small")):

@@ -165,10 +165,15 @@ def _branch_panels(key: str, blurry: Tensor, sharp: Tensor, restorer: Restorer) 
         if (image := getattr(components, name)) is not None:
             picture = _image(to_bytes(image)[0].cpu())
             yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
-        if (attention := getattr(components, f"{name}_attention")) is not None:
-            codes = (attention[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
-            picture = small_map(codes, _PANEL_WIDTH)
-            yield map_panel(f"{name} attention, middle", f"{key}, {name} attention", picture)
+    for field, name in (
+        ("small_attention",) * 2,
+        ("large_attention",) * 2,
+        ("share", "gate: how much is the small branch's"),
+    ):
+        if (given := getattr(components, field)) is not None:
+            codes = (given[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
+            name = name.replace("_", " ")
+            yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
     if components.small is not None and components.large is not None:
         small, large = (_image(to_bytes(image)[0].cpu()) for image in (components.small, components.large))
         yield _nearer_map(key, small, large, _image(sharp[part]))

@@ -53,8 +53,7 @@ _SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
     "region": _learning("region", 1.0),
     "soft": _learning("soft", 1.0),
     "attention": _learning("attention", 1.0),
-    "whole, divided": {**_learning("whole", 1.0), "fusion": "divided"},
-    "attention, divided": {**_learning("attention", 1.0), "fusion": "divided"},
+    "region, divided": {**_learning("region", 1.0), "fusion": "divided"},
 }
 
 STUDIES: Mapping[str, Study] = {
@@ -120,7 +119,7 @@ STUDIES: Mapping[str, Study] = {
         fields=("variant", "fusion", "component_loss", "lambda_small", "lambda_large", "masked_out"),
         values=tuple(_SUPERVISION),
         settings=_SUPERVISION,
-        controls=("none", "whole", "whole, divided"),
+        controls=("none", "whole"),
     ),
     "mu": Study(title="The threshold of the masks", source="Figure 11", fields=("mu",), values=(0.93, 0.95, 0.96)),
 }

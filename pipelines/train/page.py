@@ -24,6 +24,7 @@ _TITLES = {
     "mask": "M",
     "small_attention": "small attention",
     "large_attention": "large attention",
+    "share": "gate: how much is the small branch's",
 }
 
 

@@ -38,8 +38,8 @@ class TrainingConfig:
     )
     fusion: str = _setting(
         "variant",
-        "What joins the branches. variant: as the paper has it; divided: besides, each pixel mixes the branches' "
-        "images by their attention, which --component-loss attention teaches.",
+        "What joins the branches. variant: as the paper has it; divided: besides, a gate takes the small branch's "
+        "image where blur is small, which --component-loss region, soft and attention teach it.",
         choices=("variant", "divided"),
     )
     precision: str = _setting(
@@ -129,10 +129,12 @@ class TrainingConfig:
             problems.append("graphs is on; it needs compile, and accumulate 1")
         if self.component_loss == "attention" and self.attention in ("none", "channel"):
             problems.append(f"component_loss attention needs spatial attention; attention is {self.attention}")
-        if self.fusion == "divided" and (self.variant in ONE_BRANCH or self.attention in ("none", "channel")):
+        if self.fusion == "divided" and self.variant in ONE_BRANCH:
+            problems.append(f"fusion divided needs a variant of two branches; variant is {self.variant}")
+        elif self.fusion == "divided" and (self.component_loss in ("target", "whole") or not self.learns_from_masks):
             problems.append(
-                f"fusion divided needs a variant of two branches with spatial attention; variant is {self.variant}, "
-                f"attention {self.attention}"
+                "fusion divided needs component_loss region, soft or attention, and weights above 0, to teach its "
+                f"gate; component_loss is {self.component_loss}"
             )
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))

@@ -30,7 +30,8 @@ class ValidationScores(NamedTuple):
     frames: int  # their number
 
 
-KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", "small_attention", "large_attention")
+_MAPS = ("small_attention", "large_attention", "share")
+KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", *_MAPS)
 _SHOWN = 3  # frames that pictures are kept of
 _SIDE = 1024  # pixels of a picture, at most
 
@@ -87,8 +88,9 @@ def write_pictures(
         for name in ("small", "large"):
             if (image := getattr(components, name)) is not None:
                 pictures[name] = to_bytes(image)
-            if (spatial := getattr(components, f"{name}_attention")) is not None:
-                pictures[f"{name}_attention"] = to_bytes(spatial - 0.5)
+        for name in _MAPS:
+            if (given := getattr(components, name)) is not None:
+                pictures[name] = to_bytes(given - 0.5)
         for name, picture in pictures.items():
             pixels = picture[0].permute(1, 2, 0).cpu().numpy()
             frames.write(

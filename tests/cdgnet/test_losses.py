@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from cdgnet import Components, component_targets, deblurring_losses, ssim
-from cdgnet.losses import LOSSES, absolute_error, attention_loss, dissimilarity, squared_error
+from cdgnet.losses import LOSSES, absolute_error, attention_loss, dissimilarity, gate_loss, squared_error
 
 
 def make(seed: int = 0) -> tuple[Components, Tensor, Tensor]:
@@ -209,6 +209,26 @@ def test_both_classes_of_an_attention_map_weigh_one_half() -> None:
     for share in (1, 8, 15):
         mask = (torch.arange(16) < share).float().view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
         assert float(attention_loss(map_of_half, mask)) == pytest.approx(math.log(2), rel=1e-5)
+
+
+def test_the_gate_is_best_at_the_share_of_pixels() -> None:
+    """A probability: unlike the attention, whose classes weigh one half each, it follows how common small blur is."""
+    mask = (torch.arange(16) < 4).float().view(1, 1, 4, 4).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    costs = {share: float(gate_loss(torch.full((1, 1, 4, 4), share), mask)) for share in (0.2, 0.25, 0.3, 0.5)}
+    assert min(costs, key=lambda share: costs[share]) == 0.25
+    assert costs[0.2] == pytest.approx(-(0.25 * math.log(0.2) + 0.75 * math.log(0.8)), rel=1e-5)
+
+
+def test_region_teaches_the_gate_and_whole_does_not() -> None:
+    components, sharp, mask = make()
+    gated = components._replace(share=torch.full((2, 1, 2, 2), 0.3))
+    cost = 0.01 * float(gate_loss(gated.share, mask))
+    for form, wanted in (("region", cost), ("whole", 0), ("target", 0)):
+        plain, taught = (
+            deblurring_losses(each, sharp, mask, component_loss=form, lambda_small=1, lambda_large=1)
+            for each in (components, gated)
+        )
+        assert float(taught.total - plain.total) == pytest.approx(wanted, rel=1e-5), form
 
 
 def test_sides_that_four_does_not_divide_have_their_own_cells() -> None:

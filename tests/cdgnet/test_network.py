@@ -13,7 +13,7 @@ from cdgnet import PRESETS, VARIANTS, CDGNet, Components, ModelConfig, deblurrin
 from cdgnet.attention import ComponentAttention
 from cdgnet.decoder import DeformableLayer, large_decoder, small_decoder
 from cdgnet.encoder import Encoder, Features, ResBlock, ResidualDenseBlock
-from cdgnet.fusion import DiagonalConv, OrientationFusion
+from cdgnet.fusion import DiagonalConv, DivisionGate, OrientationFusion
 
 TINY = ModelConfig.preset("tiny")
 LITERAL = ModelConfig(**{**vars(TINY), "residual": False})
@@ -93,9 +93,9 @@ def test_dmphn_has_no_skips() -> None:
 @given(height=st.integers(16, 40), width=st.integers(16, 40))
 def test_any_size_in_gives_the_same_size_out(height: int, width: int) -> None:
     with torch.no_grad():
-        components = CDGNet(TINY)(frames(height, width))
-    image, attention = (1, 3, height, width), (1, 1, -(-height // 4), -(-width // 4))
-    assert [tuple(part.shape) for part in components] == [image] * 3 + [attention] * 2
+        components = CDGNet(replace(TINY, fusion="divided"))(frames(height, width))
+    image, quarter = (1, 3, height, width), (1, 1, -(-height // 4), -(-width // 4))
+    assert [tuple(part.shape) for part in components if part is not None] == [image] * 3 + [quarter] * 3
 
 
 def test_a_new_residual_network_is_the_identity() -> None:
@@ -129,7 +129,7 @@ def test_padding_is_repeating_the_last_row_and_column() -> None:
 
 
 def test_images_of_a_batch_do_not_touch_each_other() -> None:
-    network, pair = trained(TINY), frames(20, 20, batch=2)
+    network, pair = trained(replace(TINY, fusion="divided")), frames(20, 20, batch=2)
     with torch.no_grad():
         together = network(pair)
         alone = [network(pair[index : index + 1]) for index in range(2)]
@@ -193,7 +193,7 @@ def test_what_is_no_batch_of_frames_is_refused(blurry: Tensor, message: str) -> 
 
 
 def test_components_keep_their_order() -> None:
-    assert Components._fields == ("restored", "small", "large", "small_attention", "large_attention")
+    assert Components._fields == ("restored", "small", "large", "small_attention", "large_attention", "share")
 
 
 def test_only_the_taps_on_its_diagonal_count_in_a_diagonal_convolution() -> None:
@@ -282,26 +282,50 @@ def test_a_new_network_of_divided_fusion_is_the_identity() -> None:
     assert torch.equal(make_divided()(blurry).restored, blurry)
 
 
-def test_divided_fusion_takes_each_pixel_from_the_branch_whose_attention_is_there() -> None:
+def test_divided_fusion_takes_the_small_branch_where_the_gate_is_open_and_the_fused_image_elsewhere() -> None:
     network = make_divided()
-    for name, value in (("small", 0.3), ("large", -0.2)):
-        branch = network.branches[name]
-        torch.nn.init.constant_(branch.decoder.head.bias, value)
-        # The left half of the frame has attention of the small branch, the right of the large one.
-        sign = 1 if name == "small" else -1
-        branch.attention.spatial.forward = lambda features, sign=sign: torch.sigmoid(
-            30.0 * sign * torch.linspace(1, -1, features.shape[-1]).sign().expand(features[:, :1].shape)
-        )
+    torch.nn.init.constant_(network.branches["small"].decoder.head.bias, 0.3)
+    torch.nn.init.constant_(network.fusion.head.bias, -0.2)
+    # Open in the left half of the frame.
+    network.gate.forward = lambda features: (torch.arange(16) < 8).float().expand(1, 1, 4, 16)
     blurry = torch.zeros(1, 3, 16, 64)
     with torch.no_grad():
         restored = network(blurry).restored
     # Bilinear between the cells on both sides of the middle.
     torch.testing.assert_close(restored[..., :30], torch.full((1, 3, 16, 30), 0.3), rtol=0, atol=1e-6)
     torch.testing.assert_close(restored[..., 34:], torch.full((1, 3, 16, 30), -0.2), rtol=0, atol=1e-6)
+    assert torch.equal(network.train()(blurry).restored, torch.full((1, 3, 16, 64), -0.2))
 
 
-def test_divided_fusion_needs_maps_to_divide_by() -> None:
-    with pytest.raises(ValueError, match="fusion is divided with attention channel; make that both or spatial"):
-        replace(ModelConfig.preset("tiny"), fusion="divided", attention="channel")
+def test_a_gate_changes_nothing_in_the_training_of_the_rest() -> None:
+    images, mask = frames(32, 32, batch=2), torch.ones(2, 1, 32, 32)
+    gradients = []
+    for fusion in ("orientation", "divided"):
+        torch.manual_seed(0)
+        network = CDGNet(replace(TINY, fusion=fusion)).train()
+        deblurring_losses(network(images), images.flip(-1), mask, component_loss="region").total.backward()
+        gradients.append({name: weight.grad for name, weight in network.named_parameters()})
+    gate = {name: gradient for name, gradient in gradients[1].items() if name not in gradients[0]}
+    assert gate and all(name.startswith("gate.") and gradient.any() for name, gradient in gate.items())
+    assert all(torch.equal(gradients[1][name], gradient) for name, gradient in gradients[0].items())
+
+
+def test_the_gate_looks_at_ratios_of_energies_not_at_contrast() -> None:
+    torch.manual_seed(0)
+    features = [
+        torch.rand(1, width, 32 // size, 40 // size) + 0.5 for width, size in zip(TINY.widths, (1, 2, 4), strict=True)
+    ]
+    gate = DivisionGate(TINY)
+    first = gate.body[0]
+    with torch.no_grad():
+        first.weight -= first.weight.mean(dim=1, keepdim=True)  # looks at differences of logarithms alone
+        given = gate(Features(*features))
+        fainter = gate(Features(*(level / 4 for level in features)))
+    assert given.shape == (1, 1, 8, 10) and float(given.std()) > 1e-3
+    # Away from the border, where zeros are seen beside the features.
+    torch.testing.assert_close(fainter[..., 2:-2, 2:-2], given[..., 2:-2, 2:-2], rtol=1e-4, atol=1e-5)
+
+
+def test_divided_fusion_needs_two_branches() -> None:
     with pytest.raises(ValueError, match="fusion is divided with branches large; make it none"):
         replace(ModelConfig.preset("tiny", "large-branch"), fusion="divided")

@@ -105,9 +105,10 @@ def test_a_component_that_few_windows_hold_is_said(train_pack: Path, tmp_path: P
 
 
 def test_the_recipe_is_what_is_done(train_pack: Path, tmp_path: Path) -> None:
-    words = ("train", "--h5", train_pack, *TRAIN, "--dry-run", "--fusion", "divided")
-    assert "but for batch, crop, fusion, steps, a held-out video:" in call(tmp_path, *words).stdout
-    assert "but for batch, crop, fusion, steps:" in call(tmp_path, *words, "--val", "none").stdout
+    words = ("train", "--h5", train_pack, *TRAIN, "--dry-run")
+    assert "but for batch, crop, steps, a held-out video:" in call(tmp_path, *words).stdout
+    divided = call(tmp_path, *words, "--fusion", "divided", "--component-loss", "region", "--val", "none").stdout
+    assert "but for batch, crop, fusion, component loss, lambda small, lambda large, steps:" in divided
 
 
 def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:

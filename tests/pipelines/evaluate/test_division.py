@@ -79,6 +79,7 @@ def test_a_network_has_the_measures_of_what_it_has() -> None:
     components, *others = make()
     one_branch = components._replace(small=None, large=None, small_attention=None)
     assert division.measure(one_branch, *others).keys() == {"auc_large"}
+    assert division.measure(components._replace(share=components.small_attention), *others)["auc_gate"] == 1
     no_attention = components._replace(small_attention=None, large_attention=None)
     wanted = {"psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"}
     assert division.measure(no_attention, *others).keys() == wanted
@@ -90,7 +91,7 @@ def test_a_handful_of_pixels_is_no_component() -> None:
     mask[..., 0, 0] = 1  # 1.6 %
     assert division.is_large_enough(mask)
     assert not math.isnan(division.measure(components, sharp, mask, extent)["lead_small"])
-    wider = Components(*(part.repeat(1, 1, 1, 2) for part in components))
+    wider = Components(*(part if part is None else part.repeat(1, 1, 1, 2) for part in components))
     sharp, mask, extent = sharp.repeat(1, 1, 2), torch.cat([mask, 0 * mask], dim=2), extent.repeat(1, 1, 2)
     scores = division.measure(wider, sharp, mask, extent)  # 0.8 %
     assert math.isnan(scores["lead_small"]) and math.isnan(scores["auc_large"])

@@ -132,14 +132,18 @@ def test_a_damaged_log_is_named_by_its_line_and_kept(train_pack: Path, tmp_path:
     assert (tmp_path / "r" / "log.jsonl").read_bytes() == before
 
 
-def test_a_divided_fusion_is_another_run_and_needs_branches_with_attention(train_pack: Path, tmp_path: Path) -> None:
-    divided = replace(CONFIG, fusion="divided", component_loss="attention")
+def test_a_divided_fusion_is_another_run_and_needs_two_branches(train_pack: Path, tmp_path: Path) -> None:
+    divided = replace(CONFIG, fusion="divided", component_loss="region")
     train(train_pack, tmp_path / "r", replace(divided, steps=1))
     assert load_weights(tmp_path / "r" / "weights.safetensors").config.fusion == "divided"
     with pytest.raises(TrainingError, match=r"fusion divided \(now variant\)"):
         runs.prepare(replace(divided, fusion="variant"), [train_pack], tmp_path / "r")
-    for wrong in ({"variant": "dmphn-1"}, {"attention": "channel", "component_loss": "target"}):
-        with pytest.raises(ValueError, match="fusion divided needs a variant of two branches with spatial attention"):
-            replace(divided, **wrong)
+    with pytest.raises(ValueError, match="fusion divided needs a variant of two branches; variant is dmphn-1"):
+        replace(divided, variant="dmphn-1")
+    for untaught in ({"component_loss": "whole"}, {"lambda_small": 0.0, "lambda_large": 0.0}):
+        with pytest.raises(
+            ValueError, match="fusion divided needs component_loss region, soft or attention, and weights"
+        ):
+            replace(divided, **untaught)
     with pytest.raises(ValueError, match="component_loss attention needs spatial attention; attention is none"):
         replace(CONFIG, component_loss="attention", attention="none")
