@@ -129,6 +129,10 @@ COMPONENT_LOSSES = ("target", "region", "attention", "whole")
 ATTENTION_WEIGHT = 0.01
 """Of the attention maps' cross-entropy beside an image's squared error: they start at 0.7 and some 0.005."""
 
+GATE_WEIGHT = 0.001
+"""Of the gate's. No other weight of the network learns from it and Adam's steps do not depend on it, so it is small
+beside the images' losses."""
+
 
 def deblurring_losses(
     components: Components,
@@ -153,7 +157,7 @@ def deblurring_losses(
     * ``attention``: ``region``, and besides each branch's attention map learns where its component lies, by
       ``attention_loss`` times ``ATTENTION_WEIGHT``.
 
-    In these two the gate of a divided fusion learns the mask too, by ``gate_loss`` times ``ATTENTION_WEIGHT``.
+    In these two the gate of a divided fusion learns the mask too, by ``gate_loss`` times ``GATE_WEIGHT``.
 
     * ``whole``: over the whole frame with the sharp frame. It divides nothing: the control for the others.
 
@@ -189,7 +193,7 @@ def deblurring_losses(
             small = small + ATTENTION_WEIGHT * attention_loss(components.small_attention, share)
             large = large + ATTENTION_WEIGHT * attention_loss(components.large_attention, 1 - share)
         if components.share is not None:
-            gate = ATTENTION_WEIGHT * gate_loss(components.share, share)
+            gate = GATE_WEIGHT * gate_loss(components.share, share)
             small, large = small + gate / 2, large + gate / 2
     else:
         raise ValueError(f"component loss {component_loss!r} does not exist; pass one of {', '.join(COMPONENT_LOSSES)}")

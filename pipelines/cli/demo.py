@@ -12,7 +12,7 @@ from pipelines.cli.progress import duration, track
 STEPS = 320
 TRAIN = (
     *("--preset", "tiny", "--steps", str(STEPS), "--batch", "4", "--crop", "64", "--val", "none"),
-    *("--component-loss", "attention", "--lambda-small", "1", "--lambda-large", "1"),
+    *("--component-loss", "attention", "--fusion", "divided", "--lambda-small", "1", "--lambda-large", "1"),
     *("--learning-rate", "1e-3", "--halve-every", "4", "--no-turn", "--log-every", "20", "--workers", "1"),
 )
 _SHOWN = (0, 2, 4, 6)  # rows of the test pack: two of each photograph

@@ -222,7 +222,7 @@ def test_the_gate_is_best_at_the_share_of_pixels() -> None:
 def test_region_teaches_the_gate_and_whole_does_not() -> None:
     components, sharp, mask = make()
     gated = components._replace(share=torch.full((2, 1, 2, 2), 0.3))
-    cost = 0.01 * float(gate_loss(gated.share, mask))
+    cost = 0.001 * float(gate_loss(gated.share, mask))
     for form, wanted in (("region", cost), ("whole", 0), ("target", 0)):
         plain, taught = (
             deblurring_losses(each, sharp, mask, component_loss=form, lambda_small=1, lambda_large=1)
