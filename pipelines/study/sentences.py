@@ -65,12 +65,16 @@ def _learnt_nothing(table: Sequence[TableRow]) -> list[str]:
 
 
 def _highest(table: Sequence[TableRow]) -> str:
+    seeds = max(len(line.results) for line in table)
+    left_out = [line.row.title for line in table if len(line.results) < seeds]  # their means are of other windows
+    table = [line for line in table if len(line.results) == seeds]
     best = max(table, key=lambda line: line.mean("psnr"))
     name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
     stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}." if paper else ""
     score = f"{best.row.title}, {best.mean('psnr'):.2f} dB"
     if len(table) == 1:
-        return f"{score}; it stands alone.{stated}"
+        alone = f"of {len(left_out) + 1} rows it alone has {seeds} seeds" if left_out else "it stands alone"
+        return f"{score}; {alone}.{stated}"
     if len(best.results) < 2:
         return f"Highest in the one seed: {score}; the noise of seeds is not known.{stated}"
     others = [Comparison(before=line, after=best) for line in table if line is not best]
@@ -81,6 +85,8 @@ def _highest(table: Sequence[TableRow]) -> str:
         text += f"; not distinguishable from it: {_join(level)}"
     if below:
         text += f"; {'all others' if level and below > 1 else below} below it beyond the noise"
+    if left_out:
+        text += f"; left out, having fewer seeds: {_join(left_out)}"
     return f"{text}.{stated}"
 
 

@@ -117,6 +117,12 @@ def test_without_an_order_of_the_authors_the_highest_row_is_named_and_what_is_le
         "Highest in the mean of 3 seeds: region, 20.50 dB; not distinguishable from it: masks; 1 below it beyond the "
         "noise."
     ]
+    unfinished = without_authors("soft", 22.0)  # a mean of one seed is above all others
+    assert verdict([low, level, best, unfinished]) == [
+        "Highest in the mean of 3 seeds: region, 20.50 dB; not distinguishable from it: masks; 1 below it beyond the "
+        "noise; left out, having fewer seeds: soft."
+    ]
+    assert verdict([best, unfinished]) == ["region, 20.50 dB; of 2 rows it alone has 3 seeds."]
     assert verdict([without_authors("none", 20.0), without_authors("masks", 20.5)]) == [
         "Highest in the one seed: masks, 20.50 dB; the noise of seeds is not known."
     ]
