@@ -15,6 +15,7 @@ MEASURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # that a table shows, of thos
 DIVISION = {
     "auc_small": "AUC, small attention",
     "auc_large": "AUC, large attention",
+    "auc_gate": "AUC, gate",
     "lead_small": "small branch where M = 1, dB",
     "lead_large": "large branch where M = 0, dB",
 }
@@ -39,9 +40,9 @@ class TableRow:
         return statistics.fmean(self.values(measure))
 
     def spread(self, measure: str) -> float:
-        """Standard deviation over the seeds (n - 1); NaN of one."""
+        """Standard deviation over the seeds (n - 1); NaN of one, and of a measure that the network does not have."""
         values = self.values(measure)
-        return statistics.stdev(values) if len(values) > 1 else math.nan
+        return statistics.stdev(values) if len(values) > 1 and not any(map(math.isnan, values)) else math.nan
 
     @property
     def has_learnt(self) -> bool:

@@ -8,7 +8,7 @@ from study_runs import CONFIG
 
 from pipelines.paper import PaperScore
 from pipelines.study import design
-from pipelines.study.comparisons import TableRow, against_controls, compare
+from pipelines.study.comparisons import TableRow, against_controls, compare, with_spread
 from pipelines.study.scoring import Result
 from pipelines.study.sentences import comparison_text, difference_text, verdict
 
@@ -43,6 +43,12 @@ def test_rows_are_compared_seed_by_seed() -> None:
     assert comparison_text(clear).startswith("two against one: +0.53 dB (+0.39 to +0.68), higher in 3 of 3 seeds (the")
     (one_seed,) = compare([line("one", 28.0, 25.0), line("two", 30.5, 25.5)])
     assert comparison_text(one_seed) == "two against one: +0.50 dB in one seed (the authors: +2.50 dB)"
+
+
+def test_a_measure_that_a_network_lacks_has_no_spread() -> None:
+    gateless = line("a", 28, 20.0, 20.2)
+    assert with_spread(gateless, "psnr") == "20.10 ± 0.14"
+    assert with_spread(gateless, "auc_gate") == "-"
 
 
 def test_each_kind_of_masks_is_compared_with_the_rows_before_and_with_the_other_kind() -> None:
