@@ -115,7 +115,7 @@ STUDIES: Mapping[str, Study] = {
     # Ours: what the branches learn from, at equal steps. The controls look at no mask.
     "supervision": Study(
         title="What the branches learn from",
-        source="The component losses of section 3.5, and ours",
+        source="Equation 16",
         fields=("variant", "fusion", "component_loss", "lambda_small", "lambda_large", "masked_out"),
         values=tuple(_SUPERVISION),
         settings=_SUPERVISION,
