@@ -156,10 +156,10 @@ def deblurring_losses(
       batch, so that a weight means the same whatever share of the frame they are. A mask between 0 and 1 weighs.
     * ``attention``: ``region``, and besides each branch's attention map learns where its component lies, by
       ``attention_loss`` times ``ATTENTION_WEIGHT``.
-
-    In these two the gate of a divided fusion learns the mask too, by ``gate_loss`` times ``GATE_WEIGHT``.
-
     * ``whole``: over the whole frame with the sharp frame. It divides nothing: the control for the others.
+
+    With ``region`` and ``attention`` the gate of a divided fusion learns the mask too, by ``gate_loss`` times
+    ``GATE_WEIGHT``, half of it in Ls and half in Ll.
 
     Args:
         components: What the network gave for the blurry frames.
