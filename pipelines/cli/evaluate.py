@@ -113,7 +113,7 @@ def command(
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return
-    _print_summary(rows, summary, is_restored=restored is not None)
+    _print_summary(rows, summary)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
 
 
@@ -167,7 +167,7 @@ def _score_all(
     return [row_of[key] for key in frames.keys]
 
 
-def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any], *, is_restored: bool) -> None:
+def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
     if summary["by_extent"].get("ranges"):
         _print_by_extent(summary["by_extent"])
     sequences = summary["sequences"]
@@ -175,11 +175,10 @@ def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any], *,
         _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
     else:
         _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
-    scored = "restored" if summary["weights"] or is_restored else "blurry"
     for measure, text in summary["legend"].items():
         interval = summary["interval"][measure]
         bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
-        click.echo(f"{measure}: {text}; {scored} {bounds} (95 %, bootstrap over {interval['of']})")
+        click.echo(f"{measure}: {text}; {summary['scored']} {bounds} (95 %, bootstrap over {interval['of']})")
     if summary["author_frames"]:
         means = summary["author_frames"]
         scores = f"psnr {means['psnr']:.2f}, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
@@ -217,11 +216,12 @@ def _print_division(means: Mapping[str, float]) -> None:
     """Whether the network has learnt to divide small from large blur."""
     names = {"auc_small": "attention of the small branch", "auc_large": "of the large branch", "auc_gate": "gate"}
     if aucs := [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]:
-        click.echo(f"AUC, small against large blur, 0.5 is chance: {', '.join(aucs)}")
+        middle = f"nearness to the frame's middle alone {means['auc_middle']:.3f}"
+        click.echo(f"AUC, small against large blur, 0.5 is chance: {', '.join(aucs)}; {middle}")
     if "lead_small" in means:
         texts = [
             f"{name} branch {_number(means[f'psnr_{name}_branch'], 'psnr')} dB where M = {value}, "
-            f"{_signed(means[f'lead_{name}'], 'psnr')} dB against the other branch"
+            f"{_signed(means[f'lead_{name}'], 'psnr')} dB beside the other branch"
             for name, value in (("small", 1), ("large", 0))
         ]
         click.echo(f"each branch alone on its own component: {'; '.join(texts)}")

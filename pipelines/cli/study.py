@@ -141,7 +141,7 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
     )
     click.echo(
         "A step of cdgnet was measured here; the time of other networks is in proportion to their multiply-accumulates."
-        " So it is of the H100, where a step took 32 ms (docs/gpu.md)."
+        " The H100's is reckoned likewise, from the 32 ms that a step took there (docs/gpu.md)."
     )
 
 

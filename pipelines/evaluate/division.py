@@ -12,12 +12,12 @@ from torch.nn.functional import pad
 from cdgnet import Components, psnr, to_bytes
 
 MEASURES = (
-    *("auc_small", "auc_large", "auc_gate"),
+    *("auc_small", "auc_large", "auc_gate", "auc_middle"),
     *("psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"),
 )
-"""AUC of a branch's attention map, its own pixels against the others', and of a divided fusion's gate, pixels of small
-blur against the others, 0.5 is chance; PSNR of a branch's own image on its own component, and the dB by which it beats
-the other branch there.
+"""AUC, pixels of small blur against the others, 0.5 is chance: of each branch's attention map (its own pixels first), a
+divided fusion's gate, and being near the frame's middle, where subjects are. PSNR of a branch's own image on its
+own component, and the dB by which it beats the other branch there.
 """
 
 LEAST_SHARE = 0.01
@@ -46,6 +46,8 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
             scores[f"auc_{name}"] = attention_auc(attention[0].cpu(), parts[name], parts[other])
     if components.share is not None:
         scores["auc_gate"] = attention_auc(components.share[0].cpu(), parts["small"], parts["large"])
+    if scores:
+        scores["auc_middle"] = attention_auc(_nearness(mask), parts["small"], parts["large"])
     if components.small is not None and components.large is not None:
         images = {"small": to_bytes(components.small), "large": to_bytes(components.large)}
         for name, other in (("small", "large"), ("large", "small")):
@@ -84,6 +86,12 @@ def attention_auc(attention: Tensor, positive: Tensor, negative: Tensor) -> floa
         return math.nan
     below = downs.cumsum(0) - downs
     return float((ups * (below + downs / 2)).sum() / (ups.sum() * downs.sum()))
+
+
+def _nearness(mask: Tensor) -> Tensor:
+    """How near cells of 4 x 4 pixels are to the frame's middle, ``(1, h, w)``: a map that looks at no frame."""
+    down, right = (torch.linspace(-1, 1, -(-side // 4)) * side for side in mask.shape[-2:])
+    return -(down[:, None].square() + right.square())[None]
 
 
 def _cell_sums(kind: Tensor) -> Tensor:

@@ -73,23 +73,27 @@ def draw_examples(
     """Restore the chosen frames again and draw them; gives them as they come, and their number."""
     chosen, row_of = choose(rows), {str(row["key"]): row for row in rows}
     numbers = {key: number for number, key in enumerate(frames.keys)}
-    examples = (draw(frames[numbers[key]], row_of[key], reasons, restorer) for key, reasons in chosen.items())
+    examples = (
+        draw(frames[numbers[key]], row_of[key], reasons, restorer, frames.scored) for key, reasons in chosen.items()
+    )
     return examples, len(chosen)
 
 
-def draw(frame: EvaluationFrame, row: FrameScores, reasons: Sequence[str], restorer: Restorer | None) -> Example:
-    """One frame in pictures; ``restorer`` restores it, or it is restored already."""
+def draw(
+    frame: EvaluationFrame, row: FrameScores, reasons: Sequence[str], restorer: Restorer | None, scored: str
+) -> Example:
+    """One frame in pictures; ``restorer`` restores it, or it is restored already; ``scored`` says what is scored."""
     restored = frame.restored
     if restorer is not None and frame.blurry is not None:
         restored = to_bytes(restorer(to_range(frame.blurry[None])))[0].cpu()
     assert restored is not None
     key, sharp, after = frame.key, _image(frame.sharp), _image(restored)
     if frame.blurry is None:
-        wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, "restored", after))]
+        wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, scored, after))]
         panels: list[Panel] = []
     else:
         wipes, panels = _against_blurry(key, _image(frame.blurry), after, sharp)
-    panels.append(_error_map("error after", key, after, sharp))
+    panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
     if frame.mask is not None:
         panels.append(_mask_panel(key, frame.mask))
     if restorer is not None and frame.blurry is not None:

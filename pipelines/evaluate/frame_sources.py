@@ -54,6 +54,7 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
     identity: dict[str, Any]  # which frames and masks these are: JSON
     protocol: str  # how they are scored, in one line
     extent_source: str = ""  # where the extent of the blur is known from; empty: nowhere
+    scored: str = "restored"  # what the scores are of, besides the blurry frames beside it
 
     def set_extent_source(self, source: str) -> None:
         """Say where the extent is known from, if anywhere; the identity and the protocol name it."""
@@ -202,7 +203,7 @@ class BlurryFrames(FrameSource):
     def __init__(self, source: FrameSource) -> None:
         self.source, self.name, self.folders, self.keys = source, f"{source.name}-blurry", source.folders, source.keys
         self.identity = {**source.identity, "restored": "nothing"}
-        self.protocol = f"{source.protocol}; the blurry frames themselves"
+        self.protocol, self.scored = f"{source.protocol}; the blurry frames themselves", "blurry"
         self.extent_source = source.extent_source
 
     def __getitem__(self, number: int) -> EvaluationFrame:

@@ -42,6 +42,7 @@ def summarise(
     )
     return {
         "protocol": protocol,
+        "scored": frames.scored,
         "legend": {measure: LEGEND[measure] for measure in MEASURES if measure in rows[0]},
         "frames": len(rows),
         "mean": mean_scores(rows),

@@ -48,12 +48,12 @@ _SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
     "none": _learning("target", 0.0),
     "whole": _learning("whole", 1.0),
     "one branch": {"variant": "dmphn-1"},
-    "target, black": _learning("target", 0.1),
-    "target, grey": {**_learning("target", 0.1), "masked_out": "grey"},
+    "target black": _learning("target", 0.1),
+    "target grey": {**_learning("target", 0.1), "masked_out": "grey"},
     "region": _learning("region", 1.0),
     "soft": _learning("soft", 1.0),
     "attention": _learning("attention", 1.0),
-    "region, divided": {**_learning("region", 1.0), "fusion": "divided"},
+    "region divided": {**_learning("region", 1.0), "fusion": "divided"},
 }
 
 STUDIES: Mapping[str, Study] = {

@@ -30,7 +30,7 @@ def difference_text(comparison: Comparison | None) -> str:
     if len(comparison.gains) == 1:
         return f"{mean:+.2f}"
     low, high = comparison.interval
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}){' *' if comparison.is_clear else ''}"
+    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f}){' *' if comparison.is_clear and round(mean, 2) else ''}"
 
 
 def author_sentences(table: Sequence[TableRow]) -> list[str]:

@@ -133,8 +133,8 @@ class TrainingConfig:
             problems.append(f"fusion divided needs a variant of two branches; variant is {self.variant}")
         elif self.fusion == "divided" and (self.component_loss in ("target", "whole") or not self.learns_from_masks):
             problems.append(
-                "fusion divided needs component_loss region, soft or attention, and weights above 0, to teach its "
-                f"gate; component_loss is {self.component_loss}"
+                f"fusion divided has a gate, which component_loss {self.component_loss} does not teach; make that "
+                "region, soft or attention, with weights above 0"
             )
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))

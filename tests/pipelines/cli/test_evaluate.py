@@ -48,6 +48,13 @@ def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...],
     assert said in mistake(tmp_path, "evaluate", *words)
 
 
+def test_without_weights_the_page_speaks_of_blurry_frames(test_pack: Path, tmp_path: Path) -> None:
+    call(tmp_path, "evaluate", "--h5", test_pack, "--out", "scores")
+    page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
+    assert "<small>blurry</small>" in page and "psnr, blurry" in page
+    assert "restored" not in page and "the network changed" not in page
+
+
 def test_the_precision_of_scores_is_said(weights: Path, test_pack: Path, tmp_path: Path) -> None:
     asked = ("evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--precision")
 
@@ -88,7 +95,7 @@ def test_masks_that_are_named_are_taken(weights: Path, test_pack: Path, tmp_path
 def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pack: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores")
     assert re.search(r"AUC, .*: attention of the small branch 0\.\d{3}, of the large branch 0\.\d{3}", done.stdout)
-    one = r"{} branch \d+\.\d\d dB where M = {}, [+-]\d+\.\d\d dB against the other branch"
+    one = r"{} branch \d+\.\d\d dB where M = {}, [+-]\d+\.\d\d dB beside the other branch"
     assert re.search(f"component: {one.format('small', 1)}; {one.format('large', 0)}", done.stdout)
     means = json.loads((tmp_path / "scores" / "results.json").read_text())
     assert {*means["division"], "auc_gate"} == {*division.MEASURES}  # its fusion has no gate

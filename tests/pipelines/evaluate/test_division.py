@@ -49,8 +49,21 @@ def make() -> tuple[Components, Tensor, Tensor, Tensor]:
 
 def test_branches_that_divide_a_frame_win_where_they_should() -> None:
     gap, own = 20 * math.log10(4), 20 * math.log10(255 / 10)
-    wanted = {"auc_small": 1, "auc_large": 1, "psnr_small_branch": own, "psnr_large_branch": own}
+    # A frame of two by two cells, which are all as near to its middle.
+    wanted = {"auc_small": 1, "auc_large": 1, "auc_middle": 0.5, "psnr_small_branch": own, "psnr_large_branch": own}
     assert division.measure(*make()) == pytest.approx({**wanted, "lead_small": gap, "lead_large": gap})
+
+
+def test_a_subject_in_the_middle_is_found_without_a_look() -> None:
+    components, *_ = make()
+    large = components._replace(**{name: torch.zeros(1, 3, 40, 60) for name in ("restored", "small", "large")})
+    large = large._replace(small_attention=torch.rand(1, 1, 10, 15), large_attention=None)
+    mask = torch.zeros(1, 40, 60, dtype=torch.uint8)
+    mask[..., 16:24, 24:36] = 1
+    scores = division.measure(
+        large, torch.zeros(3, 40, 60, dtype=torch.uint8), mask, torch.where(mask.bool(), 1.0, 20.0)
+    )
+    assert scores["auc_middle"] > 0.97
 
 
 def test_branches_the_wrong_way_round_lose() -> None:
@@ -78,7 +91,7 @@ def test_equal_branches_are_level_even_without_an_error() -> None:
 def test_a_network_has_the_measures_of_what_it_has() -> None:
     components, *others = make()
     one_branch = components._replace(small=None, large=None, small_attention=None)
-    assert division.measure(one_branch, *others).keys() == {"auc_large"}
+    assert division.measure(one_branch, *others).keys() == {"auc_large", "auc_middle"}
     assert division.measure(components._replace(share=components.small_attention), *others)["auc_gate"] == 1
     no_attention = components._replace(small_attention=None, large_attention=None)
     wanted = {"psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"}

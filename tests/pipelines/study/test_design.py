@@ -76,7 +76,7 @@ def test_rows_of_the_supervision_that_look_at_no_mask_are_trained_once(train_pac
 
     once = ["none", "whole", "one branch"]
     assert [row.name for row in rows if not row.masks] == once
-    twice = ["target, black", "target, grey", "region", "soft", "attention", "region, divided"]
+    twice = ["target black", "target grey", "region", "soft", "attention", "region divided"]
     assert [(row.name, row.masks) for row in rows if row.masks] == [
         (name, masks) for name in twice for masks in ("lbp 0.96", "lbp 0.5")
     ]

@@ -142,7 +142,7 @@ def test_a_divided_fusion_is_another_run_and_needs_two_branches(train_pack: Path
         replace(divided, variant="dmphn-1")
     for untaught in ({"component_loss": "whole"}, {"lambda_small": 0.0, "lambda_large": 0.0}):
         with pytest.raises(
-            ValueError, match="fusion divided needs component_loss region, soft or attention, and weights"
+            ValueError, match=r"fusion divided has a gate, which component_loss .* does not teach; make that region"
         ):
             replace(divided, **untaught)
     with pytest.raises(ValueError, match="component_loss attention needs spatial attention; attention is none"):
