@@ -141,7 +141,7 @@ def _list(base: "TrainingConfig", seeds: int) -> None:
     )
     click.echo(
         "A step of cdgnet was measured here; the time of other networks is in proportion to their multiply-accumulates."
-        " The H100's is reckoned likewise, from the 32 ms that a step took there (docs/gpu.md)."
+        " Times on the H100 are estimated likewise, from the 32 ms that a step took there (docs/gpu.md)."
     )
 
 

@@ -193,7 +193,7 @@ def test_the_list_says_what_each_study_takes_and_counts_no_training_twice(tmp_pa
     assert rows["table4"] == ["8", "6"]  # both is table3's large-branch
     assert rows["loss"] == ["6", "4"]
     assert rows["masks"] == ["10", "6"]  # lbp is table1's, none is lambda's 0
-    assert "it is of the H100" in done.stdout
+    assert "Times on the H100 are estimated likewise" in done.stdout
 
 
 @pytest.mark.parametrize(

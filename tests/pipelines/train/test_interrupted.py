@@ -150,6 +150,7 @@ def test_a_run_killed_in_its_last_validation_is_not_done(train_pack: Path, tmp_p
     assert runs.prepare(config, [train_pack], tmp_path / "r").is_done
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights_are_there", [True, False])
 def test_a_run_killed_between_its_last_checkpoint_and_its_weights_is_not_done(
     train_pack: Path, tmp_path: Path, weights_are_there: bool
