@@ -26,8 +26,12 @@ class Conditions:
     def identity(self, frames: FrameSource) -> dict[str, Any]:
         """All that decides the scores, as ``asked.json`` holds it."""
         checksum = weights_checksum(self.weights) if self.weights else None
-        identity = {**frames.identity, "precision": self.precision, "weights": checksum}
-        identity["least_share"] = division.LEAST_SHARE
+        identity = {
+            **frames.identity,
+            "precision": self.precision,
+            "weights": checksum,
+            "least_share": division.LEAST_SHARE,
+        }
         if self.is_ensemble:
             identity["ensemble"] = 8
         if self.lpips is not None:

@@ -16,7 +16,7 @@ from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import psnr_gain
 from pipelines.packs import to_range
-from pipelines.pages.panels import Panel, map_panel, photo_panel
+from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink, small_map
 from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
@@ -24,11 +24,6 @@ from prep.arrays import Bytes
 ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
 _FRAMES_A_REASON = 3
 _WIPE_WIDTH, _PANEL_WIDTH, _PART_SIDE, _ZOOM = 960, 480, 160, 3  # pixels; times
-_MAPS = {
-    "small_attention": "small attention",
-    "large_attention": "large attention",
-    "share": "gate: how much is the small branch's",
-}
 _MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
 LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
 _SMALLEST_INPUT = 16  # pixels that the network needs
@@ -174,7 +169,7 @@ def _branch_panels(key: str, blurry: Tensor, sharp: Tensor, restorer: Restorer) 
         if (image := getattr(components, name)) is not None:
             picture = _image(to_bytes(image)[0].cpu())
             yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
-    for field, name in _MAPS.items():
+    for field, name in MAP_TITLES.items():
         if (given := getattr(components, field)) is not None:
             codes = (given[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
             yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))

@@ -5,6 +5,13 @@ from dataclasses import dataclass
 from pipelines.pages.pictures import as_jpeg, as_png, fitted
 from prep.arrays import Bytes
 
+MAP_TITLES = {
+    "small_attention": "small attention",
+    "large_attention": "large attention",
+    "share": "gate: how much is the small branch's",
+}
+"""The maps of ``cdgnet.Components`` and what a page calls them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:

@@ -21,7 +21,7 @@ DIVISION = {
 }
 """Measures of ``cdg-eval`` that say whether the division is learnt, as a table heads them."""
 WHERE = {"psnr": "whole frames", "psnr_m1": "where blur is small (M = 1)", "psnr_m0": "where it is large (M = 0)"}
-"""Measures by which rows are compared with the controls, as a table heads them."""
+"""Measures by which rows are compared with the controls and drawn, and where they are taken."""
 
 
 @dataclass(frozen=True, kw_only=True)

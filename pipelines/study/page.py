@@ -38,7 +38,6 @@ from prep.packs.reader import read_info
 
 _SIZE = (720, 1280)  # height and width of the frame that costs are stated for
 _PANEL_WIDTH = 400  # pixels
-_TITLES = {"psnr": "Whole frames", "psnr_m1": "Where blur is small (M = 1)", "psnr_m0": "Where it is large (M = 0)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +134,11 @@ def _budget(table: Sequence[TableRow], device: str) -> str:
 def _dot_plots(table: Sequence[TableRow]) -> list[dot_plots.DotPlot]:
     charts = [
         dot_plots.dot_plot(
-            title, "PSNR, dB: a dot a seed, a bar their mean", {ln.row.title: ln.values(name) for ln in table}
+            where[0].upper() + where[1:],
+            "PSNR, dB: a dot a seed, a bar their mean",
+            {ln.row.title: ln.values(name) for ln in table},
         )
-        for name, title in _TITLES.items()
+        for name, where in WHERE.items()
     ]
     return [chart for chart in charts if chart]
 

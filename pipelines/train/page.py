@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pipelines.pages import plots
-from pipelines.pages.panels import Panel, map_panel, photo_panel
+from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink
 from pipelines.pages.templates import templates
 from pipelines.train import run_folder
@@ -18,14 +18,7 @@ from prep.io import files
 
 NAME = "run.html"
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
-_TITLES = {
-    "small": "small branch",
-    "large": "large branch",
-    "mask": "M",
-    "small_attention": "small attention",
-    "large_attention": "large attention",
-    "share": "gate: how much is the small branch's",
-}
+_TITLES = {"small": "small branch", "large": "large branch", "mask": "M", **MAP_TITLES}
 
 
 @dataclass(frozen=True, kw_only=True)

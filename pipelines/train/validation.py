@@ -12,6 +12,7 @@ from torch import Tensor
 from cdgnet import CDGNet, psnr, to_bytes
 from cdgnet.tiling import restore
 from pipelines.packs import read_frame, to_range
+from pipelines.pages.panels import MAP_TITLES
 from pipelines.sampling import evenly_spaced
 from pipelines.train.agreement import reduce_over_devices
 from pipelines.train.split import Split
@@ -30,8 +31,7 @@ class ValidationScores(NamedTuple):
     frames: int  # their number
 
 
-_MAPS = ("small_attention", "large_attention", "share")
-KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", *_MAPS)
+KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", *MAP_TITLES)
 _SHOWN = 3  # frames that pictures are kept of
 _SIDE = 1024  # pixels of a picture, at most
 
@@ -88,7 +88,7 @@ def write_pictures(
         for name in ("small", "large"):
             if (image := getattr(components, name)) is not None:
                 pictures[name] = to_bytes(image)
-        for name in _MAPS:
+        for name in MAP_TITLES:
             if (given := getattr(components, name)) is not None:
                 pictures[name] = to_bytes(given - 0.5)
         for name, picture in pictures.items():
