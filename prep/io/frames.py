@@ -14,19 +14,17 @@ from isal import isal_zlib
 
 from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
-from prep.io import files, storage
+from prep.io import files, png, storage
 from prep.io.storage import Source
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised here, with the file's name
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _OPTIONS = {
-    ".png": (cv2.IMWRITE_PNG_COMPRESSION, 3, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP),  # half the time
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: without loss
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
 }
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_KIND = slice(24, 26)  # where a PNG states bits a channel and colour type
 _PNG_DECODERS = {  # that take two thirds of OpenCV's time
     b"\x08\x02": imagecodecs.spng_decode,  # 8 bits, RGB
@@ -83,7 +81,7 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
         FrameError: If the data are damaged, cut short, or no picture.
     """
     check_whole(data, path)
-    if data.startswith(_PNG_SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
+    if data.startswith(png.SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
         return _decode_png(data, path)
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
@@ -101,7 +99,7 @@ def check(data: bytes, path: Source) -> tuple[int, int]:
     Raises:
         FrameError: If the data are damaged, cut short, or no picture.
     """
-    if not data.startswith(_PNG_SIGNATURE):
+    if not data.startswith(png.SIGNATURE):
         height, width = decode(data, path).shape[:2]
         return height, width
     check_whole(data, path)
@@ -114,7 +112,7 @@ def check_whole(data: bytes, path: Source) -> None:
     Raises:
         FrameError: If one is wrong, or the PNG is cut short.
     """
-    if data.startswith(_PNG_SIGNATURE) and (fault := _png_fault(data)):
+    if data.startswith(png.SIGNATURE) and (fault := _png_fault(data)):
         raise FrameError(f"{path} is damaged: {fault}; fetch it again")
 
 
@@ -124,9 +122,9 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
     Raises:
         FrameError: If they are not those of a PNG.
     """
-    if len(head) < PNG_HEADER or not head.startswith(_PNG_SIGNATURE):
+    if len(head) < PNG_HEADER or not head.startswith(png.SIGNATURE):
         raise FrameError(f"{path} is no PNG; fetch it again or remove it")
-    width, height = struct.unpack_from(">II", head, len(_PNG_SIGNATURE) + 8)
+    width, height = struct.unpack_from(">II", head, len(png.SIGNATURE) + 8)
     return height, width
 
 
@@ -147,7 +145,7 @@ def swap_red_blue(pixels: Any) -> Any:
 
 def _png_fault(data: bytes) -> str | None:
     """Walk a PNG's chunks: every checksum right, IEND at the end. A decoder may paint grey over a fault."""
-    at, view = len(_PNG_SIGNATURE), memoryview(data)
+    at, view = len(png.SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
         end = at + 12 + length
@@ -186,8 +184,10 @@ def encode(pixels: Bytes | Codes, path: Path) -> bytes:
     """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
     suffix = path.suffix.lower()
     try:
+        if suffix == ".png":
+            return png.encode(pixels)
         done, data = cv2.imencode(suffix, swap_red_blue(pixels), _OPTIONS.get(suffix, ()))
-    except cv2.error:
+    except (cv2.error, ValueError):
         done = False
     if not done:
         raise FrameError(

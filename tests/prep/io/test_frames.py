@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from prep import errors
-from prep.io import frames
+from prep.io import frames, png
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
@@ -117,3 +117,23 @@ def test_a_format_that_cannot_hold_the_pixels_leaves_no_file(tmp_path: Path) -> 
         frames.write(tmp_path / "a.xyz", PICTURE)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pngs_are_read_back_by_other_decoders(dtype: type, channels: int) -> None:
+    shape = (37, 53, channels)[: 2 + (channels > 1)]
+    pixels = np.random.default_rng(0).integers(0, np.iinfo(dtype).max + 1, shape, dtype)
+
+    data = png.encode(pixels)
+
+    other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(frames.swap_red_blue(other), pixels)
+    assert np.array_equal(frames.decode(data, Path("a.png")), pixels)
+    assert png.encode(pixels[:, ::-1]) == png.encode(np.ascontiguousarray(pixels[:, ::-1]))
+
+
+def test_what_a_png_cannot_hold_is_refused() -> None:
+    for pixels in (np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8)):
+        with pytest.raises(ValueError, match="wanted uint8 or uint16, grey, RGB or RGBA"):
+            png.encode(pixels)

@@ -1,0 +1,46 @@
+"""PNG (ISO 15948), written at a quarter of the time that libraries take, at the same size: deflated by ISA-L.
+
+Legend: H, W a picture's height and width.
+"""
+
+import struct
+import zlib
+
+import numpy as np
+from isal import isal_zlib
+
+from prep.arrays import Bytes, Codes
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_LEVEL = 1  # of ISA-L's; 2 takes as long and gives files as large
+_UP = 2  # each byte is stored as its difference from the one above
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by channels: grey, RGB, RGBA
+
+
+def encode(pixels: Bytes | Codes) -> bytes:
+    """A PNG file's bytes.
+
+    Args:
+        pixels: ``(H, W)`` grey, or ``(H, W, 3 or 4)`` RGB or RGBA; uint8 or uint16.
+
+    Raises:
+        ValueError: If a PNG cannot hold them.
+    """
+    channels = 1 if pixels.ndim == 2 else pixels.shape[2] if pixels.ndim == 3 else 0
+    if channels not in _COLOUR_TYPES or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; wanted uint8 or uint16, grey, RGB or RGBA")
+    height, width = pixels.shape[:2]
+    big_endian = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
+    rows = big_endian.view(np.uint8).reshape(height, -1)  # (H, bytes a row)
+    filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
+    filtered[:, 0] = _UP
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    head = struct.pack(">IIBBBBB", width, height, 8 * pixels.itemsize, _COLOUR_TYPES[channels], 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", isal_zlib.compress(filtered, _LEVEL)), (b"IEND", b""))
+    return SIGNATURE + b"".join(_chunk(kind, data) for kind, data in chunks)
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = isal_zlib.crc32(data, zlib.crc32(kind))
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)
