@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Floats
-from prep.sharpness.compiled import compiled
+from prep.compiled import compiled
 
 RADIUS, EPSILON = 16, 1e-3
 _SIDE = 2 * RADIUS + 1

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Bytes, Codes, Floats
+from prep.compiled import compiled
 from prep.sharpness import hifst_layers, size
-from prep.sharpness.compiled import compiled
 
 THRESHOLD = 0.09  # F of the method's own masks, the same for defocus and motion
 STEEPNESS = 2.0  # k, a choice: S = 0.5 at F = 0.018; S = 0.96 at F = THRESHOLD whatever k is, so no mask depends on it

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Codes, Floats
+from prep.compiled import compiled
 from prep.sharpness import sorting_network
-from prep.sharpness.compiled import compiled
 
 WINDOWS = (7, 15, 31, 63)
 LAYERS = 1 + sum(WINDOWS)

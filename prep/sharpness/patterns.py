@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from prep.arrays import Bytes
-from prep.sharpness.compiled import compiled
+from prep.compiled import compiled
 
 _FAR = np.float32(np.sqrt(2) / 2)  # bilinear weights of the point at distance 1 along a diagonal
 _NEAR = np.float32(1) - _FAR

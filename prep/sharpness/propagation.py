@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prep.arrays import Floats
-from prep.sharpness.compiled import compiled
+from prep.compiled import compiled
 
 COUPLING = 0.5
 TURNS = 20  # up to convergence (50 to 130) at most 2e-5 of the pixels of the mask change; after 10 it is 8e-4
