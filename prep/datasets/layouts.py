@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from prep.datasets import path_patterns, published
@@ -35,10 +35,16 @@ class Dataset:
     pairs: tuple[Pair, ...]  # sorted by key
     orphans: tuple[Source, ...]  # frames without a partner
     others: tuple[str, ...] = ()  # other variants that are there
+    made: str = ""  # of a data set that cdg-prep synth made: the folder's name
 
     @property
     def name(self) -> str:
-        """What files made of it are called: the layout, and the variant if it is not the usual one."""
+        """What files made of it are called: the layout, and the variant if it is not the usual one.
+
+        A data set that was made keeps its folder's name: else its masks would lie among those of the published one.
+        """
+        if self.made:
+            return self.made
         usual = LAYOUTS[self.layout].variants[0] if self.layout in LAYOUTS else self.variant
         return self.layout if self.variant == usual else f"{self.layout}-{self.variant}"
 
@@ -101,7 +107,8 @@ def find_all(root: Path, layout: str | None = None, variant: str | None = None) 
     Args:
         root: A folder, or a zip archive, that holds them or is one.
         layout: Name of the only one to look for; None for all.
-        variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one.
+        variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one,
+            or the only one there.
 
     Raises:
         DatasetError: If ``root`` is not there, or a data set has not that variant.
@@ -163,14 +170,17 @@ def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | N
         matches = [match for match in matches if frames.is_frame(PurePosixPath(str(match.source)))]
         kinds = {_variant(layout, match) for match in matches if match.named["role"] in layout.blurry}
         if kinds and any(match.named["role"] in layout.sharp for match in matches):
-            wanted = layout.variants[0] if variant is None else variant
+            usual = layout.variants[0] if layout.variants[0] in kinds or len(kinds) > 1 else next(iter(kinds))
+            wanted = usual if variant is None else variant
             if wanted not in kinds:
                 others = " and ".join(sorted(kinds))
                 raise DatasetError(
                     f"{root / home} has no {wanted} frames, only {others}; pass --variant {sorted(kinds)[0]}"
                 )
             listed = _read_lists(layout, root, home, wanted) if layout.lists else None
-            return _gather(layout, root / home, matches, wanted, listed, others=tuple(sorted(kinds - {wanted})))
+            found = _gather(layout, root / home, matches, wanted, listed, others=tuple(sorted(kinds - {wanted})))
+            is_made = (root / home / "synthesis.json").is_file()
+            return replace(found, made=(root / home).resolve().name) if is_made else found
     return None
 
 

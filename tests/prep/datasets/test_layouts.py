@@ -44,12 +44,23 @@ def test_the_variant_decides_which_frames_are_blurry(gopro: Path) -> None:
     assert {pair.blurry.parent.name for pair in dataset.pairs} == {"blur_gamma"}
 
 
-def test_a_missing_variant_names_the_one_that_is_there(tmp_path: Path) -> None:
+def test_the_only_variant_there_is_taken_and_a_missing_one_names_it(tmp_path: Path) -> None:
     clip = tmp_path / "train" / "GOPR0001_00_00"
     touch(clip / "blur_gamma" / "1.png", clip / "sharp" / "1.png")
 
+    assert layouts.find(tmp_path).name == "gopro-blur_gamma"
     with pytest.raises(errors.DatasetError, match="has no blur frames, only blur_gamma; pass --variant blur_gamma"):
-        layouts.find(tmp_path)
+        layouts.find(tmp_path, variant="blur")
+
+
+def test_a_data_set_that_was_made_is_called_after_its_folder(tmp_path: Path) -> None:
+    clip = tmp_path / "mine" / "train" / "a"
+    touch(clip / "blur" / "1.png", clip / "sharp" / "1.png")
+    assert layouts.find(tmp_path / "mine").name == "gopro"
+
+    (tmp_path / "mine" / "synthesis.json").write_text("{}")
+
+    assert layouts.find(tmp_path / "mine").name == "mine"
 
 
 def test_junk_is_ignored_and_every_orphan_is_listed(gopro: Path) -> None:
