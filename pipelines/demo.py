@@ -1,6 +1,5 @@
 """The demo: a small data set of scikit-image's own photographs, and one picture of what came out."""
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,14 +16,14 @@ from prep.io.frames import to_rgb8
 from prep.masks.folder import MasksFolder
 from prep.packs import reader
 from prep.synthesis import from_photos
-from prep.synthesis.motion import Stroke
 from prep.synthesis.recipes import PhotoRecipe
+from prep.synthesis.trajectories import Stroke
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
 TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
 # The camera follows a subject: all else is smeared sideways, the subject hardly.
-CAMERA, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15), Stroke(shortest=0, longest=3, tilt=math.pi / 2)
+HAND, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15, tremor=0), Stroke(shortest=0, longest=3, tremor=0)
 
 
 def photographs() -> dict[str, dict[str, Bytes]]:
@@ -52,7 +51,7 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
     def written() -> Iterator[Path]:
         for split, count in counts.items():
-            recipe = PhotoRecipe(count=count, size=SIZE, camera=CAMERA, region=SUBJECT, seed=SEED)
+            recipe = PhotoRecipe(count=count, size=SIZE, hand=HAND, thing=SUBJECT, things=(1, 1), seed=SEED)
             yield from from_photos.write_gopro(photos[split], folder, split, recipe)
 
     return written(), sum(counts[split] * len(photos[split]) for split in counts)

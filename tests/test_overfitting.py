@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 import torch
 from skimage.data import astronaut
+from strokes import HAND, THING
 from torch import Tensor
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses, psnr, to_bytes
-from prep.synthesis.motion import shake
+from prep.synthesis.from_photos import shake
+from prep.synthesis.outlines import Segments
+from prep.synthesis.recipes import PhotoRecipe
 
 STEPS = 600
 RATE = 3e-4  # thrice the paper's
@@ -21,7 +24,8 @@ def to_range(pixels: np.ndarray) -> Tensor:
 @pytest.mark.long
 def test_paper_restores_one_pair_beyond_35_db_in_600_steps(capsys: pytest.CaptureFixture[str]) -> None:
     torch.manual_seed(0)
-    pair = shake(astronaut(), (128, 128), np.random.default_rng(0))  # blurry at 25.6 dB
+    recipe = PhotoRecipe(count=1, size=(128, 128), hand=HAND, thing=THING, things=(1, 1))
+    pair = shake(astronaut(), Segments(astronaut()), recipe, np.random.default_rng(0))
     blurry, sharp = to_range(pair.blurry), to_range(pair.sharp)
     mask = torch.from_numpy(pair.extent <= 6)[None, None]
     network = CDGNet(ModelConfig.preset("paper"))

@@ -24,8 +24,9 @@ from pipelines.packs import to_tensor
 from prep.datasets import layouts
 from prep.io import frames
 from prep.synthesis import from_recordings, output, recordings
-from prep.synthesis.exposure import GAMMA, LINEAR, Exposure, Response
+from prep.synthesis.camera import Camera
 from prep.synthesis.recipes import RecordingRecipe
+from prep.synthesis.response import GAMMA, LINEAR, Response
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
 GOPRO = DATA / "GOPRO_Large"
@@ -158,13 +159,13 @@ def test_windows_of_raw_frames_average_as_plain_float64_does(response: Response,
     for path in sorted((DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00").iterdir())[:24]:
         (place / path.name).symlink_to(path)
     found = recordings.find([place])
-    recipe = RecordingRecipe(shortest=11, longest=11, exposure=Exposure(response=response))
+    recipe = RecordingRecipe(shortest=11, longest=11, camera=Camera(response=response), limit=None)
     splits = output.begin(tmp_path / "made", recipe, [found[0].name], 0.0)
     surveys = list(recordings.survey(found, tmp_path / "made" / "survey", 2))
 
     list(from_recordings.make(from_recordings.plan(found, surveys, recipe, tmp_path / "made", splits), recipe, 2))
 
-    made = layouts.find(tmp_path / "made", variant=output.variant(recipe.exposure)).pairs
+    made = layouts.find(tmp_path / "made", variant=output.variant(recipe.camera)).pairs
     assert len(made) == 2
     for pair, first in zip(made, (0, 11), strict=True):
         shots = [frames.read(path).astype(np.float64) / 255 for path in found[0].frames[first : first + 11]]

@@ -1,6 +1,7 @@
 """Types of option values that several commands take: what is wrong with one is found before anything heavy loads."""
 
 import math
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,9 @@ class Range(_Parameter):
         """The lower and the upper end."""
         if isinstance(value, tuple):
             return value
-        first, _, last = str(value).partition("-")
+        ends = re.fullmatch(r"([^-]+?(?:e-\d+)?)(?:-(.+))?", str(value).lower())  # 1e-4 is one number
         try:
-            low, high = float(first), float(last or first)
+            low, high = (float(end) for end in ((ends[1], ends[2] or ends[1]) if ends else ("", "")))
         except ValueError:
             self.fail(f"{value} is neither a number nor a range; wanted for instance 7-13", param, ctx)
         if not self.smallest <= low <= high < float("inf"):

@@ -1,23 +1,26 @@
 """``cdg-prep synth``: pairs of one's own recordings or photographs. Loads no torch."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.cli.camera import camera_options, chosen_camera
 from pipelines.cli.dataset import jobs_option, path_type
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange, FrameSize, Range
 from pipelines.cli.progress import announce_if_slow, track
 
 if TYPE_CHECKING:
-    from prep.synthesis.exposure import Exposure, Response
     from prep.synthesis.from_recordings import Clip
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
-_EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
+_EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone --out made"
+_SLOW = 100  # frames a second: 7 of them last a fourteenth of a second
+_OF_RECORDINGS = ("window", "stride", "interpolate")
+_OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
 
 @click.command("synth", epilog=example(_EXAMPLE))
@@ -28,78 +31,92 @@ _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --out made"
 @click.option(
     "--stride", type=click.IntRange(1), metavar="FRAMES", help="From window to window.  [default: end to end]"
 )
-@click.option("--response", default="linear", show_default=True, metavar="linear|gamma|FILE",
-              help="Codes are averaged as they are, as light under 2.2, or under a measured curve: numbers, the light "
-              "of each code from black to white.")  # fmt: skip
-@click.option("--interpolate", type=FiniteRange(min=0.25), metavar="PX",
-              help="Add frames between where something moves further.  [default: never]")  # fmt: skip
-@click.option("--highlights", type=FiniteRange(min=1), default=1.0, show_default=True, metavar="TIMES",
-              help="How much brighter than white clipped pixels were: lights leave white streaks.")  # fmt: skip
-@click.option("--shot-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="VARIANCE",
-              help="Of the noise at white, in units of white squared.")  # fmt: skip
-@click.option("--read-noise", type=FiniteRange(min=0), default=0.0, show_default=True, metavar="DEVIATION",
-              help="Of the noise at black, in units of white.")  # fmt: skip
-@click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
-              help="Of the sources that become the test split, where no folder is called train or test.")  # fmt: skip
-@click.option("--photos", is_flag=True, help="Inputs are photographs: shake them before a camera, a region by itself.")
+@click.option("--interpolate", type=FiniteRange(min=0), default=3.0, show_default=True, metavar="PX",
+              help="Add frames between where something moves further: gaps show in the blur. 0: never, as GoPro was "
+              "made.")  # fmt: skip
+@click.option(
+    "--photos", is_flag=True, help="Inputs are photographs: shake them, things cut out of them move by themselves."
+)
 @click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Pairs a photograph.")
-@click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WIDTHxHEIGHT",
-              help="Of the frames cut from photographs.")  # fmt: skip
-@click.option("--camera", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
-              help="Pixels that the camera moves before a photograph.")  # fmt: skip
+@click.option("--size", type=FrameSize(), metavar="WIDTHxHEIGHT",
+              help="Of the frames cut from photographs.  [default: 1280x720, less of a small one]")  # fmt: skip
+@click.option("--shake", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
+              help="Extent of the camera's motion, pixels.")  # fmt: skip
 @click.option("--tilt", type=FiniteRange(0, 90), default=90.0, show_default=True, metavar="DEGREES",
               help="How far the camera's motion may be from the horizontal; 90 is any direction.")  # fmt: skip
+@click.option("--tremor", type=FiniteRange(0, 1), default=1.0, show_default=True, metavar="PART",
+              help="How unsteady motion may be: 0 makes straight strokes, 1 a hand's paths too.")  # fmt: skip
+@click.option("--roll", type=FiniteRange(0), default=8.0, show_default=True, metavar="PX",
+              help="The most that turning moves the frame's corners, or a thing's.")  # fmt: skip
+@click.option("--zoom", type=FiniteRange(0), default=4.0, show_default=True, metavar="PX",
+              help="The same of moving nearer or away.")  # fmt: skip
 @click.option("--region", type=Range("pixels", 0), default="5-40", show_default=True, metavar="A-B",
-              help="Pixels that the region moves.")  # fmt: skip
+              help="Extent of the motion of things before the photograph, pixels.")  # fmt: skip
+@click.option("--regions", type=Range("things", 0), default="1-3", show_default=True, metavar="A-B",
+              help="How many things there are.")  # fmt: skip
+@camera_options
+@click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+              help="Of the sources that become the test split, where no folder is called train or test.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and stop.")
 @jobs_option
+@click.pass_context
 def synth(
+    context: click.Context,
     inputs: tuple[Path, ...],
     out: Path,
     window: tuple[float, float],
     stride: int | None,
-    response: str,
-    interpolate: float | None,
-    highlights: float,
-    shot_noise: float,
-    read_noise: float,
-    test_share: float,
+    interpolate: float,
     photos: bool,
     count: int,
-    size: tuple[int, int],
-    camera: tuple[float, float],
+    size: tuple[int, int] | None,
+    shake: tuple[float, float],
     tilt: float,
+    tremor: float,
+    roll: float,
+    zoom: float,
     region: tuple[float, float],
+    regions: tuple[float, float],
+    test_share: float,
     seed: int,
     dry_run: bool,
     jobs: int | None,
 ) -> None:
-    """Make blurry and sharp pairs as GoPro was made, and know the extent of the blur at every pixel.
+    """Make blurry and sharp pairs as a camera makes blur, and know its extent at every pixel.
 
     Of videos or folders of frames at a high rate: each window is averaged, its middle frame is the sharp one, and flow
     over the window gives the extent. Frames that repeat, scene cuts and gaps are left out. Of photographs, with
     --photos: the motion is drawn, so the extent is exact. The same command goes on where it stopped.
     """
-    from prep.synthesis.exposure import Exposure
-    from prep.synthesis.motion import Stroke
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
+    from prep.synthesis.trajectories import Stroke
 
     _refuse_inside(inputs, out)
-    exposure = Exposure(response=_response(response), highlights=highlights, shot=shot_noise, read=read_noise)
+    camera = chosen_camera(context)
     if photos:
-        _refuse_unused(("window", "stride", "interpolate"), "photographs; leave it out")
-        of_camera = Stroke(shortest=camera[0], longest=camera[1], tilt=math.radians(tilt))
-        of_region = Stroke(shortest=region[0], longest=region[1], tilt=math.pi / 2)
+        _refuse_unused(_OF_RECORDINGS, "photographs; leave it out")
         photo_recipe = PhotoRecipe(
-            count=count, size=size, camera=of_camera, region=of_region, exposure=exposure, seed=seed
+            count=count,
+            size=size,
+            hand=Stroke(
+                shortest=shake[0], longest=shake[1], tilt=math.radians(tilt), tremor=tremor, roll=roll, zoom=zoom
+            ),
+            thing=Stroke(shortest=region[0], longest=region[1], tremor=tremor, roll=roll, zoom=zoom),
+            things=(int(regions[0]), int(regions[1])),
+            camera=camera,
+            seed=seed,
         )
         _make_of_photos(inputs, out, photo_recipe, test_share, dry_run=dry_run, jobs=jobs)
         return
-    _refuse_unused(("count", "size", "camera", "tilt", "region"), "recordings; pass --photos, or leave it out")
-    shortest, longest = (int(end) for end in window)
+    _refuse_unused(_OF_PHOTOS, "recordings; pass --photos, or leave it out")
     recipe = RecordingRecipe(
-        shortest=shortest, longest=longest, stride=stride, exposure=exposure, limit=interpolate, seed=seed
+        shortest=int(window[0]),
+        longest=int(window[1]),
+        stride=stride,
+        camera=camera,
+        limit=interpolate or None,
+        seed=seed,
     )
     _make_of_recordings(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
 
@@ -112,6 +129,7 @@ def _make_of_recordings(
     clips = _plan_clips(inputs, out, recipe, test_share, dry_run=dry_run, jobs=jobs)
     for clip in clips:
         click.echo(_describe(clip))
+    _warn_of_slow(clips, recipe)
     total = sum(len(clip.windows) for clip in clips)
     if not total:
         raise click.ClickException(
@@ -120,9 +138,14 @@ def _make_of_recordings(
     if dry_run:
         click.echo(f"{total} pairs for {out}; nothing done: --dry-run")
         return
-    for _ in track(from_recordings.make(clips, recipe, jobs or -1), total, f"make {out}"):
-        pass
-    _print_result(out, total, recipe.exposure)
+    parts = [made.parts for made in track(from_recordings.make(clips, recipe, jobs or -1), total, f"make {out}")]
+    _print_result(out, total)
+    made, interpolated = (sum(part > least for part in parts) for least in (0, 1))
+    if interpolated:
+        click.echo(
+            f"frames were interpolated for {interpolated} of {made} pairs, up to {max(parts) - 1} between two: things "
+            f"moved further than {recipe.limit:g} pixels (--interpolate)"
+        )
 
 
 def _plan_clips(
@@ -139,6 +162,7 @@ def _plan_clips(
         folder = Path(scratch) if dry_run else out
         unassigned = [recording.name for recording in recorded if not recording.split]
         splits = output.begin(folder, recipe, unassigned, test_share)
+        _warn_of_no_test(splits, test_share)
         surveyed = recordings.survey(recorded, (out if out.exists() else folder) / "survey", jobs or -1)
         surveys = list(track(surveyed, len(recorded), "look through"))
         return from_recordings.plan(recorded, surveys, recipe, out, splits)
@@ -156,9 +180,10 @@ def _make_of_photos(
         return
     unassigned = [name for name, path in photos.items() if not recordings.split_of(path.parent)]
     splits = output.begin(out, recipe, unassigned, test_share)
+    _warn_of_no_test(splits, test_share)
     for _ in track(from_photos.make(photos, recipe, out, splits, jobs or -1), total, f"make {out}"):
         pass
-    _print_result(out, total, recipe.exposure)
+    _print_result(out, total)
 
 
 def _describe(clip: "Clip") -> str:
@@ -180,29 +205,32 @@ def _describe(clip: "Clip") -> str:
     return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count} frames{without}: {pairs}"
 
 
-def _print_result(out: Path, total: int, exposure: "Exposure") -> None:
-    from prep.synthesis import output
+def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
+    """Sources are split whole: a share may come to none."""
+    from prep.datasets.layouts import counted
 
-    variant = output.variant(exposure)
-    option = "" if variant == "blur" else f" --variant {variant}"
-    click.echo(
-        f"{total} pairs in {out}; cdg-prep masks --root {out}{option} --method extent makes masks of their extents"
-    )
+    if test_share and splits and "test" not in splits.values():
+        sources = counted(len({name.partition("_")[0] for name in splits}), "source")
+        click.echo(
+            f"there is no test split: --test-share {test_share:g} of {sources} rounds to none; pass more sources, or "
+            "a larger share",
+            err=True,
+        )
 
 
-def _response(text: str) -> "Response":
-    from prep.errors import SynthesisError
-    from prep.synthesis.exposure import GAMMA, LINEAR, read_response
+def _warn_of_slow(clips: "Sequence[Clip]", recipe: "RecordingRecipe") -> None:
+    for clip in clips:
+        rate = clip.survey.rate
+        if 0 < rate < _SLOW:
+            click.echo(
+                f"{clip.recording.path.name} has {rate:.4g} frames/s, too few for true blur: {recipe.shortest} of them "
+                f"last {recipe.shortest / rate:.2g} s, and what lies between is a guess; record at {_SLOW} or more",
+                err=True,
+            )
 
-    if text in ("linear", "gamma"):
-        return LINEAR if text == "linear" else GAMMA
-    path = Path(text)
-    if not path.is_file():
-        raise click.UsageError(f"--response {text} is no file; pass linear, gamma, or a file with a measured curve")
-    try:
-        return read_response(path)
-    except SynthesisError as error:
-        raise click.ClickException(str(error)) from error
+
+def _print_result(out: Path, total: int) -> None:
+    click.echo(f"{total} pairs in {out}; cdg-prep masks --root {out} --method extent makes masks of their extents")
 
 
 def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Photographs -> blurry and sharp pairs: each is shaken before a camera, a region of it by itself."""
+"""Photographs -> blurry and sharp pairs: each is shaken before a camera, things cut out of it move by themselves."""
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,11 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from prep import parallel
-from prep.arrays import Bytes
+from prep.arrays import Bytes, Floats, Size
 from prep.errors import SynthesisError
 from prep.io import frames, photographs
-from prep.synthesis import motion, output, recordings
+from prep.synthesis import output, recordings, scene
+from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
+
+LARGEST: Size = (720, 1280)  # of frames whose size is not asked for: GoPro's
+_PAIRS_A_TASK = 8  # consecutive ones: the photograph is read and divided once
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShakenPair:
+    """A pair and the extent of its blur."""
+
+    blurry: Bytes  # (H, W, 3)
+    sharp: Bytes  # (H, W, 3)
+    extent: Floats  # (H, W) pixels, exact; NaN where what is seen is covered for a part of the exposure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +35,7 @@ class PhotoTask:
     path: Path
     name: str  # of the sequence
     folder: Path  # OUT/SPLIT
+    numbers: range  # of the pairs
     recipe: PhotoRecipe
 
 
@@ -69,9 +83,11 @@ def make(
             path=path.absolute(),
             name=name,
             folder=(out / (recordings.split_of(path.parent) or splits[name])).absolute(),
+            numbers=range(start, min(start + _PAIRS_A_TASK, recipe.count + 1)),
             recipe=recipe,
         )
         for name, path in photos.items()
+        for start in range(1, recipe.count + 1, _PAIRS_A_TASK)
     ]
     for names in parallel.over(tasks, _make, jobs, ahead=4):
         yield from names
@@ -80,7 +96,7 @@ def make(
 def _make(task: PhotoTask) -> list[str]:
     pixels = frames.to_rgb8(recordings.to_rgb(photographs.read(task.path).pixels))
     try:
-        written = write_gopro({task.name: pixels}, task.folder.parent, task.folder.name, task.recipe)
+        written = _write(pixels, task.name, task.folder, task.numbers, task.recipe)
         return [path.stem for path in written]
     except ValueError as error:
         raise SynthesisError(f"{task.path}: {error}; pass a smaller --size, or leave it out") from error
@@ -100,18 +116,42 @@ def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: Ph
     Raises:
         ValueError: If a photograph is smaller than the frames asked for.
     """
-    kind = output.variant(recipe.exposure)
     for name, photo in pictures.items():
-        for number in range(1, recipe.count + 1):
-            blurry = out / split / name / kind / f"{number:06}.png"
-            if not blurry.exists():
-                shaken = motion.shake(
-                    photo,
-                    recipe.size,
-                    np.random.default_rng([recipe.seed, zlib.crc32(name.encode()), number]),
-                    camera=recipe.camera,
-                    region=recipe.region,
-                    exposure=recipe.exposure,
-                )
-                output.write_pair(out / split / name, blurry.stem, kind, shaken.blurry, shaken.sharp, shaken.extent)
-            yield blurry
+        yield from _write(photo, name, out / split, range(1, recipe.count + 1), recipe)
+
+
+def _write(photo: Bytes, name: str, folder: Path, numbers: range, recipe: PhotoRecipe) -> Iterator[Path]:
+    kind = output.variant(recipe.camera)
+    segments: Segments | None = None
+    for number in numbers:
+        blurry = folder / name / kind / f"{number:06}.png"
+        if not blurry.exists():
+            segments = segments or Segments(photo)
+            rng = np.random.default_rng([recipe.seed, zlib.crc32(name.encode()), number])
+            pair = shake(photo, segments, recipe, rng)
+            output.write_pair(folder / name, blurry.stem, kind, pair.blurry, pair.sharp, pair.extent)
+        yield blurry
+
+
+def shake(photo: Bytes, segments: Segments, recipe: PhotoRecipe, rng: np.random.Generator) -> ShakenPair:
+    """Photograph a photograph with a shaking camera, things before it moving by themselves.
+
+    Args:
+        photo: ``(h, w, 3)`` uint8 RGB.
+        segments: Of it.
+        recipe: How; its count and seed do not matter.
+        rng: Decides all that is drawn.
+
+    Raises:
+        ValueError: If the photograph is smaller than the frames asked for.
+    """
+    size = recipe.size or (min(LARGEST[0], photo.shape[0]), min(LARGEST[1], photo.shape[1]))
+    setting = recipe.camera.draw(rng)
+    things = int(rng.integers(recipe.things[0], recipe.things[1] + 1))
+    layers = scene.compose(photo, segments, size, setting, rng, hand=recipe.hand, thing=recipe.thing, things=things)
+    exposed = scene.expose(layers, size)
+    return ShakenPair(
+        blurry=setting.photograph(exposed.blurry, rng),
+        sharp=setting.photograph(exposed.sharp, rng if recipe.camera.noisy_sharp else None),
+        extent=exposed.extent,
+    )

@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
 
 from prep import parallel
 from prep.arrays import Bytes, Codes, Floats
-from prep.io import files, frames
+from prep.io import files
 from prep.synthesis import flow, output, recordings
 from prep.synthesis.recipes import RecordingRecipe
 from prep.synthesis.recordings import Recording, Survey
@@ -83,8 +85,15 @@ class PairTask:
     recipe: RecordingRecipe
 
 
-def make(clips: Sequence[Clip], recipe: RecordingRecipe, jobs: int) -> Iterator[str]:
-    """Make the pairs that are not there, and give every pair's name in order, there or made.
+class Made(NamedTuple):
+    """A pair that is there, or was made."""
+
+    name: str
+    parts: int  # steps that one between frames became by interpolation: 1 without; 0 if the pair was there
+
+
+def make(clips: Sequence[Clip], recipe: RecordingRecipe, jobs: int) -> Iterator[Made]:
+    """Make the pairs that are not there, and give every pair in order, there or made.
 
     Raises:
         ReadError: If a frame cannot be read.
@@ -102,8 +111,8 @@ def make(clips: Sequence[Clip], recipe: RecordingRecipe, jobs: int) -> Iterator[
         for clip in clips
         for start in range(0, len(clip.windows), _WINDOWS_A_TASK)
     ]
-    for names in parallel.over(tasks, _make, jobs, ahead=16):
-        yield from names
+    for made in parallel.over(tasks, _make, jobs, ahead=16):
+        yield from made
 
 
 def _write_frame_list(clip: Clip, recipe: RecordingRecipe) -> None:
@@ -119,11 +128,12 @@ def _write_frame_list(clip: Clip, recipe: RecordingRecipe) -> None:
     files.write_text(clip.folder / name, "".join(lines))
 
 
-def _make(task: PairTask) -> list[str]:
-    kind = output.variant(task.recipe.exposure)
+def _make(task: PairTask) -> list[Made]:
+    kind = output.variant(task.recipe.camera)
     missing = [window for window in task.windows if not (task.folder / kind / f"{window.name}.png").exists()]
     wanted = sorted({frame for window in missing for frame in window.frames})
     reader = recordings.read(task.recording, task.survey, wanted) if wanted else iter(())
+    made = dict.fromkeys((window.name for window in task.windows), 0)
     loaded: dict[int, Bytes | Codes] = {}  # those that this window or a later one needs
     for window in missing:
         loaded = {frame: pixels for frame, pixels in loaded.items() if frame >= window.frames[0]}
@@ -132,20 +142,31 @@ def _make(task: PairTask) -> list[str]:
             loaded[frame] = pixels
         seed = [task.recipe.seed, zlib.crc32(f"{task.recording.name}/{window.name}".encode())]
         shots = [loaded[frame] for frame in window.frames]
-        blurry, extent = _expose(shots, task.recipe, np.random.default_rng(seed))
-        output.write_pair(task.folder, window.name, kind, blurry, frames.to_rgb8(shots[len(shots) // 2]), extent)
-    return [window.name for window in task.windows]
+        blurry, sharp, extent, made[window.name] = _expose(shots, task.recipe, np.random.default_rng(seed))
+        output.write_pair(task.folder, window.name, kind, blurry, sharp, extent)
+    return [Made(name, parts) for name, parts in made.items()]
 
 
-def _expose(shots: Sequence[Bytes | Codes], recipe: RecordingRecipe, rng: np.random.Generator) -> tuple[Bytes, Floats]:
-    """The blurry frame of a window, and its extents."""
+def _expose(
+    shots: Sequence[Bytes | Codes], recipe: RecordingRecipe, rng: np.random.Generator
+) -> tuple[Bytes, Bytes, Floats, int]:
+    """The blurry frame of a window, the sharp one, the extents, and how many steps one became by interpolation."""
     step = flow.steps(shots)
+    setting = recipe.camera.draw(rng)
+    lights = [setting.to_light(shot) for shot in shots]
     parts = 1
     if recipe.limit is not None:
         parts = max(1, int(np.ceil(flow.longest_step(len(shots), step) / recipe.limit)))
-    if parts == 1:
-        blurry = recipe.exposure.expose(shots, rng)
-    else:
-        lights = [recipe.exposure.brightened(shot) for shot in shots]
-        blurry = recipe.exposure.expose_light(flow.interpolate(lights, step, parts), rng)
-    return blurry, flow.extent(shots, step)
+    blurry = setting.photograph(_mean(flow.interpolate(lights, step, parts)), rng)
+    sharp = setting.photograph(lights[len(shots) // 2], rng if recipe.camera.noisy_sharp else None)
+    return blurry, sharp, flow.extent(shots, step), parts
+
+
+def _mean(lights: Iterator[Floats]) -> Floats:
+    """One at a time: interpolated ones are many."""
+    total = next(lights).astype(np.float64)
+    count = 1
+    for light in lights:
+        cv2.accumulate(light, total)
+        count += 1
+    return np.asarray(total / count, np.float32)

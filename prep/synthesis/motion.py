@@ -1,158 +1,115 @@
-"""Photographs -> blurry and sharp pairs whose blur is known at every pixel, for people without a fast camera.
+"""How a layer moves during the exposure, and the extent of the blur that comes of it, exactly.
 
-The camera shakes over a photograph while a region before it moves on a path of its own; 7 to 13 sub-frames, or more for
-long strokes, are averaged, the middle one is the sharp frame (Nah et al. 2017, section 3).
-
-Legend: H, W the frame's height and width; T sub-frames.
+Legend: H, W a frame's height and width; T sub-frames, at the middles of even parts of the exposure.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from prep.arrays import Bytes, Floats, Size
-from prep.synthesis.exposure import PLAIN, Exposure
+from prep.arrays import Floats, Size
+from prep.synthesis.trajectories import Stroke, draw_path, draw_sway, resample
 
-SUBFRAMES = (7, 9, 11, 13)  # odd: the middle one is the sharp frame
-_GAP = 2.0  # pixels
-_LARGEST_TURN = 0.01  # radians either way
+_GAP = 1.25  # pixels between two sub-frames in the mean: up to 1.4 no pattern of steps is left (half a cycle a pixel)
+_LEAST = 5  # sub-frames of what moves at all
 
-Path2 = npt.NDArray[np.float64]  # (T, 2): x, y in pixels from the middle sub-frame
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stroke:
-    """How something moves during the exposure: lengths and directions are drawn evenly from these."""
-
-    shortest: float  # pixels
-    longest: float  # pixels
-    tilt: float  # radians to either side of the horizontal; pi / 2 is any direction
-
-
-# A camera held in two hands and swung mostly sideways, little; a region before it that moves further, anywhere.
-CAMERA = Stroke(shortest=5, longest=7, tilt=0.15)
-REGION = Stroke(shortest=7, longest=12, tilt=np.pi / 2)
+Numbers = npt.NDArray[np.float64]
+_COMPASS: Numbers = np.array([(1, 0), (0, 1), (-1, 0), (0, -1), (0.7, 0.7), (-0.7, 0.7), (-0.7, -0.7), (0.7, -0.7)])
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShakenPair:
-    """A pair and the extent of its blur."""
+class Motion:
+    """Shift, turn and growth about a centre; at rest in the middle sub-frame, which is the sharp one.
 
-    blurry: Bytes  # (H, W, 3)
-    sharp: Bytes  # (H, W, 3)
-    extent: Floats  # (H, W) pixels: of the blur, exact
+    A point r of the sharp frame is at centre + shift + exp(growth) R(turn) (r - centre).
+    """
+
+    centre: tuple[float, float]  # x, y
+    shift: Numbers  # (T, 2) pixels: x, y
+    turn: Numbers  # (T,) radians
+    growth: Numbers  # (T,) natural logarithm of the scale
+
+    @property
+    def count(self) -> int:
+        """T."""
+        return len(self.shift)
+
+    def at(self, place: int) -> Numbers:
+        """Where points of the sharp frame are in a sub-frame: affine map of x, y, ``(2, 3)``."""
+        linear = self._linear[place]
+        centre = np.array(self.centre)
+        return np.column_stack([linear, centre + self.shift[place] - linear @ centre])
+
+    @cached_property
+    def _linear(self) -> Numbers:
+        """``(T, 2, 2)``."""
+        scale, cosine, sine = np.exp(self.growth), np.cos(self.turn), np.sin(self.turn)
+        turned = np.stack([cosine, -sine, sine, cosine], axis=1).reshape(-1, 2, 2)
+        return np.asarray(scale[:, None, None] * turned)
+
+    def extent(self, size: Size, corner: tuple[int, int] = (0, 0)) -> Floats:
+        """The extent of the blur at every pixel of a box of the sharp frame.
+
+        That of the straight, even stroke whose variance is the largest of the pixel's own path: sqrt(12 l), l the
+        larger eigenvalue of the path's covariance (as ``paired`` measures it). The path is linear in the pixel's place,
+        so its covariance is a polynomial of second degree, taken of the sub-frames themselves.
+
+        Args:
+            size: The box's ``(H, W)``.
+            corner: x, y of its first pixel.
+
+        Returns:
+            ``(H, W)`` pixels.
+        """
+        x = (np.arange(size[1]) + corner[0] - self.centre[0]).astype(np.float32)  # (W,)
+        y = (np.arange(size[0]) + corner[1] - self.centre[1]).astype(np.float32)[:, None]  # (H, 1)
+        c = self._covariance.astype(np.float32)  # of shift in x and y, and the linear part's a and b: [[a, -b], [b, a]]
+        xx = c[0, 0] + x * (c[2, 2] * x + 2 * c[0, 2]) + y * (c[3, 3] * y - 2 * c[0, 3]) - 2 * c[2, 3] * x * y
+        yy = c[1, 1] + x * (c[3, 3] * x + 2 * c[1, 3]) + y * (c[2, 2] * y + 2 * c[1, 2]) + 2 * c[2, 3] * x * y
+        xy = c[0, 1] + x * (c[2, 3] * x + c[0, 3] + c[1, 2]) + y * (c[0, 2] - c[1, 3] - c[2, 3] * y)
+        xy = xy + (c[2, 2] - c[3, 3]) * x * y
+        half = (xx - yy) / 2
+        largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
+        return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
+
+    @cached_property
+    def _covariance(self) -> Numbers:
+        parts = np.column_stack([self.shift, self._linear[:, 0, 0], self._linear[:, 1, 0]])  # (T, 4)
+        centred = parts - parts.mean(axis=0)
+        return np.asarray(centred.T @ centred / len(parts))
+
+    def length(self, x: float, y: float) -> float:
+        """Of the path of one point of the sharp frame, pixels."""
+        path = self.shift + self._linear @ (np.array((x, y)) - self.centre)
+        return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
+
+    def reach(self, size: Size, corner: tuple[int, int] = (0, 0)) -> int:
+        """The farthest that a pixel of a box gets from its place in the sharp frame, in pixels, rounded up."""
+        ends = [(corner[0] + x, corner[1] + y, 1) for x in (0, size[1] - 1) for y in (0, size[0] - 1)]
+        corners = np.array(ends, np.float64).T  # (3, 4)
+        ways = [np.abs(self.at(place) @ corners - corners[:2]).max() for place in range(self.count)]
+        return int(np.ceil(max(ways)))
 
 
-def shake(
-    photo: Bytes,
-    size: Size,
-    rng: np.random.Generator,
-    *,
-    camera: Stroke = CAMERA,
-    region: Stroke = REGION,
-    exposure: Exposure = PLAIN,
-) -> ShakenPair:
-    """Photograph a photograph with a shaking camera, a region of it moving by itself.
+def draw(stroke: Stroke, centre: tuple[float, float], radius: float, rng: np.random.Generator) -> Motion:
+    """Draw how something moves.
 
     Args:
-        photo: ``(h, w, 3)`` uint8 RGB, no smaller than ``size``.
-        size: The frame's ``(height, width)``.
-        rng: Decides the view, the region and both paths.
-        camera: How the camera moves.
-        region: How the region before it moves.
-        exposure: How sub-frames are averaged.
-
-    Raises:
-        ValueError: If the photograph is smaller than ``size``.
+        stroke: From what.
+        centre: About which it turns and grows: x, y.
+        radius: Of its farthest pixels from there.
+        rng: Decides it.
     """
-    _check_size(photo, size)
-    count = max(int(rng.choice(SUBFRAMES)), _subframes_for(max(camera.longest, region.longest)))
-    camera_path, region_path = _path(count, camera, rng), _path(count, region, rng)
-    turns = rng.uniform(-_LARGEST_TURN, _LARGEST_TURN) * np.linspace(-1, 1, count)
-    corner, region_corner = _corner(photo, size, rng), _corner(photo, size, rng)
-    alpha = _region(size, rng)
-    light = exposure.brightened(photo)
-    subframes = []
-    for place in range(count):
-        background = _view(light, _motion(corner, camera_path[place], turns[place], size), size)
-        foreground = _view(light, _motion(region_corner, region_path[place], 0, size), size)
-        cover = _view(alpha, _motion((0, 0), region_path[place], 0, size), size)[:, :, None]
-        subframes.append(background + (foreground - background) * cover)
-    extent = np.where(alpha > 0.5, _length(region_path), _turning_lengths(camera_path, turns, size))
-    return ShakenPair(
-        blurry=exposure.expose_light(subframes, rng),
-        sharp=np.rint(exposure.response.to_codes(subframes[count // 2])).astype(np.uint8),
-        extent=extent.astype(np.float32),
+    whole = Motion(
+        centre=centre,
+        shift=draw_path(stroke, rng),
+        turn=draw_sway(stroke.roll, rng) / radius,
+        growth=draw_sway(stroke.zoom, rng) / radius,
     )
-
-
-def _check_size(photo: Bytes, size: Size) -> None:
-    if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
-        found, wanted = (f"{width} x {height}" for height, width in (photo.shape[:2], size))
-        raise ValueError(f"photograph is {found} pixels; wanted at least {wanted} (width x height)")
-
-
-def _subframes_for(extent: float) -> int:
-    """The odd number of sub-frames that lie ``_GAP`` pixels apart at most, so that a stroke is no row of ghosts."""
-    least = int(np.ceil(extent / _GAP)) + 1
-    return least + (least + 1) % 2
-
-
-def _path(count: int, stroke: Stroke, rng: np.random.Generator) -> Path2:
-    """A smooth path through 0 at its middle, slightly bent."""
-    angle, bend = rng.uniform(-stroke.tilt, stroke.tilt), rng.uniform(-0.25, 0.25)
-    length = rng.uniform(stroke.shortest, stroke.longest) * rng.choice([-1, 1])
-    along = np.array([np.cos(angle), np.sin(angle)])
-    across = np.array([-along[1], along[0]])
-    time = np.linspace(-1, 1, count)[:, None]
-    path: Path2 = (along * time + across * bend * time**2) * length / 2
-    return path
-
-
-def _length(path: Path2) -> float:
-    return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
-
-
-def _turning_lengths(path: Path2, turns: npt.NDArray[np.float64], size: Size) -> npt.NDArray[np.float64]:
-    """Length of each pixel's path under a shift and a turn about the frame's centre, ``(H, W)`` pixels."""
-    y, x = np.mgrid[: size[0], : size[1]]
-    x, y = x - (size[1] - 1) / 2, y - (size[0] - 1) / 2
-    lengths = np.zeros(size)
-    for step, turn in zip(np.diff(path, axis=0), np.diff(turns), strict=True):
-        lengths += np.hypot(step[0] - turn * y, step[1] + turn * x)
-    return lengths
-
-
-def _corner(photo: Bytes, size: Size, rng: np.random.Generator) -> tuple[int, int]:
-    """Top left corner (x, y) of a random view."""
-    return int(rng.integers(photo.shape[1] - size[1] + 1)), int(rng.integers(photo.shape[0] - size[0] + 1))
-
-
-def _region(size: Size, rng: np.random.Generator) -> Floats:
-    """A random ellipse with a soft edge, 1 inside; a sixth to a third of the frame's side in radius."""
-    side = min(size)
-    axes = (int(rng.uniform(side / 6, side / 3)), int(rng.uniform(side / 6, side / 3)))
-    centre = (int(rng.uniform(0.25, 0.75) * size[1]), int(rng.uniform(0.25, 0.75) * size[0]))
-    alpha = np.zeros(size, np.float32)
-    cv2.ellipse(alpha, centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, cv2.FILLED, cv2.LINE_AA)
-    return np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.8), np.float32)
-
-
-def _motion(corner: tuple[int, int], shift: Path2, turn: float, size: Size) -> npt.NDArray[np.float64]:
-    """The affine map from a frame's pixel to the photograph's, ``(2, 3)``.
-
-    What is seen goes the way of ``shift`` and turns by ``turn``, so the lookup goes the opposite way.
-    """
-    centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
-    cosine, sine = np.cos(turn), np.sin(turn)
-    back = np.array([[cosine, sine], [-sine, cosine]])
-    offset = np.array(corner) + centre - back @ (centre + shift)
-    return np.column_stack([back, offset])
-
-
-def _view(picture: Floats, motion: npt.NDArray[np.float64], size: Size) -> Floats:
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    view = cv2.warpAffine(picture, motion, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(view, np.float32)
+    length = max(whole.length(centre[0] + x, centre[1] + y) for x, y in radius * _COMPASS)
+    count = max(_LEAST, int(np.ceil(length / _GAP))) if length else 1
+    count += (count + 1) % 2
+    shift, turn, growth = (resample(values, count) for values in (whole.shift, whole.turn, whole.growth))
+    return Motion(centre=centre, shift=shift, turn=turn, growth=growth)

@@ -6,7 +6,7 @@ the splits. A pair is there when its blurry frame is, which is written last.
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,17 @@ from prep.arrays import Bytes, Floats
 from prep.datasets import layouts
 from prep.errors import SynthesisError
 from prep.io import extents, files, frames
-from prep.synthesis.exposure import GAMMA, Exposure
+from prep.synthesis.camera import Camera
+from prep.synthesis.cameras import NONE
 from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
+from prep.synthesis.response import GAMMA
 
-_FORMAT, _VERSION = "cdgnet-synthesis", 1
+_FORMAT, _VERSION = "cdgnet-synthesis", 2
 
 
-def variant(exposure: Exposure) -> str:
-    """GoPro's name of the folder for blurry frames of an exposure."""
-    return "blur_gamma" if exposure.response == GAMMA else "blur"
+def variant(camera: Camera) -> str:
+    """GoPro's name of the folder for blurry frames: ``blur_gamma`` is for plain averages of light under 2.2."""
+    return "blur_gamma" if camera == replace(NONE, response=GAMMA) else "blur"
 
 
 def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
@@ -47,16 +49,17 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     """
     path = out / "synthesis.json"
     settings = json.loads(json.dumps({"kind": recipe.kind, **asdict(recipe), "test_share": test_share}))
+    options = {**recipe.options(), "test-share": f"{test_share:g}"}
     splits: dict[str, str] = {}
     if path.exists():
         earlier = _read_head(path)
-        _check_settings(out, earlier["settings"], settings)
+        _check_settings(out, earlier, {"settings": settings, "options": options})
         splits = earlier["splits"]
     elif out.exists() and any(out.iterdir()):
         raise SynthesisError(f"{out} holds other files; pass another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
     splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)
-    head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "splits": splits}
+    head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "options": options, "splits": splits}
     files.write_text(path, json.dumps(head, indent=1) + "\n")
     return {name: splits[sources[name]] for name in names}
 
@@ -66,15 +69,22 @@ def _read_head(path: Path) -> dict[str, Any]:
         head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if (head["format"], head["version"]) != (_FORMAT, _VERSION):
             raise SynthesisError(f"{path} is of another version of this program; pass another --out")
-        return {"settings": dict(head["settings"]), "splits": dict(head["splits"])}
+        return {name: dict(head[name]) for name in ("settings", "options", "splits")}
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise SynthesisError(f"{path} is damaged ({error}); pass another --out") from error
 
 
 def _check_settings(out: Path, earlier: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    different = sorted(name for name in {*earlier, *asked} if earlier.get(name) != asked.get(name))
-    if different:
-        raise SynthesisError(f"{out} holds pairs made with another {', '.join(different)}; pass another --out")
+    if earlier["settings"] == asked["settings"]:
+        return
+    if earlier["settings"]["kind"] != asked["settings"]["kind"]:
+        raise SynthesisError(f"{out} holds pairs of recordings or of photographs, not of both; pass another --out")
+    before, now = earlier["options"], asked["options"]
+    different = [name for name in now if before.get(name) != now[name]]
+    if not different:
+        raise SynthesisError(f"{out} was made by another version of this program; pass another --out")
+    found, wanted = (", ".join(f"--{name} {each.get(name)}" for name in different) for each in (before, now))
+    raise SynthesisError(f"{out} was made with {found}, not {wanted}; repeat the former, or pass another --out")
 
 
 def _draw_splits(earlier: Mapping[str, str], new: Set[str], test_share: float, seed: int) -> dict[str, str]:

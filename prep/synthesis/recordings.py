@@ -120,6 +120,7 @@ class Survey:
     cuts: Sequence[int]  # first frames of new scenes
     gaps: Sequence[int]  # first frames after missing ones
     repeated: Sequence[int]  # frames that repeat the one before
+    rate: float = 0.0  # frames a second; 0 where it is not known
 
     def runs(self) -> list[list[int]]:
         """Runs of frames that show one motion: split at cuts, gaps and freezes, without repeated frames."""
@@ -188,6 +189,7 @@ def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
         cuts=_cuts(np.array(changes)),
         gaps=_gaps(np.array(times)),
         repeated=[int(frame) for frame in np.flatnonzero(is_repeated)],
+        rate=0.0 if recording.frames else float(video.describe(recording.path).rate),
     )
 
 

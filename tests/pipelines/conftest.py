@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strokes import HAND, THING
 
 from prep.datasets import layouts
 from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.packs import packing
 from prep.synthesis import from_photos
-from prep.synthesis.motion import CAMERA, REGION
 from prep.synthesis.recipes import PhotoRecipe
 
 
@@ -26,7 +26,7 @@ def gopro(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "GOPRO_Large"
     clips = {"train": ("GOPR0001_00_00", "GOPR0001_00_01", "GOPR0002_00_00"), "test": ("GOPR0003_00_00",)}
     for split, names in clips.items():
-        recipe = PhotoRecipe(count=2, size=(64, 80), camera=CAMERA, region=REGION, seed=1)
+        recipe = PhotoRecipe(count=2, size=(64, 80), hand=HAND, thing=THING, things=(1, 1), seed=1)
         list(from_photos.write_gopro(dict.fromkeys(names, photo), folder, split, recipe))
     return folder
 

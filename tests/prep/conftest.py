@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from strokes import HAND, THING
 
 from prep.synthesis import from_photos
-from prep.synthesis.motion import CAMERA, REGION
 from prep.synthesis.recipes import PhotoRecipe
 
 
@@ -28,7 +28,7 @@ def make_gopro(tmp_path: Path, photo: np.ndarray) -> Callable[..., Path]:
     def make(train: int = 3, test: int = 1, size: tuple[int, int] = (96, 128)) -> Path:
         folder = tmp_path / "data" / "GOPRO_Large"
         for split, count in (("train", train), ("test", test)):
-            recipe = PhotoRecipe(count=count, size=size, camera=CAMERA, region=REGION, seed=1)
+            recipe = PhotoRecipe(count=count, size=size, hand=HAND, thing=THING, things=(1, 1), seed=1)
             list(from_photos.write_gopro({f"clip_{split}": photo}, folder, split, recipe))
         return folder
 

@@ -1,10 +1,12 @@
 """``cdg-prep synth`` as a person types it: from raw frames to scores, and what is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from commands import call, mistake
+from films import write_film
 
 from prep.datasets import layouts
 from prep.io import frames
@@ -32,7 +34,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
         ("prep", "synth", "raw", "--window", "9", "--test-share", "0.5", "--out", "made"),
         ("prep", "masks", "--root", "made", "--method", "extent", "--out", "masks"),
         ("prep", "pack", "gopro", "--root", "made", "--masks", "masks", "--crop", "48"),
-        ("train", "--h5", "gopro.h5", "--out", "run", *TRAIN),
+        ("train", "--h5", "made.h5", "--out", "run", *TRAIN),
         ("evaluate", "--weights", "run/weights.safetensors", "--root", "made", "--masks", "masks", "--out", "scores"),
     ):
         done = call(raw.parent, name, *words)
@@ -45,10 +47,14 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
     assert "masks by extent, mu 0.96" in said
 
 
-def test_gamma_goes_into_the_folder_that_gopro_has_for_it(raw: Path) -> None:
+def test_gamma_goes_into_the_folder_that_gopro_has_for_it_and_needs_no_variant(raw: Path) -> None:
     done = call(raw.parent, "prep", "synth", "raw", "--response", "gamma", "--out", "made")
 
-    assert "cdg-prep masks --root made --variant blur_gamma --method extent" in done.stdout
+    assert "cdg-prep masks --root made --method extent" in done.stdout
+    assert "gopro blur_gamma in made" in call(raw.parent, "prep", "info", "made").stdout
+    masked = call(raw.parent, "prep", "masks", "--root", "made", "--method", "extent")
+    assert masked.returncode == 0, masked.stderr
+    assert (raw.parent / "masks" / "made").is_dir()  # not among those of GoPro itself
     assert {path.name for path in (raw.parent / "made" / "train" / "GOPR0001_11_00").iterdir() if path.is_dir()} == {
         "blur_gamma", "sharp", "extent",
     }  # fmt: skip
@@ -83,7 +89,10 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["raw", "--window", "9-x"], "9-x is neither a number nor a range; wanted for instance 7-13"),
         (["raw", "--window", "1"], "1: wanted two rising numbers from 3, for instance 7-13"),
         (["raw", "--window", "99"], "no 99 frames in motion lie behind each other; pass a smaller --window"),
-        (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, or a file"),
+        (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, srgb, or a file"),
+        (["raw", "--camera", "leica"], "'leica' is not one of 'none', 'gopro', 'phone', 'dslr'"),
+        (["raw", "--shot-noise", "1e-3-1e-4"], "1e-3-1e-4: wanted two rising numbers from 0"),
+        (["raw", "--jpeg", "90-101"], "--jpeg 101 is beyond the best quality, 100"),
         (["raw", "--out", "raw/made"], "raw/made lies inside raw, which is read; pass an --out elsewhere"),
         (["raw", "--count", "3"], "--count is not for recordings; pass --photos, or leave it out"),
         (["raw", "--photos", "--window", "9"], "--window is not for photographs; leave it out"),
@@ -104,10 +113,11 @@ def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:
     """A sideways motion changes nothing of stripes that lie."""
     stripes = np.where(np.arange(160) // 4 % 2, 220, 30).astype(np.uint8)[:, None, None]
     frames.write(tmp_path / "photos" / "a.png", np.ascontiguousarray(np.broadcast_to(stripes, (160, 200, 3))))
-    words = ("prep", "synth", "photos", "--photos", "--count", "6", "--size", "120x100", "--camera", "12-12")
+    words = ("prep", "synth", "photos", "--photos", "--count", "6", "--size", "120x100", "--shake", "12")
+    words = (*words, "--tremor", 0, "--roll", 0, "--zoom", 0, "--regions", 0)
     change = {}
     for tilt in (0, 90):
-        done = call(tmp_path, *words, "--region", "0-0", "--tilt", tilt, "--out", f"at{tilt}")
+        done = call(tmp_path, *words, "--tilt", tilt, "--out", f"at{tilt}")
         assert done.returncode == 0, done.stderr
         pairs = layouts.find(tmp_path / f"at{tilt}").pairs
         blurs = [np.abs(frames.read(pair.blurry).astype(int) - frames.read(pair.sharp)).mean() for pair in pairs]
@@ -115,3 +125,39 @@ def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:
         change[tilt] = np.mean(blurs)
     assert change[0] < change[90] / 2
     assert "recordings; pass --photos" in mistake(tmp_path, "prep", "synth", "photos", "--tilt", "5", "--out", "other")
+
+
+def test_a_share_of_one_source_and_a_changed_window_are_explained(raw: Path) -> None:
+    words = ("prep", "synth", "raw/GOPR0001_11_00", "--out", "made")
+    one = call(raw.parent, *words, "--window", "9", "--test-share", "0.2")
+    assert "there is no test split: --test-share 0.2 of 1 source rounds to none" in one.stderr
+
+    line = mistake(raw.parent, *words, "--window", "7")
+    assert "made was made with --window 9, --test-share 0.2, not --window 7, --test-share 0; repeat the former" in line
+
+
+def test_a_slow_recording_and_what_was_interpolated_are_said(tmp_path: Path) -> None:
+    scene = np.kron(
+        np.random.default_rng(0).integers(0, 256, (12, 60, 3)).astype(np.uint8), np.ones((8, 8, 1), np.uint8)
+    )
+    write_film(tmp_path / "a.mp4", [np.ascontiguousarray(scene[:, 7 * n : 7 * n + 128]) for n in range(24)])
+
+    done = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--out", "made")
+    never = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--interpolate", "0", "--out", "never")
+
+    assert "a.mp4 has 29.97 frames/s, too few for true blur: 7 of them last 0.23 s" in done.stderr
+    assert "frames were interpolated for 3 of 3 pairs, up to 2 between two" in done.stdout
+    assert "interpolated" not in never.stdout
+
+
+def test_a_camera_and_its_parts_reach_the_recipe(raw: Path) -> None:
+    words = ("--camera", "phone", "--no-mosaic", "--shot-noise", "1e-4-2e-3", "--bits", "12", "--jpeg", "80-95")
+    done = call(raw.parent, "prep", "synth", "raw", *words, "--response", "linear", "--noisy-sharp", "--out", "made")
+
+    assert done.returncode == 0, done.stderr
+    options = json.loads((raw.parent / "made" / "synthesis.json").read_text())["options"]
+    wanted = {
+        "camera": "phone", "colour": "phone", "mosaic": "no", "shot-noise": "0.0001-0.002", "bits": "12",
+        "jpeg": "80-95", "response": "linear", "highlights": "1.25-2.75", "noisy-sharp": "yes",
+    }  # fmt: skip
+    assert {name: options[name] for name in wanted} == wanted

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import call
+from strokes import HAND, THING
 from study_runs import CONFIG, WORDS, table
 
 from pipelines.cli.signals import StopOnSignal
@@ -18,7 +19,6 @@ from pipelines.study import design
 from pipelines.study.definitions import STUDIES
 from prep.io import files
 from prep.synthesis import from_photos
-from prep.synthesis.motion import CAMERA, REGION
 from prep.synthesis.recipes import PhotoRecipe
 
 HOLD = """
@@ -119,7 +119,7 @@ def large_pack(
     """Eight frames of 480 x 640 pixels."""
     folder = tmp_path_factory.mktemp("large")
     photo = np.random.default_rng(0).integers(0, 256, (500, 660, 3)).astype(np.uint8)
-    recipe = PhotoRecipe(count=8, size=(480, 640), camera=CAMERA, region=REGION, seed=1)
+    recipe = PhotoRecipe(count=8, size=(480, 640), hand=HAND, thing=THING, things=(1, 1), seed=1)
     list(from_photos.write_gopro({"GOPR0009_00_00": photo}, folder / "GOPRO_Large", "test", recipe))
     return packing_of(folder / "GOPRO_Large", folder, "test", None)
 

@@ -1,81 +1,99 @@
-"""Synthetic pairs whose blur is known."""
+"""Paths, and the extents that follow from them: against closed forms."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from prep.synthesis import motion
-from prep.synthesis.exposure import GAMMA, Exposure
+from prep.synthesis import motion, trajectories
+from prep.synthesis.motion import Motion
+from prep.synthesis.trajectories import Stroke
 
-SIZE = (96, 128)
-
-
-def test_the_same_seed_gives_the_same_pair(photo: np.ndarray) -> None:
-    one, two = (motion.shake(photo, SIZE, np.random.default_rng(4)) for _ in range(2))
-    other = motion.shake(photo, SIZE, np.random.default_rng(5))
-
-    assert np.array_equal(one.blurry, two.blurry)
-    assert not np.array_equal(one.blurry, other.blurry)
-
-
-def test_the_sharp_frame_holds_pixels_of_the_photograph_itself(photo: np.ndarray) -> None:
-    shaken = motion.shake(photo, SIZE, np.random.default_rng(4))
-    corners = np.lib.stride_tricks.sliding_window_view(photo[..., 1], (12, 12))
-
-    assert (corners == shaken.sharp[:12, :12, 1]).all(axis=(2, 3)).any()  # not interpolated, so not softened
+SIZE = (720, 1280)
+CENTRE = ((SIZE[1] - 1) / 2, (SIZE[0] - 1) / 2)
+CORNER = float(np.hypot(*CENTRE))
+Y, X = np.mgrid[: SIZE[0], : SIZE[1]]
+RADII = np.hypot(X - CENTRE[0], Y - CENTRE[1])
 
 
-def test_the_extent_is_the_width_of_a_blurred_dot(monkeypatch: pytest.MonkeyPatch) -> None:
-    dots = np.zeros((200, 240, 3), np.uint8)
-    dots[20::40, 20::40] = 255
-    monkeypatch.setattr(motion, "_region", lambda size, rng: np.zeros(size, np.float32))
-    errors = []
-    for seed in range(12):
-        shaken = motion.shake(dots, (120, 160), np.random.default_rng(seed))
-        for y, x in np.argwhere(shaken.sharp[20:-20, 20:-20, 0] > 200) + 20:
-            patch = shaken.blurry[y - 12 : y + 13, x - 12 : x + 13, 0].astype(float)
-            ys, xs = np.nonzero(patch > patch.max() * 0.4)
-            errors.append(np.hypot(np.ptp(ys), np.ptp(xs)) - shaken.extent[y, x])
-
-    assert len(errors) > 50
-    assert abs(np.median(errors)) < 1.0  # a dot on the pixel grid is up to one pixel too wide or too narrow
-    assert np.percentile(np.abs(errors), 90) < 2.5  # and a bent way is longer than the span of its ends
+def even(way: float, count: int) -> np.ndarray:
+    """From -way / 2 to way / 2 at an even speed, at the middles of the parts."""
+    return way * ((np.arange(count) + 0.5) / count - 0.5)
 
 
-def test_blur_is_large_where_the_extent_is(photo: np.ndarray) -> None:
-    stroke = motion.Stroke(shortest=0, longest=14, tilt=1.5)
-    changes, extents = [], []
-    for seed in range(20):
-        shaken = motion.shake(photo, SIZE, np.random.default_rng(seed), camera=stroke, region=stroke)
-        changes.append(np.abs(shaken.blurry.astype(float) - shaken.sharp).mean())
-        extents.append(shaken.extent.mean())
-
-    assert np.corrcoef(changes, extents)[0, 1] > 0.7
+def moving(count: int, shift: tuple[float, float] = (0, 0), turn: float = 0, growth: float = 0) -> Motion:
+    x, y = (even(way, count) for way in shift)
+    return Motion(centre=CENTRE, shift=np.stack([x, y], 1), turn=even(turn, count), growth=even(growth, count))
 
 
-def test_a_photograph_smaller_than_the_frame_is_refused(photo: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="photograph is 190 x 150 pixels; wanted at least 128 x 151"):
-        motion.shake(photo, (151, 128), np.random.default_rng(0))
+def test_the_extent_of_a_shift_is_its_length_everywhere() -> None:
+    extent = moving(31, shift=(24, -7)).extent(SIZE)
+
+    assert np.abs(extent - 25).max() < 0.1
 
 
-def test_averaged_as_light_a_shaken_edge_is_brighter(photo: np.ndarray) -> None:
-    linear, light = (
-        motion.shake(photo, SIZE, np.random.default_rng(4), exposure=exposure).blurry.astype(float)
-        for exposure in (Exposure(), Exposure(response=GAMMA))
-    )
+def test_the_extent_of_a_roll_is_that_of_the_arc() -> None:
+    """A point at radius r runs along an arc of angle w: with u even in [-w/2, w/2] the variance along the tangent is
+    r^2 (1/2 - sin(w) / (2 w)), across it less."""
+    turn = 40 / CORNER
+    exact = RADII * np.sqrt(12 * (0.5 - np.sin(turn) / (2 * turn)))
 
-    assert (light - linear).min() > -2
-    assert (light - linear).max() > 3
+    extent = moving(41, turn=turn).extent(SIZE)
+
+    assert np.abs(extent - exact).max() < 0.1
+    assert extent.max() == pytest.approx(40, abs=0.1)
 
 
-def test_a_long_stroke_leaves_no_row_of_ghosts(monkeypatch: pytest.MonkeyPatch) -> None:
-    dots = np.zeros((200, 240, 3), np.uint8)
-    dots[100:103, 120:123] = 255
-    monkeypatch.setattr(motion, "_region", lambda size, rng: np.zeros(size, np.float32))
-    still, long = motion.Stroke(shortest=0, longest=0, tilt=0), motion.Stroke(shortest=48, longest=48, tilt=0)
+def test_the_extent_of_a_zoom_is_that_of_the_ray() -> None:
+    """A point at radius r runs over r e^u, u even in [-g/2, g/2]: variance r^2 (sinh(g) / g - (2 sinh(g/2) / g)^2)."""
+    growth = 30 / CORNER
+    exact = RADII * np.sqrt(12 * (np.sinh(growth) / growth - (2 * np.sinh(growth / 2) / growth) ** 2))
 
-    shaken = motion.shake(dots, (200, 240), np.random.default_rng(0), camera=long, region=still)
+    extent = moving(31, growth=growth).extent(SIZE)
 
-    seen = shaken.blurry[:, :, 0].max(axis=0)  # along the stroke
-    lit = np.flatnonzero(seen)
-    assert np.ptp(lit) >= 46
-    assert seen[lit[3] : lit[-3]].min() > 0.4 * seen.max()  # a dot of 3 pixels is seen once or twice in steps of 2
+    assert np.abs(extent - exact).max() < 0.1
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_any_motions_extent_is_that_of_each_pixels_own_path(seed: int) -> None:
+    stroke = Stroke(shortest=0, longest=40, roll=15, zoom=10)
+    drawn = motion.draw(stroke, CENTRE, CORNER, np.random.default_rng(seed))
+    extent = drawn.extent(SIZE)
+    for x, y in ((0, 0), (1279, 0), (640, 360), (17, 701)):
+        path = np.array([drawn.at(place) @ (x, y, 1) for place in range(drawn.count)])
+        variance = np.linalg.eigvalsh(np.cov(path.T, bias=True))[1]
+        assert extent[y, x] == pytest.approx(np.sqrt(12 * max(variance, 0)), abs=0.01)
+        assert drawn.extent((1, 1), (x, y))[0, 0] == pytest.approx(extent[y, x], abs=1e-3)
+    assert np.allclose(drawn.at(drawn.count // 2), np.eye(2, 3))  # at rest in the sharp frame
+
+
+@pytest.mark.parametrize("tremor", [0.0, 1.0])
+def test_a_path_has_the_extent_and_direction_asked_for(tremor: float) -> None:
+    stroke = Stroke(shortest=12, longest=12, tilt=0.2, tremor=tremor)
+    for seed in range(50):
+        path = trajectories.draw_path(stroke, np.random.default_rng(seed))
+        spread, axes = np.linalg.eigh(trajectories.covariance(trajectories.resample(path, 999)))
+        assert np.sqrt(12 * spread[1]) == pytest.approx(12, abs=0.05)
+        assert abs(axes[1, 1] / axes[0, 1]) <= np.tan(0.2) + 1e-6
+        assert np.allclose(path[len(path) // 2], 0)
+
+
+def test_a_hand_turns_about_where_a_stroke_does_not() -> None:
+    def lengths(tremor: float) -> np.ndarray:
+        stroke = Stroke(shortest=10, longest=10, tremor=tremor)
+        paths = [trajectories.draw_path(stroke, np.random.default_rng(seed)) for seed in range(100)]
+        return np.array([np.linalg.norm(np.diff(path, axis=0), axis=1).sum() for path in paths])
+
+    assert np.abs(lengths(0) - 10).max() < 0.1
+    assert np.median(lengths(1)) > 10.5 and np.percentile(lengths(1), 90) > 15
+
+
+def test_sub_frames_lie_close_and_no_more_of_them_than_needed() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        drawn = motion.draw(Stroke(shortest=0, longest=40, roll=8, zoom=4), CENTRE, CORNER, rng)
+        ends = [drawn.length(x, y) / (drawn.count - 1) for x, y in ((0, 0), (1279, 719), (0, 719), (1279, 0))]
+        assert drawn.count % 2 == 1
+        assert max(ends) < 1.4 and (drawn.count == 5 or max(ends) > 0.8)
+    assert motion.draw(Stroke(shortest=0, longest=0), CENTRE, CORNER, rng).count == 1

@@ -7,18 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 from films import write_film
+from strokes import HAND, THING
 
 from prep.datasets import layouts
 from prep.errors import SynthesisError
 from prep.io import extents, frames
 from prep.io.frames import read
 from prep.synthesis import from_photos, from_recordings, output, recordings
-from prep.synthesis.exposure import GAMMA, Exposure
-from prep.synthesis.motion import CAMERA, REGION
+from prep.synthesis.camera import Camera
+from prep.synthesis.cameras import NONE, PHONE
 from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
+from prep.synthesis.response import GAMMA
 
 SIZE = (96, 128)
-PHOTOS = PhotoRecipe(count=2, size=SIZE, camera=CAMERA, region=REGION)
+PHOTOS = PhotoRecipe(count=2, size=SIZE, hand=HAND, thing=THING)
 
 
 def shots(count: int) -> list[np.ndarray]:
@@ -49,17 +51,17 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.mark.parametrize("exposure", [Exposure(), Exposure(response=GAMMA)])
-def test_windows_are_averaged_about_their_middle_frame(tmp_path: Path, exposure: Exposure) -> None:
+@pytest.mark.parametrize("camera", [NONE, replace(NONE, response=GAMMA)])
+def test_windows_are_averaged_about_their_middle_frame(tmp_path: Path, camera: Camera) -> None:
     every = shots(20)
     record(tmp_path / "raw", 20)
 
-    make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(shortest=9, longest=9, exposure=exposure))
+    make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(shortest=9, longest=9, camera=camera))
 
-    dataset = layouts.find(tmp_path / "made", variant=output.variant(exposure))
+    dataset = layouts.find(tmp_path / "made", variant=output.variant(camera))
     assert [pair.key for pair in dataset.pairs] == ["raw/000005", "raw/000014"]
     for pair, first in zip(dataset.pairs, (0, 9), strict=True):
-        power = exposure.response.power
+        power = camera.response.power
         window = np.stack(every[first : first + 9]).astype(np.float64) / 255
         wanted = 255 * np.mean(window**power, axis=0) ** (1 / power)
         assert np.abs(read(pair.blurry) - wanted).max() <= 0.501
@@ -100,7 +102,7 @@ def test_a_stride_lets_windows_overlap_or_leaves_frames_out(tmp_path: Path) -> N
 
 def test_the_same_seed_makes_the_same_bytes_with_any_number_of_processes(tmp_path: Path) -> None:
     record(tmp_path / "raw", 60)
-    recipe = RecordingRecipe(exposure=Exposure(shot=0.001, read=0.01), seed=5)
+    recipe = RecordingRecipe(camera=replace(PHONE, jpeg=(60, 90)), seed=5)
 
     for name, jobs in (("one", 1), ("two", 2)):
         make(tmp_path / "raw", tmp_path / name, recipe, jobs=jobs)
@@ -130,8 +132,15 @@ def test_pairs_made_otherwise_and_other_files_are_never_mixed(tmp_path: Path) ->
     record(tmp_path / "raw", 20)
     make(tmp_path / "raw", tmp_path / "made", RecordingRecipe())
 
-    with pytest.raises(SynthesisError, match=r"made holds pairs made with another longest, seed; pass another --out"):
+    with pytest.raises(
+        SynthesisError,
+        match=r"made was made with --window 7-13, --seed 0, not --window 7-11, --seed 1; repeat the former, or pass an",
+    ):
         make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(longest=11, seed=1))
+    with pytest.raises(SynthesisError, match=r"with --camera none, .*--shot-noise 0, .* not --camera phone, "):
+        make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(camera=PHONE))
+    with pytest.raises(SynthesisError, match=r"made holds pairs of recordings or of photographs, not of both"):
+        output.begin(tmp_path / "made", PHOTOS, [], 0.0)
     with pytest.raises(SynthesisError, match=r"raw holds other files; pass another --out"):
         output.begin(tmp_path / "raw", RecordingRecipe(), [], 0.0)
     (tmp_path / "made" / "synthesis.json").write_text("{")
@@ -161,6 +170,22 @@ def test_sources_are_split_whole_and_stay_where_they_were(tmp_path: Path) -> Non
     assert sum(more[name] == "test" for name in "abc") == 1  # 4 of 13
 
 
+def test_the_sharp_frame_passes_through_the_same_camera_without_noise_or_with(tmp_path: Path) -> None:
+    record(tmp_path / "raw", 7)
+    sharp = {}
+    for name, camera in (("clean", PHONE), ("noisy", replace(PHONE, noisy_sharp=True)), ("none", NONE)):
+        recipe = RecordingRecipe(shortest=7, longest=7, camera=camera, limit=None)
+        make(tmp_path / "raw", tmp_path / name, recipe)
+        (pair,) = layouts.find(tmp_path / name).pairs
+        sharp[name] = read(pair.sharp).astype(float)
+
+    assert np.array_equal(sharp["none"], shots(7)[3])
+    assert np.median(np.abs(sharp["clean"] - sharp["none"])) < 5  # what a mosaic loses of random colours
+    assert np.abs(sharp["noisy"] - sharp["clean"]).mean() > 2
+    head = json.loads((tmp_path / "noisy" / "synthesis.json").read_text())
+    assert (head["options"]["noisy-sharp"], head["settings"]["camera"]["noisy_sharp"]) == ("yes", True)
+
+
 def test_a_film_with_a_cut_gives_no_pair_across_it(tmp_path: Path) -> None:
     other = [255 - pixels for pixels in shots(12)]
     write_film(tmp_path / "a.mp4", shots(12) + other)
@@ -181,7 +206,8 @@ def test_fast_motion_is_interpolated_where_asked(tmp_path: Path) -> None:
     finest = np.mean([pixels.astype(float) for pixels in shots(25)], axis=0)
     errors = {}
     for limit in (None, 2.5):
-        make(tmp_path / "raw", tmp_path / f"made{limit}", RecordingRecipe(shortest=7, longest=7, limit=limit))
+        clips = make(tmp_path / "raw", tmp_path / f"made{limit}", RecordingRecipe(shortest=7, longest=7, limit=limit))
+        assert [clip.survey.rate for clip in clips] == [0.0]  # a folder of frames does not say
         (pair,) = layouts.find(tmp_path / f"made{limit}").pairs
         errors[limit] = np.abs(read(pair.blurry) - finest)[20:-20, 30:-30].mean()
 
@@ -211,12 +237,28 @@ def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray
     made = list(from_photos.make(photos, PHOTOS, tmp_path / "made", splits, jobs=1))
 
     assert len(made) == 10
+    assert frames.read(tmp_path / "made" / "train" / "two" / "blur" / "000001.png").shape == (*SIZE, 3)
     dataset = layouts.find(tmp_path / "made")
     sequences = {(pair.split, layouts.sequence(pair.key)) for pair in dataset.pairs}
     assert ("test", "one") in sequences
     assert {name for _, name in sequences} == {"one", "two", "deep-three-a", "four", "grey"}
     assert sum(split == "test" for split, _ in sequences) == 3
     assert json.loads((tmp_path / "made" / "synthesis.json").read_text())["splits"] == splits
+
+
+def test_photographs_make_the_same_bytes_with_any_number_of_processes(photo: np.ndarray, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        frames.write(tmp_path / "photos" / f"{name}.png", photo)
+    photos = from_photos.find([tmp_path / "photos"])
+    recipe = PhotoRecipe(count=9, camera=PHONE)  # 8 pairs a task
+
+    for name, jobs in (("one", 1), ("two", 2)):
+        list(from_photos.make(photos, recipe, tmp_path / name, {"a": "train", "b": "test"}, jobs=jobs))
+
+    assert contents(tmp_path / "one") == contents(tmp_path / "two")
+    pairs = layouts.find(tmp_path / "one").pairs
+    assert len(pairs) == 18
+    assert frames.read(pairs[0].blurry).shape == (150, 190, 3)  # no size asked for: as large as the photograph
 
 
 def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Path) -> None:

@@ -1,0 +1,111 @@
+"""A camera's response: how it turns light into the codes of a file.
+
+Light is 0 for black, 1 for the brightest that a file can hold. GoPro was published averaged both ways: the codes as
+they are (``LINEAR``: the usual one, ``blur``) and codes to the power of 2.2 (``GAMMA``: ``blur_gamma``).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from prep.arrays import Bytes, Codes, Floats
+from prep.errors import SynthesisError
+
+_STEPS = 65536  # of the table that a measured curve is looked up in, even in the root of light: dark codes lie close
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """How a camera turns light into codes: a power, a power with a straight foot, or a measured curve.
+
+    Attributes:
+        name: As given by the user.
+        power: Light = ((code + foot) / (1 + foot)) ** power, all from 0 to 1; ignored where there is a curve.
+        foot: 0 for a plain power; else the curve is a straight line up to code foot / (power - 1), where both meet
+            with one slope. 0.055 with 2.4 is sRGB (IEC 61966-2-1).
+        curve: Light of evenly spaced codes, rising from 0 at black to 1 at white; empty where there is none.
+    """
+
+    name: str
+    power: float = 1.0
+    foot: float = 0.0
+    curve: tuple[float, ...] = ()
+
+    def to_light(self, pixels: Bytes | Codes) -> Floats:
+        """Light of pixels of any shape."""
+        table = _light_of_codes(self, np.iinfo(pixels.dtype).max)
+        if pixels.dtype == np.uint8 and pixels.ndim > 1:
+            return np.asarray(cv2.LUT(pixels, table), np.float32)
+        return np.asarray(table[pixels], np.float32)
+
+    def to_codes(self, light: Floats) -> Floats:
+        """Codes from 0 to 255, not rounded, of light; what is out of range is clipped."""
+        seen = np.asarray(light, np.float32).clip(0, 1)
+        if self.curve:
+            roots = np.rint(np.sqrt(seen) * np.float32(_STEPS - 1)).astype(np.uint16)
+            return np.asarray(_codes_of_roots(self)[roots], np.float32)
+        if self.power == 1:
+            return np.asarray(seen * 255, np.float32)
+        codes = np.float32(255 * (1 + self.foot)) * seen ** np.float32(1 / self.power) - np.float32(255 * self.foot)
+        if self.foot:
+            end, slope = _foot(self)
+            codes = np.where(seen < end * slope, seen * np.float32(255 / slope), codes)
+        return codes
+
+
+def _foot(response: Response) -> tuple[float, float]:
+    """The code up to which a response is a straight line, and its slope: light a code."""
+    end = response.foot / (response.power - 1)
+    return end, float(((end + response.foot) / (1 + response.foot)) ** response.power / end)
+
+
+@lru_cache(maxsize=8)
+def _light_of_codes(response: Response, largest: int) -> Floats:
+    """Light of the codes from 0 to ``largest``."""
+    codes = np.linspace(0, 1, largest + 1)
+    if response.curve:
+        light = np.interp(codes, np.linspace(0, 1, len(response.curve)), response.curve)
+    else:
+        light = ((codes + response.foot) / (1 + response.foot)) ** response.power
+        if response.foot:
+            end, slope = _foot(response)
+            light = np.where(codes < end, codes * slope, light)
+    return light.astype(np.float32)
+
+
+@lru_cache(maxsize=8)
+def _codes_of_roots(response: Response) -> Floats:
+    """Codes from 0 to 255 of light whose root goes from 0 to 1 in even steps."""
+    light = np.linspace(0, 1, _STEPS) ** 2
+    return np.interp(light, response.curve, np.linspace(0, 255, len(response.curve))).astype(np.float32)
+
+
+LINEAR = Response(name="linear")
+GAMMA = Response(name="gamma", power=2.2)
+SRGB = Response(name="srgb", power=2.4, foot=0.055)
+RESPONSES = {response.name: response for response in (LINEAR, GAMMA, SRGB)}
+
+
+def read_response(path: Path) -> Response:
+    """Read a measured response: the light of every code from black to white, a number each, in any unit.
+
+    The numbers may stand in lines or columns, divided by blanks or commas; 256 of them are usual, two the least.
+
+    Raises:
+        SynthesisError: If there are no such numbers, or they do not rise.
+        OSError: If the file cannot be read.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace")
+    try:
+        light = np.array([float(word) for word in text.replace(",", " ").split()])
+    except ValueError as error:
+        raise SynthesisError(
+            f"{path} holds something else than numbers ({error}); wanted light, code by code"
+        ) from error
+    if len(light) < 2 or not np.isfinite(light).all() or not (np.diff(light) > 0).all():
+        raise SynthesisError(f"{path} holds {len(light)} numbers; wanted two or more that rise from black to white")
+    rising = (light - light[0]) / (light[-1] - light[0])
+    return Response(name=path.name, curve=tuple(rising.tolist()))

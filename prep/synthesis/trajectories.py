@@ -1,0 +1,98 @@
+"""Paths that a hand makes: a random walk with inertia (Boracchi and Foi 2012, section III).
+
+Legend: N points of a path, at even times from the start of the exposure to its end.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Path = npt.NDArray[np.float64]  # (N, 2): x, y
+Matrix2 = npt.NDArray[np.float64]  # (2, 2)
+
+_POINTS = 129  # of a path as it is drawn
+_PUSH = 1.4  # of the first velocity: how much a tremor of 1 changes the velocity within the exposure, at random
+_PULL = 6.0  # 1 / exposure^2: how strongly a tremor of 1 pulls back to the start
+_JOLTS = 1.0  # sudden changes of direction in an exposure, in the mean, at a tremor of 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stroke:
+    """How something moves during the exposure; what is drawn is drawn evenly.
+
+    Attributes:
+        shortest, longest: Its extent, pixels: that of the straight, even stroke with the same largest variance, as
+            ``paired`` measures it.
+        tilt: Radians to either side of the horizontal that its main direction may have; pi / 2 is any.
+        tremor: The largest there is; smaller ones are drawn too. 0 makes straight strokes at an even speed, 1 a hand's.
+        roll: The most that turning about the middle moves the farthest pixels, as an extent.
+        zoom: The same of coming nearer or going away.
+    """
+
+    shortest: float
+    longest: float
+    tilt: float = np.pi / 2
+    tremor: float = 1.0
+    roll: float = 0.0
+    zoom: float = 0.0
+
+
+def draw_path(stroke: Stroke, rng: np.random.Generator) -> Path:
+    """A path of a stroke's extent and direction, ``(N, 2)`` pixels, at 0 in its middle."""
+    path = walk(rng.uniform(0, stroke.tremor), rng)
+    path -= path[len(path) // 2]
+    spread, axes = np.linalg.eigh(covariance(resample(path, len(path))))
+    angle = rng.uniform(-stroke.tilt, stroke.tilt) + np.pi * rng.integers(2)
+    main, across = axes[:, 1], axes[:, 0]
+    along = np.array([np.cos(angle), np.sin(angle)])
+    turned = np.outer(path @ main, along) + np.outer(path @ across, (-along[1], along[0]))
+    return np.asarray(turned * rng.uniform(stroke.shortest, stroke.longest) / np.sqrt(12 * spread[1]))
+
+
+def draw_sway(largest: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """How roll or zoom go on, ``(N,)``: as smooth as a hand's path, at 0 in its middle; extent up to ``largest``."""
+    path = walk(rng.uniform(0, 1), rng)[:, 0]
+    path -= path[len(path) // 2]
+    return np.asarray(path * rng.uniform(-largest, largest) / np.sqrt(12 * resample(path, len(path)).var()))
+
+
+def walk(tremor: float, rng: np.random.Generator) -> Path:
+    """A random walk with inertia, ``(N, 2)`` in lengths of the straight path that it is without tremor.
+
+    The velocity begins along x; it is pushed at random, pulled back to the start, and now and then jolted: turned about
+    and doubled, as when the shutter is pressed (Boracchi and Foi 2012).
+    """
+    step = 1 / (_POINTS - 1)
+    pushes = rng.standard_normal((_POINTS, 2)) * (_PUSH * tremor * np.sqrt(step))
+    is_jolt = rng.random(_POINTS) < _JOLTS * tremor * step
+    angles = rng.uniform(np.pi - 0.5, np.pi + 0.5, _POINTS)
+    place, velocity = np.zeros(2), np.array([1.0, 0.0])
+    path = np.empty((_POINTS, 2))
+    for point in range(_POINTS):
+        path[point] = place
+        if is_jolt[point]:
+            cosine, sine = np.cos(angles[point]), np.sin(angles[point])
+            velocity = 2 * np.array([[cosine, -sine], [sine, cosine]]) @ velocity
+        velocity = velocity + pushes[point] - _PULL * tremor * step * place
+        place = place + step * velocity
+    return path
+
+
+def covariance(path: Path) -> Matrix2:
+    """Second moments of a path about its mean, ``(2, 2)``: every point is exposed for as long."""
+    centred = path - path.mean(axis=0)
+    return np.asarray(centred.T @ centred / len(path))
+
+
+def resample(path: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
+    """A path at the middles of ``count`` even parts of the exposure; the middle one is the path's own middle.
+
+    Args:
+        path: ``(N,)`` or ``(N, 2)``.
+        count: Odd.
+    """
+    times = (np.arange(count) + 0.5) / count * (len(path) - 1)
+    columns = path.reshape(len(path), -1).T
+    found = np.stack([np.interp(times, np.arange(len(path)), column) for column in columns], axis=1)
+    return found.reshape(count, *path.shape[1:])
