@@ -1,5 +1,7 @@
 """Layers before layers: the loops of ``scene``, compiled.
 
+From the nearest layer back: ``clear`` says how much of what lies behind is seen.
+
 Legend: h, w a part of a frame.
 """
 
@@ -8,28 +10,32 @@ from prep.compiled import compiled
 
 
 @compiled
-def cover(frame: Floats, view: Floats) -> None:
-    """Put a layer before a frame, in place.
+def add_layer(total: Floats, clear: Floats, view: Floats) -> None:
+    """Add what is seen of a layer, and take what it covers from ``clear``; both in place.
 
     Args:
-        frame: ``(h, w, 3)`` light.
+        total: ``(h, w, 3)`` light.
+        clear: ``(h, w)`` in [0, 1].
         view: ``(h, w, 4)``: the layer's light times its cover, and its cover.
     """
-    height, width = view.shape[:2]
+    height, width = clear.shape
     for y in range(height):
         for x in range(width):
             alpha = view[y, x, 3]
             if alpha == 0:
                 continue
-            rest = 1 - alpha
+            seen = clear[y, x]
             for channel in range(3):
-                frame[y, x, channel] = frame[y, x, channel] * rest + view[y, x, channel]
+                total[y, x, channel] += seen * view[y, x, channel]
+            clear[y, x] = seen * (1 - alpha)
 
 
 @compiled
-def hide(clear: Floats, view: Floats) -> None:
-    """Take what a layer covers from what is seen behind it, in place; ``clear`` is ``(h, w)``, 1 where nothing is."""
-    height, width = view.shape[:2]
+def add_behind(total: Floats, clear: Floats, view: Floats) -> None:
+    """Add what is seen of the background, ``(h, w, 3)``, in place; else as ``add_layer``."""
+    height, width = clear.shape
     for y in range(height):
         for x in range(width):
-            clear[y, x] *= 1 - view[y, x, 3]
+            seen = clear[y, x]
+            for channel in range(3):
+                total[y, x, channel] += seen * view[y, x, channel]

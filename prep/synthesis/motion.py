@@ -12,7 +12,7 @@ import numpy.typing as npt
 from prep.arrays import Floats, Size
 from prep.synthesis.trajectories import Stroke, draw_path, draw_sway, resample
 
-_GAP = 1.25  # pixels between two sub-frames in the mean: up to 1.4 no pattern of steps is left (half a cycle a pixel)
+_GAP = 1.5  # pixels between two sub-frames in the mean: closer ones look the same
 _LEAST = 5  # sub-frames of what moves at all
 
 Numbers = npt.NDArray[np.float64]

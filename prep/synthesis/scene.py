@@ -17,7 +17,7 @@ import numpy.typing as npt
 from prep.arrays import Bytes, Floats, Size
 from prep.synthesis import motion
 from prep.synthesis.camera import Setting
-from prep.synthesis.cover import cover, hide
+from prep.synthesis.cover import add_behind, add_layer
 from prep.synthesis.motion import Motion
 from prep.synthesis.outlines import Segments
 from prep.synthesis.trajectories import Stroke
@@ -206,7 +206,7 @@ def expose(layers: Sequence[Layer], size: Size) -> Exposed:
     extent = behind.motion.extent(size)
     for part in parts:
         inside = part.box.slices()
-        total[inside], sharp[inside] = part.total, part.sharp
+        total[inside], sharp[inside] = part.total / np.float32(count), part.sharp
         extent[inside] = part.extent(extent[inside])
     return Exposed(blurry=total, sharp=sharp, extent=extent)
 
@@ -223,43 +223,44 @@ class _Part:
 
     def __init__(self, behind: Layer, things: Sequence[tuple[Layer, Box]], box: Box, count: int) -> None:
         self.box, self.count = box, count
-        self.total, self.sharp = np.zeros((2, *box.size, 3), np.float32)
+        self.total, self.sharp = np.zeros((2, *box.size, 3), np.float32)  # the total of all moments
         self._layers = [behind, *(thing for thing, _ in things)]
         self._boxes = [box, *(reached for _, reached in things)]
         self._places = [reached.slices((box.left, box.top)) for reached in self._boxes]
         self._shown = [-1] * len(self._layers)
         self._views: list[Floats] = [self.total] * len(self._layers)
         self._front = np.zeros(box.size, np.int64)  # the layer that each pixel of the sharp frame shows
-        self._clear = np.zeros((len(self._layers), *box.size), np.float32)
-        self._at_rest = self._clear.copy()  # how much is seen of each layer in the middle
+        self._seen, self._at_rest = np.zeros((2, len(self._layers), *box.size), np.float32)  # how much of each layer is
         self._traced = set(np.linspace(0, count - 1, min(count, _TRACED)).round().astype(int).tolist())
 
     def add(self, behind: Floats, moment: int) -> None:
         """Expose one moment more; ``behind`` is the background's view."""
-        frame = behind.copy()
+        self._views[0] = behind
         for number, layer in enumerate(self._layers[1:], 1):
             now = _own(layer, moment, self.count)
             if now != self._shown[number]:
                 self._shown[number], self._views[number] = now, layer.view(now, self._boxes[number])
-            cover(frame[self._places[number]], self._views[number])
-        cv2.scaleAdd(frame, 1 / self.count, self.total, self.total)
-        if moment in self._traced:
-            self._trace(moment)
+        self._compose(self.total, moment if moment in self._traced else None)
         if moment == self.count // 2:
-            self.sharp = frame
+            self._compose(self.sharp, None)
             for number, place in enumerate(self._places[1:], 1):
                 self._front[place][self._views[number][:, :, 3] > 0.5] = number
 
-    def _trace(self, moment: int) -> None:
-        """Follow the points of each layer, and add up how much of them is seen."""
+    def _compose(self, total: Floats, traced: int | None) -> None:
+        """Add the views, from the nearest back; follow the points of each layer at the moment ``traced``."""
         clear = np.ones(self.box.size, np.float32)
         for number in reversed(range(len(self._layers))):
-            layer = self._layers[number]
-            if moment == self.count // 2:
-                self._at_rest[number] = clear
-            self._clear[number] += _follow(clear, layer.motion.at(_own(layer, moment, self.count)), self.box)
+            if traced is not None:
+                motion = self._layers[number].motion
+                self._seen[number] += _follow(
+                    clear, motion.at(_own(self._layers[number], traced, self.count)), self.box
+                )
+                if traced == self.count // 2:
+                    self._at_rest[number] = clear
             if number:
-                hide(clear[self._places[number]], self._views[number])
+                place = self._places[number]
+                add_layer(total[place], clear[place], self._views[number])
+        add_behind(total, clear, self._views[0])
 
     def extent(self, behind: Floats) -> Floats:
         """Extents of what the sharp frame shows, ``behind`` being the background's."""
@@ -268,8 +269,8 @@ class _Part:
             if number:
                 is_front = self._front[place] == number
                 extent[place][is_front] = layer.motion.extent(box.size, (box.left, box.top))[is_front]
-        clear = self._clear / np.float32(len(self._traced)) - self._at_rest
-        extent[np.take_along_axis(clear, self._front[None], axis=0)[0] < -_HIDDEN] = np.nan
+        less = self._at_rest - self._seen / np.float32(len(self._traced))
+        extent[np.take_along_axis(less, self._front[None], axis=0)[0] > _HIDDEN] = np.nan
         return extent
 
 
@@ -283,7 +284,7 @@ def _follow(values: Floats, motion: npt.NDArray[np.float64], box: Box) -> Floats
     corner = (box.left, box.top)
     moved = motion.copy()
     moved[:, 2] += moved[:, :2] @ corner - corner
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
     found = cv2.warpAffine(
         values, moved, values.shape[::-1], flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=1
     )
