@@ -1,0 +1,208 @@
+"""Is synthetic blur like a camera's? Statistics of ``cdg-prep synth``'s blurry frames beside real ones.
+
+For each camera: pairs of photographs against blurry frames of GoPro and REDS. Those are averages of 7 and more frames
+of a video, so they have next to no noise; GoPro's raw frames at 240 frames/s are single exposures.
+
+* Spectrum: power of the luminance, radial mean, scaled to 1 at 0.02 cycles a pixel.
+* Gradients: share of the differences between pixels side by side, in grey levels.
+* Noise: standard deviation, in grey levels, of what a 3 x 3 filter leaves (Immerkaer 1996), at the 5th percentile of
+  the blocks of a brightness: the flattest. 0.29 is that of rounding alone.
+* Clipped: share of values from 250 on.
+
+And the noise of GoPro's raw frames in light: variance of the difference between consecutive frames, halved, over the
+mean, at the 10th percentile of the blocks. ``prep.synthesis.cameras`` takes the gopro camera's noise from it.
+
+Run ``python benchmarks/realism.py --data DIR``: DIR holds photographs, GOPRO_Large, GOPRO_Large_all and REDS. With
+``--save`` the figures go to benchmarks/results/realism-DATE.json, and a picture beside it.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from surroundings import RESULTS, surroundings
+
+from prep.datasets import layouts
+from prep.io import frames
+from prep.synthesis import from_photos
+from prep.synthesis.cameras import CAMERAS
+from prep.synthesis.outlines import Segments
+from prep.synthesis.recipes import PhotoRecipe
+from prep.synthesis.response import GAMMA
+
+SIZE = (480, 640)
+BLOCK = 16  # pixels
+BRIGHTNESS = np.linspace(0, 1, 11)
+LEVELS = np.arange(0, 64.5)  # of gradients, grey levels
+_LAPLACE = (
+    np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
+)  # Immerkaer 1996: of noise, its own deviation
+
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Of a number of frames."""
+
+    frames: int
+    frequency: list[float]  # cycles a pixel
+    spectrum: list[float]
+    gradients: list[float]  # share a grey level, LEVELS apart
+    brightness: list[float]  # middles, of 1
+    noise: list[float]  # grey levels; NaN where there are few blocks
+    clipped: float
+
+
+def statistics(pictures: Iterable[npt.NDArray[np.uint8]]) -> Statistics:
+    """Measure frames, each cut to ``SIZE``."""
+    spectra, gradients, clipped, means, deviations = [], np.zeros(len(LEVELS) - 1), [], [], []
+    for picture in pictures:
+        cut = _centre(picture)
+        grey = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        spectra.append(_radial(grey))
+        for axis in (0, 1):
+            gradients += np.histogram(np.abs(np.diff(grey, axis=axis)), LEVELS)[0]
+        clipped.append((cut >= 250).mean())
+        green = cut[:, :, 1].astype(np.float32)
+        left = cv2.filter2D(green, cv2.CV_32F, _LAPLACE)
+        means.append(_blocks(green).mean(axis=1) / 255)
+        deviations.append(np.sqrt((_blocks(left) ** 2).mean(axis=1)))
+    frequency, power = spectra[0][0], np.mean([spectrum for _, spectrum in spectra], axis=0)
+    mean, deviation = np.concatenate(means), np.concatenate(deviations)
+    noise = []
+    for low, high in zip(BRIGHTNESS[:-1], BRIGHTNESS[1:], strict=True):
+        inside = deviation[(mean >= low) & (mean < high)]
+        noise.append(float(np.percentile(inside, 5)) if len(inside) > 60 else float("nan"))
+    return Statistics(
+        frames=len(clipped),
+        frequency=frequency.tolist(),
+        spectrum=(power / np.interp(0.02, frequency, power)).tolist(),
+        gradients=(gradients / gradients.sum()).tolist(),
+        brightness=((BRIGHTNESS[:-1] + BRIGHTNESS[1:]) / 2).tolist(),
+        noise=noise,
+        clipped=float(np.mean(clipped)),
+    )
+
+
+def _centre(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    top, left = (max(0, side - wanted) // 2 for side, wanted in zip(picture.shape, SIZE, strict=False))
+    return np.ascontiguousarray(picture[top : top + SIZE[0], left : left + SIZE[1]])
+
+
+def _radial(grey: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
+    """Frequencies in cycles a pixel, and the mean power at each."""
+    window = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
+    power = np.abs(np.fft.rfft2((grey - grey.mean()) * window)) ** 2
+    radius = np.hypot(np.fft.fftfreq(grey.shape[0])[:, None], np.fft.rfftfreq(grey.shape[1])[None])
+    edges = np.geomspace(0.01, 0.5, 31)
+    sums, counts = (np.histogram(radius, edges, weights=weights)[0] for weights in (power, np.ones_like(power)))
+    return np.sqrt(edges[:-1] * edges[1:]), sums / np.maximum(counts, 1)
+
+
+def _blocks(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    height, width = (side // BLOCK * BLOCK for side in plane.shape)
+    cut = plane[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK)
+    return cut.transpose(0, 2, 1, 3).reshape(-1, BLOCK * BLOCK)
+
+
+def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.uint8]]:
+    """Blurry frames of photographs, the same motion for every camera."""
+    recipe = PhotoRecipe(count=1, size=SIZE, camera=CAMERAS[camera])
+    photos = sorted((data / "photographs").glob("*.*g"))
+    large = [photo for photo in map(frames.read, photos) if photo.shape[0] >= SIZE[0] and photo.shape[1] >= SIZE[1]]
+    for number in range(count):
+        photo = large[number % len(large)]
+        yield from_photos.shake(photo, Segments(photo), recipe, np.random.default_rng(number)).blurry
+
+
+def raw_noise(data: Path) -> list[tuple[float, float]]:
+    """Mean light and the variance of a single frame of GoPro's raw ones, by brightness."""
+    paths = sorted((data / "GOPRO_Large_all").glob("*/*/*.png"))
+    means, variances = [], []
+    for one, other in zip(paths[::4], paths[1::4], strict=False):
+        first, second = (GAMMA.to_light(frames.read(path)) for path in (one, other))
+        for channel in range(3):
+            means.append(_blocks(first[:, :, channel]).mean(axis=1))
+            variances.append(_blocks(first[:, :, channel] - second[:, :, channel]).var(axis=1) / 2)
+    mean, variance = np.concatenate(means), np.concatenate(variances)
+    edges = np.geomspace(0.02, 0.6, 8)
+    inside = [(mean >= low) & (mean < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [(float(mean[each].mean()), float(np.percentile(variance[each], 10))) for each in inside if each.sum() > 200]
+
+
+def distance(one: Statistics, other: Statistics) -> dict[str, float]:
+    """How far two are apart: decades of the spectrum (root mean square), nats of the gradients (Jensen-Shannon)."""
+    apart = np.log10(np.array(one.spectrum) / np.array(other.spectrum))
+    p, q = np.array(one.gradients) + 1e-9, np.array(other.gradients) + 1e-9
+    mean = (p + q) / 2
+    divergence = float(np.sum(p * np.log(p / mean)) + np.sum(q * np.log(q / mean))) / 2
+    return {"spectrum": float(np.sqrt(np.mean(apart**2))), "gradients": divergence}
+
+
+def draw(found: dict[str, Statistics], path: Path) -> None:
+    """One row of plots a camera, beside the real frames."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    real = [name for name in found if name not in CAMERAS]
+    figure, axes = pyplot.subplots(len(CAMERAS), 3, figsize=(13, 3.1 * len(CAMERAS)), layout="constrained")
+    for row, camera in zip(axes, CAMERAS, strict=True):
+        for name, style in ((camera, {"color": "black", "lw": 2}), *((name, {"lw": 1.2}) for name in real)):
+            line = found[name]
+            label = f"synth, {camera}" if name == camera else name
+            row[0].loglog(line.frequency, line.spectrum, label=label, **style)
+            row[1].semilogy(LEVELS[:-1], line.gradients, **style)
+            row[2].plot(line.brightness, line.noise, ".-", label=f"{label}: {100 * line.clipped:.1f} %", **style)
+        row[0].set(xlabel="cycles a pixel", ylabel="power", title=f"camera {camera}: spectrum")
+        row[1].set(xlabel="grey levels between pixels side by side", ylabel="share", title="gradients")
+        row[2].set(
+            xlabel="brightness", ylabel="grey levels", title="noise of flat places, and clipped share", ylim=(0, 6)
+        )
+        row[0].legend(fontsize=7)
+        row[2].legend(fontsize=7)
+    figure.savefig(path, dpi=80)
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=48, help="Synthetic frames of each camera.")
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    gopro, reds = (layouts.find(options.data / name).pairs for name in ("GOPRO_Large", "REDS"))
+    raw = sorted((options.data / "GOPRO_Large_all").glob("*/*/*.png"))[::6]
+    found = {camera: statistics(synthetic(options.data, camera, options.count)) for camera in CAMERAS}
+    found["GoPro, blurry"] = statistics(frames.read(pair.blurry) for pair in gopro)
+    found["REDS, blurry"] = statistics(frames.read(pair.blurry) for pair in reds)
+    found["GoPro, one raw frame"] = statistics(map(frames.read, raw))
+    print("| frames | noise at 0.25, 0.45, 0.65 | clipped | from GoPro: spectrum, gradients | from REDS |")
+    print("|---|---|---|---|---|")
+    distances = {}
+    for name, line in found.items():
+        apart = [distance(line, found[other]) for other in ("GoPro, blurry", "REDS, blurry")]
+        distances[name] = dict(zip(("GoPro", "REDS"), apart, strict=True))
+        noise = ", ".join(f"{line.noise[place]:.2f}" for place in (2, 4, 6))
+        columns = [f"{each['spectrum']:.2f}, {each['gradients']:.4f}" for each in apart]
+        print(f"| {name} ({line.frames}) | {noise} | {100 * line.clipped:.2f} % | {' | '.join(columns)} |")
+    light = raw_noise(options.data)
+    print("noise of GoPro's raw frames, variance / light: " + ", ".join(f"{v / m:.1e} at {m:.2f}" for m, v in light))
+    if options.save:
+        told = surroundings()
+        path = RESULTS / f"realism-{told['date']}.json"
+        lines = {name: asdict(line) for name, line in found.items()}
+        path.write_text(json.dumps({**told, "raw_noise": light, "distances": distances, "statistics": lines}) + "\n")
+        draw(found, path.with_suffix(".png"))
+        print(f"saved {path}")
+
+
+if __name__ == "__main__":
+    main()

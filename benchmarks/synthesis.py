@@ -1,0 +1,136 @@
+"""Pairs of photographs a second, by ``cdg-prep synth --photos``, and what drawing only what changes gains.
+
+* Exposure: the scenes of 8 pairs of 1280 x 720, as ``prep.synthesis.scene`` exposes them (each layer in its own box, in
+  as many sub-frames as its motion needs) and plainly: every layer over the whole frame at every moment, by cubics.
+* The command: pairs a second with one process and with two, start included, and their memory.
+
+Run ``python benchmarks/synthesis.py``; ``--photo FILE`` takes another photograph than scikit-image's. With ``--save``
+the figures go to benchmarks/results/synthesis-DATE.json.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+from skimage import data
+from surroundings import RESULTS, surroundings
+
+from prep.arrays import Bytes, Floats, Size
+from prep.io import frames
+from prep.synthesis import scene
+from prep.synthesis.cameras import NONE
+from prep.synthesis.outlines import Segments
+from prep.synthesis.scene import Layer
+
+SIZE = (720, 1280)
+
+
+def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
+    """The mean light of a scene, ``(H, W, 3)``: every layer over the whole frame at every moment."""
+    count = max(layer.motion.count for layer in layers)
+    total = np.zeros((*size, 3))
+    for moment in range(count):
+        frame = np.zeros((*size, 3), np.float32)
+        for layer in layers:
+            own = int((moment + 0.5) / count * layer.motion.count)
+            forward = layer.motion.at(own)
+            forward[:, 2] += forward[:, :2] @ np.array(layer.corner, np.float64)
+            border = cv2.BORDER_REFLECT_101 if layer.picture.shape[2] == 3 else cv2.BORDER_CONSTANT
+            view = cv2.warpAffine(layer.picture, forward, size[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
+            frame = view[:, :, :3] + frame * (1 - view[:, :, 3:]) if view.shape[2] == 4 else view
+        total += frame
+    return np.asarray(total / count, np.float32)
+
+
+def time_exposure(photo: Bytes, scenes: int) -> dict[str, float]:
+    """Median seconds a scene of both ways, taken in turns, and how far their results are apart."""
+    segments, setting = Segments(photo), NONE.draw(np.random.default_rng(0))
+    seconds: dict[str, list[float]] = {"ours": [], "plain": []}
+    errors = []
+    for seed in range(-1, scenes):  # the first compiles
+        rng = np.random.default_rng(abs(seed))
+        layers = scene.compose(photo, segments, SIZE, setting, rng, things=int(rng.integers(1, 4)))
+        start = time.perf_counter()
+        ours = scene.expose(layers, SIZE).blurry
+        middle = time.perf_counter()
+        plain = expose_plainly(layers, SIZE)
+        if seed >= 0:
+            seconds["ours"].append(middle - start)
+            seconds["plain"].append(time.perf_counter() - middle)
+            errors.append(float(np.abs(ours - plain).mean()) * 255)
+    return {**{name: statistics.median(each) for name, each in seconds.items()}, "grey_levels_apart": max(errors)}
+
+
+def time_command(folder: Path, pairs: int, jobs: int) -> dict[str, float]:
+    """Seconds of the whole command, and the most memory of all its processes, MB."""
+    out = folder / f"made{jobs}"
+    words = (Path(sys.executable).with_name("cdg-prep"), "synth", folder / "photos", "--photos", "--out", out)
+    start = time.perf_counter()
+    process = subprocess.Popen(
+        [*words, "--count", str(pairs), "--size", f"{SIZE[1]}x{SIZE[0]}", "--jobs", str(jobs)],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    most = 0
+    while process.poll() is None:
+        most = max(most, _memory(process.pid))
+        time.sleep(0.05)
+    if process.returncode:
+        raise SystemExit(f"cdg-prep synth ended with status {process.returncode}")
+    return {"seconds": time.perf_counter() - start, "megabytes": most / 1e6}
+
+
+def _memory(pid: int) -> int:
+    try:
+        parent = psutil.Process(pid)
+        return sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True)))
+    except psutil.Error:
+        return 0
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photo", type=Path)
+    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--save", action="store_true")
+    options = parser.parse_args()
+    cv2.setNumThreads(1)
+    photo = frames.read(options.photo) if options.photo else cv2.resize(data.astronaut(), (1600, 1200))
+    exposure = time_exposure(photo, 8)
+    ratio = exposure["plain"] / exposure["ours"]
+    print(
+        f"a scene exposed: {exposure['ours']:.2f} s, {ratio:.1f} times as fast as plainly ({exposure['plain']:.2f} s)"
+    )
+    found: dict[str, object] = {**surroundings(), "exposure": exposure, "ratio": ratio}
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        frames.write(folder / "photos" / "a.png", photo)
+        runs = {jobs: time_command(folder, options.pairs, jobs) for jobs in (1, 2)}
+    for jobs, run in runs.items():
+        rate = options.pairs / run["seconds"]
+        print(
+            f"{options.pairs} pairs, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f} a second, {run['megabytes']:.0f} MB"
+        )
+    gain = runs[1]["seconds"] / runs[2]["seconds"]
+    print(f"two processes: {gain:.2f} times one")
+    found |= {"pairs": options.pairs, "command": runs, "two_processes": gain}
+    if options.save:
+        path = RESULTS / f"synthesis-{found['date']}.json"
+        path.write_text(json.dumps(found, indent=1) + "\n")
+        print(f"saved {path}")
+
+
+if __name__ == "__main__":
+    main()
