@@ -120,9 +120,7 @@ def main() -> None:
         runs = {jobs: time_command(folder, options.pairs, jobs) for jobs in (1, 2)}
     for jobs, run in runs.items():
         rate = options.pairs / run["seconds"]
-        print(
-            f"{options.pairs} pairs, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f} a second, {run['megabytes']:.0f} MB"
-        )
+        print(f"{options.pairs} pairs, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f}/s, {run['megabytes']:.0f} MB")
     gain = runs[1]["seconds"] / runs[2]["seconds"]
     print(f"two processes: {gain:.2f} times one")
     found |= {"pairs": options.pairs, "command": runs, "two_processes": gain}
