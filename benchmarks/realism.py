@@ -20,6 +20,7 @@ import argparse
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -76,7 +77,7 @@ def statistics(pictures: Iterable[npt.NDArray[np.uint8]]) -> Statistics:
     frequency, power = spectra[0][0], np.mean([spectrum for _, spectrum in spectra], axis=0)
     mean, deviation = np.concatenate(means), np.concatenate(deviations)
     noise = []
-    for low, high in zip(BRIGHTNESS[:-1], BRIGHTNESS[1:], strict=True):
+    for low, high in pairwise(BRIGHTNESS):
         inside = deviation[(mean >= low) & (mean < high)]
         noise.append(float(np.percentile(inside, 5)) if len(inside) > 60 else float("nan"))
     return Statistics(
@@ -132,7 +133,7 @@ def raw_noise(data: Path) -> list[tuple[float, float]]:
             variances.append(_blocks(first[:, :, channel] - second[:, :, channel]).var(axis=1) / 2)
     mean, variance = np.concatenate(means), np.concatenate(variances)
     edges = np.geomspace(0.02, 0.6, 8)
-    inside = [(mean >= low) & (mean < high) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    inside = [(mean >= low) & (mean < high) for low, high in pairwise(edges)]
     return [(float(mean[each].mean()), float(np.percentile(variance[each], 10))) for each in inside if each.sum() > 200]
 
 

@@ -1,7 +1,7 @@
 """Maps of the blur's extent on disk: 16 bits a pixel, beside the sharp frames they belong to.
 
-The extent of the blur at a pixel is the length, in pixels of the frame, of the path over which that pixel is smeared
-during the exposure: 0 where nothing moves.
+The extent of the blur at a pixel is the length, in pixels of the frame, of the straight, even stroke whose variance is
+the largest of the path over which that pixel is smeared during the exposure: 0 where nothing moves.
 
 Legend: H, W a frame's height and width.
 """

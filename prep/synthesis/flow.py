@@ -43,14 +43,17 @@ def grey(pixels: Bytes | Codes) -> Bytes:
     return np.asarray(cv2.cvtColor(eight, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-def extent(window: Sequence[Bytes | Codes], step: Steps) -> Floats:
+def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floats:
     """The extent of the blur in the middle frame, if the window is one exposure.
 
-    Each pixel of the middle frame is followed to the first frame and to the last; the lengths of its steps are added.
+    Each pixel of the middle frame is followed to the first frame and to the last. The extent is that of the straight,
+    even stroke with the largest variance of its places, as ``paired`` measures it: sqrt(12 l), l the larger eigenvalue
+    of their covariance. n places in a row, d pixels apart, have d sqrt(n^2 - 1).
 
     Args:
         window: T of ``(H, W, 3)``, T odd.
         step: Their flow, from ``steps``.
+        parts: As in ``interpolate``: how many steps one becomes.
 
     Returns:
         ``(H, W)`` float32, pixels; NaN where a pixel was lost on the way: it looks different at either end, because it
@@ -59,18 +62,25 @@ def extent(window: Sequence[Bytes | Codes], step: Steps) -> Floats:
     middle = len(window) // 2
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in window[0].shape[1::-1]))
     here = grey(window[middle]).astype(np.float32)
-    length = np.zeros(here.shape, np.float32)
+    sums = np.zeros((5, *here.shape), np.float32)  # of the ways from the middle: x, y, x^2, y^2, x y
     is_lost = np.zeros(here.shape, bool)
     for end, sign in ((len(window) - 1, 1), (0, -1)):
-        at_x, at_y = x.copy(), y.copy()
+        way_x, way_y = np.zeros((2, *here.shape), np.float32)
         for place in range(middle, end, sign):
-            moved = cv2.remap(step(place, place + sign), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            at_x += moved[..., 0]
-            at_y += moved[..., 1]
-            length += np.hypot(moved[..., 0], moved[..., 1])
-        there = cv2.remap(grey(window[end]), at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            moved = cv2.remap(
+                step(place, place + sign), x + way_x, y + way_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            ) / np.float32(parts)
+            for _ in range(parts):
+                way_x += moved[..., 0]
+                way_y += moved[..., 1]
+                for total, term in zip(sums, (way_x, way_y, way_x**2, way_y**2, way_x * way_y), strict=True):
+                    total += term
+        there = cv2.remap(grey(window[end]), x + way_x, y + way_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         is_lost |= cv2.blur(np.abs(there - here), _AROUND) > _LOST
-    return np.where(is_lost, np.float32(np.nan), length)
+    mean_x, mean_y, xx, yy, xy = sums / np.float32((len(window) - 1) * parts + 1)
+    half = (xx - mean_x**2 - yy + mean_y**2) / 2
+    largest = (xx - mean_x**2 + yy - mean_y**2) / 2 + np.hypot(half, xy - mean_x * mean_y)
+    return np.where(is_lost, np.float32(np.nan), np.sqrt(12 * largest.clip(0)))
 
 
 def longest_step(count: int, step: Steps) -> float:

@@ -159,7 +159,7 @@ def _expose(
         parts = max(1, int(np.ceil(flow.longest_step(len(shots), step) / recipe.limit)))
     blurry = setting.photograph(_mean(flow.interpolate(lights, step, parts)), rng)
     sharp = setting.photograph(lights[len(shots) // 2], rng if recipe.camera.noisy_sharp else None)
-    return blurry, sharp, flow.extent(shots, step), parts
+    return blurry, sharp, flow.extent(shots, step, parts), parts
 
 
 def _mean(lights: Iterator[Floats]) -> Floats:

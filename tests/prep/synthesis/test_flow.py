@@ -24,14 +24,28 @@ def moved(way: float, count: int = 9) -> list[Bytes]:
 
 
 @pytest.mark.parametrize("way", [0.0, 2.5, 11.3, 37.0])
-def test_the_extent_of_a_known_translation_is_its_length(way: float) -> None:
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_extent_of_a_known_translation_is_that_of_its_places(way: float, parts: int) -> None:
     shots = moved(way)
+    places = np.linspace(0, way, 8 * parts + 1)  # of 9 frames, and of those interpolated between
+    wanted = np.sqrt(12 * places.var())
+
+    measured = flow.extent(shots, flow.steps(shots), parts)[60:-60, 60:-60]
+
+    assert np.nanmedian(np.abs(measured - wanted)) < 0.5  # pixels
+    assert abs(np.nanmean(measured) - wanted) < 0.5
+    assert np.isnan(measured).mean() < 0.02
+
+
+def test_there_and_back_again_is_no_longer_an_extent_than_there() -> None:
+    """Six pixels to the right and back: ``paired`` and masks ask how wide the blur is, not how long the way was."""
+    there = moved(6.0, 5)
+    shots = [*there, *there[-2::-1]]
 
     measured = flow.extent(shots, flow.steps(shots))[60:-60, 60:-60]
 
-    assert np.nanmedian(np.abs(measured - way)) < 0.5  # pixels
-    assert abs(np.nanmean(measured) - way) < 0.5
-    assert np.isnan(measured).mean() < 0.02
+    wanted = np.sqrt(12 * np.array([0, 1.5, 3, 4.5, 6, 4.5, 3, 1.5, 0]).var())
+    assert np.nanmedian(np.abs(measured - wanted)) < 0.5
 
 
 def test_what_is_covered_on_the_way_is_unknown_and_what_stands_still_is_not() -> None:
@@ -44,7 +58,9 @@ def test_what_is_covered_on_the_way_is_unknown_and_what_stands_still_is_not() ->
     measured = flow.extent(shots, flow.steps(shots))
 
     assert np.isnan(measured[110:190, 32:70]).mean() > 0.5  # covered by the first frame's block, seen in the middle one
-    assert np.nanmedian(measured[110:190, 85:130]) == pytest.approx(96, abs=4)  # the block itself
+    assert np.nanmedian(measured[110:190, 85:130]) == pytest.approx(
+        12 * np.sqrt(80), abs=4
+    )  # the block itself: 9 places, 12 pixels apart
     assert np.nanmax(measured[250:, :]) < 0.5
     assert not np.isnan(measured[250:, :]).any()
 
