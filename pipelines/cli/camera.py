@@ -38,12 +38,13 @@ _OPTIONS = (
     _option("--mosaic/--no-mosaic", default=None,
             help=f"Whether a pixel of the sensor sees one colour (Bayer), or three.{_OWN}"),
     _option("--shot-noise", type=Range("variance", 0), metavar="A-B",
-            help=f"Variance of the noise of a full pixel, in units of full squared.{_OWN}"),
+            help=f"Variance of the noise where the sensor is full, which is 1.{_OWN}"),
     _option("--read-noise", type=Range("deviation", 0), metavar="A-B",
-            help=f"Deviation of the noise of a dark pixel, in units of full.{_OWN}"),
-    _option("--bits", type=click.IntRange(8, 16), metavar="N", help=f"Of the sensor's codes.{_OWN}"),
-    _option("--jpeg", type=Range("quality", 1), metavar="A-B", help="Quality of JPEG, drawn.  [default: no JPEG]"),
-    _option("--noisy-sharp", is_flag=True, help="The sharp frame has noise too, at the same setting."),
+            help=f"Standard deviation of the noise in the dark; full is 1.{_OWN}"),
+    _option("--bits", type=click.IntRange(8, 16), metavar="N", help=f"Bits of the sensor's codes.{_OWN}"),
+    _option("--jpeg", type=Range("quality", 1), metavar="A-B",
+            help="JPEG quality of the blurry frame.  [default: no JPEG]"),
+    _option("--noisy-sharp", is_flag=True, help="Noise, and JPEG, on the sharp frame too."),
 )  # fmt: skip
 
 

@@ -27,33 +27,31 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
 @click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
 @click.option("--out", type=path_type, required=True, metavar="DIR", help="Data set to make, in GoPro's layout.")
 @click.option("--window", type=Range("frames", 3), default="7-13", show_default=True, metavar="N|A-B",
-              help="Frames averaged for a pair: an odd number, drawn between the two for each.")  # fmt: skip
-@click.option(
-    "--stride", type=click.IntRange(1), metavar="FRAMES", help="From window to window.  [default: end to end]"
-)
+              help="Recordings: frames averaged for a pair, an odd number drawn between the two.")  # fmt: skip
+@click.option("--stride", type=click.IntRange(1), metavar="FRAMES",
+              help="Recordings: frames from window to window.  [default: end to end]")  # fmt: skip
 @click.option("--interpolate", type=FiniteRange(min=0), default=3.0, show_default=True, metavar="PX",
-              help="Add frames between where something moves further: gaps show in the blur. 0: never, as GoPro was "
-              "made.")  # fmt: skip
-@click.option(
-    "--photos", is_flag=True, help="Inputs are photographs: shake them, things cut out of them move by themselves."
-)
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N", help="Pairs a photograph.")
+              help="Recordings: add frames between where something moves further than this, since gaps show in the "
+              "blur. 0: never, as GoPro was made.")  # fmt: skip
+@click.option("--photos", is_flag=True, help="Inputs are photographs.")
+@click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N",
+              help="Photographs: pairs of each.")  # fmt: skip
 @click.option("--size", type=FrameSize(), metavar="WIDTHxHEIGHT",
-              help="Of the frames cut from photographs.  [default: 1280x720, less of a small one]")  # fmt: skip
+              help="Photographs: size of the frames.  [default: 1280x720, less of a small one]")  # fmt: skip
 @click.option("--shake", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
-              help="Extent of the camera's motion, pixels.")  # fmt: skip
+              help="Photographs: pixels that the camera's motion smears.")  # fmt: skip
 @click.option("--tilt", type=FiniteRange(0, 90), default=90.0, show_default=True, metavar="DEGREES",
-              help="How far the camera's motion may be from the horizontal; 90 is any direction.")  # fmt: skip
+              help="Photographs: largest angle between the camera's motion and the horizontal.")  # fmt: skip
 @click.option("--tremor", type=FiniteRange(0, 1), default=1.0, show_default=True, metavar="PART",
-              help="How unsteady motion may be: 0 makes straight strokes, 1 a hand's paths too.")  # fmt: skip
+              help="Photographs: how unsteady motion may be. 0: straight strokes; 1: a hand's paths too.")  # fmt: skip
 @click.option("--roll", type=FiniteRange(0), default=8.0, show_default=True, metavar="PX",
-              help="The most that turning moves the frame's corners, or a thing's.")  # fmt: skip
+              help="Photographs: most pixels that turning smears the corners.")  # fmt: skip
 @click.option("--zoom", type=FiniteRange(0), default=4.0, show_default=True, metavar="PX",
-              help="The same of moving nearer or away.")  # fmt: skip
+              help="Photographs: most pixels that moving nearer or away smears them.")  # fmt: skip
 @click.option("--region", type=Range("pixels", 0), default="5-40", show_default=True, metavar="A-B",
-              help="Extent of the motion of things before the photograph, pixels.")  # fmt: skip
+              help="Photographs: pixels that the motion of each thing before them smears.")  # fmt: skip
 @click.option("--regions", type=Range("things", 0), default="1-3", show_default=True, metavar="A-B",
-              help="How many things there are.")  # fmt: skip
+              help="Photographs: number of things before them.")  # fmt: skip
 @camera_options
 @click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
               help="Of the sources that become the test split, where no folder is called train or test.")  # fmt: skip
@@ -83,11 +81,11 @@ def synth(
     dry_run: bool,
     jobs: int | None,
 ) -> None:
-    """Make blurry and sharp pairs as a camera makes blur, and know its extent at every pixel.
+    """Make blurry and sharp pairs whose blur is known at every pixel.
 
-    Of videos or folders of frames at a high rate: each window is averaged, its middle frame is the sharp one, and flow
-    over the window gives the extent. Frames that repeat, scene cuts and gaps are left out. Of photographs, with
-    --photos: the motion is drawn, so the extent is exact. The same command goes on where it stopped.
+    Recordings are videos or folders of frames at a high rate: each window of frames is averaged, its middle frame is
+    the sharp one, and optical flow gives the extent of the blur. Photographs (--photos) are shaken, and things cut out
+    of them move before them: the extent is exact. --camera adds what a camera does. The same command resumes.
     """
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
     from prep.synthesis.trajectories import Stroke
