@@ -207,7 +207,12 @@ def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
     """Sources are split whole: a share may come to none."""
     from prep.datasets.layouts import counted
 
-    if test_share and splits and "test" not in splits.values():
+    if test_share and not splits:
+        click.echo(
+            "--test-share decides nothing: every source lies in a folder called train or test, which is its split",
+            err=True,
+        )
+    elif test_share and "test" not in splits.values():
         sources = counted(len({name.partition("_")[0] for name in splits}), "source")
         click.echo(
             f"there is no test split: --test-share {test_share:g} of {sources} rounds to none; pass more sources, or "

@@ -6,9 +6,8 @@ a pixel it is within 0.1 px in the mean, where nothing can be seen it is near 0.
 Legend: H, W a frame's height and width; T frames of a window, oldest first.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -89,7 +88,7 @@ def longest_step(count: int, step: Steps) -> float:
     return max(float(np.percentile(length, 99)) for length in lengths)
 
 
-def interpolate(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[Floats]:
+def interpolate(lights: Iterable[Floats], step: Steps, parts: int) -> Iterator[Floats]:
     """Frames, and between each two of them ``parts`` - 1 more at even times.
 
     A frame between is both its neighbours, warped to its time and mixed by nearness; the flow at its time follows from
@@ -97,11 +96,13 @@ def interpolate(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[F
     pass before others are a mixture.
 
     Args:
-        lights: T of ``(H, W, 3)`` float32, in light.
+        lights: T of ``(H, W, 3)`` float32, in light; two are held at a time.
         step: The flow of the same frames.
         parts: How many steps one becomes; 1 gives the frames alone.
     """
-    for place, (before, after) in enumerate(pairwise(lights)):
+    remaining = iter(lights)
+    before = next(remaining)
+    for place, after in enumerate(remaining):
         yield before
         for part in range(1, parts):
             time = np.float32(part / parts)
@@ -109,7 +110,8 @@ def interpolate(lights: Sequence[Floats], step: Steps, parts: int) -> Iterator[F
             to_before = time * time * back - (1 - time) * time * there
             to_after = (1 - time) * (1 - time) * there - time * (1 - time) * back
             yield (1 - time) * _sample(before, to_before) + time * _sample(after, to_after)
-    yield lights[-1]
+        before = after
+    yield before
 
 
 def _sample(light: Floats, offsets: Floats) -> Floats:

@@ -153,12 +153,11 @@ def _expose(
     """The blurry frame of a window, the sharp one, the extents, and how many steps one became by interpolation."""
     step = flow.steps(shots)
     setting = recipe.camera.draw(rng)
-    lights = [setting.to_light(shot) for shot in shots]
     parts = 1
     if recipe.limit is not None:
         parts = max(1, int(np.ceil(flow.longest_step(len(shots), step) / recipe.limit)))
-    blurry = setting.photograph(_mean(flow.interpolate(lights, step, parts)), rng)
-    sharp = setting.photograph(lights[len(shots) // 2], rng if recipe.camera.noisy_sharp else None)
+    blurry = setting.photograph(_mean(flow.interpolate(map(setting.to_light, shots), step, parts)), rng)
+    sharp = setting.photograph(setting.to_light(shots[len(shots) // 2]), rng if recipe.camera.noisy_sharp else None)
     return blurry, sharp, flow.extent(shots, step, parts), parts
 
 
