@@ -9,8 +9,8 @@ of a video, so they have next to no noise; GoPro's raw frames at 240 frames/s ar
   the blocks of a brightness: the flattest. 0.29 is that of rounding alone.
 * Clipped: share of values from 250 on.
 
-And the noise of GoPro's raw frames in light: variance of the difference between consecutive frames, halved, over the
-mean, at the 10th percentile of the blocks. ``prep.synthesis.cameras`` takes the gopro camera's noise from it.
+And the noise of GoPro's raw frames in light, at the finest scale and between consecutive frames, at the 10th percentile
+of the blocks. ``prep.synthesis.cameras`` takes the gopro camera's noise from it.
 
 Run ``python benchmarks/realism.py --data DIR``: DIR holds photographs, GOPRO_Large, GOPRO_Large_all and REDS. With
 ``--save`` the figures go to benchmarks/results/realism-DATE.json, and a picture beside it.
@@ -122,19 +122,30 @@ def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.ui
         yield from_photos.shake(photo, Segments(photo), recipe, np.random.default_rng(number)).blurry
 
 
-def raw_noise(data: Path) -> list[tuple[float, float]]:
-    """Mean light and the variance of a single frame of GoPro's raw ones, by brightness."""
+def raw_noise(data: Path) -> list[dict[str, float]]:
+    """Noise of single raw frames of GoPro by brightness: variances over the mean light, rounding's share taken off.
+
+    ``finest`` is what the 3 x 3 filter leaves; ``between`` is half the variance of the difference of two consecutive
+    frames, which noise that the camera smoothed shows in, and a little motion.
+    """
     paths = sorted((data / "GOPRO_Large_all").glob("*/*/*.png"))
-    means, variances = [], []
+    means, finest, between = [], [], []
     for one, other in zip(paths[::4], paths[1::4], strict=False):
         first, second = (GAMMA.to_light(frames.read(path)) for path in (one, other))
         for channel in range(3):
-            means.append(_blocks(first[:, :, channel]).mean(axis=1))
-            variances.append(_blocks(first[:, :, channel] - second[:, :, channel]).var(axis=1) / 2)
-    mean, variance = np.concatenate(means), np.concatenate(variances)
-    edges = np.geomspace(0.02, 0.6, 8)
-    inside = [(mean >= low) & (mean < high) for low, high in pairwise(edges)]
-    return [(float(mean[each].mean()), float(np.percentile(variance[each], 10))) for each in inside if each.sum() > 200]
+            light = np.ascontiguousarray(first[:, :, channel])
+            rounding = (2.2 * _blocks(light).mean(axis=1) ** (1 - 1 / 2.2) / 255) ** 2 / 12
+            means.append(_blocks(light).mean(axis=1))
+            finest.append((_blocks(cv2.filter2D(light, cv2.CV_32F, _LAPLACE)) ** 2).mean(axis=1) - rounding)
+            between.append(_blocks(light - second[:, :, channel]).var(axis=1) / 2 - rounding)
+    mean, *variances = (np.concatenate(each) for each in (means, finest, between))
+    lines = []
+    for low, high in pairwise(np.geomspace(0.02, 0.6, 8)):
+        inside = (mean >= low) & (mean < high)
+        if inside.sum() > 200:
+            values = [float(np.percentile(each[inside], 10) / mean[inside].mean()) for each in variances]
+            lines.append({"light": float(mean[inside].mean()), "finest": values[0], "between": values[1]})
+    return lines
 
 
 def distance(one: Statistics, other: Statistics) -> dict[str, float]:
@@ -191,16 +202,20 @@ def main() -> None:
     for name, line in found.items():
         apart = [distance(line, found[other]) for other in ("GoPro, blurry", "REDS, blurry")]
         distances[name] = dict(zip(("GoPro", "REDS"), apart, strict=True))
-        noise = ", ".join(f"{line.noise[place]:.2f}" for place in (2, 4, 6))
+        levels = ", ".join(f"{line.noise[place]:.2f}" for place in (2, 4, 6))
         columns = [f"{each['spectrum']:.2f}, {each['gradients']:.4f}" for each in apart]
-        print(f"| {name} ({line.frames}) | {noise} | {100 * line.clipped:.2f} % | {' | '.join(columns)} |")
-    light = raw_noise(options.data)
-    print("noise of GoPro's raw frames, variance / light: " + ", ".join(f"{v / m:.1e} at {m:.2f}" for m, v in light))
+        print(f"| {name} ({line.frames}) | {levels} | {100 * line.clipped:.2f} % | {' | '.join(columns)} |")
+    noise = raw_noise(options.data)
+    print(
+        "\nnoise of GoPro's raw frames, variance over light\n| light | finest scale | between frames |\n|---|---|---|"
+    )
+    for each in noise:
+        print(f"| {each['light']:.2f} | {each['finest']:.1e} | {each['between']:.1e} |")
     if options.save:
         told = surroundings()
         path = RESULTS / f"realism-{told['date']}.json"
         lines = {name: asdict(line) for name, line in found.items()}
-        path.write_text(json.dumps({**told, "raw_noise": light, "distances": distances, "statistics": lines}) + "\n")
+        path.write_text(json.dumps({**told, "raw_noise": noise, "distances": distances, "statistics": lines}) + "\n")
         draw(found, path.with_suffix(".png"))
         print(f"saved {path}")
 
