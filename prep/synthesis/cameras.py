@@ -30,8 +30,8 @@ def _from_srgb(from_xyz: Matrix) -> Matrix:
 NONE = Camera()
 
 # A single exposure of a GoPro HERO4's video at 240 frames/s. Noise: ours, of GOPRO_Large_all in daylight
-# (benchmarks/realism.py): from what the camera's own denoising and compression leave at the finest scale (1e-6 to 1e-5 of
-# the light) to what changes from frame to frame (7e-5). It is that of the finished picture, so no balance and no matrix.
+# (benchmarks/realism.py): from what the camera's own denoising and compression leave at the finest scale (1e-6 to 1e-5
+# of the light) to what changes from frame to frame (7e-5). It is the finished picture's, so no balance and no matrix.
 # No mosaic: the sensor has more pixels than the video. Response: Nah et al. 2017.
 GOPRO = Camera(name="gopro", response=GAMMA, highlights=_HIGHLIGHTS, shot=(3e-6, 7e-5), read=(5e-5, 2e-4), bits=12)
 

@@ -49,7 +49,7 @@ class Motion:
         turned = np.stack([cosine, -sine, sine, cosine], axis=1).reshape(-1, 2, 2)
         return np.asarray(scale[:, None, None] * turned)
 
-    def extent(self, size: Size, corner: tuple[int, int] = (0, 0)) -> Floats:
+    def extent(self, size: Size, corner: tuple[int, int] = (0, 0), shares: Numbers | None = None) -> Floats:
         """The extent of the blur at every pixel of a box of the sharp frame.
 
         That of the straight, even stroke whose variance is the largest of the pixel's own path: sqrt(12 l), l the
@@ -59,13 +59,16 @@ class Motion:
         Args:
             size: The box's ``(H, W)``.
             corner: x, y of its first pixel.
+            shares: ``(T,)``: of the exposure, for which each sub-frame is seen; None for all alike.
 
         Returns:
             ``(H, W)`` pixels.
         """
         x = (np.arange(size[1]) + corner[0] - self.centre[0]).astype(np.float32)  # (W,)
         y = (np.arange(size[0]) + corner[1] - self.centre[1]).astype(np.float32)[:, None]  # (H, 1)
-        c = self._covariance.astype(np.float32)  # of shift in x and y, and the linear part's a and b: [[a, -b], [b, a]]
+        c = self._covariance(shares).astype(
+            np.float32
+        )  # of shift in x and y, and the linear part's a and b: [[a, -b], [b, a]]
         xx = c[0, 0] + x * (c[2, 2] * x + 2 * c[0, 2]) + y * (c[3, 3] * y - 2 * c[0, 3]) - 2 * c[2, 3] * x * y
         yy = c[1, 1] + x * (c[3, 3] * x + 2 * c[1, 3]) + y * (c[2, 2] * y + 2 * c[1, 2]) + 2 * c[2, 3] * x * y
         xy = c[0, 1] + x * (c[2, 3] * x + c[0, 3] + c[1, 2]) + y * (c[0, 2] - c[1, 3] - c[2, 3] * y)
@@ -74,11 +77,9 @@ class Motion:
         largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
         return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
 
-    @cached_property
-    def _covariance(self) -> Numbers:
+    def _covariance(self, shares: Numbers | None) -> Numbers:
         parts = np.column_stack([self.shift, self._linear[:, 0, 0], self._linear[:, 1, 0]])  # (T, 4)
-        centred = parts - parts.mean(axis=0)
-        return np.asarray(centred.T @ centred / len(parts))
+        return np.asarray(np.cov(parts.T, aweights=shares, bias=True))
 
     def length(self, x: float, y: float) -> float:
         """Of the path of one point of the sharp frame, pixels."""

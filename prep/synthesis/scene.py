@@ -182,7 +182,8 @@ def _check_size(photo: Bytes, size: Size) -> None:
 def expose(layers: Sequence[Layer], size: Size) -> Exposed:
     """Expose a scene.
 
-    Each layer is drawn in as many sub-frames as its own motion needs, and stays for the moments of the fastest.
+    Each layer is drawn in as many sub-frames as its own motion needs, and stays for the moments of the fastest; extents
+    are of the sub-frames as long as they are seen.
 
     Args:
         layers: The background, which fills the frame, and what lies before it, the nearest last.
@@ -203,7 +204,7 @@ def expose(layers: Sequence[Layer], size: Size) -> Exposed:
         for moment in range(places.index(place), places.index(place) + places.count(place)):
             for part in parts:
                 part.add(view[part.box.slices()], moment)
-    extent = behind.motion.extent(size)
+    extent = behind.motion.extent(size, shares=_shares(behind, count))
     for part in parts:
         inside = part.box.slices()
         total[inside], sharp[inside] = part.total / np.float32(count), part.sharp
@@ -250,7 +251,7 @@ class _Part:
         """Add the views, from the nearest back; follow the points of each layer at the moment ``traced``."""
         clear = np.ones(self.box.size, np.float32)
         for number in reversed(range(len(self._layers))):
-            if traced is not None:
+            if traced is not None and number + 1 < len(self._layers):  # nothing covers the nearest
                 motion = self._layers[number].motion
                 self._seen[number] += _follow(
                     clear, motion.at(_own(self._layers[number], traced, self.count)), self.box
@@ -268,7 +269,8 @@ class _Part:
         for number, (layer, box, place) in enumerate(zip(self._layers, self._boxes, self._places, strict=True)):
             if number:
                 is_front = self._front[place] == number
-                extent[place][is_front] = layer.motion.extent(box.size, (box.left, box.top))[is_front]
+                shares = _shares(layer, self.count)
+                extent[place][is_front] = layer.motion.extent(box.size, (box.left, box.top), shares)[is_front]
         less = self._at_rest - self._seen / np.float32(len(self._traced))
         extent[np.take_along_axis(less, self._front[None], axis=0)[0] > _HIDDEN] = np.nan
         return extent
@@ -277,6 +279,11 @@ class _Part:
 def _own(layer: Layer, moment: int, count: int) -> int:
     """The sub-frame of a layer that is seen at one of ``count`` moments; the middle one at the middle."""
     return int((moment + 0.5) / count * layer.motion.count)
+
+
+def _shares(layer: Layer, count: int) -> npt.NDArray[np.float64]:
+    """Of the exposure, for which each sub-frame of a layer is seen."""
+    return np.bincount([_own(layer, moment, count) for moment in range(count)], minlength=layer.motion.count) / count
 
 
 def _follow(values: Floats, motion: npt.NDArray[np.float64], box: Box) -> Floats:

@@ -74,6 +74,18 @@ def test_a_blurred_edge_is_a_ramp_as_long_as_the_extent() -> None:
     assert np.array_equal(np.unique(exposed.sharp), [0, 1])
 
 
+def test_extents_count_sub_frames_as_long_as_they_are_seen() -> None:
+    """Five sub-frames of a wall before seven of a block are seen for 1, 2, 1, 2 and 1 moments."""
+    slow = Layer(picture=wall().picture, corner=(0, 0), motion=shifted(10.0, 5))
+    fast = Layer(picture=block(0.0).picture, corner=(49, 28), motion=shifted(12.0, 7))
+    places = np.repeat(10.0 * ((np.arange(5) + 0.5) / 5 - 0.5), (1, 2, 1, 2, 1))
+
+    exposed = scene.expose([slow, fast], SIZE)
+
+    assert exposed.extent[5, 5] == pytest.approx(np.sqrt(12 * places.var()), abs=1e-3)
+    assert exposed.extent[48, 64] == pytest.approx(12 / 7 * np.sqrt(48), abs=1e-3)
+
+
 def test_what_is_covered_for_a_part_of_the_time_has_no_extent() -> None:
     exposed = scene.expose([wall(), block(12.0)], SIZE)
 
