@@ -89,6 +89,12 @@ def test_a_hand_turns_about_where_a_stroke_does_not() -> None:
     assert np.median(lengths(1)) > 10.5 and np.percentile(lengths(1), 90) > 15
 
 
+def test_inertia_draws_a_hand_back_to_where_it_began() -> None:
+    ends = [np.linalg.norm(trajectories.walk(1.0, np.random.default_rng(seed))[-1]) for seed in range(300)]
+
+    assert 0.5 < np.median(ends) < 0.9  # without the pull 1.2; without tremor 1
+
+
 def test_sub_frames_lie_close_and_no_more_of_them_than_needed() -> None:
     rng = np.random.default_rng(0)
     for _ in range(50):
