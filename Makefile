@@ -38,6 +38,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/sharpness_speed.py
 	$(BIN)/python benchmarks/masks_scale.py
 	$(BIN)/python benchmarks/packing.py
+	$(BIN)/python benchmarks/synthesis.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/deform.py
 	$(BIN)/python benchmarks/network.py
