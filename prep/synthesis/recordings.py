@@ -61,7 +61,9 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
         path = place.absolute()  # for worker processes, which may stand in another folder
         here = _in_folder(path) if place.is_dir() else [_of_video(path)] if video.is_video(place) else []
         if not here:
-            raise SynthesisError(f"{place} holds no video and no two frames; pass a video, a folder of frames, or --photos")
+            raise SynthesisError(
+                f"{place} holds no video and no two frames; pass a video, a folder of frames, or --photos"
+            )
         recordings += here
     seen: dict[tuple[str, str], Recording] = {}
     for recording in recordings:
