@@ -119,7 +119,7 @@ def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.ui
     large = [photo for photo in map(frames.read, photos) if photo.shape[0] >= SIZE[0] and photo.shape[1] >= SIZE[1]]
     for number in range(count):
         photo = large[number % len(large)]
-        yield from_photos.shake(photo, Segments(photo), recipe, np.random.default_rng(number)).blurry
+        yield from_photos.shake(photo, Segments(photo), recipe, [number]).blurry
 
 
 def raw_noise(data: Path) -> list[dict[str, float]]:

@@ -30,19 +30,19 @@ _OPTIONS = (
     _option("--camera", type=click.Choice(_NAMES), default="none", show_default=True,
             help="Camera that takes the pairs, with its sensor, noise and response; none averages."),
     _option("--response", metavar="linear|gamma|srgb|FILE",
-            help="How codes stand for light: as they are, to the power of 2.2, as sRGB, or by a measured curve: a file "
-            f"of numbers, the light of each code from black to white.{_OWN}"),
-    _option("--highlights", type=Range("times", 1), metavar="A-B",
-            help=f"How much brighter than white clipped pixels were: lights leave white streaks.{_OWN}"),
+            help="Light of a code: the code itself, its power of 2.2, sRGB's, or a measured curve: a text file of the "
+            f"light of each code from black to white, usually 256 numbers in any unit.{_OWN}"),
+    _option("--highlights", type=Range("times", 1, example="1.25-2.75"), metavar="A-B",
+            help=f"Factor by which clipped pixels were brighter than white, so that lights leave white streaks.{_OWN}"),
     _option("--colour", type=click.Choice(_NAMES), help=f"Colour matrix and white balance of a camera.{_OWN}"),
     _option("--mosaic/--no-mosaic", default=None,
             help=f"Whether a pixel of the sensor sees one colour (Bayer), or three.{_OWN}"),
-    _option("--shot-noise", type=Range("variance", 0), metavar="A-B",
-            help=f"Variance of the noise where the sensor is full, which is 1.{_OWN}"),
-    _option("--read-noise", type=Range("deviation", 0), metavar="A-B",
-            help=f"Standard deviation of the noise in the dark; full is 1.{_OWN}"),
+    _option("--shot-noise", type=Range("variance", 0, 1, example="1e-4-1e-2"), metavar="A-B",
+            help=f"Variance of the noise at the sensor's white, in units of that white.{_OWN}"),
+    _option("--read-noise", type=Range("deviation", 0, 1, example="1e-4-1e-2"), metavar="A-B",
+            help=f"Standard deviation of the noise in the dark, in the same units.{_OWN}"),
     _option("--bits", type=click.IntRange(8, 16), metavar="N", help=f"Bits of the sensor's codes.{_OWN}"),
-    _option("--jpeg", type=Range("quality", 1), metavar="A-B",
+    _option("--jpeg", type=Range("quality", 1, 100, example="70-95", is_whole=True), metavar="A-B",
             help="JPEG quality of the blurry frame.  [default: no JPEG]"),
     _option("--noisy-sharp", is_flag=True, help="Noise, and JPEG, on the sharp frame too."),
 )  # fmt: skip
@@ -72,8 +72,6 @@ def chosen_camera(context: click.Context) -> "Camera":
         camera = replace(camera, matrices=other.matrices, red=other.red, blue=other.blue)
     if given["jpeg"]:
         low, high = (int(end) for end in given["jpeg"])
-        if high > 100:
-            raise click.UsageError(f"--jpeg {high} is beyond the best quality, 100")
         camera = replace(camera, jpeg=(low, high))
     if given["response"]:
         camera = replace(camera, response=_response(given["response"]))

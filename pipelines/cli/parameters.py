@@ -58,23 +58,35 @@ class Range(_Parameter):
 
     Args:
         name: What they count.
-        smallest: Of either.
+        smallest, largest: Of either.
+        example: In what is said of another value.
+        is_whole: Whether they are whole numbers.
     """
 
-    def __init__(self, name: str, smallest: float) -> None:
-        self.name, self.smallest = name, smallest
+    def __init__(
+        self, name: str, smallest: float, largest: float = math.inf, *, example: str = "7-13", is_whole: bool = False
+    ) -> None:
+        self.name, self.smallest, self.largest = name, smallest, largest
+        self.example, self.is_whole = example, is_whole
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[float, float]:
         """The lower and the upper end."""
         if isinstance(value, tuple):
             return value
-        ends = re.fullmatch(r"([^-]+?(?:e-\d+)?)(?:-(.+))?", str(value).lower())  # 1e-4 is one number
+        ends = re.fullmatch(r"(-?[^-]+?(?:e-\d+)?)(?:-(.+))?", str(value).lower())  # 1e-4 is one number
         try:
             low, high = (float(end) for end in ((ends[1], ends[2] or ends[1]) if ends else ("", "")))
         except ValueError:
-            self.fail(f"{value} is neither a number nor a range; wanted for instance 7-13", param, ctx)
-        if not self.smallest <= low <= high < float("inf"):
-            self.fail(f"{value}: wanted two rising numbers from {self.smallest:g}, for instance 7-13", param, ctx)
+            self.fail(f"{value} is neither a number nor a range; wanted for instance {self.example}", param, ctx)
+        is_inside = self.smallest <= low <= high <= self.largest and high < math.inf
+        if not is_inside or (self.is_whole and not (low.is_integer() and high.is_integer())):
+            kind = "a whole number" if self.is_whole else "a number"
+            upper = f" to {self.largest:g}" if self.largest < math.inf else " on"
+            self.fail(
+                f"{value}: wanted {kind} from {self.smallest:g}{upper}, or two, the smaller first, as {self.example}",
+                param,
+                ctx,
+            )
         return low, high
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone --out made"
+_FARTHEST = 200  # pixels: a map of extents ends at 256
 _SLOW = 100  # frames a second: 7 of them last a fourteenth of a second
 _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
@@ -26,8 +27,8 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
 @click.command("synth", epilog=example(_EXAMPLE))
 @click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
 @click.option("--out", type=path_type, required=True, metavar="DIR", help="Data set to make, in GoPro's layout.")
-@click.option("--window", type=Range("frames", 3), default="7-13", show_default=True, metavar="N|A-B",
-              help="Recordings: frames averaged for a pair, an odd number drawn between the two.")  # fmt: skip
+@click.option("--window", type=Range("frames", 3, is_whole=True), default="7-13", show_default=True, metavar="N|A-B",
+              help="Recordings: frames averaged for a pair; an odd number is drawn for each.")  # fmt: skip
 @click.option("--stride", type=click.IntRange(1), metavar="FRAMES",
               help="Recordings: frames from window to window.  [default: end to end]")  # fmt: skip
 @click.option("--interpolate", type=FiniteRange(min=0), default=3.0, show_default=True, metavar="PX",
@@ -37,24 +38,24 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
 @click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N",
               help="Photographs: pairs of each.")  # fmt: skip
 @click.option("--size", type=FrameSize(), metavar="WIDTHxHEIGHT",
-              help="Photographs: size of the frames.  [default: 1280x720, less of a small one]")  # fmt: skip
-@click.option("--shake", type=Range("pixels", 0), default="0-15", show_default=True, metavar="A-B",
-              help="Photographs: pixels that the camera's motion smears.")  # fmt: skip
+              help="Photographs: size of the frames.  [default: 1280x720, or all there is]")  # fmt: skip
+@click.option("--shake", type=Range("pixels", 0, _FARTHEST), default="0-15", show_default=True, metavar="A-B",
+              help="Photographs: extent of the blur by the camera's shift, in pixels.")  # fmt: skip
 @click.option("--tilt", type=FiniteRange(0, 90), default=90.0, show_default=True, metavar="DEGREES",
               help="Photographs: largest angle between the camera's motion and the horizontal.")  # fmt: skip
 @click.option("--tremor", type=FiniteRange(0, 1), default=1.0, show_default=True, metavar="PART",
               help="Photographs: how unsteady motion may be. 0: straight strokes; 1: a hand's paths too.")  # fmt: skip
-@click.option("--roll", type=FiniteRange(0), default=8.0, show_default=True, metavar="PX",
-              help="Photographs: most pixels that turning smears the corners.")  # fmt: skip
-@click.option("--zoom", type=FiniteRange(0), default=4.0, show_default=True, metavar="PX",
-              help="Photographs: most pixels that moving nearer or away smears them.")  # fmt: skip
-@click.option("--region", type=Range("pixels", 0), default="5-40", show_default=True, metavar="A-B",
-              help="Photographs: pixels that the motion of each thing before them smears.")  # fmt: skip
-@click.option("--regions", type=Range("things", 0), default="1-3", show_default=True, metavar="A-B",
+@click.option("--roll", type=FiniteRange(0, _FARTHEST), default=8.0, show_default=True, metavar="PX",
+              help="Photographs: largest extent of the blur by turning, in the corners.")  # fmt: skip
+@click.option("--zoom", type=FiniteRange(0, _FARTHEST), default=4.0, show_default=True, metavar="PX",
+              help="Photographs: the same by moving nearer or away.")  # fmt: skip
+@click.option("--region", type=Range("pixels", 0, _FARTHEST), default="5-40", show_default=True, metavar="A-B",
+              help="Photographs: extent of the blur of things that move before them, in pixels.")  # fmt: skip
+@click.option("--regions", type=Range("things", 0, 20, is_whole=True), default="1-3", show_default=True, metavar="A-B",
               help="Photographs: number of things before them.")  # fmt: skip
 @camera_options
 @click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
-              help="Of the sources that become the test split, where no folder is called train or test.")  # fmt: skip
+              help="Share of the sources for the test split, where no folder is called train or test.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and stop.")
 @jobs_option
@@ -169,12 +170,14 @@ def _plan_clips(
 def _make_of_photos(
     inputs: Sequence[Path], out: Path, recipe: "PhotoRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
+    from prep.datasets.layouts import counted
     from prep.synthesis import from_photos, output, recordings
 
     photos = from_photos.find(inputs)
     total = recipe.count * len(photos)
     if dry_run:
-        click.echo(f"{total} pairs of {len(photos)} photographs for {out}; nothing done: --dry-run")
+        pairs, sources = counted(total, "pair"), counted(len(photos), "photograph")
+        click.echo(f"{pairs} of {sources} for {out}; nothing done: --dry-run")
         return
     unassigned = [name for name, path in photos.items() if not recordings.split_of(path.parent)]
     splits = output.begin(out, recipe, unassigned, test_share)
@@ -226,14 +229,19 @@ def _warn_of_slow(clips: "Sequence[Clip]", recipe: "RecordingRecipe") -> None:
         rate = clip.survey.rate
         if 0 < rate < _SLOW:
             click.echo(
-                f"{clip.recording.path.name} has {rate:.4g} frames/s, too few for true blur: {recipe.shortest} of them "
-                f"last {recipe.shortest / rate:.2g} s, and what lies between is a guess; record at {_SLOW} or more",
+                f"{clip.recording.path.name} has {rate:.4g} frames/s, too few for true blur: {recipe.shortest} frames "
+                f"last {recipe.shortest / rate:.2g} s, and motion between them is guessed; record at {_SLOW} or more",
                 err=True,
             )
 
 
 def _print_result(out: Path, total: int) -> None:
-    click.echo(f"{total} pairs in {out}; cdg-prep masks --root {out} --method extent makes masks of their extents")
+    from prep.datasets.layouts import counted
+
+    click.echo(
+        f"{counted(total, 'pair')} in {out}; next: cdg-prep masks --root {out} --method extent --mu 0.85 (M is 1 where "
+        "blur is up to 6 pixels)"
+    )
 
 
 def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:

@@ -15,6 +15,7 @@ from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 
+SMALLEST = 16  # pixels: a side of what masks can be made of
 LARGEST: Size = (720, 1280)  # of frames whose size is not asked for: GoPro's
 _PAIRS_A_TASK = 8  # consecutive ones: the photograph is read and divided once
 
@@ -49,6 +50,8 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
     for place in inputs:
         if not place.exists():
             raise SynthesisError(f"{place} is not there; pass a photograph, or a folder of photographs")
+        if not place.is_dir() and not photographs.is_photo(place):
+            raise SynthesisError(f"{place} is no photograph; leave it out, or leave out --photos")
         for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
             if path.is_file() and photographs.is_photo(path):
                 below = path.relative_to(place).parts[:-1] if place.is_dir() else ()
@@ -99,7 +102,8 @@ def _make(task: PhotoTask) -> list[str]:
         written = _write(pixels, task.name, task.folder, task.numbers, task.recipe)
         return [path.stem for path in written]
     except ValueError as error:
-        raise SynthesisError(f"{task.path}: {error}; pass a smaller --size, or leave it out") from error
+        remedy = "pass a smaller --size, or leave it out" if task.recipe.size else "leave it out"
+        raise SynthesisError(f"{task.path}: {error}; {remedy}") from error
 
 
 def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: PhotoRecipe) -> Iterator[Path]:
@@ -126,32 +130,37 @@ def _write(photo: Bytes, name: str, folder: Path, numbers: range, recipe: PhotoR
     for number in numbers:
         blurry = folder / name / kind / f"{number:06}.png"
         if not blurry.exists():
+            if min(photo.shape[:2]) < SMALLEST:
+                found = f"{photo.shape[1]} x {photo.shape[0]}"
+                raise ValueError(f"photograph is {found} pixels; wanted at least {SMALLEST} x {SMALLEST}")
             segments = segments or Segments(photo)
-            rng = np.random.default_rng([recipe.seed, zlib.crc32(name.encode()), number])
-            pair = shake(photo, segments, recipe, rng)
+            pair = shake(photo, segments, recipe, [recipe.seed, zlib.crc32(name.encode()), number])
             output.write_pair(folder / name, blurry.stem, kind, pair.blurry, pair.sharp, pair.extent)
         yield blurry
 
 
-def shake(photo: Bytes, segments: Segments, recipe: PhotoRecipe, rng: np.random.Generator) -> ShakenPair:
+def shake(photo: Bytes, segments: Segments, recipe: PhotoRecipe, seed: Sequence[int]) -> ShakenPair:
     """Photograph a photograph with a shaking camera, things before it moving by themselves.
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB.
         segments: Of it.
         recipe: How; its count and seed do not matter.
-        rng: Decides all that is drawn.
+        seed: Decides all that is drawn: the motion apart from the camera, so that all cameras see the same.
 
     Raises:
         ValueError: If the photograph is smaller than the frames asked for.
     """
     size = recipe.size or (min(LARGEST[0], photo.shape[0]), min(LARGEST[1], photo.shape[1]))
-    setting = recipe.camera.draw(rng)
-    things = int(rng.integers(recipe.things[0], recipe.things[1] + 1))
-    layers = scene.compose(photo, segments, size, setting, rng, hand=recipe.hand, thing=recipe.thing, things=things)
+    of_motion, of_camera = (np.random.default_rng([*seed, what]) for what in (0, 1))
+    setting = recipe.camera.draw(of_camera)
+    things = int(of_motion.integers(recipe.things[0], recipe.things[1] + 1))
+    layers = scene.compose(
+        photo, segments, size, setting, of_motion, hand=recipe.hand, thing=recipe.thing, things=things
+    )
     exposed = scene.expose(layers, size)
     return ShakenPair(
-        blurry=setting.photograph(exposed.blurry, rng),
-        sharp=setting.photograph(exposed.sharp, rng if recipe.camera.noisy_sharp else None),
+        blurry=setting.photograph(exposed.blurry, of_camera),
+        sharp=setting.photograph(exposed.sharp, of_camera if recipe.camera.noisy_sharp else None),
         extent=exposed.extent,
     )

@@ -32,7 +32,7 @@ class Segments:
     """A photograph divided along its edges: by watershed (Meyer 1992) from an even grid of seeds.
 
     Args:
-        photo: ``(h, w, 3)`` uint8 RGB.
+        photo: ``(h, w, 3)`` uint8 RGB, at least 16 pixels either way.
     """
 
     def __init__(self, photo: Bytes) -> None:
@@ -102,7 +102,7 @@ def _divide(picture: Bytes) -> Labels:
     rows, columns = (np.arange(step / 2, side, step).astype(int) for side in (height, width))
     seeds[np.ix_(rows, columns)] = np.arange(1, len(rows) * len(columns) + 1).reshape(len(rows), len(columns))
     labels = np.asarray(cv2.watershed(picture, seeds.copy()), np.int32)
-    while (labels <= 0).any():  # lines between segments, and the picture's border
+    while (labels <= 0).any() and (labels > 0).any():  # lines between segments, and the picture's border
         grown = cv2.dilate(labels.astype(np.float32), np.ones((3, 3), np.uint8)).astype(np.int32)
         labels = np.where(labels <= 0, grown, labels)
     return np.asarray(labels - 1, np.int32)

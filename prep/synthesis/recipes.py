@@ -85,7 +85,7 @@ class PhotoRecipe:
         """The options of ``cdg-prep synth --photos`` that say the same."""
         return {
             "count": str(self.count),
-            "size": "as large as the photograph" if self.size is None else f"{self.size[1]}x{self.size[0]}",
+            "size": "1280x720, or all there is" if self.size is None else f"{self.size[1]}x{self.size[0]}",
             "shake": interval((self.hand.shortest, self.hand.longest)),
             "tilt": f"{math.degrees(self.hand.tilt):g}",
             "tremor": f"{self.hand.tremor:g}",

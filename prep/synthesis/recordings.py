@@ -176,7 +176,9 @@ def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
         if before is None:
             size = whole
         elif whole != size or small.shape != before.shape:
-            raise ReadError(f"{recording.path} holds frames of several sizes; pass those of one size alone")
+            raise ReadError(
+                f"{recording.path} holds frames of several sizes; pass those of one size, or --photos for photographs"
+            )
         else:
             difference = cv2.absdiff(small, before)
             changes.append(float(difference.mean()))

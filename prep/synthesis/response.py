@@ -103,7 +103,7 @@ def read_response(path: Path) -> Response:
         light = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError as error:
         raise SynthesisError(
-            f"{path} holds something else than numbers ({error}); wanted light, code by code"
+            f"{path} does not hold numbers alone ({error}); wanted the light of each code from black to white"
         ) from error
     if len(light) < 2 or not np.isfinite(light).all() or not (np.diff(light) > 0).all():
         raise SynthesisError(f"{path} holds {len(light)} numbers; wanted two or more that rise from black to white")

@@ -25,6 +25,7 @@ def raw(tmp_path: Path) -> Path:
             frames.write(
                 tmp_path / "raw" / clip / f"{number:06}.png", np.ascontiguousarray(wide[:, start : start + 96])
             )
+    (tmp_path / "made.txt").write_text("no picture")
     return tmp_path / "raw"
 
 
@@ -42,7 +43,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
         said += done.stdout
 
     assert said.count("30 frames, 1 repeated frame left out: 3 pairs") == 2
-    assert "6 pairs in made; cdg-prep masks --root made --method extent makes masks of their extents" in said
+    assert "6 pairs in made; next: cdg-prep masks --root made --method extent --mu 0.85" in said
     assert "PSNR by the length of the blur" in said and "│ 16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
     assert "masks by extent, mu 0.96" in said
 
@@ -87,12 +88,20 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["nowhere"], "nowhere is not there; pass a video, or a folder of frames"),
         (["raw", "--window", "8"], "a window of 8 to 8 frames has no middle one; pass odd numbers, as 7-13"),
         (["raw", "--window", "9-x"], "9-x is neither a number nor a range; wanted for instance 7-13"),
-        (["raw", "--window", "1"], "1: wanted two rising numbers from 3, for instance 7-13"),
+        (["raw", "--window", "1"], "1: wanted a whole number from 3 on, or two, the smaller first, as 7-13"),
         (["raw", "--window", "99"], "no 99 frames in motion lie behind each other; pass a smaller --window"),
         (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, srgb, or a file"),
         (["raw", "--camera", "leica"], "'leica' is not one of 'none', 'gopro', 'phone', 'dslr'"),
-        (["raw", "--shot-noise", "1e-3-1e-4"], "1e-3-1e-4: wanted two rising numbers from 0"),
-        (["raw", "--jpeg", "90-101"], "--jpeg 101 is beyond the best quality, 100"),
+        (
+            ["raw", "--shot-noise", "1e-3-1e-4"],
+            "1e-3-1e-4: wanted a number from 0 to 1, or two, the smaller first",
+        ),
+        (["raw", "--jpeg", "90-101"], "90-101: wanted a whole number from 1 to 100, or two"),
+        (["raw", "--photos", "--shake", "1e9"], "1e9: wanted a number from 0 to 200, or two"),
+        (["raw", "--photos", "--regions", "1.5"], "1.5: wanted a whole number from 0 to 20, or two"),
+        (["raw", "--highlights", "-1"], "-1: wanted a number from 1 on, or two"),
+        (["raw/GOPR0001_11_00", "a.mp4", "--photos"], "a.mp4 is not there; pass a photograph"),
+        (["made.txt", "--photos"], "made.txt is no photograph; leave it out, or leave out --photos"),
         (["raw", "--out", "raw/made"], "raw/made lies inside raw, which is read; pass an --out elsewhere"),
         (["raw", "--count", "3"], "--count is not for recordings; pass --photos, or leave it out"),
         (["raw", "--photos", "--window", "9"], "--window is not for photographs; leave it out"),
@@ -145,7 +154,7 @@ def test_a_slow_recording_and_what_was_interpolated_are_said(tmp_path: Path) -> 
     done = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--out", "made")
     never = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--interpolate", "0", "--out", "never")
 
-    assert "a.mp4 has 29.97 frames/s, too few for true blur: 7 of them last 0.23 s" in done.stderr
+    assert "a.mp4 has 29.97 frames/s, too few for true blur: 7 frames last 0.23 s" in done.stderr
     assert "frames were interpolated for 3 of 3 pairs, up to 2 between two" in done.stdout
     assert "interpolated" not in never.stdout
 

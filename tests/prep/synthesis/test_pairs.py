@@ -15,7 +15,8 @@ from prep.io import extents, frames
 from prep.io.frames import read
 from prep.synthesis import from_photos, from_recordings, output, recordings
 from prep.synthesis.camera import Camera
-from prep.synthesis.cameras import NONE, PHONE
+from prep.synthesis.cameras import CAMERAS, NONE, PHONE
+from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 from prep.synthesis.response import GAMMA
 
@@ -259,6 +260,27 @@ def test_photographs_make_the_same_bytes_with_any_number_of_processes(photo: np.
     pairs = layouts.find(tmp_path / "one").pairs
     assert len(pairs) == 18
     assert frames.read(pairs[0].blurry).shape == (150, 190, 3)  # no size asked for: as large as the photograph
+
+
+def test_every_camera_sees_the_same_motion(photo: np.ndarray) -> None:
+    recipes = [
+        replace(PHOTOS, camera=replace(camera, jpeg=jpeg)) for camera in CAMERAS.values() for jpeg in (None, (60, 90))
+    ]
+    extents = [from_photos.shake(photo, Segments(photo), recipe, [4]).extent for recipe in recipes]
+
+    assert all(np.array_equal(extent, extents[0], equal_nan=True) for extent in extents)
+    assert not np.array_equal(from_photos.shake(photo, Segments(photo), PHOTOS, [5]).extent, extents[0], equal_nan=True)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 90), (15, 15)])
+def test_a_tiny_photograph_is_one_line(tmp_path: Path, size: tuple[int, int]) -> None:
+    frames.write(tmp_path / "a.png", np.zeros((*size, 3), np.uint8))
+    recipe = PhotoRecipe(count=1)
+
+    with pytest.raises(
+        SynthesisError, match=rf"a.png: photograph is {size[1]} x {size[0]} pixels; wanted at least 16 x 16; l"
+    ):
+        list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
 
 
 def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_a_measured_power_is_the_power(tmp_path: Path) -> None:
         ("0 1 2 1", r"curve.txt holds 4 numbers; wanted two or more that rise from black to white"),
         ("7", r"holds 1 numbers; wanted two or more"),
         ("0 nan 2", r"holds 3 numbers; wanted two or more"),
-        ("code,light", r"holds something else than numbers .*; wanted light, code by code"),
+        ("code,light", r"does not hold numbers alone .*; wanted the light of each code"),
     ],
 )
 def test_what_is_no_response_is_one_line(tmp_path: Path, text: str, message: str) -> None:
