@@ -208,7 +208,7 @@ def _describe(clip: "Clip") -> str:
 
 def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
     """Sources are split whole: a share may come to none."""
-    from prep.datasets.layouts import counted
+    from prep.datasets.layouts import counted, source
 
     if test_share and not splits:
         click.echo(
@@ -216,7 +216,7 @@ def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
             err=True,
         )
     elif test_share and "test" not in splits.values():
-        sources = counted(len({name.partition("_")[0] for name in splits}), "source")
+        sources = counted(len({source("gopro", f"{name}/") for name in splits}), "source")
         click.echo(
             f"there is no test split: --test-share {test_share:g} of {sources} rounds to none; pass more sources, or "
             "a larger share",

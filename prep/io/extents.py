@@ -32,6 +32,13 @@ def to_pixels(codes: Codes) -> Floats:
     return np.where(codes == UNKNOWN, np.float32(np.nan), codes.astype(np.float32) / SCALE)
 
 
+def of_variances(xx: Floats, yy: Floats, xy: Floats) -> Floats:
+    """Extents of paths with these variances and covariances: sqrt(12 l), l the larger eigenvalue; pixels."""
+    half = (xx - yy) / 2
+    largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
+    return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
+
+
 def find(sharp: Source) -> Source | None:
     """The map of extents of a sharp frame: ``extent/NAME.png`` beside its ``sharp/``; None where there is none."""
     if isinstance(sharp, ArchiveMember):

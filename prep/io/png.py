@@ -4,7 +4,6 @@ Legend: H, W a picture's height and width.
 """
 
 import struct
-import zlib
 
 import numpy as np
 from isal import isal_zlib
@@ -42,5 +41,5 @@ def encode(pixels: Bytes | Codes) -> bytes:
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
-    checksum = isal_zlib.crc32(data, zlib.crc32(kind))
+    checksum = isal_zlib.crc32(data, isal_zlib.crc32(kind))
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", checksum)

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from prep.arrays import Bytes, Codes, Floats
+from prep.io import extents
 
 _LOST = 24.0  # grey levels by which a pixel that was followed may differ from itself, as a mean over _AROUND
 _AROUND = (7, 7)  # pixels
@@ -77,9 +78,8 @@ def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floa
         there = cv2.remap(grey(window[end]), x + way_x, y + way_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         is_lost |= cv2.blur(np.abs(there - here), _AROUND) > _LOST
     mean_x, mean_y, xx, yy, xy = sums / np.float32((len(window) - 1) * parts + 1)
-    half = (xx - mean_x**2 - yy + mean_y**2) / 2
-    largest = (xx - mean_x**2 + yy - mean_y**2) / 2 + np.hypot(half, xy - mean_x * mean_y)
-    return np.where(is_lost, np.float32(np.nan), np.sqrt(12 * largest.clip(0)))
+    length = extents.of_variances(xx - mean_x**2, yy - mean_y**2, xy - mean_x * mean_y)
+    return np.where(is_lost, np.float32(np.nan), length)
 
 
 def longest_step(count: int, step: Steps) -> float:

@@ -11,11 +11,11 @@ from prep import parallel
 from prep.arrays import Bytes, Floats, Size
 from prep.errors import SynthesisError
 from prep.io import frames, photographs
+from prep.sharpness.size import SMALLEST
 from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 
-SMALLEST = 16  # pixels: a side of what masks can be made of
 LARGEST: Size = (720, 1280)  # of frames whose size is not asked for: GoPro's
 _PAIRS_A_TASK = 8  # consecutive ones: the photograph is read and divided once
 

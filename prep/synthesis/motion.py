@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from prep.arrays import Floats, Size
+from prep.io import extents
 from prep.synthesis.trajectories import Stroke, draw_path, draw_sway, resample
 
 _GAP = 1.5  # pixels between two sub-frames in the mean: closer ones look the same
@@ -73,9 +74,7 @@ class Motion:
         yy = c[1, 1] + x * (c[3, 3] * x + 2 * c[1, 3]) + y * (c[2, 2] * y + 2 * c[1, 2]) + 2 * c[2, 3] * x * y
         xy = c[0, 1] + x * (c[2, 3] * x + c[0, 3] + c[1, 2]) + y * (c[0, 2] - c[1, 3] - c[2, 3] * y)
         xy = xy + (c[2, 2] - c[3, 3]) * x * y
-        half = (xx - yy) / 2
-        largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
-        return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
+        return extents.of_variances(xx, yy, xy)
 
     def _covariance(self, shares: Numbers | None) -> Numbers:
         parts = np.column_stack([self.shift, self._linear[:, 0, 0], self._linear[:, 1, 0]])  # (T, 4)
