@@ -1,0 +1,32 @@
+"""Tensors whose pixels' channels lie side by side in memory (channels_last), as the compiled backends read them."""
+
+import torch
+from torch import Tensor
+
+
+def channels_last(images: Tensor) -> Tensor:
+    """``(B, C, H, W)``, copied only if need be."""
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def in_rows(maps: Tensor) -> tuple[Tensor, int]:
+    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
+    already are so. Of one pixel the strides say nothing.
+    """
+    item, channel, row, column = maps.stride()
+    if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
+        return maps, column
+    return channels_last(maps), maps.shape[1]
+
+
+def like(maps: Tensor) -> Tensor:
+    """Empty, of the same shape."""
+    return torch.empty_like(maps, memory_format=torch.channels_last)
+
+
+def new(features: Tensor, channels: int, place: Tensor) -> Tensor:
+    """An empty ``(B, D, h, w)`` of the features' type, as high and wide as ``place``; no view, so that a ReLU may work
+    in place.
+    """
+    shape = (features.shape[0], channels, *place.shape[2:])
+    return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)
