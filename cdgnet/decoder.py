@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
 from cdgnet.deform import DeformConv
-from cdgnet.encoder import Features, ResBlock
+from cdgnet.encoder import Features, PointwiseConv, ResBlock
 
 
 class DeformableLayer(nn.Module):
@@ -23,7 +23,7 @@ class DeformableLayer(nn.Module):
         self.body = nn.Sequential(
             DeformConv(channels, channels, offset_groups=offset_groups),
             nn.ReLU(inplace=True),
-            nn.Conv2d(channels, channels, 1),
+            PointwiseConv(channels, channels),
         )
 
     def forward(self, features: Tensor) -> Tensor:

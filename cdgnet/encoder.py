@@ -6,9 +6,11 @@ Legend: B batch, C channels, H and W a frame's height and width (multiples of 4)
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
+from cdgnet.tracing import is_exporting
 
 DENSE_LAYERS = 3
 
@@ -19,6 +21,23 @@ class Features(NamedTuple):
     full: Tensor  # (B, widths[0], H, W)
     half: Tensor  # (B, widths[1], H/2, W/2)
     quarter: Tensor  # (B, widths[2], H/4, W/4), the paper's FE
+
+
+class PointwiseConv(nn.Conv2d):
+    """A 1x1 convolution, which on a CPU is computed as the matrix product that it is: backwards twice as fast.
+
+    torch's own convolution leaves oneDNN where there is one thread and the kernel is 1x1.
+    """
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """``(B, inputs, h, w)`` -> ``(B, outputs, h, w)``."""
+        if input.device.type != "cpu" or is_exporting():
+            return super().forward(input)
+        pixels = input.permute(0, 2, 3, 1)  # (B, h, w, inputs), as channels_last features lie
+        return functional.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class ResBlock(nn.Module):
@@ -58,7 +77,7 @@ class ResidualDenseBlock(nn.Module):
             nn.Sequential(nn.Conv2d(channels + index * growth, growth, 3, padding=1), nn.ReLU(inplace=True))
             for index in range(DENSE_LAYERS)
         )
-        self.join = nn.Conv2d(channels + DENSE_LAYERS * growth, channels, 1)
+        self.join = PointwiseConv(channels + DENSE_LAYERS * growth, channels)
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> the same shape."""

@@ -1,4 +1,4 @@
-"""Modulated deformable convolution (DCNv2): one interface, four backends.
+"""Modulated deformable convolution (DCNv2): one interface, several backends.
 
 Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
 K = k * k taps of the kernel, G offset groups: the C / G channels of a group move together.
@@ -16,32 +16,27 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
-from cdgnet.deform.gather import by_gather
 from cdgnet.deform.sample import by_sample
 from cdgnet.tracing import is_exporting
 
-Backend = Literal["torchvision", "sample", "gather", "fused"]
-BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "gather", "fused")
+Backend = Literal["torchvision", "sample", "numba", "fused"]
+BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "numba", "fused")
 _PREFERRED = os.environ.get("CDGNET_DEFORM")  # the way round a kernel that fails on somebody's GPU
 
 
-def default_backend(features: Tensor, groups: int) -> Backend:
-    """The backend for ``features`` ``(B, C, H, W)``, read in so many offset groups, where benchmarks/deform.py found it
-    fastest.
+def default_backend(device: torch.device) -> Backend:
+    """The fastest backend on a device, as benchmarks/deform.py finds it.
 
-    On CUDA ``fused``, whose samples stay in registers. On a CPU, where torchvision's
-    kernels are serial, ``gather``; but ``sample`` where gradients are wanted of fewer than 32 channels a group, for
-    whose sums ``embedding_bag`` sorts more than it adds. Elsewhere, and in exported programs, ``sample``: other
-    runtimes have its operators. The environment variable CDGNET_DEFORM, read when this is imported, names another one.
+    On CUDA ``fused``, on a CPU ``numba``: in both no buffer of samples is written. Elsewhere, and in exported programs,
+    ``sample``: other runtimes have its operators. The environment variable CDGNET_DEFORM, read when this is imported,
+    names another one.
     """
-    if _PREFERRED and not is_exporting():
-        return _PREFERRED  # type: ignore[return-value]  # deform_conv2d refuses an unknown one
-    if features.device.type == "cuda":
-        return "fused"
-    if features.device.type != "cpu" or is_exporting():
+    if is_exporting():
         return "sample"
-    is_trained = torch.is_grad_enabled() and features.requires_grad
-    return "sample" if is_trained and features.shape[1] // groups < 32 else "gather"
+    if _PREFERRED:
+        return _PREFERRED  # type: ignore[return-value]  # deform_conv2d refuses an unknown one
+    by_device: dict[str, Backend] = {"cuda": "fused", "cpu": "numba"}
+    return by_device.get(device.type, "sample")
 
 
 def deform_conv2d(
@@ -67,8 +62,8 @@ def deform_conv2d(
         weight: ``(D, C, k, k)``, k odd.
         bias: ``(D,)``.
         padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1.
-        backend: Which implementation; None chooses the fastest, see ``default_backend``. Where ``fused`` cannot run,
-            another takes its place, and the log says why, once.
+        backend: Which implementation; None chooses the fastest, see ``default_backend``. Where it cannot run, another
+            takes its place; in that of ``fused``, the log says why, once.
 
     Returns:
         ``(B, D, h, w)``, of the features' type.
@@ -79,29 +74,49 @@ def deform_conv2d(
     Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
     """
     _check(features, offset, modulation, weight, bias, padding)
-    groups = modulation.shape[1] // weight.shape[-1] ** 2
-    backend = backend or default_backend(features, groups)
+    return _convolve(features, offset, modulation, weight, bias, padding, backend)
+
+
+def _convolve(
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor | None,
+    weight: Tensor,
+    bias: Tensor,
+    padding: int,
+    backend: Backend | None = None,
+) -> Tensor:
+    """As ``deform_conv2d``; without ``modulation`` the last GK channels of ``offset`` are its logits."""
+    size = weight.shape[-1]
+    groups = offset.shape[1] // (size**2 * (3 if modulation is None else 2))
+    backend = backend or default_backend(features.device)
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
-    width, outputs = features.shape[1] // groups, len(weight)
+    exact = torch.promote_types(features.dtype, torch.float32)
+    width, outputs = weight.shape[1] // groups, len(weight)
     if backend == "fused" and not _can_fuse(features.device, features.dtype, width, outputs):
-        backend = "torchvision" if features.device.type == "cuda" else default_backend(features, groups)
+        backend = "torchvision" if features.device.type == "cuda" else "numba"
+    if backend == "numba" and not _can_loop(features.device, exact, width, outputs, groups, size):
+        backend = "sample"
+    if modulation is None and backend != "numba":
+        offset, logits = offset.split((2 * groups * size**2, groups * size**2), dim=1)
+        modulation = logits.sigmoid()
     with _without_autocast(features.device):
         if backend == "fused":
             from cdgnet.deform.fused import by_fused
 
+            assert modulation is not None
             return by_fused(features, offset, modulation, weight, bias, padding)
-        exact = torch.promote_types(features.dtype, torch.float32)
-        convolve = {"torchvision": _by_torchvision, "sample": by_sample, "gather": by_gather}[backend]
-        result = convolve(
-            features.to(exact),
-            offset.to(exact),
-            modulation.to(exact),
-            weight.to(exact),
-            bias.to(exact),
-            padding,
-        )
-    return result.to(features.dtype)
+        features, kind = features.to(exact), features.dtype
+        offset, weight, bias = (each.to(exact) for each in (offset, weight, bias))
+        modulation = None if modulation is None else modulation.to(exact)
+        if backend == "numba":
+            from cdgnet.deform.numba_op import by_numba
+
+            return by_numba(features, offset, modulation, weight, bias, padding).to(kind)
+        assert modulation is not None
+        convolve = _by_torchvision if backend == "torchvision" else by_sample
+        return convolve(features, offset, modulation, weight, bias, padding).to(kind)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -116,6 +131,16 @@ def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int)
     if fault:
         _tell(f"deformable convolutions run without the fused kernel: {fault}")
     return not fault
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def _can_loop(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> bool:
+    """Whether ``numba`` can run; compiles its loops where that has not been done."""
+    try:
+        from cdgnet.deform import numba_op
+    except ImportError:
+        return False
+    return not numba_op.fault(device, kind, width, outputs, groups, size)
 
 
 @cache
@@ -213,8 +238,7 @@ class DeformConv(nn.Module):
         # Half precision would move the taps by steps of its own.
         with _without_autocast(features.device):
             moves = self.offset_conv(features.to(self.weight.dtype))  # (B, 3GK, H, W)
-        offset, logits = moves.tensor_split((self.offset_channels,), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
-        return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
+        return _convolve(features, moves, None, self.weight, self.bias, self.SIZE // 2)
 
 
 def current_name(name: str) -> str:

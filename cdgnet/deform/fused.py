@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from cdgnet.deform import kernels
+from cdgnet.deform.layout import channels_last, in_rows, like, new
 from cdgnet.deform.sample import by_sample
 
 GROUP_WIDTH, OUTPUTS = 64, 128
@@ -84,9 +85,9 @@ def by_fused(
 def _convolve(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    features = _channels_last(features)
-    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
-    result = _new(features, len(weight), offset)
+    features = channels_last(features)
+    (offset, offset_stride), (modulation, modulation_stride) = in_rows(offset), in_rows(modulation)
+    result = new(features, len(weight), offset)
     if not result.numel():
         return result
     pixels = result.numel() // len(weight)
@@ -110,7 +111,7 @@ def _convolve(
 
 @_convolve.register_fake
 def _(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int) -> Tensor:
-    return _new(features, len(weight), offset)
+    return new(features, len(weight), offset)
 
 
 @torch.library.custom_op("cdgnet::deform_conv2d_backward", mutates_args=())
@@ -123,9 +124,9 @@ def _differentiate(
     padding: int,
     needs_features: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    gradient, features = _channels_last(gradient), _channels_last(features)
-    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
-    of_offset, of_modulation = (_like(each) for each in (offset, modulation))
+    gradient, features = channels_last(gradient), channels_last(features)
+    (offset, offset_stride), (modulation, modulation_stride) = in_rows(offset), in_rows(modulation)
+    of_offset, of_modulation = (like(each) for each in (offset, modulation))
     pixels = offset.numel() // offset.shape[1]
     block, warps = _block(features, modulation, weight, is_backward=True, capability=_capability(features.device))
     parts = _parts(pixels, block, weight)
@@ -171,7 +172,7 @@ def _(
     padding: int,
     needs_features: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    return _like(features), _like(offset), _like(modulation), torch.empty_like(weight)
+    return like(features), like(offset), like(modulation), torch.empty_like(weight)
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -190,30 +191,6 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _convolve.register_autograd(_backward, setup_context=_keep)
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
-    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
-    already are so. Of one pixel the strides say nothing.
-    """
-    item, channel, row, column = maps.stride()
-    if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
-        return maps, column
-    return _channels_last(maps), maps.shape[1]
-
-
-def _like(maps: Tensor) -> Tensor:
-    return torch.empty_like(maps, memory_format=torch.channels_last)
-
-
-def _new(features: Tensor, channels: int, like: Tensor) -> Tensor:
-    """An empty ``(B, D, h, w)`` of the features' type, channels last; no view, so that a ReLU may work in place."""
-    shape = (features.shape[0], channels, *like.shape[2:])
-    return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)
 
 
 def _packed(weight: Tensor, kind: torch.dtype) -> Tensor:

@@ -23,14 +23,11 @@ _UNITS = 16  # that a batch is divided into, for as many threads at most
 _UNIT_PIXELS = 512  # of a unit at least
 
 
-def fault(features: Tensor, outputs: int, groups: int, size: int) -> str:
-    """Why such features cannot be convolved; empty where they can. Compiles what is not compiled yet."""
-    if features.device.type != "cpu" or features.dtype != torch.float32:
-        return f"there are no loops for {features.dtype} on {features.device.type}"
-    height, width = (side + 2 * programs.RIM for side in features.shape[2:])
-    if height * width * features.shape[1] >= 2**31:
-        return "the frame has more values than an int32 counts"
-    return _fault_of(features.shape[1] // groups, outputs, groups, size**2)
+def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> str:
+    """Why features of so many channels a group cannot be convolved; empty where they can. Compiles what is missing."""
+    if device.type != "cpu" or kind != torch.float32:
+        return f"there are no loops for {kind} on {device.type}"
+    return _fault_of(width, outputs, groups, size**2)
 
 
 @functools.cache
@@ -127,7 +124,9 @@ def _differentiate(
     windows = sums.data_ptr() + 4 * (ends - heights * line - (rows[:, 0] + programs.RIM) * line)
 
     lanes = programs.lanes(length)
-    packed = _by_sample(weight, groups).view(length // lanes, lanes, outputs).transpose(1, 2).contiguous()  # (L/U, D, U)
+    packed = (
+        _by_sample(weight, groups).view(length // lanes, lanes, outputs).transpose(1, 2).contiguous()
+    )  # (L/U, D, U)
     zeros = torch.zeros(length)
     products = torch.zeros(units, length + 1, outputs)
     if modulation is None:
@@ -154,7 +153,13 @@ def _differentiate(
     del kept
     total = products.sum(dim=0)  # (L + 1, D)
     of_weight = total[:-1].view(groups, taps, channels // groups, outputs).permute(3, 0, 2, 1)  # (D, G, E, K)
-    return of_features, of_offset, of_modulation, torch.empty_like(weight).copy_(of_weight.reshape(weight.shape)), total[-1].clone()
+    return (
+        of_features,
+        of_offset,
+        of_modulation,
+        torch.empty_like(weight).copy_(of_weight.reshape(weight.shape)),
+        total[-1].clone(),
+    )
 
 
 @_differentiate.register_fake
@@ -187,6 +192,10 @@ def _inputs(
 ) -> tuple[Tensor, tuple[int, ...], list[Tensor]]:
     """The features in a rim of zeros; where offsets, modulation and the taps' places at rest lie; what must live."""
     rim = programs.RIM
+    height, width = (side + 2 * rim for side in features.shape[2:])
+    if height * width * features.shape[1] >= 2**31:
+        found = f"{tuple(features.shape)} features are more than int32 can count"
+        raise ValueError(f"{found}; pass smaller ones, or backend='sample'")
     table = channels_last(pad(channels_last(features), (rim, rim, rim, rim)))  # (B, C, H + 4, W + 4)
     offset, stride = in_rows(offset)
     steps = _steps(size, padding)
@@ -196,7 +205,11 @@ def _inputs(
     else:
         (factors, factor_stride), is_logit = in_rows(modulation), 0
         address = factors.data_ptr()
-    return table, (offset.data_ptr(), stride, address, factor_stride, is_logit, steps.data_ptr()), [offset, factors, steps]
+    return (
+        table,
+        (offset.data_ptr(), stride, address, factor_stride, is_logit, steps.data_ptr()),
+        [offset, factors, steps],
+    )
 
 
 @functools.cache

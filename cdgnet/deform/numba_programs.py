@@ -86,9 +86,7 @@ def convolve(width: int, outputs: int, taps: int) -> int:
                             table + 4 * (item * (height + 2 * RIM) * line + g * E),
                             channels, line, W, E, K,
                         )  # fmt: skip
-                multiply(
-                    result + 4 * first * outputs, outputs, samples, length, weight, bias, outputs, count, V
-                )
+                multiply(result + 4 * first * outputs, outputs, samples, length, weight, bias, outputs, count, V)
 
     return program.address
 

@@ -55,7 +55,9 @@ def load_every(typing, address, width, step, first):
     def generate(context, builder, signature, arguments):
         all_of_them = ir.VectorType(_LANES["float32"], vector.width * step.literal_value)
         found = _loaded(builder, arguments[0], all_of_them)
-        return builder.shuffle_vector(found, found, _mask(range(first.literal_value, found.type.count, step.literal_value)))
+        return builder.shuffle_vector(
+            found, found, _mask(range(first.literal_value, found.type.count, step.literal_value))
+        )
 
     return vector(types.int64, width, step, first), generate
 
