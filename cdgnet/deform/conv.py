@@ -74,49 +74,33 @@ def deform_conv2d(
     Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
     """
     _check(features, offset, modulation, weight, bias, padding)
-    return _convolve(features, offset, modulation, weight, bias, padding, backend)
-
-
-def _convolve(
-    features: Tensor,
-    offset: Tensor,
-    modulation: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    padding: int,
-    backend: Backend | None = None,
-) -> Tensor:
-    """As ``deform_conv2d``; without ``modulation`` the last GK channels of ``offset`` are its logits."""
-    size = weight.shape[-1]
-    groups = offset.shape[1] // (size**2 * (3 if modulation is None else 2))
     backend = backend or default_backend(features.device)
     if backend not in BACKENDS:
         raise ValueError(f"backend {backend!r} does not exist; pass one of {', '.join(BACKENDS)}")
+    width, outputs = weight.shape[1] * weight.shape[-1] ** 2 // modulation.shape[1], len(weight)
     exact = torch.promote_types(features.dtype, torch.float32)
-    width, outputs = weight.shape[1] // groups, len(weight)
     if backend == "fused" and not _can_fuse(features.device, features.dtype, width, outputs):
         backend = "torchvision" if features.device.type == "cuda" else "numba"
-    if backend == "numba" and not _can_loop(features.device, exact, width, outputs, groups, size):
+    if backend == "numba" and not _can_loop(features.device, exact, width, weight.shape):
         backend = "sample"
-    if modulation is None and backend != "numba":
-        offset, logits = offset.split((2 * groups * size**2, groups * size**2), dim=1)
-        modulation = logits.sigmoid()
     with _without_autocast(features.device):
         if backend == "fused":
             from cdgnet.deform.fused import by_fused
 
-            assert modulation is not None
             return by_fused(features, offset, modulation, weight, bias, padding)
-        features, kind = features.to(exact), features.dtype
-        offset, weight, bias = (each.to(exact) for each in (offset, weight, bias))
-        modulation = None if modulation is None else modulation.to(exact)
         if backend == "numba":
-            from cdgnet.deform.numba_op import by_numba
-
-            return by_numba(features, offset, modulation, weight, bias, padding).to(kind)
-        assert modulation is not None
-        convolve = _by_torchvision if backend == "torchvision" else by_sample
-        return convolve(features, offset, modulation, weight, bias, padding).to(kind)
+            from cdgnet.deform.numba_op import by_numba as convolve
+        else:
+            convolve = {"torchvision": _by_torchvision, "sample": by_sample}[backend]
+        result = convolve(
+            features.to(exact),
+            offset.to(exact),
+            modulation.to(exact),
+            weight.to(exact),
+            bias.to(exact),
+            padding,
+        )
+    return result.to(features.dtype)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -134,13 +118,13 @@ def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int)
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def _can_loop(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> bool:
+def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch.Size) -> bool:
     """Whether ``numba`` can run; compiles its loops where that has not been done."""
     try:
         from cdgnet.deform import numba_op
     except ImportError:
         return False
-    return not numba_op.fault(device, kind, width, outputs, groups, size)
+    return not numba_op.fault(device, kind, width, weight[0], weight[1] // width, weight[-1])
 
 
 @cache
@@ -235,10 +219,28 @@ class DeformConv(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
+        if self._is_one_pass(features):
+            from cdgnet.deform.numba_op import layer
+
+            bias = self.offset_conv.bias
+            assert bias is not None
+            with _without_autocast(features.device):
+                result = layer(features.float(), self.offset_conv.weight, bias, self.weight, self.bias)
+            return result.to(features.dtype)
         # Half precision would move the taps by steps of its own.
         with _without_autocast(features.device):
             moves = self.offset_conv(features.to(self.weight.dtype))  # (B, 3GK, H, W)
-        return _convolve(features, moves, None, self.weight, self.bias, self.SIZE // 2)
+        taps = self.offset_channels // 2
+        offset, logits = moves.split((2 * taps, taps), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
+        return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
+
+    def _is_one_pass(self, features: Tensor) -> bool:
+        """Whether offsets may stay inside: by ``numba``, and unless somebody watches them."""
+        if default_backend(features.device) != "numba" or self.offset_conv._forward_hooks:
+            return False
+        exact = torch.promote_types(features.dtype, self.weight.dtype)
+        width = 2 * self.weight.shape[1] * self.SIZE**2 // self.offset_channels
+        return _can_loop(features.device, exact, width, self.weight.shape)
 
 
 def current_name(name: str) -> str:

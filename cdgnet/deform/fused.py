@@ -17,7 +17,7 @@ import triton.language as tl
 from torch import Tensor
 
 from cdgnet.deform import kernels
-from cdgnet.deform.layout import channels_last, in_rows, like, new
+from cdgnet.deform.layout import channels_last, like, new
 from cdgnet.deform.sample import by_sample
 
 GROUP_WIDTH, OUTPUTS = 64, 128
@@ -86,7 +86,7 @@ def _convolve(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
     features = channels_last(features)
-    (offset, offset_stride), (modulation, modulation_stride) = in_rows(offset), in_rows(modulation)
+    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
     result = new(features, len(weight), offset)
     if not result.numel():
         return result
@@ -125,7 +125,7 @@ def _differentiate(
     needs_features: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     gradient, features = channels_last(gradient), channels_last(features)
-    (offset, offset_stride), (modulation, modulation_stride) = in_rows(offset), in_rows(modulation)
+    (offset, offset_stride), (modulation, modulation_stride) = _in_rows(offset), _in_rows(modulation)
     of_offset, of_modulation = (like(each) for each in (offset, modulation))
     pixels = offset.numel() // offset.shape[1]
     block, warps = _block(features, modulation, weight, is_backward=True, capability=_capability(features.device))
@@ -191,6 +191,16 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
 
 
 _convolve.register_autograd(_backward, setup_context=_keep)
+
+
+def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
+    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
+    already are so. Of one pixel the strides say nothing.
+    """
+    item, channel, row, column = maps.stride()
+    if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
+        return maps, column
+    return channels_last(maps), maps.shape[1]
 
 
 def _packed(weight: Tensor, kind: torch.dtype) -> Tensor:

@@ -9,16 +9,6 @@ def channels_last(images: Tensor) -> Tensor:
     return images.contiguous(memory_format=torch.channels_last)
 
 
-def in_rows(maps: Tensor) -> tuple[Tensor, int]:
-    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
-    already are so. Of one pixel the strides say nothing.
-    """
-    item, channel, row, column = maps.stride()
-    if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
-        return maps, column
-    return channels_last(maps), maps.shape[1]
-
-
 def like(maps: Tensor) -> Tensor:
     """Empty, of the same shape."""
     return torch.empty_like(maps, memory_format=torch.channels_last)

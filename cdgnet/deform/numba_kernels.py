@@ -1,17 +1,17 @@
-"""The loops of the deformable convolution for CPUs, compiled by numba at their first use; ``numba_programs`` calls them.
+"""The loops of the deformable convolution for CPUs, compiled by numba; ``numba_programs`` puts them together.
 
-All tensors lie channels last. A thread takes 8 pixels: it finds where their taps read, then mixes the four pixels
-around each such place, then multiplies the 8 rows of samples by the weight, whose rows are read once for all 8. The
-samples stay in the cache nearest to the core. Each of these steps is done for all 8 pixels before the next, so that
-the processor need not wait for one place to be computed before it reads another.
+All tensors lie channels last. A thread takes a block of 8 pixels of a row: it finds where their taps read, then mixes
+the four pixels around each such place, then multiplies the 8 rows of samples by the weight, which so is read once for
+all 8. The samples stay in the cache nearest to the core. Each step is done for all 8 pixels before the next: so no
+place is waited for.
 
-Arguments are addresses, in bytes, and counts. Capital letters are constants of the compiled program:
+Arguments are addresses, in bytes, and counts; capital letters are constants of the compiled program.
 
-Legend: K taps, G offset groups, C channels in, D channels out, E = C / G channels of a group, L = GKE samples of a
-pixel, W and V lanes of a vector of channels in and out, H and W' sides of the features.
+Legend: K taps, C channels in, D channels out, E channels of an offset group, W lanes of a vector of those, V lanes of
+a vector of products.
 """
 
-from numba import njit, types
+from numba import njit
 
 from cdgnet.deform.vectors import (
     fill,
@@ -34,42 +34,35 @@ from cdgnet.deform.vectors import (
 BLOCK = 8
 RIM = 2
 """Pixels of zeros around the features: what is further outside is read there."""
+SPAN = 4 * BLOCK
+"""Pixels of a row of which the weight's gradient is summed at once."""
 FIELDS = 8
 """Of a place: where it reads, int32; shares of the four pixels; how far below and beyond the first; modulation."""
 
 
 @njit
 def _split(offset, rest, side, K):
-    """The pixel at or before a position, int32, and how far beyond it that lies: as exact as the offset, for what is
-    far from the frame's corner too.
+    """The pixel at or before a position, as whole floats, and how far beyond it that lies: as exact as the offset, far
+    from the frame's corner too.
     """
-    bounded = _bounded(offset, rest, side, K)
+    low, high = fill(-float(RIM), K) - rest, fill(float(side), K) - rest
+    bounded = minimum(maximum(offset, low), high)  # what is beyond reads zeros as well; NaN becomes a number
     whole = floor(bounded)
-    return to_ints(rest + whole), unless_nan(offset, bounded - whole)
+    return rest + whole, unless_nan(offset, bounded - whole)
 
 
 @njit
-def row_before(offset, rest, height, K):
-    """The row at or before a position, as a float."""
-    return rest + floor(_bounded(offset, rest, height, K))
-
-
-@njit
-def _bounded(offset, rest, side, K):
-    """An offset, no further than the rim: what is beyond it is zero as well. NaN becomes a number."""
-    return minimum(maximum(offset, fill(-float(RIM), K) - rest), fill(float(side), K) - rest)
-
-
-@njit
-def _find(place, offset, modulation, is_logit, steps, row, column, height, width, channels, K):
-    """Write the ``(FIELDS, K)`` of one group's taps at one pixel."""
+def _find(place, extent, offset, modulation, is_logit, steps, row, column, height, width, channels, K):
+    """Write the ``(FIELDS, K)`` of one group's taps at one pixel, and widen the ``(2, K)`` least and largest rows."""
     y, below = _split(load_every(offset, K, 2, 0), load(steps, K) + fill(float(row), K), height, K)
     x, beyond = _split(load_every(offset, K, 2, 1), load(steps + 4 * K, K) + fill(float(column), K), width, K)
+    store(extent, minimum(load(extent, K), y))
+    store(extent + 4 * K, maximum(load(extent + 4 * K, K), y))
     factor = load(modulation, K)
     if is_logit:
         factor = sigmoid(factor, K)
     rim = fill(RIM, K)
-    store(place, ((y + rim) * fill(width + 2 * RIM, K) + x + rim) * fill(channels, K))
+    store(place, ((to_ints(y) + rim) * fill(width + 2 * RIM, K) + to_ints(x) + rim) * fill(channels, K))
     before = fill(1.0, K) - beyond
     under = below * factor
     above = factor - under
@@ -84,19 +77,16 @@ def _find(place, offset, modulation, is_logit, steps, row, column, height, width
 
 @njit
 def find_block(
-    places, first, count, offset, offset_stride, modulation, modulation_stride, is_logit, steps,
-    height, width, result_height, result_width, channels, groups, K,
+    places, extent, count, groups, offset, offset_stride, modulation, modulation_stride, is_logit,
+    steps, row, column, height, width, channels, K,
 ):  # fmt: skip
-    """Places of ``count`` pixels, all groups: ``(count, G, FIELDS, K)``."""
+    """Places of ``count`` pixels of a row, all groups: ``(count, G, FIELDS, K)``."""
     for p in range(count):
-        pixel = first + p
-        row, column = pixel // result_width % result_height, pixel % result_width
         for g in range(groups):
             _find(
-                places + 4 * (p * groups + g) * FIELDS * K,
-                offset + 4 * (pixel * offset_stride + 2 * g * K),
-                modulation + 4 * (pixel * modulation_stride + g * K),
-                is_logit, steps, row, column, height, width, channels, K,
+                places + 4 * (p * groups + g) * FIELDS * K, extent,
+                offset + 4 * (p * offset_stride + 2 * g * K), modulation + 4 * (p * modulation_stride + g * K),
+                is_logit, steps, row, column + p, height, width, channels, K,
             )  # fmt: skip
 
 
@@ -111,7 +101,7 @@ def _shares(place, t, W, K):
 
 
 @njit
-def sample(sample, place, table, channels, line, W, E, K):
+def sample(samples, place, table, channels, line, W, E, K):
     """Mix the four pixels around each place of one group: ``(K, E)``."""
     for t in range(K):
         at = table + 4 * load_int(place + 4 * t)
@@ -123,83 +113,131 @@ def sample(sample, place, table, channels, line, W, E, K):
             mixed = fma(load(first + 4 * channels, W), right, mixed)
             mixed = fma(load(second, W), under, mixed)
             mixed = fma(load(second + 4 * channels, W), across, mixed)
-            store(sample + 4 * (t * E + c), mixed)
+            store(samples + 4 * (t * E + c), mixed)
 
 
 @njit
-def multiply(result, stride, rows, length, weight, bias, outputs, count, V):
-    """``(8, length)`` rows times ``(outputs / V, length, V)`` weight, plus a bias: ``count`` rows of the result."""
+def multiply(result, result_stride, rows, stride, parts, length, jump, weight, bias, outputs, count, V):
+    """8 rows times a weight ``(outputs / V, parts * length, V)``, plus a bias: ``count`` rows of the result.
+
+    Rows begin ``stride`` floats apart, and consist of ``parts`` of ``length`` floats that begin ``jump`` floats apart:
+    those around a pixel in a frame, which need not be copied so.
+    """
     for d in range(0, outputs, V):
         r0 = load(bias + 4 * d, V)
         r1, r2, r3, r4, r5, r6, r7 = r0, r0, r0, r0, r0, r0, r0
-        kernel = weight + 4 * d * length
-        for k in range(length):
-            w = load(kernel + 4 * k * V, V)
-            at = rows + 4 * k
-            r0 = fma(fill(load_float(at), V), w, r0)
-            r1 = fma(fill(load_float(at + 4 * length), V), w, r1)
-            r2 = fma(fill(load_float(at + 8 * length), V), w, r2)
-            r3 = fma(fill(load_float(at + 12 * length), V), w, r3)
-            r4 = fma(fill(load_float(at + 16 * length), V), w, r4)
-            r5 = fma(fill(load_float(at + 20 * length), V), w, r5)
-            r6 = fma(fill(load_float(at + 24 * length), V), w, r6)
-            r7 = fma(fill(load_float(at + 28 * length), V), w, r7)
+        kernel = weight + 4 * d * parts * length
+        for part in range(parts):
+            for k in range(length):
+                w = load(kernel, V)
+                kernel += 4 * V
+                at = rows + 4 * (part * jump + k)
+                r0 = fma(fill(load_float(at), V), w, r0)
+                r1 = fma(fill(load_float(at + 4 * stride), V), w, r1)
+                r2 = fma(fill(load_float(at + 8 * stride), V), w, r2)
+                r3 = fma(fill(load_float(at + 12 * stride), V), w, r3)
+                r4 = fma(fill(load_float(at + 16 * stride), V), w, r4)
+                r5 = fma(fill(load_float(at + 20 * stride), V), w, r5)
+                r6 = fma(fill(load_float(at + 24 * stride), V), w, r6)
+                r7 = fma(fill(load_float(at + 28 * stride), V), w, r7)
         to = result + 4 * d
         store(to, r0)
         if count > 1:
-            store(to + 4 * stride, r1)
+            store(to + 4 * result_stride, r1)
         if count > 2:
-            store(to + 8 * stride, r2)
+            store(to + 8 * result_stride, r2)
         if count > 3:
-            store(to + 12 * stride, r3)
+            store(to + 12 * result_stride, r3)
         if count > 4:
-            store(to + 16 * stride, r4)
+            store(to + 16 * result_stride, r4)
         if count > 5:
-            store(to + 20 * stride, r5)
+            store(to + 20 * result_stride, r5)
         if count > 6:
-            store(to + 24 * stride, r6)
+            store(to + 24 * result_stride, r6)
         if count > 7:
-            store(to + 28 * stride, r7)
+            store(to + 28 * result_stride, r7)
 
 
 @njit
-def copy(to, values, count, size):
-    """Copy ``count`` floats and fill with zeros up to ``size``."""
+def add_products(total, rows, stride, parts, length, jump, given, outputs, count, V):
+    """Add the products of ``count`` rows, as in ``multiply``, and ``(count, outputs)`` gradients to ``(parts * length,
+    outputs)``; 8 rows of it are in registers while all of the pixels pass.
+    """
+    for part in range(parts):
+        for k in range(0, length, BLOCK):
+            many = min(BLOCK, length - k)
+            row = rows + 4 * (part * jump + k)
+            to = total + 4 * (part * length + k) * outputs
+            for d in range(0, outputs, V):
+                if many == BLOCK:
+                    _add_8(to + 4 * d, row, stride, given + 4 * d, outputs, count, V)
+                else:
+                    for one in range(many):
+                        _add_1(to + 4 * (one * outputs + d), row + 4 * one, stride, given + 4 * d, outputs, count, V)
+
+
+@njit
+def _add_8(to, row, stride, given, outputs, count, V):
+    step = 4 * outputs
+    t0, t1, t2, t3 = load(to, V), load(to + step, V), load(to + 2 * step, V), load(to + 3 * step, V)
+    t4, t5, t6, t7 = load(to + 4 * step, V), load(to + 5 * step, V), load(to + 6 * step, V), load(to + 7 * step, V)
+    for p in range(count):
+        gradient = load(given + p * step, V)
+        at = row + 4 * p * stride
+        t0, t1 = fma(fill(load_float(at), V), gradient, t0), fma(fill(load_float(at + 4), V), gradient, t1)
+        t2, t3 = fma(fill(load_float(at + 8), V), gradient, t2), fma(fill(load_float(at + 12), V), gradient, t3)
+        t4, t5 = fma(fill(load_float(at + 16), V), gradient, t4), fma(fill(load_float(at + 20), V), gradient, t5)
+        t6, t7 = fma(fill(load_float(at + 24), V), gradient, t6), fma(fill(load_float(at + 28), V), gradient, t7)
+    store(to, t0)
+    store(to + step, t1)
+    store(to + 2 * step, t2)
+    store(to + 3 * step, t3)
+    store(to + 4 * step, t4)
+    store(to + 5 * step, t5)
+    store(to + 6 * step, t6)
+    store(to + 7 * step, t7)
+
+
+@njit
+def _add_1(to, row, stride, given, outputs, count, V):
+    value = load(to, V)
+    for p in range(count):
+        value = fma(fill(load_float(row + 4 * p * stride), V), load(given + 4 * p * outputs, V), value)
+    store(to, value)
+
+
+@njit
+def add_gradients(total, given, outputs, count, V):
+    """Add ``(count, outputs)`` gradients to ``(outputs,)``, the bias's."""
+    for d in range(0, outputs, V):
+        value = load(total + 4 * d, V)
+        for p in range(count):
+            value = value + load(given + 4 * (p * outputs + d), V)
+        store(total + 4 * d, value)
+
+
+@njit
+def add_rows(sums, rows, stride, count, parts, length, jump, channels, W):
+    """Add ``count`` rows of ``parts`` times ``length`` floats, ``stride`` apart, to a frame: each to the pixels around
+    one, which lie ``channels`` apart and in lines ``jump`` apart.
+    """
+    for p in range(count):
+        for part in range(parts):
+            to = sums + 4 * (p * channels + part * jump)
+            values = rows + 4 * (p * stride + part * length)
+            for c in range(0, length, W):
+                store(to + 4 * c, load(to + 4 * c, W) + load(values + 4 * c, W))
+
+
+@njit
+def copy(to, values, count):
+    """Copy ``count`` floats."""
     for k in range(count):
         store(to + 4 * k, load_float(values + 4 * k))
-    for k in range(count, size):
-        store(to + 4 * k, types.float32(0))
 
 
 @njit
-def add_products(total, rows, length, given, outputs, V):
-    """Add the products of ``(8, length)`` rows and ``(8, outputs)`` gradients to ``(length + 1, outputs)``; the last
-    row gets the gradients' own sum.
-    """
-    for d in range(0, outputs, V):
-        at = given + 4 * d
-        g0, g1 = load(at, V), load(at + 4 * outputs, V)
-        g2, g3 = load(at + 8 * outputs, V), load(at + 12 * outputs, V)
-        g4, g5 = load(at + 16 * outputs, V), load(at + 20 * outputs, V)
-        g6, g7 = load(at + 24 * outputs, V), load(at + 28 * outputs, V)
-        to = total + 4 * d
-        for k in range(length):
-            row = rows + 4 * k
-            value = fma(fill(load_float(row), V), g0, load(to, V))
-            value = fma(fill(load_float(row + 4 * length), V), g1, value)
-            value = fma(fill(load_float(row + 8 * length), V), g2, value)
-            value = fma(fill(load_float(row + 12 * length), V), g3, value)
-            value = fma(fill(load_float(row + 16 * length), V), g4, value)
-            value = fma(fill(load_float(row + 20 * length), V), g5, value)
-            value = fma(fill(load_float(row + 24 * length), V), g6, value)
-            value = fma(fill(load_float(row + 28 * length), V), g7, value)
-            store(to, value)
-            to += 4 * outputs
-        store(to, load(to, V) + g0 + g1 + g2 + g3 + g4 + g5 + g6 + g7)
-
-
-@njit
-def spread(sample, wanted, dots, place, table, totals, channels, line, W, E, K):
+def spread(samples, wanted, dots, place, table, totals, channels, line, W, E, K):
     """One group of one pixel, backwards: mix the samples again, add ``wanted``, their gradient ``(K, E)``, to the
     features' gradient in ``totals``, and write the products of ``wanted`` and each of the four pixels, ``(K, 4)``.
     """
@@ -215,7 +253,7 @@ def spread(sample, wanted, dots, place, table, totals, channels, line, W, E, K):
             v2, v3 = load(at + 4 * (c + line), W), load(at + 4 * (c + line + channels), W)
             p0, p1 = fma(v0, gradient, p0), fma(v1, gradient, p1)
             p2, p3 = fma(v2, gradient, p2), fma(v3, gradient, p3)
-            store(sample + 4 * (t * E + c), fma(v3, across, fma(v2, under, fma(v1, right, v0 * here))))
+            store(samples + 4 * (t * E + c), fma(v3, across, fma(v2, under, fma(v1, right, v0 * here))))
             first = to + 4 * c
             store(first, fma(gradient, here, load(first, W)))
             second = first + 4 * channels

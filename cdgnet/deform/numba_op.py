@@ -1,22 +1,22 @@
 """Modulated deformable convolution in one pass, by loops that numba compiles: for CPUs, float32, channels last.
 
-``torch.ops.cdgnet.deform_conv2d_cpu`` is known to torch.library with its shapes and gradients, so that torch.compile
-and torch.export take it as one operator. Importing this needs numba. The first call with new numbers of channels
-compiles for seconds; later processes read the result from disk.
+``torch.ops.cdgnet.deform_conv2d_cpu`` and ``deform_layer_cpu`` are known to torch.library with their shapes and
+gradients, so that torch.compile and torch.export take each as one operator. Importing this needs numba. The first call
+with new numbers of channels compiles for seconds; later processes read the result from disk.
 
 Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups, L = CK samples of a pixel.
+K = k * k taps of the kernel, G offset groups, L = CK samples of a pixel, M = 3GK offsets and logits, rounded up.
 """
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from cdgnet.deform import numba_programs as programs
-from cdgnet.deform.layout import channels_last, in_rows, like, new
+from cdgnet.deform.layout import channels_last, like, new
+from cdgnet.deform.numba_programs import RIM
 from cdgnet.deform.threads import run
 
 _UNITS = 16  # that a batch is divided into, for as many threads at most
@@ -27,15 +27,16 @@ def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int, gro
     """Why features of so many channels a group cannot be convolved; empty where they can. Compiles what is missing."""
     if device.type != "cpu" or kind != torch.float32:
         return f"there are no loops for {kind} on {device.type}"
-    return _fault_of(width, outputs, groups, size**2)
+    if size // 2 > RIM:
+        return f"a kernel of {size} x {size} reads beyond the rim"
+    return _fault_of(width, outputs, groups, size)
 
 
 @functools.cache
-def _fault_of(width: int, outputs: int, groups: int, taps: int) -> str:
+def _fault_of(width: int, outputs: int, groups: int, size: int) -> str:
     try:
-        programs.convolve(width, outputs, taps)
-        programs.differentiate(width, outputs, groups, taps)
-        programs.reach(taps)
+        programs.convolve(width, outputs, size)
+        programs.differentiate(width, outputs, groups, size)
         programs.collect(width)
     except Exception as error:  # whatever a compiler or a cache on disk may raise
         return f"the loops were not compiled ({' '.join(str(error).split())[:120]})"
@@ -43,173 +44,231 @@ def _fault_of(width: int, outputs: int, groups: int, taps: int) -> str:
 
 
 def by_numba(
-    features: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, bias: Tensor, padding: int
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """As ``deform.deform_conv2d``, of float32 tensors; the result is channels_last, and the same every time.
+    """As ``deform.deform_conv2d``, of float32 tensors; the result is channels_last, and the same every time."""
+    result: Tensor = _convolve(features, offset, modulation, weight, bias, padding)[0]
+    return result
 
-    Where ``modulation`` is None, ``offset`` is ``(B, 3GK, h, w)``: offsets, and the logits of the modulation.
+
+def layer(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """``by_numba`` by offsets, and logits of the modulation, that a convolution of the features gives.
+
+    Neither is written to memory, nor is its gradient.
+
+    Args:
+        features: ``(B, C, H, W)`` float32.
+        guide: ``(3GK, C, k, k)``, the convolution's weight; for each group two offsets a tap, then the logits.
+        guide_bias: ``(3GK,)``.
+        weight: ``(D, C, k, k)``, k odd.
+        bias: ``(D,)``.
+
+    Returns:
+        ``(B, D, H, W)``, channels_last.
     """
-    result: Tensor = _convolve(features, offset, modulation, weight, bias, padding)
+    result: Tensor = _layer(features, guide, guide_bias, weight, bias)[0]
     return result
 
 
 @torch.library.custom_op("cdgnet::deform_conv2d_cpu", mutates_args=(), device_types="cpu")
 def _convolve(
-    features: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, bias: Tensor, padding: int
-) -> Tensor:
-    result = new(features, len(weight), offset)
-    if not result.numel():
-        return result
-    outputs, channels, size = weight.shape[:3]
-    groups = _groups(offset, modulation, size)
-    table, places, kept = _inputs(features, offset, modulation, size, padding)
-    pixels = result.numel() // outputs
-    unit_pixels = -(-max(_UNIT_PIXELS, -(-pixels // _UNITS)) // programs.BLOCK) * programs.BLOCK
-    units = -(-pixels // unit_pixels)
-    lanes = programs.lanes(outputs)
-    packed = _by_sample(weight, groups).view(-1, outputs // lanes, lanes).transpose(0, 1).contiguous()  # (D/V, L, V)
-    scratch, scratch_size = _scratch(units, size**2 * channels, outputs, groups, size**2)
-    bias = bias.contiguous()
-    run(
-        programs.convolve(channels // groups, outputs, size**2),
-        (
-            units, unit_pixels, pixels, scratch.data_ptr(), scratch_size, table.data_ptr(), *places,
-            packed.data_ptr(), bias.data_ptr(), result.data_ptr(), *features.shape[2:], *offset.shape[2:],
-            channels, outputs, groups,
-        ),
-        units,
-    )  # fmt: skip
-    del kept
-    return result
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> tuple[Tensor, Tensor]:
+    moves = _given(features, offset, modulation, weight.shape[-1])
+    return _forward(features, moves, offset, weight, bias, padding)
 
 
 @_convolve.register_fake
 def _(
-    features: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, bias: Tensor, padding: int
-) -> Tensor:
-    return new(features, len(weight), offset)
+    features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> tuple[Tensor, Tensor]:
+    return new(features, len(weight), offset), _extents(features, offset)
 
 
 @torch.library.custom_op("cdgnet::deform_conv2d_cpu_backward", mutates_args=(), device_types="cpu")
-def _differentiate(
-    gradient: Tensor, features: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, padding: int
+def _convolve_backward(
+    gradient: Tensor,
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    extents: Tensor,
+    padding: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    outputs, channels, size = weight.shape[:3]
-    of_features, of_offset = like(features), like(offset)
-    of_modulation = offset.new_empty(0) if modulation is None else like(modulation)
-    if not gradient.numel():
-        return of_features.zero_(), of_offset, of_modulation, torch.zeros_like(weight), weight.new_zeros(outputs)
-    groups, taps = _groups(offset, modulation, size), size**2
-    length = taps * channels
-    gradient = channels_last(gradient)
-    table, places, kept = _inputs(features, offset, modulation, size, padding)
-    steps = places[-1]
-    height, width = features.shape[2:]
-    result_height, result_width = offset.shape[2:]
-    bands, band_rows = _bands(*offset.shape[::2], result_width)
-    units = len(features) * bands
-    scratch, scratch_size = _scratch(units, length, outputs, groups, taps)
-    begun = (units, bands, band_rows, scratch.data_ptr(), scratch_size)
+    moves = _given(features, offset, modulation, weight.shape[-1])
+    of_moves = like(offset), like(modulation)
+    of_features, of_weight, of_bias, _ = _backward(gradient, features, moves, of_moves, extents, weight, padding)
+    return of_features, *of_moves, of_weight, of_bias
 
-    rows = torch.empty(units, 2, dtype=torch.int64)
-    run(
-        programs.reach(taps),
-        (*begun, *places[:2], steps, height, result_height, result_width, groups, rows.data_ptr()),
-        units,
-    )
-    line = (width + 2 * programs.RIM) * channels
-    heights = rows[:, 1] - rows[:, 0] + 2
+
+@_convolve_backward.register_fake
+def _(
+    gradient: Tensor,
+    features: Tensor,
+    offset: Tensor,
+    modulation: Tensor,
+    weight: Tensor,
+    extents: Tensor,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_bias = weight.new_empty(len(weight))
+    return like(features), like(offset), like(modulation), torch.empty_like(weight), of_bias
+
+
+@torch.library.custom_op("cdgnet::deform_layer_cpu", mutates_args=(), device_types="cpu")
+def _layer(
+    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    return _forward(features, _found(guide, guide_bias), features, weight, bias, weight.shape[-1] // 2)
+
+
+@_layer.register_fake
+def _(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    return new(features, len(weight), features), _extents(features, features)
+
+
+@torch.library.custom_op("cdgnet::deform_layer_cpu_backward", mutates_args=(), device_types="cpu")
+def _layer_backward(
+    gradient: Tensor, features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, extents: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    moves = _found(guide, guide_bias)
+    padding = weight.shape[-1] // 2
+    of_features, of_weight, of_bias, total = _backward(gradient, features, moves, None, extents, weight, padding)
+    total = total[:, : len(guide)]  # (L + 1, 3GK)
+    of_guide = total[:-1].view(*guide.shape[2:], *guide.shape[1::-1]).permute(3, 2, 0, 1)
+    return of_features, torch.empty_like(guide).copy_(of_guide), total[-1].clone(), of_weight, of_bias
+
+
+@_layer_backward.register_fake
+def _(
+    gradient: Tensor, features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, extents: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_bias = weight.new_empty(len(weight))
+    return like(features), torch.empty_like(guide), torch.empty_like(guide_bias), torch.empty_like(weight), of_bias
+
+
+class _Moves(NamedTuple):
+    """Where offsets and modulation come from, as the programs want it."""
+
+    groups: int
+    numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide
+    kept: tuple[Tensor, ...]  # what these are addresses in
+    turned: Tensor | None = None  # the guide's weight, for the gradient
+
+
+def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _Moves:
+    offset, modulation = channels_last(offset), channels_last(modulation)
+    numbers = (offset.data_ptr(), offset.shape[1], modulation.data_ptr(), modulation.shape[1], 0, 0, 0)
+    return _Moves(modulation.shape[1] // size**2, numbers, (offset, modulation))
+
+
+def _found(guide: Tensor, guide_bias: Tensor) -> _Moves:
+    size, moves = guide.shape[-1], programs.rounded(len(guide), programs.STEP)
+    rows = guide.permute(2, 3, 1, 0).reshape(-1, len(guide))  # (L, 3GK)
+    padded = rows.new_zeros(len(rows), moves)
+    padded[:, : len(guide)] = rows
+    bias = guide_bias.new_zeros(moves)
+    bias[: len(guide)] = guide_bias
+    packed = _packed(padded, programs.STEP)
+    numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr())
+    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias), padded.T)
+
+
+def _forward(
+    features: Tensor, moves: _Moves, place: Tensor, weight: Tensor, bias: Tensor, padding: int
+) -> tuple[Tensor, Tensor]:
+    """The result, as high and wide as ``place``, and the rows that each unit reads."""
+    result, extents = new(features, len(weight), place), _extents(features, place)
+    if not result.numel():
+        return result, extents
+    work = _Work(features, moves, place, weight, padding)
+    kernel, bias = _packed(_by_sample(weight, moves.groups)), bias.contiguous()
+    numbers = (extents.data_ptr(), kernel.data_ptr(), bias.data_ptr(), result.data_ptr())
+    run(programs.convolve(work.width, len(weight), weight.shape[-1]), (*work.numbers, *numbers), work.units)
+    return result, extents
+
+
+def _backward(
+    gradient: Tensor,
+    features: Tensor,
+    moves: _Moves,
+    of_moves: tuple[Tensor, Tensor] | None,
+    extents: Tensor,
+    weight: Tensor,
+    padding: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of features, weight and bias; and of the guide, ``(L + 1, M)``, the last row the bias's. Those of
+    given offsets and modulation are written to ``of_moves``.
+    """
+    outputs, length = len(weight), weight[0].numel()
+    of_features = like(features)
+    moves_width = moves.numbers[4]
+    if not gradient.numel():
+        of_guide = weight.new_zeros(length + 1, moves_width)
+        return of_features.zero_(), torch.zeros_like(weight), weight.new_zeros(outputs), of_guide
+    gradient = channels_last(gradient)
+    work = _Work(features, moves, gradient, weight, padding)
+    line = (features.shape[3] + 2 * RIM) * features.shape[1]
+    heights = extents[:, 1] - extents[:, 0] + 2
     ends = heights.cumsum(0) * line
     sums = torch.zeros(int(ends[-1]))
-    windows = sums.data_ptr() + 4 * (ends - heights * line - (rows[:, 0] + programs.RIM) * line)
+    windows = sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line)
 
-    lanes = programs.lanes(length)
-    packed = (
-        _by_sample(weight, groups).view(length // lanes, lanes, outputs).transpose(1, 2).contiguous()
-    )  # (L/U, D, U)
-    zeros = torch.zeros(length)
-    products = torch.zeros(units, length + 1, outputs)
-    if modulation is None:
-        to = (of_offset.data_ptr(), offset.shape[1], of_offset.data_ptr() + 8 * groups * taps, offset.shape[1])
-    else:
-        to = (of_offset.data_ptr(), offset.shape[1], of_modulation.data_ptr(), modulation.shape[1])
-    run(
-        programs.differentiate(channels // groups, outputs, groups, taps),
-        (
-            *begun, gradient.data_ptr(), table.data_ptr(), *places, packed.data_ptr(), zeros.data_ptr(),
-            windows.data_ptr(), *to, products.data_ptr(), height, width, result_height, result_width, channels, outputs,
-            groups,
-        ),
-        units,
+    wanted_width = programs.rounded(length, programs.STEP // 2)
+    turned = weight.new_zeros(outputs, wanted_width)
+    turned[:, :length] = _by_sample(weight, moves.groups).T
+    kernel, zeros = _packed(turned), torch.zeros(max(wanted_width, moves_width))
+    products = torch.zeros(work.units, length + 1, outputs)
+    of_guide = torch.zeros(work.units, length + 1, moves_width)
+    guide_turned = torch.empty(0)
+    if moves.turned is not None:
+        padded = weight.new_zeros(moves_width, wanted_width)
+        padded[:, :length] = moves.turned
+        guide_turned = _packed(padded)
+    addresses = (each.data_ptr() for each in of_moves) if of_moves else (0, 0)
+    numbers = (
+        windows.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
+        guide_turned.data_ptr(), *addresses, products.data_ptr(), of_guide.data_ptr(),
     )  # fmt: skip
-    run(
-        programs.collect(channels // groups),
-        (
-            len(features) * height, bands, windows.data_ptr(), rows.data_ptr(), of_features.data_ptr(), height, width,
-            channels,
-        ),
-        units,
-    )  # fmt: skip
-    del kept
+    program = programs.differentiate(work.width, outputs, moves.groups, weight.shape[-1])
+    run(program, (*work.numbers, *numbers), work.units)
+    sizes = (*features.shape[2:], features.shape[1])
+    numbers = (len(features) * sizes[0], work.bands, windows.data_ptr(), extents.data_ptr(), of_features.data_ptr())
+    run(programs.collect(work.width), (*numbers, *sizes), work.units)
     total = products.sum(dim=0)  # (L + 1, D)
-    of_weight = total[:-1].view(groups, taps, channels // groups, outputs).permute(3, 0, 2, 1)  # (D, G, E, K)
-    return (
-        of_features,
-        of_offset,
-        of_modulation,
-        torch.empty_like(weight).copy_(of_weight.reshape(weight.shape)),
-        total[-1].clone(),
-    )
+    of_weight = total[:-1].view(moves.groups, weight.shape[-1] ** 2, work.width, outputs).permute(3, 0, 2, 1)
+    of_weight = torch.empty_like(weight).copy_(of_weight.reshape(weight.shape))
+    return of_features, of_weight, total[-1].clone(), of_guide.sum(dim=0)
 
 
-@_differentiate.register_fake
-def _(
-    gradient: Tensor, features: Tensor, offset: Tensor, modulation: Tensor | None, weight: Tensor, padding: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    of_modulation = offset.new_empty(0) if modulation is None else like(modulation)
-    return like(features), like(offset), of_modulation, torch.empty_like(weight), weight.new_empty(len(weight))
+class _Work:
+    """What both programs are given first, and what it holds addresses of."""
+
+    def __init__(self, features: Tensor, moves: _Moves, place: Tensor, weight: Tensor, padding: int) -> None:
+        outputs, channels, size = weight.shape[:3]
+        self.width = channels // moves.groups
+        self.bands, rows = _bands(*place.shape[::2], place.shape[3])
+        self.units = len(features) * self.bands
+        scratch_size = programs.scratch_floats(channels * size**2, outputs, moves.groups, size**2)
+        self._scratch = torch.empty(min(torch.get_num_threads(), self.units), scratch_size)
+        self._table, self._steps, self._moves = _framed(features), _steps(size, padding), moves
+        self.numbers = (
+            self.units, self.bands, rows, self._scratch.data_ptr(), scratch_size, self._table.data_ptr(),
+            *features.shape[2:], channels, moves.groups, *place.shape[2:], outputs, self._steps.data_ptr(),
+            *moves.numbers,
+        )  # fmt: skip
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.padding = inputs
-    ctx.save_for_backward(*tensors[:4])
-
-
-def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-    gradients = _differentiate(gradient, *ctx.saved_tensors, ctx.padding)
-    return *(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=False)), None
-
-
-_convolve.register_autograd(_backward, setup_context=_keep)
-
-
-def _groups(offset: Tensor, modulation: Tensor | None, size: int) -> int:
-    return offset.shape[1] // (size**2 * (3 if modulation is None else 2))
-
-
-def _inputs(
-    features: Tensor, offset: Tensor, modulation: Tensor | None, size: int, padding: int
-) -> tuple[Tensor, tuple[int, ...], list[Tensor]]:
-    """The features in a rim of zeros; where offsets, modulation and the taps' places at rest lie; what must live."""
-    rim = programs.RIM
-    height, width = (side + 2 * rim for side in features.shape[2:])
-    if height * width * features.shape[1] >= 2**31:
-        found = f"{tuple(features.shape)} features are more than int32 can count"
-        raise ValueError(f"{found}; pass smaller ones, or backend='sample'")
-    table = channels_last(pad(channels_last(features), (rim, rim, rim, rim)))  # (B, C, H + 4, W + 4)
-    offset, stride = in_rows(offset)
-    steps = _steps(size, padding)
-    if modulation is None:
-        factors, factor_stride, is_logit = offset, stride, 1
-        address = offset.data_ptr() + 8 * _groups(offset, None, size) * size**2
-    else:
-        (factors, factor_stride), is_logit = in_rows(modulation), 0
-        address = factors.data_ptr()
-    return (
-        table,
-        (offset.data_ptr(), stride, address, factor_stride, is_logit, steps.data_ptr()),
-        [offset, factors, steps],
-    )
+def _framed(features: Tensor) -> Tensor:
+    """``(B, H + 4, W + 4, C)``: the features in a rim of zeros. More zeros follow, for blocks that jut out."""
+    batch, channels, height, width = features.shape
+    shape = (batch, height + 2 * RIM, width + 2 * RIM, channels)
+    count = shape[1] * shape[2] * channels
+    if count >= 2**31:
+        raise ValueError(f"{tuple(features.shape)} features are more than int32 can count; pass smaller ones")
+    table = features.new_zeros(batch * count + 2 * programs.BLOCK * channels)[: batch * count].view(shape)
+    table[:, RIM:-RIM, RIM:-RIM] = features.permute(0, 2, 3, 1)
+    return table
 
 
 @functools.cache
@@ -226,13 +285,46 @@ def _by_sample(weight: Tensor, groups: int) -> Tensor:
     return split.reshape(-1, outputs)
 
 
+def _packed(matrix: Tensor, widest: int = 32) -> Tensor:
+    """``(length, outputs)`` -> ``(outputs / V, length, V)``: what is multiplied at once lies together."""
+    length, outputs = matrix.shape
+    lanes = programs.lanes(outputs if outputs % widest else widest)
+    return matrix.reshape(length, -1, lanes).transpose(0, 1).contiguous()
+
+
 def _bands(batch: int, height: int, width: int) -> tuple[int, int]:
     """Into how many bands of how many rows a frame is divided."""
-    wanted = min(-(-_UNITS // batch), max(1, height * width // _UNIT_PIXELS), height)
-    rows = -(-height // wanted)
-    return -(-height // rows), rows
+    wanted = min(-(-_UNITS // max(1, batch)), max(1, height * width // _UNIT_PIXELS), height)
+    rows = -(-height // max(1, wanted))
+    return -(-height // max(1, rows)), rows
 
 
-def _scratch(units: int, length: int, outputs: int, groups: int, taps: int) -> tuple[Tensor, int]:
-    size = programs.scratch_floats(length, outputs, groups, taps)
-    return torch.empty(min(torch.get_num_threads(), units), size), size
+def _extents(features: Tensor, place: Tensor) -> Tensor:
+    """For the first row and the last but one that each unit reads, ``(units, 2)``."""
+    bands, _ = _bands(*place.shape[::2], place.shape[3])
+    return torch.empty(features.shape[0] * bands, 2, dtype=torch.int64, device=features.device)
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    features, offset, modulation, weight, _, ctx.padding = inputs
+    ctx.save_for_backward(features, offset, modulation, weight, output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = _convolve_backward(gradient, *ctx.saved_tensors, ctx.padding)
+    return *(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=False)), None
+
+
+def _keep_layer(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
+    ctx.save_for_backward(*inputs[:4], output[1])
+    ctx.mark_non_differentiable(output[1])
+
+
+def _differentiate_layer(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    gradients = _layer_backward(gradient, *ctx.saved_tensors)
+    return tuple(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=True))
+
+
+_convolve.register_autograd(_differentiate, setup_context=_keep)
+_layer.register_autograd(_differentiate_layer, setup_context=_keep_layer)

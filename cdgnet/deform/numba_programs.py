@@ -1,10 +1,14 @@
 """What one thread of the deformable convolution for CPUs does, from the first unit of work to the last.
 
-A unit is a range of pixels. Which they are depends on the shapes alone, and so does what is summed in which order: the
-result is the same with any number of threads. A program takes the next unit until there is none. Its argument is the
-address of int64: the next unit, the next thread's number, and what the program unpacks first.
+A unit is a band of rows of one frame. Which they are depends on the shapes alone, and so does what is summed in which
+order: the result is the same with any number of threads. A program takes the next unit until there is none. Its
+argument is the address of int64: the next unit, the next thread's number, and what the program unpacks first.
 
-Legend: as in ``numba_kernels``.
+Offsets and logits of the modulation are found here too where a ``guide`` is given, the address of the weight of the
+3x3 convolution that finds them: they and their gradients then never reach the memory.
+
+Legend: K = SIZE * SIZE taps, C channels in, D channels out, E channels of an offset group, L = CK samples of a pixel,
+M channels of offsets and logits, rounded up.
 """
 
 import functools
@@ -19,22 +23,26 @@ from cdgnet.deform.numba_kernels import (
     BLOCK,
     FIELDS,
     RIM,
+    SPAN,
+    add_gradients,
     add_products,
+    add_rows,
     copy,
     differentiate_place,
     find_block,
     multiply,
-    row_before,
     sample,
     spread,
 )
-from cdgnet.deform.vectors import fill, load, load_every, load_float, load_longs, maximum, minimum, store, take_number
+from cdgnet.deform.vectors import fill, load, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
 # What numba keeps on disk follows changes of this file; with this number in a program, of the others too.
 _SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_kernels, vectors)))
 _WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
 """Lanes of which the registers hold ten vectors."""
+STEP = 32
+"""M is a multiple of it; of half of it the rows of gradients of samples."""
 
 
 def lanes(channels: int) -> int:
@@ -42,160 +50,183 @@ def lanes(channels: int) -> int:
     return min(_WIDEST, channels & -channels)
 
 
+def rounded(count: int, step: int) -> int:
+    return -(-count // step) * step
+
+
 def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
-    """What a thread keeps for one block, in lines of the cache of its own."""
-    floats = BLOCK * (2 * length + outputs + groups * taps * (FIELDS + 4))
-    return -(-floats // 32) * 32
+    """What a thread keeps of the pixels that it is at."""
+    moves = rounded(3 * groups * taps, STEP)
+    row = rounded(length, STEP // 2) + outputs + moves + groups * taps * (FIELDS + 4)
+    return rounded(BLOCK * row + SPAN * (length + moves) + 2 * taps, STEP)
 
 
 @functools.cache
-def convolve(width: int, outputs: int, taps: int) -> int:
+def convolve(width: int, outputs: int, size: int) -> int:
     """The address of a program for E = ``width`` channels of a group and D = ``outputs``."""
-    E, W, V, K = width, min(16, width & -width), lanes(outputs), taps
-    sources = _SOURCES
+    E, W, V, SIZE, K = width, min(16, width & -width), lanes(outputs), size, size * size
+    U, sources = lanes(STEP), _SOURCES
 
     @_compiled
     def program(a):
         sources  # noqa: B018
         (
-            units, unit_pixels, pixels, scratch, scratch_size, table, offset, offset_stride, modulation,
-            modulation_stride, is_logit, steps, weight, bias, result, height, width, result_height, result_width,
-            channels, outputs, groups,
-        ) = load_longs(a + 16, 22)  # fmt: skip
-        line = (width + 2 * RIM) * channels
-        length = K * channels
+            units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
+            result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
+            guide_bias, extents, weight, bias, result,
+        ) = load_longs(a + 16, 25)  # fmt: skip
+        line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * BLOCK * length
-        while True:
-            unit = take_number(a)
-            if unit >= units:
-                break
-            end = min(pixels, (unit + 1) * unit_pixels)
-            for first in range(unit * unit_pixels, end, BLOCK):
-                count = min(BLOCK, end - first)
-                find_block(
-                    places, first, count, offset, offset_stride, modulation, modulation_stride, is_logit, steps,
-                    height, width, result_height, result_width, channels, groups, K,
-                )  # fmt: skip
-                for p in range(count):
-                    item = (first + p) // (result_height * result_width)
-                    for g in range(groups):
-                        sample(
-                            samples + 4 * (p * length + g * K * E),
-                            places + 4 * (p * groups + g) * FIELDS * K,
-                            table + 4 * (item * (height + 2 * RIM) * line + g * E),
-                            channels, line, W, E, K,
-                        )  # fmt: skip
-                multiply(result + 4 * first * outputs, outputs, samples, length, weight, bias, outputs, count, V)
-
-    return program.address
-
-
-@functools.cache
-def reach(taps: int) -> int:
-    """The address of a program that finds which rows the pixels of each unit read, -2 for the first of the rim."""
-    K = taps
-    sources = _SOURCES
-
-    @_compiled
-    def program(a):
-        sources  # noqa: B018
-        (
-            units, bands, band_rows, scratch, scratch_size, offset, offset_stride, steps, height, result_height,
-            result_width, groups, rows,
-        ) = load_longs(a + 16, 13)  # fmt: skip
-        found = scratch + 4 * take_number(a + 8) * scratch_size
+        moves = places + 4 * BLOCK * groups * FIELDS * K
+        extent = moves + 4 * BLOCK * moves_width
         while True:
             unit = take_number(a)
             if unit >= units:
                 break
             item, top = unit // bands, unit % bands * band_rows
-            lowest, highest = fill(float(height), K), fill(-float(RIM), K)
+            frame = table + 4 * item * (height + 2 * RIM) * line
+            store(extent, fill(float(height), K))
+            store(extent + 4 * K, fill(-float(RIM), K))
             for row in range(top, min(result_height, top + band_rows)):
-                rest = load(steps, K) + fill(float(row), K)
-                for column in range(result_width):
+                for column in range(0, result_width, BLOCK):
+                    count = min(BLOCK, result_width - column)
                     pixel = (item * result_height + row) * result_width + column
-                    for g in range(groups):
-                        moves = load_every(offset + 4 * (pixel * offset_stride + 2 * g * K), K, 2, 0)
-                        y = row_before(moves, rest, height, K)
-                        lowest, highest = minimum(lowest, y), maximum(highest, y)
-            store(found, lowest)
-            store(found + 4 * K, highest)
-            least, most = load_float(found), load_float(found + 4 * K)
+                    at, factors = offset + 4 * pixel * offset_stride, modulation + 4 * pixel * modulation_stride
+                    if guide:
+                        at, factors = moves, moves + 8 * groups * K
+                        around = frame + 4 * ((row + RIM - SIZE // 2) * line + (column + RIM - SIZE // 2) * channels)
+                        multiply(
+                            moves, moves_width, around, channels, SIZE, SIZE * channels, line, guide, guide_bias,
+                            moves_width, BLOCK, U,
+                        )  # fmt: skip
+                    find_block(
+                        places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0, steps,
+                        row, column, height, width, channels, K,
+                    )  # fmt: skip
+                    for p in range(count):
+                        for g in range(groups):
+                            sample(
+                                samples + 4 * (p * length + g * K * E), places + 4 * (p * groups + g) * FIELDS * K,
+                                frame + 4 * g * E, channels, line, W, E, K,
+                            )  # fmt: skip
+                    multiply(
+                        result + 4 * pixel * outputs, outputs, samples, length, 1, length, 0, weight, bias, outputs,
+                        count, V,
+                    )  # fmt: skip
+            least, most = load_float(extent), load_float(extent + 4 * K)
             for t in range(1, K):
-                least = min(least, load_float(found + 4 * t))
-                most = max(most, load_float(found + 4 * (K + t)))
-            store(rows + 16 * unit, int(least))
-            store(rows + 16 * unit + 8, int(most))
+                least, most = min(least, load_float(extent + 4 * t)), max(most, load_float(extent + 4 * (K + t)))
+            if guide:
+                least = min(least, float(top - SIZE // 2))
+                most = max(most, float(min(result_height, top + band_rows) - 2 + SIZE // 2))
+            store(extents + 16 * unit, int(least))
+            store(extents + 16 * unit + 8, int(most))
 
     return program.address
 
 
 @functools.cache
-def differentiate(width: int, outputs: int, groups: int, taps: int) -> int:
+def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
     """The address of a program that computes all gradients; the features' in windows, as ``collect`` wants them.
 
-    A unit is a band of rows; ``windows`` holds where each unit's sums of the features' first row would be.
+    ``windows`` holds where each unit's sums of the first row of the features, of the rim, would be.
     """
-    E, W, V, K = width, min(16, width & -width), lanes(outputs), taps
-    U = lanes(groups * taps * width)
-    sources = _SOURCES
+    E, W, V, SIZE, K = width, min(16, width & -width), lanes(outputs), size, size * size
+    U, T, sources = lanes(STEP), lanes(rounded(groups * K * width, STEP // 2)), _SOURCES
 
     @_compiled
     def program(a):
         sources  # noqa: B018
         (
-            units, bands, band_rows, scratch, scratch_size, gradient, table, offset, offset_stride, modulation,
-            modulation_stride, is_logit, steps, weight, zeros, windows, of_offset, of_offset_stride, of_modulation,
-            of_modulation_stride, products, height, width, result_height, result_width, channels, outputs, groups,
-        ) = load_longs(a + 16, 28)  # fmt: skip
-        line = (width + 2 * RIM) * channels
-        length = K * channels
+            units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
+            result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
+            guide_bias, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
+            of_modulation, products, guide_products,
+        ) = load_longs(a + 16, 31)  # fmt: skip
+        line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
-        wanted = samples + 4 * BLOCK * length
-        given = wanted + 4 * BLOCK * length
-        places = given + 4 * BLOCK * outputs
-        dots = places + 4 * BLOCK * groups * FIELDS * K
+        places = samples + 4 * SPAN * length
+        moves = places + 4 * BLOCK * groups * FIELDS * K
+        of_moves = moves + 4 * BLOCK * moves_width
+        wanted = of_moves + 4 * SPAN * moves_width
+        given = wanted + 4 * BLOCK * wanted_width
+        dots = given + 4 * BLOCK * outputs
+        extent = dots + 16 * BLOCK * groups * K
+        for k in range(0, SPAN * moves_width, U):
+            store(of_moves + 4 * k, fill(0.0, U))
         while True:
             unit = take_number(a)
             if unit >= units:
                 break
             item, top = unit // bands, unit % bands * band_rows
-            features = table + 4 * item * (height + 2 * RIM) * line
+            frame = table + 4 * item * (height + 2 * RIM) * line
             (window,) = load_longs(windows + 8 * unit, 1)
             total = products + 4 * unit * (length + 1) * outputs
-            begin = (item * result_height + top) * result_width
-            end = (item * result_height + min(result_height, top + band_rows)) * result_width
-            for first in range(begin, end, BLOCK):
-                count = min(BLOCK, end - first)
-                rows = gradient + 4 * first * outputs
-                if count < BLOCK:
-                    copy(given, rows, count * outputs, BLOCK * outputs)
-                    copy(samples, samples, 0, BLOCK * length)
-                    rows = given
-                multiply(wanted, length, rows, outputs, weight, zeros, length, BLOCK, U)
-                find_block(
-                    places, first, count, offset, offset_stride, modulation, modulation_stride, is_logit, steps,
-                    height, width, result_height, result_width, channels, groups, K,
-                )  # fmt: skip
-                for p in range(count):
-                    for g in range(groups):
-                        at = 4 * (p * length + g * K * E)
-                        spread(
-                            samples + at, wanted + at, dots + 16 * (p * groups + g) * K,
-                            places + 4 * (p * groups + g) * FIELDS * K,
-                            features + 4 * g * E, window + 4 * g * E, channels, line, W, E, K,
+            guide_total = guide_products + 4 * unit * (length + 1) * moves_width
+            for row in range(top, min(result_height, top + band_rows)):
+                for begin in range(0, result_width, SPAN):
+                    end = min(result_width, begin + SPAN)
+                    first = (item * result_height + row) * result_width + begin
+                    rows = gradient + 4 * first * outputs
+                    around = 4 * ((row + RIM - SIZE // 2) * line + (begin + RIM - SIZE // 2) * channels)
+                    for column in range(begin, end, BLOCK):
+                        count, done = min(BLOCK, end - column), column - begin
+                        pixel = first + done
+                        at, factors = offset + 4 * pixel * offset_stride, modulation + 4 * pixel * modulation_stride
+                        to, of_factors = of_offset + 4 * pixel * offset_stride, of_modulation + 4 * pixel * modulation_stride
+                        if guide:
+                            at, factors = moves, moves + 8 * groups * K
+                            to = of_moves + 4 * done * moves_width
+                            of_factors = to + 8 * groups * K
+                            multiply(
+                                moves, moves_width, frame + around + 4 * done * channels, channels, SIZE,
+                                SIZE * channels, line, guide, guide_bias, moves_width, BLOCK, U,
+                            )  # fmt: skip
+                        find_block(
+                            places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0,
+                            steps, row, column, height, width, channels, K,
                         )  # fmt: skip
-                add_products(total, samples, length, rows, outputs, V)
-                for p in range(count):
-                    for g in range(groups):
-                        differentiate_place(
-                            of_offset + 4 * ((first + p) * of_offset_stride + 2 * g * K),
-                            of_modulation + 4 * ((first + p) * of_modulation_stride + g * K),
-                            dots + 16 * (p * groups + g) * K,
-                            places + 4 * (p * groups + g) * FIELDS * K,
-                            is_logit, K,
+                        known = rows + 4 * done * outputs
+                        if count < BLOCK:
+                            copy(given, known, count * outputs)
+                            known = given
+                        multiply(
+                            wanted, wanted_width, known, outputs, 1, outputs, 0, weight, zeros, wanted_width, BLOCK, T
+                        )
+                        for p in range(count):
+                            for g in range(groups):
+                                spread(
+                                    samples + 4 * ((done + p) * length + g * K * E),
+                                    wanted + 4 * (p * wanted_width + g * K * E),
+                                    dots + 16 * (p * groups + g) * K, places + 4 * (p * groups + g) * FIELDS * K,
+                                    frame + 4 * g * E, window + 4 * g * E, channels, line, W, E, K,
+                                )  # fmt: skip
+                        for p in range(count):
+                            for g in range(groups):
+                                differentiate_place(
+                                    to + 4 * (p * offset_stride + 2 * g * K),
+                                    of_factors + 4 * (p * modulation_stride + g * K),
+                                    dots + 16 * (p * groups + g) * K, places + 4 * (p * groups + g) * FIELDS * K,
+                                    guide != 0, K,
+                                )  # fmt: skip
+                        if guide:
+                            multiply(
+                                wanted, wanted_width, to, moves_width, 1, moves_width, 0, guide_turned, zeros,
+                                wanted_width, BLOCK, T,
+                            )  # fmt: skip
+                            add_rows(
+                                window + around + 4 * done * channels, wanted, wanted_width, count, SIZE,
+                                SIZE * channels, line, channels, W,
+                            )  # fmt: skip
+                    add_products(total, samples, length, 1, length, 0, rows, outputs, end - begin, V)
+                    add_gradients(total + 4 * length * outputs, rows, outputs, end - begin, V)
+                    if guide:
+                        add_products(
+                            guide_total, frame + around, channels, SIZE, SIZE * channels, line, of_moves, moves_width,
+                            end - begin, U,
                         )  # fmt: skip
+                        add_gradients(guide_total + 4 * length * moves_width, of_moves, moves_width, end - begin, U)
 
     return program.address
 
@@ -209,7 +240,7 @@ def collect(width: int) -> int:
     @_compiled
     def program(a):
         sources  # noqa: B018
-        units, bands, windows, rows, result, height, width, channels = load_longs(a + 16, 8)
+        units, bands, windows, extents, result, height, width, channels = load_longs(a + 16, 8)
         line = (width + 2 * RIM) * channels
         while True:
             unit = take_number(a)
@@ -220,7 +251,7 @@ def collect(width: int) -> int:
             for c in range(0, width * channels, W):
                 store(to + 4 * c, fill(0.0, W))
             for band in range(item * bands, (item + 1) * bands):
-                least, most = load_longs(rows + 16 * band, 2)
+                least, most = load_longs(extents + 16 * band, 2)
                 if least <= row <= most + 1:
                     (window,) = load_longs(windows + 8 * band, 1)
                     at = window + 4 * ((row + RIM) * line + RIM * channels)
