@@ -54,7 +54,7 @@ def by_numba(
 def layer(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``by_numba`` by offsets, and logits of the modulation, that a convolution of the features gives.
 
-    Neither is written to memory, nor is its gradient.
+    They are written to memory only for the gradient, and their own gradient never is.
 
     Args:
         features: ``(B, C, H, W)`` float32.
@@ -66,7 +66,8 @@ def layer(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, b
     Returns:
         ``(B, D, H, W)``, channels_last.
     """
-    result: Tensor = _layer(features, guide, guide_bias, weight, bias)[0]
+    keeps = torch.is_grad_enabled() and any(each.requires_grad for each in (features, guide, guide_bias, weight))
+    result: Tensor = _layer(features, guide, guide_bias, weight, bias, keeps)[0]
     return result
 
 
@@ -117,21 +118,25 @@ def _(
 
 @torch.library.custom_op("cdgnet::deform_layer_cpu", mutates_args=(), device_types="cpu")
 def _layer(
-    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor
-) -> tuple[Tensor, Tensor]:
-    return _forward(features, _found(guide, guide_bias), features, weight, bias, weight.shape[-1] // 2)
+    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor, keeps: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    kept = _kept(features, guide, keeps)
+    moves = _found(guide, guide_bias, kept)
+    return *_forward(features, moves, features, weight, bias, weight.shape[-1] // 2), kept
 
 
 @_layer.register_fake
-def _(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-    return new(features, len(weight), features), _extents(features, features)
+def _(
+    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor, keeps: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    return new(features, len(weight), features), _extents(features, features), _kept(features, guide, keeps)
 
 
 @torch.library.custom_op("cdgnet::deform_layer_cpu_backward", mutates_args=(), device_types="cpu")
 def _layer_backward(
-    gradient: Tensor, features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, extents: Tensor
+    gradient: Tensor, features: Tensor, guide: Tensor, weight: Tensor, extents: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    moves = _found(guide, guide_bias)
+    moves = _found(guide, guide.new_zeros(len(guide)), kept)
     padding = weight.shape[-1] // 2
     of_features, of_weight, of_bias, total = _backward(gradient, features, moves, None, extents, weight, padding)
     total = total[:, : len(guide)]  # (L + 1, 3GK)
@@ -141,28 +146,28 @@ def _layer_backward(
 
 @_layer_backward.register_fake
 def _(
-    gradient: Tensor, features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, extents: Tensor
+    gradient: Tensor, features: Tensor, guide: Tensor, weight: Tensor, extents: Tensor, kept: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    of_bias = weight.new_empty(len(weight))
-    return like(features), torch.empty_like(guide), torch.empty_like(guide_bias), torch.empty_like(weight), of_bias
+    biases = guide.new_empty(len(guide)), weight.new_empty(len(weight))
+    return like(features), torch.empty_like(guide), biases[0], torch.empty_like(weight), biases[1]
 
 
 class _Moves(NamedTuple):
     """Where offsets and modulation come from, as the programs want it."""
 
     groups: int
-    numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide
+    numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide; what is kept
     kept: tuple[Tensor, ...]  # what these are addresses in
     turned: Tensor | None = None  # the guide's weight, for the gradient
 
 
 def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _Moves:
     offset, modulation = channels_last(offset), channels_last(modulation)
-    numbers = (offset.data_ptr(), offset.shape[1], modulation.data_ptr(), modulation.shape[1], 0, 0, 0)
+    numbers = (offset.data_ptr(), offset.shape[1], modulation.data_ptr(), modulation.shape[1], 0, 0, 0, 0)
     return _Moves(modulation.shape[1] // size**2, numbers, (offset, modulation))
 
 
-def _found(guide: Tensor, guide_bias: Tensor) -> _Moves:
+def _found(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> _Moves:
     size, moves = guide.shape[-1], programs.rounded(len(guide), programs.STEP)
     rows = guide.permute(2, 3, 1, 0).reshape(-1, len(guide))  # (L, 3GK)
     padded = rows.new_zeros(len(rows), moves)
@@ -170,8 +175,14 @@ def _found(guide: Tensor, guide_bias: Tensor) -> _Moves:
     bias = guide_bias.new_zeros(moves)
     bias[: len(guide)] = guide_bias
     packed = _packed(padded, programs.STEP)
-    numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr())
-    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias), padded.T)
+    numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr(), kept.data_ptr())
+    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias, kept), padded.T)
+
+
+def _kept(features: Tensor, guide: Tensor, keeps: bool) -> Tensor:
+    """An empty ``(B, H, W, M)`` for offsets and logits, or none of it."""
+    batch, _, height, width = features.shape
+    return features.new_empty((batch, height, width, programs.rounded(len(guide), programs.STEP)) if keeps else 0)
 
 
 def _forward(
@@ -316,14 +327,15 @@ def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None
     return *(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=False)), None
 
 
-def _keep_layer(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:
-    ctx.save_for_backward(*inputs[:4], output[1])
-    ctx.mark_non_differentiable(output[1])
+def _keep_layer(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
+    features, guide, _, weight, *_ = inputs
+    ctx.save_for_backward(features, guide, weight, *output[1:])
+    ctx.mark_non_differentiable(*output[1:])
 
 
-def _differentiate_layer(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+def _differentiate_layer(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
     gradients = _layer_backward(gradient, *ctx.saved_tensors)
-    return tuple(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=True))
+    return *(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=False)), None
 
 
 _convolve.register_autograd(_differentiate, setup_context=_keep)

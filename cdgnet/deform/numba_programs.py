@@ -5,7 +5,7 @@ order: the result is the same with any number of threads. A program takes the ne
 argument is the address of int64: the next unit, the next thread's number, and what the program unpacks first.
 
 Offsets and logits of the modulation are found here too where a ``guide`` is given, the address of the weight of the
-3x3 convolution that finds them: they and their gradients then never reach the memory.
+convolution that finds them. They are written down only for the gradient, and their own gradient never is.
 
 Legend: K = SIZE * SIZE taps, C channels in, D channels out, E channels of an offset group, L = CK samples of a pixel,
 M channels of offsets and logits, rounded up.
@@ -73,8 +73,8 @@ def convolve(width: int, outputs: int, size: int) -> int:
         (
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
-            guide_bias, extents, weight, bias, result,
-        ) = load_longs(a + 16, 25)  # fmt: skip
+            guide_bias, kept, extents, weight, bias, result,
+        ) = load_longs(a + 16, 26)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * BLOCK * length
@@ -94,11 +94,12 @@ def convolve(width: int, outputs: int, size: int) -> int:
                     pixel = (item * result_height + row) * result_width + column
                     at, factors = offset + 4 * pixel * offset_stride, modulation + 4 * pixel * modulation_stride
                     if guide:
-                        at, factors = moves, moves + 8 * groups * K
+                        at = kept + 4 * pixel * moves_width if kept else moves
+                        factors = at + 8 * groups * K
                         around = frame + 4 * ((row + RIM - SIZE // 2) * line + (column + RIM - SIZE // 2) * channels)
                         multiply(
-                            moves, moves_width, around, channels, SIZE, SIZE * channels, line, guide, guide_bias,
-                            moves_width, BLOCK, U,
+                            at, moves_width, around, channels, SIZE, SIZE * channels, line, guide, guide_bias,
+                            moves_width, count, U,
                         )  # fmt: skip
                     find_block(
                         places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0, steps,
@@ -141,14 +142,13 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
         (
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
-            guide_bias, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
+            guide_bias, kept, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
             of_modulation, products, guide_products,
-        ) = load_longs(a + 16, 31)  # fmt: skip
+        ) = load_longs(a + 16, 32)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * SPAN * length
-        moves = places + 4 * BLOCK * groups * FIELDS * K
-        of_moves = moves + 4 * BLOCK * moves_width
+        of_moves = places + 4 * BLOCK * groups * FIELDS * K
         wanted = of_moves + 4 * SPAN * moves_width
         given = wanted + 4 * BLOCK * wanted_width
         dots = given + 4 * BLOCK * outputs
@@ -176,13 +176,8 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                         at, factors = offset + 4 * pixel * offset_stride, modulation + 4 * pixel * modulation_stride
                         to, of_factors = of_offset + 4 * pixel * offset_stride, of_modulation + 4 * pixel * modulation_stride
                         if guide:
-                            at, factors = moves, moves + 8 * groups * K
-                            to = of_moves + 4 * done * moves_width
-                            of_factors = to + 8 * groups * K
-                            multiply(
-                                moves, moves_width, frame + around + 4 * done * channels, channels, SIZE,
-                                SIZE * channels, line, guide, guide_bias, moves_width, BLOCK, U,
-                            )  # fmt: skip
+                            at, to = kept + 4 * pixel * moves_width, of_moves + 4 * done * moves_width
+                            factors, of_factors = at + 8 * groups * K, to + 8 * groups * K
                         find_block(
                             places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0,
                             steps, row, column, height, width, channels, K,
