@@ -320,6 +320,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     features, offset, modulation, weight, _, ctx.padding = inputs
     ctx.save_for_backward(features, offset, modulation, weight, output[1])
     ctx.mark_non_differentiable(output[1])
+    ctx.set_materialize_grads(False)  # or zeros are made for what has no gradient
 
 
 def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -331,6 +332,7 @@ def _keep_layer(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor,
     features, guide, _, weight, *_ = inputs
     ctx.save_for_backward(features, guide, weight, *output[1:])
     ctx.mark_non_differentiable(*output[1:])
+    ctx.set_materialize_grads(False)
 
 
 def _differentiate_layer(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
