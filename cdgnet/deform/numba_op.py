@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from cdgnet.deform import numba_programs as programs
 from cdgnet.deform.layout import channels_last, like, new
@@ -158,7 +159,7 @@ class _Moves(NamedTuple):
     groups: int
     numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide; what is kept
     kept: tuple[Tensor, ...]  # what these are addresses in
-    turned: Tensor | None = None  # the guide's weight, for the gradient
+    guide: Tensor | None = None
 
 
 def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _Moves:
@@ -169,14 +170,11 @@ def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _
 
 def _found(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> _Moves:
     size, moves = guide.shape[-1], programs.rounded(len(guide), programs.STEP)
-    rows = guide.permute(2, 3, 1, 0).reshape(-1, len(guide))  # (L, 3GK)
-    padded = rows.new_zeros(len(rows), moves)
-    padded[:, : len(guide)] = rows
+    packed = _packed(guide.permute(2, 3, 1, 0), programs.STEP)  # (M / V, L, V)
     bias = guide_bias.new_zeros(moves)
     bias[: len(guide)] = guide_bias
-    packed = _packed(padded, programs.STEP)
     numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr(), kept.data_ptr())
-    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias, kept), padded.T)
+    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias, kept), guide)
 
 
 def _kept(features: Tensor, guide: Tensor, keeps: bool) -> Tensor:
@@ -193,7 +191,7 @@ def _forward(
     if not result.numel():
         return result, extents
     work = _Work(features, moves, place, weight, padding)
-    kernel, bias = _packed(_by_sample(weight, moves.groups)), bias.contiguous()
+    kernel, bias = _packed(_by_sample(weight, moves.groups)), bias.contiguous()  # (D / V, L, V)
     numbers = (extents.data_ptr(), kernel.data_ptr(), bias.data_ptr(), result.data_ptr())
     run(programs.convolve(work.width, len(weight), weight.shape[-1]), (*work.numbers, *numbers), work.units)
     return result, extents
@@ -226,16 +224,15 @@ def _backward(
     windows = sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line)
 
     wanted_width = programs.rounded(length, programs.STEP // 2)
-    turned = weight.new_zeros(outputs, wanted_width)
-    turned[:, :length] = _by_sample(weight, moves.groups).T
-    kernel, zeros = _packed(turned), torch.zeros(max(wanted_width, moves_width))
+    turned = _by_sample(weight, moves.groups).permute(3, 0, 1, 2).flatten(1)  # (D, L)
+    kernel = _packed(turned, programs.STEP // 2)  # (L / V, D, V)
+    zeros = torch.zeros(max(wanted_width, moves_width))
     products = torch.zeros(work.units, length + 1, outputs)
     of_guide = torch.zeros(work.units, length + 1, moves_width)
     guide_turned = torch.empty(0)
-    if moves.turned is not None:
-        padded = weight.new_zeros(moves_width, wanted_width)
-        padded[:, :length] = moves.turned
-        guide_turned = _packed(padded)
+    if moves.guide is not None:
+        rows = moves.guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
+        guide_turned = _packed(pad(rows, (0, 0, 0, moves_width - len(rows))), programs.STEP // 2)  # (L / V, M, V)
     addresses = (each.data_ptr() for each in of_moves) if of_moves else (0, 0)
     numbers = (
         windows.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
@@ -290,17 +287,19 @@ def _steps(size: int, padding: int) -> Tensor:
 
 
 def _by_sample(weight: Tensor, groups: int) -> Tensor:
-    """``(D, C, k, k)`` -> ``(L, D)``, in the order of a pixel's samples: groups, taps, channels."""
+    """``(D, C, k, k)`` -> ``(G, K, C / G, D)``, in the order of a pixel's samples."""
     outputs, channels = weight.shape[:2]
-    split = weight.reshape(outputs, groups, channels // groups, -1).permute(1, 3, 2, 0)  # (G, K, C/G, D)
-    return split.reshape(-1, outputs)
+    return weight.reshape(outputs, groups, channels // groups, -1).permute(1, 3, 2, 0)
 
 
-def _packed(matrix: Tensor, widest: int = 32) -> Tensor:
-    """``(length, outputs)`` -> ``(outputs / V, length, V)``: what is multiplied at once lies together."""
-    length, outputs = matrix.shape
-    lanes = programs.lanes(outputs if outputs % widest else widest)
-    return matrix.reshape(length, -1, lanes).transpose(0, 1).contiguous()
+def _packed(matrix: Tensor, step: int = 1) -> Tensor:
+    """``(..., N)`` -> ``(N / V, ..., V)``, N rounded up to a multiple of ``step``: what is multiplied at once lies
+    together.
+    """
+    outputs = programs.rounded(matrix.shape[-1], step)
+    if outputs > matrix.shape[-1]:
+        matrix = pad(matrix, (0, outputs - matrix.shape[-1]))
+    return matrix.unflatten(-1, (-1, programs.lanes(outputs))).movedim(-2, 0).contiguous()
 
 
 def _bands(batch: int, height: int, width: int) -> tuple[int, int]:
