@@ -219,14 +219,8 @@ class DeformConv(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
-        if self._is_one_pass(features):
-            from cdgnet.deform.numba_op import layer
-
-            bias = self.offset_conv.bias
-            assert bias is not None
-            with _without_autocast(features.device):
-                result = layer(features.float(), self.offset_conv.weight, bias, self.weight, self.bias)
-            return result.to(features.dtype)
+        if self.is_one_pass(features):
+            return self.in_one_pass(features)
         # Half precision would move the taps by steps of its own.
         with _without_autocast(features.device):
             moves = self.offset_conv(features.to(self.weight.dtype))  # (B, 3GK, H, W)
@@ -234,8 +228,18 @@ class DeformConv(nn.Module):
         offset, logits = moves.split((2 * taps, taps), dim=1)  # (B, 2GK, H, W), (B, GK, H, W)
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
 
-    def _is_one_pass(self, features: Tensor) -> bool:
-        """Whether offsets may stay inside: by ``numba``, and unless somebody watches them."""
+    def in_one_pass(self, features: Tensor, join: nn.Conv2d | None = None) -> Tensor:
+        """``forward``, where ``is_one_pass``; with ``join``, a 1x1 convolution and C = D, features + join(ReLU(that))."""
+        from cdgnet.deform.numba_op import layer
+
+        guide, joins = self.offset_conv, (None, None) if join is None else (join.weight, join.bias)
+        assert guide.bias is not None
+        with _without_autocast(features.device):
+            result = layer(features.float(), guide.weight, guide.bias, self.weight, self.bias, *joins)
+        return result.to(features.dtype)
+
+    def is_one_pass(self, features: Tensor) -> bool:
+        """Whether offsets may stay inside one operator: by ``numba``, and unless somebody watches them."""
         if default_backend(features.device) != "numba" or self.offset_conv._forward_hooks:
             return False
         exact = torch.promote_types(features.dtype, self.weight.dtype)

@@ -29,6 +29,7 @@ from cdgnet.deform.vectors import (
     sums,
     to_ints,
     unless_nan,
+    where_positive,
 )
 
 BLOCK = 8
@@ -230,10 +231,32 @@ def add_rows(sums, rows, stride, count, parts, length, jump, channels, W):
 
 
 @njit
-def copy(to, values, count):
-    """Copy ``count`` floats."""
-    for k in range(count):
-        store(to + 4 * k, load_float(values + 4 * k))
+def rectify(values, count, V):
+    """ReLU of ``count`` floats, a multiple of V, where they lie."""
+    for k in range(0, count, V):
+        value = load(values + 4 * k, V)
+        store(values + 4 * k, unless_nan(value, maximum(value, fill(0.0, V))))
+
+
+@njit
+def rectify_gradient(gradient, values, count, V):
+    """The gradient of what ``rectify`` made ``values`` of, where it lies."""
+    for k in range(0, count, V):
+        store(gradient + 4 * k, where_positive(load(values + 4 * k, V), load(gradient + 4 * k, V)))
+
+
+@njit
+def add(to, values, count, V):
+    """Add ``count`` floats, a multiple of V, to others."""
+    for k in range(0, count, V):
+        store(to + 4 * k, load(to + 4 * k, V) + load(values + 4 * k, V))
+
+
+@njit
+def copy(to, values, count, V):
+    """Copy ``count`` floats, a multiple of V."""
+    for k in range(0, count, V):
+        store(to + 4 * k, load(values + 4 * k, V))
 
 
 @njit

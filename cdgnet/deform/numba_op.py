@@ -52,7 +52,15 @@ def by_numba(
     return result
 
 
-def layer(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def layer(
+    features: Tensor,
+    guide: Tensor,
+    guide_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    join: Tensor | None = None,
+    join_bias: Tensor | None = None,
+) -> Tensor:
     """``by_numba`` by offsets, and logits of the modulation, that a convolution of the features gives.
 
     They are written to memory only for the gradient, and their own gradient never is.
@@ -63,12 +71,15 @@ def layer(features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, b
         guide_bias: ``(3GK,)``.
         weight: ``(D, C, k, k)``, k odd.
         bias: ``(D,)``.
+        join: ``(C, C, 1, 1)``, for D = C: the result is features + join * ReLU(deformable convolution) + join_bias.
+        join_bias: ``(C,)``.
 
     Returns:
         ``(B, D, H, W)``, channels_last.
     """
-    keeps = torch.is_grad_enabled() and any(each.requires_grad for each in (features, guide, guide_bias, weight))
-    result: Tensor = _layer(features, guide, guide_bias, weight, bias, keeps)[0]
+    given = (features, guide, guide_bias, weight, bias, join, join_bias)
+    keeps = torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in given)
+    result: Tensor = _layer(*given, keeps)[0]
     return result
 
 
@@ -99,8 +110,8 @@ def _convolve_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     moves = _given(features, offset, modulation, weight.shape[-1])
     of_moves = like(offset), like(modulation)
-    of_features, of_weight, of_bias, _ = _backward(gradient, features, moves, of_moves, extents, weight, padding)
-    return of_features, *of_moves, of_weight, of_bias
+    found = _backward(gradient, features, moves, of_moves, extents, weight, padding)
+    return found.features, *of_moves, found.weight, found.bias
 
 
 @_convolve_backward.register_fake
@@ -119,38 +130,82 @@ def _(
 
 @torch.library.custom_op("cdgnet::deform_layer_cpu", mutates_args=(), device_types="cpu")
 def _layer(
-    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor, keeps: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    kept = _kept(features, guide, keeps)
+    features: Tensor,
+    guide: Tensor,
+    guide_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    join: Tensor | None,
+    join_bias: Tensor | None,
+    keeps: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    kept = _kept(features, programs.rounded(len(guide), programs.STEP), keeps)
+    kept_joined = _kept(features, len(weight), keeps and join is not None)
     moves = _found(guide, guide_bias, kept)
-    return *_forward(features, moves, features, weight, bias, weight.shape[-1] // 2), kept
+    join = None if join is None else _Join(join, join_bias, kept_joined)
+    return *_forward(features, moves, features, weight, bias, weight.shape[-1] // 2, join), kept, kept_joined
 
 
 @_layer.register_fake
 def _(
-    features: Tensor, guide: Tensor, guide_bias: Tensor, weight: Tensor, bias: Tensor, keeps: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    return new(features, len(weight), features), _extents(features, features), _kept(features, guide, keeps)
+    features: Tensor,
+    guide: Tensor,
+    guide_bias: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    join: Tensor | None,
+    join_bias: Tensor | None,
+    keeps: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    kept = _kept(features, programs.rounded(len(guide), programs.STEP), keeps)
+    kept_joined = _kept(features, len(weight), keeps and join is not None)
+    return new(features, len(weight), features), _extents(features, features), kept, kept_joined
 
 
 @torch.library.custom_op("cdgnet::deform_layer_cpu_backward", mutates_args=(), device_types="cpu")
 def _layer_backward(
-    gradient: Tensor, features: Tensor, guide: Tensor, weight: Tensor, extents: Tensor, kept: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    gradient: Tensor,
+    features: Tensor,
+    guide: Tensor,
+    weight: Tensor,
+    join: Tensor | None,
+    extents: Tensor,
+    kept: Tensor,
+    kept_joined: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     moves = _found(guide, guide.new_zeros(len(guide)), kept)
+    joined = None if join is None else _Join(join, None, kept_joined)
     padding = weight.shape[-1] // 2
-    of_features, of_weight, of_bias, total = _backward(gradient, features, moves, None, extents, weight, padding)
-    total = total[:, : len(guide)]  # (L + 1, 3GK)
-    of_guide = total[:-1].view(*guide.shape[2:], *guide.shape[1::-1]).permute(3, 2, 0, 1)
-    return of_features, torch.empty_like(guide).copy_(of_guide), total[-1].clone(), of_weight, of_bias
+    found = _backward(gradient, features, moves, None, extents, weight, padding, joined)
+    of_guide = found.guide[:-1, : len(guide)].view(*guide.shape[2:], *guide.shape[1::-1]).permute(3, 2, 0, 1)
+    of_join = found.join[:-1].T.reshape(guide.new_empty(0).shape if join is None else join.shape)
+    return (
+        found.features,
+        torch.empty_like(guide).copy_(of_guide),
+        found.guide[-1, : len(guide)].clone(),
+        found.weight,
+        found.bias,
+        of_join.contiguous(),
+        found.join[-1].clone(),
+    )
 
 
 @_layer_backward.register_fake
 def _(
-    gradient: Tensor, features: Tensor, guide: Tensor, weight: Tensor, extents: Tensor, kept: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    biases = guide.new_empty(len(guide)), weight.new_empty(len(weight))
-    return like(features), torch.empty_like(guide), biases[0], torch.empty_like(weight), biases[1]
+    gradient: Tensor,
+    features: Tensor,
+    guide: Tensor,
+    weight: Tensor,
+    join: Tensor | None,
+    extents: Tensor,
+    kept: Tensor,
+    kept_joined: Tensor,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    of_join = weight.new_empty(0) if join is None else weight.new_empty(join.shape)
+    biases = [weight.new_empty(count) for count in (len(guide), len(weight), 0 if join is None else len(join))]
+    return (
+        like(features), torch.empty_like(guide), biases[0], torch.empty_like(weight), biases[1], of_join, biases[2]
+    )  # fmt: skip
 
 
 class _Moves(NamedTuple):
@@ -177,14 +232,28 @@ def _found(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> _Moves:
     return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias, kept), guide)
 
 
-def _kept(features: Tensor, guide: Tensor, keeps: bool) -> Tensor:
-    """An empty ``(B, H, W, M)`` for offsets and logits, or none of it."""
+class _Join(NamedTuple):
+    """The 1x1 convolution that ends a layer, and what it convolves: ``(B H W + 8, D)``, or none of it."""
+
+    weight: Tensor  # (D, D, 1, 1)
+    bias: Tensor | None  # (D,)
+    kept: Tensor
+
+
+def _kept(features: Tensor, channels: int, keeps: bool) -> Tensor:
+    """Empty, for ``channels`` of each pixel, and a block more, since one may jut out; or none of it."""
     batch, _, height, width = features.shape
-    return features.new_empty((batch, height, width, programs.rounded(len(guide), programs.STEP)) if keeps else 0)
+    return features.new_empty((batch * height * width + programs.BLOCK, channels) if keeps else 0)
 
 
 def _forward(
-    features: Tensor, moves: _Moves, place: Tensor, weight: Tensor, bias: Tensor, padding: int
+    features: Tensor,
+    moves: _Moves,
+    place: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    padding: int,
+    join: _Join | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The result, as high and wide as ``place``, and the rows that each unit reads."""
     result, extents = new(features, len(weight), place), _extents(features, place)
@@ -192,9 +261,22 @@ def _forward(
         return result, extents
     work = _Work(features, moves, place, weight, padding)
     kernel, bias = _packed(_by_sample(weight, moves.groups)), bias.contiguous()  # (D / V, L, V)
-    numbers = (extents.data_ptr(), kernel.data_ptr(), bias.data_ptr(), result.data_ptr())
-    run(programs.convolve(work.width, len(weight), weight.shape[-1]), (*work.numbers, *numbers), work.units)
+    ends: tuple[Tensor, ...] = (kernel, bias, result)
+    if join is not None:
+        assert join.bias is not None
+        ends = (*ends, _packed(join.weight.flatten(1).T), join.bias.contiguous(), join.kept)
+    addresses = [each.data_ptr() for each in (extents, *ends)]
+    numbers = (*work.numbers, *addresses, *(0 for _ in range(7 - len(addresses))))
+    run(programs.convolve(work.width, len(weight), weight.shape[-1]), numbers, work.units)
     return result, extents
+
+
+class _Gradients(NamedTuple):
+    features: Tensor
+    weight: Tensor
+    bias: Tensor
+    guide: Tensor  # (L + 1, M), the last row the bias's
+    join: Tensor  # (D + 1, D), the last row the bias's; or nothing
 
 
 def _backward(
@@ -205,48 +287,63 @@ def _backward(
     extents: Tensor,
     weight: Tensor,
     padding: int,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of features, weight and bias; and of the guide, ``(L + 1, M)``, the last row the bias's. Those of
-    given offsets and modulation are written to ``of_moves``.
-    """
-    outputs, length = len(weight), weight[0].numel()
-    of_features = like(features)
-    moves_width = moves.numbers[4]
-    if not gradient.numel():
-        of_guide = weight.new_zeros(length + 1, moves_width)
-        return of_features.zero_(), torch.zeros_like(weight), weight.new_zeros(outputs), of_guide
+    join: _Join | None = None,
+) -> _Gradients:
+    """All gradients; those of given offsets and modulation are written to ``of_moves``."""
+    outputs, length, moves_width = len(weight), weight[0].numel(), moves.numbers[4]
     gradient = channels_last(gradient)
     work = _Work(features, moves, gradient, weight, padding)
+    totals = [
+        torch.zeros(work.units, length + 1, outputs),
+        torch.zeros(work.units, length + 1, moves_width),
+        torch.zeros(work.units, outputs + 1, outputs if join else 0),
+    ]
+    of_features = like(features)
+    if gradient.numel():
+        windows = _windows(extents, features)
+        wanted_width = programs.rounded(length, programs.STEP // 2)
+        turned = _by_sample(weight, moves.groups).permute(3, 0, 1, 2).flatten(1)  # (D, L)
+        kernel = _packed(turned, programs.STEP // 2)  # (L / V, D, V)
+        zeros = torch.zeros(max(wanted_width, outputs))
+        guide, ends = torch.empty(0), (0, 0)
+        if moves.guide is not None:
+            rows = moves.guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
+            guide = _packed(pad(rows, (0, 0, 0, moves_width - len(rows))), programs.STEP // 2)  # (L / V, M, V)
+        if join is not None:
+            join_turned = _packed(join.weight.flatten(1))
+            ends = join_turned.data_ptr(), join.kept.data_ptr()
+        numbers = (
+            windows.addresses.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
+            guide.data_ptr(), *((each.data_ptr() for each in of_moves) if of_moves else (0, 0)),
+            totals[0].data_ptr(), totals[1].data_ptr(), *ends, totals[2].data_ptr(),
+        )  # fmt: skip
+        program = programs.differentiate(work.width, outputs, moves.groups, weight.shape[-1])
+        run(program, (*work.numbers, *numbers), work.units)
+        height, width = features.shape[2:]
+        numbers = (
+            len(features) * height, work.bands, windows.addresses.data_ptr(), extents.data_ptr(),
+            of_features.data_ptr(), gradient.data_ptr() if join else 0, height, width, features.shape[1],
+        )  # fmt: skip
+        run(programs.collect(work.width), numbers, work.units)
+    total, of_guide, of_join = (each.sum(dim=0) for each in totals)
+    of_weight = total[:-1].view(moves.groups, weight.shape[-1] ** 2, work.width, outputs).permute(3, 0, 2, 1)
+    of_weight = torch.empty_like(weight).copy_(of_weight.reshape(weight.shape))
+    return _Gradients(of_features, of_weight, total[-1].clone(), of_guide, of_join)
+
+
+class _Windows(NamedTuple):
+    """Sums of the features' gradient, for each unit of the rows that it reads."""
+
+    addresses: Tensor  # (units,), where the first row of the rim would be
+    sums: Tensor
+
+
+def _windows(extents: Tensor, features: Tensor) -> _Windows:
     line = (features.shape[3] + 2 * RIM) * features.shape[1]
     heights = extents[:, 1] - extents[:, 0] + 2
     ends = heights.cumsum(0) * line
     sums = torch.zeros(int(ends[-1]))
-    windows = sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line)
-
-    wanted_width = programs.rounded(length, programs.STEP // 2)
-    turned = _by_sample(weight, moves.groups).permute(3, 0, 1, 2).flatten(1)  # (D, L)
-    kernel = _packed(turned, programs.STEP // 2)  # (L / V, D, V)
-    zeros = torch.zeros(max(wanted_width, moves_width))
-    products = torch.zeros(work.units, length + 1, outputs)
-    of_guide = torch.zeros(work.units, length + 1, moves_width)
-    guide_turned = torch.empty(0)
-    if moves.guide is not None:
-        rows = moves.guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
-        guide_turned = _packed(pad(rows, (0, 0, 0, moves_width - len(rows))), programs.STEP // 2)  # (L / V, M, V)
-    addresses = (each.data_ptr() for each in of_moves) if of_moves else (0, 0)
-    numbers = (
-        windows.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
-        guide_turned.data_ptr(), *addresses, products.data_ptr(), of_guide.data_ptr(),
-    )  # fmt: skip
-    program = programs.differentiate(work.width, outputs, moves.groups, weight.shape[-1])
-    run(program, (*work.numbers, *numbers), work.units)
-    sizes = (*features.shape[2:], features.shape[1])
-    numbers = (len(features) * sizes[0], work.bands, windows.data_ptr(), extents.data_ptr(), of_features.data_ptr())
-    run(programs.collect(work.width), (*numbers, *sizes), work.units)
-    total = products.sum(dim=0)  # (L + 1, D)
-    of_weight = total[:-1].view(moves.groups, weight.shape[-1] ** 2, work.width, outputs).permute(3, 0, 2, 1)
-    of_weight = torch.empty_like(weight).copy_(of_weight.reshape(weight.shape))
-    return of_features, of_weight, total[-1].clone(), of_guide.sum(dim=0)
+    return _Windows(sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line), sums)
 
 
 class _Work:
@@ -327,9 +424,9 @@ def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None
     return *(each if need else None for each, need in zip(gradients, ctx.needs_input_grad, strict=False)), None
 
 
-def _keep_layer(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:
-    features, guide, _, weight, *_ = inputs
-    ctx.save_for_backward(features, guide, weight, *output[1:])
+def _keep_layer(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    features, guide, _, weight, _, join, *_ = inputs
+    ctx.save_for_backward(features, guide, weight, join, *output[1:])
     ctx.mark_non_differentiable(*output[1:])
     ctx.set_materialize_grads(False)
 

@@ -5,7 +5,8 @@ order: the result is the same with any number of threads. A program takes the ne
 argument is the address of int64: the next unit, the next thread's number, and what the program unpacks first.
 
 Offsets and logits of the modulation are found here too where a ``guide`` is given, the address of the weight of the
-convolution that finds them. They are written down only for the gradient, and their own gradient never is.
+convolution that finds them. They are written down only for the gradient, and their own gradient never is. With
+``join``, the weight of a 1x1 convolution, the result is that of a whole layer: features + join(ReLU(convolution)).
 
 Legend: K = SIZE * SIZE taps, C channels in, D channels out, E channels of an offset group, L = CK samples of a pixel,
 M channels of offsets and logits, rounded up.
@@ -24,6 +25,7 @@ from cdgnet.deform.numba_kernels import (
     FIELDS,
     RIM,
     SPAN,
+    add,
     add_gradients,
     add_products,
     add_rows,
@@ -31,6 +33,8 @@ from cdgnet.deform.numba_kernels import (
     differentiate_place,
     find_block,
     multiply,
+    rectify,
+    rectify_gradient,
     sample,
     spread,
 )
@@ -58,7 +62,7 @@ def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
     """What a thread keeps of the pixels that it is at."""
     moves = rounded(3 * groups * taps, STEP)
     row = rounded(length, STEP // 2) + outputs + moves + groups * taps * (FIELDS + 4)
-    return rounded(BLOCK * row + SPAN * (length + moves) + 2 * taps, STEP)
+    return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps, STEP)
 
 
 @functools.cache
@@ -73,13 +77,14 @@ def convolve(width: int, outputs: int, size: int) -> int:
         (
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
-            guide_bias, kept, extents, weight, bias, result,
-        ) = load_longs(a + 16, 26)  # fmt: skip
+            guide_bias, kept, extents, weight, bias, result, join, join_bias, kept_joined,
+        ) = load_longs(a + 16, 29)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * BLOCK * length
         moves = places + 4 * BLOCK * groups * FIELDS * K
-        extent = moves + 4 * BLOCK * moves_width
+        joined = moves + 4 * BLOCK * moves_width
+        extent = joined + 4 * BLOCK * outputs
         while True:
             unit = take_number(a)
             if unit >= units:
@@ -111,10 +116,15 @@ def convolve(width: int, outputs: int, size: int) -> int:
                                 samples + 4 * (p * length + g * K * E), places + 4 * (p * groups + g) * FIELDS * K,
                                 frame + 4 * g * E, channels, line, W, E, K,
                             )  # fmt: skip
-                    multiply(
-                        result + 4 * pixel * outputs, outputs, samples, length, 1, length, 0, weight, bias, outputs,
-                        count, V,
-                    )  # fmt: skip
+                    to = result + 4 * pixel * outputs
+                    if not join:
+                        multiply(to, outputs, samples, length, 1, length, 0, weight, bias, outputs, count, V)
+                        continue
+                    known = kept_joined + 4 * pixel * outputs if kept_joined else joined
+                    multiply(known, outputs, samples, length, 1, length, 0, weight, bias, outputs, count, V)
+                    rectify(known, count * outputs, V)
+                    multiply(to, outputs, known, outputs, 1, outputs, 0, join, join_bias, outputs, count, V)
+                    add(to, frame + 4 * ((row + RIM) * line + (column + RIM) * channels), count * outputs, V)
             least, most = load_float(extent), load_float(extent + 4 * K)
             for t in range(1, K):
                 least, most = min(least, load_float(extent + 4 * t)), max(most, load_float(extent + 4 * (K + t)))
@@ -143,15 +153,16 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
             guide_bias, kept, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
-            of_modulation, products, guide_products,
-        ) = load_longs(a + 16, 32)  # fmt: skip
+            of_modulation, products, guide_products, join_turned, kept_joined, join_products,
+        ) = load_longs(a + 16, 35)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * SPAN * length
         of_moves = places + 4 * BLOCK * groups * FIELDS * K
         wanted = of_moves + 4 * SPAN * moves_width
         given = wanted + 4 * BLOCK * wanted_width
-        dots = given + 4 * BLOCK * outputs
+        of_joined = given + 4 * BLOCK * outputs
+        dots = of_joined + 4 * SPAN * outputs
         extent = dots + 16 * BLOCK * groups * K
         for k in range(0, SPAN * moves_width, U):
             store(of_moves + 4 * k, fill(0.0, U))
@@ -164,6 +175,7 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
             (window,) = load_longs(windows + 8 * unit, 1)
             total = products + 4 * unit * (length + 1) * outputs
             guide_total = guide_products + 4 * unit * (length + 1) * moves_width
+            join_total = join_products + 4 * unit * (outputs + 1) * outputs
             for row in range(top, min(result_height, top + band_rows)):
                 for begin in range(0, result_width, SPAN):
                     end = min(result_width, begin + SPAN)
@@ -184,8 +196,15 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                         )  # fmt: skip
                         known = rows + 4 * done * outputs
                         if count < BLOCK:
-                            copy(given, known, count * outputs)
+                            copy(given, known, count * outputs, V)
                             known = given
+                        if join_turned:
+                            to_joined = of_joined + 4 * done * outputs
+                            multiply(
+                                to_joined, outputs, known, outputs, 1, outputs, 0, join_turned, zeros, outputs, BLOCK, V
+                            )
+                            rectify_gradient(to_joined, kept_joined + 4 * pixel * outputs, BLOCK * outputs, V)
+                            known = to_joined
                         multiply(
                             wanted, wanted_width, known, outputs, 1, outputs, 0, weight, zeros, wanted_width, BLOCK, T
                         )
@@ -214,6 +233,11 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                                 window + around + 4 * done * channels, wanted, wanted_width, count, SIZE,
                                 SIZE * channels, line, channels, W,
                             )  # fmt: skip
+                    if join_turned:
+                        kept_rows = kept_joined + 4 * first * outputs
+                        add_products(join_total, kept_rows, outputs, 1, outputs, 0, rows, outputs, end - begin, V)
+                        add_gradients(join_total + 4 * outputs * outputs, rows, outputs, end - begin, V)
+                        rows = of_joined
                     add_products(total, samples, length, 1, length, 0, rows, outputs, end - begin, V)
                     add_gradients(total + 4 * length * outputs, rows, outputs, end - begin, V)
                     if guide:
@@ -228,14 +252,14 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
 
 @functools.cache
 def collect(width: int) -> int:
-    """The address of a program that adds the windows to the features' gradient; a unit is a row of it."""
+    """The address of a program that adds the windows to ``base``, if given; a unit is a row of the features' gradient."""
     W = min(16, width & -width)
     sources = _SOURCES
 
     @_compiled
     def program(a):
         sources  # noqa: B018
-        units, bands, windows, extents, result, height, width, channels = load_longs(a + 16, 8)
+        units, bands, windows, extents, result, base, height, width, channels = load_longs(a + 16, 9)
         line = (width + 2 * RIM) * channels
         while True:
             unit = take_number(a)
@@ -243,14 +267,16 @@ def collect(width: int) -> int:
                 break
             item, row = unit // height, unit % height
             to = result + 4 * unit * width * channels
-            for c in range(0, width * channels, W):
-                store(to + 4 * c, fill(0.0, W))
+            if base:
+                copy(to, base + 4 * unit * width * channels, width * channels, W)
+            else:
+                for c in range(0, width * channels, W):
+                    store(to + 4 * c, fill(0.0, W))
             for band in range(item * bands, (item + 1) * bands):
                 least, most = load_longs(extents + 16 * band, 2)
                 if least <= row <= most + 1:
                     (window,) = load_longs(windows + 8 * band, 1)
                     at = window + 4 * ((row + RIM) * line + RIM * channels)
-                    for c in range(0, width * channels, W):
-                        store(to + 4 * c, load(to + 4 * c, W) + load(at + 4 * c, W))
+                    add(to, at, width * channels, W)
 
     return program.address

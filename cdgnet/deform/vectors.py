@@ -178,6 +178,18 @@ def unless_nan(typing, tested, value):
 
 
 @intrinsic
+def where_positive(typing, tested, value):
+    """``value`` where ``tested`` is above 0, and 0 elsewhere."""
+
+    def generate(context, builder, signature, arguments):
+        tested, value = arguments
+        zeros = ir.Constant(_llvm(signature.args[0]), [0.0] * signature.args[0].width)
+        return builder.select(builder.fcmp_ordered(">", tested, zeros), value, zeros)
+
+    return value(tested, value), generate
+
+
+@intrinsic
 def to_ints(typing, floats):
     """Whole floats as int32."""
     ints = Vector("int32", floats.width)
