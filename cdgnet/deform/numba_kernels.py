@@ -253,6 +253,13 @@ def add(to, values, count, V):
 
 
 @njit
+def clear(to, count, V):
+    """Write ``count`` zeros, a multiple of V."""
+    for k in range(0, count, V):
+        store(to + 4 * k, fill(0.0, V))
+
+
+@njit
 def copy(to, values, count, V):
     """Copy ``count`` floats, a multiple of V."""
     for k in range(0, count, V):

@@ -39,6 +39,7 @@ def _fault_of(width: int, outputs: int, groups: int, size: int) -> str:
         programs.convolve(width, outputs, size)
         programs.differentiate(width, outputs, groups, size)
         programs.collect(width)
+        programs.frame(width)
     except Exception as error:  # whatever a compiler or a cache on disk may raise
         return f"the loops were not compiled ({' '.join(str(error).split())[:120]})"
     return ""
@@ -313,7 +314,7 @@ def _backward(
             join_turned = _packed(join.weight.flatten(1))
             ends = join_turned.data_ptr(), join.kept.data_ptr()
         numbers = (
-            windows.addresses.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
+            extents.data_ptr(), windows.addresses.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
             guide.data_ptr(), *((each.data_ptr() for each in of_moves) if of_moves else (0, 0)),
             totals[0].data_ptr(), totals[1].data_ptr(), *ends, totals[2].data_ptr(),
         )  # fmt: skip
@@ -342,7 +343,7 @@ def _windows(extents: Tensor, features: Tensor) -> _Windows:
     line = (features.shape[3] + 2 * RIM) * features.shape[1]
     heights = extents[:, 1] - extents[:, 0] + 2
     ends = heights.cumsum(0) * line
-    sums = torch.zeros(int(ends[-1]))
+    sums = torch.empty(int(ends[-1]))
     return _Windows(sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line), sums)
 
 
@@ -356,7 +357,7 @@ class _Work:
         self.units = len(features) * self.bands
         scratch_size = programs.scratch_floats(channels * size**2, outputs, moves.groups, size**2)
         self._scratch = torch.empty(min(torch.get_num_threads(), self.units), scratch_size)
-        self._table, self._steps, self._moves = _framed(features), _steps(size, padding), moves
+        self._table, self._steps, self._moves = _framed(features, self.width), _steps(size, padding), moves
         self.numbers = (
             self.units, self.bands, rows, self._scratch.data_ptr(), scratch_size, self._table.data_ptr(),
             *features.shape[2:], channels, moves.groups, *place.shape[2:], outputs, self._steps.data_ptr(),
@@ -364,15 +365,18 @@ class _Work:
         )  # fmt: skip
 
 
-def _framed(features: Tensor) -> Tensor:
-    """``(B, H + 4, W + 4, C)``: the features in a rim of zeros. More zeros follow, for blocks that jut out."""
-    batch, channels, height, width = features.shape
-    shape = (batch, height + 2 * RIM, width + 2 * RIM, channels)
-    count = shape[1] * shape[2] * channels
+def _framed(features: Tensor, width: int) -> Tensor:
+    """The features in a rim of zeros, ``(B, H + 4, W + 4, C)`` in one row; and zeros for blocks that jut out."""
+    features = channels_last(features)
+    batch, channels, height, breadth = features.shape
+    rows = height + 2 * RIM
+    count = rows * (breadth + 2 * RIM) * channels
     if count >= 2**31:
         raise ValueError(f"{tuple(features.shape)} features are more than int32 can count; pass smaller ones")
-    table = features.new_zeros(batch * count + 2 * programs.BLOCK * channels)[: batch * count].view(shape)
-    table[:, RIM:-RIM, RIM:-RIM] = features.permute(0, 2, 3, 1)
+    table = features.new_empty(batch * count + 2 * programs.BLOCK * channels)
+    table[batch * count :] = 0
+    numbers = (batch * rows, features.data_ptr(), table.data_ptr(), height, breadth, channels)
+    run(programs.frame(width), numbers, -(-batch * count // 2**16))
     return table
 
 

@@ -29,6 +29,7 @@ from cdgnet.deform.numba_kernels import (
     add_gradients,
     add_products,
     add_rows,
+    clear,
     copy,
     differentiate_place,
     find_block,
@@ -63,6 +64,33 @@ def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
     moves = rounded(3 * groups * taps, STEP)
     row = rounded(length, STEP // 2) + outputs + moves + groups * taps * (FIELDS + 4)
     return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps, STEP)
+
+
+@functools.cache
+def frame(width: int) -> int:
+    """The address of a program that copies features into a rim of zeros; a unit is a row of the copy."""
+    W = min(16, width & -width)
+    sources = _SOURCES
+
+    @_compiled
+    def program(a):
+        sources  # noqa: B018
+        units, features, table, height, width, channels = load_longs(a + 16, 6)
+        line, rim = (width + 2 * RIM) * channels, RIM * channels
+        while True:
+            unit = take_number(a)
+            if unit >= units:
+                break
+            item, row = unit // (height + 2 * RIM), unit % (height + 2 * RIM) - RIM
+            to = table + 4 * unit * line
+            if 0 <= row < height:
+                clear(to, rim, W)
+                copy(to + 4 * rim, features + 4 * (item * height + row) * width * channels, width * channels, W)
+                clear(to + 4 * (rim + width * channels), rim, W)
+            else:
+                clear(to, line, W)
+
+    return program.address
 
 
 @functools.cache
@@ -152,9 +180,9 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
         (
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
-            guide_bias, kept, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
+            guide_bias, kept, extents, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
             of_modulation, products, guide_products, join_turned, kept_joined, join_products,
-        ) = load_longs(a + 16, 35)  # fmt: skip
+        ) = load_longs(a + 16, 36)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * SPAN * length
@@ -164,8 +192,7 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
         of_joined = given + 4 * BLOCK * outputs
         dots = of_joined + 4 * SPAN * outputs
         extent = dots + 16 * BLOCK * groups * K
-        for k in range(0, SPAN * moves_width, U):
-            store(of_moves + 4 * k, fill(0.0, U))
+        clear(of_moves, SPAN * moves_width, U)
         while True:
             unit = take_number(a)
             if unit >= units:
@@ -173,6 +200,8 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
             item, top = unit // bands, unit % bands * band_rows
             frame = table + 4 * item * (height + 2 * RIM) * line
             (window,) = load_longs(windows + 8 * unit, 1)
+            least, most = load_longs(extents + 16 * unit, 2)
+            clear(window + 4 * (least + RIM) * line, (most - least + 2) * line, W)
             total = products + 4 * unit * (length + 1) * outputs
             guide_total = guide_products + 4 * unit * (length + 1) * moves_width
             join_total = join_products + 4 * unit * (outputs + 1) * outputs
@@ -270,8 +299,7 @@ def collect(width: int) -> int:
             if base:
                 copy(to, base + 4 * unit * width * channels, width * channels, W)
             else:
-                for c in range(0, width * channels, W):
-                    store(to + 4 * c, fill(0.0, W))
+                clear(to, width * channels, W)
             for band in range(item * bands, (item + 1) * bands):
                 least, most = load_longs(extents + 16 * band, 2)
                 if least <= row <= most + 1:
