@@ -81,7 +81,7 @@ def chosen(backend: str) -> Iterator[None]:
     """Every deformable convolution by this backend; on a CPU, where fused has no place, as it comes."""
     kept = conv.default_backend
     if torch.cuda.is_available():
-        conv.default_backend = lambda features, groups: backend
+        conv.default_backend = lambda device: backend
     try:
         yield
     finally:

@@ -41,7 +41,7 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
         network.to(memory_format=torch.contiguous_format)
         strips._CPU_STRIP_BYTES = strips._STRIP_BYTES = sys.maxsize
     if backend != "chosen":
-        conv.default_backend = lambda features, groups: "sample" if backend == "plain" else backend
+        conv.default_backend = lambda device: "sample" if backend == "plain" else backend
     batch, height, width = WORKS[work]
     if work != "step":
         timed = timing.time_network(network.eval(), height, width, repeats=repeats)

@@ -20,18 +20,15 @@ class DeformableLayer(nn.Module):
 
     def __init__(self, channels: int, offset_groups: int) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            DeformConv(channels, channels, offset_groups=offset_groups),
-            nn.ReLU(inplace=True),
-            PointwiseConv(channels, channels),
-        )
+        convolution = DeformConv(channels, channels, offset_groups=offset_groups)
+        self.body = nn.Sequential(convolution, nn.ReLU(inplace=True), PointwiseConv(channels, channels))
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, h, w)`` -> the same shape."""
         convolution, _, join = self.body
+        assert isinstance(convolution, DeformConv) and isinstance(join, PointwiseConv)
         if convolution.is_one_pass(features):
-            whole: Tensor = convolution.in_one_pass(features, join)
-            return whole
+            return convolution.in_one_pass(features, join)
         changed: Tensor = self.body(features)
         return features + changed
 

@@ -3,6 +3,8 @@
 Legend: B batch, C channels of a branch, w fusion width, H and W the frame's height and width.
 """
 
+from collections.abc import Iterator
+
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
@@ -65,14 +67,15 @@ class Orientations(nn.ModuleList):
             )
         )
 
-
-def _square(operator: nn.Conv2d) -> Tensor:
-    """An operator's weight as ``(outputs, inputs, 3, 3)``, zero where it has no taps."""
-    if isinstance(operator, DiagonalConv):
-        return operator.kernel()
-    height, width = operator.kernel_size
-    across, down = (3 - width) // 2, (3 - height) // 2
-    return functional.pad(operator.weight, (across, across, down, down))
+    def squares(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each operator's weight as ``(outputs, inputs, 3, 3)``, zero where it has no taps, and its bias."""
+        for operator in self:
+            assert isinstance(operator, nn.Conv2d) and operator.bias is not None
+            if isinstance(operator, DiagonalConv):
+                yield operator.kernel(), operator.bias
+            else:
+                down, across = ((3 - side) // 2 for side in operator.kernel_size)
+                yield functional.pad(operator.weight, (across, across, down, down)), operator.bias
 
 
 class ConcatFusion(nn.Module):
@@ -131,22 +134,19 @@ class OrientationFusion(nn.Module):
         return image
 
     def _at_once(self, both: Tensor) -> Tensor:
-        """All operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``: nothing between them is
-        other than linear. Thirteen narrow convolutions leave a CPU's registers half empty.
+        """All operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``: what is between them is
+        linear. Of twelve narrow convolutions each would leave half of a CPU's registers empty.
         """
         kernels, biases = [], []
-        for of_large, of_small, join in zip(self.large, self.small, self.joins, strict=True):
-            parts = join.weight.flatten(1).chunk(2, dim=1)  # (w, w) each
-            kernels.append(
-                torch.cat(
-                    [
-                        torch.einsum("oi,icyx->ocyx", part, _square(operator))
-                        for part, operator in zip(parts, (of_large, of_small), strict=True)
-                    ],
-                    dim=1,
-                )
-            )  # (w, 2C, 3, 3)
-            biases.append(join.bias + parts[0] @ of_large.bias + parts[1] @ of_small.bias)
+        for large, small, join in zip(self.large.squares(), self.small.squares(), self.joins, strict=True):
+            assert isinstance(join, PointwiseConv) and join.bias is not None
+            of_large, of_small = join.weight.flatten(1).chunk(2, dim=1)  # (w, w) each
+            parts = [
+                torch.einsum("oi,icyx->ocyx", of_large, large[0]),
+                torch.einsum("oi,icyx->ocyx", of_small, small[0]),
+            ]
+            kernels.append(torch.cat(parts, dim=1))  # (w, 2C, 3, 3)
+            biases.append(join.bias + of_large @ large[1] + of_small @ small[1])
         return functional.conv2d(both, torch.cat(kernels), torch.cat(biases), padding=1)
 
 

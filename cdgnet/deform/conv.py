@@ -229,7 +229,7 @@ class DeformConv(nn.Module):
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
 
     def in_one_pass(self, features: Tensor, join: nn.Conv2d | None = None) -> Tensor:
-        """``forward``, where ``is_one_pass``; with ``join``, a 1x1 convolution and C = D, features + join(ReLU(that))."""
+        """``forward``, where ``is_one_pass``; with ``join``, a 1x1 convolution, features + join(ReLU(forward))."""
         from cdgnet.deform.numba_op import layer
 
         guide, joins = self.offset_conv, (None, None) if join is None else (join.weight, join.bias)
@@ -244,7 +244,7 @@ class DeformConv(nn.Module):
             return False
         exact = torch.promote_types(features.dtype, self.weight.dtype)
         width = 2 * self.weight.shape[1] * self.SIZE**2 // self.offset_channels
-        return _can_loop(features.device, exact, width, self.weight.shape)
+        return bool(_can_loop(features.device, exact, width, self.weight.shape))
 
 
 def current_name(name: str) -> str:

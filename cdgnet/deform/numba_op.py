@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 
 from cdgnet.deform import numba_programs as programs
 from cdgnet.deform.layout import channels_last, like, new
-from cdgnet.deform.numba_programs import RIM
+from cdgnet.deform.numba_kernels import BLOCK, RIM
 from cdgnet.deform.threads import run
 
 _UNITS = 16  # that a batch is divided into, for as many threads at most
@@ -143,8 +143,8 @@ def _layer(
     kept = _kept(features, programs.rounded(len(guide), programs.STEP), keeps)
     kept_joined = _kept(features, len(weight), keeps and join is not None)
     moves = _found(guide, guide_bias, kept)
-    join = None if join is None else _Join(join, join_bias, kept_joined)
-    return *_forward(features, moves, features, weight, bias, weight.shape[-1] // 2, join), kept, kept_joined
+    joined = None if join is None else _Join(join, join_bias, kept_joined)
+    return *_forward(features, moves, features, weight, bias, weight.shape[-1] // 2, joined), kept, kept_joined
 
 
 @_layer.register_fake
@@ -174,7 +174,7 @@ def _layer_backward(
     kept: Tensor,
     kept_joined: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    moves = _found(guide, guide.new_zeros(len(guide)), kept)
+    moves = _found_before(guide, kept)
     joined = None if join is None else _Join(join, None, kept_joined)
     padding = weight.shape[-1] // 2
     found = _backward(gradient, features, moves, None, extents, weight, padding, joined)
@@ -215,7 +215,6 @@ class _Moves(NamedTuple):
     groups: int
     numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide; what is kept
     kept: tuple[Tensor, ...]  # what these are addresses in
-    guide: Tensor | None = None
 
 
 def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _Moves:
@@ -225,12 +224,20 @@ def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _
 
 
 def _found(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> _Moves:
-    size, moves = guide.shape[-1], programs.rounded(len(guide), programs.STEP)
+    moves = programs.rounded(len(guide), programs.STEP)
     packed = _packed(guide.permute(2, 3, 1, 0), programs.STEP)  # (M / V, L, V)
-    bias = guide_bias.new_zeros(moves)
-    bias[: len(guide)] = guide_bias
+    bias = pad(guide_bias, (0, moves - len(guide)))
     numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr(), kept.data_ptr())
-    return _Moves(len(guide) // (3 * size**2), numbers, (packed, bias, kept), guide)
+    return _Moves(len(guide) // (3 * guide.shape[-1] ** 2), numbers, (packed, bias, kept))
+
+
+def _found_before(guide: Tensor, kept: Tensor) -> _Moves:
+    """As ``_found``, where what it found is kept; the weight is wanted the other way round."""
+    moves = programs.rounded(len(guide), programs.STEP)
+    rows = guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
+    turned = _packed(pad(rows, (0, 0, 0, moves - len(rows))), programs.STEP // 2)  # (L / V, M, V)
+    numbers = (0, moves, 0, moves, moves, turned.data_ptr(), 0, kept.data_ptr())
+    return _Moves(len(guide) // (3 * guide.shape[-1] ** 2), numbers, (turned, kept))
 
 
 class _Join(NamedTuple):
@@ -244,7 +251,7 @@ class _Join(NamedTuple):
 def _kept(features: Tensor, channels: int, keeps: bool) -> Tensor:
     """Empty, for ``channels`` of each pixel, and a block more, since one may jut out; or none of it."""
     batch, _, height, width = features.shape
-    return features.new_empty((batch * height * width + programs.BLOCK, channels) if keeps else 0)
+    return features.new_empty((batch * height * width + BLOCK, channels) if keeps else 0)
 
 
 def _forward(
@@ -306,16 +313,13 @@ def _backward(
         turned = _by_sample(weight, moves.groups).permute(3, 0, 1, 2).flatten(1)  # (D, L)
         kernel = _packed(turned, programs.STEP // 2)  # (L / V, D, V)
         zeros = torch.zeros(max(wanted_width, outputs))
-        guide, ends = torch.empty(0), (0, 0)
-        if moves.guide is not None:
-            rows = moves.guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
-            guide = _packed(pad(rows, (0, 0, 0, moves_width - len(rows))), programs.STEP // 2)  # (L / V, M, V)
+        ends = (0, 0)
         if join is not None:
             join_turned = _packed(join.weight.flatten(1))
             ends = join_turned.data_ptr(), join.kept.data_ptr()
         numbers = (
-            extents.data_ptr(), windows.addresses.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(), wanted_width,
-            guide.data_ptr(), *((each.data_ptr() for each in of_moves) if of_moves else (0, 0)),
+            extents.data_ptr(), windows.addresses.data_ptr(), gradient.data_ptr(), kernel.data_ptr(), zeros.data_ptr(),
+            wanted_width, *((each.data_ptr() for each in of_moves) if of_moves else (0, 0)),
             totals[0].data_ptr(), totals[1].data_ptr(), *ends, totals[2].data_ptr(),
         )  # fmt: skip
         program = programs.differentiate(work.width, outputs, moves.groups, weight.shape[-1])
@@ -341,10 +345,12 @@ class _Windows(NamedTuple):
 
 def _windows(extents: Tensor, features: Tensor) -> _Windows:
     line = (features.shape[3] + 2 * RIM) * features.shape[1]
-    heights = extents[:, 1] - extents[:, 0] + 2
-    ends = heights.cumsum(0) * line
-    sums = torch.empty(int(ends[-1]))
-    return _Windows(sums.data_ptr() + 4 * (ends - (heights + extents[:, 0] + RIM) * line), sums)
+    rows = [0]
+    for least, most in extents.tolist():
+        rows += (rows[-1] + most - least + 2,)
+    sums = torch.empty(rows[-1] * line)
+    firsts = [begin - least - RIM for begin, (least, _) in zip(rows, extents.tolist(), strict=False)]
+    return _Windows(torch.tensor([sums.data_ptr() + 4 * line * first for first in firsts]), sums)
 
 
 class _Work:
@@ -353,7 +359,7 @@ class _Work:
     def __init__(self, features: Tensor, moves: _Moves, place: Tensor, weight: Tensor, padding: int) -> None:
         outputs, channels, size = weight.shape[:3]
         self.width = channels // moves.groups
-        self.bands, rows = _bands(*place.shape[::2], place.shape[3])
+        self.bands, rows = _bands(place)
         self.units = len(features) * self.bands
         scratch_size = programs.scratch_floats(channels * size**2, outputs, moves.groups, size**2)
         self._scratch = torch.empty(min(torch.get_num_threads(), self.units), scratch_size)
@@ -373,7 +379,7 @@ def _framed(features: Tensor, width: int) -> Tensor:
     count = rows * (breadth + 2 * RIM) * channels
     if count >= 2**31:
         raise ValueError(f"{tuple(features.shape)} features are more than int32 can count; pass smaller ones")
-    table = features.new_empty(batch * count + 2 * programs.BLOCK * channels)
+    table = features.new_empty(batch * count + 2 * BLOCK * channels)
     table[batch * count :] = 0
     numbers = (batch * rows, features.data_ptr(), table.data_ptr(), height, breadth, channels)
     run(programs.frame(width), numbers, -(-batch * count // 2**16))
@@ -400,11 +406,13 @@ def _packed(matrix: Tensor, step: int = 1) -> Tensor:
     outputs = programs.rounded(matrix.shape[-1], step)
     if outputs > matrix.shape[-1]:
         matrix = pad(matrix, (0, outputs - matrix.shape[-1]))
-    return matrix.unflatten(-1, (-1, programs.lanes(outputs))).movedim(-2, 0).contiguous()
+    split = matrix.view(*matrix.shape[:-1], -1, programs.lanes(outputs))
+    return split.movedim(-2, 0).contiguous()
 
 
-def _bands(batch: int, height: int, width: int) -> tuple[int, int]:
-    """Into how many bands of how many rows a frame is divided."""
+def _bands(place: Tensor) -> tuple[int, int]:
+    """Into how many bands of how many rows each frame of a result is divided."""
+    batch, _, height, width = place.shape
     wanted = min(-(-_UNITS // max(1, batch)), max(1, height * width // _UNIT_PIXELS), height)
     rows = -(-height // max(1, wanted))
     return -(-height // max(1, rows)), rows
@@ -412,7 +420,7 @@ def _bands(batch: int, height: int, width: int) -> tuple[int, int]:
 
 def _extents(features: Tensor, place: Tensor) -> Tensor:
     """For the first row and the last but one that each unit reads, ``(units, 2)``."""
-    bands, _ = _bands(*place.shape[::2], place.shape[3])
+    bands, _ = _bands(place)
     return torch.empty(features.shape[0] * bands, 2, dtype=torch.int64, device=features.device)
 
 

@@ -39,7 +39,7 @@ from cdgnet.deform.numba_kernels import (
     sample,
     spread,
 )
-from cdgnet.deform.vectors import fill, load, load_float, load_longs, store, take_number
+from cdgnet.deform.vectors import fill, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
 # What numba keeps on disk follows changes of this file; with this number in a program, of the others too.
@@ -180,9 +180,9 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
         (
             units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
-            guide_bias, kept, extents, windows, gradient, weight, zeros, wanted_width, guide_turned, of_offset,
-            of_modulation, products, guide_products, join_turned, kept_joined, join_products,
-        ) = load_longs(a + 16, 36)  # fmt: skip
+            _, kept, extents, windows, gradient, weight, zeros, wanted_width, of_offset, of_modulation,
+            products, guide_products, join_turned, kept_joined, join_products,
+        ) = load_longs(a + 16, 35)  # fmt: skip
         line, length = (width + 2 * RIM) * channels, K * channels
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * SPAN * length
@@ -215,7 +215,10 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                         count, done = min(BLOCK, end - column), column - begin
                         pixel = first + done
                         at, factors = offset + 4 * pixel * offset_stride, modulation + 4 * pixel * modulation_stride
-                        to, of_factors = of_offset + 4 * pixel * offset_stride, of_modulation + 4 * pixel * modulation_stride
+                        to, of_factors = (
+                            of_offset + 4 * pixel * offset_stride,
+                            of_modulation + 4 * pixel * modulation_stride,
+                        )
                         if guide:
                             at, to = kept + 4 * pixel * moves_width, of_moves + 4 * done * moves_width
                             factors, of_factors = at + 8 * groups * K, to + 8 * groups * K
@@ -255,7 +258,7 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                                 )  # fmt: skip
                         if guide:
                             multiply(
-                                wanted, wanted_width, to, moves_width, 1, moves_width, 0, guide_turned, zeros,
+                                wanted, wanted_width, to, moves_width, 1, moves_width, 0, guide, zeros,
                                 wanted_width, BLOCK, T,
                             )  # fmt: skip
                             add_rows(
@@ -281,7 +284,9 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
 
 @functools.cache
 def collect(width: int) -> int:
-    """The address of a program that adds the windows to ``base``, if given; a unit is a row of the features' gradient."""
+    """The address of a program that adds the windows to ``base``, or to zeros; a unit is a row of the features'
+    gradient.
+    """
     W = min(16, width & -width)
     sources = _SOURCES
 
