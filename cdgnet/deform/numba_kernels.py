@@ -64,9 +64,10 @@ def _find(place, extent, offset, modulation, is_logit, steps, row, column, heigh
         factor = sigmoid(factor, K)
     rim = fill(RIM, K)
     store(place, ((to_ints(y) + rim) * fill(width + 2 * RIM, K) + to_ints(x) + rim) * fill(channels, K))
-    before = fill(1.0, K) - beyond
+    one = fill(1.0, K)
+    before = one - beyond
     under = below * factor
-    above = factor - under
+    above = (one - below) * factor
     store(place + 4 * K, above * before)
     store(place + 8 * K, above * beyond)
     store(place + 12 * K, under * before)

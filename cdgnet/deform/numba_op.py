@@ -251,7 +251,9 @@ class _Join(NamedTuple):
 def _kept(features: Tensor, channels: int, keeps: bool) -> Tensor:
     """Empty, for ``channels`` of each pixel, and a block more, since one may jut out; or none of it."""
     batch, _, height, width = features.shape
-    return features.new_empty((batch * height * width + BLOCK, channels) if keeps else 0)
+    kept = features.new_empty((batch * height * width + BLOCK, channels) if keeps else 0)
+    kept[-BLOCK:] = 0
+    return kept
 
 
 def _forward(

@@ -280,7 +280,7 @@ def test_what_the_kernels_cannot_do_others_do_and_the_log_says_why_once(
     features, offset, modulation, weight, bias = (each.to(kind) for each in make_inputs(2, channels, outputs))
     for _ in "12":
         found = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend="fused")
-    wanted = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend="sample")
+    wanted = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend="numba")
     torch.testing.assert_close(found, wanted, rtol=0, atol=0)
     assert [(record.levelno, reason in record.getMessage()) for record in caplog.records] == [(logging.WARNING, True)]
 
