@@ -23,7 +23,7 @@ from surroundings import RESULTS, surroundings
 
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
 WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
-CHOICES = ("plain", "torchvision", "sample", "gather", "chosen")
+CHOICES = ("plain", "torchvision", "sample", "chosen")
 
 
 def measure(preset: str, variant: str, work: str, backend: str, repeats: int, device_name: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ from cdgnet.config import ModelConfig
 from cdgnet.tracing import is_exporting
 
 DENSE_LAYERS = 3
+_REGISTER = 16  # float32 of a CPU's widest registers
 
 
 class Features(NamedTuple):
@@ -78,14 +79,35 @@ class ResidualDenseBlock(nn.Module):
             for index in range(DENSE_LAYERS)
         )
         self.join = PointwiseConv(channels + DENSE_LAYERS * growth, channels)
+        self.is_narrow = growth < _REGISTER
 
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, H, W)`` -> the same shape."""
-        known = features
-        for layer in self.dense:
-            known = torch.cat((known, layer(known)), dim=1)  # (B, C + (index + 1) g, H, W)
+        if self.is_narrow and features.device.type == "cpu" and not is_exporting():
+            known = self._by_source(features)
+        else:
+            known = features
+            for layer in self.dense:
+                known = torch.cat((known, layer(known)), dim=1)  # (B, C + (index + 1) g, H, W)
         joined: Tensor = self.join(known)  # (B, C, H, W)
         return joined + features
+
+    def _by_source(self, features: Tensor) -> Tensor:
+        """What the last of the dense layers leaves, ``(B, C + 3g, H, W)``: for each source, all that later layers take
+        from it is convolved at once, and then summed. One layer's few channels would leave a CPU's registers empty.
+        """
+        convolutions = [each for each in self.dense.modules() if isinstance(each, nn.Conv2d)]
+        biases: Tensor | None = torch.cat([each.bias for each in convolutions if each.bias is not None])
+        known, begin = [features], 0
+        sums: list[Tensor] = []  # (B, g, H, W) of each layer that is left
+        for index in range(DENSE_LAYERS):
+            channels = slice(begin, begin + known[-1].shape[1])
+            kernels = torch.cat([each.weight[:, channels] for each in convolutions[index:]])  # (left * g, C or g, 3, 3)
+            parts = functional.conv2d(known[-1], kernels, biases, padding=1).chunk(DENSE_LAYERS - index, dim=1)
+            first, *sums = [one + other for one, other in zip(parts, sums, strict=True)] if sums else parts
+            known.append(first.relu())
+            begin, biases = channels.stop, None
+        return torch.cat(known, dim=1)
 
 
 class Encoder(nn.Module):
