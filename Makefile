@@ -41,6 +41,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/synthesis.py
 	$(BIN)/python benchmarks/loading.py
 	$(BIN)/python benchmarks/deform.py
+	$(BIN)/python benchmarks/cpu.py
 	$(BIN)/python benchmarks/network.py
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/review.py

@@ -1,0 +1,141 @@
+"""How much more than ``dmphn-1`` the network ``cdgnet`` takes on a CPU: a training step, and a forward pass.
+
+Run ``python benchmarks/cpu.py`` for a table, with ``--save`` also for benchmarks/results/cpu-DATE.json. With ``--before
+CHECKOUT``, another working copy of this repository, both are measured in turn, round by round, so that a slow minute of
+the machine slows both. A step is forward, losses and backward. Times are of the process with one thread, of the clock
+with more; each is the median of the faster half of its runs, and networks take turns run by run.
+
+The last figure of a line is the ratio of both networks' multiply-accumulates, what the ratio of times would be if all
+of cdgnet ran at dmphn-1's rate.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from surroundings import RESULTS, surroundings
+
+CASES = (("tiny", 4, 64), ("tiny", 1, 256), ("paper", 1, 128))  # preset, batch, side of the square frames
+WORKS = ("step", "forward")
+NETWORKS = ("dmphn-1", "cdgnet")
+HERE = Path(__file__).parents[1]
+
+
+def measure(threads: int, repeats: int) -> list[dict[str, Any]]:
+    """Seconds of each case, work and network, in this process."""
+    import torch
+
+    torch.set_num_threads(threads)
+    clock = time.process_time if threads == 1 else time.perf_counter
+    rows = []
+    for preset, batch, side in CASES:
+        works = {name: _works(preset, name, batch, side) for name in NETWORKS}
+        for work in WORKS:
+            seconds: dict[str, list[float]] = {name: [] for name in NETWORKS}
+            for turn in range(repeats + 1):
+                for name in NETWORKS:
+                    begun = clock()
+                    works[name][work]()
+                    if turn:  # the first warms up
+                        seconds[name].append(clock() - begun)
+            for name in NETWORKS:
+                rows.append({"preset": preset, "batch": batch, "side": side, "work": work, "network": name})
+                rows[-1]["seconds"] = seconds[name]
+    return rows
+
+
+def _works(preset: str, variant: str, batch: int, side: int) -> dict[str, Any]:
+    import torch
+
+    from cdgnet import CDGNet, ModelConfig, deblurring_losses
+
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset(preset, variant))
+    blurry, sharp = (torch.rand(batch, 3, side, side) - 0.5 for _ in "12")
+    mask = torch.rand(batch, 1, side, side) > 0.5
+
+    def step() -> None:
+        losses = deblurring_losses(network.train()(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
+        losses.total.backward()
+        network.zero_grad()
+
+    @torch.inference_mode()
+    def forward() -> None:
+        network.eval()(blurry)
+
+    return {"step": step, "forward": forward}
+
+
+def ratio_of_work(preset: str) -> float:
+    """Multiply-accumulates of cdgnet over dmphn-1's."""
+    from cdgnet import ModelConfig
+    from cdgnet.cost import network_cost
+
+    small, large = (network_cost(ModelConfig.preset(preset, name), 256, 256)["total"].honest for name in NETWORKS)
+    return large / small
+
+
+def in_a_process(checkout: Path, threads: int, repeats: int) -> list[dict[str, Any]]:
+    command = [sys.executable, str(Path(__file__).resolve()), "--child", str(threads), "--repeats", str(repeats)]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{checkout} failed:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
+def faster_half(seconds: list[float]) -> float:
+    return statistics.median(sorted(seconds)[: -(-len(seconds) // 2)])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, help="another working copy, measured in turn with this one")
+    parser.add_argument("--threads", type=int, action="append", help="may be repeated  [default: 1 and 2]")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each working copy")
+    parser.add_argument("--repeats", type=int, default=6, help="timed runs of each line and process")
+    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(measure(options.child, options.repeats)))
+        return
+    import torch
+
+    about = surroundings() | {"torch": torch.__version__}
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    checkouts = {"before": options.before} if options.before else {}
+    checkouts["now"] = HERE
+    rows = []
+    print(f"{'copy':8}{'threads':>8}  {'case':18}{'work':9}{'dmphn-1 ms':>11}{'cdgnet ms':>11}{'ratio':>7}{'macs':>7}")
+    for threads in options.threads or (1, 2):
+        found: dict[tuple[str, str, int, int, str, str], list[float]] = {}
+        for _ in range(options.rounds):
+            for name, checkout in checkouts.items():
+                for row in in_a_process(checkout, threads, options.repeats):
+                    key = (name, row["preset"], row["batch"], row["side"], row["work"], row["network"])
+                    found.setdefault(key, []).extend(row["seconds"])
+        for name in checkouts:
+            for preset, batch, side in CASES:
+                for work in WORKS:
+                    seconds = [faster_half(found[name, preset, batch, side, work, network]) for network in NETWORKS]
+                    ratio, least = seconds[1] / seconds[0], ratio_of_work(preset)
+                    row = {"copy": name, "threads": threads, "preset": preset, "batch": batch, "side": side}
+                    row |= {"work": work, "seconds": dict(zip(NETWORKS, seconds, strict=True)), "ratio": ratio}
+                    rows.append(row | {"ratio_of_multiply_accumulates": least})
+                    case = f"{preset}, {batch} x {side} x {side}"
+                    times = "".join(f"{1000 * each:11.1f}" for each in seconds)
+                    print(f"{name:8}{threads:8}  {case:18}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
+    if options.save:
+        path = RESULTS / f"cpu-{about['date']}.json"
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        print(f"written: {path}")
+
+
+if __name__ == "__main__":
+    main()
