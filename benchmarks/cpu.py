@@ -112,7 +112,7 @@ def main() -> None:
     checkouts = {"before": options.before} if options.before else {}
     checkouts["now"] = HERE
     rows = []
-    print(f"{'copy':8}{'threads':>8}  {'case':18}{'work':9}{'dmphn-1 ms':>11}{'cdgnet ms':>11}{'ratio':>7}{'macs':>7}")
+    print(f"{'copy':8}{'threads':>8}  {'case':21}{'work':9}{'dmphn-1 ms':>11}{'cdgnet ms':>11}{'ratio':>7}{'macs':>7}")
     for threads in options.threads or (1, 2):
         found: dict[tuple[str, str, int, int, str, str], list[float]] = {}
         for _ in range(options.rounds):
@@ -130,7 +130,7 @@ def main() -> None:
                     rows.append(row | {"ratio_of_multiply_accumulates": least})
                     case = f"{preset}, {batch} x {side} x {side}"
                     times = "".join(f"{1000 * each:11.1f}" for each in seconds)
-                    print(f"{name:8}{threads:8}  {case:18}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
+                    print(f"{name:8}{threads:8}  {case:21}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
     if options.save:
         path = RESULTS / f"cpu-{about['date']}.json"
         path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
