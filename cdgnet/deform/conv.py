@@ -124,7 +124,7 @@ def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch
         from cdgnet.deform import numba_op
     except ImportError:
         return False
-    return not numba_op.fault(device, kind, width, weight[0], weight[1] // width, weight[-1])
+    return bool(numba_op.can_run(device, kind, width, weight[0], weight[1] // width, weight[-1]))
 
 
 @cache

@@ -227,8 +227,7 @@ def add_rows(sums, rows, stride, count, parts, length, jump, channels, W):
         for part in range(parts):
             to = sums + 4 * (p * channels + part * jump)
             values = rows + 4 * (p * stride + part * length)
-            for c in range(0, length, W):
-                store(to + 4 * c, load(to + 4 * c, W) + load(values + 4 * c, W))
+            add(to, values, length, W)
 
 
 @njit

@@ -24,25 +24,22 @@ _UNITS = 16  # that a batch is divided into, for as many threads at most
 _UNIT_PIXELS = 512  # of a unit at least
 
 
-def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> str:
-    """Why features of so many channels a group cannot be convolved; empty where they can. Compiles what is missing."""
-    if device.type != "cpu" or kind != torch.float32:
-        return f"there are no loops for {kind} on {device.type}"
-    if size // 2 > RIM:
-        return f"a kernel of {size} x {size} reads beyond the rim"
-    return _fault_of(width, outputs, groups, size)
+def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> bool:
+    """Whether features of ``width`` channels a group can be convolved. Compiles what is missing."""
+    is_known = device.type == "cpu" and kind == torch.float32 and size // 2 <= RIM
+    return is_known and _is_compiled(width, outputs, groups, size)
 
 
 @functools.cache
-def _fault_of(width: int, outputs: int, groups: int, size: int) -> str:
+def _is_compiled(width: int, outputs: int, groups: int, size: int) -> bool:
     try:
         programs.convolve(width, outputs, size)
         programs.differentiate(width, outputs, groups, size)
         programs.collect(width)
         programs.frame(width)
-    except Exception as error:  # whatever a compiler or a cache on disk may raise
-        return f"the loops were not compiled ({' '.join(str(error).split())[:120]})"
-    return ""
+    except Exception:  # whatever a compiler or a cache on disk may raise
+        return False
+    return True
 
 
 def by_numba(
@@ -347,11 +344,11 @@ class _Windows(NamedTuple):
 
 def _windows(extents: Tensor, features: Tensor) -> _Windows:
     line = (features.shape[3] + 2 * RIM) * features.shape[1]
-    rows = [0]
+    firsts, rows = [], 0
     for least, most in extents.tolist():
-        rows += (rows[-1] + most - least + 2,)
-    sums = torch.empty(rows[-1] * line)
-    firsts = [begin - least - RIM for begin, (least, _) in zip(rows, extents.tolist(), strict=False)]
+        firsts.append(rows - least - RIM)
+        rows += most - least + 2
+    sums = torch.empty(rows * line)
     return _Windows(torch.tensor([sums.data_ptr() + 4 * line * first for first in firsts]), sums)
 
 
