@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as functional
+from deform_inputs import Inputs, make_inputs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -25,34 +26,7 @@ from cdgnet.deform.sample import by_sample
 
 numba_op = pytest.importorskip("cdgnet.deform.numba_op", exc_type=ImportError)
 
-Inputs = list[Tensor]
 TOLERANCE = 1e-5  # of the largest value: float32 sums of up to some thousand products
-
-
-def make_inputs(
-    groups: int = 2,
-    channels: int = 8,
-    outputs: int = 3,
-    *,
-    size: int = 3,
-    padding: int = 1,
-    place: tuple[int, int] = (5, 11),
-    scale: float = 2.0,
-    whole: bool = False,
-    batch: int = 2,
-    seed: int = 0,
-) -> Inputs:
-    """float32 inputs; ``whole`` offsets lie on pixels."""
-    chance = torch.Generator().manual_seed(seed)
-    grown = [side + 2 * padding - size + 1 for side in place]
-    offset = torch.randn(batch, 2 * groups * size**2, *grown, generator=chance) * scale
-    return [
-        torch.randn(batch, channels, *place, generator=chance),
-        offset.round() if whole else offset,
-        torch.rand(batch, groups * size**2, *grown, generator=chance),
-        torch.randn(outputs, channels, size, size, generator=chance),
-        torch.randn(outputs, generator=chance),
-    ]
 
 
 def by_loops(*inputs: Tensor, padding: int = 1) -> Tensor:
@@ -92,7 +66,7 @@ def assert_agree(found: list[Tensor], wanted: list[Tensor]) -> None:
 def test_values_and_all_gradients_are_those_of_grid_sample(
     groups: int, batch: int, place: tuple[int, int], scale: float, whole: bool, seed: int
 ) -> None:
-    inputs = make_inputs(groups, place=place, scale=scale, whole=whole, batch=batch, seed=seed)
+    inputs = make_inputs(groups, outputs=3, place=place, scale=scale, whole=whole, batch=batch, seed=seed)
     wanted = with_gradients(in_float64, [each.double() for each in inputs])
     assert_agree(with_gradients(by_loops, inputs), wanted)
 
@@ -105,7 +79,7 @@ def test_any_number_of_channels_is_convolved(channels: int, outputs: int) -> Non
 
 @pytest.mark.parametrize(("size", "padding"), [(1, 0), (3, 0), (3, 2), (5, 2)])
 def test_other_kernels_are_convolved(size: int, padding: int) -> None:
-    inputs = make_inputs(size=size, padding=padding)
+    inputs = make_inputs(outputs=3, size=size, padding=padding, place=(5, 11))
     found = with_gradients(lambda *each: by_loops(*each, padding=padding), inputs)
     wanted = with_gradients(lambda *each: in_float64(*each, padding=padding), [each.double() for each in inputs])
     assert_agree(found, wanted)
@@ -198,7 +172,7 @@ def test_threads_share_the_work() -> None:
 
 
 def test_what_is_no_number_stays_where_it_is_read() -> None:
-    features, offset, modulation, weight, bias = make_inputs(place=(12, 30), scale=0.3)
+    features, offset, modulation, weight, bias = make_inputs(outputs=3, place=(12, 30), scale=0.3)
     features[0, 1, 4, 7] = math.nan
     offset[1, 0, 2, 3] = math.nan
     modulation[1, 0, 6, 20] = math.inf
@@ -219,14 +193,14 @@ def test_a_layer_passes_on_what_is_no_number() -> None:
 
 
 def test_half_precision_features_are_convolved_in_float32() -> None:
-    inputs = [each.bfloat16() for each in make_inputs()]
+    inputs = [each.bfloat16() for each in make_inputs(outputs=3, place=(5, 11))]
     found, wanted = by_loops(*inputs), by_loops(*(each.float() for each in inputs))
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found, wanted.bfloat16(), rtol=0, atol=0)
 
 
 def test_an_empty_batch_gives_an_empty_result_and_gradients() -> None:
-    inputs = make_inputs()
+    inputs = make_inputs(outputs=3, place=(5, 11))
     inputs[:3] = [each[:0] for each in inputs[:3]]
     found = with_gradients(by_loops, inputs)
     assert [tuple(each.shape) for each in found] == [(0, 3, 5, 11), *(tuple(each.shape) for each in inputs)]
@@ -234,7 +208,7 @@ def test_an_empty_batch_gives_an_empty_result_and_gradients() -> None:
 
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck's own
 def test_torch_knows_the_operators() -> None:
-    leaves = [each.requires_grad_() for each in make_inputs(place=(4, 5))]
+    leaves = [each.requires_grad_() for each in make_inputs(outputs=3)]
     torch.library.opcheck(torch.ops.cdgnet.deform_conv2d_cpu.default, (*leaves, 1))
     layer = make_layer(8)
     convolution, _, join = layer.body
@@ -261,7 +235,7 @@ def test_where_the_loops_cannot_be_compiled_samples_are_taken_without_a_word(
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(numba_op.programs, "convolve", fail)
-    inputs = make_inputs(2, 24, 5)  # not compiled before
+    inputs = make_inputs(2, 24, place=(5, 11))  # not compiled before
     with caplog.at_level(logging.DEBUG):
         found = by_loops(*inputs)
     features, offset, modulation, weight, bias = inputs
@@ -301,6 +275,6 @@ DeformConv(4, 4, offset_groups=2)(torch.ones(1, 4, 3, 3))
 
 
 def test_one_convolution_is_what_samples_at_rest_make() -> None:
-    features, offset, modulation, weight, bias = make_inputs()
+    features, offset, modulation, weight, bias = make_inputs(outputs=3, place=(5, 11))
     found = by_loops(features, 0 * offset, torch.ones_like(modulation), weight, bias)
     torch.testing.assert_close(found, functional.conv2d(features, weight, bias, padding=1), rtol=1e-5, atol=1e-5)
