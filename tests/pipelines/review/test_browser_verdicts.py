@@ -76,6 +76,7 @@ def test_a_verdict_that_is_refused_holds_no_other_up(page: Any, served: str, fol
 def test_verdicts_never_go_where_a_masks_folder_was(page: Any, served: str, folder: Path) -> None:
     page.goto(served)
     page.wait_for_selector(".cell")
+    page.wait_for_load_state("networkidle")  # or pictures are still read from the folder
     (folder / "lbp-absolute").rename(folder / "moved")
     try:
         page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
