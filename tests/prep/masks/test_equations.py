@@ -75,7 +75,8 @@ def test_a_soft_mask_falls_with_the_extent_and_is_a_half_at_mu(extent: float, th
     sharpness, mu = (1 / (1 + length**2 / 216) for length in (extent, threshold))
     codes = equations.to_codes(np.full((1, 1), sharpness, np.float32))
     wanted = 1 / (1 + (extent / threshold) ** 2)
-    assert equations.soft_mask(codes, mu)[0, 0] / 255 == pytest.approx(wanted, abs=0.5 / 255 + 0.005)
+    slope = 216 / threshold**2 * (wanted / sharpness) ** 2  # of w over S, which is known to half a code
+    assert equations.soft_mask(codes, mu)[0, 0] / 255 == pytest.approx(wanted, abs=0.51 / 255 + 0.51 / 65535 * slope)
 
 
 def test_a_soft_mask_of_a_binary_map_is_the_mask() -> None:
