@@ -27,15 +27,16 @@ _PREFERRED = os.environ.get("CDGNET_DEFORM")  # the way round a kernel that fail
 def default_backend(device: torch.device) -> Backend:
     """The fastest backend on a device, as benchmarks/deform.py finds it.
 
-    On CUDA ``fused``, on a CPU ``numba``: in both no buffer of samples is written. Elsewhere, and in exported programs,
-    ``sample``: other runtimes have its operators. The environment variable CDGNET_DEFORM, read when this is imported,
+    On CUDA ``fused``, on a CPU ``numba``: in both no buffer of samples is written. On meta, where only shapes are asked
+    for, ``torchvision``, one operator. Elsewhere, and in exported programs, ``sample``: other runtimes have its
+    operators. The environment variable CDGNET_DEFORM, read when this is imported,
     names another one.
     """
     if is_exporting():
         return "sample"
     if _PREFERRED:
         return _PREFERRED  # type: ignore[return-value]  # deform_conv2d refuses an unknown one
-    by_device: dict[str, Backend] = {"cuda": "fused", "cpu": "numba"}
+    by_device: dict[str, Backend] = {"cuda": "fused", "cpu": "numba", "meta": "torchvision"}
     return by_device.get(device.type, "sample")
 
 
@@ -124,7 +125,7 @@ def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch
         from cdgnet.deform import numba_op
     except ImportError:
         return False
-    return bool(numba_op.can_run(device, kind, width, weight[0], weight[1] // width, weight[-1]))
+    return bool(numba_op.can_run(device, kind, width, weight[0], weight[-1]))
 
 
 @cache
