@@ -103,19 +103,36 @@ def _shares(place, t, W, K):
 
 
 @njit
-def sample(samples, place, table, channels, line, W, E, K):
-    """Mix the four pixels around each place of one group: ``(K, E)``."""
+def sample_block(samples, places, count, groups, table, channels, line, width, W, K):
+    """Mix the four pixels around each place of ``count`` pixels, all groups: ``(count, G, K, E)``, E = ``width``."""
+    for p in range(count):
+        for g in range(groups):
+            n = p * groups + g
+            _sample(
+                samples + 4 * n * K * width,
+                places + 4 * n * FIELDS * K,
+                table + 4 * g * width,
+                channels,
+                line,
+                width,
+                W,
+                K,
+            )
+
+
+@njit
+def _sample(samples, place, table, channels, line, width, W, K):
     for t in range(K):
         at = table + 4 * load_int(place + 4 * t)
         here, right, under, across = _shares(place, t, W, K)
-        for c in range(0, E, W):
+        for c in range(0, width, W):
             first = at + 4 * c
             second = first + 4 * line
             mixed = load(first, W) * here
             mixed = fma(load(first + 4 * channels, W), right, mixed)
             mixed = fma(load(second, W), under, mixed)
             mixed = fma(load(second + 4 * channels, W), across, mixed)
-            store(samples + 4 * (t * E + c), mixed)
+            store(samples + 4 * (t * width + c), mixed)
 
 
 @njit
@@ -267,23 +284,37 @@ def copy(to, values, count, V):
 
 
 @njit
-def spread(samples, wanted, dots, place, table, totals, channels, line, W, E, K):
-    """One group of one pixel, backwards: mix the samples again, add ``wanted``, their gradient ``(K, E)``, to the
-    features' gradient in ``totals``, and write the products of ``wanted`` and each of the four pixels, ``(K, 4)``.
+def spread_block(
+    samples, wanted, wanted_width, dots, places, count, groups, table, totals, channels, line, width, W, K
+):  # fmt: skip
+    """``sample_block`` backwards: mix the samples again, add ``wanted``, their gradients ``(count, wanted_width)``, to
+    the features' gradient in ``totals``, and write the products of ``wanted`` and each of the four pixels,
+    ``(count, G, K, 4)``.
     """
+    for p in range(count):
+        for g in range(groups):
+            n = p * groups + g
+            _spread(
+                samples + 4 * n * K * width, wanted + 4 * (p * wanted_width + g * K * width), dots + 16 * n * K,
+                places + 4 * n * FIELDS * K, table + 4 * g * width, totals + 4 * g * width, channels, line, width, W, K,
+            )  # fmt: skip
+
+
+@njit
+def _spread(samples, wanted, dots, place, table, totals, channels, line, width, W, K):
     for t in range(K):
         index = 4 * load_int(place + 4 * t)
         at, to = table + index, totals + index
         here, right, under, across = _shares(place, t, W, K)
         p0 = fill(0.0, W)
         p1, p2, p3 = p0, p0, p0
-        for c in range(0, E, W):
-            gradient = load(wanted + 4 * (t * E + c), W)
+        for c in range(0, width, W):
+            gradient = load(wanted + 4 * (t * width + c), W)
             v0, v1 = load(at + 4 * c, W), load(at + 4 * (c + channels), W)
             v2, v3 = load(at + 4 * (c + line), W), load(at + 4 * (c + line + channels), W)
             p0, p1 = fma(v0, gradient, p0), fma(v1, gradient, p1)
             p2, p3 = fma(v2, gradient, p2), fma(v3, gradient, p3)
-            store(samples + 4 * (t * E + c), fma(v3, across, fma(v2, under, fma(v1, right, v0 * here))))
+            store(samples + 4 * (t * width + c), fma(v3, across, fma(v2, under, fma(v1, right, v0 * here))))
             first = to + 4 * c
             store(first, fma(gradient, here, load(first, W)))
             second = first + 4 * channels
@@ -296,8 +327,21 @@ def spread(samples, wanted, dots, place, table, totals, channels, line, W, E, K)
 
 
 @njit
-def differentiate_place(of_offset, of_modulation, dots, place, is_logit, K):
-    """Gradients of one group's offsets and modulation at one pixel, from what ``spread`` wrote."""
+def find_gradients(
+    of_offset, offset_stride, of_modulation, modulation_stride, dots, places, count, groups, is_logit, K
+):  # fmt: skip
+    """``find_block`` backwards: gradients of offsets and modulation, from what ``spread_block`` wrote."""
+    for p in range(count):
+        for g in range(groups):
+            n = p * groups + g
+            _find_gradients(
+                of_offset + 4 * (p * offset_stride + 2 * g * K), of_modulation + 4 * (p * modulation_stride + g * K),
+                dots + 16 * n * K, places + 4 * n * FIELDS * K, is_logit, K,
+            )  # fmt: skip
+
+
+@njit
+def _find_gradients(of_offset, of_modulation, dots, place, is_logit, K):
     here, right = load_every(dots, K, 4, 0), load_every(dots, K, 4, 1)
     under, across = load_every(dots, K, 4, 2), load_every(dots, K, 4, 3)
     below, beyond, factor = load(place + 20 * K, K), load(place + 24 * K, K), load(place + 28 * K, K)

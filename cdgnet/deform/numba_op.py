@@ -22,21 +22,28 @@ from cdgnet.deform.threads import run
 
 _UNITS = 16  # that a batch is divided into, for as many threads at most
 _UNIT_PIXELS = 512  # of a unit at least
+_SAMPLE_LANES = 16  # of four samples at most, that fit into the registers with their shares
 
 
-def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, groups: int, size: int) -> bool:
-    """Whether features of ``width`` channels a group can be convolved. Compiles what is missing."""
+def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, size: int) -> bool:
+    """Whether features of ``width`` channels a group can be convolved. Compiles what that takes; what gradients take is
+    compiled with the first of them.
+    """
     is_known = device.type == "cpu" and kind == torch.float32 and size // 2 <= RIM
-    return is_known and _is_compiled(width, outputs, groups, size)
+    return is_known and _is_compiled(*_lanes(width, outputs), size)
+
+
+def _lanes(width: int, outputs: int) -> tuple[int, bool, int]:
+    """Of samples; whether those are all channels of a group; of products with the weight."""
+    lanes = programs.lanes(width, _SAMPLE_LANES)
+    return lanes, lanes == width, programs.lanes(outputs)
 
 
 @functools.cache
-def _is_compiled(width: int, outputs: int, groups: int, size: int) -> bool:
+def _is_compiled(of_samples: int, is_one: bool, of_products: int, size: int) -> bool:
     try:
-        programs.convolve(width, outputs, size)
-        programs.differentiate(width, outputs, groups, size)
-        programs.collect(width)
-        programs.frame(width)
+        programs.frame(of_samples)
+        programs.convolve(of_samples, is_one, of_products, size)
     except Exception:  # whatever a compiler or a cache on disk may raise
         return False
     return True
@@ -137,7 +144,7 @@ def _layer(
     join_bias: Tensor | None,
     keeps: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    kept = _kept(features, programs.rounded(len(guide), programs.STEP), keeps)
+    kept = _kept(features, programs.rounded(len(guide)), keeps)
     kept_joined = _kept(features, len(weight), keeps and join is not None)
     moves = _found(guide, guide_bias, kept)
     joined = None if join is None else _Join(join, join_bias, kept_joined)
@@ -155,7 +162,7 @@ def _(
     join_bias: Tensor | None,
     keeps: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    kept = _kept(features, programs.rounded(len(guide), programs.STEP), keeps)
+    kept = _kept(features, programs.rounded(len(guide)), keeps)
     kept_joined = _kept(features, len(weight), keeps and join is not None)
     return new(features, len(weight), features), _extents(features, features), kept, kept_joined
 
@@ -221,18 +228,17 @@ def _given(features: Tensor, offset: Tensor, modulation: Tensor, size: int) -> _
 
 
 def _found(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> _Moves:
-    moves = programs.rounded(len(guide), programs.STEP)
-    packed = _packed(guide.permute(2, 3, 1, 0), programs.STEP)  # (M / V, L, V)
-    bias = pad(guide_bias, (0, moves - len(guide)))
+    moves = programs.rounded(len(guide))
+    packed, bias = _packed(_widened(guide.permute(2, 3, 1, 0))), _widened(guide_bias)  # (M / V, L, V), (M,)
     numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr(), kept.data_ptr())
     return _Moves(len(guide) // (3 * guide.shape[-1] ** 2), numbers, (packed, bias, kept))
 
 
 def _found_before(guide: Tensor, kept: Tensor) -> _Moves:
     """As ``_found``, where what it found is kept; the weight is wanted the other way round."""
-    moves = programs.rounded(len(guide), programs.STEP)
+    moves = programs.rounded(len(guide))
     rows = guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
-    turned = _packed(pad(rows, (0, 0, 0, moves - len(rows))), programs.STEP // 2)  # (L / V, M, V)
+    turned = _packed(_widened(pad(rows, (0, 0, 0, moves - len(rows)))))  # (L / V, M, V)
     numbers = (0, moves, 0, moves, moves, turned.data_ptr(), 0, kept.data_ptr())
     return _Moves(len(guide) // (3 * guide.shape[-1] ** 2), numbers, (turned, kept))
 
@@ -274,7 +280,7 @@ def _forward(
         ends = (*ends, _packed(join.weight.flatten(1).T), join.bias.contiguous(), join.kept)
     addresses = [each.data_ptr() for each in (extents, *ends)]
     numbers = (*work.numbers, *addresses, *(0 for _ in range(7 - len(addresses))))
-    run(programs.convolve(work.width, len(weight), weight.shape[-1]), numbers, work.units)
+    run(programs.convolve(*work.lanes, weight.shape[-1]), numbers, work.units)
     return result, extents
 
 
@@ -308,9 +314,9 @@ def _backward(
     of_features = like(features)
     if gradient.numel():
         windows = _windows(extents, features)
-        wanted_width = programs.rounded(length, programs.STEP // 2)
+        wanted_width = programs.rounded(length)
         turned = _by_sample(weight, moves.groups).permute(3, 0, 1, 2).flatten(1)  # (D, L)
-        kernel = _packed(turned, programs.STEP // 2)  # (L / V, D, V)
+        kernel = _packed(_widened(turned))  # (L / V, D, V)
         zeros = torch.zeros(max(wanted_width, outputs))
         ends = (0, 0)
         if join is not None:
@@ -321,14 +327,13 @@ def _backward(
             wanted_width, *((each.data_ptr() for each in of_moves) if of_moves else (0, 0)),
             totals[0].data_ptr(), totals[1].data_ptr(), *ends, totals[2].data_ptr(),
         )  # fmt: skip
-        program = programs.differentiate(work.width, outputs, moves.groups, weight.shape[-1])
-        run(program, (*work.numbers, *numbers), work.units)
+        run(programs.differentiate(*work.lanes, weight.shape[-1]), (*work.numbers, *numbers), work.units)
         height, width = features.shape[2:]
         numbers = (
             len(features) * height, work.bands, windows.addresses.data_ptr(), extents.data_ptr(),
             of_features.data_ptr(), gradient.data_ptr() if join else 0, height, width, features.shape[1],
         )  # fmt: skip
-        run(programs.collect(work.width), numbers, work.units)
+        run(programs.collect(work.lanes[0]), numbers, work.units)
     total, of_guide, of_join = (each.sum(dim=0) for each in totals)
     of_weight = total[:-1].view(moves.groups, weight.shape[-1] ** 2, work.width, outputs).permute(3, 0, 2, 1)
     of_weight = torch.empty_like(weight).copy_(of_weight.reshape(weight.shape))
@@ -358,11 +363,12 @@ class _Work:
     def __init__(self, features: Tensor, moves: _Moves, place: Tensor, weight: Tensor, padding: int) -> None:
         outputs, channels, size = weight.shape[:3]
         self.width = channels // moves.groups
+        self.lanes = _lanes(self.width, outputs)
         self.bands, rows = _bands(place)
         self.units = len(features) * self.bands
         scratch_size = programs.scratch_floats(channels * size**2, outputs, moves.groups, size**2)
         self._scratch = torch.empty(min(torch.get_num_threads(), self.units), scratch_size)
-        self._table, self._steps, self._moves = _framed(features, self.width), _steps(size, padding), moves
+        self._table, self._steps, self._moves = _framed(features, self.lanes[0]), _steps(size, padding), moves
         self.numbers = (
             self.units, self.bands, rows, self._scratch.data_ptr(), scratch_size, self._table.data_ptr(),
             *features.shape[2:], channels, moves.groups, *place.shape[2:], outputs, self._steps.data_ptr(),
@@ -370,7 +376,7 @@ class _Work:
         )  # fmt: skip
 
 
-def _framed(features: Tensor, width: int) -> Tensor:
+def _framed(features: Tensor, lanes: int) -> Tensor:
     """The features in a rim of zeros, ``(B, H + 4, W + 4, C)`` in one row; and zeros for blocks that jut out."""
     features = channels_last(features)
     batch, channels, height, breadth = features.shape
@@ -381,7 +387,7 @@ def _framed(features: Tensor, width: int) -> Tensor:
     table = features.new_empty(batch * count + 2 * BLOCK * channels)
     table[batch * count :] = 0
     numbers = (batch * rows, features.data_ptr(), table.data_ptr(), height, breadth, channels)
-    run(programs.frame(width), numbers, -(-batch * count // 2**16))
+    run(programs.frame(lanes), numbers, -(-batch * count // 2**16))
     return table
 
 
@@ -398,15 +404,16 @@ def _by_sample(weight: Tensor, groups: int) -> Tensor:
     return weight.reshape(outputs, groups, channels // groups, -1).permute(1, 3, 2, 0)
 
 
-def _packed(matrix: Tensor, step: int = 1) -> Tensor:
-    """``(..., N)`` -> ``(N / V, ..., V)``, N rounded up to a multiple of ``step``: what is multiplied at once lies
-    together.
-    """
-    outputs = programs.rounded(matrix.shape[-1], step)
-    if outputs > matrix.shape[-1]:
-        matrix = pad(matrix, (0, outputs - matrix.shape[-1]))
-    split = matrix.view(*matrix.shape[:-1], -1, programs.lanes(outputs))
+def _packed(matrix: Tensor) -> Tensor:
+    """``(..., N)`` -> ``(N / V, ..., V)``: what is multiplied at once lies together."""
+    split = matrix.reshape(*matrix.shape[:-1], -1, programs.lanes(matrix.shape[-1]))
     return split.movedim(-2, 0).contiguous()
+
+
+def _widened(matrix: Tensor) -> Tensor:
+    """``(..., N)`` with zeros behind, so that N is a multiple of ``WIDEST``."""
+    missing = programs.rounded(matrix.shape[-1]) - matrix.shape[-1]
+    return pad(matrix, (0, missing)) if missing else matrix
 
 
 def _bands(place: Tensor) -> tuple[int, int]:

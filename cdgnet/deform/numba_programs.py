@@ -8,8 +8,8 @@ Offsets and logits of the modulation are found here too where a ``guide`` is giv
 convolution that finds them. They are written down only for the gradient, and their own gradient never is. With
 ``join``, the weight of a 1x1 convolution, the result is that of a whole layer: features + join(ReLU(convolution)).
 
-Legend: K = SIZE * SIZE taps, C channels in, D channels out, E channels of an offset group, L = CK samples of a pixel,
-M channels of offsets and logits, rounded up.
+Legend: K = SIZE * SIZE taps, C channels in, D channels out, L = CK samples of a pixel, M channels of offsets and
+logits, rounded up; W lanes of a group's channels, V of the channels out.
 """
 
 import functools
@@ -31,45 +31,43 @@ from cdgnet.deform.numba_kernels import (
     add_rows,
     clear,
     copy,
-    differentiate_place,
     find_block,
+    find_gradients,
     multiply,
     rectify,
     rectify_gradient,
-    sample,
-    spread,
+    sample_block,
+    spread_block,
 )
 from cdgnet.deform.vectors import fill, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
 # What numba keeps on disk follows changes of this file; with this number in a program, of the others too.
 _SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_kernels, vectors)))
-_WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
+WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
 """Lanes of which the registers hold ten vectors."""
-STEP = 32
-"""M is a multiple of it; of half of it the rows of gradients of samples."""
 
 
-def lanes(channels: int) -> int:
-    """How many channels are multiplied at once: a power of two that divides them."""
-    return min(_WIDEST, channels & -channels)
+def lanes(channels: int, most: int = WIDEST) -> int:
+    """How many channels are worked on at once: a power of two that divides them."""
+    return min(most, channels & -channels)
 
 
-def rounded(count: int, step: int) -> int:
-    return -(-count // step) * step
+def rounded(count: int) -> int:
+    """The next multiple of ``WIDEST``."""
+    return -(-count // WIDEST) * WIDEST
 
 
 def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
     """What a thread keeps of the pixels that it is at."""
-    moves = rounded(3 * groups * taps, STEP)
-    row = rounded(length, STEP // 2) + outputs + moves + groups * taps * (FIELDS + 4)
-    return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps, STEP)
+    moves = rounded(3 * groups * taps)
+    row = rounded(length) + outputs + moves + groups * taps * (FIELDS + 4)
+    return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps)
 
 
 @functools.cache
-def frame(width: int) -> int:
-    """The address of a program that copies features into a rim of zeros; a unit is a row of the copy."""
-    W = min(16, width & -width)
+def frame(W: int) -> int:
+    """The address of the program that copies features into a rim of zeros; a unit is a row of the copy."""
     sources = _SOURCES
 
     @_compiled
@@ -94,20 +92,20 @@ def frame(width: int) -> int:
 
 
 @functools.cache
-def convolve(width: int, outputs: int, size: int) -> int:
-    """The address of a program for E = ``width`` channels of a group and D = ``outputs``."""
-    E, W, V, SIZE, K = width, min(16, width & -width), lanes(outputs), size, size * size
-    U, sources = lanes(STEP), _SOURCES
+def convolve(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
+    """The address of the program that convolves."""
+    K, sources = SIZE * SIZE, _SOURCES
 
     @_compiled
     def program(a):
         sources  # noqa: B018
         (
-            units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
+            units, bands, band_rows, scratch, scratch_size, table, height, frame_width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
             guide_bias, kept, extents, weight, bias, result, join, join_bias, kept_joined,
         ) = load_longs(a + 16, 29)  # fmt: skip
-        line, length = (width + 2 * RIM) * channels, K * channels
+        line, length = (frame_width + 2 * RIM) * channels, K * channels
+        width = W if IS_ONE else channels // groups
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * BLOCK * length
         moves = places + 4 * BLOCK * groups * FIELDS * K
@@ -132,18 +130,13 @@ def convolve(width: int, outputs: int, size: int) -> int:
                         around = frame + 4 * ((row + RIM - SIZE // 2) * line + (column + RIM - SIZE // 2) * channels)
                         multiply(
                             at, moves_width, around, channels, SIZE, SIZE * channels, line, guide, guide_bias,
-                            moves_width, count, U,
+                            moves_width, count, WIDEST,
                         )  # fmt: skip
                     find_block(
                         places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0, steps,
-                        row, column, height, width, channels, K,
+                        row, column, height, frame_width, channels, K,
                     )  # fmt: skip
-                    for p in range(count):
-                        for g in range(groups):
-                            sample(
-                                samples + 4 * (p * length + g * K * E), places + 4 * (p * groups + g) * FIELDS * K,
-                                frame + 4 * g * E, channels, line, W, E, K,
-                            )  # fmt: skip
+                    sample_block(samples, places, count, groups, frame, channels, line, width, W, K)
                     to = result + 4 * pixel * outputs
                     if not join:
                         multiply(to, outputs, samples, length, 1, length, 0, weight, bias, outputs, count, V)
@@ -166,24 +159,24 @@ def convolve(width: int, outputs: int, size: int) -> int:
 
 
 @functools.cache
-def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
-    """The address of a program that computes all gradients; the features' in windows, as ``collect`` wants them.
+def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
+    """The address of the program that computes all gradients; the features' in windows, as ``collect`` wants them.
 
     ``windows`` holds where each unit's sums of the first row of the features, of the rim, would be.
     """
-    E, W, V, SIZE, K = width, min(16, width & -width), lanes(outputs), size, size * size
-    U, T, sources = lanes(STEP), lanes(rounded(groups * K * width, STEP // 2)), _SOURCES
+    K, sources = SIZE * SIZE, _SOURCES
 
     @_compiled
     def program(a):
         sources  # noqa: B018
         (
-            units, bands, band_rows, scratch, scratch_size, table, height, width, channels, groups, result_height,
+            units, bands, band_rows, scratch, scratch_size, table, height, frame_width, channels, groups, result_height,
             result_width, outputs, steps, offset, offset_stride, modulation, modulation_stride, moves_width, guide,
             _, kept, extents, windows, gradient, weight, zeros, wanted_width, of_offset, of_modulation,
             products, guide_products, join_turned, kept_joined, join_products,
         ) = load_longs(a + 16, 35)  # fmt: skip
-        line, length = (width + 2 * RIM) * channels, K * channels
+        line, length = (frame_width + 2 * RIM) * channels, K * channels
+        width = W if IS_ONE else channels // groups
         samples = scratch + 4 * take_number(a + 8) * scratch_size
         places = samples + 4 * SPAN * length
         of_moves = places + 4 * BLOCK * groups * FIELDS * K
@@ -192,7 +185,7 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
         of_joined = given + 4 * BLOCK * outputs
         dots = of_joined + 4 * SPAN * outputs
         extent = dots + 16 * BLOCK * groups * K
-        clear(of_moves, SPAN * moves_width, U)
+        clear(of_moves, SPAN * moves_width, WIDEST)
         while True:
             unit = take_number(a)
             if unit >= units:
@@ -224,7 +217,7 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                             factors, of_factors = at + 8 * groups * K, to + 8 * groups * K
                         find_block(
                             places, extent, count, groups, at, offset_stride, factors, modulation_stride, guide != 0,
-                            steps, row, column, height, width, channels, K,
+                            steps, row, column, height, frame_width, channels, K,
                         )  # fmt: skip
                         known = rows + 4 * done * outputs
                         if count < BLOCK:
@@ -238,28 +231,30 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                             rectify_gradient(to_joined, kept_joined + 4 * pixel * outputs, BLOCK * outputs, V)
                             known = to_joined
                         multiply(
-                            wanted, wanted_width, known, outputs, 1, outputs, 0, weight, zeros, wanted_width, BLOCK, T
+                            wanted,
+                            wanted_width,
+                            known,
+                            outputs,
+                            1,
+                            outputs,
+                            0,
+                            weight,
+                            zeros,
+                            wanted_width,
+                            BLOCK,
+                            WIDEST,
                         )
-                        for p in range(count):
-                            for g in range(groups):
-                                spread(
-                                    samples + 4 * ((done + p) * length + g * K * E),
-                                    wanted + 4 * (p * wanted_width + g * K * E),
-                                    dots + 16 * (p * groups + g) * K, places + 4 * (p * groups + g) * FIELDS * K,
-                                    frame + 4 * g * E, window + 4 * g * E, channels, line, W, E, K,
-                                )  # fmt: skip
-                        for p in range(count):
-                            for g in range(groups):
-                                differentiate_place(
-                                    to + 4 * (p * offset_stride + 2 * g * K),
-                                    of_factors + 4 * (p * modulation_stride + g * K),
-                                    dots + 16 * (p * groups + g) * K, places + 4 * (p * groups + g) * FIELDS * K,
-                                    guide != 0, K,
-                                )  # fmt: skip
+                        spread_block(
+                            samples + 4 * done * length, wanted, wanted_width, dots, places, count, groups, frame,
+                            window, channels, line, width, W, K,
+                        )  # fmt: skip
+                        find_gradients(
+                            to, offset_stride, of_factors, modulation_stride, dots, places, count, groups, guide != 0, K
+                        )
                         if guide:
                             multiply(
                                 wanted, wanted_width, to, moves_width, 1, moves_width, 0, guide, zeros,
-                                wanted_width, BLOCK, T,
+                                wanted_width, BLOCK, WIDEST,
                             )  # fmt: skip
                             add_rows(
                                 window + around + 4 * done * channels, wanted, wanted_width, count, SIZE,
@@ -275,19 +270,20 @@ def differentiate(width: int, outputs: int, groups: int, size: int) -> int:
                     if guide:
                         add_products(
                             guide_total, frame + around, channels, SIZE, SIZE * channels, line, of_moves, moves_width,
-                            end - begin, U,
+                            end - begin, WIDEST,
                         )  # fmt: skip
-                        add_gradients(guide_total + 4 * length * moves_width, of_moves, moves_width, end - begin, U)
+                        add_gradients(
+                            guide_total + 4 * length * moves_width, of_moves, moves_width, end - begin, WIDEST
+                        )
 
     return program.address
 
 
 @functools.cache
-def collect(width: int) -> int:
-    """The address of a program that adds the windows to ``base``, or to zeros; a unit is a row of the features'
+def collect(W: int) -> int:
+    """The address of the program that adds the windows to ``base``, or to zeros; a unit is a row of the features'
     gradient.
     """
-    W = min(16, width & -width)
     sources = _SOURCES
 
     @_compiled

@@ -66,12 +66,12 @@ def assert_agree(found: list[Tensor], wanted: list[Tensor]) -> None:
 def test_values_and_all_gradients_are_those_of_grid_sample(
     groups: int, batch: int, place: tuple[int, int], scale: float, whole: bool, seed: int
 ) -> None:
-    inputs = make_inputs(groups, outputs=3, place=place, scale=scale, whole=whole, batch=batch, seed=seed)
+    inputs = make_inputs(groups, 16, outputs=3, place=place, scale=scale, whole=whole, batch=batch, seed=seed)
     wanted = with_gradients(in_float64, [each.double() for each in inputs])
     assert_agree(with_gradients(by_loops, inputs), wanted)
 
 
-@pytest.mark.parametrize(("channels", "outputs"), [(8, 1), (12, 12), (64, 40)])
+@pytest.mark.parametrize(("channels", "outputs"), [(8, 1), (6, 12), (64, 96)])
 def test_any_number_of_channels_is_convolved(channels: int, outputs: int) -> None:
     inputs = make_inputs(2, channels, outputs, place=(7, 37))
     assert_agree(with_gradients(by_loops, inputs), with_gradients(in_float64, [each.double() for each in inputs]))
@@ -86,7 +86,7 @@ def test_other_kernels_are_convolved(size: int, padding: int) -> None:
 
 
 def test_a_tap_far_from_the_corner_is_placed_as_exactly_as_one_near_it() -> None:
-    features, offset, modulation, weight, bias = make_inputs(1, 4, 3, place=(1, 4000), batch=1)
+    features, offset, modulation, weight, bias = make_inputs(2, 8, 3, place=(1, 4000), batch=1)
     found = by_loops(features, offset, modulation, weight, bias)
     wanted = in_float64(*(each.double() for each in (features, offset, modulation, weight, bias)))
     # Columns beyond 2048 are known to 1 / 4096 in float32: a position as one number would be wrong by as much.
@@ -106,10 +106,11 @@ def make_layer(channels: int, groups: int = 2) -> DeformableLayer:
 def test_a_layer_that_finds_its_offsets_in_the_loops_is_that_of_separate_operators(
     kind: str, groups: int, place: tuple[int, int]
 ) -> None:
-    whole = make_layer(8, groups)
+    channels = max(8, 4 * groups)
+    whole = make_layer(channels, groups)
     layer = whole if kind == "layer" else whole.body[0]
     double = copy.deepcopy(layer).double()
-    features = torch.randn(2, 8, *place)
+    features = torch.randn(2, channels, *place)
     convolution = whole.body[0]
     assert isinstance(convolution, DeformConv) and convolution.is_one_pass(features)
 
@@ -235,7 +236,8 @@ def test_where_the_loops_cannot_be_compiled_samples_are_taken_without_a_word(
         raise RuntimeError("cannot cache function: no locator available")
 
     monkeypatch.setattr(numba_op.programs, "convolve", fail)
-    inputs = make_inputs(2, 24, place=(5, 11))  # not compiled before
+    monkeypatch.setattr(numba_op, "_is_compiled", numba_op._is_compiled.__wrapped__)  # without what is known already
+    inputs = make_inputs(place=(5, 11))
     with caplog.at_level(logging.DEBUG):
         found = by_loops(*inputs)
     features, offset, modulation, weight, bias = inputs
