@@ -19,33 +19,29 @@ from pathlib import Path
 from llvmlite import binding
 from numba import cfunc, types
 
-from cdgnet.deform import numba_kernels, vectors
-from cdgnet.deform.numba_kernels import (
+from cdgnet.deform import numba_rows, numba_samples, vectors
+from cdgnet.deform.numba_rows import (
     BLOCK,
-    FIELDS,
-    RIM,
-    SPAN,
     add,
     add_gradients,
     add_products,
     add_rows,
     clear,
     copy,
-    find_block,
-    find_gradients,
     multiply,
     rectify,
     rectify_gradient,
-    sample_block,
-    spread_block,
 )
+from cdgnet.deform.numba_samples import FIELDS, RIM, find_block, find_gradients, sample_block, spread_block
 from cdgnet.deform.vectors import fill, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
 # What numba keeps on disk follows changes of this file; with this number in a program, of the others too.
-_SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_kernels, vectors)))
+_SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_rows, numba_samples, vectors)))
 WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
 """Lanes of which the registers hold ten vectors."""
+SPAN = 4 * BLOCK
+"""Pixels of a row of which the weight's gradient is summed at once."""
 
 
 def lanes(channels: int, most: int = WIDEST) -> int:

@@ -25,6 +25,7 @@ from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets, threads
 from cdgnet.deform.sample import by_sample
 
 numba_op = pytest.importorskip("cdgnet.deform.numba_op", exc_type=ImportError)
+numba_calls = pytest.importorskip("cdgnet.deform.numba_calls", exc_type=ImportError)
 
 TOLERANCE = 1e-5  # of the largest value: float32 sums of up to some thousand products
 
@@ -235,8 +236,8 @@ def test_where_the_loops_cannot_be_compiled_samples_are_taken_without_a_word(
     def fail(*_: int) -> int:
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(numba_op.programs, "convolve", fail)
-    monkeypatch.setattr(numba_op, "_is_compiled", numba_op._is_compiled.__wrapped__)  # without what is known already
+    monkeypatch.setattr(numba_calls.programs, "convolve", fail)
+    monkeypatch.setattr(numba_op, "is_compiled", numba_calls.is_compiled.__wrapped__)  # without what is known already
     inputs = make_inputs(place=(5, 11))
     with caplog.at_level(logging.DEBUG):
         found = by_loops(*inputs)
