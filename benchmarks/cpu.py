@@ -16,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,23 +54,35 @@ def measure(threads: int, repeats: int) -> list[dict[str, Any]]:
 def _works(preset: str, variant: str, batch: int, side: int) -> dict[str, Any]:
     import torch
 
-    from cdgnet import CDGNet, ModelConfig, deblurring_losses
+    from cdgnet import CDGNet, ModelConfig
 
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset, variant))
-    blurry, sharp = (torch.rand(batch, 3, side, side) - 0.5 for _ in "12")
-    mask = torch.rand(batch, 1, side, side) > 0.5
+    frames = torch.rand(batch, 3, side, side) - 0.5
+
+    @torch.inference_mode()
+    def forward() -> None:
+        network.eval()(frames)
+
+    return {"step": training_step(network, batch, side), "forward": forward}
+
+
+def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
+    """Forward, losses and backward of square crops on the network's device, without the optimiser."""
+    import torch
+
+    from cdgnet import deblurring_losses
+
+    device = next(network.parameters()).device
+    blurry, sharp = (torch.rand(batch, 3, side, side, device=device) - 0.5 for _ in "12")
+    mask = torch.rand(batch, 1, side, side, device=device) > 0.5
 
     def step() -> None:
         losses = deblurring_losses(network.train()(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
         losses.total.backward()
         network.zero_grad()
 
-    @torch.inference_mode()
-    def forward() -> None:
-        network.eval()(blurry)
-
-    return {"step": step, "forward": forward}
+    return step
 
 
 def ratio_of_work(preset: str) -> float:

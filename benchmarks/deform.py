@@ -1,13 +1,15 @@
-"""Time of each backend of the deformable convolution, beside torchvision's.
+"""Time of each backend of the deformable convolution, beside torchvision's: alone, and in a whole layer of a decoder.
 
 Run ``python benchmarks/deform.py`` for a table, with ``--save`` also for benchmarks/results/deform-DATE-DEVICE.json.
 The shapes are those of the presets tiny (96 x 96 crops), paper (one 256 x 256 crop) and, forward only, of tiny on a
-1280 x 720 frame. A ratio above 1 is slower than torchvision in the same run.
+1280 x 720 frame. A layer also finds its offsets, and adds a 1x1 convolution of the result's ReLU to the features:
+``numba`` does all of it in one pass. A ratio above 1 is slower than torchvision in the same run.
 """
 
 import argparse
 import json
 import statistics
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from surroundings import RESULTS
 from surroundings import surroundings as machine
 from torch import Tensor
 
-from cdgnet.deform import BACKENDS, Backend, deform_conv2d
+from cdgnet.decoder import DeformableLayer
+from cdgnet.deform import BACKENDS, Backend, conv, deform_conv2d
 from pipelines.timing import times
 
 GROUPS = 2
@@ -84,19 +87,49 @@ def forward_and_backward(inputs: list[Tensor], backend: Backend) -> None:
     torch.autograd.grad(result.sum(), leaves)
 
 
+def make_layer(case: Case, device: torch.device) -> DeformableLayer:
+    """A decoder's layer whose offsets are about half a pixel."""
+    torch.manual_seed(0)
+    channels = case.shape[1]
+    layer = DeformableLayer(channels, GROUPS)
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter, std=0.5 / (TAPS * channels) ** 0.5)
+    return layer.to(device, memory_format=torch.channels_last)
+
+
+def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], None]]:
+    """What is timed of one case, by name, for any backend."""
+    inputs, layer = make_inputs(case, device), make_layer(case, device)
+    features = inputs[0].contiguous(memory_format=torch.channels_last)
+
+    @torch.inference_mode()
+    def layer_forward(backend: Backend) -> None:
+        conv.default_backend = lambda device: backend  # type: ignore[assignment]
+        layer(features)
+
+    def layer_and_backward(backend: Backend) -> None:
+        conv.default_backend = lambda device: backend  # type: ignore[assignment]
+        leaves = [features.detach().requires_grad_(), *layer.parameters()]
+        torch.autograd.grad(layer(leaves[0]).sum(), leaves)
+
+    found = {"forward": lambda backend: forward(inputs, backend), "layer forward": layer_forward}
+    if case.has_backward:
+        found["forward+backward"] = lambda backend: forward_and_backward(inputs, backend)
+        found["layer forward+backward"] = layer_and_backward
+    return found
+
+
 def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
     """All backends on one case; torchvision is the baseline."""
-    inputs = make_inputs(case, device)
-    works = {"forward": forward, "forward+backward": forward_and_backward}
     rows: list[Row] = []
-    for name, work in works.items():
-        if work is forward_and_backward and not case.has_backward:
-            continue
-        found = {}
+    for name, work in works(case, device).items():
         # On a CPU another backend would take the place of fused.
-        for backend in BACKENDS if device.type == "cuda" else BACKENDS[:-1]:
-            seconds = times(lambda w=work, b=backend: w(inputs, b), device, repeats)  # type: ignore[misc]
-            found[backend] = [1000 * each for each in seconds]
+        backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
+        found: dict[str, list[float]] = {backend: [] for backend in backends}
+        for _ in range(repeats):  # in turn, so that a slow minute of the machine slows all
+            for backend in backends:
+                (seconds,) = times(lambda w=work, b=backend: w(b), device, 1)  # type: ignore[misc]
+                found[backend].append(1000 * seconds)
         baseline = statistics.median(found["torchvision"])
         for backend, each in found.items():
             middle = statistics.median(each)
@@ -133,20 +166,23 @@ def save(rows: list[Row], about: dict[str, str | int], kind: str) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
+    parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each line, at least 2")
     parser.add_argument("--save", action="store_true", help="also write a dated JSON")
     options = parser.parse_args()
     if options.repeats < 2:
         parser.error(f"--repeats is {options.repeats}, and a spread needs 2; pass --repeats 5")
+    if options.threads:
+        torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     about = surroundings(device)
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(f"{'case':18}{'work':18}{'backend':13}{'median ms':>10}{'quartiles ms':>18}{'ratio':>7}")
+    print(f"{'case':18}{'work':24}{'backend':13}{'median ms':>10}{'quartiles ms':>18}{'ratio':>7}")
     rows: list[Row] = []
     for case in CASES:
         for row in measure(case, options.repeats, device):
             spread = f"{row.quartiles_ms[0]:.1f} - {row.quartiles_ms[1]:.1f}"
-            print(f"{row.case:18}{row.work:18}{row.backend:13}{row.median_ms:10.1f}{spread:>18}{row.ratio:7.2f}")
+            print(f"{row.case:18}{row.work:24}{row.backend:13}{row.median_ms:10.1f}{spread:>18}{row.ratio:7.2f}")
             rows.append(row)
     if options.save:
         print(f"written: {save(rows, about, device.type)}")

@@ -19,6 +19,7 @@ import subprocess
 import sys
 import time
 
+from cpu import training_step
 from surroundings import RESULTS, surroundings
 
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
@@ -30,7 +31,7 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
     """Seconds and megabytes of one line, in this process."""
     import torch
 
-    from cdgnet import CDGNet, ModelConfig, deblurring_losses
+    from cdgnet import CDGNet, ModelConfig
     from cdgnet.deform import conv, strips
     from pipelines import timing
 
@@ -51,15 +52,7 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
             "slowest": timed.slowest,
             "MB": timed.peak_megabytes,
         }
-    blurry, sharp = (torch.rand(batch, 3, height, width, device=device) - 0.5 for _ in "12")
-    mask = torch.rand(batch, 1, height, width, device=device) > 0.5
-
-    def step() -> None:
-        losses = deblurring_losses(network(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
-        losses.total.backward()
-        network.zero_grad()
-
-    seconds = timing.times(step, device, repeats)
+    seconds = timing.times(training_step(network, batch, height), device, repeats)
     return {
         "seconds": statistics.median(seconds),
         "fastest": min(seconds),
