@@ -9,7 +9,7 @@ convolution that finds them. They are written down only for the gradient, and th
 ``join``, the weight of a 1x1 convolution, the result is that of a whole layer: features + join(ReLU(convolution)).
 
 Legend: K = SIZE * SIZE taps, C channels in, D channels out, L = CK samples of a pixel, M channels of offsets and
-logits, rounded up; W lanes of a group's channels, V of the channels out.
+logits, rounded up; W lanes of a group's channels (IS_ONE: that is all of them), V of the channels out.
 """
 
 import functools
@@ -227,19 +227,9 @@ def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
                             rectify_gradient(to_joined, kept_joined + 4 * pixel * outputs, BLOCK * outputs, V)
                             known = to_joined
                         multiply(
-                            wanted,
-                            wanted_width,
-                            known,
-                            outputs,
-                            1,
-                            outputs,
-                            0,
-                            weight,
-                            zeros,
-                            wanted_width,
-                            BLOCK,
-                            WIDEST,
-                        )
+                            wanted, wanted_width, known, outputs, 1, outputs, 0, weight, zeros,
+                            wanted_width, BLOCK, WIDEST,
+                        )  # fmt: skip
                         spread_block(
                             samples + 4 * done * length, wanted, wanted_width, dots, places, count, groups, frame,
                             window, channels, line, width, W, K,

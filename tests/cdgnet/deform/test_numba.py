@@ -246,6 +246,14 @@ def test_where_the_loops_cannot_be_compiled_samples_are_taken_without_a_word(
     assert not [record for record in caplog.records if record.name.startswith("cdgnet")]
 
 
+def test_what_only_gradients_take_is_not_compiled_for_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: int) -> int:
+        raise RuntimeError("compiled")
+
+    monkeypatch.setattr(numba_calls.programs, "differentiate", fail)
+    assert numba_calls.is_compiled.__wrapped__(4, 1, 3)  # without what is known already
+
+
 def test_without_numba_samples_are_taken() -> None:
     program = """
 import sys
