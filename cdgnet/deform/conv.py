@@ -17,6 +17,7 @@ from torch.nn.functional import pad
 from torchvision.ops import deform_conv2d as torchvision_deform_conv2d
 
 from cdgnet.deform.sample import by_sample
+from cdgnet.errors import CDGNetError
 from cdgnet.tracing import is_exporting
 
 Backend = Literal["torchvision", "sample", "numba", "fused"]
@@ -29,13 +30,19 @@ def default_backend(device: torch.device) -> Backend:
 
     On CUDA ``fused``, on a CPU ``numba``: in both no buffer of samples is written. On meta, where only shapes are asked
     for, ``torchvision``, one operator. Elsewhere, and in exported programs, ``sample``: other runtimes have its
-    operators. The environment variable CDGNET_DEFORM, read when this is imported,
-    names another one.
+    operators. The environment variable CDGNET_DEFORM, read when this is imported, names another one.
+
+    Raises:
+        CDGNetError: If CDGNET_DEFORM names none.
     """
     if is_exporting():
         return "sample"
+    for backend in BACKENDS:
+        if backend == _PREFERRED:
+            return backend
     if _PREFERRED:
-        return _PREFERRED  # type: ignore[return-value]  # deform_conv2d refuses an unknown one
+        known = ", ".join(BACKENDS)
+        raise CDGNetError(f"CDGNET_DEFORM is {_PREFERRED!r}, wanted one of {known}; set it to one of these or unset it")
     by_device: dict[str, Backend] = {"cuda": "fused", "cpu": "numba", "meta": "torchvision"}
     return by_device.get(device.type, "sample")
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from cdgnet.config import ModelConfig
-from cdgnet.deform import Backend, DeformConv, default_backend, deform_conv2d, measure_offsets
+from cdgnet.deform import Backend, DeformConv, conv, default_backend, deform_conv2d, measure_offsets
+from cdgnet.errors import CDGNetError
 from cdgnet.network import CDGNet
 
 Inputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -199,6 +200,16 @@ def test_shapes_alone_are_asked_of_one_operator() -> None:
 
 def test_other_devices_get_samples() -> None:
     assert default_backend(torch.device("mps")) == "sample"
+
+
+def test_the_environment_chooses_a_kernel_and_a_typing_error_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conv, "_PREFERRED", "sample")
+    assert default_backend(torch.device("cpu")) == "sample"
+    monkeypatch.setattr(conv, "_PREFERRED", "smaple")
+    with pytest.raises(
+        CDGNetError, match="CDGNET_DEFORM is 'smaple', wanted one of torchvision, sample, numba, fused;"
+    ):
+        default_backend(torch.device("cpu"))
 
 
 @pytest.mark.gpu
