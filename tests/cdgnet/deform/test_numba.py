@@ -78,7 +78,12 @@ def test_any_number_of_channels_is_convolved(channels: int, outputs: int) -> Non
     assert_agree(with_gradients(by_loops, inputs), with_gradients(in_float64, [each.double() for each in inputs]))
 
 
-@pytest.mark.parametrize(("size", "padding"), [(1, 0), (3, 0), (3, 2), (5, 2)])
+RARE = pytest.mark.slow  # each size is compiled
+
+
+@pytest.mark.parametrize(
+    ("size", "padding"), [pytest.param(1, 0, marks=RARE), (3, 0), (3, 2), pytest.param(5, 2, marks=RARE)]
+)
 def test_other_kernels_are_convolved(size: int, padding: int) -> None:
     inputs = make_inputs(outputs=3, size=size, padding=padding, place=(5, 11))
     found = with_gradients(lambda *each: by_loops(*each, padding=padding), inputs)
