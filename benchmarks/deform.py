@@ -122,9 +122,9 @@ def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], Non
 def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
     """All backends on one case; torchvision is the baseline."""
     rows: list[Row] = []
+    # On a CPU another backend would take the place of fused.
+    backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
     for name, work in works(case, device).items():
-        # On a CPU another backend would take the place of fused.
-        backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
         found: dict[str, list[float]] = {backend: [] for backend in backends}
         for _ in range(repeats):  # in turn, so that a slow minute of the machine slows all
             for backend in backends:

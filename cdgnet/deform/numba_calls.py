@@ -65,10 +65,8 @@ def found_moves(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> Moves:
     not empty.
     """
     moves = programs.rounded(len(guide))
-    packed, bias = (
-        _packed(_widened(guide.permute(2, 3, 1, 0))),
-        _widened(guide_bias.contiguous()),
-    )  # (M / V, L, V), (M,)
+    packed = _packed(_widened(guide.permute(2, 3, 1, 0)))  # (M / V, L, V)
+    bias = _widened(guide_bias.contiguous())  # (M,)
     numbers = (0, moves, 0, moves, moves, packed.data_ptr(), bias.data_ptr(), kept.data_ptr())
     return Moves(len(guide) // (3 * guide.shape[-1] ** 2), numbers, (packed, bias, kept))
 

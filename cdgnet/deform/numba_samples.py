@@ -47,17 +47,17 @@ def _split(offset, rest, side, K):
 
 
 @njit
-def _find(place, extent, offset, modulation, is_logit, steps, row, column, height, width, channels, K):
+def _find(place, extent, offset, modulation, is_logit, steps, row, column, height, frame_width, channels, K):
     """Write the ``(FIELDS, K)`` of one group's taps at one pixel, and widen the ``(2, K)`` least and largest rows."""
     y, below = _split(load_every(offset, K, 2, 0), load(steps, K) + fill(float(row), K), height, K)
-    x, beyond = _split(load_every(offset, K, 2, 1), load(steps + 4 * K, K) + fill(float(column), K), width, K)
+    x, beyond = _split(load_every(offset, K, 2, 1), load(steps + 4 * K, K) + fill(float(column), K), frame_width, K)
     store(extent, minimum(load(extent, K), y))
     store(extent + 4 * K, maximum(load(extent + 4 * K, K), y))
     factor = load(modulation, K)
     if is_logit:
         factor = sigmoid(factor, K)
     rim = fill(RIM, K)
-    store(place, ((to_ints(y) + rim) * fill(width + 2 * RIM, K) + to_ints(x) + rim) * fill(channels, K))
+    store(place, ((to_ints(y) + rim) * fill(frame_width + 2 * RIM, K) + to_ints(x) + rim) * fill(channels, K))
     one = fill(1.0, K)
     before = one - beyond
     under = below * factor
@@ -74,7 +74,7 @@ def _find(place, extent, offset, modulation, is_logit, steps, row, column, heigh
 @njit
 def find_block(
     places, extent, count, groups, offset, offset_stride, modulation, modulation_stride, is_logit,
-    steps, row, column, height, width, channels, K,
+    steps, row, column, height, frame_width, channels, K,
 ):  # fmt: skip
     """Places of ``count`` pixels of a row, all groups: ``(count, G, FIELDS, K)``."""
     for p in range(count):
@@ -82,7 +82,7 @@ def find_block(
             _find(
                 places + 4 * (p * groups + g) * FIELDS * K, extent,
                 offset + 4 * (p * offset_stride + 2 * g * K), modulation + 4 * (p * modulation_stride + g * K),
-                is_logit, steps, row, column + p, height, width, channels, K,
+                is_logit, steps, row, column + p, height, frame_width, channels, K,
             )  # fmt: skip
 
 
@@ -103,15 +103,9 @@ def sample_block(samples, places, count, groups, table, channels, line, width, W
         for g in range(groups):
             n = p * groups + g
             _sample(
-                samples + 4 * n * K * width,
-                places + 4 * n * FIELDS * K,
-                table + 4 * g * width,
-                channels,
-                line,
-                width,
-                W,
-                K,
-            )
+                samples + 4 * n * K * width, places + 4 * n * FIELDS * K, table + 4 * g * width,
+                channels, line, width, W, K,
+            )  # fmt: skip
 
 
 @njit
