@@ -70,8 +70,8 @@ class ModelConfig:
     def preset(cls, name: str, variant: str = "cdgnet") -> "ModelConfig":
         """The widths called ``name``, in the structure called ``variant``.
 
-        ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1, ``tiny`` the
-        same structure at a quarter of the width, for CPUs. Variants are the rows of Table 3; those of Table 4 are
+        ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1; ``small`` and
+        ``tiny`` have half and a quarter of the width, for CPUs. Variants are the rows of Table 3; those of Table 4 are
         ``large-branch`` with another ``attention`` (``dataclasses.replace``).
 
         Raises:
@@ -177,6 +177,7 @@ def _refuse(problems: list[str]) -> None:
 _PRESETS = {
     "paper": ModelConfig(),
     "light": ModelConfig(growths=(4, 8, 16), fusion_width=8),
+    "small": ModelConfig(widths=(16, 32, 64), growths=(4, 8, 16), fusion_width=8, attention_reduction=8),
     # Eight units inside the channel attention as in paper: with two, both are dead in every fourth new network.
     "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
 }

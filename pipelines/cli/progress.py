@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -18,34 +18,42 @@ _SECONDS_BETWEEN_LINES = 30.0
 SLOW_SECONDS = 1.5  # what takes longer is announced
 
 
-def track(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log."""
+def track(items: Iterable[Item], total: int | Callable[[], int | None], what: str) -> Iterator[Item]:
+    """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log.
+
+    A total that changes is a function, which gives None while it is not known.
+    """
+    current = total if callable(total) else lambda: total
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from narrate(items, total, what)
+        yield from narrate(items, current, what)
         return
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(what, total=total, rate="")
+        task = progress.add_task(what, total=current(), rate="")
         for item in items:
-            progress.update(task, advance=1)
+            progress.update(task, advance=1, total=current())
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
             progress.update(task, rate=f"{speed:.2f}/s" if speed else "")
             yield item
 
 
-def narrate(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
+def narrate(items: Iterable[Item], total: int | Callable[[], int | None], what: str) -> Iterator[Item]:
     """Pass items on and say how far it is, a line every half minute."""
+    current = total if callable(total) else lambda: total
     start = spoken = time.monotonic()
     for done, item in enumerate(items, 1):
         now = time.monotonic()
         if now - spoken > _SECONDS_BETWEEN_LINES:
             spoken, rate = now, done / (now - start)
-            click.echo(f"{what}: {done} of {total}, {rate:.2f}/s, {duration((total - done) / rate)} left", err=True)
+            whole = current()
+            of_whole = f" of {whole}" if whole else ""
+            left = f", {duration((whole - done) / rate)} left" if whole else ""
+            click.echo(f"{what}: {done}{of_whole}, {rate:.2f}/s{left}", err=True)
         yield item
 
 

@@ -43,7 +43,7 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 @click.option("--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Study folder.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Trainings a row.")
 @click.option("--only", multiple=True, metavar="ROW", help="Row to include; may be repeated.  [default: all]")
-@setting_options
+@setting_options("hours")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and for how long, and stop.")
 def command(
     name: str,

@@ -30,11 +30,15 @@ _LARGE_OFFSET = 8.0  # pixels; blur of real frames is seldom longer
 _SMALL_SHARE = 0.05  # of M: a component that few windows hold
 
 
-def setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """One option a field of ``TrainingConfig``."""
-    for setting in reversed(fields(TrainingConfig)):
-        command = _option(setting)(command)
-    return command
+def setting_options(*without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """One option a field of ``TrainingConfig``, but for some fields."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for setting in reversed(fields(TrainingConfig)):
+            command = command if setting.name in without else _option(setting)(command)
+        return command
+
+    return decorate
 
 
 def _option(setting: Field[Any]) -> Callable[..., Any]:
@@ -49,7 +53,7 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
         kind = click.Choice(about["choices"])
     elif setting.name == "init":
         kind = WEIGHTS_FILE
-    elif isinstance(setting.default, float) or setting.name == "mu":
+    elif isinstance(setting.default, float) or setting.name in ("mu", "hours"):
         below = about.get("below")
         kind = FiniteRange(about["least"], about.get("most", below), max_open=below is not None)
     else:
@@ -64,7 +68,7 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
 )
 @click.argument("others", type=PACK_FILE, nargs=-1, metavar="")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
-@setting_options
+@setting_options()
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or processes on a CPU.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, started by torchrun.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run folder.")
@@ -104,7 +108,8 @@ def command(
     if is_first:
         _say_plan(plan, fabric)
     if dry_run or plan.is_done:
-        click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; ask for more to go on")
+        more = "pass another --out for a longer run" if config.hours else "ask for more to go on"
+        click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; {more}")
         return
     tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
@@ -119,14 +124,18 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     stopped = StopOnSignal()
     reports: Iterable[StepReport] = loop.train(plan, fabric, stopped, narrate if is_first else None)
     report = None
-    for report in track(reports, plan.steps - plan.start, "train") if is_first else reports:
+
+    def steps_to_go() -> int | None:
+        return report and report.steps and report.steps - plan.start
+
+    for report in track(reports, steps_to_go, "train") if is_first else reports:
         for row in report.rows if is_first else ():
-            _say_row(row, plan.steps)
+            _say_row(row, report.steps)
             if tensorboard:
                 tensorboard.add(row)
             if "val_psnr" in row:
                 run_page.write(plan.folder)
-    if report is not None and report.step < plan.steps:
+    if report is not None and report.step != report.steps:
         raise stopped.stopped(f"stopped at step {report.step}, saved in {plan.folder}; the same command goes on")
     if is_first:
         click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
@@ -136,8 +145,10 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     """The settings that the options of a command give; says which of them have no effect."""
     context = click.get_current_context()
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if {"steps", "epochs"} <= given:
-        raise click.UsageError("--steps and --epochs both say how long; leave one out")
+    if len(lengths := [f"--{name}" for name in ("epochs", "steps", "hours") if name in given]) > 1:
+        raise click.UsageError(f"{' and '.join(lengths)} say how long; pass one of them")
+    if settings.get("hours") and "schedule" not in given:
+        settings = {**settings, "schedule": "cosine"}
     if "none" in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
@@ -242,12 +253,14 @@ def _say_recipe(plan: "Run") -> None:
     from pipelines.train.runs import STABLE_RATE
 
     config = plan.config
-    epochs = plan.steps * config.batch / len(plan.split.train)
-    times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
-    click.echo(
-        f"{plan.steps:,} steps of {config.batch} windows of {config.crop} x {config.crop}: every frame {times} times;"
-        f" {_recipe(plan)}{_component_loss(config)}"
-    )
+    windows = f"{config.batch} windows of {config.crop} x {config.crop}"
+    if config.hours is None:
+        epochs = plan.steps * config.batch / len(plan.split.train)
+        times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
+        length = f"{plan.steps:,} steps of {windows}: every frame {times} times"
+    else:
+        length = f"{duration(3600 * config.hours)} of steps of {windows}"
+    click.echo(f"{length}; {_recipe(plan)}{_component_loss(config)}")
     if config.learning_rate > STABLE_RATE:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
 
@@ -267,11 +280,14 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
 
     seconds = forecast.seconds_per_step(plan.config, fabric)
     validation = forecast.seconds_per_validation(plan, seconds)
-    left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
     and_validation = f" and {validation:.2g} s a validation" if validation else ""
-    click.echo(
-        f"about {duration(left)} to go, until {_when(left)}: {seconds:.2g} s a step{and_validation}, measured just now"
-    )
+    pace = f"{seconds:.2g} s a step{and_validation}, measured just now"
+    if plan.config.hours is not None:
+        left = 3600 * plan.config.hours - plan.seconds
+        click.echo(f"{duration(left)} to go, until {_when(left)}: about {left / seconds:,.0f} steps; {pace}")
+        return
+    left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
+    click.echo(f"about {duration(left)} to go, until {_when(left)}: {pace}")
 
 
 def _when(seconds: float) -> str:
@@ -287,7 +303,7 @@ def _recipe(plan: "Run") -> str:
         *("crop", "fusion", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
     differences = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
-    differences += ["steps"] if config.steps is not None else []
+    differences += [name for name in ("steps", "hours") if getattr(config, name) is not None]
     differences += ["a held-out video"] if plan.split.held_out else []
     optimizer = "AdamW" if config.weight_decay else "Adam"
     schedule = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
@@ -295,8 +311,8 @@ def _recipe(plan: "Run") -> str:
     return f"{recipe}: {optimizer} {config.learning_rate:g}, {schedule}, {config.loss.upper()} loss"
 
 
-def _say_row(row: Mapping[str, Any], steps: int) -> None:
-    """Say one row of the log."""
+def _say_row(row: Mapping[str, Any], steps: int | None) -> None:
+    """Say one row of the log; ``steps`` of the whole run are None while they are not known."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
         click.echo(f"step {row['step']}: non-finite loss, the step is skipped; frames {frames}", err=True)
@@ -305,18 +321,22 @@ def _say_row(row: Mapping[str, Any], steps: int) -> None:
         click.echo(f"{rollback}, learning rate times {row['factor']:g}", err=True)
     elif "val_psnr" in row:
         click.echo(
-            f"step {row['step']}/{steps}  validation: {row['val_frames']} whole frames, PSNR blurry "
+            f"{_place(row, steps)}  validation: {row['val_frames']} whole frames, PSNR blurry "
             f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
         )
     else:
         _say_losses(row, steps)
 
 
-def _say_losses(row: Mapping[str, Any], steps: int) -> None:
+def _place(row: Mapping[str, Any], steps: int | None) -> str:
+    return f"step {row['step']}" + (f"/{steps}" if steps else "")
+
+
+def _say_losses(row: Mapping[str, Any], steps: int | None) -> None:
     from pipelines.train.page import drowned_text
 
     pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
-    left = duration((steps - row["step"]) / row["steps_per_second"])
+    left = f", {duration((steps - row['step']) / row['steps_per_second'])} left" if steps else ""
     offset = row.get("mean_offset")  # a network without deformable layers has none
     offset_text = f", |offset| {offset:.3f} px" if offset is not None else ""
     parts = f"restored {row['loss_restored']:.5f}"
@@ -324,7 +344,7 @@ def _say_losses(row: Mapping[str, Any], steps: int) -> None:
         parts += "".join(
             f", {name} {row[f'loss_{name}']:.5f}: {row[f'share_{name}']:.0%}" for name in ("small", "large")
         )
-    click.echo(f"step {row['step']}/{steps}  loss {row['loss']:.5f} ({parts})  {pace}{offset_text}, {left} left")
+    click.echo(f"{_place(row, steps)}  loss {row['loss']:.5f} ({parts})  {pace}{offset_text}{left}")
     if "drowned_by" in row:
         click.echo(drowned_text(row), err=True)
     if offset is not None and offset > _LARGE_OFFSET:

@@ -1,7 +1,7 @@
 """All that a run changes: network, optimiser, moving average, state; to disk and back."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -28,7 +28,7 @@ class Learner:
     model: _FabricModule  # the network as fabric wraps it, compiled on request: what is called to train it
     stepper: torch.optim.Optimizer  # the optimiser as fabric wraps it: what is called to step
     ema: AveragedModel | None
-    state: TrainingState = field(default_factory=TrainingState)
+    state: TrainingState
 
     @property
     def result(self) -> CDGNet:
@@ -48,7 +48,7 @@ class Learner:
     def set_learning_rate(self) -> None:
         """Set the rate of the next step, as the schedule and past rollbacks have it."""
         run, state = self.run, self.state
-        rate = schedule.learning_rate(run.config, state.step, run.steps, len(run.split.train))
+        rate = schedule.learning_rate(run.config, state.step, state.plan, len(run.split.train))
         for group in self.optimizer.param_groups:
             group["lr"] = state.learning_rate_factor * rate
 
@@ -101,6 +101,8 @@ class Learner:
             self.ema.load_state_dict(checkpoint["averaged"])
         self.fabric.strategy.precision.load_state_dict(checkpoint["precision"])
         self.state.load_state_dict(checkpoint)
+        if self.run.config.hours is None:
+            self.state.plan = self.run.plan  # more steps may be asked for now
 
 
 def set_up(run: Run, fabric: Fabric) -> Learner:
@@ -121,4 +123,13 @@ def set_up(run: Run, fabric: Fabric) -> Learner:
     ema = None
     if config.average:
         ema = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(config.average))  # type: ignore[no-untyped-call]
-    return Learner(run=run, fabric=fabric, network=network, optimizer=optimizer, model=model, stepper=stepper, ema=ema)
+    return Learner(
+        run=run,
+        fabric=fabric,
+        network=network,
+        optimizer=optimizer,
+        model=model,
+        stepper=stepper,
+        ema=ema,
+        state=TrainingState(plan=run.plan),
+    )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 
 from lightning_fabric import Fabric
 from torch.utils.data import DataLoader, Sampler
@@ -34,12 +35,13 @@ class _StepSampler(Sampler[int]):
     """
 
     def __init__(self, run: Run, fabric: Fabric, start: int) -> None:
-        self.start, self.steps, self.batch = start, run.steps, run.config.batch
+        self.start, self.batch = start, run.config.batch
+        self.end = None if run.config.hours else run.steps  # a run by the clock ends when its plan says so
         self.share = self.batch // fabric.world_size
         self.offset = self.share * fabric.global_rank
 
     def __iter__(self) -> Iterator[int]:
-        for step in range(self.start, self.steps):
+        for step in count(self.start) if self.end is None else range(self.start, self.end):
             first = step * self.batch + self.offset
             yield from range(first, first + self.share)
 

@@ -1,7 +1,6 @@
 """One visible loop: packs in, a run folder out (see ``run_folder``)."""
 
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,12 +12,14 @@ from cdgnet.deform import OffsetMeter
 from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, loader, run_folder, schedule
 from pipelines.train.agreement import agree
+from pipelines.train.clock import Clock
 from pipelines.train.gradients import StepLosses, forward_backward, measured_offsets
 from pipelines.train.learner import Learner, set_up
 from pipelines.train.loader import ThroughputMeter
 from pipelines.train.recovery import MAX_NONFINITE, recover
 from pipelines.train.runs import Run
 from pipelines.train.settings import TrainingConfig
+from pipelines.train.state import TrainingState
 from pipelines.train.validation import Progress, validate, write_pictures
 from prep import errors
 
@@ -30,6 +31,7 @@ class StepReport:
     """What the loop says after each step."""
 
     step: int
+    steps: int | None  # of the whole run, as planned now; None before a run by the clock has measured its speed
     rows: Sequence[Mapping[str, Any]] = ()  # added to the log
 
 
@@ -60,42 +62,44 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
     learner = _resume(run, fabric)
     config, state = run.config, learner.state
     if state.is_validation_due:
-        yield StepReport(step=state.step, rows=[_validate(learner, progress)])
+        yield _report(state.step, state, [_validate(learner, progress)])
     batches = loader.batches(run, fabric, state.step)
     meter = ThroughputMeter(config.batch, state.step)
-    saved_at = time.monotonic()
-    while state.step < run.steps:
+    clock = Clock(config, state, fabric)
+    while state.step < state.plan.steps:
         # Gradients, over the accumulated parts of the batch.
-        step, is_end = state.step + 1, state.step + 1 == run.steps
+        step, is_end = state.step + 1, state.step + 1 == state.plan.steps
         learner.set_learning_rate()
-        with measured_offsets(learner) if _is_logged(run, step) else nullcontext() as offsets:
+        with measured_offsets(learner) if _is_logged(learner, step) else nullcontext() as offsets:
             losses = forward_backward(learner, batches, meter)
 
         # Agreement of all processes, and the update.
-        is_checkpoint_old = time.monotonic() - saved_at > 60 * config.checkpoint_minutes
-        is_save_due = is_end or _is_validation_due(run, step) or is_checkpoint_old
+        is_save_due = is_end or _is_validation_due(learner, step) or clock.is_checkpoint_due
         agreed = agree(fabric, is_finite=losses.are_finite(), is_stopped=stop(), is_save_due=is_save_due)
         learner.finish_step(is_finite=agreed.is_finite)
+        clock.tick()
 
         # The log.
         rows = _log(learner, losses, offsets, meter)
 
         # Recovery from non-finite losses, or a checkpoint: before a validation, which may fail, and not while losses
         # are not finite, so that the good ones are kept.
-        state.is_validation_due = _is_validation_due(run, step)
+        state.is_validation_due = _is_validation_due(learner, step)
         if state.nonfinite_losses >= MAX_NONFINITE:
             rows.append(recover(learner))
             batches = loader.batches(run, fabric, state.step)
         elif not state.nonfinite_losses and (agreed.is_save_due or agreed.is_stopped):
+            if agreed.is_save_due and not is_end:
+                clock.plan()
             learner.save()
-            saved_at = time.monotonic()
 
         # Validation.
         if state.is_validation_due and (is_end or not agreed.is_stopped):
             rows.append(_validate(learner, progress))
+            clock.count_validation()
         if any("loss" not in row for row in rows):
             meter.restart(state.step)  # what took time was not a step
-        yield StepReport(step=step, rows=rows)
+        yield _report(step, state, rows)
         if agreed.is_stopped:
             break
 
@@ -129,13 +133,19 @@ def _resume(run: Run, fabric: Fabric) -> Learner:
     return learner
 
 
-def _is_logged(run: Run, step: int) -> bool:
-    return step % run.config.log_every == 0 or step in (1, run.steps)
+def _report(step: int, state: TrainingState, rows: Sequence[Mapping[str, Any]]) -> StepReport:
+    return StepReport(step=step, steps=state.plan.steps if state.plan.is_measured else None, rows=rows)
 
 
-def _is_validation_due(run: Run, step: int) -> bool:
+def _is_logged(learner: Learner, step: int) -> bool:
+    return step % learner.run.config.log_every == 0 or step in (1, learner.state.plan.steps)
+
+
+def _is_validation_due(learner: Learner, step: int) -> bool:
     """At the end and after every ``val_every`` epochs, where frames are held out."""
-    is_due = step == run.steps or schedule.is_validation_due(run.config, step, len(run.split.train))
+    run = learner.run
+    is_end = step == learner.state.plan.steps
+    is_due = is_end or schedule.is_validation_due(run.config, step, len(run.split.train))
     return is_due and bool(run.split.held_out)
 
 

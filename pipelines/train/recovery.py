@@ -33,7 +33,9 @@ def recover(learner: Learner) -> dict[str, Any]:
     if fabric.is_global_zero:
         checkpoints.forget_after(run.folder, good_steps[-1])
     fabric.barrier()
+    spent = state.seconds
     learner.restore()
+    state.seconds = spent
     state.learning_rate_factor, state.nonfinite_losses, state.rolled_back_to = factor, 0, state.step
     row = {"step": state.step, "went_back_from": failed_step, "factor": factor}
     if fabric.is_global_zero:

@@ -11,7 +11,7 @@ from cdgnet import ModelConfig, load_weights
 from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, run_folder
 from pipelines.train.samples import TrainingSamples
-from pipelines.train.schedule import total_steps
+from pipelines.train.schedule import Plan, first_plan
 from pipelines.train.settings import MAY_CHANGE, TrainingConfig
 from pipelines.train.split import Split, split_by_source
 from prep.packs.reader import PackInfo, content_checksum, read_info
@@ -28,10 +28,16 @@ class Run:
     folder: Path
     split: Split
     samples: TrainingSamples  # to train on
-    steps: int  # to reach in all
+    plan: Plan  # of its steps; a run by the clock revises it
     start: int  # steps done before
+    seconds: float  # trained before
     is_done: bool  # all steps, the last validation, and the weights written
     damaged_checkpoints: Sequence[str] = field(default=())  # newer than the one that it goes on from; a sentence each
+
+    @property
+    def steps(self) -> int:
+        """To reach in all, as planned when the run was prepared."""
+        return self.plan.steps
 
     @property
     def pack_paths(self) -> list[Path]:
@@ -56,7 +62,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     """
     infos = [read_info(pack) for pack in packs]
     split = split_by_source(infos, config.val)
-    steps = total_steps(config, len(split.train))
+    plan = first_plan(config, len(split.train))
     samples = TrainingSamples(
         packs,
         split.train,
@@ -68,9 +74,11 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     )
     if config.init is not None:
         _refuse_other_network(load_weights(Path(config.init)).config, config)
-    asked = identity(config, infos, steps)
+    asked = identity(config, infos, plan.steps)
     _refuse_other_folder(folder, asked)
     state, damaged = checkpoints.load_state(folder)
+    if config.hours is not None:
+        plan = state.plan
     _refuse_weights_alone(folder)
     if keep and not (folder / run_folder.REQUEST).exists():
         run_folder.write_request(folder, asked)
@@ -82,9 +90,10 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         folder=folder,
         split=split,
         samples=samples,
-        steps=steps,
+        plan=plan,
         start=state.step,
-        is_done=state.step >= steps and are_weights_written and not state.is_validation_due,
+        seconds=state.seconds,
+        is_done=state.step >= plan.steps and are_weights_written and not state.is_validation_due,
         damaged_checkpoints=damaged,
     )
 
@@ -116,12 +125,13 @@ def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> d
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     if uses_variant_attention(config):
         del settings["attention"]
-    for name, usual in (("component_loss", "target"), ("fusion", "variant")):  # runs of earlier releases have neither
+    # Runs of earlier releases have none of these.
+    for name, usual in (("component_loss", "target"), ("fusion", "variant"), ("hours", None)):
         if settings[name] == usual:
             del settings[name]
     if config.init is not None:
         settings["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
-    if config.schedule == "cosine":
+    if config.schedule == "cosine" and config.hours is None:
         settings["steps"] = steps  # where the cosine ends
     network = network_of(config).to_dict()
     identity: dict[str, Any] = json.loads(

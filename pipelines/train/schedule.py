@@ -1,22 +1,67 @@
 """How long a run is, and what is due when: learning rates and validations by step."""
 
 import math
+import sys
+from typing import NamedTuple
 
 from pipelines.train.settings import TrainingConfig
 
+_UNKNOWN = sys.maxsize  # steps of a run by the clock whose speed is not measured yet
+_PLANS = 20  # at least, of a run by the clock
+
+
+class Plan(NamedTuple):
+    """How far along its schedule a run is at each step.
+
+    Of a run with a number of steps there is one plan, from 0 to its last step. A run by the clock (``hours``) makes a
+    new one at every checkpoint, from the speed measured since the one before; progress goes on from where it is, so
+    the learning rate never jumps, and a checkpoint holds all that decides the steps up to the next.
+    """
+
+    steps: int = _UNKNOWN  # of the whole run
+    start: int = 0  # the step at which the plan was made
+    start_progress: float = 0.0  # of the schedule at that step, 0 to 1
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the number of steps is known."""
+        return self.steps < _UNKNOWN
+
+    def progress(self, step: int) -> float:
+        """The part of the schedule that is done after ``step`` steps, 0 to 1."""
+        return self.start_progress + (1 - self.start_progress) * (step - self.start) / (self.steps - self.start)
+
+    def revised(self, step: int, seconds_per_step: float, seconds_left: float) -> "Plan":
+        """The plan of a run that has done ``step`` steps and has so many seconds left; at least one step more."""
+        left = max(1, round(seconds_left / seconds_per_step))
+        return Plan(step + left, step, self.progress(step))
+
 
 def total_steps(config: TrainingConfig, frames: int) -> int:
-    """Steps of the whole run, with ``frames`` frames an epoch; the last batch may reach into the next epoch."""
+    """Steps of a run that is not by the clock, ``frames`` frames an epoch; the last batch may reach into the next."""
     if config.steps is not None:
         return config.steps
     return -(-config.epochs * frames // config.batch)
 
 
-def learning_rate(config: TrainingConfig, step: int, steps: int, frames: int) -> float:
-    """The learning rate of the step that follows ``step`` steps of ``steps``, with ``frames`` frames an epoch."""
+def first_plan(config: TrainingConfig, frames: int) -> Plan:
+    """The plan that a new run begins with; of one by the clock, the speed is yet to be measured."""
+    return Plan() if config.hours else Plan(total_steps(config, frames))
+
+
+def checkpoint_seconds(config: TrainingConfig, plan: Plan) -> float:
+    """The longest time between checkpoints. A run by the clock makes its plans there, the first after 1 %."""
+    if config.hours is None:
+        return 60 * config.checkpoint_minutes
+    between = 3600 * config.hours / _PLANS if plan.is_measured else 36 * config.hours
+    return min(60 * config.checkpoint_minutes, between)
+
+
+def learning_rate(config: TrainingConfig, step: int, plan: Plan, frames: int) -> float:
+    """The learning rate of the step that follows ``step`` steps, with ``frames`` frames an epoch."""
     rise = min(1.0, (step + 1) / config.warm_up) if config.warm_up else 1.0
     if config.schedule == "cosine":
-        return float(config.learning_rate * rise * (1 + math.cos(math.pi * step / steps)) / 2)
+        return float(config.learning_rate * rise * (1 + math.cos(math.pi * plan.progress(step))) / 2)
     epoch = step * config.batch // frames
     return float(config.learning_rate * rise * 0.5 ** (epoch // config.halve_every))
 

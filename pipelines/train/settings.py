@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-PRESETS = ("paper", "light", "tiny")  # those of cdgnet.config, named here so that --help need not load torch
+PRESETS = ("paper", "light", "small", "tiny")  # those of cdgnet.config, named here so that --help need not load torch
 VARIANTS = (
     "dmphn-1",
     "dmphn-acda",
@@ -50,6 +50,12 @@ class TrainingConfig:
     init: str | None = _setting(None, "Start from these weights, to fine-tune them.", unit="FILE")
     epochs: int = _setting(3000, "Passes over the frames, one window a frame.", least=1, unit="N")
     steps: int | None = _setting(None, "Optimiser steps, in place of --epochs.", least=1, unit="N")
+    hours: float | None = _setting(
+        None,
+        "Train for this long, in place of --epochs: the run measures its speed, and its cosine ends with the time.",
+        least=1e-3,
+        unit="HOURS",
+    )
     batch: int = _setting(6, "Windows a step, over all devices.", least=1, unit="N")
     accumulate: int = _setting(
         1, "Accumulate gradients over so many parts of a batch, to save memory.", least=1, unit="N"
@@ -125,6 +131,10 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         problems = [_problem(each.name, getattr(self, each.name), each.metadata) for each in fields(self)]
+        if self.hours is not None and self.steps is not None:
+            problems.append("hours and steps both say how long; leave one out")
+        if self.hours is not None and self.schedule != "cosine":
+            problems.append(f"hours needs a schedule that ends with the time; schedule is {self.schedule}, not cosine")
         if self.graphs and (not self.compile or self.accumulate > 1):
             problems.append("graphs is on; it needs compile, and accumulate 1")
         if self.component_loss == "attention" and self.attention in ("none", "channel"):

@@ -1,8 +1,10 @@
 """Where a run is: the part of a checkpoint that is not tensors."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from pipelines.train.schedule import Plan
 
 # By what name a checkpoint holds each field of TrainingState; those on disk may not change, or old runs cannot go on.
 _KEYS_ON_DISK = {
@@ -13,6 +15,8 @@ _KEYS_ON_DISK = {
     "best_psnr": "best",
     "is_validation_due": "owes_validation",
     "has_warned": "has_warned",
+    "seconds": "seconds",
+    "plan": "plan",
 }
 
 
@@ -27,13 +31,17 @@ class TrainingState:
     best_psnr: float | None = None  # of all validations, in dB; None before the first
     is_validation_due: bool = False  # of this step's weights
     has_warned: bool = False  # that a branch's loss drowns the restoration
+    seconds: float = 0.0  # spent on steps, checkpoints and validations, by all processes that went on with the run
+    plan: Plan = field(default_factory=Plan)  # of its steps
 
     def state_dict(self) -> dict[str, Any]:
         """The fields as a checkpoint holds them."""
-        return {key: getattr(self, name) for name, key in _KEYS_ON_DISK.items()}
+        fields = {key: getattr(self, name) for name, key in _KEYS_ON_DISK.items()}
+        return {**fields, "plan": tuple(self.plan)}  # the class itself could not be read without running code
 
     def load_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
         """Take the fields from a checkpoint, which holds other things too."""
         for name, key in _KEYS_ON_DISK.items():
             if key in checkpoint:
                 setattr(self, name, checkpoint[key])
+        self.plan = Plan(*self.plan)

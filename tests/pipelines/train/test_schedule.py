@@ -7,13 +7,16 @@ import pytest
 from training_runs import CONFIG, log_rows, train
 
 from pipelines.train import forecast, runs, schedule
+from pipelines.train.schedule import Plan
 from pipelines.train.settings import TrainingConfig
 
 
 def test_the_rate_is_halved_every_500_epochs_of_the_paper() -> None:
     config = TrainingConfig()
 
-    rates = [schedule.learning_rate(config, step, 1_051_500, frames=2103) for step in (0, 175_000, 175_500, 1_051_000)]
+    rates = [
+        schedule.learning_rate(config, step, Plan(1_051_500), frames=2103) for step in (0, 175_000, 175_500, 1_051_000)
+    ]
 
     assert rates == [1e-4, 1e-4, 5e-5, 1e-4 / 32]
 
@@ -21,7 +24,7 @@ def test_the_rate_is_halved_every_500_epochs_of_the_paper() -> None:
 def test_the_rate_rises_and_falls_along_half_a_cosine() -> None:
     config = TrainingConfig(schedule="cosine", warm_up=10)
 
-    rates = [schedule.learning_rate(config, step, 1000, frames=10) / 1e-4 for step in (0, 4, 500, 999)]
+    rates = [schedule.learning_rate(config, step, Plan(1000), frames=10) / 1e-4 for step in (0, 4, 500, 999)]
 
     # (1 + cos(pi t)) / 2, by hand: at the half 1/2, a thousandth before the end 2.5e-6.
     assert rates == pytest.approx([0.1, 0.5 * 0.99996, 0.5, 2.467e-6], rel=1e-3)
