@@ -11,8 +11,9 @@ from torch.nn.functional import interpolate
 
 from cdgnet.attention import ComponentAttention
 from cdgnet.config import ModelConfig
-from cdgnet.decoder import Decoder, large_decoder, plain_decoder, small_decoder
-from cdgnet.encoder import Encoder, Features
+from cdgnet.decoder import Decoder, DeformableLayer, large_decoder, plain_decoder, small_decoder
+from cdgnet.deform import DeformConv
+from cdgnet.encoder import Encoder, Features, ResBlock, ResidualDenseBlock
 from cdgnet.fusion import ConcatFusion, DivisionGate, OrientationFusion
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 
@@ -82,11 +83,13 @@ class CDGNet(nn.Module):
         self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
         fusions = {"orientation": OrientationFusion, "concat": ConcatFusion, "divided": OrientationFusion}
         self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
+        for module in self.modules():
+            if isinstance(module, Encoder | Decoder):
+                _initialise(module)
+            if config.residual and isinstance(module, Decoder | OrientationFusion | ConcatFusion):
+                _zero(module.head)
+        # Last, so that all others draw the same random numbers with it and without.
         self.gate = DivisionGate(config) if config.fusion == "divided" else None
-        if config.residual:
-            for module in self.modules():
-                if isinstance(module, Decoder | OrientationFusion | ConcatFusion):
-                    _zero(module.head)
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
     def forward(self, blurry: Tensor, mean: Tensor | None = None) -> Components:
@@ -130,6 +133,29 @@ def _mix(small: Tensor, fused: Tensor, share: Tensor) -> Tensor:
     """The small branch's image where its share is 1, the fused one where that is 0: ``(B, 3, H', W')``."""
     share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear").to(fused.dtype)  # (B, 1, H', W')
     return fused + share * (small - fused)
+
+
+def _initialise(part: nn.Module) -> None:
+    """Draw weights that keep the features' size from layer to layer, and start all biases at 0.
+
+    With torch's own start features shrink to a third at every convolution, biases drown them, and after some hundred
+    steps nine of ten ReLUs of a narrow network give nothing any more. The last convolution of a residual block starts
+    at 0.7 of the size, so that a sum of two stays as large as one (He et al. 2015, without the factor for ReLUs).
+    """
+    lasts = [each.body[-1] for each in part.modules() if isinstance(each, ResBlock | DeformableLayer)]
+    lasts += [each.join for each in part.modules() if isinstance(each, ResidualDenseBlock)]
+    offsets = [each.offset_conv for each in part.modules() if isinstance(each, DeformConv)]
+    for module in part.modules():
+        if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv) or module in offsets:
+            continue
+        inputs = module.weight[0].numel()
+        if isinstance(module, nn.ConvTranspose2d):  # (inputs, outputs, 4, 4), of which each pixel sees 2 x 2
+            inputs = module.weight.shape[0] * 4
+        nn.init.normal_(module.weight, std=inputs**-0.5 * (0.5**0.5 if module in lasts else 1))
+        if isinstance(module, DeformConv):
+            module.weight.data.mul_(2)  # its modulation starts at 1/2
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
 
 
 def _zero(head: nn.Conv2d) -> None:
