@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.pages import pictures
 from prep.arrays import Bytes, Codes
 
-COLUMN = 360  # pixels, width of a picture
+COLUMN = 360  # pixels, width of a picture unless another is asked for
 GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, lines above and below
 _TEXT_SIZE, _BASELINE = 21, 27  # pixels; of a line of text, below its upper edge
 _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
@@ -19,48 +19,52 @@ _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
 Colour = tuple[int, int, int]
 
 
-def draw_sheet(names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]]) -> Bytes:
+def draw_sheet(
+    names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]], column: int = COLUMN
+) -> Bytes:
     """Lay pictures out in columns, named above and with a line of text below each.
 
     Args:
         names: Of the columns.
         rows: Pictures and texts, one a column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8 in greys, or
             ``(H, W)`` uint16, which is S and shown in colours.
+        column: Width of a picture in pixels.
 
     Returns:
         RGB, uint8.
     """
-    width = MARGIN * 2 + len(names) * (COLUMN + GAP) - GAP
-    parts = [_canvas(GAP, width), _line(HEAD, width, names, _INK)]
+    width = MARGIN * 2 + len(names) * (column + GAP) - GAP
+    parts = [_canvas(GAP, width), _line(HEAD, width, names, _INK, column)]
     for cells, texts in rows:
-        drawn = [_cell(cell) for cell in cells]
+        drawn = [_cell(cell, column) for cell in cells]
         row = _canvas(max(cell.shape[0] for cell in drawn), width)
         for place, cell in enumerate(drawn):
-            row[: cell.shape[0], _left(place) : _left(place) + COLUMN] = cell
-        parts += [row, _line(FOOT, width, texts, _QUIET)]
+            left = _left(place, column)
+            row[: cell.shape[0], left : left + column] = cell
+        parts += [row, _line(FOOT, width, texts, _QUIET, column)]
     return np.concatenate(parts)
 
 
-def _cell(picture: Bytes | Codes) -> Bytes:
+def _cell(picture: Bytes | Codes, column: int) -> Bytes:
     """A picture at a column's width, up or down, in colours."""
     height, width = picture.shape[:2]
-    size = COLUMN, max(1, round(height * COLUMN / width))
-    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > COLUMN else cv2.INTER_LINEAR)
+    size = column, max(1, round(height * column / width))
+    scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > column else cv2.INTER_LINEAR)
     if scaled.dtype == np.uint16:
         return pictures.colour(np.asarray(scaled, np.uint16))
     eight = np.asarray(scaled, np.uint8)
     return eight if eight.ndim == 3 else np.repeat(eight[:, :, None], 3, axis=2)
 
 
-def _line(height: int, width: int, texts: Sequence[str], ink: Colour) -> Bytes:
+def _line(height: int, width: int, texts: Sequence[str], ink: Colour, column: int) -> Bytes:
     """A line of texts, one a column; one that is too long loses its beginning."""
     line = _canvas(height, width)
     face = cv2.FontFace("sans")
     for place, text in enumerate(texts):
-        while text and cv2.getTextSize((0, 0), text, (0, 0), face, _TEXT_SIZE, 500)[2] > COLUMN:
+        while text and cv2.getTextSize((0, 0), text, (0, 0), face, _TEXT_SIZE, 500)[2] > column:
             text = "…" + text[2:]
         if text:
-            cv2.putText(line, text, (_left(place), _BASELINE), ink, face, _TEXT_SIZE, 500)
+            cv2.putText(line, text, (_left(place, column), _BASELINE), ink, face, _TEXT_SIZE, 500)
     return line
 
 
@@ -70,5 +74,5 @@ def _canvas(height: int, width: int) -> Bytes:
     return canvas
 
 
-def _left(place: int) -> int:
-    return MARGIN + place * (COLUMN + GAP)
+def _left(place: int, column: int) -> int:
+    return MARGIN + place * (column + GAP)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError
+from prep.datasets.path_patterns import is_junk
 from prep.io import photographs, video
 
 
@@ -93,7 +94,7 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
     if not path.is_dir():
         raise InputError(f"{path} is not there; pass pictures, videos or folders")
     results = out.resolve()
-    below = [each for each in sorted(path.rglob("*")) if not each.name.startswith(".")]
+    below = [each for each in sorted(path.rglob("*")) if not is_junk(each.name)]
     sources = _known_files((each for each in below if not each.resolve().is_relative_to(results)), ignored)
     if not sources:
         raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")

@@ -17,9 +17,12 @@ class PathMatch:
     named: Mapping[str, str]
 
 
+COMPARISON = ".compare.jpg"  # how pictures of before and after end, which cdg-deblur writes beside results
+
+
 def is_junk(name: str) -> bool:
-    """Tell whether a file or folder does not belong to a data set: hidden, or left by macOS."""
-    return name.startswith((".", "__MACOSX"))
+    """Tell whether a file or folder is nobody's frame: hidden, left by macOS, or a comparison of ours."""
+    return name.startswith((".", "__MACOSX")) or name.endswith(COMPARISON)
 
 
 def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:

@@ -1,0 +1,70 @@
+"""A blurry picture and its result beside each other, whole and the part that changed most enlarged, as one picture.
+
+Legend: H, W a picture's height and width.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipelines.pages.pictures import jpeg
+from pipelines.pages.sheet import draw_sheet
+from prep.arrays import Bytes, Codes
+from prep.datasets.path_patterns import COMPARISON
+from prep.io import files, photographs
+from prep.io.frames import to_rgb8
+
+_COLUMN = 900  # pixels, width of a picture on the sheet
+_ENLARGED = 4  # times the pixels of the part; interpolation would flatter the result
+_QUALITY = 92
+
+
+def path_of(result: Path) -> Path:
+    """Where the comparison of a result lies: beside it."""
+    return result.with_name(result.name + COMPARISON)
+
+
+def write(blurry: Path, restored: Path) -> Path:
+    """Draw a picture and its result, and write that beside the result; gives the path.
+
+    Raises:
+        ReadError: If either cannot be read.
+        OSError: If the comparison cannot be written.
+    """
+    path = path_of(restored)
+    before, after = (_eight_bits(photographs.read(each).pixels) for each in (blurry, restored))
+    files.write_bytes(path, jpeg(draw(before, after), _QUALITY))
+    return path
+
+
+def draw(before: Bytes, after: Bytes) -> Bytes:
+    """Lay out a picture before and after.
+
+    Args:
+        before: ``(H, W, 3)`` uint8 RGB, blurry.
+        after: The same, restored.
+
+    Returns:
+        RGB, uint8: both whole, and below them the square that changed most, each pixel as a square of four by four.
+    """
+    part = most_changed_part(before, after, _COLUMN // _ENLARGED)
+    enlarged = [image[part].repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1) for image in (before, after)]
+    height, width = before[part].shape[:2]
+    note = f"{width} x {height} pixels of it, enlarged {_ENLARGED} times"
+    rows = [((before, after), ("", "")), (enlarged, (note, note))]
+    return draw_sheet(("before: blurry", "after: restored"), rows, column=_COLUMN)
+
+
+def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the square of ``side`` pixels in which two pictures differ most."""
+    change = np.square(after.astype(np.float32) - before).sum(axis=2, dtype=np.float64)
+    height, width = (min(side, length) for length in change.shape)
+    sums = np.pad(change.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    top, left = np.unravel_index(inside.argmax(), inside.shape)
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
+
+
+def _eight_bits(pixels: Bytes | Codes) -> Bytes:
+    is_grey_with_alpha = pixels.ndim == 3 and pixels.shape[2] == 2
+    return to_rgb8(pixels[:, :, 0] if is_grey_with_alpha else pixels)
