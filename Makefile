@@ -4,11 +4,15 @@ BIN := .venv/bin
 
 install: .venv/ready
 
-.PHONY: install demo paper study-small test test-slow lint bench clean
+.PHONY: install demo weights paper study-small test test-slow lint bench clean
 
 # One thread: a second one gains 5 % on networks so small, and beside another busy process it costs twenty times that.
 demo: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pipelines.cli.demo --out demo
+
+# The weights that come with cdgnet, made again: make weights PHOTOGRAPHS=DIR HOURS=2 OPTIONS="--seed 1 --out weights-1"
+weights: .venv/ready
+	$(BIN)/python -m pipelines.cli.weights --photographs $(PHOTOGRAPHS) $(addprefix --hours ,$(HOURS)) $(OPTIONS)
 
 # make paper lists the studies and what each takes here; make paper STUDY="table3 table4" H5=gopro.h5 TEST=gopro-test.h5
 # OPTIONS="--steps 20000" runs some.

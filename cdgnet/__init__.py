@@ -18,10 +18,11 @@ from cdgnet.images import restore
 from cdgnet.losses import Losses, component_targets, deblurring_losses
 from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
 from cdgnet.network import CDGNet, Components
-from cdgnet.weights import load_weights, read_metadata, save_weights
+from cdgnet.weights import PRETRAINED, load_weights, read_metadata, save_weights
 
 __all__ = [
     "PRESETS",
+    "PRETRAINED",
     "VARIANTS",
     "CDGNet",
     "Components",

@@ -16,13 +16,18 @@ from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
 from cdgnet.padding import SIZE_MULTIPLE
 
+PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
+"""The weights that come with the package; ``read_metadata`` gives their name and their card."""
+
 FORMAT = "cdgnet"
 VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 
-def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False) -> None:
+def save_weights(
+    path: Path, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False, is_half: bool = False
+) -> None:
     """Write the network with all that is needed to use it; the file appears whole or not at all.
 
     Args:
@@ -30,6 +35,7 @@ def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, ov
         network: On any device.
         metadata: What the caller wants remembered, such as the data set and the step.
         overwrite: Whether ``path`` may be replaced.
+        is_half: Store 16-bit floats: half the size; ``load_weights`` gives float32 again.
 
     Raises:
         FileExistsError: If ``path`` exists and ``overwrite`` is False.
@@ -49,11 +55,13 @@ def save_weights(path: Path, network: CDGNet, metadata: Mapping[str, str], *, ov
         "size_multiple": str(SIZE_MULTIPLE),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if is_half:
+        tensors = {name: tensor.half() for name, tensor in tensors.items()}
     _write_whole(path, _in_order(save(tensors, metadata=header)))
 
 
-def load_weights(path: Path | str) -> CDGNet:
-    """The network a file describes, on the CPU, in eval mode.
+def load_weights(path: Path | str | None = None) -> CDGNet:
+    """The network a file describes, on the CPU, in eval mode; without a path, the one that comes with the package.
 
     The file holds no code, and the shapes it claims are compared before memory is taken for them. Draws no
     random numbers.
@@ -64,7 +72,7 @@ def load_weights(path: Path | str) -> CDGNet:
             its tensors are missing, too many or of the wrong shape.
         OSError: If it cannot be read.
     """
-    path = Path(path)
+    path = PRETRAINED if path is None else Path(path)
     header, tensors = _read(path, wants_tensors=True)
     with torch.device("meta"):
         network = CDGNet(_config(path, header))

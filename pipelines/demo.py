@@ -1,5 +1,6 @@
 """The demo: a small data set of scikit-image's own photographs, and one picture of what came out."""
 
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,12 +17,18 @@ from prep.io.frames import to_rgb8
 from prep.masks.folder import MasksFolder
 from prep.packs import reader
 from prep.synthesis import from_photos
+from prep.synthesis.cameras import CAMERAS
+from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 from prep.synthesis.trajectories import Stroke
 
 SIZE = (240, 320)  # height, width of the frames
 SEED = 2021
 TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
+UNSEEN = ("astronaut", "coffee", "chelsea")
+UNSEEN_RECIPE = PhotoRecipe(
+    count=1, hand=Stroke(shortest=5, longest=10, roll=3, zoom=2), things=(0, 0), camera=CAMERAS["phone"], seed=SEED
+)
 # The camera follows a subject: all else is smeared sideways, the subject hardly.
 HAND, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15, tremor=0), Stroke(shortest=0, longest=3, tremor=0)
 
@@ -42,6 +49,18 @@ def photographs() -> dict[str, dict[str, Bytes]]:
         split: {name: to_rgb8(photo) for name, photo in photos.items()}
         for split, photos in (("train", train), ("test", test))
     }
+
+
+def shake_unseen(folder: Path) -> None:
+    """Write photographs that the weights which come with cdgnet never saw, as a hand at work and a phone at dusk would
+    take them: ``blurry/NAME.png`` and ``sharp/NAME.png``.
+    """
+    for name in UNSEEN:
+        photo = to_rgb8(getattr(data, name)())
+        pair = from_photos.shake(photo, Segments(photo), UNSEEN_RECIPE, [SEED, zlib.crc32(name.encode())])
+        for kind, picture in (("blurry", pair.blurry), ("sharp", pair.sharp)):
+            if not (path := folder / kind / f"{name}.png").exists():
+                frames.write(path, picture)
 
 
 def synthesise(folder: Path) -> tuple[Iterator[Path], int]:

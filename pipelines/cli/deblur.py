@@ -7,7 +7,7 @@ import click
 
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import WEIGHTS_FILE
+from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
@@ -21,11 +21,13 @@ path_type = click.Path(path_type=Path)
 @click.command(
     "cdg-deblur",
     context_settings=SETTINGS,
-    epilog=example("cdg-deblur photo.jpg clip.mp4 holiday/ --weights runs/gopro/weights.safetensors --out restored"),
+    epilog=example("cdg-deblur photo.jpg clip.mp4 holiday/ --out restored"),
 )
 @click.version_option(package_name="cdgnet")
 @click.argument("inputs", nargs=-1, required=True, type=path_type)
-@click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
+@click.option(
+    "--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.  [default: those that come with cdgnet]"
+)
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
 @click.option("--force", is_flag=True, help="Overwrite results that exist.")
 @click.option(
@@ -38,15 +40,19 @@ path_type = click.Path(path_type=Path)
 @click.option(
     "--batch", type=click.IntRange(1), default=1, show_default=True, help="Frames of one size restored at once."
 )
+@click.option(
+    "--compare", is_flag=True, help="Beside each picture's result, a picture of before and after: NAME.compare.jpg."
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
 @device_options
 def command(
     inputs: tuple[Path, ...],
-    weights: Path,
+    weights: Path | None,
     out: Path,
     force: bool,
     quality: int,
     batch: int,
+    compare: bool,
     dry_run: bool,
     precision: str,
     is_compiled: bool,
@@ -70,6 +76,7 @@ def command(
     from pipelines.restore import deblurring
     from pipelines.restore.restorer import weights_checksum
 
+    weights = weights_or_pretrained(weights)
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
     identity: dict[str, str | int | bool] = {
         "weights": weights_checksum(weights),
@@ -83,9 +90,21 @@ def command(
     faults = [outcome.fault for outcome in outcomes if outcome.fault]
     for fault in faults:
         click.echo(fault, err=True)
+    if compare:
+        _compare(plan.jobs, force=force)
     failed = f", {len(faults)} failed" if faults else ""
     click.echo(f"wrote {_counted([outcome.job for outcome in outcomes if not outcome.fault])} into {out}{failed}")
     return 1 if faults else 0
+
+
+def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> None:
+    """Draw the comparisons that are missing, of results of earlier runs too."""
+    from pipelines.restore import comparison
+
+    done = [job for job in jobs if not job.is_video and job.target.exists()]
+    missing = [job for job in done if force or not comparison.path_of(job.target).exists()]
+    for job in track(missing, len(missing), "compare"):
+        comparison.write(job.source, job.target)
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:

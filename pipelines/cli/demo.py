@@ -30,13 +30,16 @@ STUDY = (
 @click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder of everything.")
 @click.option("--study", "is_study", is_flag=True, help="Compare networks and masks over seeds instead: an hour.")
 def command(out: Path, is_study: bool) -> None:
-    """Synthesise a data set, make masks, pack, train, evaluate, and show what came out.
+    """Deblur photographs with the weights that come with cdgnet; then all else, at a small scale: synthesise a data
+    set, make masks, pack, train, evaluate.
 
     The same command resumes an interrupted one.
     """
     from pipelines import demo
 
     start = time.monotonic()
+    if not is_study:
+        _deblur_unseen(out / "photographs")
     data = out / "GOPRO_Large"
     pairs, total = demo.synthesise(data)
     for _ in track(pairs, total, "synthesise"):
@@ -47,6 +50,20 @@ def command(out: Path, is_study: bool) -> None:
     else:
         _show(out)
     click.echo(f"all of it took {duration(time.monotonic() - start)}")
+
+
+def _deblur_unseen(folder: Path) -> None:
+    """What the weights that come with cdgnet do to photographs that they never saw."""
+    from pipelines import demo
+    from pipelines.evaluate import folder as scores
+
+    demo.shake_unseen(folder)
+    blurry, sharp, restored = (folder / name for name in ("blurry", "sharp", "restored"))
+    _run(deblur.command, blurry, "--out", restored, "--compare")
+    score = ("--restored", restored, "--sharp", sharp, "--blurry", blurry)
+    _run(evaluate.command, *score, "--out", folder / "eval")
+    for name, row in scores.read(folder / "eval").items():
+        click.echo(f"{name}: {row['psnr_blurry']:.2f} → {row['psnr']:.2f} dB, {restored / name}.png.compare.jpg")
 
 
 def _study(out: Path) -> None:

@@ -10,7 +10,7 @@ import click
 from pipelines.cli.dataset import LAYOUTS, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
 from pipelines.cli.progress import print_table, track
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train; without them the blurry "
-              "frames themselves are scored.")  # fmt: skip
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.  [default: those that come "
+              "with cdgnet]")  # fmt: skip
+@click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: what a network has to beat.")
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, if several data sets lie there.")
@@ -50,11 +51,14 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
 @click.option("--against", type=path_type, metavar="DIR", help="Earlier scores of the same frames, to compare with.")
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
-@click.option("--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME beside the weights]")
+@click.option(
+    "--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME, beside the weights if passed]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 @device_options
 def command(
     weights: Path | None,
+    no_weights: bool,
     pack: Path | None,
     root: Path | None,
     layout: str | None,
@@ -83,6 +87,8 @@ def command(
     command resumes an interrupted one.
     """
     _check_options(weights, pack, root, restored, sharp)
+    if no_weights and (weights or restored):
+        raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate import frame_sources, page, statistics
     from pipelines.evaluate.conditions import Conditions
@@ -97,8 +103,10 @@ def command(
     else:
         assert pack is not None
         frames = frame_sources.PackFrames(pack, mask_source)
-    if weights is None and restored is None:
-        frames = _blurry_alone(frames)
+    if no_weights:
+        frames = frame_sources.BlurryFrames(frames)
+    elif restored is None:
+        weights = weights_or_pretrained(weights)
     lpips = _load_lpips() if wants_lpips else None
     conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips)
     folder = conditions.scores_folder(out, frames)
@@ -115,13 +123,6 @@ def command(
         return
     _print_summary(rows, summary)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
-
-
-def _blurry_alone(frames: "FrameSource") -> "FrameSource":
-    from pipelines.evaluate.frame_sources import BlurryFrames
-
-    click.echo("no --weights: the blurry frames themselves are scored", err=True)
-    return BlurryFrames(frames)
 
 
 def _check_options(*options: Path | None) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Wang et al. 2021, Table 4: MB of the large branch with parts of its attention.
 _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
+_OPTION_NAMES = {"timed": "time", "wants_card": "card"}
 _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 
 
@@ -31,17 +32,30 @@ _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 @click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead.")
 @click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
 @click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
+@click.option("--card", "wants_card", is_flag=True, help="How weights were made, and their scores: those of --weights, "
+              "else those that come with cdgnet.")  # fmt: skip
 @click.option("--tables", is_flag=True, help="Tables 3 and 4 whole, beside the paper's figures.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    preset: str, variant: str, weights: Path | None, size: tuple[int, int], timed: bool, tables: bool, as_json: bool
+    preset: str,
+    variant: str,
+    weights: Path | None,
+    size: tuple[int, int],
+    timed: bool,
+    wants_card: bool,
+    tables: bool,
+    as_json: bool,
 ) -> None:
-    """Say what a network costs: parameters, bytes, multiply-accumulates, and on request seconds and memory.
+    """Say what a network costs: parameters, bytes, multiply-accumulates, and on request seconds and memory; or how
+    weights were made.
 
     Multiply-accumulates as the paper counts them (ptflops: convolutions, bias, ReLU; deformable kernels unseen) and
     honestly (deformable kernels and their sampling included).
     """
     _refuse_conflicts(click.get_current_context())
+    if wants_card:
+        _say_card(weights, as_json=as_json)
+        return
     if tables:
         with announce_if_slow("counting every row of both tables"):
             _say_tables(preset, size, as_json=as_json)
@@ -74,11 +88,33 @@ def command(
 def _refuse_conflicts(context: click.Context) -> None:
     """Say which of two options would have been passed over."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    for one, others in (("weights", ("preset", "variant", "tables")), ("tables", ("variant", "timed"))):
+    conflicts = (
+        ("weights", ("preset", "variant", "tables")),
+        ("tables", ("variant", "timed")),
+        ("wants_card", ("preset", "variant", "size", "timed", "tables")),
+    )
+    for one, others in conflicts:
         for other in others:
             if one in given and other in given:
-                name = {"timed": "time"}.get(other, other)
-                raise click.UsageError(f"--{one} and --{name} do not go together; leave one out")
+                first, second = (_OPTION_NAMES.get(name, name) for name in (one, other))
+                raise click.UsageError(f"--{first} and --{second} do not go together; leave one out")
+
+
+def _say_card(weights: Path | None, *, as_json: bool) -> None:
+    """What a weights file says about how it was made; without a card, all that it says."""
+    from cdgnet import PRETRAINED, read_metadata
+    from pipelines import card
+
+    metadata = read_metadata(weights or PRETRAINED)
+    found = card.read(metadata)
+    if as_json:
+        click.echo(json.dumps(found or metadata, indent=2))
+    elif found:
+        click.echo(card.to_text(found))
+    else:
+        click.echo(f"{weights} has no card; it says of itself:")
+        for name, value in sorted(metadata.items()):
+            click.echo(f"{name}: {value}")
 
 
 def _figures(cost: "Cost") -> dict[str, float]:

@@ -42,6 +42,19 @@ PACK_FILE = ExistingFile("make it with cdg-prep pack")
 WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
 
 
+def weights_or_pretrained(weights: Path | None) -> Path:
+    """The weights that were passed; without any those that come with the package, which is said in a line."""
+    if weights is not None:
+        return weights
+    from cdgnet import PRETRAINED, read_metadata
+
+    click.echo(
+        f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet (cdg-info --card: how they were made)",
+        err=True,
+    )
+    return PRETRAINED
+
+
 class FiniteRange(click.FloatRange):
     """A range of numbers, which nan and inf are not in."""
 

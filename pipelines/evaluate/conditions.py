@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cdgnet import PRETRAINED
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import FrameSource
@@ -48,12 +49,12 @@ class Conditions:
         return "; ".join(rules)
 
     def scores_folder(self, out: Path | None, frames: FrameSource) -> Path:
-        """Where the scores go: ``out``, or a folder beside the weights whose name tells other conditions apart.
+        """Where the scores go: ``out``, or a folder of its own for these conditions, beside weights of one's own.
 
         Raises:
             EvaluationError: If that lies among the frames.
         """
-        beside = self.weights.parent if self.weights else Path()
+        beside = self.weights.parent if self.weights and self.weights != PRETRAINED else Path()
         folder = out or beside / "eval" / f"{frames.name}-{_checksum(self.identity(frames))}"
         for place in frames.folders:
             if folder.resolve().is_relative_to(place.resolve()):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cdgnet import CDGNet, ModelConfig, WeightsError, load_weights, read_metadata, save_weights
+from cdgnet import PRETRAINED, CDGNet, ModelConfig, WeightsError, load_weights, read_metadata, save_weights
 
 TINY = ModelConfig.preset("tiny")
 
@@ -200,3 +200,23 @@ def test_a_checkpoint_of_the_first_release_loads(network: CDGNet) -> None:
 
     state = averaged.module.state_dict()
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
+
+
+def test_half_precision_is_read_as_the_nearest_float32(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset("tiny"))
+    save_weights(tmp_path / "whole.safetensors", network, {})
+    save_weights(tmp_path / "half.safetensors", network, {}, is_half=True)
+
+    loaded = load_weights(tmp_path / "half.safetensors").state_dict()
+
+    assert (tmp_path / "half.safetensors").stat().st_size < 0.55 * (tmp_path / "whole.safetensors").stat().st_size
+    for name, weight in network.state_dict().items():
+        assert loaded[name].dtype == torch.float32
+        torch.testing.assert_close(loaded[name], weight, rtol=2**-11, atol=1e-7)
+
+
+def test_the_weights_that_come_with_the_package_are_small_and_load_without_a_path() -> None:
+    assert PRETRAINED.stat().st_size < 8e6
+    assert load_weights().state_dict().keys() == load_weights(PRETRAINED).state_dict().keys()
+    assert read_metadata(PRETRAINED)["name"]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from commands import call, mistake
 
+from cdgnet import PRETRAINED, read_metadata
 from pipelines.evaluate import division
 from prep.io import frames
 
@@ -49,7 +50,7 @@ def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...],
 
 
 def test_without_weights_the_page_speaks_of_blurry_frames(test_pack: Path, tmp_path: Path) -> None:
-    call(tmp_path, "evaluate", "--h5", test_pack, "--out", "scores")
+    call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack, "--out", "scores")
     page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
     assert "<small>blurry</small>" in page and "psnr, blurry" in page
     assert "restored" not in page and "the network changed" not in page
@@ -62,16 +63,37 @@ def test_the_precision_of_scores_is_said(weights: Path, test_pack: Path, tmp_pat
     assert "16-mixed needs a GPU, and there is none" in mistake(tmp_path, *asked, "16-mixed")
 
 
+def test_the_weights_that_come_with_the_package_score_into_the_folder_at_hand(test_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "evaluate", "--h5", test_pack)
+
+    assert f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet" in done.stderr
+    (scores,) = (tmp_path / "eval").iterdir()
+    assert json.loads((scores / "results.json").read_text())["weights"]["file"] == PRETRAINED.name
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--weights", "w"), "--no-weights and --weights"), (("--restored", "."), "--no-weights and --restored")],
+)
+def test_no_weights_goes_with_nothing_that_is_restored(
+    weights: Path, tmp_path: Path, words: tuple[str, str], said: str
+) -> None:
+    given = tuple(weights if word == "w" else word for word in words)
+    source = ("--sharp", ".") if words[0] == "--restored" else ("--root", ".")
+
+    assert said in mistake(tmp_path, "evaluate", "--no-weights", *given, *source)
+
+
 def test_without_weights_the_blurry_frames_are_scored_by_the_length_of_their_blur(
     gopro: Path, test_pack: Path, tmp_path: Path
 ) -> None:
-    done = call(tmp_path, "evaluate", "--root", gopro.parent)
+    done = call(tmp_path, "evaluate", "--no-weights", "--root", gopro.parent)
     assert done.returncode == 0, done.stderr
-    assert "the blurry frames themselves are scored" in done.stderr
+    assert "blurry frames" in done.stdout
     assert done.stdout.index("PSNR by the length of the blur") < done.stdout.index("mean of 2 images")
     assert "M by extent at mu 0.85: 1 where blur is up to 6.2 pixels long" in done.stdout
 
-    packed = call(tmp_path, "evaluate", "--h5", test_pack)  # with masks of lbp, which say little
+    packed = call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack)  # with masks of lbp, which say little
     assert "M by paired at mu 0.85: 1 where blur is up to 6.2 pixels long" in packed.stdout
     tables = [(path / "results.csv").read_text().splitlines() for path in (tmp_path / "eval").iterdir()]
     one, two = (list(csv.DictReader(lines))[-1]["psnr"] for lines in tables)

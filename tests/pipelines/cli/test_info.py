@@ -21,6 +21,18 @@ def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert "720p is no size; wanted for instance 1280x720, at least 16x16" in done.stderr
 
 
+def test_the_card_of_the_weights_that_come_with_the_package_names_what_they_saw() -> None:
+    shown = call(Path(), "info", "--card").stdout
+
+    assert "Trained on, 29 pictures" in shown and "Aitzol Berasategi (CC BY 4.0)" in shown
+    assert "GOPR" not in shown.partition("Trained on")[2]
+
+
+def test_weights_without_a_card_say_what_they_know(weights: Path) -> None:
+    assert "has no card; it says of itself:" in call(weights.parent, "info", "--card", "--weights", weights).stdout
+    assert "--card and --size do not go together" in mistake(weights.parent, "info", "--card", "--size", "64x64")
+
+
 def test_weights_are_priced_as_they_are_or_not_at_all(weights: Path) -> None:
     for other in (("--preset", "tiny"), ("--variant", "cdgnet"), ("--tables",)):
         said = mistake(weights.parent, "info", "--weights", weights, *other)

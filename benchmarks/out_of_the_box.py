@@ -1,0 +1,225 @@
+"""What the weights that come with cdgnet do, beside what a person could do otherwise.
+
+Frames: the test pairs of GoPro, pairs of REDS, and photographs never trained on, shaken by ``cdg-prep synth``. Methods:
+
+* nothing: the blurry frame;
+* unsharp: skimage.filters.unsharp_mask, with the radius and amount that score highest on these very frames;
+* Wiener (the best of three balances on these frames), Richardson-Lucy: scikit-image's, with a straight stroke as
+  kernel, whose length is the frame's true median
+  extent, and whose direction is, of twelve, the one that scores highest against the sharp frame: nobody has either;
+* the weights, and others that are passed (``--weights NAME=FILE``).
+
+Run ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER``: DIR holds GOPRO_Large and REDS, FOLDER what
+``make weights`` left. With ``--save`` the table goes to benchmarks/results/out_of_the_box-DATE.json.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from skimage.filters import unsharp_mask
+from skimage.restoration import richardson_lucy, wiener
+from surroundings import RESULTS, surroundings
+
+from cdgnet import PRETRAINED, load_weights, psnr, restore, ssim
+from pipelines.evaluate.by_extent import psnr_by_extent, squared_errors
+from pipelines.evaluate.frame_sources import MEASURED, EvaluationFrame, FrameSource, PackFrames, dataset_frames
+from pipelines.evaluate.mask_source import MaskSource
+from pipelines.evaluate.statistics import bootstrap_interval
+
+DIRECTIONS = 12
+RADII, AMOUNTS = (1.0, 2.0, 4.0), (0.5, 1.0, 2.0)
+_MIDDLE = 256  # pixels, side of the part that the direction is chosen on
+BALANCES, ITERATIONS = (0.1, 1.0, 10.0), 15  # of Wiener's regularisation; of Richardson-Lucy
+Method = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # blurry, sharp, extent in pixels -> restored, all 8 bit
+
+
+def stroke(length: float, angle: float) -> np.ndarray:
+    """A straight stroke as a kernel: ``length`` in pixels, ``angle`` in radians; odd sides, sum 1."""
+    half = int(np.ceil(length / 2)) + 1
+    kernel = np.zeros((2 * half + 1, 2 * half + 1))
+    for along in np.linspace(-length / 2, length / 2, max(2, int(8 * length))):
+        x, y = half + along * np.cos(angle), half + along * np.sin(angle)
+        column, row = int(x), int(y)
+        for i, j, weight in (
+            (row, column, (1 - x % 1) * (1 - y % 1)),
+            (row, column + 1, x % 1 * (1 - y % 1)),
+            (row + 1, column, (1 - x % 1) * (y % 1)),
+            (row + 1, column + 1, x % 1 * (y % 1)),
+        ):
+            kernel[i, j] += weight
+    return kernel / kernel.sum()
+
+
+def by_kernel(deconvolve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
+    """Deconvolution by the stroke of the true length, in the direction that scores highest in the frame's middle."""
+
+    def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
+        middle = tuple(slice((side - _MIDDLE) // 2, (side + _MIDDLE) // 2) for side in blurry.shape[:2])
+        kernels = [stroke(max(extent, 0.5), angle) for angle in np.arange(DIRECTIONS) * np.pi / DIRECTIONS]
+        errors = []
+        for kernel in kernels:
+            result = _deconvolved(blurry[middle], kernel, deconvolve)
+            errors.append(np.square(result.astype(np.float32) - sharp[middle]).mean())
+        return _deconvolved(blurry, kernels[int(np.argmin(errors))], deconvolve)
+
+    return restored
+
+
+def _deconvolved(
+    blurry: np.ndarray, kernel: np.ndarray, deconvolve: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> np.ndarray:
+    margin = kernel.shape[0]
+    wide = np.pad(blurry / 255, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
+    planes = [deconvolve(wide[:, :, channel], kernel) for channel in range(3)]
+    inside = np.stack(planes, axis=2)[margin:-margin, margin:-margin]
+    return np.rint(inside.clip(0, 1) * 255).astype(np.uint8)
+
+
+def _lucy(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return richardson_lucy(plane, kernel, num_iter=ITERATIONS)  # type: ignore[no-any-return]
+
+
+def by_wiener(balance: float) -> Method:
+    """Wiener's filter."""
+    return by_kernel(lambda plane, kernel: wiener(plane, kernel, balance))
+
+
+def unsharp(radius: float, amount: float) -> Method:
+    """Unsharp masking."""
+
+    def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
+        masked = unsharp_mask(blurry, radius=radius, amount=amount, channel_axis=2)
+        return np.rint(masked.clip(0, 1) * 255).astype(np.uint8)
+
+    return restored
+
+
+def by_weights(path: Path | None) -> Method:
+    """A network."""
+    network = load_weights(path)
+    return lambda blurry, sharp, extent: restore(blurry, network)
+
+
+def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> Iterator[tuple[str, str, dict]]:
+    """Method, frame and scores, of at most ``count`` evenly spaced frames."""
+    for number in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
+        frame = source[int(number)]
+        blurry, sharp = (_image(each) for each in (frame.blurry, frame.sharp))
+        extent = float(np.nanmedian(frame.extent.numpy())) if frame.extent is not None else 0.0
+        for name, method in methods.items():
+            result = method(blurry, sharp, extent)
+            yield name, frame.key, _scores(frame, _tensor(result), extent)
+
+
+def _scores(frame: EvaluationFrame, restored: torch.Tensor, extent: float) -> dict:
+    assert frame.blurry is not None
+    blurry, sharp, result = frame.blurry[None], frame.sharp[None], restored[None]
+    pictures = [frame.blurry, restored]
+    return {
+        "median_extent": extent,
+        "psnr_blurry": float(psnr(blurry, sharp)),
+        "psnr": float(psnr(result, sharp)),
+        "ssim_blurry": float(ssim(blurry, sharp)),
+        "ssim": float(ssim(result, sharp)),
+        "largest_change": int((restored.int() - frame.blurry.int()).abs().max()),
+        "mean_change": float((restored.int() - frame.blurry.int()).abs().float().mean()),
+        "extents": squared_errors(frame.extent, frame.sharp, pictures) if frame.extent is not None else None,
+    }
+
+
+def _image(picture: torch.Tensor | None) -> np.ndarray:
+    assert picture is not None
+    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+
+
+def _tensor(pixels: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+
+
+def best(settings: Mapping[str, Method], source: FrameSource, count: int) -> dict[str, Method]:
+    """The setting with the highest mean PSNR on these frames."""
+    scores: dict[str, list[float]] = {name: [] for name in settings}
+    for name, _, row in measured(source, count, settings):
+        scores[name].append(row["psnr"])
+    name = max(scores, key=lambda name: np.mean(scores[name]))
+    return {name: settings[name]}
+
+
+def line_of(name: str, rows: Mapping[str, dict], are_measured: bool) -> dict:
+    """A row of the table."""
+    gains = [row["psnr"] - row["psnr_blurry"] for row in rows.values()]
+    interval = bootstrap_interval(list(rows), gains)
+    means = {key: float(np.mean([row[key] for row in rows.values()])) for key in ("psnr", "ssim")}
+    return {
+        "method": name,
+        **means,
+        "gain": float(np.mean(gains)),
+        "interval": [interval.low, interval.high],
+        "least_gain": min(gains),
+        "by_extent": psnr_by_extent(list(rows.values()), are_measured=are_measured),
+        "frames": {key: {name: row[name] for name in row if name != "extents"} for key, row in rows.items()},
+    }
+
+
+def show(title: str, lines: Sequence[dict]) -> None:
+    """Print a table in Markdown."""
+    print(f"\n{title}\n\n| method | PSNR, dB | SSIM | gain (95 %) | least gain of a frame | gain by length of blur |")
+    print("|---|---|---|---|---|---|")
+    for line in lines:
+        low, high = line["interval"]
+        by_extent = ", ".join(
+            f"{each['from']:g}-{each['to']:g}: {each['psnr'] - each['psnr_blurry']:+.2f}" for each in line["by_extent"]
+        )
+        print(f"| {line['method']} | {line['psnr']:.2f} | {line['ssim']:.3f} | {line['gain']:+.2f} ({low:+.2f} to "
+              f"{high:+.2f}) | {line['least_gain']:+.2f} | {by_extent} |", flush=True)  # fmt: skip
+
+
+def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
+    """What is scored: a title, its frames, and how many of them."""
+    masks = MaskSource(method="", mu=None, folder=None)
+    yield "GoPro, test", dataset_frames(data / "GOPRO_Large", None, None, "test", masks), 7
+    yield "REDS, clips 000 and 001", dataset_frames(data / "REDS", None, None, "all", masks), 8
+    for camera in ("codes", "phone"):
+        pack = work / f"test-{camera}.h5"
+        yield f"photographs never trained on, {camera}", PackFrames(pack, masks), 24
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--save", action="store_true")
+    asked = parser.parse_args()
+    own = {"these weights": by_weights(None)} if PRETRAINED.exists() else {}
+    own |= {name: by_weights(Path(path)) for name, _, path in (each.partition("=") for each in asked.weights)}
+    report = {}
+    for title, source, count in sources(asked.data, asked.work):
+        others = best(
+            {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}, source, count
+        )
+        others |= best({f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}, source, count)
+        others["Richardson-Lucy, true length"] = by_kernel(_lucy)
+        rows: dict[str, dict[str, dict]] = {}
+        for method_name, key, row in measured(source, count, {**others, **own}):
+            rows.setdefault(method_name, {})[key] = row
+        is_measured = source.extent_source == MEASURED
+        report[title] = [line_of(each, scores, is_measured) for each, scores in rows.items()]
+        first = next(iter(next(iter(rows.values())).values()))
+        blurry = np.mean([row["psnr_blurry"] for row in next(iter(rows.values())).values()])
+        print(f"\nblurry: {blurry:.2f} dB, median extents from {first['median_extent']:.1f} px", flush=True)
+        show(title, report[title])
+    if asked.save:
+        path = RESULTS / f"out_of_the_box-{time.strftime('%Y-%m-%d')}.json"
+        path.write_text(json.dumps({**surroundings(), "report": report}, indent=1) + "\n")
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""The card of weights: what they were made of and how, and what they score. JSON inside the file, text for people."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Card = Mapping[str, Any]
+KEY = "card"  # in the metadata of a weights file
+
+
+def read(metadata: Mapping[str, str]) -> Card | None:
+    """The card among what a weights file says about itself; None where there is none."""
+    card: Card | None = json.loads(metadata[KEY]) if KEY in metadata else None
+    return card
+
+
+def to_text(card: Card) -> str:
+    """A card as Markdown.
+
+    Args:
+        card: With the fields that ``recipe.make_card`` writes.
+    """
+    sections = (
+        _facts(card),
+        _scores(card["scores"]),
+        "Commands, in this order:\n\n```\n" + "\n".join(card["commands"]) + "\n```",
+        _pictures("Trained on", card["trained_on"]),
+        _pictures("Never trained on", card["held_out"]),
+    )
+    return f"## {card['name']}\n\n" + "\n\n".join(sections) + "\n"
+
+
+def _facts(card: Card) -> str:
+    facts = {
+        "network": card["network"],
+        "trained": f"{card['hours']:.2f} hours, {card['steps']:,} steps, on {card['device']}",
+        "seed": card["seed"],
+        "made": f"{card['date']}, commit {card['commit']}, torch {card['torch']}",
+        "licence of the weights": card["licence"],
+    }
+    return "\n".join(f"* {name}: {value}" for name, value in facts.items())
+
+
+def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
+    """A table; PSNR of 8-bit RGB, a frame at a time, SSIM as scikit-image has it (Gaussian)."""
+    lines = [
+        "| frames | PSNR, dB: blurry → restored | gain (95 %) | least gain of a frame | SSIM: blurry → restored |",
+        "|---|---|---|---|---|",
+    ]
+    for each in scores:
+        gain = f"{each['gain']:+.2f} ({each['gain_low']:+.2f} to {each['gain_high']:+.2f})"
+        psnr = f"{each['psnr_blurry']:.2f} → {each['psnr']:.2f}"
+        ssim = f"{each['ssim_blurry']:.3f} → {each['ssim']:.3f}"
+        lines.append(f"| {each['frames']} | {psnr} | {gain} | {each['least_gain']:+.2f} | {ssim} |")
+    return "\n".join(lines)
+
+
+def _pictures(title: str, pictures: Sequence[Mapping[str, str]]) -> str:
+    """The pictures by author and licence."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for picture in pictures:
+        groups.setdefault((picture["author"], picture["licence"]), []).append(picture["file"])
+    lines = [f"* {author} ({licence}): {', '.join(files)}" for (author, licence), files in groups.items()]
+    return f"{title}, {len(pictures)} pictures:\n\n" + "\n".join(lines)

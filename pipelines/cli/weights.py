@@ -1,0 +1,183 @@
+"""``make weights``: the weights that come with cdgnet, made again from free photographs."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pipelines.cli import evaluate, prep, train
+from pipelines.cli.entry import SETTINGS, example, run
+
+if TYPE_CHECKING:
+    import torch
+
+    from pipelines.recipe import PairSet, Picture
+
+folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+@click.command("cdg-weights", context_settings=SETTINGS, epilog=example("make weights PHOTOGRAPHS=photographs HOURS=2"))
+@click.option(
+    "--photographs",
+    type=folder_type,
+    required=True,
+    metavar="DIR",
+    help="Sharp photographs, and SOURCES.csv beside them: file,source,author,licence.",
+)
+@click.option("--hours", type=click.FloatRange(1e-3), default=2, show_default=True, help="Of training.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of pairs and training.")
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "gpu"]),
+    default="auto",
+    show_default=True,
+    help="Settings for a CPU: a small network; or for a GPU: the paper's widths.",
+)
+@click.option(
+    "--score",
+    "data_sets",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    metavar="DIR|ZIP",
+    help="Also score the test split of a data set, else all of it; may be repeated.",
+)
+@click.option("--name", default="photographs", show_default=True, help="Of the weights.")
+@click.option("--out", type=click.Path(path_type=Path), default="weights", show_default=True, help="Folder of all.")
+def command(
+    photographs: Path, hours: float, seed: int, device: str, data_sets: tuple[Path, ...], name: str, out: Path
+) -> None:
+    """Photographs -> blurry pairs -> masks -> packs -> a trained network -> scores -> NAME.safetensors and its card.
+
+    Every step is a command that is shown, and the same command resumes.
+    """
+    from pipelines import recipe
+    from pipelines.timing import device_and_threads
+
+    torch_device = _device()
+    kind = ("gpu" if torch_device.type == "cuda" else "cpu") if device == "auto" else device
+    pictures = recipe.gather(photographs, out / "photographs")
+    commands = _Commands()
+    packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
+    trained = [pack for each, pack in packs.items() if not each.is_test]
+    run_folder = out / f"run-{kind}"
+    commands.run(train.command, "--h5", *trained, "--out", run_folder, *recipe.training(kind, seed, hours))
+    scored: list[tuple[str, tuple[object, ...]]] = [
+        (each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test
+    ]
+    scored += [_frames_of(data_set) for data_set in data_sets]
+    scores = [_score(frames, words, run_folder, commands) for frames, words in scored]
+    _publish(
+        out / f"{name}.safetensors",
+        run_folder,
+        pictures,
+        commands,
+        name=name,
+        scores=scores,
+        device=device_and_threads(torch_device),
+        seed=seed,
+    )
+
+
+class _Commands:
+    """Runs commands as a person would type them, and remembers them."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def run(self, tool: click.Command, *words: object, is_done: bool = False) -> None:
+        """Show a command and run it, unless it is done."""
+        texts = [str(word) for word in words]
+        name = tool.name or ""
+        self.done.append(" ".join([name, *texts]))
+        if is_done:
+            return
+        click.echo(f"\n$ {self.done[-1]}")
+        status = tool.main(texts, prog_name=name, standalone_mode=False)
+        if status:
+            raise click.ClickException(f"{name} ended with status {status}")
+
+
+def _device() -> "torch.device":
+    from lightning_fabric import Fabric
+
+    return Fabric(accelerator="auto", devices=1).device
+
+
+def _pairs(each: "PairSet", number: int, seed: int, out: Path, commands: _Commands) -> Path:
+    """A pack of pairs: made, masked and packed."""
+    from pipelines import recipe
+
+    folder, masks, pack = out / "pairs" / each.name, out / "masks" / each.name, out / f"{each.name}.h5"
+    split = "test" if each.is_test else "train"
+    height, width = recipe.SIZE
+    where = ("--root", folder, "--split", split)
+    commands.run(
+        prep.prep,
+        *("synth", out / "photographs" / split, "--photos", "--count", each.count, "--size", f"{width}x{height}"),
+        *(*each.words, "--seed", 100 * seed + number, "--out", folder),
+        is_done=pack.exists(),
+    )
+    commands.run(
+        prep.prep, "masks", *where, "--method", "extent", "--mu", "0.85", "--out", masks, is_done=pack.exists()
+    )
+    commands.run(
+        prep.prep,
+        *("pack", "gopro", *where, "--masks", masks, "--crop", "frame", "--no-targets", "--out", pack),
+        is_done=pack.exists(),
+    )
+    return pack
+
+
+def _frames_of(data_set: Path) -> tuple[str, tuple[object, ...]]:
+    """What a data set's frames are called on the card, and the options that score them."""
+    from prep.datasets import layouts
+
+    dataset = layouts.find(data_set)
+    split = "test" if dataset.select("test") else "all"
+    name = f"{dataset.name}, {split} split" if split == "test" else f"{dataset.name}, all that was at hand"
+    return name, ("--root", data_set, "--split", split)
+
+
+def _score(frames: str, words: Sequence[object], run_folder: Path, commands: _Commands) -> dict[str, Any]:
+    """Score frames; a line of the card."""
+    from pipelines import recipe
+    from pipelines.evaluate import folder
+
+    weights = run_folder / "weights.safetensors"
+    scores = run_folder / "eval" / frames.replace(", ", "-").replace(" ", "-")
+    commands.run(evaluate.command, "--weights", weights, *words, "--out", scores)
+    return recipe.summarise(frames, list(folder.read(scores).values()))
+
+
+def _publish(path: Path, run_folder: Path, pictures: "Sequence[Picture]", commands: _Commands, **facts: Any) -> None:
+    """Write the weights at half precision, with their card, and the card as text."""
+    from cdgnet import load_weights, save_weights
+    from pipelines import card, recipe
+    from pipelines.train import checkpoints
+    from prep.io import files
+
+    network = load_weights(run_folder / "weights.safetensors")
+    state, _ = checkpoints.load_state(run_folder)
+    written = recipe.make_card(
+        network=network,
+        pictures=pictures,
+        commands=commands.done,
+        seconds=state.seconds,
+        steps=state.step,
+        **facts,
+    )
+    metadata = {"name": str(facts["name"]), card.KEY: json.dumps(written)}
+    save_weights(path, network, metadata, overwrite=True, is_half=True)
+    files.write_text(path.with_suffix(".md"), card.to_text(written))
+    click.echo(f"\nwrote {path}, {path.stat().st_size / 1e6:.2f} MB, and its card {path.with_suffix('.md')}")
+
+
+def main() -> None:
+    """Entry point."""
+    run(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""How the weights that come with cdgnet are made: from free photographs, by the commands that a person types.
+
+The photographs are those of a folder and some of scikit-image's. Each is shaken many times, by several cameras; the
+network is trained by the clock on the pairs, and scored on photographs that it never saw.
+"""
+
+import csv
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from skimage import data
+
+from cdgnet import CDGNet
+from pipelines.errors import DataError
+from pipelines.evaluate import statistics
+from pipelines.evaluate.measures import FrameScores
+from prep.io import files, frames, photographs
+from prep.io.frames import to_rgb8
+
+SOURCES = "SOURCES.csv"  # in the folder of photographs: file,source,author,licence
+LICENCE = "Apache-2.0, as the code; the photographs keep their own licences, below"
+# Never trained on: for scores, and for pictures of what the network does.
+HELD_OUT = ("kodim05", "kodim08", "kodim15", "kodim19", "kodim23", "life", "wine", "astronaut", "coffee")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairSet:
+    """Pairs of one camera and one range of motion."""
+
+    name: str
+    count: int  # of each photograph
+    words: tuple[str, ...]  # options of cdg-prep synth
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it is for scores."""
+        return self.name.startswith("test-")
+
+    @property
+    def description(self) -> str:
+        """Of what is scored on it."""
+        return f"photographs never trained on, camera {self.words[self.words.index('--camera') + 1]}"
+
+
+# Short blur is what most photographs have, and what a small network learns first: half of the pairs are shaken less.
+# GoPro's data average codes (camera none), every real camera averages light.
+SETS = (
+    PairSet(name="short", count=40, words=("--camera", "none", "--shake", "0-14", "--region", "0-20")),
+    PairSet(name="long", count=40, words=("--camera", "none", "--shake", "0-30", "--region", "0-30")),
+    PairSet(
+        name="light", count=20, words=("--camera", "gopro", "--jpeg", "85-98", "--shake", "0-15", "--region", "0-30")
+    ),
+    PairSet(
+        name="phone", count=30, words=("--camera", "phone", "--jpeg", "75-98", "--shake", "0-30", "--region", "0-30")
+    ),
+    PairSet(name="test-codes", count=5, words=("--camera", "none", "--shake", "0-30", "--region", "0-30")),
+    PairSet(
+        name="test-phone",
+        count=5,
+        words=("--camera", "phone", "--jpeg", "75-98", "--shake", "0-30", "--region", "0-30"),
+    ),
+)
+SIZE = (384, 480)  # height, width of the frames
+_COMMON = (
+    *("--component-loss", "region", "--fusion", "divided", "--warm-up", "200", "--average", "0.999"),
+    *("--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
+)
+TRAININGS: Mapping[str, Sequence[str]] = {
+    "cpu": ("--preset", "tiny", "--batch", "4", "--crop", "112", "--learning-rate", "1e-3", "--workers", "1"),
+    "gpu": (
+        *("--preset", "paper", "--batch", "8", "--crop", "256", "--learning-rate", "4e-4", "--workers", "12"),
+        *("--precision", "bf16-mixed", "--compile", "--graphs"),
+    ),
+}  # options of cdg-train, by what it runs on
+
+
+def training(device: str, seed: int, hours: float) -> list[str]:
+    """The options of ``cdg-train``."""
+    return [*TRAININGS[device], *_COMMON, "--hours", f"{hours:g}", "--seed", str(seed)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A photograph that the recipe uses."""
+
+    file: str
+    author: str
+    licence: str
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it is never trained on."""
+        return Path(self.file).stem in HELD_OUT
+
+
+_OF_SCIKIT_IMAGE = {
+    "camera": ("Lav Varshney", "CC0"),
+    "rocket": ("SpaceX", "public domain"),
+    "astronaut": ("NASA", "public domain"),
+    "coffee": ("Rachel Michetti", "CC0"),
+}
+
+
+def gather(folder: Path, out: Path) -> list[Picture]:
+    """Copy the photographs into ``out``, into folders called by their splits: ``train`` and ``test``.
+
+    Raises:
+        DataError: If the folder holds no photograph, or one that SOURCES.csv does not name.
+    """
+    named = _read_sources(folder)
+    paths = sorted(path for path in folder.iterdir() if photographs.is_photo(path))
+    if not paths:
+        raise DataError(f"{folder} holds no photographs; pass --photographs with a folder of pictures")
+    if unknown := [path.name for path in paths if path.name not in named]:
+        raise DataError(
+            f"{folder / SOURCES} does not name {', '.join(unknown[:3])}; add a line file,source,author,licence for "
+            "each picture: weights are shared with their credits"
+        )
+    pictures = [named[path.name] for path in paths]
+    for path, picture in zip(paths, pictures, strict=True):
+        _copy(path, _place(out, picture))
+    for name, (author, licence) in _OF_SCIKIT_IMAGE.items():
+        picture = Picture(file=f"{name}.png", author=author, licence=licence)
+        if not _place(out, picture).exists():
+            frames.write(_place(out, picture), to_rgb8(getattr(data, name)()))
+        pictures.append(picture)
+    return pictures
+
+
+def _place(out: Path, picture: Picture) -> Path:
+    return out / ("test" if picture.is_held_out else "train") / picture.file
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with files.replacing(target) as part:
+            shutil.copyfile(source, part)
+
+
+def _read_sources(folder: Path) -> dict[str, Picture]:
+    path = folder / SOURCES
+    if not path.exists():
+        raise DataError(f"{path} is not there; write one: file,source,author,licence, a line for each picture")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        return {row["file"]: Picture(file=row["file"], author=row["author"], licence=row["licence"]) for row in rows}
+    except KeyError as error:
+        raise DataError(f"{path} has no column {error}; wanted file, source, author, licence") from error
+
+
+def make_card(
+    *,
+    name: str,
+    network: CDGNet,
+    pictures: Sequence[Picture],
+    commands: Sequence[str],
+    scores: Sequence[Mapping[str, Any]],
+    seconds: float,
+    steps: int,
+    device: str,
+    seed: int,
+) -> dict[str, Any]:
+    """What weights were made of, as JSON; ``pipelines.card`` shows it."""
+    parameters = sum(weight.numel() for weight in network.parameters())
+    widths = ", ".join(map(str, network.config.widths))
+    structure = network.config.variant
+    if network.config.fusion == "divided":
+        structure = f"{replace(network.config, fusion='orientation').variant}, divided fusion"
+    return {
+        "name": name,
+        "network": f"{structure}, widths {widths}: {parameters:,} parameters",
+        "hours": seconds / 3600,
+        "steps": steps,
+        "device": device,
+        "seed": seed,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(),
+        "torch": torch.__version__,
+        "licence": LICENCE,
+        "scores": list(scores),
+        "commands": list(commands),
+        "trained_on": [asdict(picture) for picture in pictures if not picture.is_held_out],
+        "held_out": [asdict(picture) for picture in pictures if picture.is_held_out],
+    }
+
+
+def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
+    """The scores of ``cdg-eval``, frame by frame, as a line of the card."""
+    names = ("psnr_blurry", "psnr", "ssim_blurry", "ssim")
+    means = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
+    gains = [statistics.psnr_gain(row) for row in rows]
+    interval = statistics.bootstrap_interval([str(row["key"]) for row in rows], gains)
+    return {
+        "frames": f"{frames_name}, {len(rows)}",
+        **means,
+        "gain": float(np.mean(gains)),
+        "gain_low": interval.low,
+        "gain_high": interval.high,
+        "least_gain": min(gains),
+    }
+
+
+def _commit() -> str:
+    """Of this project, where it runs from a clone; with a plus where files differ from it."""
+    root = Path(__file__).parents[1]
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+"], cwd=root, capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()

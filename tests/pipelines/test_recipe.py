@@ -1,0 +1,114 @@
+"""How the weights that come with cdgnet are made, and the card that says so."""
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata
+from pipelines import card, recipe
+from pipelines.cli import weights
+from pipelines.errors import DataError
+from prep.io import frames
+
+ROW = {"psnr_blurry": 25.0, "psnr": 26.0, "ssim_blurry": 0.7, "ssim": 0.8}
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder, rng = tmp_path / "photographs", np.random.default_rng(0)
+    with_credits(folder, [("garden.png", "A. Painter", "CC0"), ("kodim05.png", "Eastman Kodak", "free")])
+    for name in ("garden.png", "kodim05.png"):
+        blocks = rng.integers(0, 256, (30, 38, 3), np.uint8)
+        frames.write(folder / name, blocks.repeat(16, axis=0).repeat(16, axis=1))
+    return folder
+
+
+def with_credits(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / recipe.SOURCES).open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "author", "licence"), *rows])
+
+
+def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) -> None:
+    pictures = recipe.gather(photographs, tmp_path / "out")
+
+    train, test = ({path.name for path in (tmp_path / "out" / split).iterdir()} for split in ("train", "test"))
+    assert train == {"garden.png", "camera.png", "rocket.png"}
+    assert test == {"kodim05.png", "astronaut.png", "coffee.png"}
+    assert {picture.file for picture in pictures if picture.is_held_out} == test
+
+
+def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Path) -> None:
+    with_credits(photographs, [("garden.png", "A. Painter", "CC0")])
+
+    with pytest.raises(DataError, match=r"does not name kodim05\.png; add a line file,source,author,licence"):
+        recipe.gather(photographs, tmp_path / "out")
+
+
+def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"SOURCES\.csv is not there; write one"):
+        recipe.gather(tmp_path, tmp_path / "out")
+
+
+def test_a_card_holds_the_least_gain_and_every_credit() -> None:
+    rows = [{"key": f"{n}", **ROW, "psnr": 25.0 + gain} for n, gain in enumerate((-0.25, 0.5, 2.0))]
+    pictures = [
+        recipe.Picture(file="garden.png", author="A. Painter", licence="CC0"),
+        recipe.Picture(file="kodim05.png", author="Eastman Kodak", licence="free"),
+    ]
+
+    made = recipe.make_card(
+        name="mine",
+        network=CDGNet(ModelConfig.preset("tiny", "dmphn-1")),
+        pictures=pictures,
+        commands=["cdg-train --h5 a.h5"],
+        scores=[recipe.summarise("GoPro, test split", rows)],
+        seconds=5400.0,
+        steps=1234,
+        device="CPU, 1 thread",
+        seed=3,
+    )
+    text = card.to_text(json.loads(json.dumps(made)))
+
+    for said in (
+        "| GoPro, test split, 3 | 25.00 → 25.75 | +0.75 (",
+        "| -0.25 | 0.700 → 0.800 |",
+        "dmphn-1, widths 8, 16, 32: 113,731 parameters",
+        "1.50 hours, 1,234 steps, on CPU, 1 thread",
+        "Trained on, 1 pictures:\n\n* A. Painter (CC0): garden.png",
+        "Never trained on, 1 pictures:\n\n* Eastman Kodak (free): kodim05.png",
+        "cdg-train --h5 a.h5",
+    ):
+        assert said in text
+
+
+def test_weights_without_a_card_have_none() -> None:
+    assert card.read({"step": "3"}) is None
+
+
+@pytest.mark.slow
+def test_the_recipe_makes_weights_with_a_card_and_resumes(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = [replace(each, count=1) for each in recipe.SETS if each.name in ("light", "test-codes")]
+    monkeypatch.setattr(recipe, "SETS", short)
+    training = ("--preset", "tiny", "--batch", "2", "--crop", "64", "--workers", "0")
+    monkeypatch.setattr(recipe, "TRAININGS", {"cpu": training})
+    words = ["--photographs", str(photographs), "--hours", "0.003", "--device", "cpu", "--out", str(tmp_path / "out")]
+
+    done = CliRunner().invoke(weights.command, [*words, "--name", "mine"], catch_exceptions=False)
+    again = CliRunner().invoke(weights.command, [*words, "--name", "mine"], catch_exceptions=False)
+
+    assert done.exit_code == 0 == again.exit_code, done.output
+    assert "already at step" in again.output and "synth" not in again.output
+    path = tmp_path / "out" / "mine.safetensors"
+    found = card.read(read_metadata(path))
+    assert found and [each["frames"] for each in found["scores"]] == ["photographs never trained on, camera none, 3"]
+    assert any(command.startswith("cdg-prep synth") for command in found["commands"])
+    assert load_weights(path).config.widths == (8, 16, 32)
+    assert path.with_suffix(".md").read_text() == card.to_text(found)
