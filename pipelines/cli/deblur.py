@@ -1,14 +1,17 @@
 """``cdg-deblur``: pictures, folders and videos in, the same out, sharper."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.cli import tryout
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE
 from pipelines.cli.progress import track
+from pipelines.cli.serving import address_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +27,7 @@ path_type = click.Path(path_type=Path)
     epilog=example("cdg-deblur photo.jpg clip.mp4 holiday/ --weights runs/gopro/weights.safetensors --out restored"),
 )
 @click.version_option(package_name="cdgnet")
-@click.argument("inputs", nargs=-1, required=True, type=path_type)
+@click.argument("inputs", nargs=-1, type=path_type)
 @click.option("--weights", type=WEIGHTS_FILE, required=True, metavar="FILE", help="Written by cdg-train.")
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
 @click.option("--force", is_flag=True, help="Overwrite results that exist.")
@@ -39,6 +42,8 @@ path_type = click.Path(path_type=Path)
     "--batch", type=click.IntRange(1), default=1, show_default=True, help="Frames of one size restored at once."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
+@click.option("--serve", is_flag=True, help="Serve a page instead, on which pictures are dropped and compared.")
+@address_options(tryout.PORT)
 @device_options
 def command(
     inputs: tuple[Path, ...],
@@ -48,6 +53,9 @@ def command(
     quality: int,
     batch: int,
     dry_run: bool,
+    serve: bool,
+    host: str,
+    port: int,
     precision: str,
     is_compiled: bool,
     tile: int | None,
@@ -58,6 +66,10 @@ def command(
     Folders are searched recursively and their structure is kept; patterns in quotes are expanded. Results that exist
     are skipped, and the same command resumes an interrupted video.
     """
+    tryout.check_options(click.get_current_context(), inputs, is_served=serve)
+    if serve:
+        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble)
+        return tryout.serve_page(making, weights, quality, host, port)
     from pipelines.restore.jobs import RestoreSettings, plan_restore
 
     plan = plan_restore(inputs, out)
