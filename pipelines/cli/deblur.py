@@ -1,19 +1,23 @@
 """``cdg-deblur``: pictures, folders and videos in, the same out, sharper."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from pipelines.cli import tryout
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
 from pipelines.cli.progress import track
+from pipelines.cli.serving import address_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pipelines.restore.jobs import RestoreJob, RestorePlan
+    from pipelines.restore.jobs import Outcome, RestoreJob, RestorePlan, RestoreSettings
+    from pipelines.restore.restorer import Restorer
 
 path_type = click.Path(path_type=Path)
 
@@ -24,7 +28,7 @@ path_type = click.Path(path_type=Path)
     epilog=example("cdg-deblur photo.jpg clip.mp4 holiday/ --out restored"),
 )
 @click.version_option(package_name="cdgnet")
-@click.argument("inputs", nargs=-1, required=True, type=path_type)
+@click.argument("inputs", nargs=-1, type=path_type)
 @click.option(
     "--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.  [default: those that come with cdgnet]"
 )
@@ -44,6 +48,8 @@ path_type = click.Path(path_type=Path)
     "--compare", is_flag=True, help="Beside each picture's result, a picture of before and after: NAME.compare.jpg."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
+@click.option("--serve", is_flag=True, help="Serve a page instead, on which pictures are dropped and compared.")
+@address_options(tryout.PORT)
 @device_options
 def command(
     inputs: tuple[Path, ...],
@@ -54,6 +60,9 @@ def command(
     batch: int,
     compare: bool,
     dry_run: bool,
+    serve: bool,
+    host: str,
+    port: int,
     precision: str,
     is_compiled: bool,
     tile: int | None,
@@ -64,6 +73,11 @@ def command(
     Folders are searched recursively and their structure is kept; patterns in quotes are expanded. Results that exist
     are skipped, and the same command resumes an interrupted video.
     """
+    tryout.check_options(click.get_current_context(), inputs, is_served=serve)
+    if serve:
+        weights = weights_or_pretrained(weights)
+        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble)
+        return tryout.serve_page(making, weights, quality, host, port)
     from pipelines.restore.jobs import RestoreSettings, plan_restore
 
     plan = plan_restore(inputs, out)
@@ -73,28 +87,37 @@ def command(
         for job in missing:
             click.echo(f"{job.source} -> {job.target}")
         return 0
-    from pipelines.restore import deblurring
-    from pipelines.restore.restorer import weights_checksum
+    outcomes: list[Outcome] = []
+    if missing:
+        from pipelines.restore.restorer import weights_checksum
 
-    weights = weights_or_pretrained(weights)
-    restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
-    identity: dict[str, str | int | bool] = {
-        "weights": weights_checksum(weights),
-        "precision": precision,
-        "is_ensemble": is_ensemble,
-    }
-    settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
-    restoring = deblurring.deblur(missing, restorer, settings)
-    steps = track(restoring, deblurring.count_frames(missing), f"deblur on {restorer.device.type}")
-    outcomes = [outcome for outcome in steps if outcome.is_done]
-    faults = [outcome.fault for outcome in outcomes if outcome.fault]
-    for fault in faults:
-        click.echo(fault, err=True)
+        weights = weights_or_pretrained(weights)
+        restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
+        identity: dict[str, str | int | bool] = {
+            "weights": weights_checksum(weights),
+            "precision": precision,
+            "is_ensemble": is_ensemble,
+        }
+        outcomes = _restore(missing, restorer, RestoreSettings(quality=quality, batch=batch, identity=identity))
     if compare:
         _compare(plan.jobs, force=force)
+    faults = [outcome.fault for outcome in outcomes if outcome.fault]
     failed = f", {len(faults)} failed" if faults else ""
     click.echo(f"wrote {_counted([outcome.job for outcome in outcomes if not outcome.fault])} into {out}{failed}")
     return 1 if faults else 0
+
+
+def _restore(jobs: "Sequence[RestoreJob]", restorer: "Restorer", settings: "RestoreSettings") -> "list[Outcome]":
+    """Restore what is missing; says what went wrong."""
+    from pipelines.restore import deblurring
+
+    restoring = deblurring.deblur(jobs, restorer, settings)
+    steps = track(restoring, deblurring.count_frames(jobs), f"deblur on {restorer.device.type}")
+    outcomes = [outcome for outcome in steps if outcome.is_done]
+    for outcome in outcomes:
+        if outcome.fault:
+            click.echo(outcome.fault, err=True)
+    return outcomes
 
 
 def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> None:

@@ -1,8 +1,6 @@
 """``cdg-prep view``: masks judged by eye, on a page from a folder, served, or as one picture."""
 
 import os
-import secrets
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,7 @@ from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FrameCount
 from pipelines.cli.progress import track
+from pipelines.cli.serving import address_options, new_token, serve_app
 
 if TYPE_CHECKING:
     from pipelines.review.site import Review
@@ -34,8 +33,7 @@ _SAMPLE, _SHEET = 48, 6  # frames
 )  # fmt: skip
 @click.option("--out", type=path_type, metavar="DIR", help="The page's folder.  [default: view in the masks folder]")
 @click.option("--serve", is_flag=True, help="Serve the page instead; verdicts are saved in the masks folder at once.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to serve; any other needs the token shown.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="0 for a free one.")
+@address_options(8765)
 @click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead, as sheet.png.")
 @click.option(
     "--mu", "mus", type=click.FloatRange(0, 1), multiple=True, metavar="MU",
@@ -115,21 +113,13 @@ def _serve(review: "Review", dataset: "Dataset", host: str, port: int) -> None:
     from pipelines.review import server
 
     outside(dataset, review.verdicts)
-    token = None if host in server.LOOPBACK else secrets.token_urlsafe(24)
+    token = new_token(host)
 
-    def print_address(actual_port: int) -> None:
-        name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # others cannot open "any address"
-        name = f"[{name}]" if ":" in name else name
-        query = f"?token={token}" if token else ""
-        click.echo(f"{len(review.pairs):,} frames at http://{name}:{actual_port}/{query}")
+    def say(address: str) -> None:
+        click.echo(f"{len(review.pairs):,} frames at {address}")
         click.echo(f"verdicts are saved in {review.verdicts}; Ctrl-C ends")
 
-    try:
-        server.serve(server.make_app(review, token), host, port, print_address)
-    except OSError as error:
-        raise click.ClickException(
-            f"cannot serve on {host}:{port} ({error.strerror}); pass another --host or --port"
-        ) from error
+    serve_app(server.make_app(review, token), host, port, token, say)
 
 
 def _draw_sheet(review: "Review", path: Path, mus: tuple[float, ...]) -> None:

@@ -35,7 +35,12 @@ def as_png(image: Bytes) -> str:
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8 RGB.
     """
-    return _uri("png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    return f"data:image/png;base64,{base64.b64encode(png(image)).decode('ascii')}"
+
+
+def png(image: Bytes) -> bytes:
+    """A map whose colours must stay exact as a PNG file; ``image`` as in ``as_png``."""
+    return _encoded("png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def jpeg(image: Bytes, quality: int) -> bytes:
@@ -54,10 +59,6 @@ def pack_codes(codes: Codes) -> str:
     steps = np.diff(codes, axis=1, prepend=np.zeros((len(codes), 1), np.uint16))  # modulo 65536
     planes = np.concatenate([(steps >> 8).astype(np.uint8).ravel(), (steps & 255).astype(np.uint8).ravel()])
     return base64.b64encode(zlib.compress(planes.tobytes(), 6)).decode("ascii")
-
-
-def _uri(kind: str, image: Bytes, options: Sequence[int]) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(_encoded(kind, image, options)).decode('ascii')}"
 
 
 def _encoded(kind: str, image: Bytes, options: Sequence[int]) -> bytes:

@@ -1,6 +1,7 @@
 """A trained network at work: its device, its precision, its memory."""
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,12 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from cdgnet import CDGNet, Components, padding, tiling
+from cdgnet.tiling import Progress
 from pipelines.restore.compilation import compile_for_restoring
 
 Result = TypeVar("Result")
+
+ORIENTATIONS = 8  # of an ensemble
 
 _SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
 _PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # memory a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
@@ -58,20 +62,39 @@ class Restorer:
         return self.fabric.device
 
     @torch.no_grad()
-    def __call__(self, blurry: Tensor) -> Tensor:
+    def __call__(self, blurry: Tensor, on_tile: Progress | None = None) -> Tensor:
         """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] of any device; gives the same on its own, not clamped."""
-        blurry = self.fabric.to_device(blurry)
-        return ensemble(self._restore, blurry) if self.is_ensemble else self._restore(blurry)
+        blurry, tell = self.fabric.to_device(blurry), self._when_done(on_tile)
+        if not self.is_ensemble:
+            return self._restore(blurry, tell)
+        passes = itertools.count()
+
+        def restore(seen: Tensor) -> Tensor:
+            before = next(passes)
+            return self._restore(seen, tell and (lambda share: tell((before + share) / ORIENTATIONS)))
+
+        return ensemble(restore, blurry)
 
     @torch.no_grad()
-    def components(self, blurry: Tensor) -> Components:
+    def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
         """All that the network makes of it, as ``__call__`` restores it; never an ensemble's mean."""
-        blurry = self.fabric.to_device(blurry)
-        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile))
+        blurry, tell = self.fabric.to_device(blurry), self._when_done(on_tile)
+        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile, on_tile=tell))
         return Components(*(None if result is None else _kept(result) for result in results))  # type: ignore[arg-type]
 
-    def _restore(self, blurry: Tensor) -> Tensor:
-        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile)))
+    def _restore(self, blurry: Tensor, tell: Progress | None) -> Tensor:
+        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile, on_tile=tell)))
+
+    def _when_done(self, on_tile: Progress | None) -> Progress | None:
+        """``on_tile`` called when a tile is done: a GPU's work is only begun when Python goes on."""
+        if on_tile is None or self.device.type != "cuda":
+            return on_tile
+
+        def tell(share: float) -> None:
+            torch.cuda.synchronize(self.device)
+            on_tile(share)
+
+        return tell
 
     def _fitting(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives, in smaller tiles where memory runs out."""
@@ -99,7 +122,7 @@ def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
             seen = (blurry.transpose(-2, -1) if is_turned else blurry).flip(flips)
             back = restore(seen).flip(flips)
             total += back.transpose(-2, -1) if is_turned else back
-    return total / 8
+    return total / ORIENTATIONS
 
 
 def free_memory(device: torch.device) -> int:

@@ -56,11 +56,15 @@ class Photo:
     is_lossless: bool = True
 
 
-def read(source: Source) -> Photo:
+def read(source: Source, most_pixels: int | None = None) -> Photo:
     """Read a photograph: upright as its EXIF orientation asks, 8 or 16 bits, CMYK turned to sRGB by its profile.
 
+    Args:
+        source: The file.
+        most_pixels: Above which it is refused before it is decoded; None for no limit.
+
     Raises:
-        FrameError: If it is damaged, cut short, no picture, of another depth, or several in one file.
+        FrameError: If it is damaged, cut short, no picture, of another depth, too large, or several in one file.
         ReadError: If it cannot be read at all.
     """
     data = storage.read(source)
@@ -69,6 +73,7 @@ def read(source: Source) -> Photo:
     try:
         with Image.open(io.BytesIO(data)) as image:
             _check_single(image, source)
+            _check_size(image, source, most_pixels)
             exif = image.getexif()
             orientation = exif.get(_ORIENTATION, 1)
             pixels = _sixteen_bits(data, image, source)
@@ -112,6 +117,15 @@ def _check_single(image: Any, source: Source) -> None:
     count = getattr(image, "n_frames", 1)
     if count > 1 and image.format not in _ONE_PICTURE:
         raise FrameError(f"{source} holds {count} pictures; wanted one; take them apart, or make a video of them")
+
+
+def _check_size(image: Any, source: Source, most_pixels: int | None) -> None:
+    width, height = image.size
+    if most_pixels and width * height > most_pixels:
+        raise FrameError(
+            f"{source} holds {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); wanted at most "
+            f"{most_pixels / 1e6:,.0f} megapixels; shrink it or cut it up"
+        )
 
 
 def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | None:

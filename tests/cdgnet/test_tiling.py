@@ -1,6 +1,8 @@
 """Padding and cropping: the same frame back, for every size."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -128,3 +130,31 @@ def test_a_new_networks_pixel_is_decided_within_the_halo() -> None:
 def test_tiles_that_do_not_fit_the_network_are_refused() -> None:
     with pytest.raises(ValueError, match="tile 30 and halo 144; wanted multiples of 4"):
         restore(learned(), torch.zeros(1, 3, 16, 16), tile=30)
+
+
+@pytest.mark.parametrize("work", [restore, components])
+def test_progress_is_told_after_each_tile_grows_to_one_and_changes_no_result(work: Callable[..., Any]) -> None:
+    network, frame = learned(), torch.rand(1, 3, 100, 250, generator=torch.Generator().manual_seed(1)) - 0.5
+    shares: list[float] = []
+
+    told = work(network, frame, tile=64, halo=16, on_tile=shares.append)
+
+    untold = work(network, frame, tile=64, halo=16)
+    pairs = zip(told, untold, strict=True)
+    assert all(one is other or torch.equal(one, other) for one, other in pairs)
+    assert len(shares) == 2 * 2 * 4 and shares == sorted(set(shares)) and shares[-1] == 1
+    whole: list[float] = []
+    work(network, frame, on_tile=whole.append)
+    assert whole == [1]
+
+
+def test_what_progress_raises_ends_the_work() -> None:
+    told: list[float] = []
+
+    def stop(share: float) -> None:
+        told.append(share)
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        restore(learned(), torch.zeros(1, 3, 100, 250), tile=64, halo=16, on_tile=stop)
+    assert len(told) == 1

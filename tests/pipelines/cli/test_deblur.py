@@ -1,9 +1,20 @@
 """``cdg-deblur``: what it says and what it refuses."""
 
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 from commands import call, mistake
+from PIL import Image
 
 from cdgnet import PRETRAINED, read_metadata
 from prep.io import frames
@@ -64,3 +75,67 @@ def test_before_and_after_is_drawn_beside_each_result_also_of_an_earlier_run(wei
         "b.png",
         "b.png.compare.jpg",
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "nothing to restore; pass pictures, videos or folders, or --serve for a page"),
+        (("a.png", "--port", "9"), "--port is for --serve; add --serve, or leave it out"),
+        (("--serve", "a.png"), "--serve takes pictures on its page; leave out a.png"),
+        (("--serve", "--out", "x"), "--out does not go with --serve: results are downloaded from the page"),
+        (("--serve", "--force"), "--force does not go with --serve"),
+        (("--serve", "--batch", "2"), "--batch does not go with --serve"),
+        (("--serve", "--dry-run"), "--dry-run does not go with --serve"),
+        (("--serve", "--compile"), "--compile does not go with --serve: every new size"),
+    ],
+)
+def test_what_does_not_go_with_the_page_is_refused(
+    words: tuple[str, ...], said: str, weights: Path, tmp_path: Path
+) -> None:
+    assert said in mistake(tmp_path, "deblur", *words, "--weights", weights)
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(weights: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = mistake(tmp_path, "deblur", "--serve", "--port", port, "--weights", weights)
+    assert f"cannot serve on 127.0.0.1:{port} (Address already in use); pass another --host or --port" in said
+    assert "cannot serve on 999.1:0" in mistake(
+        tmp_path, "deblur", "--serve", "--host", "999.1", "--port", "0", "--weights", weights
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_signal_ends_the_page_at_once_while_it_restores_and_leaves_nothing(
+    number: signal.Signals, weights: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    script = "from pipelines.cli.deblur import main\nmain()"
+    command = [sys.executable, "-c", script, "--serve", "--port", "0", "--weights", str(weights)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(tmp_path / "temporary")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=tmp_path) as process:
+        assert process.stdout
+        address = next(line for line in process.stdout if "http://" in line).split()[-1]
+        data = Image.effect_noise((2000, 3000), 50)
+        data.save(tmp_path / "a.bmp")
+        offered = {"files": [{"name": "a.bmp", "size": (tmp_path / "a.bmp").stat().st_size}]}
+        (place,) = ask("POST", f"{address}pictures", json.dumps(offered).encode())["numbers"]
+        ask("PUT", f"{address}pictures/{place}", (tmp_path / "a.bmp").read_bytes())
+        while ask("GET", f"{address}queue")["pictures"][0]["restoring"]["state"] != "working":
+            time.sleep(0.05)
+        assert [path.name[:11] for path in (tmp_path / "temporary").iterdir()] == ["cdg-deblur-"]
+
+        asked = time.monotonic()
+        process.send_signal(number)
+        assert process.wait(20) == 0
+
+    assert time.monotonic() - asked < 5
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def ask(method: str, address: str, body: bytes | None = None) -> Any:
+    asked = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
+    with urllib.request.urlopen(asked, timeout=30) as answer:
+        text = answer.read()
+    return json.loads(text) if text else None

@@ -108,3 +108,13 @@ def test_no_memory_is_asked_for_that_is_not_there(monkeypatch: pytest.MonkeyPatc
     assert sides == [1024, 512, 256, 256]
     with pytest.raises(torch.OutOfMemoryError):
         Restorer(make_network(), Fabric(accelerator="cpu", devices=1), tile=512)(make_frame())
+
+
+def test_the_progress_of_an_ensemble_is_that_of_its_eight_passes() -> None:
+    shares: list[float] = []
+    restorer = Restorer(make_network(), Fabric(accelerator="cpu", devices=1), is_ensemble=True)
+
+    told = restorer(make_frame(), shares.append)
+
+    assert shares == [place / 8 for place in range(1, 9)]
+    assert torch.equal(told, restorer(make_frame()))

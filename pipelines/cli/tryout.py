@@ -1,0 +1,93 @@
+"""``cdg-deblur --serve``: a page on which a person tries the network on photographs of their own."""
+
+import os
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from pipelines.cli.serving import new_token, serve_app
+from pipelines.stopping import STOP_SIGNALS
+
+if TYPE_CHECKING:
+    from pipelines.restore.restorer import Restorer
+    from pipelines.tryout.server import Facts
+
+PORT = 8766
+_NOT_SERVED = {  # options that do not go with --serve, and why
+    "out": "results are downloaded from the page",
+    "force": "nothing is overwritten",
+    "batch": "pictures are restored one at a time",
+    "compare": "the page compares",
+    "dry_run": "nothing is planned",
+    "is_compiled": "every new size of picture would wait a minute",
+}
+_NAMES = {"is_compiled": "compile"}
+
+
+def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: bool) -> None:
+    """Refuse what does not go with --serve; and without it, no inputs, or where to serve."""
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    if not is_served:
+        for name in ("host", "port"):
+            if name in given:
+                raise click.UsageError(f"--{name} is for --serve; add --serve, or leave it out")
+        if not inputs:
+            raise click.UsageError("nothing to restore; pass pictures, videos or folders, or --serve for a page")
+        return
+    if inputs:
+        raise click.UsageError(f"--serve takes pictures on its page; leave out {inputs[0]}")
+    for name, reason in _NOT_SERVED.items():
+        if name in given:
+            option = _NAMES.get(name, name).replace("_", "-")
+            raise click.UsageError(f"--{option} does not go with --serve: {reason}; leave it out")
+
+
+def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: int, host: str, port: int) -> int:
+    """Serve the page until interrupted. Ctrl-C and its like end the process at once, whatever it restores."""
+    from pipelines.tryout.queue import Queue
+    from pipelines.tryout.server import make_app
+    from pipelines.tryout.worker import Worker
+
+    restorer, token, queue = make_restorer(), new_token(host), Queue()
+
+    def end(number: int, frame: FrameType | None) -> None:
+        queue.close()
+        os._exit(0)  # a tile takes seconds, and Python would wait for the threads that are within one
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, end)
+    facts = _facts(restorer, weights, host, is_local=token is None)
+
+    def say(address: str) -> None:
+        click.echo(f"restoring on {facts.device} at {address}")
+        click.echo("pictures are kept in a temporary folder until the page's server ends; Ctrl-C ends it")
+
+    Worker(queue, restorer, quality).start()
+    try:
+        serve_app(make_app(queue, facts, token), host, port, token, say)
+    finally:
+        queue.close()
+    return 0
+
+
+def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) -> "Facts":
+    from cdgnet import VARIANTS, read_metadata
+    from pipelines.timing import device_and_threads
+    from pipelines.tryout.server import Facts
+
+    network, config = restorer.network, restorer.network.config
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    structure = config.variant if config.variant in VARIANTS else f"{config.branches} branches, {config.fusion} fusion"
+    return Facts(
+        weights=read_metadata(weights).get("name") or weights.name,
+        network=f"{structure}, {parameters:,} parameters",
+        device=device_and_threads(restorer.device),
+        host="" if is_local else socket.gethostname(),
+        has_branches=network.fusion is not None,
+    )

@@ -1,0 +1,85 @@
+"""What every page that is served shares: who gets an answer, and what a browser may do with it."""
+
+import hmac
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response, abort, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+def protect(app: Flask, token: str | None, cookie: str) -> None:
+    """Answer nobody from elsewhere, and say in each answer that it is for this page alone.
+
+    Args:
+        app: The application.
+        token: What the first request must bring as ``?token=``; None where only this machine can ask. Then the host
+            that the browser asked for must be a name of this machine: no page from elsewhere, under a name of its own
+            that leads here, gets an answer (DNS rebinding).
+        cookie: The name under which the browser keeps the token.
+    """
+    app.before_request(lambda: _refuse_strangers(token, cookie))
+    app.after_request(_add_headers)
+
+
+def _refuse_strangers(token: str | None, cookie: str) -> AnyResponse | None:
+    if token is None:
+        if request.host.rpartition(":")[0].strip("[]") not in LOOPBACK and request.host not in LOOPBACK:
+            abort(403)
+        return None
+    if _is_equal(request.args.get("token", ""), token):
+        response = redirect("/")
+        response.set_cookie(cookie, token, httponly=True, samesite="Strict")
+        return response
+    if not _is_equal(request.cookies.get(cookie, ""), token):
+        abort(403)
+    return None
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = _POLICY
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _is_equal(given: str, token: str) -> bool:
+    return hmac.compare_digest(given.encode(), token.encode())
+
+
+def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> None:
+    """Serve until interrupted.
+
+    Args:
+        app: The application; requests above its ``MAX_CONTENT_LENGTH`` are refused before they are read.
+        host: Address to listen on.
+        port: Its port; 0 for any that is free.
+        ready: Called with the port once the server listens.
+
+    Raises:
+        OSError: If ``host`` is no address of this machine, or the port is taken.
+    """
+    from waitress import create_server, wasyncore
+
+    opened: dict[int, Any] = {}  # what waitress leaves open where it cannot listen
+    largest = app.config["MAX_CONTENT_LENGTH"]
+    try:
+        server = create_server(app, opened, host=host, port=port, threads=8, max_request_body_size=largest + 1)
+    except (OSError, ValueError) as error:
+        wasyncore.close_all(opened)
+        if isinstance(error, OSError):
+            raise
+        raise OSError(0, "it is no address of this machine") from error
+    ready(int(server.effective_port))
+    try:
+        server.run()
+    finally:
+        server.close()

@@ -1,0 +1,99 @@
+"""A picture that was handed in: what is known of it, what becomes of it, and its files in the temporary folder."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from prep.io import photographs, video
+
+MOST_PIXELS = 200_000_000
+MOST_BYTES = 500_000_000
+_LONGEST_NAME = 400  # characters; no file system has longer ones
+_LONGEST_STEM = 100  # characters of a download's name
+_MOST_OF_A_COMMAND = 80  # characters of a name in a command to be typed
+_KINDS = "PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC"
+
+
+class State(StrEnum):
+    """How far a task is."""
+
+    NONE = "none"  # nobody has asked for it
+    SENDING = "sending"  # the picture is on its way to the server
+    WAITING = "waiting"
+    WORKING = "working"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(kw_only=True)
+class Task:
+    """One piece of work on a picture; the queue's lock guards it."""
+
+    state: State = State.NONE
+    reason: str = ""  # why it failed, one line
+    share: float = 0.0  # of the work that is done
+    started: float = 0.0  # by time.monotonic
+    seconds: float = 0.0  # that it took
+
+
+@dataclass(kw_only=True)
+class Picture:
+    """A picture of the list. Its files have names of ours: the name that it came with never reaches the disk."""
+
+    number: int
+    name: str  # as its owner calls it; may hold anything
+    size: int  # bytes, of the file
+    folder: Path
+    suffix: str = ""  # one of ``photographs.SUFFIXES``
+    height: int = 0  # pixels, upright
+    width: int = 0
+    thumb: bytes = b""  # JPEG
+    is_received: bool = False
+    restoring: Task = field(default_factory=lambda: Task(state=State.SENDING))
+    branches: Task = field(default_factory=Task)
+    parts: Sequence[dict[str, Any]] = ()  # what of the branches can be seen
+
+    @property
+    def source(self) -> Path:
+        """The file as it was handed in."""
+        return self.folder / f"blurry{self.suffix}"
+
+    @property
+    def restored(self) -> Path:
+        """The result."""
+        return self.folder / f"restored{self.suffix}"
+
+    @property
+    def download_name(self) -> str:
+        """What the result is called where it is saved: nothing in it can name another folder or end a header."""
+        stem = PurePosixPath(self.name.replace("\\", "/")).stem
+        kept = "".join(letter if letter.isprintable() and letter not in '<>:"/\\|?*;%' else "_" for letter in stem)
+        return f"{kept[:_LONGEST_STEM].strip('. ') or 'picture'}-restored{self.suffix}"
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in ``photographs.SUFFIXES`` that a name ends in; empty where it ends in none."""
+    lowered = name.lower()
+    return next((suffix for suffix in photographs.SUFFIXES if lowered.endswith(suffix)), "")
+
+
+def shown_name(name: str) -> str:
+    """A name as the page shows it: cut where it is longer than any file's."""
+    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
+
+
+def reason_to_refuse(name: str, size: int) -> str:
+    """Why a file of this name and size in bytes is not taken, one line; empty where it is."""
+    if video.is_video(PurePosixPath(name)):
+        shown = name if len(name) <= _MOST_OF_A_COMMAND and name.isprintable() else "clip.mp4"
+        return f"This page takes pictures; for videos: cdg-deblur {shlex.quote(shown)}"
+    if not suffix_of(name):
+        return f"This is no picture that can be restored; wanted {_KINDS}; convert it"
+    if size == 0:
+        return "This file is empty; fetch it again"
+    if size > MOST_BYTES:
+        return f"This file holds {size / 1e6:,.0f} MB; wanted at most {MOST_BYTES / 1e6:,.0f} MB; pass it to cdg-deblur"
+    return ""

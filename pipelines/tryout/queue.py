@@ -1,0 +1,238 @@
+"""The list of pictures: taken in from requests, worked off by one thread, first come, first served."""
+
+import logging
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipelines.errors import InputError
+from pipelines.tryout import shown
+from pipelines.tryout.pictures import (
+    MOST_BYTES,
+    MOST_PIXELS,
+    Picture,
+    State,
+    Task,
+    reason_to_refuse,
+    shown_name,
+    suffix_of,
+)
+from prep.errors import ReadError
+from prep.io import photographs
+
+MOST_PICTURES = 500
+_OPEN = (State.SENDING, State.WAITING, State.WORKING)
+_LEAST_SHARE = 0.02  # of the work, from which on the time that is left is told by it
+
+
+class Gone(Exception):
+    """The picture at hand was removed, or the server ends: what is done on it is wanted no more."""
+
+
+class Queue:
+    """Pictures in the order in which they came. All methods may be called from any thread.
+
+    Args:
+        folder: For their files; None makes one in the system's temporary folder. ``close`` removes it.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="cdg-deblur-"))
+        self._pictures: dict[int, Picture] = {}
+        self._next = 1
+        self._changed = threading.Condition()
+        self._reading = threading.Lock()  # pictures are decoded one at a time: each may take gigabytes
+        self._is_closed = False
+        self._pace = 0.0  # seconds a pixel of the last picture that was restored
+
+    def offer(self, files: Sequence[tuple[str, int]]) -> list[int]:
+        """Put files, by name and bytes, at the end of the list, before they are sent; gives their numbers.
+
+        One that cannot be restored is listed with the reason.
+
+        Raises:
+            InputError: If the list is full.
+        """
+        with self._changed:
+            if len(self._pictures) + len(files) > MOST_PICTURES:
+                raise InputError(f"The list takes {MOST_PICTURES} pictures; remove some, or pass folders to cdg-deblur")
+            numbers = []
+            for name, size in files:
+                picture = Picture(
+                    number=self._next,
+                    name=shown_name(name),
+                    size=size,
+                    suffix=suffix_of(name),
+                    folder=self.folder / str(self._next),
+                )
+                if reason := reason_to_refuse(name, size):
+                    picture.restoring = Task(state=State.FAILED, reason=reason)
+                self._pictures[self._next] = picture
+                numbers.append(self._next)
+                self._next += 1
+            return numbers
+
+    def receive(self, number: int, stream: BinaryIO) -> bool:
+        """Take in the bytes of a picture that was offered, once; False if there is none such.
+
+        It is read at once, so that what is no picture is said before its turn comes.
+        """
+        with self._changed:
+            picture = self._pictures.get(number)
+            if picture is None or picture.is_received or picture.restoring.state is not State.SENDING:
+                return False
+            picture.is_received = True
+        try:
+            self._store(picture, stream)
+            with self._reading:
+                photo = photographs.read(picture.source, MOST_PIXELS)
+                height, width = photo.pixels.shape[:2]
+                thumb = shown.thumbnail(photo)
+        except Exception as error:
+            self.end(picture, picture.restoring, reason=reason_of(error, picture))
+            shutil.rmtree(picture.folder, ignore_errors=True)
+            return True
+        with self._changed:
+            picture.height, picture.width, picture.thumb = height, width, thumb
+            picture.restoring.state = State.WAITING
+            self._changed.notify_all()
+        self._clear_if_gone(picture)
+        return True
+
+    def _store(self, picture: Picture, stream: BinaryIO) -> None:
+        try:
+            picture.folder.mkdir(parents=True)
+            with picture.source.open("xb") as file:
+                shutil.copyfileobj(stream, file, 1 << 20)
+                size = file.tell()
+        except OSError as error:
+            reason = error.strerror or error
+            raise ReadError(f"{picture.source} cannot be kept in the temporary folder ({reason})") from error
+        picture.size = size
+        if not 0 < size <= MOST_BYTES:
+            raise ReadError(reason_to_refuse(picture.name, size))
+
+    def get(self, number: int) -> Picture | None:
+        """A picture by its number."""
+        with self._changed:
+            return self._pictures.get(number)
+
+    def ask_branches(self, number: int) -> bool:
+        """Ask for what the branches make of a restored picture; False if there is none such."""
+        with self._changed:
+            picture = self._pictures.get(number)
+            if picture is None or picture.restoring.state is not State.DONE:
+                return False
+            if picture.branches.state in (State.NONE, State.FAILED):
+                picture.branches = Task(state=State.WAITING)
+                self._changed.notify_all()
+            return True
+
+    def remove(self, number: int) -> bool:
+        """Take a picture off the list, whatever is being done with it, and its files off the disk."""
+        with self._changed:
+            picture = self._pictures.pop(number, None)
+        if picture:
+            shutil.rmtree(picture.folder, ignore_errors=True)
+        return picture is not None
+
+    def take(self) -> tuple[Picture, Task] | None:
+        """Wait for the next task, for the one thread that works; None when the queue is closed.
+
+        Branches go before pictures: somebody looks at theirs, and waits.
+        """
+        with self._changed:
+            while not self._is_closed:
+                listed = list(self._pictures.values())
+                for picture, task in [(each, each.branches) for each in listed] + [
+                    (each, each.restoring) for each in listed
+                ]:
+                    if task.state is State.WAITING:
+                        task.state, task.started = State.WORKING, time.monotonic()
+                        return picture, task
+                self._changed.wait()
+            return None
+
+    def tell(self, picture: Picture, task: Task, share: float) -> None:
+        """Say how far a task is.
+
+        Raises:
+            Gone: If it is wanted no more.
+        """
+        with self._changed:
+            if self._is_closed or picture.number not in self._pictures:
+                raise Gone
+            task.share = share
+
+    def end(self, picture: Picture, task: Task, reason: str = "", parts: Sequence[dict[str, Any]] = ()) -> None:
+        """Say that a task is done, or with a reason that it failed."""
+        with self._changed:
+            task.state, task.reason = State.FAILED if reason else State.DONE, reason
+            if task.started:
+                task.seconds = time.monotonic() - task.started
+            if task is picture.restoring and not reason:
+                self._pace = task.seconds / (picture.height * picture.width)
+            if parts:
+                picture.parts = parts
+        self._clear_if_gone(picture)
+
+    def _clear_if_gone(self, picture: Picture) -> None:
+        if self.get(picture.number) is None:
+            self.clear(picture)
+
+    def clear(self, picture: Picture) -> None:
+        """Remove the files of a picture that is on the list no more: work on it may have written some since."""
+        shutil.rmtree(picture.folder, ignore_errors=True)
+
+    def facts(self) -> list[dict[str, Any]]:
+        """What the page shows of each picture, in the order of the list."""
+        with self._changed:
+            return [self._facts(picture) for picture in self._pictures.values()]
+
+    def _facts(self, picture: Picture) -> dict[str, Any]:
+        return {
+            "number": picture.number,
+            "name": picture.name,
+            "size": picture.size,
+            "width": picture.width,
+            "height": picture.height,
+            "scale": shown.scale(picture.height, picture.width),
+            "restoring": self._task_facts(picture, picture.restoring),
+            "branches": self._task_facts(picture, picture.branches),
+            "parts": picture.parts,
+        }
+
+    def _task_facts(self, picture: Picture, task: Task) -> dict[str, Any]:
+        facts: dict[str, Any] = {"state": task.state, "reason": task.reason, "seconds": task.seconds}
+        if task.state is State.WORKING:
+            passed = time.monotonic() - task.started
+            left = self._pace * picture.height * picture.width - passed if self._pace else None
+            if task.share >= _LEAST_SHARE:
+                left = passed * (1 - task.share) / task.share
+            facts |= {"share": task.share, "seconds": passed, "left": None if left is None else max(0.0, left)}
+        return facts
+
+    def close(self) -> None:
+        """End the work and remove the folder with all that is in it."""
+        with self._changed:
+            self._is_closed = True
+            self._changed.notify_all()
+        for _ in range(2):  # again, where a file was written meanwhile
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def reason_of(error: Exception, picture: Picture) -> str:
+    """Why work on a picture failed, one line, without the path of our file, which tells its owner nothing."""
+    if isinstance(error, ReadError):
+        path, text = f"{picture.source} ", str(error)
+        return f"This file {text.removeprefix(path)}" if text.startswith(path) else text
+    if isinstance(error, OSError):
+        return f"The result cannot be written into the temporary folder ({error.strerror or error}); make room there"
+    if isinstance(error, MemoryError) or "memory" in str(error):  # torch's kinds of it are RuntimeErrors
+        return "There is too little memory for this picture; shrink it, or pass a smaller --tile"
+    logging.getLogger(__name__).error("a picture could not be restored", exc_info=error)
+    return "An error of this program; the terminal that it runs in says more"

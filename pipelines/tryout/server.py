@@ -1,0 +1,190 @@
+"""The try-out over HTTP: pictures are handed in, listed, shown, downloaded.
+
+No part of a request is ever used as a path: a picture has a number, its files have names of ours. What changes anything
+comes as JSON, PUT or DELETE, which no form of another page can send.
+"""
+
+import secrets
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, abort, request, send_file
+
+from pipelines import serving
+from pipelines.errors import InputError
+from pipelines.pages.templates import templates
+from pipelines.tryout import shown
+from pipelines.tryout.pictures import MOST_BYTES, Picture, State
+from pipelines.tryout.queue import Queue
+from pipelines.tryout.worker import IMAGES, MAPS
+from prep.errors import ReadError
+from prep.io import files, photographs
+
+SCRIPTS = ("queue.js", "sending.js", "list.js", "view.js", "parts.js", "main.js")
+_TYPES = {".js": "text/javascript", ".css": "text/css"}
+_PAGE = Path(__file__).parent / "page"
+_COOKIE = "cdg-deblur"
+_LARGEST_JSON = 200_000  # bytes
+_MOST_FILES = 100  # offered in one request
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the page's head says."""
+
+    weights: str
+    network: str
+    device: str
+    host: str  # where the pictures are, if that is another machine; empty where it is the browser's
+    has_branches: bool
+
+
+def make_app(queue: Queue, facts: Facts, token: str | None) -> Flask:
+    """The application.
+
+    Args:
+        queue: Where pictures go.
+        facts: For the page's head.
+        token: As in ``serving.protect``.
+    """
+    app = Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
+    serving.protect(app, token, _COOKIE)
+    _add_page(app, facts)
+    _add_list(app, queue, facts)
+    _add_pictures(app, queue)
+    return app
+
+
+def _add_page(app: Flask, facts: Facts) -> None:
+    page = templates(_PAGE)
+
+    @app.get("/")
+    def get_page() -> Response:
+        kinds = ",".join(photographs.SUFFIXES)
+        html = page.get_template("index.html.j2").render(facts=facts, scripts=SCRIPTS, kinds=kinds)
+        return Response(html, mimetype="text/html")
+
+    @app.get("/<name>")
+    def get_file(name: str) -> Response:
+        if name == "look.css":
+            return Response(page.get_template("look.css.j2").render(), mimetype="text/css")
+        known = next((each for each in (*SCRIPTS, "tryout.css") if each == name), None)
+        if known is None:
+            abort(404)
+        return Response((_PAGE / known).read_bytes(), mimetype=_TYPES[Path(known).suffix])
+
+
+def _add_list(app: Flask, queue: Queue, facts: Facts) -> None:
+    run = secrets.token_hex(8)  # another after a restart, when the numbers begin anew
+
+    @app.get("/queue")
+    def get_queue() -> dict[str, Any]:
+        return {"run": run, "pictures": queue.facts()}
+
+    @app.post("/pictures")
+    def offer() -> Response | tuple[dict[str, Any], int]:
+        offered = _offered()
+        try:
+            return {"run": run, "numbers": queue.offer(offered)}, 201
+        except InputError as error:
+            return {"reason": str(error)}, 409
+
+    @app.put("/pictures/<int:number>")
+    def receive(number: int) -> Response:
+        return Response(status=204 if queue.receive(number, request.stream) else 404)  # type: ignore[arg-type]
+
+    @app.delete("/pictures/<int:number>")
+    def remove(number: int) -> Response:
+        return Response(status=204 if queue.remove(number) else 404)
+
+    @app.post("/pictures/<int:number>/parts")
+    def ask_branches(number: int) -> Response:
+        if not request.is_json:
+            abort(415)
+        return Response(status=204 if facts.has_branches and queue.ask_branches(number) else 404)
+
+
+def _offered() -> Sequence[tuple[str, int]]:
+    """Names and sizes of the files that a request offers."""
+    if not request.is_json:  # a form of another page cannot send JSON
+        abort(415)
+    request.max_content_length = _LARGEST_JSON
+    body = request.get_json()
+    listed = body.get("files") if isinstance(body, dict) else None
+    if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_FILES:
+        abort(400)
+    for file in listed:
+        if not isinstance(file, dict) or not isinstance(file.get("name"), str) or not _is_count(file.get("size")):
+            abort(400)
+    return [(file["name"], file["size"]) for file in listed]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _add_pictures(app: Flask, queue: Queue) -> None:
+    making = threading.Lock()  # one at a time: each may take gigabytes
+
+    def found(number: int, *, is_done: bool) -> Picture:
+        picture = queue.get(number)
+        if picture is None or not picture.thumb or (is_done and picture.restoring.state is not State.DONE):
+            abort(404)
+        return picture
+
+    def whole(picture: Picture, source: Path) -> Response:
+        """A picture for the browser, made the first time that it is asked for."""
+        made = picture.folder / f"{source.stem}.shown"
+        try:
+            with making:
+                if not made.exists():
+                    files.write_bytes(made, shown.encode(photographs.read(source)))
+            data = made.read_bytes()
+        except (ReadError, OSError):  # removed in this moment
+            abort(404)
+        finally:
+            if queue.get(picture.number) is None:
+                queue.clear(picture)
+        return Response(data, mimetype=shown.mime_type(data))
+
+    @app.get("/pictures/<int:number>/thumb")
+    def get_thumb(number: int) -> Response:
+        return Response(found(number, is_done=False).thumb, mimetype="image/jpeg")
+
+    @app.get("/pictures/<int:number>/blurry")
+    def get_blurry(number: int) -> Response:
+        picture = found(number, is_done=False)
+        return whole(picture, picture.source)
+
+    @app.get("/pictures/<int:number>/restored")
+    def get_restored(number: int) -> Response:
+        picture = found(number, is_done=True)
+        return whole(picture, picture.restored)
+
+    @app.get("/pictures/<int:number>/download")
+    def download(number: int) -> Response:
+        picture = found(number, is_done=True)
+        try:
+            data = picture.restored.read_bytes()
+        except OSError:  # removed in this moment
+            abort(404)
+        return send_file(
+            BytesIO(data), "application/octet-stream", as_attachment=True, download_name=picture.download_name
+        )
+
+    @app.get("/pictures/<int:number>/parts/<name>")
+    def get_part(number: int, name: str) -> Response:
+        picture = found(number, is_done=True)
+        known = next((each for each in (*IMAGES, *MAPS) if each == name), None)
+        if known is None or picture.branches.state is not State.DONE:
+            abort(404)
+        try:
+            data = (picture.folder / known).read_bytes()
+        except OSError:  # one that this network has not, or removed in this moment
+            abort(404)
+        return Response(data, mimetype=shown.mime_type(data))

@@ -1,0 +1,128 @@
+"""The one thread that restores pictures, and on request draws what the branches make of them."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import psutil
+from torch import Tensor
+
+from cdgnet import Components, to_bytes
+from cdgnet.images import restore_all
+from cdgnet.tiling import Progress
+from pipelines.pages.panels import MAP_TITLES
+from pipelines.pages.pictures import jpeg, png, shrink, small_map
+from pipelines.restore.restorer import Restorer
+from pipelines.tryout.pictures import MOST_PIXELS, Picture, Task
+from pipelines.tryout.queue import Gone, Queue, reason_of
+from prep.errors import FrameError
+from prep.io import files, photographs
+from prep.io.photographs import Photo
+
+LARGEST_TILE = 1024  # pixels: a picture of 12 megapixels is twelve tiles, after each of which progress is told
+IMAGES = {
+    "small": "What the branch for small blur made; it is to be judged where the picture was nearly sharp",
+    "large": "What the branch for large blur made; it is to be judged where the picture was blurred much",
+}
+MAPS = {
+    "small_attention": "Where the branch for small blur looks: yellow much, violet little",
+    "large_attention": "Where the branch for large blur looks: yellow much, violet little",
+    "share": "Whose image is taken: yellow the small branch's, violet the one fused from both",
+}
+_WIDTH = 1600  # pixels of what is shown of the branches, at most
+_QUALITY = 95  # of their JPEGs
+_PIXEL_BYTES = {"restoring": 60, "branches": 110}  # memory a pixel of the picture, beside that of a tile; measured
+
+
+class Worker(threading.Thread):
+    """Works off a queue until it is closed.
+
+    Args:
+        queue: Of pictures.
+        restorer: A trained network.
+        quality: As in ``photographs.write``.
+    """
+
+    def __init__(self, queue: Queue, restorer: Restorer, quality: int) -> None:
+        super().__init__(name="tryout", daemon=True)  # a tile takes seconds: the process ends without waiting for it
+        self.queue, self.restorer, self.quality = queue, restorer, quality
+        if restorer.is_tile_free:
+            restorer.tile = min(restorer.tile, LARGEST_TILE)
+
+    def run(self) -> None:
+        """Take task after task; what goes wrong in one is said of its picture, and the next is taken."""
+        while taken := self.queue.take():
+            picture, task = taken
+            try:
+                parts = self._work(picture, task)
+            except Gone:
+                self.queue.clear(picture)
+            except Exception as error:
+                self.queue.end(picture, task, reason_of(error, picture))
+            else:
+                self.queue.end(picture, task, parts=parts)
+
+    def _work(self, picture: Picture, task: Task) -> list[dict[str, Any]]:
+        def tell(share: float) -> None:
+            self.queue.tell(picture, task, share)
+
+        photo = photographs.read(picture.source, MOST_PIXELS)
+        tell(0.0)
+        is_restoring = task is picture.restoring
+        _check_memory(photo, picture, _PIXEL_BYTES["restoring" if is_restoring else "branches"])
+        if not is_restoring:
+            return draw_branches(photo, picture, self.restorer, tell)
+        photographs.write(picture.restored, restore(photo, self.restorer, tell), self.quality)
+        return []
+
+
+def _check_memory(photo: Photo, picture: Picture, pixel_bytes: int) -> None:
+    needed, free = photo.pixels.shape[0] * photo.pixels.shape[1] * pixel_bytes, psutil.virtual_memory().available
+    if needed > free:
+        raise FrameError(
+            f"{picture.source} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "close other programs, or shrink it"
+        )
+
+
+def restore(photo: Photo, restorer: Restorer, tell: Progress) -> Photo:
+    """A photograph restored; ``tell`` hears how far it is."""
+    (pixels,) = restore_all([photo.pixels], lambda frames: restorer(frames, tell))
+    return replace(photo, pixels=pixels)
+
+
+def draw_branches(photo: Photo, picture: Picture, restorer: Restorer, tell: Progress) -> list[dict[str, Any]]:
+    """Write pictures of all that the network makes of a photograph beside it; gives the name and the title of each."""
+    found: list[Components] = []
+
+    def restore(frames: Tensor) -> Tensor:
+        found.append(restorer.components(frames, tell))
+        return found[0].restored
+
+    restore_all([photo.pixels], restore)
+    draw: dict[str, Callable[[Tensor], bytes]] = dict.fromkeys(IMAGES, _image) | dict.fromkeys(MAPS, _map)
+    parts = []
+    for name, make in draw.items():
+        given = getattr(found[0], name)
+        if given is not None:
+            files.write_bytes(picture.folder / name, make(given))
+            title = MAP_TITLES.get(name, f"{name} branch").partition(":")[0]
+            parts.append({"name": name, "title": title, "about": (IMAGES | MAPS)[name], **_range(name, given)})
+    return parts
+
+
+def _image(image: Tensor) -> bytes:
+    pixels = to_bytes(image)[0].permute(1, 2, 0).cpu().numpy()  # (H, W, 3)
+    return jpeg(shrink(np.ascontiguousarray(pixels), _WIDTH), _QUALITY)
+
+
+def _map(values: Tensor) -> bytes:
+    codes = (values[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)  # (h, w)
+    return png(small_map(codes, _WIDTH))
+
+
+def _range(name: str, given: Tensor) -> dict[str, float]:
+    """The ends of a map's values, for a line under it: its colours are those of 0 to 1."""
+    return {"low": float(given.min()), "high": float(given.max())} if name in MAPS else {}

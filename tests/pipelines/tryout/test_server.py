@@ -1,0 +1,201 @@
+"""The try-out over HTTP: nobody from elsewhere, no path of a request, files of the page and no other."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image, ImageCms
+from tryout_page import FACTS, HOSTILE, hand_in, make_restorer, picture, wait_for, working
+
+from pipelines.tryout import server
+from pipelines.tryout.queue import Queue
+
+LOCAL = "http://127.0.0.1:8766"
+
+
+@pytest.fixture(scope="module")
+def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
+    with working(tmp_path_factory.mktemp("work") / "kept", make_restorer()) as queue:
+        yield queue
+
+
+@pytest.fixture
+def client(queue: Queue) -> FlaskClient:
+    for facts in queue.facts():
+        queue.remove(facts["number"])
+    return server.make_app(queue, FACTS, None).test_client()
+
+
+def offer(client: FlaskClient, *files: tuple[str, int]) -> Any:
+    body = {"files": [{"name": name, "size": size} for name, size in files]}
+    return client.post("/pictures", base_url=LOCAL, json=body)
+
+
+def test_a_picture_goes_in_and_comes_out_restored(client: FlaskClient, queue: Queue) -> None:
+    data = picture()
+    (number,) = offer(client, ("photo.png", len(data))).json["numbers"]
+    assert client.put(f"/pictures/{number}", base_url=LOCAL, data=data).status_code == 204
+    wait_for(queue, number)
+
+    (facts,) = client.get("/queue", base_url=LOCAL).json["pictures"]
+    assert (facts["name"], facts["width"], facts["height"], facts["size"]) == ("photo.png", 64, 48, len(data))
+    assert facts["restoring"]["state"] == "done" and facts["restoring"]["seconds"] > 0
+    download = client.get(f"/pictures/{number}/download", base_url=LOCAL)
+    found = queue.get(number)
+    assert found and download.data == found.restored.read_bytes()
+    for kind in ("blurry", "restored"):
+        shown = client.get(f"/pictures/{number}/{kind}", base_url=LOCAL)
+        assert shown.mimetype == "image/png"  # small and without loss
+        exact = Image.open(found.source if kind == "blurry" else found.restored)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(shown.data))), np.asarray(exact))
+    assert client.delete(f"/pictures/{number}", base_url=LOCAL).status_code == 204
+    assert client.get(f"/pictures/{number}/download", base_url=LOCAL).status_code == 404
+
+
+def test_pictures_are_shown_upright_with_their_profile(client: FlaskClient, queue: Queue) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    number = hand_in(queue, picture(40, 30, "JPEG", exif=exif, icc_profile=profile), "a.jpg")
+
+    shown = client.get(f"/pictures/{number}/blurry", base_url=LOCAL)
+
+    image = Image.open(io.BytesIO(shown.data))
+    assert (shown.mimetype, image.size, image.info["icc_profile"]) == ("image/jpeg", (40, 30), profile)
+    assert 0x0112 not in image.getexif()
+
+
+def test_the_page_and_its_files_are_served_and_nothing_else(client: FlaskClient) -> None:
+    html = client.get("/", base_url=LOCAL)
+    names = re.findall(r'(?:src|href)="([^":]+)"', html.text)
+    assert set(names) == {"look.css", "tryout.css", *server.SCRIPTS}
+    for name in names:
+        answer = client.get(f"/{name}", base_url=LOCAL)
+        assert answer.status_code == 200 and answer.mimetype in ("text/css", "text/javascript")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; script-src 'self';")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    for path in ("/index.html.j2", "/../server.py", "/%2e%2e/server.py", "/page/main.js", "/pictures/1/../x", "/x"):
+        assert client.get(path, base_url=LOCAL).status_code == 404, path
+
+
+@pytest.mark.parametrize("path", ["blurry", "restored", "download", "thumb", "parts/small", "parts/..", "parts/1.png"])
+def test_what_is_not_there_is_not_found(path: str, client: FlaskClient, queue: Queue) -> None:
+    (number,) = queue.offer([("a.png", 9)])  # of which nothing came
+    for each in (number, 999_999):
+        assert client.get(f"/pictures/{each}/{path}", base_url=LOCAL).status_code == 404
+
+
+@pytest.mark.parametrize("host", ["http://evil.example", "http://evil.example:8766", "http://127.0.0.1.evil.example"])
+def test_a_name_from_elsewhere_is_refused(host: str, client: FlaskClient, queue: Queue) -> None:
+    assert client.get("/queue", base_url=host).status_code == 403
+    assert client.post("/pictures", base_url=host, json={"files": [{"name": "a.png", "size": 1}]}).status_code == 403
+    assert queue.facts() == []
+
+
+def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie_of_its_own(queue: Queue) -> None:
+    client = server.make_app(queue, FACTS, "right").test_client()
+    base = "http://box.example:8766"
+
+    assert client.get("/queue", base_url=base).status_code == 403
+    answer = client.get("/?token=right", base_url=base)
+    assert answer.headers["Set-Cookie"].startswith("cdg-deblur=")  # not that of the review
+    assert client.get("/queue", base_url=base).status_code == 200
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"])
+def test_what_a_form_of_another_page_can_send_is_refused(kind: str, client: FlaskClient, queue: Queue) -> None:
+    number = hand_in(queue, picture())
+    wait_for(queue, number)
+    body = json.dumps({"files": [{"name": "a.png", "size": 1}]})
+
+    for path in ("/pictures", f"/pictures/{number}/parts"):
+        assert client.post(path, base_url=LOCAL, data=body, content_type=kind).status_code == 415
+    assert client.post(f"/pictures/{number}", base_url=LOCAL, data=body).status_code == 405  # a form has no PUT
+    asked = client.options("/pictures", base_url=LOCAL, headers={"Origin": "http://evil.example"})
+    assert not [name for name in asked.headers.keys() if name.startswith("Access-Control")]  # noqa: SIM118
+    assert len(queue.facts()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *([], {}, {"files": []}, {"files": "a.png"}, {"files": [["a.png", 1]]}, {"files": [{"name": "a.png"}]}),
+        *({"files": [{"name": "a.png", "size": -1}]}, {"files": [{"name": "a.png", "size": True}]}),
+        *({"files": [{"name": 1, "size": 1}]}, {"files": [{"name": "a.png", "size": 1}] * 101}),
+    ],
+)
+def test_offers_that_are_none_change_nothing(body: object, client: FlaskClient, queue: Queue) -> None:
+    assert client.post("/pictures", base_url=LOCAL, json=body).status_code == 400
+    assert queue.facts() == []
+
+
+def test_requests_that_are_too_large_are_refused(client: FlaskClient, queue: Queue) -> None:
+    assert offer(client, ("x" * 200_000, 1)).status_code == 413
+    (number,) = offer(client, ("a.png", 1)).json["numbers"]
+    answer = client.put(f"/pictures/{number}", base_url=LOCAL, environ_overrides={"CONTENT_LENGTH": "500000001"})
+    assert answer.status_code == 413
+    assert list(queue.folder.glob("*")) == []
+
+
+def test_bytes_come_once_and_only_for_what_was_offered(client: FlaskClient, queue: Queue) -> None:
+    (number,) = offer(client, ("a.png", 1)).json["numbers"]
+    first, second = (client.put(f"/pictures/{number}", base_url=LOCAL, data=picture()) for _ in range(2))
+    assert (first.status_code, second.status_code) == (204, 404)
+    assert client.put("/pictures/999999", base_url=LOCAL, data=picture()).status_code == 404
+    (video,) = offer(client, ("clip.mp4", 9)).json["numbers"]
+    assert client.put(f"/pictures/{video}", base_url=LOCAL, data=b"x").status_code == 404
+
+
+@pytest.mark.parametrize("name", [HOSTILE, "../../x", 'quote".png\r\nX-Evil: 1', "写" * 300])
+def test_a_download_is_an_attachment_with_a_harmless_name(name: str, client: FlaskClient, queue: Queue) -> None:
+    number = hand_in(queue, picture(), f"{name}.png")
+    wait_for(queue, number)
+
+    answer = client.get(f"/pictures/{number}/download", base_url=LOCAL)
+
+    said = answer.headers["Content-Disposition"]
+    assert said.startswith("attachment; filename=") and "X-Evil" not in answer.headers
+    named = re.search(r"filename\*=UTF-8''(\S+)", said)
+    plain = unquote(named[1]) if named else said.partition("filename=")[2].strip('"')
+    assert plain.endswith("-restored.png") and not set(plain) & set('/\\<>"\r\n')
+    assert answer.mimetype == "application/octet-stream"
+    assert client.get("/queue", base_url=LOCAL).json["pictures"][0]["name"] == f"{name}.png"  # shown as it is
+    assert name not in client.get("/", base_url=LOCAL).text
+
+
+def test_branches_are_made_when_they_are_asked_for_and_not_of_one_branch(client: FlaskClient, queue: Queue) -> None:
+    number = hand_in(queue, picture())
+    wait_for(queue, number)
+    path = f"/pictures/{number}/parts"
+    assert client.get(f"{path}/small", base_url=LOCAL).status_code == 404
+
+    assert client.post(path, base_url=LOCAL, json={}).status_code == 204
+    wait_for(queue, number, task="branches")
+
+    kinds = {name: client.get(f"{path}/{name}", base_url=LOCAL).mimetype for name in ("small", "share")}
+    assert kinds == {"small": "image/jpeg", "share": "image/png"}
+    single = server.make_app(queue, replace(FACTS, has_branches=False), None).test_client()
+    assert single.post(path, base_url=LOCAL, json={}).status_code == 404
+    assert "data-branches" not in single.get("/", base_url=LOCAL).text
+
+
+def test_the_head_says_where_pictures_stay(queue: Queue) -> None:
+    texts = {}
+    for host in ("", "box"):
+        facts = replace(FACTS, host=host, weights="<b>w</b>")
+        texts[host] = server.make_app(queue, facts, None).test_client().get("/", base_url=LOCAL).text
+    assert "Pictures stay on this machine" in texts[""] and "&lt;b&gt;w" in texts[""] and "<b>w" not in texts[""]
+    assert "Pictures go to box and nowhere else" in texts["box"]
+
+
+def test_the_files_of_the_page_are_short(tmp_path: Path) -> None:
+    folder = Path(server.__file__).parent / "page"
+    assert all(len(path.read_text().splitlines()) < 350 for path in folder.iterdir())
