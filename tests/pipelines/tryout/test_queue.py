@@ -216,13 +216,13 @@ def test_progress_of_a_picture_in_tiles_grows_to_one(tmp_path: Path) -> None:
     assert len(shares) == 1 + 2 * 8 and shares == sorted(shares) and shares[-1] == 1
 
 
-def test_a_picture_of_twelve_megapixels_is_cut_into_tiles_of_a_free_choice() -> None:
+def test_a_picture_of_twelve_megapixels_is_cut_into_tiles_of_a_free_choice(idle: Queue) -> None:
     restorer = make_restorer()
     restorer.tile = 4096  # as on a GPU
-    Worker(Queue(), restorer, 95)
+    Worker(idle, restorer, 95)
     assert restorer.tile == LARGEST_TILE
     own = make_restorer(tile=2048)
-    Worker(Queue(), own, 95)
+    Worker(idle, own, 95)
     assert own.tile == 2048
 
 
