@@ -111,10 +111,8 @@ def _add_list(app: Flask, queue: Queue, facts: Facts) -> None:
 
 def _offered() -> Sequence[tuple[str, int]]:
     """Names and sizes of the files that a request offers."""
-    if not request.is_json:  # a form of another page cannot send JSON
-        abort(415)
     request.max_content_length = _LARGEST_JSON
-    body = request.get_json()
+    body = request.get_json()  # 415 for what is no JSON: a form of another page can send none
     listed = body.get("files") if isinstance(body, dict) else None
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_FILES:
         abort(400)

@@ -58,7 +58,7 @@ class Worker(threading.Thread):
             try:
                 parts = self._work(picture, task)
             except Gone:
-                self.queue.clear(picture)
+                pass  # its files went with it
             except Exception as error:
                 self.queue.end(picture, task, reason_of(error, picture))
             else:

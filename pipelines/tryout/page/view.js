@@ -40,7 +40,8 @@
         image.hidden = true;
         image.removeAttribute("src");
       }
-      this.width = this.height = 0;
+      Object.assign(this, {width: 0, height: 0, hasBoth: false});
+      this.wipe(this.at);
     }
 
     /* at: percent of the stage that is blurry. */

@@ -94,7 +94,7 @@ def test_a_tile_is_as_large_as_memory_allows(memory: int, batch: int, tile: int)
 def test_no_memory_is_asked_for_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     sides = []
 
-    def full(network: CDGNet, blurry: torch.Tensor, *, tile: int) -> torch.Tensor:
+    def full(network: CDGNet, blurry: torch.Tensor, *, tile: int, on_tile: None) -> torch.Tensor:
         sides.append(tile)
         if tile > 300:
             raise torch.OutOfMemoryError

@@ -139,6 +139,19 @@ def test_the_limit_of_pixels_is_tested_before_a_picture_is_decoded(tmp_path: Pat
         photographs.read(tmp_path / "bomb.bmp", 200_000_000)
 
 
+def test_bytes_that_come_twice_at_once_are_taken_once(idle: Queue) -> None:
+    (number,) = idle.offer([("a.png", 1)])
+    again = []
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            again.append(idle.receive(number, io.BytesIO(picture(seed=1))))
+            return super().read(size)
+
+    assert idle.receive(number, Slow(picture()))
+    assert again and not any(again)
+
+
 def test_a_full_list_is_refused(idle: Queue) -> None:
     idle.offer([("a.png", 1)] * queues.MOST_PICTURES)
     with pytest.raises(InputError, match="The list takes 500 pictures"):
@@ -159,16 +172,18 @@ def test_no_name_reaches_the_disk_or_is_more_than_a_name_of_a_download(name: str
     assert not found.download_name.startswith(".")
 
 
-def test_a_picture_that_is_removed_leaves_nothing_even_while_it_is_restored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_picture_that_is_removed_leaves_nothing_even_while_it_is_restored(is_late: bool, tmp_path: Path) -> None:
     reached, goes_on = threading.Event(), threading.Event()
 
     class Slow(Restorer):
         def __call__(self, blurry: torch.Tensor, on_tile: Progress | None = None) -> torch.Tensor:
             assert on_tile
             on_tile(0.5)
+            restored = super().__call__(blurry) if is_late else None  # late: only the file is to be written
             reached.set()
             goes_on.wait(30)
-            return super().__call__(blurry, on_tile)
+            return super().__call__(blurry, on_tile) if restored is None else restored
 
     usual = make_restorer()
     with working(tmp_path / "kept", Slow(usual.network, usual.fabric)) as queue:
@@ -201,13 +216,13 @@ def test_progress_of_a_picture_in_tiles_grows_to_one(tmp_path: Path) -> None:
     assert len(shares) == 1 + 2 * 8 and shares == sorted(shares) and shares[-1] == 1
 
 
-def test_a_picture_of_twelve_megapixels_is_cut_into_tiles_of_a_free_choice() -> None:
+def test_a_picture_of_twelve_megapixels_is_cut_into_tiles_of_a_free_choice(idle: Queue) -> None:
     restorer = make_restorer()
     restorer.tile = 4096  # as on a GPU
-    Worker(Queue(), restorer, 95)
+    Worker(idle, restorer, 95)
     assert restorer.tile == LARGEST_TILE
     own = make_restorer(tile=2048)
-    Worker(Queue(), own, 95)
+    Worker(idle, own, 95)
     assert own.tile == 2048
 
 
