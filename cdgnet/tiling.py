@@ -47,7 +47,7 @@ def restore(
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
         tile: Side of a tile, a multiple of 4.
         halo: A multiple of 4.
-        on_tile: Told how far the work is.
+        on_tile: Called after each tile with the share of the work that is done.
 
     Returns:
         ``(B, 3, H, W)``, not clamped.
@@ -82,7 +82,7 @@ def _in_tiles(
     height, width = blurry.shape[-2:]
     quarter = (-(-height // SIZE_MULTIPLE), -(-width // SIZE_MULTIPLE))
 
-    tell: Progress = on_tile or (lambda _: None)
+    report: Progress = on_tile or (lambda _: None)
 
     def cropped(result: Tensor | None) -> Tensor | None:
         return result if result is None else crop_to_size(result, quarter if result.shape[1] == 1 else (height, width))
@@ -91,11 +91,11 @@ def _in_tiles(
         below, right = (max(0, MINIMUM_SIZE - side) for side in (height, width))
         large = functional.pad(blurry, (0, right, 0, below), mode="replicate") if below or right else blurry
         at_once = [cropped(result) for result in chosen(network(large))]
-        tell(1.0)
+        report(1.0)
         return at_once
     frame = pad_to_multiple(blurry)
     size = (frame.shape[-2], frame.shape[-1])
-    mean = _mean_features(network, frame, tile, tell)
+    mean = _mean_features(network, frame, tile, report)
     wholes: list[Tensor | None] = []
     done = 0  # pixels
     for part, window in _tiles(size, tile, halo):
@@ -105,7 +105,7 @@ def _in_tiles(
             if whole is not None and result is not None:
                 _put(whole, result, part, window)
         done += _area(part)
-        tell(_ENCODER_SHARE + (1 - _ENCODER_SHARE) * done / (size[0] * size[1]))
+        report(_ENCODER_SHARE + (1 - _ENCODER_SHARE) * done / (size[0] * size[1]))
     return [cropped(whole) for whole in wholes]
 
 
@@ -123,7 +123,7 @@ def _put(whole: Tensor, result: Tensor, part: tuple[slice, slice], window: tuple
     whole[..., part[0], part[1]] = result[..., inner[0], inner[1]]
 
 
-def _mean_features(network: CDGNet, frame: Tensor, tile: int, tell: Progress) -> Tensor:
+def _mean_features(network: CDGNet, frame: Tensor, tile: int, report: Progress) -> Tensor:
     """The encoder's last features averaged over a frame, ``(B, widths[2], 1, 1)``, summed in float64."""
     size = (frame.shape[-2], frame.shape[-1])
     total, done = torch.zeros(()), 0
@@ -132,7 +132,7 @@ def _mean_features(network: CDGNet, frame: Tensor, tile: int, tell: Progress) ->
         rows, columns = (_quarter(_within(one, around)) for one, around in zip(part, window, strict=True))
         total = total + to_float64(features[..., rows, columns]).sum(dim=(-2, -1), keepdim=True)
         done += _area(part)
-        tell(_ENCODER_SHARE * done / (size[0] * size[1]))
+        report(_ENCODER_SHARE * done / (size[0] * size[1]))
     return (total / (size[0] * size[1] / SIZE_MULTIPLE**2)).to(frame.dtype).to(frame.device)
 
 

@@ -64,37 +64,37 @@ class Restorer:
     @torch.no_grad()
     def __call__(self, blurry: Tensor, on_tile: Progress | None = None) -> Tensor:
         """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] of any device; gives the same on its own, not clamped."""
-        blurry, tell = self.fabric.to_device(blurry), self._when_done(on_tile)
+        blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
         if not self.is_ensemble:
-            return self._restore(blurry, tell)
+            return self._restore(blurry, report)
         passes = itertools.count()
 
         def restore(seen: Tensor) -> Tensor:
             before = next(passes)
-            return self._restore(seen, tell and (lambda share: tell((before + share) / ORIENTATIONS)))
+            return self._restore(seen, report and (lambda share: report((before + share) / ORIENTATIONS)))
 
         return ensemble(restore, blurry)
 
     @torch.no_grad()
     def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
         """All that the network makes of it, as ``__call__`` restores it; never an ensemble's mean."""
-        blurry, tell = self.fabric.to_device(blurry), self._when_done(on_tile)
-        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile, on_tile=tell))
+        blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
+        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile, on_tile=report))
         return Components(*(None if result is None else _kept(result) for result in results))  # type: ignore[arg-type]
 
-    def _restore(self, blurry: Tensor, tell: Progress | None) -> Tensor:
-        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile, on_tile=tell)))
+    def _restore(self, blurry: Tensor, report: Progress | None) -> Tensor:
+        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile, on_tile=report)))
 
     def _when_done(self, on_tile: Progress | None) -> Progress | None:
         """``on_tile`` called when a tile is done: a GPU's work is only begun when Python goes on."""
         if on_tile is None or self.device.type != "cuda":
             return on_tile
 
-        def tell(share: float) -> None:
+        def report(share: float) -> None:
             torch.cuda.synchronize(self.device)
             on_tile(share)
 
-        return tell
+        return report
 
     def _fitting(self, work: Callable[[], Result]) -> Result:
         """What ``work`` gives, in smaller tiles where memory runs out."""

@@ -26,7 +26,7 @@ from prep.io import photographs
 
 MOST_PICTURES = 500
 _OPEN = (State.SENDING, State.WAITING, State.WORKING)
-_LEAST_SHARE = 0.02  # of the work, from which on the time that is left is told by it
+_LEAST_SHARE = 0.02  # of the work, from which on the time left follows from it
 
 
 class Gone(Exception):
@@ -157,8 +157,8 @@ class Queue:
                 self._changed.wait()
             return None
 
-    def tell(self, picture: Picture, task: Task, share: float) -> None:
-        """Say how far a task is.
+    def report(self, picture: Picture, task: Task, share: float) -> None:
+        """Note how far a task is, for the page.
 
         Raises:
             Gone: If it is wanted no more.
@@ -226,7 +226,7 @@ class Queue:
 
 
 def reason_of(error: Exception, picture: Picture) -> str:
-    """Why work on a picture failed, one line, without the path of our file, which tells its owner nothing."""
+    """Why work on a picture failed, one line, without the path of our file, which its owner never saw."""
     if isinstance(error, ReadError):
         path, text = f"{picture.source} ", str(error)
         return f"This file {text.removeprefix(path)}" if text.startswith(path) else text

@@ -21,7 +21,7 @@ from prep.errors import FrameError
 from prep.io import files, photographs
 from prep.io.photographs import Photo
 
-LARGEST_TILE = 1024  # pixels: a picture of 12 megapixels is twelve tiles, after each of which progress is told
+LARGEST_TILE = 1024  # pixels: a picture of 12 megapixels is twelve tiles, after each of which the page shows progress
 IMAGES = {
     "small": "What the branch for small blur made; it is to be judged where the picture was nearly sharp",
     "large": "What the branch for large blur made; it is to be judged where the picture was blurred much",
@@ -65,16 +65,16 @@ class Worker(threading.Thread):
                 self.queue.end(picture, task, parts=parts)
 
     def _work(self, picture: Picture, task: Task) -> list[dict[str, Any]]:
-        def tell(share: float) -> None:
-            self.queue.tell(picture, task, share)
+        def report(share: float) -> None:
+            self.queue.report(picture, task, share)
 
         photo = photographs.read(picture.source, MOST_PIXELS)
-        tell(0.0)
+        report(0.0)
         is_restoring = task is picture.restoring
         _check_memory(photo, picture, _PIXEL_BYTES["restoring" if is_restoring else "branches"])
         if not is_restoring:
-            return draw_branches(photo, picture, self.restorer, tell)
-        photographs.write(picture.restored, restore(photo, self.restorer, tell), self.quality)
+            return draw_branches(photo, picture, self.restorer, report)
+        photographs.write(picture.restored, restore(photo, self.restorer, report), self.quality)
         return []
 
 
@@ -87,18 +87,18 @@ def _check_memory(photo: Photo, picture: Picture, pixel_bytes: int) -> None:
         )
 
 
-def restore(photo: Photo, restorer: Restorer, tell: Progress) -> Photo:
-    """A photograph restored; ``tell`` hears how far it is."""
-    (pixels,) = restore_all([photo.pixels], lambda frames: restorer(frames, tell))
+def restore(photo: Photo, restorer: Restorer, report: Progress) -> Photo:
+    """A photograph restored; ``report`` is called with the share that is done."""
+    (pixels,) = restore_all([photo.pixels], lambda frames: restorer(frames, report))
     return replace(photo, pixels=pixels)
 
 
-def draw_branches(photo: Photo, picture: Picture, restorer: Restorer, tell: Progress) -> list[dict[str, Any]]:
+def draw_branches(photo: Photo, picture: Picture, restorer: Restorer, report: Progress) -> list[dict[str, Any]]:
     """Write pictures of all that the network makes of a photograph beside it; gives the name and the title of each."""
     found: list[Components] = []
 
     def restore(frames: Tensor) -> Tensor:
-        found.append(restorer.components(frames, tell))
+        found.append(restorer.components(frames, report))
         return found[0].restored
 
     restore_all([photo.pixels], restore)

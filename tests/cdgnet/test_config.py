@@ -42,11 +42,11 @@ def test_the_default_is_paper() -> None:
 
 
 def test_the_presets_differ_and_have_a_name_each() -> None:
-    assert len({ModelConfig.preset(name) for name in PRESETS}) == len(PRESETS) == 3
+    assert len({ModelConfig.preset(name) for name in PRESETS}) == len(PRESETS) == 4
 
 
 def test_an_unknown_preset_is_named_beside_the_known_ones() -> None:
-    with pytest.raises(ValueError, match="preset 'huge' does not exist; pass one of paper, light, tiny"):
+    with pytest.raises(ValueError, match="preset 'huge' does not exist; pass one of paper, light, small, tiny"):
         ModelConfig.preset("huge")
 
 

@@ -115,12 +115,12 @@ def test_the_mean_over_tiles_is_that_of_a_cpu() -> None:
     network = CDGNet(ModelConfig.preset("tiny")).eval()
     blurry = torch.rand(1, 3, 96, 112) - 0.5
     with torch.no_grad(), Moving():
-        wanted = tiling._mean_features(network, blurry, tile=32)
+        wanted = tiling._mean_features(network, blurry, tile=32, report=lambda _: None)
         for module in network.encoder.modules():
             for name, weight in list(module.named_parameters(recurse=False)):
                 module._parameters[name] = there(weight.detach())  # type: ignore[assignment]
 
-        found = tiling._mean_features(network, there(blurry), tile=32)
+        found = tiling._mean_features(network, there(blurry), tile=32, report=lambda _: None)
 
     assert (found.dtype, found.device.type) == (torch.float32, ELSEWHERE)
     torch.testing.assert_close(found.cpu(), wanted, rtol=1e-6, atol=0)

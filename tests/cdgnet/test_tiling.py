@@ -133,14 +133,14 @@ def test_tiles_that_do_not_fit_the_network_are_refused() -> None:
 
 
 @pytest.mark.parametrize("work", [restore, components])
-def test_progress_is_told_after_each_tile_grows_to_one_and_changes_no_result(work: Callable[..., Any]) -> None:
+def test_progress_comes_after_each_tile_grows_to_one_and_changes_no_result(work: Callable[..., Any]) -> None:
     network, frame = learned(), torch.rand(1, 3, 72, 140, generator=torch.Generator().manual_seed(1)) - 0.5
     shares: list[float] = []
 
-    told = work(network, frame, tile=64, halo=16, on_tile=shares.append)
+    reported = work(network, frame, tile=64, halo=16, on_tile=shares.append)
 
-    untold = work(network, frame, tile=64, halo=16)
-    pairs = zip(told, untold, strict=True)
+    plain = work(network, frame, tile=64, halo=16)
+    pairs = zip(reported, plain, strict=True)
     assert all(one is other or torch.equal(one, other) for one, other in pairs)
     assert len(shares) == 2 * 2 * 3 and shares == sorted(set(shares)) and shares[-1] == 1
     whole: list[float] = []
@@ -149,12 +149,12 @@ def test_progress_is_told_after_each_tile_grows_to_one_and_changes_no_result(wor
 
 
 def test_what_progress_raises_ends_the_work() -> None:
-    told: list[float] = []
+    reported: list[float] = []
 
     def stop(share: float) -> None:
-        told.append(share)
+        reported.append(share)
         raise InterruptedError
 
     with pytest.raises(InterruptedError):
         restore(learned(), torch.zeros(1, 3, 72, 140), tile=64, halo=16, on_tile=stop)
-    assert len(told) == 1
+    assert len(reported) == 1

@@ -113,7 +113,7 @@ def test_the_progress_of_an_ensemble_is_that_of_its_eight_passes() -> None:
     shares: list[float] = []
     restorer = Restorer(make_network(), Fabric(accelerator="cpu", devices=1), is_ensemble=True)
 
-    told = restorer(make_frame(), shares.append)
+    restored = restorer(make_frame(), shares.append)
 
     assert shares == [place / 8 for place in range(1, 9)]
-    assert torch.equal(told, restorer(make_frame()))
+    assert torch.equal(restored, restorer(make_frame()))

@@ -203,9 +203,9 @@ def test_progress_of_a_picture_in_tiles_grows_to_one(tmp_path: Path) -> None:
     shares = []
 
     class Told(Queue):
-        def tell(self, picture: Picture, task: Task, share: float) -> None:
+        def report(self, picture: Picture, task: Task, share: float) -> None:
             shares.append(share)
-            super().tell(picture, task, share)
+            super().report(picture, task, share)
 
     queue = Told(tmp_path / "kept")
     Worker(queue, make_restorer(tile=64), 95).start()
@@ -286,7 +286,7 @@ def test_a_closed_queue_takes_its_folder_with_it_and_ends_the_work(idle: Queue) 
 
     assert not idle.folder.exists() and idle.take() is None
     with pytest.raises(Gone):
-        idle.tell(*taken, 0.5)
+        idle.report(*taken, 0.5)
 
 
 def test_the_time_left_is_told_by_the_pace_of_earlier_pictures_until_there_is_progress(idle: Queue) -> None:
@@ -300,7 +300,7 @@ def test_the_time_left_is_told_by_the_pace_of_earlier_pictures_until_there_is_pr
 
     assert taken and idle.facts()[1]["restoring"]["left"] == pytest.approx(20, abs=0.5)
     taken[1].started -= 3
-    idle.tell(*taken, 0.75)
+    idle.report(*taken, 0.75)
     assert idle.facts()[1]["restoring"]["left"] == pytest.approx(1, abs=0.2)
 
 
