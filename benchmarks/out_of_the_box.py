@@ -25,7 +25,7 @@ from skimage.filters import unsharp_mask
 from skimage.restoration import richardson_lucy, wiener
 from surroundings import RESULTS, surroundings
 
-from cdgnet import PRETRAINED, load_weights, psnr, restore, ssim
+from cdgnet import load_weights, psnr, restore, ssim
 from pipelines.evaluate.by_extent import psnr_by_extent, squared_errors
 from pipelines.evaluate.frame_sources import MEASURED, EvaluationFrame, FrameSource, PackFrames, dataset_frames
 from pipelines.evaluate.mask_source import MaskSource
@@ -166,6 +166,27 @@ def line_of(name: str, rows: Mapping[str, dict], are_measured: bool) -> dict:
     }
 
 
+def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Method]) -> list[dict]:
+    """What methods do to frames that need nothing: the sharp ones themselves."""
+    lines = []
+    for name, method in methods.items():
+        changes = []
+        for number in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
+            sharp = _image(source[int(number)].sharp)
+            changes.append(np.abs(method(sharp, sharp, 0.0).astype(int) - sharp))
+        whole = np.stack(changes)
+        lines.append(
+            {
+                "method": name,
+                "mean_change": float(whole.mean()),
+                "change_of_1_in_1000": float(np.quantile(whole, 0.999)),
+                "largest_change": int(whole.max()),
+                "least_psnr": min(float(10 * np.log10(255**2 / np.square(each).mean())) for each in changes),
+            }
+        )
+    return lines
+
+
 def show(title: str, lines: Sequence[dict]) -> None:
     """Print a table in Markdown."""
     print(f"\n{title}\n\n| method | PSNR, dB | SSIM | gain (95 %) | least gain of a frame | gain by length of blur |")
@@ -189,6 +210,28 @@ def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
         yield f"photographs never trained on, {camera}", PackFrames(pack, masks), 24
 
 
+def say_changes(lines: Sequence[dict]) -> None:
+    """Print what methods do to frames that need nothing."""
+    for line in lines:
+        print(
+            f"sharp frames by {line['method']}: changed by {line['mean_change']:.2f} grey levels in the mean, "
+            f"1 in 1000 by {line['change_of_1_in_1000']:.0f} and more; least PSNR to themselves {line['least_psnr']:.1f} dB",
+            flush=True,
+        )
+
+
+def baselines(source: FrameSource, count: int) -> dict[str, Method]:
+    """What a person could do without a network."""
+    masked = {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}
+    filtered = {f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}
+    return {
+        "nothing": lambda blurry, sharp, extent: blurry,
+        **best(masked, source, count),
+        **best(filtered, source, count),
+        "Richardson-Lucy, true length": by_kernel(_lucy),
+    }
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -197,24 +240,19 @@ def main() -> None:
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
     parser.add_argument("--save", action="store_true")
     asked = parser.parse_args()
-    own = {"these weights": by_weights(None)} if PRETRAINED.exists() else {}
+    own = {"these weights": by_weights(None)}
     own |= {name: by_weights(Path(path)) for name, _, path in (each.partition("=") for each in asked.weights)}
-    report = {}
+    report: dict[str, list[dict]] = {}
     for title, source, count in sources(asked.data, asked.work):
-        others = best(
-            {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}, source, count
-        )
-        others |= best({f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}, source, count)
-        others["Richardson-Lucy, true length"] = by_kernel(_lucy)
         rows: dict[str, dict[str, dict]] = {}
-        for method_name, key, row in measured(source, count, {**others, **own}):
-            rows.setdefault(method_name, {})[key] = row
-        is_measured = source.extent_source == MEASURED
-        report[title] = [line_of(each, scores, is_measured) for each, scores in rows.items()]
-        first = next(iter(next(iter(rows.values())).values()))
-        blurry = np.mean([row["psnr_blurry"] for row in next(iter(rows.values())).values()])
-        print(f"\nblurry: {blurry:.2f} dB, median extents from {first['median_extent']:.1f} px", flush=True)
+        for method, key, row in measured(source, count, {**baselines(source, count), **own}):
+            rows.setdefault(method, {})[key] = row
+        report[title] = [line_of(each, scores, source.extent_source == MEASURED) for each, scores in rows.items()]
         show(title, report[title])
+        if isinstance(source, PackFrames):
+            lines = changes_to_sharp(source, count, own)
+            report[f"{title}: sharp frames"] = lines
+            say_changes(lines)
     if asked.save:
         path = RESULTS / f"out_of_the_box-{time.strftime('%Y-%m-%d')}.json"
         path.write_text(json.dumps({**surroundings(), "report": report}, indent=1) + "\n")

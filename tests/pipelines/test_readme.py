@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cdgnet import CDGNet, ModelConfig, save_weights
-
 README = Path(__file__).parents[2] / "README.md"
 
 
@@ -41,8 +39,6 @@ def test_the_read_mes_training_in_ten_lines_trains(train_pack: Path, tmp_path: P
 
 def test_the_read_mes_five_lines_restore_a_picture(tmp_path: Path) -> None:
     example = re.findall(r"```python\n(from PIL import Image.*?)```", README.read_text(), re.DOTALL)[0]
-    (tmp_path / "runs" / "gopro").mkdir(parents=True)
-    save_weights(tmp_path / "runs" / "gopro" / "weights.safetensors", CDGNet(ModelConfig.preset("tiny")), {})
     Image.linear_gradient("L").convert("RGB").save(tmp_path / "photo.png")
 
     done = subprocess.run([sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True)
@@ -50,4 +46,5 @@ def test_the_read_mes_five_lines_restore_a_picture(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len([line for line in example.splitlines() if line]) <= 5
     with Image.open(tmp_path / "photo.png") as photo, Image.open(tmp_path / "sharp.png") as sharp:
-        assert np.array_equal(np.asarray(photo), np.asarray(sharp))  # a new network changes nothing
+        assert photo.size == sharp.size
+        assert np.abs(np.asarray(photo, int) - np.asarray(sharp, int)).mean() < 2  # there is nothing to sharpen in it
