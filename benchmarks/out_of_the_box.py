@@ -215,7 +215,7 @@ def say_changes(lines: Sequence[dict]) -> None:
     for line in lines:
         print(
             f"sharp frames by {line['method']}: changed by {line['mean_change']:.2f} grey levels in the mean, "
-            f"1 in 1000 by {line['change_of_1_in_1000']:.0f} and more; least PSNR to themselves {line['least_psnr']:.1f} dB",
+            f"1 in 1000 by {line['change_of_1_in_1000']:.0f} and more; least PSNR {line['least_psnr']:.1f} dB",
             flush=True,
         )
 

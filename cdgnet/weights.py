@@ -1,6 +1,7 @@
 """Self-describing safetensors: the one file of this package that touches the disk."""
 
 import json
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,8 @@ from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
 from cdgnet.padding import SIZE_MULTIPLE
+
+_LOG = logging.getLogger(__name__)
 
 PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
 """The weights that come with the package; ``read_metadata`` gives their name and their card."""
@@ -63,8 +66,8 @@ def save_weights(
 def load_weights(path: Path | str | None = None) -> CDGNet:
     """The network a file describes, on the CPU, in eval mode; without a path, the one that comes with the package.
 
-    The file holds no code, and the shapes it claims are compared before memory is taken for them. Draws no
-    random numbers.
+    Which weights come with the package is logged. The file holds no code, and the shapes it claims are compared before
+    memory is taken for them. Draws no random numbers.
 
     Raises:
         WeightsError: If the file is no safetensors file, is of another format or version, describes no
@@ -72,8 +75,11 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
             its tensors are missing, too many or of the wrong shape.
         OSError: If it cannot be read.
     """
+    is_pretrained = path is None
     path = PRETRAINED if path is None else Path(path)
     header, tensors = _read(path, wants_tensors=True)
+    if is_pretrained:
+        _LOG.info("weights: %s, which come with cdgnet", header["name"])
     with torch.device("meta"):
         network = CDGNet(_config(path, header))
     problems = _misfits(network.state_dict(), tensors)
