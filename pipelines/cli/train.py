@@ -261,7 +261,7 @@ def _say_recipe(plan: "Run") -> None:
     else:
         length = f"{duration(3600 * config.hours)} of steps of {windows}"
     click.echo(f"{length}; {_recipe(plan)}{_component_loss(config)}")
-    if config.learning_rate > STABLE_RATE:
+    if config.learning_rate > STABLE_RATE and config.variant != "dmphn-1":  # which has no offsets
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
 
 

@@ -58,7 +58,7 @@ def command(
     torch_device = _device()
     kind = ("gpu" if torch_device.type == "cuda" else "cpu") if device == "auto" else device
     pictures = recipe.gather(photographs, out / "photographs")
-    commands = _Commands()
+    commands = _Commands(out)
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]
     run_folder = out / f"run-{kind}"
@@ -81,22 +81,32 @@ def command(
 
 
 class _Commands:
-    """Runs commands as a person would type them, and remembers them."""
+    """Runs commands as a person would type them, and remembers them for the card.
 
-    def __init__(self) -> None:
+    Args:
+        out: The folder of all; in what is remembered it is called ``weights``, and of other paths the name is left.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out = out
         self.done: list[str] = []
 
     def run(self, tool: click.Command, *words: object, is_done: bool = False) -> None:
         """Show a command and run it, unless it is done."""
         texts = [str(word) for word in words]
         name = tool.name or ""
-        self.done.append(" ".join([name, *texts]))
+        self.done.append(" ".join([name, *map(self._on_the_card, words)]))
         if is_done:
             return
-        click.echo(f"\n$ {self.done[-1]}")
+        click.echo(f"\n$ {' '.join([name, *texts])}")
         status = tool.main(texts, prog_name=name, standalone_mode=False)
         if status:
             raise click.ClickException(f"{name} ended with status {status}")
+
+    def _on_the_card(self, word: object) -> str:
+        if not isinstance(word, Path):
+            return str(word)
+        return f"weights/{word.relative_to(self.out)}" if word.is_relative_to(self.out) else word.name
 
 
 def _device() -> "torch.device":

@@ -109,6 +109,7 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     path = tmp_path / "out" / "mine.safetensors"
     found = card.read(read_metadata(path))
     assert found and [each["frames"] for each in found["scores"]] == ["photographs never trained on, camera none, 3"]
-    assert any(command.startswith("cdg-prep synth") for command in found["commands"])
+    assert found["commands"][0].startswith("cdg-prep synth weights/photographs/train --photos --count 1 ")
+    assert str(tmp_path) not in json.dumps(found)
     assert load_weights(path).config.widths == (8, 16, 32)
     assert path.with_suffix(".md").read_text() == card.to_text(found)
