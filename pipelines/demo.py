@@ -27,7 +27,7 @@ SEED = 2021
 TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
 UNSEEN = ("astronaut", "coffee", "chelsea")
 UNSEEN_RECIPE = PhotoRecipe(
-    count=1, hand=Stroke(shortest=5, longest=10, roll=3, zoom=2), things=(0, 0), camera=CAMERAS["phone"], seed=SEED
+    count=1, hand=Stroke(shortest=5, longest=10, roll=3, zoom=2), things=(0, 0), camera=CAMERAS["gopro"], seed=SEED
 )
 # The camera follows a subject: all else is smeared sideways, the subject hardly.
 HAND, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15, tremor=0), Stroke(shortest=0, longest=3, tremor=0)
@@ -52,7 +52,7 @@ def photographs() -> dict[str, dict[str, Bytes]]:
 
 
 def shake_unseen(folder: Path) -> None:
-    """Write photographs that the weights which come with cdgnet never saw, as a hand at work and a phone at dusk would
+    """Write photographs that the weights which come with cdgnet never saw, as a small camera in a hand would
     take them: ``blurry/NAME.png`` and ``sharp/NAME.png``.
     """
     for name in UNSEEN:

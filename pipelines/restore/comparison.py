@@ -14,7 +14,7 @@ from prep.datasets.path_patterns import COMPARISON
 from prep.io import files, photographs
 from prep.io.frames import to_rgb8
 
-_COLUMN = 900  # pixels, width of a picture on the sheet
+_WIDEST, _NARROWEST = 900, 360  # pixels, width of a picture on the sheet: its own, between these
 _ENLARGED = 4  # times the pixels of the part; interpolation would flatter the result
 _QUALITY = 92
 
@@ -47,12 +47,13 @@ def draw(before: Bytes, after: Bytes) -> Bytes:
     Returns:
         RGB, uint8: both whole, and below them the square that changed most, each pixel as a square of four by four.
     """
-    part = most_changed_part(before, after, _COLUMN // _ENLARGED)
+    column = max(_NARROWEST, min(before.shape[1], _WIDEST))
+    part = most_changed_part(before, after, column // _ENLARGED)
     enlarged = [image[part].repeat(_ENLARGED, axis=0).repeat(_ENLARGED, axis=1) for image in (before, after)]
     height, width = before[part].shape[:2]
     note = f"{width} x {height} pixels of it, enlarged {_ENLARGED} times"
     rows = [((before, after), ("", "")), (enlarged, (note, note))]
-    return draw_sheet(("before: blurry", "after: restored"), rows, column=_COLUMN)
+    return draw_sheet(("before: blurry", "after: restored"), rows, column)
 
 
 def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, slice]:

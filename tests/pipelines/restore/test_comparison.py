@@ -10,12 +10,11 @@ from prep.io import frames
 
 
 def test_before_is_left_and_after_is_right() -> None:
-    before, after = np.full((90, 120, 3), 60, np.uint8), np.full((90, 120, 3), 200, np.uint8)
+    before, after = np.full((450, 600, 3), 60, np.uint8), np.full((450, 600, 3), 200, np.uint8)
 
     drawn = comparison.draw(before, after)
 
-    top, column = GAP + HEAD, comparison._COLUMN
-    height = round(column * 90 / 120)
+    top, height, column = GAP + HEAD, 450, 600  # as large as they are
     assert (drawn[top : top + height, MARGIN : MARGIN + column] == 60).all()
     right = MARGIN + column + GAP
     assert (drawn[top : top + height, right : right + column] == 200).all()
