@@ -315,7 +315,7 @@ def _say_row(row: Mapping[str, Any], steps: int | None) -> None:
     """Say one row of the log; ``steps`` of the whole run are None while they are not known."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
-        click.echo(f"step {row['step']}: non-finite loss, the step is skipped; frames {frames}", err=True)
+        click.echo(f"step {row['step']}: non-finite or exploded loss, the step is skipped; frames {frames}", err=True)
     elif "went_back_from" in row:
         rollback = f"back from step {row['went_back_from']} to step {row['step']}"
         click.echo(f"{rollback}, learning rate times {row['factor']:g}", err=True)

@@ -1,5 +1,6 @@
 """Forward and backward of one step: this process's part of the batch -> gradients, and the losses they came from."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,13 +21,15 @@ from pipelines.train.samples import Sample
 from pipelines.train.settings import TrainingConfig
 from prep.masks.equations import SOFT_LEVELS
 
+EXPLODED = 100  # times the usual loss: from there on a step does harm, and is skipped like one whose loss is NaN
+
 
 @dataclass(frozen=True, kw_only=True)
 class StepLosses:
     """The losses of one step on this process."""
 
     parts: Sequence[Tensor]  # (4,) each: the fields of Losses, of each accumulated part of the batch
-    finite_flags: Sequence[Callable[[], bool]]  # whether the total of each part is finite
+    finite_flags: Sequence[Callable[[], bool]]  # whether the total of each part is finite and has not exploded
 
     def are_finite(self) -> bool:
         """Whether all are; waits for the forward passes."""
@@ -56,6 +59,8 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
         meter: Is told how long each was waited for.
     """
     config, fabric = learner.run.config, learner.fabric
+    usual = learner.state.usual_loss
+    limit = math.inf if usual is None else EXPLODED * usual
     parts, finite_flags = [], []
     for part in range(config.accumulate):
         with meter.waiting():
@@ -64,7 +69,7 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with fabric.no_backward_sync(learner.model, enabled=part + 1 < config.accumulate):
             losses = compute_losses(config, learner.model(to_range(batch.blurry)), batch)
-            finite_flags.append(_start_finite_check(losses.total))
+            finite_flags.append(_start_finite_check(losses.total, limit))
             fabric.backward(losses.total / config.accumulate)
         parts.append(torch.stack(losses).detach())
     return StepLosses(parts=parts, finite_flags=finite_flags)
@@ -92,12 +97,12 @@ def measured_offsets(learner: Learner) -> Iterator[OffsetMeter]:
         yield offsets
 
 
-def _start_finite_check(loss: Tensor) -> Callable[[], bool]:
-    """Begin to find out whether a loss is finite; the function given waits for the answer.
+def _start_finite_check(loss: Tensor, limit: float) -> Callable[[], bool]:
+    """Begin to find out whether a loss is finite and below a limit; the function given waits for the answer.
 
     So a GPU goes on with the backward pass meanwhile.
     """
-    flag = torch.isfinite(loss.detach())
+    flag = loss.detach() < limit  # false for NaN, and for infinity without a limit
     if flag.device.type != "cuda":
         return lambda: bool(flag)
     copy = torch.empty_like(flag, device="cpu", pin_memory=True)

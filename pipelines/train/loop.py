@@ -23,6 +23,7 @@ from pipelines.train.state import TrainingState
 from pipelines.train.validation import Progress, validate, write_pictures
 from prep import errors
 
+_RECENT = 0.1  # what a logged loss counts in the usual one
 DROWNING = 4  # times the restored frame's loss that a branch's may be, weighted, before a warning
 
 
@@ -166,6 +167,8 @@ def _log(
         rows.append({"step": state.step, "skipped": loader.frame_keys(run, state.step)})
     elif offsets is not None:
         row: dict[str, Any] = {"step": state.step, **losses.means(run.config, learner.fabric)}
+        usual = row["loss"] if state.usual_loss is None else state.usual_loss
+        state.usual_loss = usual + _RECENT * (row["loss"] - usual)
         row["learning_rate"] = learner.learning_rate
         if not math.isnan(mean := offsets.mean()):  # as it is without deformable layers
             row["mean_offset"] = mean

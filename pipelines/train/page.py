@@ -77,7 +77,7 @@ def _event(row: Mapping[str, Any]) -> str:
     """What a row of the log says happened besides steps and validations; empty of such rows."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
-        return f"step {row['step']}: non-finite loss; the step was skipped, frames {frames}"
+        return f"step {row['step']}: non-finite or exploded loss; the step was skipped, frames {frames}"
     if "went_back_from" in row:
         return f"step {row['went_back_from']}: back to step {row['step']}, learning rate times {row['factor']:g}"
     if "drowned_by" in row:

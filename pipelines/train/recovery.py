@@ -1,4 +1,4 @@
-"""After several non-finite losses in a row: back to a checkpoint with a lower learning rate, or the end of the run."""
+"""After several losses in a row that are not finite or exploded: back to a checkpoint with half the rate, or stop."""
 
 from typing import Any, NoReturn
 
@@ -6,7 +6,7 @@ from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, run_folder
 from pipelines.train.learner import Learner
 
-MAX_NONFINITE = 3  # non-finite losses in a row, before something is done
+MAX_NONFINITE = 3  # non-finite or exploded losses in a row, before something is done
 SMALLEST_FACTOR = 1 / 64  # of the learning rate: after so many halvings the run is given up
 _RESTART = "start a new run with a lower --learning-rate"
 
@@ -55,7 +55,7 @@ def _good_steps(learner: Learner) -> list[int]:
 
 def _give_up(learner: Learner, reason: str, good_steps: list[int], cure: str) -> NoReturn:
     run, step = learner.run, learner.state.step
-    what = f"{MAX_NONFINITE} non-finite losses in a row, up to step {step} (log.jsonl names the frames)"
+    what = f"{MAX_NONFINITE} non-finite or exploded losses in a row, up to step {step} (log.jsonl names the frames)"
     if learner.fabric.is_global_zero:
         run_folder.append_to_log(run.folder, [{"step": step, "gave_up": what}])
     saved = f"step {good_steps[-1]} is saved in {run.folder}" if good_steps else "no good checkpoint was saved"

@@ -116,7 +116,8 @@ class TrainingConfig:
     keep: int = _setting(3, "Checkpoints to keep, besides the best weights.", least=1, unit="N")
     divergence: str = _setting(
         "stop",
-        "After three non-finite losses in a row: stop, or go back to the last checkpoint with half the learning rate.",
+        "After three losses in a row that are not finite, or 100 times the usual: stop, or go back to the last "
+        "checkpoint with half the learning rate.",
         choices=("stop", "halve"),
     )
     compile: bool = _setting(False, "Compile the network: takes minutes at the start, makes steps faster on a GPU.")

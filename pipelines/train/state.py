@@ -15,6 +15,7 @@ _KEYS_ON_DISK = {
     "best_psnr": "best",
     "is_validation_due": "owes_validation",
     "has_warned": "has_warned",
+    "usual_loss": "usual_loss",
     "seconds": "seconds",
     "plan": "plan",
 }
@@ -25,12 +26,13 @@ class TrainingState:
     """All that the loop remembers from step to step, besides tensors."""
 
     step: int = 0  # steps done
-    nonfinite_losses: int = 0  # in a row, the last step's included
+    nonfinite_losses: int = 0  # or exploded ones, in a row, the last step's included
     learning_rate_factor: float = 1.0  # halved by each rollback
     rolled_back_to: int = -1  # the step of the last rollback's checkpoint; -1 before the first rollback
     best_psnr: float | None = None  # of all validations, in dB; None before the first
     is_validation_due: bool = False  # of this step's weights
     has_warned: bool = False  # that a branch's loss drowns the restoration
+    usual_loss: float | None = None  # the mean of the logged ones, recent ones more; None before the first
     seconds: float = 0.0  # spent on steps, checkpoints and validations, by all processes that went on with the run
     plan: Plan = field(default_factory=Plan)  # of its steps
 

@@ -81,7 +81,14 @@ def test_a_checkpoint_of_the_keys_that_releases_wrote_goes_on(train_pack: Path, 
     written = torch.load(path, weights_only=True)
     keys = ("network", "optimizer", "averaged", "precision")
     state = {"step": 3, "strikes": 0, "factor": 0.5, "went_back_to": 1, "best": 99.0, "owes_validation": True}
-    assert written.keys() == {*state, *keys, "has_warned", "seconds", "plan"}  # releases before wrote none of these
+    assert written.keys() == {
+        *state,
+        *keys,
+        "has_warned",
+        "seconds",
+        "plan",
+        "usual_loss",
+    }  # releases before wrote none of these
     torch.save({**state, **{key: written[key] for key in keys}}, path)
 
     train(train_pack, tmp_path / "r", config)

@@ -64,7 +64,7 @@ def test_what_went_wrong_is_told(folder: Path, tmp_path: Path) -> None:
 
     text = page.write(copy).read_text(encoding="utf-8")
 
-    assert "step 4: non-finite loss; the step was skipped, frames clip/1<" in text
+    assert "step 4: non-finite or exploded loss; the step was skipped, frames clip/1<" in text
     assert "step 4: back to step 2, learning rate times 0.5" in text
 
 

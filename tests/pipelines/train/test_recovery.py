@@ -15,16 +15,16 @@ from prep.packs import reader
 
 
 class Saboteur:
-    """Makes the loss of chosen steps NaN, as a broken frame would."""
+    """Makes the loss of chosen steps NaN, as a broken frame would, or so many times what it is."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int) -> None:
-        self.steps, self.step, self.honest = set(steps), 0, gradients.compute_losses
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *steps: int, factor: float = torch.nan) -> None:
+        self.steps, self.step, self.honest, self.factor = set(steps), 0, gradients.compute_losses, factor
         monkeypatch.setattr(gradients, "compute_losses", self.lose)
 
     def lose(self, *words: Any) -> Losses:
         self.step += 1
         losses = self.honest(*words)
-        return Losses(*(each * torch.nan for each in losses)) if self.step in self.steps else losses
+        return Losses(*(each * self.factor for each in losses)) if self.step in self.steps else losses
 
 
 def test_a_step_with_a_non_finite_loss_is_skipped_and_names_its_frames(
@@ -40,6 +40,17 @@ def test_a_step_with_a_non_finite_loss_is_skipped_and_names_its_frames(
     assert all(torch.isfinite(weight).all() for weight in weights(tmp_path / "r").values())
 
 
+@pytest.mark.parametrize(("factor", "skipped"), [(150.0, [3]), (20.0, [])])
+def test_a_step_whose_loss_has_exploded_is_skipped(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float, skipped: list[int]
+) -> None:
+    Saboteur(monkeypatch, 3, factor=factor)
+
+    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1))
+
+    assert [row["step"] for row in log_rows(tmp_path / "r") if "skipped" in row] == skipped
+
+
 def test_three_non_finite_losses_in_a_row_stop_the_run_and_keep_the_checkpoint(
     train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -47,7 +58,9 @@ def test_three_non_finite_losses_in_a_row_stop_the_run_and_keep_the_checkpoint(
     before = weights(tmp_path / "r")
     Saboteur(monkeypatch, *range(100))
 
-    with pytest.raises(TrainingError, match=r"3 non-finite losses in a row, up to step 5 .* pass --divergence halve"):
+    with pytest.raises(
+        TrainingError, match=r"3 non-finite or exploded losses in a row, up to step 5 .* pass --divergence halve"
+    ):
         train(train_pack, tmp_path / "r")
 
     assert checkpoints.saved_steps(tmp_path / "r") == [2]
@@ -92,4 +105,4 @@ def test_a_divergence_before_anything_was_saved_says_so(
         TrainingError, match="no good checkpoint was saved; start a new run with a lower --learning-rate"
     ):
         train(train_pack, tmp_path / "r")
-    assert log_rows(tmp_path / "r")[-1]["gave_up"].startswith("3 non-finite losses in a row, up to step 3")
+    assert log_rows(tmp_path / "r")[-1]["gave_up"].startswith("3 non-finite or exploded losses in a row, up to step 3")
