@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ from click.testing import CliRunner
 
 from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata
 from pipelines import card, recipe
-from pipelines.cli import weights
+from pipelines.cli import train, weights
 from pipelines.errors import DataError
+from pipelines.train.settings import TrainingConfig
 from prep.io import frames
 
 ROW = {"psnr_blurry": 25.0, "psnr": 26.0, "ssim_blurry": 0.7, "ssim": 0.8}
@@ -85,6 +86,18 @@ def test_a_card_holds_the_least_gain_and_every_credit() -> None:
         "cdg-train --h5 a.h5",
     ):
         assert said in text
+
+
+@pytest.mark.parametrize("device", ["cpu", "gpu"])
+def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, device: str) -> None:
+    words = ["--h5", str(train_pack), *recipe.training(device, 3, 0.5)]
+
+    with train.command.make_context("cdg-train", words) as context:
+        settings = {each.name: context.params[each.name] for each in fields(TrainingConfig) if each.name != "val"}
+        config = train.config_of(settings, context.params["val"])
+
+    assert (config.hours, config.seed, config.schedule, config.val) == (0.5, 3, "cosine", ())
+    assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
 
 
 def test_weights_without_a_card_have_none() -> None:

@@ -27,7 +27,7 @@ def test_results_that_are_there_are_passed_over(weights: Path, tmp_path: Path) -
 
     done = call(tmp_path, "deblur", "a.png", "--weights", weights)
 
-    assert "1 are in restored already" in done.stdout
+    assert "1 picture; 1 already in restored: skipped" in done.stdout
     assert (tmp_path / "restored" / "a.png").read_text() == "mine"
 
 
