@@ -5,6 +5,7 @@ network is trained by the clock on the pairs, and scored on photographs that it 
 """
 
 import csv
+import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -137,6 +138,21 @@ def gather(folder: Path, out: Path) -> list[Picture]:
             frames.write(_place(out, picture), to_rgb8(getattr(data, name)()))
         pictures.append(picture)
     return pictures
+
+
+def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
+    """Note what is made in a folder, so that pairs of another seed or of other photographs never mix with its own.
+
+    Raises:
+        DataError: If something else was begun there.
+    """
+    path = out / "recipe.json"
+    asked = {"seed": seed, "pictures": sorted(picture.file for picture in pictures)}
+    if not path.exists():
+        files.write_text(path, json.dumps(asked, indent=1) + "\n")
+    elif (begun := json.loads(path.read_text(encoding="utf-8"))) != asked:
+        found = f"seed {begun.get('seed')}" if begun.get("seed") != seed else "other photographs"
+        raise DataError(f"{out} was begun with {found}; pass another --out, or the same options to go on")
 
 
 def _place(out: Path, picture: Picture) -> Path:

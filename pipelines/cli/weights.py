@@ -58,6 +58,7 @@ def command(
     torch_device = _device()
     kind = ("gpu" if torch_device.type == "cuda" else "cpu") if device == "auto" else device
     pictures = recipe.gather(photographs, out / "photographs")
+    recipe.begin(out, seed, pictures)
     commands = _Commands(out)
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]

@@ -44,6 +44,17 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
     assert {picture.file for picture in pictures if picture.is_held_out} == test
 
 
+def test_pairs_of_another_seed_or_of_other_photographs_do_not_mix(tmp_path: Path) -> None:
+    pictures = [recipe.Picture(file="a.png", author="A", licence="CC0")]
+    recipe.begin(tmp_path, 0, pictures)
+
+    recipe.begin(tmp_path, 0, pictures)
+    with pytest.raises(DataError, match="was begun with seed 0; pass another --out"):
+        recipe.begin(tmp_path, 1, pictures)
+    with pytest.raises(DataError, match="was begun with other photographs"):
+        recipe.begin(tmp_path, 0, [*pictures, recipe.Picture(file="b.png", author="A", licence="CC0")])
+
+
 def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Path) -> None:
     with_credits(photographs, [("garden.png", "A. Painter", "CC0")])
 
