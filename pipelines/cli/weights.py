@@ -146,7 +146,7 @@ def _frames_of(data_set: Path) -> tuple[str, tuple[object, ...]]:
     from prep.datasets import layouts
 
     dataset = layouts.find(data_set)
-    split = "test" if dataset.select("test") else "all"
+    split = "test" if any(pair.split == "test" for pair in dataset.pairs) else "all"
     name = f"{dataset.name}, {split} split" if split == "test" else f"{dataset.name}, all that was at hand"
     return name, ("--root", data_set, "--split", split)
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -109,6 +110,15 @@ def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, devic
 
     assert (config.hours, config.seed, config.schedule, config.val) == (0.5, 3, "cosine", ())
     assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
+
+
+def test_a_data_set_without_a_test_split_is_scored_whole(gopro: Path, tmp_path: Path) -> None:
+    name, words = weights._frames_of(gopro.parent)
+    assert name.endswith("test split") and words[-2:] == ("--split", "test")
+
+    shutil.copytree(gopro / "train", tmp_path / "GOPRO_Large" / "train")
+    name, words = weights._frames_of(tmp_path)
+    assert name.endswith("all that was at hand") and words[-2:] == ("--split", "all")
 
 
 def test_weights_without_a_card_have_none() -> None:
