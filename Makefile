@@ -11,6 +11,9 @@ demo: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pipelines.cli.demo --out demo
 
 # The weights that come with cdgnet, made again: make weights PHOTOGRAPHS=DIR HOURS=2 OPTIONS="--seed 1 --out weights-1"
+ifeq ($(MAKECMDGOALS)$(PHOTOGRAPHS),weights)
+$(error pass the folder of the photographs: make weights PHOTOGRAPHS=DIR; docs/weights.md says what has to lie there)
+endif
 weights: .venv/ready
 	$(BIN)/python -m pipelines.cli.weights --photographs $(PHOTOGRAPHS) $(addprefix --hours ,$(HOURS)) $(OPTIONS)
 

@@ -45,7 +45,7 @@ path_type = click.Path(path_type=Path)
     "--batch", type=click.IntRange(1), default=1, show_default=True, help="Frames of one size restored at once."
 )
 @click.option(
-    "--compare", is_flag=True, help="Beside each picture's result, a picture of before and after: NAME.compare.jpg."
+    "--compare", is_flag=True, help="Beside each result a picture of before and after: photo.jpg.compare.jpg."
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
 @click.option("--serve", is_flag=True, help="Serve a page instead, on which pictures are dropped and compared.")
@@ -128,6 +128,8 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> None:
     missing = [job for job in done if force or not comparison.path_of(job.target).exists()]
     for job in track(missing, len(missing), "compare"):
         comparison.write(job.source, job.target)
+    if missing:
+        click.echo(f"drew before and after of {len(missing)}, as {comparison.path_of(missing[0].target)}")
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:

@@ -32,8 +32,14 @@ class Plan(NamedTuple):
         return self.start_progress + (1 - self.start_progress) * (step - self.start) / (self.steps - self.start)
 
     def revised(self, step: int, seconds_per_step: float, seconds_left: float) -> "Plan":
-        """The plan of a run that has done ``step`` steps and has so many seconds left; at least one step more."""
+        """The plan of a run that has done ``step`` steps and has so many seconds left; at least one step more.
+
+        While there is time it never plans less than half of the steps that were left: a machine that stalled for a
+        moment would end the run.
+        """
         left = max(1, round(seconds_left / seconds_per_step))
+        if self.is_measured and seconds_left > 0:
+            left = max(left, (self.steps - step) // 2)
         return Plan(step + left, step, self.progress(step))
 
 

@@ -135,7 +135,9 @@ class TrainingConfig:
         if self.hours is not None and self.steps is not None:
             problems.append("hours and steps both say how long; leave one out")
         if self.hours is not None and self.schedule != "cosine":
-            problems.append(f"hours needs a schedule that ends with the time; schedule is {self.schedule}, not cosine")
+            problems.append(
+                f"hours ends with a cosine, and schedule is {self.schedule}; make it cosine, or leave it out"
+            )
         if self.graphs and (not self.compile or self.accumulate > 1):
             problems.append("graphs is on; it needs compile, and accumulate 1")
         if self.component_loss == "attention" and self.attention in ("none", "channel"):
