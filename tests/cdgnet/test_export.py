@@ -63,7 +63,8 @@ def test_an_archive_of_torch_export_gives_what_the_network_gives_for_frames_of_a
             found, wanted = restore(frame), network(frame)
         assert set(found) == {name for name, part in zip(wanted._fields, wanted, strict=True) if part is not None}
         for name, values in found.items():
-            torch.testing.assert_close(values, getattr(wanted, name), rtol=0, atol=1e-5)
+            # float32: sums in another order, in images that reach several units.
+            torch.testing.assert_close(values, getattr(wanted, name), rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow
