@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from pipelines.cli import deblur, evaluate, prep, study, train
-from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.entry import SETTINGS, example, run, show_and_run
 from pipelines.cli.progress import duration, track
 
 STEPS = 320
@@ -59,9 +59,9 @@ def _deblur_unseen(folder: Path) -> None:
 
     demo.shake_unseen(folder)
     blurry, sharp, restored = (folder / name for name in ("blurry", "sharp", "restored"))
-    _run(deblur.command, blurry, "--out", restored, "--compare")
+    show_and_run(deblur.command, blurry, "--out", restored, "--compare")
     score = ("--restored", restored, "--sharp", sharp, "--blurry", blurry)
-    _run(evaluate.command, *score, "--out", folder / "eval")
+    show_and_run(evaluate.command, *score, "--out", folder / "eval")
     for name, row in scores.read(folder / "eval").items():
         click.echo(f"{name}: {row['psnr_blurry']:.2f} → {row['psnr']:.2f} dB, {restored / name}.png.compare.jpg")
 
@@ -70,41 +70,33 @@ def _study(out: Path) -> None:
     """Rows of Table 3, with masks by two methods."""
     for method, mu in MASKS:
         masks = out / f"masks-{method}"
-        _run(prep.prep, "masks", "--root", out, "--method", method, "--mu", mu, "--out", masks)
+        show_and_run(prep.prep, "masks", "--root", out, "--method", method, "--mu", mu, "--out", masks)
         _pack(out, masks, "train", out / f"train-{method}.h5")
     _pack(out, out / "masks-paired", "test", out / "test.h5")
     packs = [word for method, _ in MASKS for word in ("--h5", out / f"train-{method}.h5")]
     only = [word for name in STUDIED for word in ("--only", name)]
-    _run(study.command, "table3", *packs, "--test", out / "test.h5", "--out", out, *only, *STUDY)
+    show_and_run(study.command, "table3", *packs, "--test", out / "test.h5", "--out", out, *only, *STUDY)
 
 
 def _pack(out: Path, masks: Path, split: str, pack: Path) -> None:
     if not pack.exists():
         words = ("--root", out, "--masks", masks, "--split", split, "--crop", "frame", "--out", pack)
-        _run(prep.prep, "pack", "gopro", *words)
+        show_and_run(prep.prep, "pack", "gopro", *words)
 
 
 def _show(out: Path) -> None:
     """From masks to scores and a page."""
     data, run_folder, weights = out / "GOPRO_Large", out / "run", out / "run" / "weights.safetensors"
     for (method, mu), folder, split in zip(MASKS, (out / "masks-lbp", out / "masks"), ("test", "all"), strict=True):
-        _run(prep.prep, "masks", "--root", out, "--split", split, "--method", method, "--mu", mu, "--out", folder)
+        show_and_run(
+            prep.prep, "masks", "--root", out, "--split", split, "--method", method, "--mu", mu, "--out", folder
+        )
     for split in ("train", "test"):
         _pack(out, out / "masks", split, out / f"{split}.h5")
-    _run(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
-    _run(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out / "eval")
-    _run(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
+    show_and_run(train.command, "--h5", out / "train.h5", "--out", run_folder, *TRAIN)
+    show_and_run(evaluate.command, "--weights", weights, "--h5", out / "test.h5", "--out", out / "eval")
+    show_and_run(deblur.command, data / "test" / "astronaut" / "blur", "--weights", weights, "--out", out / "restored")
     _report(out)
-
-
-def _run(tool: click.Command, *words: object) -> None:
-    """Show a command as a person would type it, and run it."""
-    texts = [str(word) for word in words]
-    name = tool.name or ""
-    click.echo(f"\n$ {' '.join([name, *texts])}")
-    status = tool.main(texts, prog_name=name, standalone_mode=False)
-    if status:
-        raise click.ClickException(f"{name} ended with status {status}")
 
 
 def _report(out: Path) -> None:

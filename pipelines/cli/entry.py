@@ -70,3 +70,17 @@ def _fail(line: str, status: int) -> NoReturn:
 def example(text: str) -> str:
     """The end of a help text: an example that works, kept on its own line."""
     return f"\b\nExample:\n  {text}"
+
+
+def show_and_run(tool: click.Command, *words: object) -> None:
+    """Show a command as a person would type it, and run it.
+
+    Raises:
+        ClickException: If it ends with another status than 0.
+    """
+    texts = [str(word) for word in words]
+    name = tool.name or ""
+    click.echo(f"\n$ {' '.join([name, *texts])}")
+    status = tool.main(texts, prog_name=name, standalone_mode=False)
+    if status:
+        raise click.ClickException(f"{name} ended with status {status}")

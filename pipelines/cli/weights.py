@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli import evaluate, prep, train
-from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.entry import SETTINGS, example, run, show_and_run
 
 if TYPE_CHECKING:
     import torch
@@ -94,15 +94,9 @@ class _Commands:
 
     def run(self, tool: click.Command, *words: object, is_done: bool = False) -> None:
         """Show a command and run it, unless it is done."""
-        texts = [str(word) for word in words]
-        name = tool.name or ""
-        self.done.append(" ".join([name, *map(self._on_the_card, words)]))
-        if is_done:
-            return
-        click.echo(f"\n$ {' '.join([name, *texts])}")
-        status = tool.main(texts, prog_name=name, standalone_mode=False)
-        if status:
-            raise click.ClickException(f"{name} ended with status {status}")
+        self.done.append(" ".join([tool.name or "", *map(self._on_the_card, words)]))
+        if not is_done:
+            show_and_run(tool, *words)
 
     def _on_the_card(self, word: object) -> str:
         if not isinstance(word, Path):

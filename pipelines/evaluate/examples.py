@@ -17,7 +17,7 @@ from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import psnr_gain
 from pipelines.packs import to_range
 from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
-from pipelines.pages.pictures import shrink, small_map
+from pipelines.pages.pictures import greatest_square, shrink, small_map
 from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
 
@@ -121,11 +121,7 @@ def most_changed_part(before: Bytes, after: Bytes, sharp: Bytes) -> tuple[slice,
     """Rows and columns of the square in which restoring changed the squared error most, for better or worse."""
     errors = [np.square(image.astype(np.float64) - sharp).sum(axis=2) for image in (before, after)]
     change = errors[0] - errors[1]
-    height, width = (min(_PART_SIDE, side) for side in change.shape)
-    sums = np.pad(change.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    top, left = np.unravel_index(np.abs(inside).argmax(), inside.shape)
-    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
+    return greatest_square(change, _PART_SIDE)
 
 
 def _image(picture: Tensor) -> Bytes:

@@ -100,3 +100,17 @@ def small_map(codes: Codes, width: int) -> Bytes:
     """``colour`` of S scaled down to ``width``: scaled first, so that every colour is on the scale."""
     height, width = fitted(codes.shape, width)
     return colour(np.asarray(cv2.resize(codes, (width, height), interpolation=cv2.INTER_AREA), np.uint16))
+
+
+def greatest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
+    """Rows and columns of the square of ``side`` pixels whose sum is farthest from 0.
+
+    Args:
+        values: ``(H, W)`` float64.
+        side: In pixels; cut to the picture where that is smaller.
+    """
+    height, width = (min(side, length) for length in values.shape)
+    sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
+    top, left = np.unravel_index(np.abs(inside).argmax(), inside.shape)
+    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.pages.pictures import jpeg
+from pipelines.pages.pictures import greatest_square, jpeg
 from pipelines.pages.sheet import draw_sheet
 from prep.arrays import Bytes, Codes
 from prep.datasets.path_patterns import COMPARISON
@@ -61,11 +61,7 @@ def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, sl
     """Rows and columns of the square of ``side`` pixels in which two pictures differ most; noise counts little."""
     smooth = cv2.blur(after.astype(np.float32) - before, (3, 3))
     change = np.square(smooth).sum(axis=2, dtype=np.float64)
-    height, width = (min(side, length) for length in change.shape)
-    sums = np.pad(change.cumsum(0).cumsum(1), ((1, 0), (1, 0)))
-    inside = sums[height:, width:] - sums[:-height, width:] - sums[height:, :-width] + sums[:-height, :-width]
-    top, left = np.unravel_index(inside.argmax(), inside.shape)
-    return slice(int(top), int(top) + height), slice(int(left), int(left) + width)
+    return greatest_square(change, side)
 
 
 def _eight_bits(pixels: Bytes | Codes) -> Bytes:

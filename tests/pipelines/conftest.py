@@ -1,10 +1,12 @@
 """A tiny data set in GoPro's layout, and packs of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from review_page import CHROMIUM
 from strokes import HAND, THING
 
 from prep.datasets import layouts
@@ -58,3 +60,12 @@ def train_pack(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_pack(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two whole frames."""
     return make_pack(gopro, tmp_path_factory.mktemp("packs"), "test", None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

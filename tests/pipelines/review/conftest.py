@@ -10,22 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from review_page import CHROMIUM, HOSTILE, review_of
+from review_page import HOSTILE, review_of
 
 from pipelines.review import site
 from prep.datasets import layouts
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

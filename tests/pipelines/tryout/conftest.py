@@ -4,19 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from review_page import CHROMIUM
 from tryout_page import make_restorer, serving, working
 
 from pipelines.tryout.queue import Queue
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    sync_api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
