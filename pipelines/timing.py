@@ -83,6 +83,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
+def has_amx() -> bool:
+    """Whether this machine's CPU multiplies matrices of bfloat16 in hardware: Intel's AMX, since 2023."""
+    return bool(torch.cpu._is_amx_tile_supported())
+
+
 def device_and_threads(device: torch.device) -> str:
     """The name of a GPU, or ``CPU, 8 threads``."""
     if device.type == "cuda":

@@ -1,0 +1,75 @@
+"""How much faster a CPU with AMX computes in bfloat16 (``--precision bf16-mixed``) than in float32.
+
+Run ``python benchmarks/bfloat16.py`` for a table, with ``--save`` also for benchmarks/results/bfloat16-DATE.json. A
+step is forward, losses and backward of 4 crops of 112 x 112; a forward pass is that of a frame of 640 x 360. Both
+precisions take turns, run by run; each time is the median of the faster half of its runs. One thread by default.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import torch
+from cpu import faster_half, training_step
+from surroundings import RESULTS, surroundings
+
+from cdgnet import CDGNet, ModelConfig
+from pipelines.timing import has_amx
+
+NETWORKS = (("small", "dmphn-1"), ("paper", "dmphn-1"), ("small", "cdgnet"), ("paper", "cdgnet"))
+
+
+def works(preset: str, variant: str) -> dict[str, Callable[[], object]]:
+    """A training step and a forward pass."""
+    torch.manual_seed(0)
+    network = CDGNet(ModelConfig.preset(preset, variant))
+    frame = torch.rand(1, 3, 360, 640) - 0.5
+
+    @torch.inference_mode()
+    def forward() -> None:
+        network.eval()(frame)
+
+    return {"step": training_step(network, 4, 112), "forward": forward}
+
+
+def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
+    """Of one run, by precision."""
+    found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    for turn in range(repeats + 1):
+        for name, times in found.items():
+            begun = time.perf_counter()
+            with torch.autocast("cpu", torch.bfloat16, enabled=name == "bfloat16"):
+                work()
+            if turn:  # the first warms up
+                times.append(time.perf_counter() - begun)
+    return {name: faster_half(times) for name, times in found.items()}
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--save", action="store_true")
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    about = surroundings() | {"torch": torch.__version__, "threads": asked.threads, "amx": has_amx()}
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    print("\n| network | work | float32, ms | bfloat16, ms | float32 / bfloat16 |\n|---|---|---|---|---|")
+    rows = []
+    for preset, variant in NETWORKS:
+        for work, run in works(preset, variant).items():
+            found = seconds(run, asked.repeats)
+            ratio = found["float32"] / found["bfloat16"]
+            rows.append({"preset": preset, "variant": variant, "work": work, "seconds": found, "ratio": ratio})
+            times = " | ".join(f"{1000 * each:.0f}" for each in found.values())
+            print(f"| `{variant}`, `{preset}` | {work} | {times} | {ratio:.1f} |", flush=True)
+    if asked.save:
+        path = RESULTS / f"bfloat16-{about['date']}.json"
+        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+        print(f"wrote {path}")
+
+
+if __name__ == "__main__":
+    main()
