@@ -112,6 +112,12 @@ def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, devic
     assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
 
 
+@pytest.mark.parametrize("has_amx", [True, False])
+def test_a_cpu_that_multiplies_bfloat16_trains_in_it(monkeypatch: pytest.MonkeyPatch, has_amx: bool) -> None:
+    monkeypatch.setattr(recipe, "has_amx", lambda: has_amx)
+    assert ("bf16-mixed" in recipe.training("cpu", 0, 1)) is has_amx
+
+
 def test_a_data_set_without_a_test_split_is_scored_whole(gopro: Path, tmp_path: Path) -> None:
     name, words = weights._frames_of(gopro.parent)
     assert name.endswith("test split") and words[-2:] == ("--split", "test")
