@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
+from cdgnet.config import ModelConfig
 from cdgnet.float64 import to_float64
 from cdgnet.network import CDGNet, Components
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
@@ -17,6 +18,7 @@ from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_mul
 HALO = 144
 """Pixels around a tile that are computed with it: 117, which decide it with all taps at rest, and 27 for offsets."""
 
+_PLAIN_HALO = {"residual": 64, "dense": 80}  # by encoder, where nothing is deformed: all that a tile depends on
 _ENCODER_HALO = 48  # the encoder alone reaches 46
 _ENCODER_SHARE = 0.15  # of the time of a frame in tiles, that the encoder's pass takes; measured with `tiny` on a CPU
 
@@ -31,14 +33,20 @@ class _Tile(NamedTuple):
     window: tuple[slice, slice]
 
 
+def halo_of(config: ModelConfig) -> int:
+    """Pixels around a tile that a network needs: ``HALO``, and fewer where it deforms nothing (``dmphn-1``)."""
+    is_plain = config.branches == "plain" and config.attention in ("channel", "none")
+    return _PLAIN_HALO[config.encoder] if is_plain else HALO
+
+
 @torch.no_grad()
 def restore(
-    network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HALO, on_tile: Progress | None = None
+    network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int | None = None, on_tile: Progress | None = None
 ) -> Tensor:
     """Restore frames of any size in bounded memory, as if they were restored whole.
 
     A frame smaller than the network takes is continued by its last row and column. One that fits into a tile and its
-    halo is restored whole. Of a larger one the encoder runs over all tiles first: the channel attention needs an
+    halo is restored whole. Of a larger one the encoder runs over all tiles first, where a channel attention needs an
     average over the whole frame. Then each tile is restored with its halo, which is dropped. What a pixel sees beyond
     the halo is lost: only offsets of many pixels reach so far.
 
@@ -46,7 +54,7 @@ def restore(
         network: In eval mode.
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
         tile: Side of a tile, a multiple of 4.
-        halo: A multiple of 4.
+        halo: A multiple of 4. None: as ``halo_of`` says.
         on_tile: Called after each tile with the share of the work that is done.
 
     Returns:
@@ -62,7 +70,7 @@ def restore(
 
 @torch.no_grad()
 def components(
-    network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int = HALO, on_tile: Progress | None = None
+    network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int | None = None, on_tile: Progress | None = None
 ) -> Components:
     """All that a network makes of frames of any size, as ``restore`` makes the restored ones."""
     return Components(*_in_tiles(network, blurry, tile, halo, on_tile, lambda whole: whole))  # type: ignore[arg-type]
@@ -72,11 +80,12 @@ def _in_tiles(
     network: CDGNet,
     blurry: Tensor,
     tile: int,
-    halo: int,
+    halo: int | None,
     on_tile: Progress | None,
     chosen: Callable[[Components], tuple[Tensor | None, ...]],
 ) -> list[Tensor | None]:
     """The chosen ones of a network's results; those at a quarter of the frame's size stay so."""
+    halo = halo_of(network.config) if halo is None else halo
     if tile < SIZE_MULTIPLE or tile % SIZE_MULTIPLE or halo < 0 or halo % SIZE_MULTIPLE:
         raise ValueError(f"tile {tile} and halo {halo}; wanted multiples of {SIZE_MULTIPLE}")
     height, width = blurry.shape[-2:]
@@ -95,7 +104,9 @@ def _in_tiles(
         return at_once
     frame = pad_to_multiple(blurry)
     size = (frame.shape[-2], frame.shape[-1])
-    mean = _mean_features(network, frame, tile, report)
+    needs_mean = network.config.attention in ("channel", "both")
+    mean = _mean_features(network, frame, tile, report) if needs_mean else None
+    before = _ENCODER_SHARE if needs_mean else 0.0
     wholes: list[Tensor | None] = []
     done = 0  # pixels
     for part, window in _tiles(size, tile, halo):
@@ -105,7 +116,7 @@ def _in_tiles(
             if whole is not None and result is not None:
                 _put(whole, result, part, window)
         done += _area(part)
-        report(_ENCODER_SHARE + (1 - _ENCODER_SHARE) * done / (size[0] * size[1]))
+        report(before + (1 - before) * done / (size[0] * size[1]))
     return [cropped(whole) for whole in wholes]
 
 

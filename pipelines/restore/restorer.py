@@ -135,7 +135,7 @@ def free_memory(device: torch.device) -> int:
 def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int = 1) -> int:
     """The side of the largest tiles of which ``batch``, with their halo, fit into ``memory`` bytes; in pixels."""
     pixels = memory / (batch * (_PIXEL_BYTES + _CHANNEL_BYTES * network.config.widths[0]))
-    side = int(math.sqrt(pixels)) - 2 * tiling.HALO
+    side = int(math.sqrt(pixels)) - 2 * tiling.halo_of(network.config)
     largest = _LARGEST_TILE_CPU if device.type == "cpu" else _LARGEST_TILE
     return min(max(side - side % padding.SIZE_MULTIPLE, _SMALLEST_TILE), largest)
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cdgnet import CDGNet, ModelConfig
-from cdgnet.padding import crop_to_size, pad_to_multiple
-from cdgnet.tiling import HALO, components, restore
+from cdgnet.padding import SIZE_MULTIPLE, crop_to_size, pad_to_multiple
+from cdgnet.tiling import HALO, components, halo_of, restore
 
 sides = st.integers(1, 30)
 
@@ -74,6 +74,37 @@ def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: in
     assert tiled.shape == frame.shape
     assert float((whole - frame).abs().mean()) > 0.02
     assert float((tiled - whole).abs().max()) * 255 < 0.01
+
+
+def test_tiles_of_a_network_that_deforms_nothing_are_the_whole_frame_exactly() -> None:
+    network = learned(ModelConfig.preset("tiny", "dmphn-1")).double()
+    frame = torch.rand(1, 3, 405, 333, generator=torch.Generator().manual_seed(1)).double() - 0.5
+    with torch.no_grad():
+        whole = network(frame).restored
+
+    assert float((whole - frame).abs().mean()) > 0.02
+    assert float((restore(network, frame, tile=128) - whole).abs().max()) < 1e-12
+    assert float((restore(network, frame, tile=128, halo=60) - whole).abs().max()) > 1e-12
+
+
+@pytest.mark.parametrize(
+    ("encoder", "variant", "halo"),
+    [("residual", "dmphn-1", 64), ("dense", "dmphn-1", 80), ("dense", "cdgnet", 144), ("residual", "dmphn-acda", 144)],
+)
+def test_the_halo_is_what_a_network_reaches(encoder: str, variant: str, halo: int) -> None:
+    config = replace(ModelConfig.preset("tiny", variant), encoder=encoder)
+    assert halo_of(config) == halo
+    if halo == HALO:
+        return
+    network, frame = CDGNet(config).double().eval(), torch.zeros(1, 3, 240, 240).double().requires_grad_()
+    for parameter in network.parameters():
+        torch.nn.init.constant_(parameter, 0.01)  # nothing is hidden by a ReLU
+
+    network(frame).restored[..., 120:124, 120:124].sum().backward()
+
+    assert frame.grad is not None
+    rows = frame.grad.ne(0).any(dim=3)[0].any(dim=0).nonzero()
+    assert halo - SIZE_MULTIPLE < max(120 - int(rows.min()), int(rows.max()) - 123) <= halo
 
 
 @pytest.mark.slow
