@@ -10,7 +10,7 @@ from pipelines.cli import tryout
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
-from pipelines.cli.progress import track
+from pipelines.cli.progress import Parts, track
 from pipelines.cli.serving import address_options
 
 if TYPE_CHECKING:
@@ -111,8 +111,9 @@ def _restore(jobs: "Sequence[RestoreJob]", restorer: "Restorer", settings: "Rest
     """Restore what is missing; says what went wrong."""
     from pipelines.restore import deblurring
 
-    restoring = deblurring.deblur(jobs, restorer, settings)
-    steps = track(restoring, deblurring.count_frames(jobs), f"deblur on {restorer.device.type}")
+    parts = Parts()
+    restoring = deblurring.deblur(jobs, restorer, settings, on_tile=parts)
+    steps = track(restoring, deblurring.count_frames(jobs), f"deblur on {restorer.device.type}", parts)
     outcomes = [outcome for outcome in steps if outcome.is_done]
     for outcome in outcomes:
         if outcome.fault:

@@ -18,42 +18,81 @@ _SECONDS_BETWEEN_LINES = 30.0
 SLOW_SECONDS = 1.5  # what takes longer is announced
 
 
-def track(items: Iterable[Item], total: int | Callable[[], int | None], what: str) -> Iterator[Item]:
+class Parts:
+    """How much of the items under way is done: called with it, in items, it lets ``track`` show it."""
+
+    def __init__(self) -> None:
+        self._show: Callable[[float], None] = lambda _: None
+
+    def __call__(self, done: float) -> None:
+        """Say how much of them is done."""
+        self._show(done)
+
+    def listen(self, show: Callable[[float], None]) -> None:
+        """Call ``show`` from now on."""
+        self._show = show
+
+
+def track(
+    items: Iterable[Item], total: int | Callable[[], int | None], what: str, parts: Parts | None = None
+) -> Iterator[Item]:
     """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log.
 
-    A total that changes is a function, which gives None while it is not known.
+    A total that changes is a function, which gives None while it is not known. Items that take long say by ``parts``
+    how far they are.
     """
     current = total if callable(total) else lambda: total
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield from narrate(items, current, what)
+        yield from narrate(items, current, what, parts)
         return
     rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    share = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
+    with Progress(TextColumn("{task.description}"), *share, rate, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(what, total=current(), rate="")
-        for item in items:
-            progress.update(task, advance=1, total=current())
+        done = 0
+        if parts is not None:
+            parts.listen(lambda part: progress.update(task, completed=done + part))
+        for done, item in enumerate(items, 1):
+            progress.update(task, completed=done, total=current())
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
             progress.update(task, rate=f"{speed:.2f}/s" if speed else "")
             yield item
 
 
-def narrate(items: Iterable[Item], total: int | Callable[[], int | None], what: str) -> Iterator[Item]:
+def narrate(
+    items: Iterable[Item], total: int | Callable[[], int | None], what: str, parts: Parts | None = None
+) -> Iterator[Item]:
     """Pass items on and say how far it is, a line every half minute."""
     current = total if callable(total) else lambda: total
     start = spoken = time.monotonic()
-    for done, item in enumerate(items, 1):
+
+    def say(done: float) -> None:
+        nonlocal spoken
         now = time.monotonic()
-        if now - spoken > _SECONDS_BETWEEN_LINES:
-            spoken, rate = now, done / (now - start)
-            whole = current()
-            of_whole = f" of {whole}" if whole else ""
-            left = f", {duration((whole - done) / rate)} left" if whole else ""
-            click.echo(f"{what}: {done}{of_whole}, {rate:.2f}/s{left}", err=True)
+        if now - spoken <= _SECONDS_BETWEEN_LINES:
+            return
+        spoken, rate, whole = now, done / (now - start), current()
+        of_whole = f" of {whole}" if whole else ""
+        left = f", {duration((whole - done) / rate)} left" if whole else ""
+        count = f"{done:.1f}" if done % 1 else f"{done:.0f}"
+        click.echo(f"{what}: {count}{of_whole}, {rate:.2f}/s{left}", err=True)
+
+    done = 0
+    if parts is not None:
+        parts.listen(lambda part: say(done + part))
+    for done, item in enumerate(items, 1):
+        say(done)
         yield item
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
 from pipelines.restore.pictures import restore_pictures
 from pipelines.restore.restorer import Restorer
@@ -10,13 +11,17 @@ from prep.errors import ReadError
 from prep.io import video
 
 
-def deblur(jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
+def deblur(
+    jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
+) -> Iterator[Outcome]:
     """Restore picture after picture, then video after video; one that cannot be read is named and skipped.
+
+    ``on_tile`` is that of ``restore_pictures``.
 
     Raises:
         OSError: If a result cannot be written.
     """
-    yield from restore_pictures([job for job in jobs if not job.is_video], restorer, settings)
+    yield from restore_pictures([job for job in jobs if not job.is_video], restorer, settings, on_tile)
     for job in jobs:
         if job.is_video:
             try:

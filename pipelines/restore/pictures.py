@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from cdgnet.images import restore_all
+from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.threads import map_in_order
@@ -16,14 +18,22 @@ _READERS = _WRITERS = 2  # threads
 _Picture = tuple[RestoreJob, Photo | str]  # or why it cannot be read
 
 
-def restore_pictures(jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
+def restore_pictures(
+    jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
+) -> Iterator[Outcome]:
     """Restore pictures in their order, reading ahead and writing behind; one that cannot be read is named.
+
+    Args:
+        jobs: Of pictures.
+        restorer: Restores them.
+        settings: Of what is written.
+        on_tile: Called after each tile with what is done of the pictures under way: 1 is a whole picture.
 
     Raises:
         OSError: If a result cannot be written.
     """
     pictures = map_in_order(_read, jobs, _READERS)
-    restored = _restore(_batches(pictures, settings.batch), restorer)
+    restored = _restore(_batches(pictures, settings.batch), restorer, on_tile or (lambda _: None))
     yield from map_in_order(lambda picture: _write(picture, settings), restored, _WRITERS)
 
 
@@ -52,14 +62,19 @@ def _shape(picture: _Picture) -> tuple[int, ...]:
     return () if isinstance(picture[1], str) else picture[1].pixels.shape[:2]
 
 
-def _restore(batches: Iterable[list[_Picture]], restorer: Restorer) -> Iterator[_Picture]:
+def _restore(batches: Iterable[list[_Picture]], restorer: Restorer, on_tile: Progress) -> Iterator[_Picture]:
     for batch in batches:
         readable = [(job, photo) for job, photo in batch if isinstance(photo, Photo)]
         yield from ((job, fault) for job, fault in batch if isinstance(fault, str))
         if readable:
-            restored = restore_all([photo.pixels for _, photo in readable], restorer)
+            on_share = partial(_report, on_tile, len(readable))
+            restored = restore_all([photo.pixels for _, photo in readable], partial(restorer, on_tile=on_share))
             for (job, photo), pixels in zip(readable, restored, strict=True):
                 yield job, replace(photo, pixels=pixels)
+
+
+def _report(on_tile: Progress, pictures: int, share: float) -> None:
+    on_tile(pictures * share)
 
 
 def _write(picture: _Picture, settings: RestoreSettings) -> Outcome:

@@ -1,7 +1,10 @@
 """The commands as a person types them, in an empty folder."""
 
 import json
+import re
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +147,29 @@ def wait_for_timers() -> None:
     for thread in threading.enumerate():
         if isinstance(thread, threading.Timer):
             thread.join()
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_a_long_item_shows_how_far_it_is(
+    is_terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1)
+    monkeypatch.setattr("rich.console.Console.is_terminal", is_terminal)
+    parts = progress.Parts()
+
+    def items() -> Iterator[str]:
+        yield "first"
+        parts(0.5)
+        time.sleep(0.3)  # the bar is drawn ten times a second
+        yield "second"
+
+    assert list(progress.track(items(), 2, "deblur", parts)) == ["first", "second"]
+
+    said = capsys.readouterr().err
+    if is_terminal:
+        assert "75% 1/2" in re.sub(r"\x1b[^m]*m", "", said)
+    else:
+        assert re.search(r"^deblur: 1\.5 of 2, [0-9.]+/s, 0 s left$", said, re.MULTILINE)
 
 
 def test_what_takes_long_is_announced_once_it_does(

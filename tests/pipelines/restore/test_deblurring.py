@@ -193,3 +193,16 @@ def test_a_photograph_of_48_megapixels_is_restored(tmp_path: Path) -> None:
 
     assert outcome.fault == ""
     assert np.array_equal(photographs.read(tmp_path / "out" / "large.tif").pixels, pixels)
+
+
+def test_tiles_of_pictures_restored_at_once_report_their_share(tmp_path: Path) -> None:
+    network = CDGNet(ModelConfig.preset("tiny", "dmphn-1"))
+    restorer = Restorer(network, Fabric(accelerator="cpu", devices=1), tile=128)
+    for name in ("a.png", "b.png"):
+        frames.write(tmp_path / name, noise(32, 400, 3))
+    plan = plan_restore([tmp_path / "a.png", tmp_path / "b.png"], tmp_path / "out")
+    reported: list[float] = []
+
+    list(deblurring.deblur(plan.jobs, restorer, RestoreSettings(batch=2), on_tile=reported.append))
+
+    assert reported == pytest.approx([0.64, 1.28, 1.92, 2.0])
