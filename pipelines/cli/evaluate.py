@@ -42,7 +42,8 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
 @click.option("--split", default="test", show_default=True, help="Of --root: test, train or all.")
 @click.option("--restored", type=folder_type, metavar="DIR", help="Score pictures that another program restored.")
 @click.option("--sharp", type=folder_type, metavar="DIR", help="The sharp frames of the same names.")
-@click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: for scores of both components.")
+@click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: to restore and score, or beside "
+              "--restored for scores of both components.")  # fmt: skip
 @click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
 @click.option("--method", type=method_type, help="Sharpness map that divides the frames.  [default: that of --masks, "
               "or what is known of the blur's length: extent, else paired]")  # fmt: skip
@@ -86,25 +87,23 @@ def command(
     Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
     command resumes an interrupted one.
     """
-    _check_options(weights, pack, root, restored, sharp)
+    _check_options(weights, pack, root, restored, sharp, blurry)
     if no_weights and (weights or restored):
         raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
     from pipelines.evaluate import folder as scores_folder
-    from pipelines.evaluate import frame_sources, page, statistics
+    from pipelines.evaluate import page, statistics
     from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.examples import draw_examples
+    from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
     from pipelines.evaluate.summary import summarise
 
     mask_source = _mask_source(masks, method, mu)
-    if restored is not None and sharp is not None:
-        frames: FrameSource = frame_sources.result_frames(restored, sharp, blurry, mask_source)
-    elif root is not None:
-        frames = frame_sources.dataset_frames(root, layout, variant, split, mask_source)
+    if root is not None:
+        frames: FrameSource = dataset_frames(root, layout, variant, split, mask_source)
     else:
-        assert pack is not None
-        frames = frame_sources.PackFrames(pack, mask_source)
+        frames = _frames(pack, restored, sharp, blurry, mask_source)
     if no_weights:
-        frames = frame_sources.BlurryFrames(frames)
+        frames = BlurryFrames(frames)
     elif restored is None:
         weights = weights_or_pretrained(weights)
     lpips = _load_lpips() if wants_lpips else None
@@ -126,12 +125,30 @@ def command(
 
 
 def _check_options(*options: Path | None) -> None:
-    weights, pack, root, restored, sharp = options
+    weights, pack, root, restored, sharp, blurry = options
     sources = [name for name, path in (("--h5", pack), ("--root", root), ("--restored", restored)) if path]
+    if not sources and sharp is not None and blurry is not None:
+        return
     if len(sources) != 1:
-        raise click.UsageError(f"wanted one of --h5, --root and --restored, found {' and '.join(sources) or 'none'}")
+        found = " and ".join(sources) or "none"
+        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry with --sharp; found {found}")
     if restored is not None and (weights is not None or sharp is None):
         raise click.UsageError("--restored needs --sharp, and no --weights: those pictures are restored already")
+
+
+def _frames(
+    pack: Path | None, restored: Path | None, sharp: Path | None, blurry: Path | None, masks: "MaskSource"
+) -> "FrameSource":
+    """The frames of a pack, of another program's results, or of two folders."""
+    from pipelines.evaluate import frame_sources
+
+    if pack is not None:
+        return frame_sources.PackFrames(pack, masks)
+    assert sharp is not None
+    if restored is not None:
+        return frame_sources.result_frames(restored, sharp, blurry, masks)
+    assert blurry is not None
+    return frame_sources.pair_frames(blurry, sharp, masks)
 
 
 def _mask_source(folder: Path | None, method: str | None, mu: float | None) -> "MaskSource":

@@ -225,6 +225,18 @@ def dataset_frames(root: Path, layout: str | None, variant: str | None, split: s
     return source
 
 
+def pair_frames(blurry: Path, sharp: Path, masks: MaskSource) -> PictureFrames:
+    """The pairs of two folders that hold frames of the same names.
+
+    Raises:
+        DatasetError: If nothing pairs.
+        EvaluationError: If a mask is missing.
+    """
+    source = PictureFrames(f"pictures of {blurry} and {sharp}", layouts.find_pairs(blurry, sharp).pairs, masks)
+    source.name, source.folders = blurry.resolve().name, [blurry, sharp]
+    return source
+
+
 def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskSource) -> PictureFrames:
     """Another program's results with the sharp frames of the same names, and the blurry ones if given.
 

@@ -40,13 +40,24 @@ def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "wanted one of --h5, --root and --restored, found none"),
+        ((), "wanted one of --h5, --root, --restored, and --blurry with --sharp; found none"),
+        (("--sharp", "."), "wanted one of"),
         (("--root", ".", "--restored", "."), "found --root and --restored"),
         (("--restored", "."), "--restored needs --sharp, and no --weights"),
     ],
 )
 def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
     assert said in mistake(tmp_path, "evaluate", *words)
+
+
+def test_two_folders_of_frames_are_scored_without_a_pack(gopro: Path, weights: Path, tmp_path: Path) -> None:
+    (sequence,) = (gopro / "test").iterdir()
+    folders = ("--blurry", sequence / "blur", "--sharp", sequence / "sharp")
+    found = json.loads(call(tmp_path, "evaluate", "--weights", weights, *folders, "--out", "scores", "--json").stdout)
+    whole = json.loads(call(tmp_path, "evaluate", "--weights", weights, "--root", gopro.parent, "--json").stdout)
+
+    scores = [[(row["psnr"], row["psnr_blurry"], row["mask_share"]) for row in each["rows"]] for each in (found, whole)]
+    assert len(scores[0]) > 0 and scores[0] == scores[1]
 
 
 def test_without_weights_the_page_speaks_of_blurry_frames(test_pack: Path, tmp_path: Path) -> None:
