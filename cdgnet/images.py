@@ -4,6 +4,7 @@ Legend: H, W a picture's height and width.
 """
 
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, TypeVar
 
 import torch
@@ -56,6 +57,8 @@ def _pixels(picture: Any) -> Tensor:
             raise ValueError(f"picture is of mode {picture.mode}, wanted {', '.join(_MODES)}; pass .convert('RGB')")
         planes: Tensor = functional.pil_to_tensor(picture)  # (C, H, W)
         return planes.permute(1, 2, 0)
+    if isinstance(picture, str | PathLike):
+        raise ValueError(f"{picture} is a path, wanted a picture; pass Image.open of it, from Pillow")
     pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy: it may be read-only
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in _PEAKS or 0 in pixels.shape:

@@ -134,7 +134,9 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> None:
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
-    skipped = f"; {existing} already in {out}: skipped, --force overwrites" if existing else ""
+    skipped = (
+        f"; {existing} already in {out}: skipped, whichever weights made them; --force overwrites" if existing else ""
+    )
     click.echo(_counted(plan.jobs) + skipped)
     if plan.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(plan.ignored.items()))
