@@ -85,7 +85,9 @@ class ModelConfig:
 
     @property
     def variant(self) -> str:
-        """The name of this structure in ``VARIANTS``; of another, its parts."""
+        """The name of this structure in ``VARIANTS``, ``, divided fusion`` after it if so; of another, its parts."""
+        if self.fusion == "divided":
+            return f"{replace(self, fusion='orientation').variant}, divided fusion"
         parts = {name: getattr(self, name) for name in _VARIANTS["cdgnet"]}
         known = next((name for name, structure in _VARIANTS.items() if structure == parts), None)
         return known or ", ".join(f"{name} {value}" for name, value in parts.items())

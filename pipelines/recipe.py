@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -197,12 +197,9 @@ def make_card(
     """What weights were made of, as JSON; ``pipelines.card`` shows it."""
     parameters = sum(weight.numel() for weight in network.parameters())
     widths = ", ".join(map(str, network.config.widths))
-    structure = network.config.variant
-    if network.config.fusion == "divided":
-        structure = f"{replace(network.config, fusion='orientation').variant}, divided fusion"
     return {
         "name": name,
-        "network": f"{structure}, widths {widths}: {parameters:,} parameters",
+        "network": f"{network.config.variant}, widths {widths}: {parameters:,} parameters",
         "hours": seconds / 3600,
         "steps": steps,
         "device": device,

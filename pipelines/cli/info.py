@@ -69,6 +69,7 @@ def command(
     costs = network_cost(config, *size)
     report: dict[str, Any] = {
         "variant": config.variant,
+        "widths": config.widths,
         "size": f"{size[1]}x{size[0]}",
         "parts": {name: _figures(cost) for name, cost in costs.items()},
     }
@@ -127,7 +128,7 @@ def _figures(cost: "Cost") -> dict[str, float]:
 
 
 def _say(report: Mapping[str, Any]) -> None:
-    click.echo(f"{report['variant']} at {report['size']}")
+    click.echo(f"{report['variant']}, widths {', '.join(map(str, report['widths']))}, at {report['size']}")
     click.echo(f"{'':18}{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}")
     for name, part in report["parts"].items():
         click.echo(f"{name:18}{_line(part)}")

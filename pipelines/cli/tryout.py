@@ -77,16 +77,15 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
 
 def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) -> "Facts":
-    from cdgnet import VARIANTS, read_metadata
+    from cdgnet import read_metadata
     from pipelines.timing import device_and_threads
     from pipelines.tryout.server import Facts
 
-    network, config = restorer.network, restorer.network.config
+    network = restorer.network
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    structure = config.variant if config.variant in VARIANTS else f"{config.branches} branches, {config.fusion} fusion"
     return Facts(
         weights=read_metadata(weights).get("name") or weights.name,
-        network=f"{structure}, {parameters:,} parameters",
+        network=f"{network.config.variant}, {parameters:,} parameters",
         device=device_and_threads(restorer.device),
         host="" if is_local else socket.gethostname(),
         has_branches=network.fusion is not None,

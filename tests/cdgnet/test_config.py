@@ -100,6 +100,7 @@ def test_only_two_branches_are_fused(branches: str, fusion: str) -> None:
 def test_every_variant_knows_its_name_in_every_preset() -> None:
     assert [ModelConfig.preset("tiny", name).variant for name in VARIANTS] == list(VARIANTS)
     assert len({ModelConfig.preset("paper", name) for name in VARIANTS}) == len(VARIANTS) == 9
+    assert replace(ModelConfig(), fusion="divided").variant == "cdgnet, divided fusion"
     assert replace(ModelConfig(), attention="none").variant.startswith("encoder dense, branches both, attention none")
     with pytest.raises(ValueError, match="variant 'srn' does not exist; pass one of dmphn-1, "):
         ModelConfig.preset("paper", "srn")
