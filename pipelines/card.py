@@ -56,9 +56,13 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pictures(title: str, pictures: Sequence[Mapping[str, str]]) -> str:
-    """The pictures by author and licence."""
-    groups: dict[tuple[str, str], list[str]] = {}
+    """The pictures by source, author and licence."""
+    groups: dict[tuple[str, ...], list[str]] = {}
     for picture in pictures:
-        groups.setdefault((picture["author"], picture["licence"]), []).append(picture["file"])
-    lines = [f"* {author} ({licence}): {', '.join(files)}" for (author, licence), files in groups.items()]
+        credit = tuple(picture[name] for name in ("source", "author", "licence"))
+        groups.setdefault(credit, []).append(picture["file"])
+    lines = [
+        f"* {source}, by {author} ({licence}): {', '.join(files)}"
+        for (source, author, licence), files in groups.items()
+    ]
     return f"{title}, {len(pictures)} pictures:\n\n" + "\n".join(lines)

@@ -101,6 +101,7 @@ class Picture:
     """A photograph that the recipe uses."""
 
     file: str
+    source: str
     author: str
     licence: str
 
@@ -137,7 +138,7 @@ def gather(folder: Path, out: Path) -> list[Picture]:
     for path, picture in zip(paths, pictures, strict=True):
         _copy(path, _place(out, picture))
     for name, (author, licence) in _OF_SCIKIT_IMAGE.items():
-        picture = Picture(file=f"{name}.png", author=author, licence=licence)
+        picture = Picture(file=f"{name}.png", source="scikit-image", author=author, licence=licence)
         if not _place(out, picture).exists():
             frames.write(_place(out, picture), to_rgb8(getattr(data, name)()))
         pictures.append(picture)
@@ -145,18 +146,25 @@ def gather(folder: Path, out: Path) -> list[Picture]:
 
 
 def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
-    """Note what is made in a folder, so that pairs of another seed or of other photographs never mix with its own.
+    """Note what is made in a folder, so that pairs made in another way never mix with its own.
 
     Raises:
         DataError: If something else was begun there.
     """
     path = out / "recipe.json"
-    asked = {"seed": seed, "pictures": sorted(picture.file for picture in pictures)}
+    asked = {
+        "seed": seed,
+        "pictures": sorted(picture.file for picture in pictures),
+        "sets": {each.name: [str(each.count), *each.words] for each in SETS},
+    }
     if not path.exists():
         files.write_text(path, json.dumps(asked, indent=1) + "\n")
-    elif (begun := json.loads(path.read_text(encoding="utf-8"))) != asked:
-        found = f"seed {begun.get('seed')}" if begun.get("seed") != seed else "other photographs"
-        raise DataError(f"{out} was begun with {found}; pass another --out, or the same options to go on")
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    others = {"seed": f"seed {begun.get('seed')}", "pictures": "other photographs", "sets": "other sets of pairs"}
+    for name, found in others.items():
+        if begun.get(name) != asked[name]:
+            raise DataError(f"{out} was begun with {found}; pass another --out, or the same options to go on")
 
 
 def _place(out: Path, picture: Picture) -> Path:
@@ -177,7 +185,8 @@ def _read_sources(folder: Path) -> dict[str, Picture]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
-        return {row["file"]: Picture(file=row["file"], author=row["author"], licence=row["licence"]) for row in rows}
+        names = ("file", "source", "author", "licence")
+        return {row["file"]: Picture(**{name: row[name] for name in names}) for row in rows}
     except KeyError as error:
         raise DataError(f"{path} has no column {error}; wanted file, source, author, licence") from error
 

@@ -23,17 +23,19 @@ ROW = {"psnr_blurry": 25.0, "psnr": 26.0, "ssim_blurry": 0.7, "ssim": 0.8}
 @pytest.fixture
 def photographs(tmp_path: Path) -> Path:
     folder, rng = tmp_path / "photographs", np.random.default_rng(0)
-    with_credits(folder, [("garden.png", "A. Painter", "CC0"), ("kodim05.png", "Eastman Kodak", "free")])
+    with_credits(
+        folder, [("garden.png", "Garden", "A. Painter", "CC0"), ("kodim05.png", "Suite", "Eastman Kodak", "free")]
+    )
     for name in ("garden.png", "kodim05.png"):
         blocks = rng.integers(0, 256, (30, 38, 3), np.uint8)
         frames.write(folder / name, blocks.repeat(16, axis=0).repeat(16, axis=1))
     return folder
 
 
-def with_credits(folder: Path, rows: list[tuple[str, str, str]]) -> None:
+def with_credits(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / recipe.SOURCES).open("w", newline="") as file:
-        csv.writer(file).writerows([("file", "author", "licence"), *rows])
+        csv.writer(file).writerows([("file", "source", "author", "licence"), *rows])
 
 
 def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) -> None:
@@ -46,18 +48,26 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
 
 
 def test_pairs_of_another_seed_or_of_other_photographs_do_not_mix(tmp_path: Path) -> None:
-    pictures = [recipe.Picture(file="a.png", author="A", licence="CC0")]
+    pictures = [recipe.Picture(file="a.png", source="Garden", author="A", licence="CC0")]
     recipe.begin(tmp_path, 0, pictures)
 
     recipe.begin(tmp_path, 0, pictures)
     with pytest.raises(DataError, match="was begun with seed 0; pass another --out"):
         recipe.begin(tmp_path, 1, pictures)
     with pytest.raises(DataError, match="was begun with other photographs"):
-        recipe.begin(tmp_path, 0, [*pictures, recipe.Picture(file="b.png", author="A", licence="CC0")])
+        recipe.begin(tmp_path, 0, [*pictures, recipe.Picture(file="b.png", source="Garden", author="A", licence="CC0")])
+
+
+def test_a_changed_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe.begin(tmp_path, 0, [])
+    monkeypatch.setattr(recipe, "SETS", [replace(recipe.SETS[0], count=7), *recipe.SETS[1:]])
+
+    with pytest.raises(DataError, match="was begun with other sets of pairs"):
+        recipe.begin(tmp_path, 0, [])
 
 
 def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Path) -> None:
-    with_credits(photographs, [("garden.png", "A. Painter", "CC0")])
+    with_credits(photographs, [("garden.png", "Garden", "A. Painter", "CC0")])
 
     with pytest.raises(DataError, match=r"does not name kodim05\.png; add a line file,source,author,licence"):
         recipe.gather(photographs, tmp_path / "out")
@@ -71,8 +81,8 @@ def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
 def test_a_card_holds_the_least_gain_and_every_credit() -> None:
     rows = [{"key": f"{n}", **ROW, "psnr": 25.0 + gain} for n, gain in enumerate((-0.25, 0.5, 2.0))]
     pictures = [
-        recipe.Picture(file="garden.png", author="A. Painter", licence="CC0"),
-        recipe.Picture(file="kodim05.png", author="Eastman Kodak", licence="free"),
+        recipe.Picture(file="garden.png", source="Garden", author="A. Painter", licence="CC0"),
+        recipe.Picture(file="kodim05.png", source="Kodak's suite", author="Eastman Kodak", licence="free"),
     ]
 
     made = recipe.make_card(
@@ -93,8 +103,8 @@ def test_a_card_holds_the_least_gain_and_every_credit() -> None:
         "| -0.25 | 0.700 → 0.800 |",
         "dmphn-1, widths 8, 16, 32: 113,731 parameters",
         "1.50 hours, 1,234 steps, on CPU, 1 thread",
-        "Trained on, 1 pictures:\n\n* A. Painter (CC0): garden.png",
-        "Never trained on, 1 pictures:\n\n* Eastman Kodak (free): kodim05.png",
+        "Trained on, 1 pictures:\n\n* Garden, by A. Painter (CC0): garden.png",
+        "Never trained on, 1 pictures:\n\n* Kodak's suite, by Eastman Kodak (free): kodim05.png",
         "cdg-train --h5 a.h5",
     ):
         assert said in text
