@@ -91,7 +91,7 @@ def reason_to_refuse(name: str, size: int) -> str:
         shown = name if len(name) <= _MOST_OF_A_COMMAND and name.isprintable() else "clip.mp4"
         return f"This page takes pictures; for videos: cdg-deblur {shlex.quote(shown)}"
     if not suffix_of(name):
-        return f"This is no picture that can be restored; wanted {_KINDS}; convert it"
+        return f"Not a picture this page can read; convert it to {_KINDS}"
     if size == 0:
         return "This file is empty; fetch it again"
     if size > MOST_BYTES:

@@ -133,7 +133,7 @@ def test_a_bad_picture_is_named_and_the_others_are_done(identity: Restorer, tmp_
 def test_a_file_of_another_kind_is_refused_before_it_is_restored(identity: Restorer, tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
     (outcome,) = deblur([tmp_path / "a.gif"], tmp_path / "out", identity)
-    assert "a.gif is named as none of .png" in outcome.fault
+    assert "a.gif is not one of .png" in outcome.fault
 
 
 def test_neighbours_of_one_size_are_restored_at_once_and_come_out_the_same(tmp_path: Path) -> None:

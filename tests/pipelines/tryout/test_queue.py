@@ -87,10 +87,10 @@ def test_branches_that_somebody_waits_for_come_before_pictures(idle: Queue) -> N
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("notes.txt", b"hello", "This is no picture that can be restored; wanted PNG, JPEG"),
-        ("drawing.svg", b"<svg/>", "This is no picture that can be restored"),
-        ("moving.gif", animation(), "This is no picture that can be restored"),
-        ("none", b"", "This is no picture that can be restored"),
+        ("notes.txt", b"hello", "Not a picture this page can read; convert it to PNG, JPEG"),
+        ("drawing.svg", b"<svg/>", "Not a picture this page can read"),
+        ("moving.gif", animation(), "Not a picture this page can read"),
+        ("none", b"", "Not a picture this page can read"),
         ("moving.png", animation(), "This file holds 3 pictures; wanted one"),
         ("letter.png", b"hello", "This file is no readable picture (5 bytes); fetch it again or remove it"),
         ("empty.jpg", b"", "This file is empty; fetch it again"),
