@@ -29,7 +29,7 @@ _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 
 def save_weights(
-    path: Path, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False, is_half: bool = False
+    path: Path | str, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False, is_half: bool = False
 ) -> None:
     """Write the network with all that is needed to use it; the file appears whole or not at all.
 
@@ -44,6 +44,7 @@ def save_weights(
         FileExistsError: If ``path`` exists and ``overwrite`` is False.
         ValueError: If ``metadata`` uses a name that the format keeps for itself.
     """
+    path = Path(path)
     if path.exists() and not overwrite:
         raise FileExistsError(f"{path} exists, and weights are not replaced unasked; pass overwrite=True")
     taken = [key for key in metadata if key in _OWN_KEYS]
@@ -94,14 +95,14 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     return network.eval()
 
 
-def read_metadata(path: Path) -> dict[str, str]:
+def read_metadata(path: Path | str) -> dict[str, str]:
     """Everything a file says about itself, the caller's own entries included, without its tensors.
 
     Raises:
         WeightsError: If the file is no safetensors file or of another format or version.
         OSError: If it cannot be read.
     """
-    return _read(path, wants_tensors=False)[0]
+    return _read(Path(path), wants_tensors=False)[0]
 
 
 def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:

@@ -76,10 +76,11 @@ def test_a_file_says_what_it_is(saved: Path) -> None:
 def test_a_file_is_not_replaced_unasked(network: CDGNet, saved: Path) -> None:
     before = saved.read_bytes()
     with pytest.raises(FileExistsError, match="pass overwrite=True"):
-        save_weights(saved, network, {"step": "13"})
+        save_weights(str(saved), network, {"step": "13"})
     assert saved.read_bytes() == before
     save_weights(saved, network, {"step": "13"}, overwrite=True)
     assert read_metadata(saved)["step"] == "13"
+    assert read_metadata(str(saved)) == read_metadata(saved)
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
