@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.progress import duration
+from pipelines.cli.progress import announce_if_slow, duration
 from pipelines.train.settings import ONE_BRANCH, TrainingConfig
 
 if TYPE_CHECKING:
@@ -107,7 +107,8 @@ def _component_loss(config: TrainingConfig) -> str:
 def _say_duration(plan: "Run", fabric: "Fabric") -> None:
     from pipelines.train import forecast
 
-    seconds = forecast.seconds_per_step(plan.config, fabric)
+    with announce_if_slow("measuring how long a step takes; the first may compile for half a minute"):
+        seconds = forecast.seconds_per_step(plan.config, fabric)
     validation = forecast.seconds_per_validation(plan, seconds)
     and_validation = f" and {validation:.2g} s a validation" if validation else ""
     pace = f"{seconds:.2g} s a step{and_validation}, measured just now"

@@ -63,7 +63,9 @@ class TrainingConfig:
     crop: int = _setting(256, "Side of the random window.", least=16, unit="PIXELS")
     learning_rate: float = _setting(1e-4, "Highest learning rate of Adam.", least=1e-12, unit="RATE")
     schedule: str = _setting(
-        "halving", "Of the learning rate: halved at intervals, or half a cosine to 0.", choices=("halving", "cosine")
+        "halving",
+        "Of the learning rate: halved at intervals, or half a cosine to 0, which --hours always takes.",
+        choices=("halving", "cosine"),
     )
     halve_every: int = _setting(
         500, "Halve the learning rate this often, with --schedule halving.", least=1, unit="EPOCHS"
