@@ -123,7 +123,8 @@ def gather(folder: Path, out: Path) -> list[Picture]:
     """Copy the photographs into ``out``, into folders called by their splits: ``train`` and ``test``.
 
     Raises:
-        DataError: If the folder holds no photograph, or one that SOURCES.csv does not name.
+        DataError: If the folder holds no photograph, one that SOURCES.csv does not name, or one smaller than ``SIZE``.
+        ReadError: If one cannot be read.
     """
     named = _read_sources(folder)
     paths = sorted(path for path in folder.iterdir() if photographs.is_photo(path))
@@ -134,6 +135,12 @@ def gather(folder: Path, out: Path) -> list[Picture]:
             f"{folder / SOURCES} does not name {', '.join(unknown[:3])}; add a line file,source,author,licence for "
             "each picture: weights are shared with their credits"
         )
+    for path in paths:
+        height, width = photographs.read(path).pixels.shape[:2]
+        if height < SIZE[0] or width < SIZE[1]:
+            raise DataError(
+                f"{path} is {width} x {height} pixels, wanted at least {SIZE[1]} x {SIZE[0]}; move it out"
+            )
     pictures = [named[path.name] for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
         _copy(path, _place(out, picture))

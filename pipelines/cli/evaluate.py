@@ -130,7 +130,8 @@ def _check_options(*options: Path | None) -> None:
     if not sources and sharp is not None and blurry is not None:
         return
     if len(sources) != 1:
-        found = " and ".join(sources) or "none"
+        alone = "--blurry without --sharp" if blurry is not None else "--sharp without --blurry" if sharp else "none"
+        found = " and ".join(sources) or alone
         raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry with --sharp; found {found}")
     if restored is not None and (weights is not None or sharp is None):
         raise click.UsageError("--restored needs --sharp, and no --weights: those pictures are restored already")

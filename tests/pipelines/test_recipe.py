@@ -73,6 +73,14 @@ def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Pa
         recipe.gather(photographs, tmp_path / "out")
 
 
+def test_a_photograph_that_is_too_small_is_refused_before_anything_is_made(photographs: Path, tmp_path: Path) -> None:
+    frames.write(photographs / "garden.png", np.zeros((300, 451, 3), np.uint8))
+
+    with pytest.raises(DataError, match=r"garden\.png is 451 x 300 pixels, wanted at least 480 x 384"):
+        recipe.gather(photographs, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"SOURCES\.csv is not there; write one"):
         recipe.gather(tmp_path, tmp_path / "out")

@@ -41,7 +41,8 @@ def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
     ("words", "said"),
     [
         ((), "wanted one of --h5, --root, --restored, and --blurry with --sharp; found none"),
-        (("--sharp", "."), "wanted one of"),
+        (("--sharp", "."), "found --sharp without --blurry"),
+        (("--blurry", "."), "found --blurry without --sharp"),
         (("--root", ".", "--restored", "."), "found --root and --restored"),
         (("--restored", "."), "--restored needs --sharp, and no --weights"),
     ],
