@@ -138,9 +138,7 @@ def gather(folder: Path, out: Path) -> list[Picture]:
     for path in paths:
         height, width = photographs.read(path).pixels.shape[:2]
         if height < SIZE[0] or width < SIZE[1]:
-            raise DataError(
-                f"{path} is {width} x {height} pixels, wanted at least {SIZE[1]} x {SIZE[0]}; move it out"
-            )
+            raise DataError(f"{path} is {width} x {height} pixels, wanted at least {SIZE[1]} x {SIZE[0]}; move it out")
     pictures = [named[path.name] for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
         _copy(path, _place(out, picture))

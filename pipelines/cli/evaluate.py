@@ -196,6 +196,9 @@ def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) ->
         _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
     for measure, text in summary["legend"].items():
         interval = summary["interval"][measure]
+        if interval["low"] != interval["low"]:  # NaN
+            click.echo(f"{measure}: {text}; no frame has it")
+            continue
         bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
         click.echo(f"{measure}: {text}; {summary['scored']} {bounds} (95 %, bootstrap over {interval['of']})")
     if summary["author_frames"]:

@@ -24,11 +24,11 @@ def say_plan(plan: "Run", fabric: "Fabric") -> None:
     _say_data(plan)
     _say_network(plan.config, fabric)
     _say_recipe(plan)
-    if not plan.is_done:
-        _say_duration(plan, fabric)
     for problem in plan.damaged_checkpoints:
         click.echo(f"{problem}; going on from the one before it", err=True)
-    click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+    if not plan.is_done:
+        _say_duration(plan, fabric)
+        click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
 
 
 def _say_data(plan: "Run") -> None:

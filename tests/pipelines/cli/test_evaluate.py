@@ -136,3 +136,16 @@ def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pa
     assert means["division"]["lead_small"] == means["mean"]["lead_small"]
     page = (tmp_path / "scores" / "report.html").read_text()
     assert "Is the division learnt?" in page and "nearer branch, middle" in page
+
+
+def test_a_component_that_no_frame_has_gets_no_empty_interval(tmp_path: Path) -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    sharp = blocks.repeat(8, axis=0).repeat(8, axis=1)
+    blurry = np.stack([np.roll(sharp, shift, axis=1) for shift in range(-15, 16)]).mean(axis=0).astype(np.uint8)
+    for name, picture in (("restored", blurry), ("sharp", sharp), ("blurry", blurry)):
+        frames.write(tmp_path / name / "a.png", picture)
+
+    said = call(tmp_path, "evaluate", "--restored", "restored", "--sharp", "sharp", "--blurry", "blurry").stdout
+
+    assert re.search(r"^psnr_m1: .*; no frame has it$", said, re.MULTILINE)
+    assert "psnr_m0" in said and "- to -" not in said
