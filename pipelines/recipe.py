@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -190,8 +190,7 @@ def _read_sources(folder: Path) -> dict[str, Picture]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     try:
-        names = ("file", "source", "author", "licence")
-        return {row["file"]: Picture(**{name: row[name] for name in names}) for row in rows}
+        return {row["file"]: Picture(**{field.name: row[field.name] for field in fields(Picture)}) for row in rows}
     except KeyError as error:
         raise DataError(f"{path} has no column {error}; wanted file, source, author, licence") from error
 
