@@ -14,6 +14,7 @@ from cdgnet.metrics import PEAK, similarity
 from cdgnet.network import Components
 
 BLACK = -0.5
+INVISIBLE = 1e-4  # MSE of 40 dB, 2.6 grey levels
 
 
 class Losses(NamedTuple):
@@ -101,6 +102,27 @@ def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) 
     return _mean(1 - similar, None if weights is None else weights[:, :, 5:-5, 5:-5])
 
 
+def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+    """How many decibels an image's PSNR is below that of no error, mean over the batch; a scalar, at least 0.
+
+    Of each image ``10 log10(1 + MSE / INVISIBLE)``, where MSE is over pixels and channels. The squared error hears of
+    badly blurred images alone; here an image counts by the share of its error that a step takes away, so that images
+    that need little change are left as they are.
+
+    Arguments and errors are those of ``squared_error``; an image without any weight counts as one without error.
+
+    Source: Chen et al. 2021 (HINet), section 4, whose loss is the negative PSNR; ``INVISIBLE`` is ours.
+    """
+    _check_alike(image, target)
+    errors = (image - target).square().mean(dim=1)  # (B, H, W)
+    if weights is None:
+        means = errors.mean(dim=(1, 2))  # (B,)
+    else:
+        shares = weights[:, 0].sum(dim=(1, 2)).clamp(min=torch.finfo(errors.dtype).tiny)
+        means = (errors * weights[:, 0]).sum(dim=(1, 2)) / shares
+    return 10 * torch.log10(1 + means / INVISIBLE).mean()
+
+
 def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
     """The mean of ``(B, h, w)``, weighted; 0 where all weights are."""
     if weights is None:
@@ -119,6 +141,7 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "l2": squared_error,
     "l1": absolute_error,
     "ssim": dissimilarity,
+    "psnr": psnr_loss,
 }
 """What two images are compared by; ``l2`` is the paper's."""
 

@@ -33,12 +33,21 @@ def to_text(card: Card) -> str:
 def _facts(card: Card) -> str:
     facts = {
         "network": card["network"],
-        "trained": f"{card['hours']:.2f} hours, {card['steps']:,} steps, on {card['device']}",
+        "trained": _training(card),
+        **({"begun from": _begun_from(earlier)} if (earlier := card.get("begun_from")) else {}),
         "seed": card["seed"],
         "made": f"{card['date']}, commit {card['commit']}, torch {card['torch']}",
         "licence of the weights": card["licence"],
     }
     return "\n".join(f"* {name}: {value}" for name, value in facts.items())
+
+
+def _training(card: Card) -> str:
+    return f"{card['hours']:.2f} hours, {card['steps']:,} steps, on {card['device']}"
+
+
+def _begun_from(earlier: Card) -> str:
+    return f"{earlier['name']}: {_training(earlier)}, seed {earlier['seed']}, commit {earlier['commit']}"
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:

@@ -13,6 +13,7 @@ from pipelines.cli.entry import SETTINGS, example, run, show_and_run
 if TYPE_CHECKING:
     import torch
 
+    from pipelines.card import Card
     from pipelines.recipe import PairSet, Picture
 
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -43,10 +44,23 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     metavar="DIR|ZIP",
     help="Also score the test split of a data set, else all of it; may be repeated.",
 )
+@click.option(
+    "--init",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Go on from these weights, made by this command; else start from random ones.",
+)
 @click.option("--name", default="photographs", show_default=True, help="Of the weights.")
 @click.option("--out", type=click.Path(path_type=Path), default="weights", show_default=True, help="Folder of all.")
 def command(
-    photographs: Path, hours: float, seed: int, device: str, data_sets: tuple[Path, ...], name: str, out: Path
+    photographs: Path,
+    hours: float,
+    seed: int,
+    device: str,
+    data_sets: tuple[Path, ...],
+    init: Path | None,
+    name: str,
+    out: Path,
 ) -> None:
     """Photographs -> blurry pairs -> masks -> packs -> a trained network -> scores -> NAME.safetensors and its card.
 
@@ -55,6 +69,7 @@ def command(
     from pipelines import recipe
     from pipelines.timing import device_and_threads
 
+    begun_from = None if init is None else _card_of(init)
     torch_device = _device()
     kind = ("gpu" if torch_device.type == "cuda" else "cpu") if device == "auto" else device
     pictures = recipe.gather(photographs, out / "photographs")
@@ -63,7 +78,8 @@ def command(
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]
     run_folder = out / f"run-{kind}"
-    commands.run(train.command, "--h5", *trained, "--out", run_folder, *recipe.training(kind, seed, hours))
+    start = () if init is None else ("--init", init)
+    commands.run(train.command, "--h5", *trained, "--out", run_folder, *recipe.training(kind, seed, hours), *start)
     scored: list[tuple[str, tuple[object, ...]]] = [
         (each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test
     ]
@@ -78,6 +94,7 @@ def command(
         scores=scores,
         device=device_and_threads(torch_device),
         seed=seed,
+        begun_from=begun_from,
     )
 
 
@@ -108,6 +125,24 @@ def _device() -> "torch.device":
     from lightning_fabric import Fabric
 
     return Fabric(accelerator="auto", devices=1).device
+
+
+def _card_of(weights: Path) -> "Card":
+    """What weights say of themselves.
+
+    Raises:
+        DataError: If they have no card.
+    """
+    from cdgnet import read_metadata
+    from pipelines import card
+    from pipelines.errors import DataError
+
+    found = card.read(read_metadata(weights))
+    if found is None:
+        raise DataError(
+            f"{weights} has no card, which says what it was trained on; pass weights that make weights made"
+        )
+    return found
 
 
 def _pairs(each: "PairSet", number: int, seed: int, out: Path, commands: _Commands) -> Path:

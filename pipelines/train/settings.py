@@ -81,7 +81,10 @@ class TrainingConfig:
         unit="X",
     )
     loss: str = _setting(
-        "l2", "How images are compared; l1 and ssim are those of Figure 10.", choices=("l2", "l1", "ssim")
+        "l2",
+        "How images are compared; l1 and ssim are those of Figure 10; psnr weighs slightly blurred images as much as "
+        "badly blurred ones.",
+        choices=("l2", "l1", "ssim", "psnr"),
     )
     component_loss: str = _setting(
         "target",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from cdgnet import Components, component_targets, deblurring_losses, ssim
-from cdgnet.losses import LOSSES, absolute_error, attention_loss, dissimilarity, gate_loss, squared_error
+from cdgnet import Components, component_targets, deblurring_losses, psnr, ssim
+from cdgnet.losses import LOSSES, absolute_error, attention_loss, dissimilarity, gate_loss, psnr_loss, squared_error
 
 
 def make(seed: int = 0) -> tuple[Components, Tensor, Tensor]:
@@ -101,6 +101,39 @@ def test_dissimilarity_is_what_the_metric_leaves_of_one() -> None:
     found = dissimilarity(blurry.float() / 255 - 0.5, sharp.float() / 255 - 0.5)
 
     assert float(found) == pytest.approx(1 - float(ssim(blurry, sharp).mean()), abs=1e-5)  # float32 variances
+
+
+def test_the_psnr_loss_is_how_far_the_metric_is_below_40_db_where_errors_are_large() -> None:
+    torch.manual_seed(0)
+    sharp = torch.randint(0, 256, (2, 3, 20, 30), dtype=torch.uint8)
+    blurry = torch.nn.functional.avg_pool2d(sharp.float(), 3, 1, 1).round().to(torch.uint8)
+
+    found = psnr_loss(blurry.float() / 255 - 0.5, sharp.float() / 255 - 0.5)
+
+    errors = 10 ** (-psnr(blurry, sharp) / 10)  # (B,)
+    assert float(found) == pytest.approx(float(10 * torch.log10(1 + errors / 1e-4).mean()), rel=1e-5)
+    assert float(found) == pytest.approx(40 - float(psnr(blurry, sharp).mean()), abs=0.02)
+
+
+def test_the_psnr_loss_hears_a_good_image_beside_a_bad_one() -> None:
+    good, bad = torch.full((1, 3, 8, 8), 0.02), torch.full((1, 3, 8, 8), 0.2)
+    images = torch.cat([good, bad]).requires_grad_()
+
+    (slopes,) = torch.autograd.grad(psnr_loss(images, torch.zeros_like(images)), images)
+    (squared,) = torch.autograd.grad(squared_error(images, torch.zeros_like(images)), images)
+
+    assert slopes[0].norm() > 5 * slopes[1].norm()
+    assert squared[0].norm() == pytest.approx(squared[1].norm() / 10)
+
+
+def test_the_psnr_loss_counts_pixels_by_their_weights() -> None:
+    image, target = torch.zeros(3, 3, 4, 4), torch.zeros(3, 3, 4, 4)
+    image[0, :, 0, 0], image[1, :, 0, 0], image[2] = 0.3, 0.3, 0.3
+    weights = torch.zeros(3, 1, 4, 4)
+    weights[0, :, 0, :2], weights[1, :, 1:] = 1.0, 1.0
+
+    of_the_first = 10 * math.log10(1 + 0.3**2 / 2 / 1e-4)  # the others weigh pixels without error, and none
+    assert float(psnr_loss(image, target, weights)) == pytest.approx(of_the_first / 3)
 
 
 @pytest.mark.parametrize("name", LOSSES)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata
+from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata, save_weights
 from pipelines import card, recipe
 from pipelines.cli import train, weights
 from pipelines.errors import DataError
@@ -42,7 +42,8 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
     pictures = recipe.gather(photographs, tmp_path / "out")
 
     train, test = ({path.name for path in (tmp_path / "out" / split).iterdir()} for split in ("train", "test"))
-    assert train == {"garden.png", "camera.png", "rocket.png"}
+    soft = {f"{name}-soft.png" for name in ("garden", "camera", "rocket")}
+    assert train == {"garden.png", "camera.png", "rocket.png", *soft}
     assert test == {"kodim05.png", "astronaut.png", "coffee.png"}
     assert {picture.file for picture in pictures if picture.is_held_out} == test
 
@@ -118,6 +119,35 @@ def test_a_card_holds_the_least_gain_and_every_credit() -> None:
         assert said in text
 
 
+def test_a_card_credits_what_was_seen_before_the_training_began() -> None:
+    def made(name: str, file: str, begun_from: card.Card | None = None) -> card.Card:
+        return recipe.make_card(
+            name=name,
+            network=CDGNet(ModelConfig.preset("tiny", "dmphn-1")),
+            pictures=[recipe.Picture(file=file, source="Garden", author="A. Painter", licence="CC0")],
+            commands=[],
+            scores=[],
+            seconds=5400.0,
+            steps=1234,
+            device="CPU, 1 thread",
+            seed=3,
+            begun_from=begun_from,
+        )
+
+    text = card.to_text(json.loads(json.dumps(made("second", "pond.png", made("first", "garden.png")))))
+
+    assert "* begun from: first: 1.50 hours, 1,234 steps, on CPU, 1 thread, seed 3, commit " in text
+    assert "Trained on, 2 pictures:\n\n* Garden, by A. Painter (CC0): garden.png, pond.png" in text
+
+
+def test_weights_without_a_card_are_not_gone_on_from(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.safetensors"
+    save_weights(bare, CDGNet(ModelConfig.preset("tiny", "dmphn-1")), {})
+
+    with pytest.raises(DataError, match="has no card, which says what it was trained on"):
+        weights._card_of(bare)
+
+
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, device: str) -> None:
     words = ["--h5", str(train_pack), *recipe.training(device, 3, 0.5)]
@@ -171,3 +201,10 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     assert str(tmp_path) not in json.dumps(found)
     assert load_weights(path).config.widths == (8, 16, 32)
     assert path.with_suffix(".md").read_text() == card.to_text(found)
+
+    words[-1] = str(tmp_path / "further")
+    CliRunner().invoke(weights.command, [*words, "--name", "ours", "--init", str(path)], catch_exceptions=False)
+
+    further = card.read(read_metadata(tmp_path / "further" / "ours.safetensors"))
+    assert further and further["begun_from"] == {name: found[name] for name in further["begun_from"]}
+    assert further["commands"][3 * len(short)].endswith("--init mine.safetensors")
