@@ -15,6 +15,7 @@ Run ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER``: DIR holds 
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from pipelines.evaluate.frame_sources import MEASURED, EvaluationFrame, FrameSou
 from pipelines.evaluate.mask_source import MaskSource
 from pipelines.evaluate.statistics import bootstrap_interval
 
+NOTHING = "nothing"
 DIRECTIONS = 12
 RADII, AMOUNTS = (1.0, 2.0, 4.0), (0.5, 1.0, 2.0)
 _MIDDLE = 256  # pixels, side of the part that the direction is chosen on
@@ -189,15 +191,18 @@ def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Meth
 
 def show(title: str, lines: Sequence[dict]) -> None:
     """Print a table in Markdown."""
-    print(f"\n{title}\n\n| method | PSNR, dB | SSIM | gain (95 %) | least gain of a frame | gain by length of blur |")
-    print("|---|---|---|---|---|---|")
+    lengths = [f"to {each['to']:g} px" if math.isfinite(each["to"]) else "more" for each in lines[0]["by_extent"]]
+    header = ("method", "PSNR, dB", "SSIM", "gain (95 %)", "worst frame", *lengths)
+    print(f"\n{title}; gain in PSNR by the length of blur:\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for line in lines:
         low, high = line["interval"]
-        by_extent = ", ".join(
-            f"{each['from']:g}-{each['to']:g}: {each['psnr'] - each['psnr_blurry']:+.2f}" for each in line["by_extent"]
-        )
-        print(f"| {line['method']} | {line['psnr']:.2f} | {line['ssim']:.3f} | {line['gain']:+.2f} ({low:+.2f} to "
-              f"{high:+.2f}) | {line['least_gain']:+.2f} | {by_extent} |", flush=True)  # fmt: skip
+        cells = [line["method"], f"{line['psnr']:.2f}", f"{line['ssim']:.3f}"]
+        if line["method"] == NOTHING:
+            cells += [""] * (2 + len(lengths))
+        else:
+            cells += [f"{line['gain']:+.2f} ({low:+.2f} to {high:+.2f})", f"{line['least_gain']:+.2f}"]
+            cells += [f"{each['psnr'] - each['psnr_blurry']:+.2f}" for each in line["by_extent"]]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
@@ -225,7 +230,7 @@ def baselines(source: FrameSource, count: int) -> dict[str, Method]:
     masked = {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}
     filtered = {f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}
     return {
-        "nothing": lambda blurry, sharp, extent: blurry,
+        NOTHING: lambda blurry, sharp, extent: blurry,
         **best(masked, source, count),
         **best(filtered, source, count),
         "Richardson-Lucy, true length": by_kernel(_lucy),

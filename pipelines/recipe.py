@@ -191,7 +191,8 @@ def _soften(path: Path) -> None:
     target = path.with_name(f"{path.stem}-soft.png")
     if not target.exists():
         pixels = to_rgb8(photographs.read(path).pixels)
-        frames.write(target, cv2.resize(pixels, None, fx=SOFTENED, fy=SOFTENED, interpolation=cv2.INTER_CUBIC))
+        soft = cv2.resize(pixels, None, fx=SOFTENED, fy=SOFTENED, interpolation=cv2.INTER_CUBIC)
+        frames.write(target, np.asarray(soft, np.uint8))
 
 
 def _read_sources(folder: Path) -> dict[str, Picture]:

@@ -50,6 +50,22 @@ def jpeg(image: Bytes, quality: int) -> bytes:
     return _encoded("jpeg", image, options)
 
 
+def on_white(pixels: Bytes) -> Bytes:
+    """A picture as it looks on a white page; without alpha it is given back as it is.
+
+    Args:
+        pixels: ``(H, W)``, or ``(H, W, 2)`` grey and alpha, ``(H, W, 3)`` or ``(H, W, 4)`` RGB and alpha; uint8.
+
+    Returns:
+        The same without alpha: ``(H, W)`` or ``(H, W, 3)``.
+    """
+    if pixels.ndim == 2 or pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[:, :, -1:].astype(np.float32) / 255
+    mixed = np.rint(pixels[:, :, :-1] * alpha + 255 * (1 - alpha)).astype(np.uint8)
+    return mixed[:, :, 0] if mixed.shape[2] == 1 else mixed
+
+
 def pack_codes(codes: Codes) -> str:
     """S as the page unpacks it, bit for bit: each row as differences, high bytes before low bytes, deflated, base64.
 

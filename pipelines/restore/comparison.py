@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipelines.pages.pictures import greatest_square, jpeg
+from pipelines.pages.pictures import greatest_square, jpeg, on_white
 from pipelines.pages.sheet import draw_sheet
 from prep.arrays import Bytes, Codes
 from prep.datasets.path_patterns import COMPARISON
@@ -65,5 +65,5 @@ def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, sl
 
 
 def _eight_bits(pixels: Bytes | Codes) -> Bytes:
-    is_grey_with_alpha = pixels.ndim == 3 and pixels.shape[2] == 2
-    return to_rgb8(pixels[:, :, 0] if is_grey_with_alpha else pixels)
+    eight = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
+    return to_rgb8(on_white(eight))

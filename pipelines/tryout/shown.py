@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from pipelines.pages.pictures import on_white
 from prep.arrays import Bytes
 from prep.io.photographs import Photo
 
@@ -46,11 +47,7 @@ def mime_type(data: bytes) -> str:
 def thumbnail(photo: Photo) -> bytes:
     """A picture small, as a JPEG, on white where it is transparent."""
     pixels = _resized(_eight_bits(photo), min(1.0, _THUMB_SIDE / max(photo.pixels.shape[:2])))
-    if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-        alpha = pixels[:, :, -1:].astype(np.float32) / 255
-        mixed = pixels[:, :, :-1] * alpha + 255 * (1 - alpha)
-        pixels = np.rint(mixed).astype(np.uint8).squeeze(axis=2) if mixed.shape[2] == 1 else mixed.astype(np.uint8)
-    return _saved(pixels, "JPEG", photo.profile, quality=85)
+    return _saved(on_white(pixels), "JPEG", photo.profile, quality=85)
 
 
 def _eight_bits(photo: Photo) -> Bytes:

@@ -14,7 +14,7 @@
   };
 
   const sizeOf = bytes => {
-    if (bytes < 1e3) return `${bytes} bytes`;
+    if (bytes < 1e3) return bytes === 1 ? "1 byte" : `${bytes} bytes`;
     return bytes < 1e6 ? `${Math.round(bytes / 1e3)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
   const secondsOf = seconds => {

@@ -48,3 +48,16 @@ def test_grey_pictures_with_alpha_and_sixteen_bits_are_compared(tmp_path: Path) 
 
     assert path.name == "b.png.compare.jpg" and frames.read(path).ndim == 3
     assert comparison._eight_bits(grey).shape == (40, 50, 3)
+
+
+def test_what_is_transparent_is_compared_on_white(tmp_path: Path) -> None:
+    hidden = np.zeros((500, 700, 4), np.uint8)
+    hidden[:, :300] = (10, 20, 30, 255)
+    frames.write(tmp_path / "a.png", hidden)
+
+    before = comparison._eight_bits(hidden)
+    shown = frames.read(comparison.write(tmp_path / "a.png", tmp_path / "a.png"))
+
+    assert (before[:, :300] == (10, 20, 30)).all() and (before[:, 300:] == 255).all()
+    middle = shown[HEAD + GAP + 250, MARGIN : MARGIN + 700]
+    assert middle[290].max() < 50 and middle[310].min() > 230
