@@ -59,8 +59,7 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
         meter: Is told how long each was waited for.
     """
     config, fabric = learner.run.config, learner.fabric
-    usual = learner.state.usual_loss
-    limit = math.inf if usual is None else EXPLODED * usual
+    limit = _exploded_from(config, learner.state.usual_loss)
     parts, finite_flags = [], []
     for part in range(config.accumulate):
         with meter.waiting():
@@ -73,6 +72,16 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
             fabric.backward(losses.total / config.accumulate)
         parts.append(torch.stack(losses).detach())
     return StepLosses(parts=parts, finite_flags=finite_flags)
+
+
+def _exploded_from(config: TrainingConfig, usual: float | None) -> float:
+    """The least loss that has exploded; of a loss in decibels, that many more are so many times the error."""
+    if usual is None:
+        return math.inf
+    if config.loss != "psnr":
+        return EXPLODED * usual
+    weights = 1 + (config.lambda_small + config.lambda_large if runs.learns_from_branches(config) else 0)
+    return usual + weights * 10 * math.log10(EXPLODED)
 
 
 def compute_losses(config: TrainingConfig, components: Components, batch: Sample) -> Losses:

@@ -40,13 +40,16 @@ def test_a_step_with_a_non_finite_loss_is_skipped_and_names_its_frames(
     assert all(torch.isfinite(weight).all() for weight in weights(tmp_path / "r").values())
 
 
-@pytest.mark.parametrize(("factor", "skipped"), [(150.0, [3]), (20.0, [])])
+@pytest.mark.parametrize(
+    ("loss", "factor", "skipped"),
+    [("l2", 150.0, [3]), ("l2", 20.0, []), ("psnr", 2.5, [3]), ("psnr", 1.5, [])],  # psnr: 23 dB, exploded from 45
+)
 def test_a_step_whose_loss_has_exploded_is_skipped(
-    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, factor: float, skipped: list[int]
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, loss: str, factor: float, skipped: list[int]
 ) -> None:
     Saboteur(monkeypatch, 3, factor=factor)
 
-    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1))
+    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1, loss=loss))
 
     assert [row["step"] for row in log_rows(tmp_path / "r") if "skipped" in row] == skipped
 
