@@ -48,7 +48,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     "--init",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Go on from these weights, made by this command; else start from random ones.",
+    help="Go on from these weights, made by this command.",
 )
 @click.option("--name", default="photographs", show_default=True, help="Of the weights.")
 @click.option("--out", type=click.Path(path_type=Path), default="weights", show_default=True, help="Folder of all.")
@@ -77,17 +77,20 @@ def command(
     commands = _Commands(out)
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]
-    run_folder = out / f"run-{kind}"
-    start = () if init is None else ("--init", init)
-    commands.run(train.command, "--h5", *trained, "--out", run_folder, *recipe.training(kind, seed, hours), *start)
+    run_folders: list[Path] = []
+    for number, options in enumerate(recipe.trainings(kind, seed, hours, goes_on=init is not None), start=1):
+        run_folders.append(out / f"run-{kind}-{number}")
+        start = () if init is None else ("--init", init)
+        commands.run(train.command, "--h5", *trained, "--out", run_folders[-1], *options, *start)
+        init = run_folders[-1] / "weights.safetensors"
     scored: list[tuple[str, tuple[object, ...]]] = [
         (each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test
     ]
     scored += [_frames_of(data_set) for data_set in data_sets]
-    scores = [_score(frames, words, run_folder, commands) for frames, words in scored]
+    scores = [_score(frames, words, run_folders[-1], commands) for frames, words in scored]
     _publish(
         out / f"{name}.safetensors",
-        run_folder,
+        run_folders,
         pictures,
         commands,
         name=name,
@@ -191,21 +194,23 @@ def _score(frames: str, words: Sequence[object], run_folder: Path, commands: _Co
     return recipe.summarise(frames, list(folder.read(scores).values()))
 
 
-def _publish(path: Path, run_folder: Path, pictures: "Sequence[Picture]", commands: _Commands, **facts: Any) -> None:
+def _publish(
+    path: Path, run_folders: "Sequence[Path]", pictures: "Sequence[Picture]", commands: _Commands, **facts: Any
+) -> None:
     """Write the weights at half precision, with their card, and the card as text."""
     from cdgnet import load_weights, save_weights
     from pipelines import card, recipe
     from pipelines.train import checkpoints
     from prep.io import files
 
-    network = load_weights(run_folder / "weights.safetensors")
-    state, _ = checkpoints.load_state(run_folder)
+    network = load_weights(run_folders[-1] / "weights.safetensors")
+    states = [checkpoints.load_state(folder)[0] for folder in run_folders]
     written = recipe.make_card(
         network=network,
         pictures=pictures,
         commands=commands.done,
-        seconds=state.seconds,
-        steps=state.step,
+        seconds=sum(state.seconds for state in states),
+        steps=sum(state.step for state in states),
         **facts,
     )
     metadata = {"name": str(facts["name"]), card.KEY: json.dumps(written)}

@@ -150,20 +150,21 @@ def test_weights_without_a_card_are_not_gone_on_from(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, device: str) -> None:
-    words = ["--h5", str(train_pack), *recipe.training(device, 3, 0.5)]
+    stages = recipe.trainings(device, 3, 0.5)
+    assert recipe.trainings(device, 3, 0.5 / len(stages), goes_on=True) == stages[-1:]
+    for options in stages:
+        with train.command.make_context("cdg-train", ["--h5", str(train_pack), *options]) as context:
+            settings = {each.name: context.params[each.name] for each in fields(TrainingConfig) if each.name != "val"}
+            config = train.config_of(settings, context.params["val"])
 
-    with train.command.make_context("cdg-train", words) as context:
-        settings = {each.name: context.params[each.name] for each in fields(TrainingConfig) if each.name != "val"}
-        config = train.config_of(settings, context.params["val"])
-
-    assert (config.hours, config.seed, config.schedule, config.val) == (0.5, 3, "cosine", ())
-    assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
+        assert (config.hours, config.seed, config.schedule, config.val) == (0.5 / len(stages), 3, "cosine", ())
+        assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
 
 
 @pytest.mark.parametrize("has_amx", [True, False])
 def test_a_cpu_that_multiplies_bfloat16_trains_in_it(monkeypatch: pytest.MonkeyPatch, has_amx: bool) -> None:
     monkeypatch.setattr(recipe, "has_amx", lambda: has_amx)
-    assert ("bf16-mixed" in recipe.training("cpu", 0, 1)) is has_amx
+    assert all(("bf16-mixed" in options) is has_amx for options in recipe.trainings("cpu", 0, 1))
 
 
 def test_a_data_set_without_a_test_split_is_scored_whole(gopro: Path, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     short = [replace(each, count=1) for each in recipe.SETS if each.name in ("light", "test-codes")]
     monkeypatch.setattr(recipe, "SETS", short)
     training = ("--preset", "tiny", "--batch", "2", "--crop", "64", "--workers", "0")
-    monkeypatch.setattr(recipe, "TRAININGS", {"cpu": training})
+    monkeypatch.setattr(recipe, "TRAININGS", {"cpu": (training, training)})
     words = ["--photographs", str(photographs), "--hours", "0.003", "--device", "cpu", "--out", str(tmp_path / "out")]
 
     done = CliRunner().invoke(weights.command, [*words, "--name", "mine"], catch_exceptions=False)
@@ -198,6 +199,7 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     found = card.read(read_metadata(path))
     assert found and [each["frames"] for each in found["scores"]] == ["photographs never trained on, camera none, 3"]
     assert found["commands"][0].startswith("cdg-prep synth weights/photographs/train --photos --count 1 ")
+    assert found["commands"][3 * len(short) + 1].endswith("--init weights/run-cpu-1/weights.safetensors")
     assert str(tmp_path) not in json.dumps(found)
     assert load_weights(path).config.widths == (8, 16, 32)
     assert path.with_suffix(".md").read_text() == card.to_text(found)
