@@ -35,6 +35,7 @@ def _facts(card: Card) -> str:
         "network": card["network"],
         "trained": _training(card),
         **({"begun from": _begun_from(earlier)} if (earlier := card.get("begun_from")) else {}),
+        **({"weights": f"the mean of {', '.join(averaged)}"} if len(averaged := card.get("averaged", ())) > 1 else {}),
         "seed": card["seed"],
         "made": f"{card['date']}, commit {card['commit']}, torch {card['torch']}",
         "licence of the weights": card["licence"],

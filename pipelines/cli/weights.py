@@ -78,18 +78,21 @@ def command(
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]
     run_folders: list[Path] = []
+    averaged = [] if init is None else [init]
     for number, options in enumerate(recipe.trainings(kind, seed, hours, goes_on=init is not None), start=1):
         run_folders.append(out / f"run-{kind}-{number}")
-        start = () if init is None else ("--init", init)
+        start = ("--init", averaged[-1]) if averaged else ()
         commands.run(train.command, "--h5", *trained, "--out", run_folders[-1], *options, *start)
-        init = run_folders[-1] / "weights.safetensors"
+        averaged.append(run_folders[-1] / "weights.safetensors")
+    mean = _write_mean(averaged, out / f"mean-{kind}.safetensors")
     scored: list[tuple[str, tuple[object, ...]]] = [
         (each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test
     ]
     scored += [_frames_of(data_set) for data_set in data_sets]
-    scores = [_score(frames, words, run_folders[-1], commands) for frames, words in scored]
+    scores = [_score(frames, words, mean, commands) for frames, words in scored]
     _publish(
         out / f"{name}.safetensors",
+        mean,
         run_folders,
         pictures,
         commands,
@@ -98,6 +101,7 @@ def command(
         device=device_and_threads(torch_device),
         seed=seed,
         begun_from=begun_from,
+        averaged=[*([begun_from["name"]] if begun_from else []), *(folder.name for folder in run_folders)],
     )
 
 
@@ -183,27 +187,40 @@ def _frames_of(data_set: Path) -> tuple[str, tuple[object, ...]]:
     return name, ("--root", data_set, "--split", split)
 
 
-def _score(frames: str, words: Sequence[object], run_folder: Path, commands: _Commands) -> dict[str, Any]:
+def _write_mean(paths: Sequence[Path], mean: Path) -> Path:
+    """Write the mean of weights."""
+    from cdgnet import load_weights, save_weights
+    from pipelines import recipe
+
+    save_weights(mean, recipe.mean_of([load_weights(path) for path in paths]), {}, overwrite=True)
+    return mean
+
+
+def _score(frames: str, words: Sequence[object], weights: Path, commands: _Commands) -> dict[str, Any]:
     """Score frames; a line of the card."""
     from pipelines import recipe
     from pipelines.evaluate import folder
 
-    weights = run_folder / "weights.safetensors"
-    scores = run_folder / "eval" / frames.replace(", ", "-").replace(" ", "-")
+    scores = weights.parent / "eval" / frames.replace(", ", "-").replace(" ", "-")
     commands.run(evaluate.command, "--weights", weights, *words, "--out", scores)
     return recipe.summarise(frames, list(folder.read(scores).values()))
 
 
 def _publish(
-    path: Path, run_folders: "Sequence[Path]", pictures: "Sequence[Picture]", commands: _Commands, **facts: Any
+    path: Path,
+    weights: Path,
+    run_folders: "Sequence[Path]",
+    pictures: "Sequence[Picture]",
+    commands: _Commands,
+    **facts: Any,
 ) -> None:
-    """Write the weights at half precision, with their card, and the card as text."""
+    """Write weights at half precision, with their card, and the card as text."""
     from cdgnet import load_weights, save_weights
     from pipelines import card, recipe
     from pipelines.train import checkpoints
     from prep.io import files
 
-    network = load_weights(run_folders[-1] / "weights.safetensors")
+    network = load_weights(weights)
     states = [checkpoints.load_state(folder)[0] for folder in run_folders]
     written = recipe.make_card(
         network=network,

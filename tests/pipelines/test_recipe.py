@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata, save_weights
@@ -148,6 +149,16 @@ def test_weights_without_a_card_are_not_gone_on_from(tmp_path: Path) -> None:
         weights._card_of(bare)
 
 
+def test_the_mean_of_networks_is_that_of_each_weight() -> None:
+    networks = [CDGNet(ModelConfig.preset("tiny", "dmphn-1")) for _ in range(2)]
+    before = [{name: weight.clone() for name, weight in network.state_dict().items()} for network in networks]
+
+    mean = recipe.mean_of(networks).state_dict()
+
+    assert all(torch.allclose(mean[name], (before[0][name] + before[1][name]) / 2) for name in mean)
+    assert all(torch.equal(networks[1].state_dict()[name], before[1][name]) for name in mean)
+
+
 @pytest.mark.parametrize("device", ["cpu", "gpu"])
 def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, device: str) -> None:
     stages = recipe.trainings(device, 3, 0.5)
@@ -200,6 +211,7 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     assert found and [each["frames"] for each in found["scores"]] == ["photographs never trained on, camera none, 3"]
     assert found["commands"][0].startswith("cdg-prep synth weights/photographs/train --photos --count 1 ")
     assert found["commands"][3 * len(short) + 1].endswith("--init weights/run-cpu-1/weights.safetensors")
+    assert found["averaged"] == ["run-cpu-1", "run-cpu-2"]
     assert str(tmp_path) not in json.dumps(found)
     assert load_weights(path).config.widths == (8, 16, 32)
     assert path.with_suffix(".md").read_text() == card.to_text(found)
