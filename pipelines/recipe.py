@@ -226,10 +226,15 @@ def _read_sources(folder: Path) -> dict[str, Picture]:
         raise DataError(f"{path} is not there; write one: file,source,author,licence, a line for each picture")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
+    names = [field.name for field in fields(Picture)]
     try:
-        return {row["file"]: Picture(**{field.name: row[field.name] for field in fields(Picture)}) for row in rows}
+        pictures = {row["file"]: Picture(**{name: row[name] for name in names}) for row in rows}
     except KeyError as error:
         raise DataError(f"{path} has no column {error}; wanted file, source, author, licence") from error
+    for picture in pictures.values():
+        if empty := [name for name, value in asdict(picture).items() if not (value or "").strip()]:
+            raise DataError(f"{path} gives no {' and no '.join(empty)} of {picture.file or 'a picture'}; add it")
+    return pictures
 
 
 _OF_AN_EARLIER_CARD = ("name", "hours", "steps", "device", "seed", "commit")

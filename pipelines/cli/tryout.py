@@ -54,6 +54,7 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
     from pipelines.tryout.server import make_app
     from pipelines.tryout.worker import Worker
 
+    click.echo("the address follows once the network is loaded")
     restorer, token, queue = make_restorer(), new_token(host), Queue()
 
     def end(number: int, frame: FrameType | None) -> None:

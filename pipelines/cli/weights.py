@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
-@click.command("cdg-weights", context_settings=SETTINGS, epilog=example("make weights PHOTOGRAPHS=photographs HOURS=2"))
+@click.command(
+    "python -m pipelines.cli.weights",
+    context_settings=SETTINGS,
+    epilog=example("make weights PHOTOGRAPHS=photographs HOURS=2"),
+)
 @click.option(
     "--photographs",
     type=folder_type,
@@ -70,10 +74,12 @@ def command(
     from pipelines.timing import device_and_threads
 
     begun_from = None if init is None else _card_of(init)
+    of_data_sets = [_frames_of(data_set) for data_set in data_sets]
     torch_device = _device()
-    kind = ("gpu" if torch_device.type == "cuda" else "cpu") if device == "auto" else device
+    kind = _kind(device, torch_device)
     pictures = recipe.gather(photographs, out / "photographs")
     recipe.begin(out, seed, pictures)
+    _say_pictures(pictures)
     commands = _Commands(out)
     packs = {each: _pairs(each, number, seed, out, commands) for number, each in enumerate(recipe.SETS)}
     trained = [pack for each, pack in packs.items() if not each.is_test]
@@ -85,11 +91,8 @@ def command(
         commands.run(train.command, "--h5", *trained, "--out", run_folders[-1], *options, *start)
         averaged.append(run_folders[-1] / "weights.safetensors")
     mean = _write_mean(averaged, out / f"mean-{kind}.safetensors")
-    scored: list[tuple[str, tuple[object, ...]]] = [
-        (each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test
-    ]
-    scored += [_frames_of(data_set) for data_set in data_sets]
-    scores = [_score(frames, words, mean, commands) for frames, words in scored]
+    of_photographs = [(each.description, ("--h5", pack)) for each, pack in packs.items() if each.is_test]
+    scores = [_score(frames, words, mean, commands) for frames, words in (*of_photographs, *of_data_sets)]
     _publish(
         out / f"{name}.safetensors",
         mean,
@@ -150,6 +153,20 @@ def _card_of(weights: Path) -> "Card":
             f"{weights} has no card, which says what it was trained on; pass weights that make weights made"
         )
     return found
+
+
+def _kind(device: str, found: "torch.device") -> str:
+    """The recipe's settings that are meant: for a CPU or a GPU."""
+    has_gpu = found.type == "cuda"
+    if device == "gpu" and not has_gpu:
+        raise click.UsageError("--device gpu needs a GPU, and there is none; pass --device cpu, or leave it out")
+    return ("gpu" if has_gpu else "cpu") if device == "auto" else device
+
+
+def _say_pictures(pictures: "Sequence[Picture]") -> None:
+    held_out = [picture.file for picture in pictures if picture.is_held_out]
+    trained_on = len(pictures) - len(held_out)
+    click.echo(f"{trained_on} photographs to train on; {len(held_out)} to score on: {', '.join(held_out)}")
 
 
 def _pairs(each: "PairSet", number: int, seed: int, out: Path, commands: _Commands) -> Path:

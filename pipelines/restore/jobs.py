@@ -54,16 +54,20 @@ def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
     """Name a target for each picture and video: a file by its name, a folder's by their path below it.
 
     Raises:
-        InputError: If an input is missing, a folder holds nothing to restore, two share a target, or one would replace
-            itself.
+        InputError: If an input is missing, a folder holds nothing to restore or is ``out``, ``out`` is a file, two
+            share a target, or one would replace itself.
     """
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; pass --out with a folder")
     ignored: Counter[str] = Counter()
     jobs = [job for given in inputs for path in _expand_pattern(given, ignored) for job in _jobs(path, out, ignored)]
     source_of: dict[Path, Path] = {}
     for job in jobs:
         other = source_of.setdefault(job.target, job.source)
         if other != job.source:
-            raise InputError(f"{other} and {job.source} would both become {job.target}; run them apart")
+            raise InputError(
+                f"{other} and {job.source} would both become {job.target}; pass one of them alone, with another --out"
+            )
         if job.target.resolve() == job.source.resolve():
             raise InputError(f"{job.source} would be replaced by its own result; pass another --out")
     return RestorePlan(jobs=list(dict.fromkeys(jobs)), ignored=ignored)
@@ -96,6 +100,8 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
     results = out.resolve()
     below = [each for each in sorted(path.rglob("*")) if not is_junk(each.name)]
     sources = _known_files((each for each in below if not each.resolve().is_relative_to(results)), ignored)
+    if not sources and path.resolve().is_relative_to(results):
+        raise InputError(f"{path} is where results go; pass another --out")
     if not sources:
         raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
     return [RestoreJob(source=source, target=_target(out / source.relative_to(path))) for source in sources]

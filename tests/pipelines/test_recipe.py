@@ -83,6 +83,31 @@ def test_a_photograph_that_is_too_small_is_refused_before_anything_is_made(photo
     assert not (tmp_path / "out").exists()
 
 
+def test_a_photograph_without_a_licence_is_refused(photographs: Path, tmp_path: Path) -> None:
+    with_credits(photographs, [("garden.png", "Garden", "A. Painter", " "), ("kodim05.png", "Suite", "E. K.", "free")])
+
+    with pytest.raises(DataError, match=r"SOURCES\.csv gives no licence of garden\.png; add it"):
+        recipe.gather(photographs, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--device", "gpu"), "needs a GPU, and there is none"), (("--score", "empty"), "no data set in ")],
+)
+def test_what_the_recipe_cannot_do_is_said_before_pairs_are_made(
+    photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str
+) -> None:
+    if torch.cuda.is_available() and "gpu" in words:
+        pytest.skip("there is a GPU")
+    monkeypatch.chdir(tmp_path)
+    Path("empty").mkdir()
+
+    done = CliRunner().invoke(weights.command, ["--photographs", str(photographs), *words])
+
+    assert done.exit_code and said in f"{done.output} {done.exception}"
+    assert not Path("weights").exists()
+
+
 def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"SOURCES\.csv is not there; write one"):
         recipe.gather(tmp_path, tmp_path / "out")

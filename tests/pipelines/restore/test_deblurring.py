@@ -181,6 +181,15 @@ def test_missing_and_empty_inputs_are_named(tmp_path: Path) -> None:
         plan_restore([tmp_path / "*.png"], tmp_path / "out")
 
 
+def test_a_folder_for_results_is_no_input_and_no_file(tmp_path: Path) -> None:
+    frames.write(tmp_path / "in" / "a.png", np.zeros((16, 16), np.uint8))
+
+    with pytest.raises(InputError, match="is where results go; pass another --out"):
+        plan_restore([tmp_path / "in"], tmp_path / "in")
+    with pytest.raises(InputError, match=r"a\.png is a file; pass --out with a folder"):
+        plan_restore([tmp_path / "in"], tmp_path / "in" / "a.png")
+
+
 @pytest.mark.slow
 def test_a_photograph_of_48_megapixels_is_restored(tmp_path: Path) -> None:
     pixels = np.tile(noise(600, 800, 3), (10, 10, 1))
