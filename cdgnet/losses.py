@@ -105,13 +105,13 @@ def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) 
 def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
     """How many decibels an image's PSNR is below that of no error, mean over the batch; a scalar, at least 0.
 
-    Of each image ``10 log10(1 + MSE / INVISIBLE)``, where MSE is over pixels and channels. The squared error hears of
-    badly blurred images alone; here an image counts by the share of its error that a step takes away, so that images
-    that need little change are left as they are.
+    Of each image ``10 log10(1 + MSE / INVISIBLE)``, where MSE is over pixels and channels. In a squared error the badly
+    blurred images of a batch outweigh all others; here only an image's relative error counts, so a sharp one that is
+    changed costs as much as a blurred one that is not.
 
     Arguments and errors are those of ``squared_error``; an image without any weight counts as one without error.
 
-    Source: Chen et al. 2021 (HINet), section 4, whose loss is the negative PSNR; ``INVISIBLE`` is ours.
+    Source: Chen et al. 2021 (HINet), whose loss is the negative PSNR; ``INVISIBLE`` is ours.
     """
     _check_alike(image, target)
     errors = (image - target).square().mean(dim=1)  # (B, H, W)

@@ -82,8 +82,8 @@ _ON_GPU = (
     *("--workers", "12", "--precision", "bf16-mixed", "--compile", "--graphs"),
 )
 TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
-    # Of the squared error badly blurred frames have nearly all. It teaches to deblur, and changes sharp frames visibly.
-    # To the PSNR loss frames are alike. From random weights it teaches little, afterwards to leave sharp frames alone.
+    # Badly blurred frames decide the squared error: it teaches to deblur, and harms sharp frames. The PSNR loss weighs
+    # all frames alike: from random weights it learns slowly, afterwards it learns to leave sharp frames alone.
     "cpu": (
         (*_ON_CPU, "--loss", "l2", "--learning-rate", "7e-4", "--clip", "0.05"),
         (*_ON_CPU, "--loss", "psnr", "--learning-rate", "5e-4", "--clip", "20"),
@@ -110,9 +110,9 @@ def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) ->
 def mean_of(networks: Sequence[CDGNet]) -> CDGNet:
     """A network whose weights are the mean of those of several, each trained on from the one before.
 
-    It restores better than each of them, because they lie in one valley of the loss.
+    Here it restored better than each of them (docs/weights.md).
 
-    Source: Wortsman et al. 2022, *Robust fine-tuning of zero-shot models*, equation 1 with a half.
+    Source: Wortsman et al. 2022, *Robust fine-tuning of zero-shot models*, for two networks.
     """
     mean = deepcopy(networks[-1])
     states = [network.state_dict() for network in networks]

@@ -115,7 +115,7 @@ def test_the_psnr_loss_is_how_far_the_metric_is_below_40_db_where_errors_are_lar
     assert float(found) == pytest.approx(40 - float(psnr(blurry, sharp).mean()), abs=0.02)
 
 
-def test_the_psnr_loss_hears_a_good_image_beside_a_bad_one() -> None:
+def test_the_psnr_loss_teaches_more_about_a_good_image_than_about_a_bad_one() -> None:
     good, bad = torch.full((1, 3, 8, 8), 0.02), torch.full((1, 3, 8, 8), 0.2)
     images = torch.cat([good, bad]).requires_grad_()
 
