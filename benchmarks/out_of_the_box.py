@@ -5,8 +5,8 @@ Frames: the test pairs of GoPro, pairs of REDS, and photographs never trained on
 * nothing: the blurry frame;
 * unsharp: skimage.filters.unsharp_mask, with the radius and amount that score highest on these very frames;
 * Wiener (the best of three balances on these frames), Richardson-Lucy: scikit-image's, with a straight stroke as
-  kernel, whose length is the frame's true median
-  extent, and whose direction is, of twelve, the one that scores highest against the sharp frame: nobody has either;
+  kernel, whose length is the frame's true median extent, and whose direction is, of twelve, the one that scores
+  highest against the sharp frame: nobody has either;
 * the weights, and others that are passed (``--weights NAME=FILE``).
 
 Run ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER``: DIR holds GOPRO_Large and REDS, FOLDER what

@@ -72,8 +72,7 @@ SIZE = (384, 480)  # height, width of the frames
 # A video's sharp frames are softer than photographs. From photographs alone a network takes their softness for blur.
 SOFTENED = 1.5
 _COMMON = (
-    *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5"),
-    *("--divergence", "halve"),
+    *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
 # One branch: within the hours that a CPU has it learns several times as much as two and their fusion.
 _ON_CPU = ("--variant", "dmphn-1", "--preset", "small", "--batch", "4", "--crop", "112", "--workers", "1")

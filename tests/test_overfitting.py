@@ -42,5 +42,5 @@ def test_paper_restores_one_pair_beyond_35_db_in_600_steps(capsys: pytest.Captur
             with capsys.disabled():
                 click.echo(f"step {step}: {reached[-1]:.2f} dB")
 
-    assert float(psnr(to_bytes(blurry), to_bytes(sharp))) < 28
+    assert reached[0] < 28  # the blurry frame's 27.2: a network starts as the identity
     assert max(reached) > 35

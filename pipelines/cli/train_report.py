@@ -74,9 +74,11 @@ def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
     device = fabric.device
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
     click.echo(f"on {fabric.world_size} x {device_name(device)}, precision {config.precision}{tf32}")
-    if device.type == "cpu" and config.precision == "32-true" and has_amx():
+    if device.type != "cpu":
+        return
+    if config.precision == "32-true" and has_amx():
         click.echo("this CPU multiplies bfloat16 (AMX): --precision bf16-mixed is 1.2 to 4.5 times as fast")
-    if device.type == "cpu" and config.precision == "bf16-mixed" and not has_amx():
+    elif config.precision == "bf16-mixed" and not has_amx():
         click.echo("this CPU has no AMX: bf16-mixed takes up to twice as long as --precision 32-true", err=True)
 
 

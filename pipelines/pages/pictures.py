@@ -6,12 +6,14 @@ Legend: H, W a frame's height and width; h, w those on the page.
 import base64
 import zlib
 from collections.abc import Sequence
+from typing import TypeVar, cast
 
 import cv2
 import numpy as np
 
 from prep.arrays import Bytes, Codes
 
+Pixels = TypeVar("Pixels", bound=Bytes | Codes)
 _QUALITY = 86  # of 100: at 480 pixels a frame takes about 40 KB and shows no blocks
 SCALE_STEPS = 256  # colours of S
 _VIRIDIS: Bytes = np.asarray(
@@ -50,20 +52,22 @@ def jpeg(image: Bytes, quality: int) -> bytes:
     return _encoded("jpeg", image, options)
 
 
-def on_white(pixels: Bytes) -> Bytes:
+def on_white(pixels: Pixels) -> Pixels:
     """A picture as it looks on a white page; without alpha it is given back as it is.
 
     Args:
-        pixels: ``(H, W)``, or ``(H, W, 2)`` grey and alpha, ``(H, W, 3)`` or ``(H, W, 4)`` RGB and alpha; uint8.
+        pixels: ``(H, W)``, or ``(H, W, 2)`` grey and alpha, ``(H, W, 3)`` or ``(H, W, 4)`` RGB and alpha; uint8 or
+            uint16.
 
     Returns:
-        The same without alpha: ``(H, W)`` or ``(H, W, 3)``.
+        The same without alpha: ``(H, W)`` or ``(H, W, 3)``, of the same type.
     """
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
-    alpha = pixels[:, :, -1:].astype(np.float32) / 255
-    mixed = np.rint(pixels[:, :, :-1] * alpha + 255 * (1 - alpha)).astype(np.uint8)
-    return mixed[:, :, 0] if mixed.shape[2] == 1 else mixed
+    white = np.iinfo(pixels.dtype).max
+    alpha = pixels[:, :, -1:].astype(np.float32) / white
+    mixed = np.rint(pixels[:, :, :-1] * alpha + white * (1 - alpha)).astype(pixels.dtype)
+    return cast(Pixels, mixed[:, :, 0] if mixed.shape[2] == 1 else mixed)
 
 
 def pack_codes(codes: Codes) -> str:

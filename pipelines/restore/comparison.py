@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.pages.pictures import greatest_square, jpeg, on_white
 from pipelines.pages.sheet import draw_sheet
-from prep.arrays import Bytes, Codes
+from prep.arrays import Bytes
 from prep.datasets.path_patterns import COMPARISON
 from prep.io import files, photographs
 from prep.io.frames import to_rgb8
@@ -33,7 +33,7 @@ def write(blurry: Path, restored: Path) -> Path:
         OSError: If the comparison cannot be written.
     """
     path = path_of(restored)
-    before, after = (_eight_bits(photographs.read(each).pixels) for each in (blurry, restored))
+    before, after = (to_rgb8(on_white(photographs.read(each).pixels)) for each in (blurry, restored))
     files.write_bytes(path, jpeg(draw(before, after), _QUALITY))
     return path
 
@@ -62,8 +62,3 @@ def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, sl
     smooth = cv2.blur(after.astype(np.float32) - before, (3, 3))
     change = np.square(smooth).sum(axis=2, dtype=np.float64)
     return greatest_square(change, side)
-
-
-def _eight_bits(pixels: Bytes | Codes) -> Bytes:
-    eight = np.rint(pixels / 257).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
-    return to_rgb8(on_white(eight))

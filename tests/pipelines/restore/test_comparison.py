@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipelines.pages.pictures import on_white
 from pipelines.pages.sheet import FOOT, GAP, HEAD, MARGIN
 from pipelines.restore import comparison
 from prep.io import frames
+from prep.io.frames import to_rgb8
 
 
 def test_before_is_left_and_after_is_right() -> None:
@@ -47,7 +49,7 @@ def test_grey_pictures_with_alpha_and_sixteen_bits_are_compared(tmp_path: Path) 
     path = comparison.write(tmp_path / "a.png", tmp_path / "b.png")
 
     assert path.name == "b.png.compare.jpg" and frames.read(path).ndim == 3
-    assert comparison._eight_bits(grey).shape == (40, 50, 3)
+    assert to_rgb8(on_white(grey)).shape == (40, 50, 3)
 
 
 def test_what_is_transparent_is_compared_on_white(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_what_is_transparent_is_compared_on_white(tmp_path: Path) -> None:
     hidden[:, :300] = (10, 20, 30, 255)
     frames.write(tmp_path / "a.png", hidden)
 
-    before = comparison._eight_bits(hidden)
+    before = on_white(hidden)
     shown = frames.read(comparison.write(tmp_path / "a.png", tmp_path / "a.png"))
 
     assert (before[:, :300] == (10, 20, 30)).all() and (before[:, 300:] == 255).all()
