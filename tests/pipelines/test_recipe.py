@@ -194,7 +194,7 @@ def test_the_recipes_options_are_a_training_by_the_clock(train_pack: Path, devic
             config = train.config_of(settings, context.params["val"])
 
         assert (config.hours, config.seed, config.schedule, config.val) == (0.5 / len(stages), 3, "cosine", ())
-        assert (config.variant, config.fusion) == (("dmphn-1", "variant") if device == "cpu" else ("cdgnet", "divided"))
+        assert (config.variant, config.preset) == ("dmphn-1", "small" if device == "cpu" else "paper")
 
 
 @pytest.mark.parametrize("has_amx", [True, False])
