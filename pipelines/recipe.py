@@ -8,6 +8,7 @@ import csv
 import json
 import shutil
 import subprocess
+from collections import deque
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, fields
@@ -21,11 +22,13 @@ import torch
 from skimage import data
 
 from cdgnet import CDGNet
+from pipelines import collage
 from pipelines.card import Card
 from pipelines.errors import DataError
 from pipelines.evaluate import statistics
 from pipelines.evaluate.measures import FrameScores
 from pipelines.timing import has_amx
+from prep import parallel
 from prep.io import files, frames, photographs
 from prep.io.frames import to_rgb8
 
@@ -58,17 +61,18 @@ _CODES, _LIGHT, _PHONE = (("--camera", name, "--jpeg", "75-98") for name in ("no
 # Short blur is what most photographs have, and what a small network learns first: half of the pairs are shaken less.
 # GoPro's data average codes (camera none), every real camera averages light.
 SETS = (
-    PairSet(name="short", count=15, words=(*_CODES, "--shake", "0-14", "--region", "0-20")),
-    PairSet(name="long", count=10, words=(*_CODES, "--shake", "0-30", "--region", "0-30")),
-    PairSet(name="light", count=18, words=(*_LIGHT, "--shake", "0-15", "--region", "0-30")),
-    PairSet(name="phone", count=14, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
+    PairSet(name="short", count=5, words=(*_CODES, "--shake", "0-14", "--region", "0-20")),
+    PairSet(name="long", count=4, words=(*_CODES, "--shake", "0-30", "--region", "0-30")),
+    PairSet(name="light", count=6, words=(*_LIGHT, "--shake", "0-15", "--region", "0-30")),
+    PairSet(name="phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-codes", count=5, words=("--camera", "none", "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
     # A steady camera, so that the network learns to leave alone what is sharp. Last: a set's place decides its seed.
-    PairSet(name="still", count=10, words=(*_CODES, "--shake", "0-2", "--region", "0-12")),
-    PairSet(name="still-light", count=8, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
+    PairSet(name="still", count=3, words=(*_CODES, "--shake", "0-2", "--region", "0-12")),
+    PairSet(name="still-light", count=3, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
 )
 SIZE = (384, 480)  # height, width of the frames
+COLLAGES = 116  # of pieces of the photographs: some thirty alone would be learnt by heart
 # A video's sharp frames are softer than photographs. From photographs alone a network takes their softness for blur.
 SOFTENED = 1.5
 _COMMON = (
@@ -149,7 +153,8 @@ _OF_SCIKIT_IMAGE = {
 def gather(folder: Path, out: Path) -> list[Picture]:
     """Copy the photographs into ``out``, into folders called by their splits: ``train`` and ``test``.
 
-    Beside each that is trained on lies ``NAME-soft.png``, the same enlarged by ``SOFTENED``.
+    Beside each that is trained on lies ``NAME-soft.png``, the same enlarged by ``SOFTENED``, and beside them all
+    ``COLLAGES`` collages of them.
 
     Raises:
         DataError: If the folder holds no photograph, one that SOURCES.csv does not name, or one smaller than ``SIZE``.
@@ -176,9 +181,10 @@ def gather(folder: Path, out: Path) -> list[Picture]:
         if not _place(out, picture).exists():
             frames.write(_place(out, picture), to_rgb8(getattr(data, name)()))
         pictures.append(picture)
-    for picture in pictures:
-        if not picture.is_held_out:
-            _soften(_place(out, picture))
+    trained_on = [_place(out, picture) for picture in pictures if not picture.is_held_out]
+    for path in trained_on:
+        _soften(path)
+    _make_collages(trained_on, out / "train")
     return pictures
 
 
@@ -193,12 +199,18 @@ def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
         "seed": seed,
         "pictures": sorted(picture.file for picture in pictures),
         "sets": {each.name: [str(each.count), *each.words] for each in SETS},
+        "collages": COLLAGES,
     }
     if not path.exists():
         files.write_text(path, json.dumps(asked, indent=1) + "\n")
         return
     begun = json.loads(path.read_text(encoding="utf-8"))
-    others = {"seed": f"seed {begun.get('seed')}", "pictures": "other photographs", "sets": "other sets of pairs"}
+    others = {
+        "seed": f"seed {begun.get('seed')}",
+        "pictures": "other photographs",
+        "sets": "other sets of pairs",
+        "collages": "another number of collages",
+    }
     for name, found in others.items():
         if begun.get(name) != asked[name]:
             raise DataError(f"{out} was begun with {found}; pass another --out, or the same options to go on")
@@ -221,6 +233,18 @@ def _soften(path: Path) -> None:
         pixels = to_rgb8(photographs.read(path).pixels)
         soft = cv2.resize(pixels, None, fx=SOFTENED, fy=SOFTENED, interpolation=cv2.INTER_CUBIC)
         frames.write(target, np.asarray(soft, np.uint8))
+
+
+def _make_collages(sources: Sequence[Path], folder: Path) -> None:
+    paths = [folder / f"collage-{number:03d}.png" for number in range(COLLAGES)]
+    tasks = [(path, number, sources) for number, path in enumerate(paths) if not path.exists()]
+    deque(parallel.over(tasks, _make_collage, jobs=-1, ahead=4), maxlen=0)
+
+
+def _make_collage(task: tuple[Path, int, Sequence[Path]]) -> None:
+    path, number, of = task
+    pictures = [to_rgb8(photographs.read(each).pixels) for each in of]
+    frames.write(path, collage.make(pictures, np.random.default_rng(number)))
 
 
 def _read_sources(folder: Path) -> dict[str, Picture]:

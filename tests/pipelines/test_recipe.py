@@ -33,6 +33,11 @@ def photographs(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def few_collages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "COLLAGES", 2)
+
+
 def with_credits(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / recipe.SOURCES).open("w", newline="") as file:
@@ -44,9 +49,23 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
 
     train, test = ({path.name for path in (tmp_path / "out" / split).iterdir()} for split in ("train", "test"))
     soft = {f"{name}-soft.png" for name in ("garden", "camera", "rocket")}
-    assert train == {"garden.png", "camera.png", "rocket.png", *soft}
+    assert train == {"garden.png", "camera.png", "rocket.png", *soft, "collage-000.png", "collage-001.png"}
     assert test == {"kodim05.png", "astronaut.png", "coffee.png"}
     assert {picture.file for picture in pictures if picture.is_held_out} == test
+
+
+def test_collages_are_made_of_what_is_trained_on(photographs: Path, tmp_path: Path) -> None:
+    frames.write(photographs / "kodim05.png", np.full((384, 480, 3), (255, 0, 255), np.uint8))  # held out
+    recipe.gather(photographs, tmp_path / "out")
+    kept = {path: path.read_bytes() for path in (tmp_path / "out" / "train").glob("collage-*.png")}
+
+    assert len(set(kept.values())) == 2
+    recipe.gather(photographs, tmp_path / "again")
+    assert all((tmp_path / "again" / "train" / path.name).read_bytes() == data for path, data in kept.items())
+
+    for path in kept:
+        magenta = frames.read(path)[..., [0, 2]].min(axis=-1).astype(int) - frames.read(path)[..., 1]
+        assert np.mean(magenta > 200) < 1e-3
 
 
 def test_pairs_of_another_seed_or_of_other_photographs_do_not_mix(tmp_path: Path) -> None:

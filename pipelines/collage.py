@@ -1,0 +1,135 @@
+"""Pictures without number to train on: collages of pieces of a few photographs, a dead-leaves model.
+
+A network that sees thirty photographs learns them by heart: at the paper's width, frames that it was trained on gained
+0.6 dB and those of other photographs 0.15 (docs/weights.md). Collages have their colours and textures, and ever new
+edges, corners and neighbours.
+
+Source: Lee, Mumford & Huang 2001, *Occlusion models for natural images*, for leaves whose radius has the density r^-3,
+which makes a picture's statistics those of nature; Achddou, Gousseau & Ladjal 2021, *Synthetic images as a regularity
+prior for image restoration neural networks*, for training on them.
+"""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+from prep.arrays import Bytes
+
+SIDES = (560, 720)  # height, width of a collage
+FINER = 2  # leaves are painted at so many times the size, so that their edges are smooth
+LEAVES = 1000
+RADII = (16.0, 400.0)  # of leaves, before the picture is made smaller
+SCALES = (0.8, 4.0)  # of a photograph inside a leaf, likewise
+GAINS = (0.6, 1.4)
+EXCHANGED = 0.3  # share of the pieces of photographs whose red, green and blue change places
+SOFTNESS = (0.4, 1.2)  # sigma of half of the collages, which are as soft as a video's frames
+
+
+def make(photographs: Sequence[Bytes], rng: np.random.Generator) -> Bytes:
+    """A picture of leaves that cover each other: pieces of photographs, plain colours and gradients.
+
+    Args:
+        photographs: ``(h, w, 3)`` uint8 RGB, of any sizes.
+        rng: Decides all.
+
+    Returns:
+        ``(*SIDES, 3)`` uint8 RGB.
+    """
+    size = (SIDES[0] * FINER, SIDES[1] * FINER)
+    canvas = _piece(photographs, size, rng)
+    for radius in _radii(LEAVES, rng):
+        outline = _outline(radius, size, rng)
+        left, top, width, height = _seen(outline, size)
+        if not width or not height:
+            continue
+        mask = np.zeros((height, width), np.uint8)
+        cv2.fillPoly(mask, [outline - (left, top)], 1)
+        fill = _fill(photographs, (height, width), rng)
+        cv2.copyTo(fill, mask, canvas[top : top + height, left : left + width])
+    picture = cv2.resize(canvas, SIDES[::-1], interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.5:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(*SOFTNESS))
+    return np.asarray(picture, np.uint8)
+
+
+def _radii(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Of leaves: density r^-3 between ``RADII``, by the inverse of its distribution."""
+    least, most = RADII
+    share = rng.random(count)
+    return np.asarray((least**-2 + share * (most**-2 - least**-2)) ** -0.5)
+
+
+def _outline(radius: float, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+    """Of a leaf somewhere: an ellipse or a polygon of 3 to 7 corners, ``(n, 2)`` int32, x before y."""
+    is_round = rng.random() < 0.5
+    angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8))) if not is_round else np.linspace(0, 2 * np.pi, 48)
+    shape = np.stack([np.cos(angles), rng.uniform(0.3, 1) * np.sin(angles)])
+    turn = rng.uniform(0, 2 * np.pi)
+    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ shape
+    middle = rng.uniform(0, size[::-1])
+    return np.asarray(np.rint(middle + radius * turned.T), np.int32)
+
+
+def _seen(outline: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The box of what the canvas shows of a leaf: left, top, width and height."""
+    left, top = np.clip(outline.min(axis=0), 0, size[::-1])
+    right, bottom = np.clip(outline.max(axis=0) + 1, 0, size[::-1])
+    return int(left), int(top), int(right - left), int(bottom - top)
+
+
+def _fill(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
+    """What a leaf shows."""
+    kind = rng.random()
+    if kind < 0.6:
+        return _piece(photographs, size, rng)
+    if kind < 0.7:
+        return _lettering(photographs, size, rng)
+    first, second = _colour(photographs, rng), _colour(photographs, rng)
+    if kind < 0.85:
+        return np.full((*size, 3), first, np.uint8)
+    slope = rng.normal(size=2)
+    height, width = size
+    along = slope[0] * np.linspace(0, 1, height)[:, None] + slope[1] * np.linspace(0, 1, width)
+    share = (along - along.min()) / max(np.ptp(along), 1e-6)
+    return np.asarray(first + share[..., None] * (second - first), np.uint8)
+
+
+def _lettering(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
+    """Lines of letters and digits in one colour on another."""
+    page = np.full((*size, 3), _colour(photographs, rng), np.uint8)
+    ink, scale = _colour(photographs, rng).tolist(), rng.uniform(0.6, 3)
+    font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
+    for bottom in range(int(30 * scale), size[0] + int(30 * scale), int(40 * scale)):
+        letters = "".join(chr(rng.integers(33, 127)) for _ in range(int(size[1] / (14 * scale)) + 1))
+        cv2.putText(page, letters, (0, bottom), font, scale, ink, max(1, round(2 * scale)))
+    return page
+
+
+def _colour(photographs: Sequence[Bytes], rng: np.random.Generator) -> np.ndarray:
+    """Of a pixel of a photograph, ``(3,)`` float in [0, 255]."""
+    photograph = photographs[int(rng.integers(len(photographs)))]
+    height, width = photograph.shape[:2]
+    return np.asarray(photograph[rng.integers(height), rng.integers(width)], float)
+
+
+def _piece(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
+    """A piece of a photograph, turned, mirrored, scaled, brightened or darkened."""
+    photograph = photographs[int(rng.integers(len(photographs)))]
+    height, width = photograph.shape[:2]
+    turn, scale = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(*np.log(SCALES)))
+    forward = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) / scale
+    if rng.random() < 0.5:
+        forward = forward[:, ::-1]
+    centre = rng.uniform(0.1, 0.9, 2) * (width, height)
+    shift = centre - forward @ (np.array(size[::-1]) / 2)
+    piece = cv2.warpAffine(
+        np.ascontiguousarray(photograph),
+        np.column_stack([forward, shift]),
+        size[::-1],
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    if rng.random() < EXCHANGED:
+        piece = piece[..., rng.permutation(3)]
+    return np.asarray(cv2.convertScaleAbs(piece, alpha=rng.uniform(*GAINS)), np.uint8)
