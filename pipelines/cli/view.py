@@ -60,6 +60,7 @@ def view(
     _check_options(serve=serve, sheet=sheet, out=out, folders=folders, mus=mus)
     from pipelines.review import site, verdicts
     from pipelines.sampling import evenly_spaced
+    from prep.masks import making
 
     dataset = where.find(layout)
     maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
@@ -76,6 +77,8 @@ def view(
         verdicts=maps[0].folder.path / "verdicts.json",
         is_served=serve,
     )
+    for each in maps:
+        making.check_frames(review.pairs, each.folder)
     verdicts.read(review.verdicts)  # a damaged file is an error here, not an empty page later
     if sheet:
         _draw_sheet(review, sheet, mus or (maps[0].mu,))

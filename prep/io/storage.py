@@ -90,6 +90,14 @@ def stamp(source: Source, data: bytes) -> FileStamp:
     return FileStamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
 
 
+def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:
+    """Whether only its bytes tell if a source is still that of a stamp: it has the same size, and another time."""
+    if isinstance(source, ArchiveMember):
+        return False
+    status = source.stat()
+    return status.st_size == old.bytes and status.st_mtime_ns != old.modified
+
+
 def current_stamp(source: Source, old: FileStamp) -> FileStamp | None:
     """Today's stamp of a source if its bytes are still those of ``old``, else None.
 

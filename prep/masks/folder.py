@@ -4,7 +4,8 @@
 record is written after its files, so a record vouches for them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from prep.arrays import Codes
 from prep.errors import MaskError
 from prep.io import files, frames
+from prep.io.locks import FileInUse, Lock
 from prep.io.storage import FileStamp
 
 
@@ -43,6 +45,7 @@ class MaskRecord:
     shares: Sequence[float]  # what it would be at other thresholds: ``equations.mask_shares``
     top_share: float  # share of pixels that have sharpness_max
     warning: str  # empty when nothing is suspicious
+    paths: Sequence[str] = ()  # of the sources; records of earlier releases have none
 
 
 class MasksFolder:
@@ -62,6 +65,7 @@ class MasksFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._log = path / "masks.jsonl"
+        self._state = self._state_on_disk()
         try:
             records = [_to_record(row) for row in files.read_rows(self._log)]
         except (TypeError, KeyError, ValueError) as error:
@@ -108,15 +112,44 @@ class MasksFolder:
             if record.recipe != recipe:
                 raise MaskError(f"{self.path} holds {record.recipe}; asked for {recipe}; pass another folder")
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder against other processes while it is filled.
+
+        Raises:
+            MaskError: If another process fills it, or has done so since the records were read.
+        """
+        try:
+            lock = Lock(self._log.with_name(f"{self._log.name}.lock"))
+        except FileInUse as error:
+            raise MaskError(
+                f"{self.path} is being filled by another process; wait for it, or pass another folder"
+            ) from error
+        try:
+            if self._state != self._state_on_disk():
+                raise MaskError(f"{self.path} was just filled by another process; run the same command again")
+            yield
+        finally:
+            lock.release(remove=True)
+
+    def _state_on_disk(self) -> tuple[int, int]:
+        """Size and time of the records' file: both 0 where there is none."""
+        if not self._log.exists():
+            return 0, 0
+        status = self._log.stat()
+        return status.st_size, status.st_mtime_ns
+
     def write(self, records: Mapping[str, MaskRecord]) -> None:
         """Replace all records, on disk sorted by key."""
         self.records = dict(records)
         files.write_rows(self._log, [asdict(self.records[key]) for key in sorted(self.records)])
+        self._state = self._state_on_disk()
 
     def append(self, record: MaskRecord) -> None:
         """Add the record of a frame, or a newer one, whose files are written."""
         self.records[record.key] = record
         files.append_rows(self._log, [asdict(record)])
+        self._state = self._state_on_disk()
 
 
 def _to_record(row: Mapping[str, Any]) -> MaskRecord:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,14 @@ from prep.arrays import Codes
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import MaskError, ReadError
 from prep.io import extents, frames, storage
-from prep.io.storage import FileStamp, Source
+from prep.io.storage import ArchiveMember, FileStamp, Source
 from prep.masks import equations
 from prep.masks.folder import MaskRecord, MasksFolder, Recipe
 from prep.sharpness import METHODS, Method
 
 MU = 0.96  # Wang et al. 2021, section 3.5
 _LARGE_SHARE = 0.6
+_SAMPLE = 48  # frames, of those of which only the bytes can tell whether they changed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,8 +81,8 @@ def plan(
         keep_masks: Take a mask of any threshold as done: only S is wanted.
 
     Raises:
-        MaskError: If the folder holds maps of another recipe, or maps without a ``masks.jsonl``; or if a frame lacks
-            the map of extents that the method needs.
+        MaskError: If the folder holds maps of another recipe or another data set, or maps without a ``masks.jsonl``;
+            or if a frame lacks the map of extents that the method needs.
         ReadError: If a frame cannot be read.
     """
     folder.check_recipe(recipe)
@@ -88,9 +90,13 @@ def plan(
     for pair in pairs:
         sources = _sources(pair, METHODS[recipe.method])
         record = records.get(pair.key)
-        stamps = _current_stamps(record, sources, folder)
+        stamps = _current_stamps(record, sources) if record else None
+        if record and not stamps:
+            _refuse_other_frames(folder, record, sources)
+        if not folder.sharpness_path(pair.key).exists():
+            stamps = None
         if record and stamps:
-            record = records[pair.key] = replace(record, sources=stamps)
+            record = records[pair.key] = replace(record, sources=stamps, paths=_paths(sources))
             # A record without mu vouches for no mask: one that was being written, or whose frame failed.
             if record.mu is not None and (keep_masks or (record.mu == mu and folder.mask_path(pair.key).exists())):
                 done.append(record)
@@ -121,14 +127,68 @@ def _sources(pair: Pair, method: Method) -> tuple[Source, ...]:
     return (pair.blurry, beside)
 
 
-def _current_stamps(
-    record: MaskRecord | None, sources: Sequence[Source], folder: MasksFolder
-) -> Sequence[FileStamp] | None:
-    """Today's stamps of the files that S was made of; None where they changed, or S is not there."""
-    if record is None or len(record.sources) != len(sources) or not folder.sharpness_path(record.key).exists():
+def _current_stamps(record: MaskRecord, sources: Sequence[Source]) -> Sequence[FileStamp] | None:
+    """Today's stamps of the files that S was made of; None where they changed."""
+    if len(record.sources) != len(sources):
         return None
     stamps = [storage.current_stamp(source, stamp) for source, stamp in zip(sources, record.sources, strict=True)]
     return [stamp for stamp in stamps if stamp] if all(stamps) else None
+
+
+def _refuse_other_frames(folder: MasksFolder, record: MaskRecord, sources: Sequence[Source]) -> None:
+    """Refuse frames of other content at another place: they are another data set's, whose masks must not be mixed.
+
+    Frames that changed where they lie are the same data set's, and S is computed again. So is a moved data set, its
+    content being the same.
+
+    Raises:
+        MaskError: If they are.
+    """
+    if list(record.paths) != _paths(sources):
+        was = f"of {record.paths[0]}" if record.paths else "of another frame"
+        raise MaskError(
+            f"{folder.path} holds masks of another data set: {record.key} {was}, now {sources[0]}; pass another folder "
+            "(cdg-prep masks --out DIR, pack --masks DIR, view --masks DIR)"
+        )
+
+
+def _paths(sources: Sequence[Source]) -> list[str]:
+    """Where sources lie, one text for each file however it was named."""
+    return [
+        f"{_resolved(source.archive)}/{source.name}"
+        if isinstance(source, ArchiveMember)
+        else str(_resolved(source.parent) / source.name)
+        for source in sources
+    ]
+
+
+@lru_cache(maxsize=256)
+def _resolved(path: Path) -> Path:
+    return path.resolve()
+
+
+def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
+    """Refuse a masks folder whose masks are not of these frames as they are today; frames without a mask pass.
+
+    In a copied data set, where times say nothing, the bytes of a sample are read.
+
+    Raises:
+        MaskError: If a frame has changed since, or is another data set's.
+        ReadError: If a frame cannot be read.
+    """
+    known, to_read = [], []
+    for pair in pairs:
+        record = folder.records.get(pair.key)
+        if record and record.recipe.method in METHODS:
+            sources = _sources(pair, METHODS[record.recipe.method])
+            is_open = any(map(storage.is_decided_by_bytes, sources, record.sources))
+            (to_read if is_open else known).append((record, sources))
+    for record, sources in [*known, *to_read[:: len(to_read) // _SAMPLE + 1]]:
+        if not _current_stamps(record, sources):
+            _refuse_other_frames(folder, record, sources)
+            raise MaskError(
+                f"{folder.path}: {sources[0]} has changed since its mask was made; run cdg-prep masks again"
+            )
 
 
 def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[MaskRecord | Failure]:
@@ -136,9 +196,18 @@ def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[Mask
 
     Killed at any moment, a new plan resumes from the records written so far. ``jobs`` and ``cluster`` as in
     ``parallel.over``.
+
+    Raises:
+        MaskError: If another process fills the folder, or has filled it since its records were read.
     """
-    if not plan.tasks and plan.records == plan.folder.records:
+    stamps = {key: record.sources for key, record in plan.records.items()}
+    if not plan.tasks and stamps == {key: record.sources for key, record in plan.folder.records.items()}:
         return  # the folder may be on a read-only disk
+    with plan.folder.held():
+        yield from _fill(plan, jobs, cluster)
+
+
+def _fill(plan: MaskPlan, jobs: int, cluster: str | None) -> Iterator[MaskRecord | Failure]:
     records = dict(plan.records)
     for task in plan.tasks:  # no record vouches for a mask that is about to change until it is written
         if task.key in records:
@@ -167,6 +236,7 @@ def _do(task: MaskTask) -> MaskRecord | Failure:
         key=task.key,
         recipe=task.recipe,
         sources=stamps,
+        paths=_paths(task.sources),
         mu=task.mu,
         sharpness_min=int(codes.min()) / equations.LEVELS,
         sharpness_max=int(codes.max()) / equations.LEVELS,

@@ -100,3 +100,19 @@ def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None
     assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
     assert "none.json is not there; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
     assert not (work / "masks").exists()
+
+
+def test_masks_of_another_pair_of_folders_are_neither_replaced_nor_shown(own: Path) -> None:
+    clip = own / "GOPRO_Large" / "train" / "GOPR0001_00_00"
+    frames.write(own / "b" / "000001.png", frames.read(clip / "blur" / "000002.png"))
+    frames.write(own / "s" / "000001.png", frames.read(clip / "sharp" / "000002.png"))
+    one, other = ("--blurry", clip / "blur", "--sharp", clip / "sharp"), ("--blurry", "b", "--sharp", "s")
+    assert call(own, "prep", "masks", *one).returncode == 0
+
+    for words in (("masks",), ("pack", "pairs", "--crop", "48"), ("view",), ("view", "--sheet", "s.png")):
+        line = mistake(own, "prep", *words, *other)
+        assert "masks/pairs holds masks of another data set: 000001 of " in line
+        assert "masks --out DIR" in line
+    assert call(own, "prep", "view", *one).returncode == 0
+    assert call(own, "prep", "masks", *other, "--out", "masks/other").returncode == 0
+    assert call(own, "prep", "view", *other, "--masks", "masks/other").returncode == 0
