@@ -176,7 +176,8 @@ def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
         MaskError: If a frame has changed since, or is another data set's.
         ReadError: If a frame cannot be read.
     """
-    known, to_read = [], []
+    known: list[tuple[MaskRecord, tuple[Source, ...]]] = []
+    to_read: list[tuple[MaskRecord, tuple[Source, ...]]] = []
     for pair in pairs:
         record = folder.records.get(pair.key)
         if record and record.recipe.method in METHODS:
