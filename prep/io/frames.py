@@ -56,8 +56,13 @@ def read_sharpness(path: Path) -> Codes:
         FrameError: If it is damaged, or no such map.
         ReadError: If it cannot be read at all.
     """
+    return decode_sharpness(storage.read(path), path)
+
+
+def decode_sharpness(data: bytes, path: Path) -> Codes:
+    """``read_sharpness`` of bytes that were read from ``path``."""
     try:
-        codes = decode(storage.read(path), path)
+        codes = decode(data, path)
     except FrameError as error:
         raise FrameError(f"{path} is damaged; remove it to compute it again") from error
     if codes.dtype != np.uint16 or codes.ndim != 2:

@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from prep.errors import ReadError
 from prep.io import files
 from prep.io.locks import Lock
 
@@ -34,17 +35,22 @@ class Journal(io.RawIOBase):
 
     Raises:
         locks.FileInUse: If another process has it open.
+        ReadError: If another program's file lies there, or the log is damaged or another program's.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.log = path, path.with_name(f"{path.name}.log")
+        self.path, self.log = path, _log_path(path)
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
         try:
             for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
-                torn.unlink()
+                if torn.name.removeprefix(f"{self.log.name}.").removesuffix(".part").isdecimal():
+                    torn.unlink()
+            if not self.is_begun(path):
+                self._begin()
             length, pages = _read_log(self.log)
-            path.touch()
+            if path.stat().st_size < length:
+                raise ReadError(f"{path} has lost bytes that {self.log} counts; remove both to begin anew")
             self._file = path.open("r+b", buffering=0)
         except BaseException:
             self._lock.release()
@@ -54,6 +60,22 @@ class Journal(io.RawIOBase):
         self._at = 0
         self._failure: OSError | None = None
         self._apply(pages)
+
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Whether a journal's file lies at ``path``, which its log proves."""
+        return path.exists() and _log_path(path).exists()
+
+    def _begin(self) -> None:
+        """Make an empty file, its log first: a file without a log is somebody else's and is left alone."""
+        if self.path.exists() and self.path.stat().st_size:
+            raise ReadError(
+                f"{self.path} was made by another program, or its {self.log.name} is gone; move it away, it would be "
+                "overwritten"
+            )
+        _read_log(self.log)  # which refuses another program's
+        files.write_bytes(self.log, _log(0, {}))
+        self.path.touch()
 
     def check(self) -> None:
         """Raise the error that a write met.
@@ -187,18 +209,24 @@ def _log(length: int, pages: Mapping[int, bytes]) -> bytes:
     return body + zlib.crc32(body).to_bytes(4, "little")
 
 
+def _log_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.log")
+
+
 def _read_log(path: Path) -> tuple[int, dict[int, bytes]]:
     """Committed length and pages; nothing where there is no log.
 
     Raises:
-        ValueError: If it is no log, or a spoilt one.
+        ReadError: If it is no log, or a spoilt one.
     """
     if not path.exists():
         return 0, {}
     data = path.read_bytes()
     body, crc = data[:-4], int.from_bytes(data[-4:], "little")
-    if not body.startswith(_SIGNATURE) or zlib.crc32(body) != crc:
-        raise ValueError(f"{path} is damaged; remove it and the file beside it to begin anew")
+    if not body.startswith(_SIGNATURE[: len(body)]) or not body:
+        raise ReadError(f"{path} was made by another program; move it away, it would be overwritten")
+    if len(body) < _HEAD.size or zlib.crc32(body) != crc:
+        raise ReadError(f"{path} is damaged; remove it and the file beside it to begin anew")
     _, length, count = _HEAD.unpack_from(body)
     step = _NUMBER.size + _PAGE
     pages = {}

@@ -27,10 +27,13 @@ class Lock:
 
     Raises:
         FileInUse: If another process holds it.
+        FileExistsError: If the file holds something: taking the lock would empty it.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists() and path.stat().st_size:
+            raise FileExistsError(errno.EEXIST, "holds something, so it is no lock of ours; move it away", str(path))
         self.path = path
         self._lock = FileLock(path, timeout=0)
         try:

@@ -64,6 +64,7 @@ class FrameCrops:
     sharp: Bytes  # (n, H, W, 3)
     mask: Bytes  # (n, H, W)
     sharpness: Codes  # (n, H, W)
+    made_of: str  # what they were cut from, in a form that ``Writer`` is asked about when it resumes
 
 
 def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:

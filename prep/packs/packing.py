@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from prep.arrays import Bytes, Codes, Size
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import frames, storage
+from prep.io.journal import Journal
+from prep.io.storage import FileStamp, Source
 from prep.masks import equations, making
 from prep.masks.folder import MasksFolder, Recipe
 from prep.packs import crops, layout, reader, writer
@@ -107,7 +109,7 @@ def check_target(path: Path, *, force: bool) -> None:
 
 def is_begun(path: Path) -> bool:
     """Whether there is a half-made pack of this name."""
-    return layout.part_path(path).exists()
+    return Journal.is_begun(layout.part_path(path))
 
 
 def pack(
@@ -115,7 +117,8 @@ def pack(
 ) -> Iterator[str]:
     """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
 
-    A half-made pack is resumed after its last commit; its content is the same as of one written in one go.
+    A half-made pack is resumed after its last commit; its content is the same as of one written in one go. Frames that
+    changed since are found by their stamps, as ``making.plan`` finds them.
 
     Args:
         pairs: What to pack; ``masks`` holds S of each.
@@ -129,8 +132,13 @@ def pack(
         PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun otherwise.
         FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
     """
-    keys = [pair.key for pair in pairs]
-    with Writer(out, header, keys, restart=restart) as pack_writer:
+    sources = {pair.key: _sources(pair, masks.sharpness_path(pair.key)) for pair in pairs}
+
+    def is_current(key: str, made_of: str) -> bool:
+        stamps = [FileStamp(**stamp) for stamp in json.loads(made_of)]
+        return all(storage.current_stamp(source, stamp) for source, stamp in zip(sources[key], stamps, strict=True))
+
+    with Writer(out, header, list(sources), is_current, restart=restart) as pack_writer:
         yield from pack_writer.done
         tasks = [
             PackTask(pair=_absolute(pair), sharpness_path=masks.sharpness_path(pair.key).absolute(), header=header)
@@ -158,7 +166,12 @@ def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterat
     with reader.open_pack(path) as file:
         info = reader.info_of(file)
         header = replace(info.header, mu=mu, tool_version=version("cdgnet"))
-        with Writer(out, header, [frame.key for frame in info.frames], restart=restart) as pack_writer:
+        made_of = {frame.key: reader.made_of(file, frame) for frame in info.frames}
+
+        def is_current(key: str, was: str) -> bool:
+            return was == made_of[key]
+
+        with Writer(out, header, list(made_of), is_current, restart=restart) as pack_writer:
             yield from pack_writer.done
             for frame in info.frames[len(pack_writer.done) :]:
                 cut = reader.read_crops(file, frame)
@@ -184,8 +197,10 @@ def cut_pair(task: PackTask) -> FrameCrops:
         PackError: If the sizes differ or the crop does not fit.
         FrameError: If a picture cannot be read.
     """
-    blurry, sharp = _read(task.pair)
-    codes = frames.read_sharpness(task.sharpness_path)
+    sources = _sources(task.pair, task.sharpness_path)
+    contents = [storage.read(source) for source in sources]
+    blurry, sharp = _decode(task.pair, *contents[:2])
+    codes = frames.decode_sharpness(contents[2], task.sharpness_path)
     size = (blurry.shape[0], blurry.shape[1])
     if codes.shape != size:
         raise PackError(f"{task.sharpness_path} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
@@ -204,6 +219,7 @@ def cut_pair(task: PackTask) -> FrameCrops:
         sharp=np.stack([sharp[window] for window in windows]),
         mask=np.stack([mask[window] for window in windows]),
         sharpness=np.stack([codes[window] for window in windows]),
+        made_of=json.dumps([asdict(storage.stamp(*read)) for read in zip(sources, contents, strict=True)]),
     )
 
 
@@ -219,8 +235,20 @@ def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
         raise PackError(f"{key}: {error}; pass --crop {min(size)} or less") from error
 
 
+def _sources(pair: Pair, sharpness_path: Path) -> tuple[Source, Source, Source]:
+    """The files that a frame's crops are made of."""
+    return pair.blurry, pair.sharp, sharpness_path
+
+
 def _read(pair: Pair) -> tuple[Bytes, Bytes]:
-    blurry, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
+    return _decode(pair, storage.read(pair.blurry), storage.read(pair.sharp))
+
+
+def _decode(pair: Pair, blurry_bytes: bytes, sharp_bytes: bytes) -> tuple[Bytes, Bytes]:
+    blurry, sharp = (
+        frames.to_rgb8(frames.decode(blurry_bytes, pair.blurry)),
+        frames.to_rgb8(frames.decode(sharp_bytes, pair.sharp)),
+    )
     if blurry.shape != sharp.shape:
         raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; a pair has one size")
     return blurry, sharp

@@ -164,4 +164,9 @@ def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
     for place, crc in enumerate(file["crc32"][rows]):
         if layout.checksum(*(part[place] for part in parts.values())) != crc:
             raise PackError(f"{file.filename}: crop {rows.start + place} ({frame.key}) is damaged; pack it again")
-    return FrameCrops(key=frame.key, origins=file["origin"][rows], **parts)
+    return FrameCrops(key=frame.key, origins=file["origin"][rows], made_of=made_of(file, frame), **parts)
+
+
+def made_of(file: h5py.File, frame: PackFrame) -> str:
+    """What a frame's crops are, by their checksums: for a pack that is made of this one."""
+    return " ".join(map(str, file["crc32"][frame.rows.start : frame.rows.stop]))

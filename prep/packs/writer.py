@@ -4,7 +4,7 @@ While it is written a pack is called ``NAME.part``; a kill loses at most what wa
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from prep.masks import equations
 from prep.packs import layout
 from prep.packs.layout import FrameCrops, Header
 
+_MADE_OF = "made_of"  # a data set of half-made packs alone, one row a crop
 _COMMIT_BYTES = 64e6  # a kill costs so much at most; to sync more often would keep the threads waiting
 
 
@@ -31,6 +32,7 @@ class EncodedCrops:
     """The crops of one frame as the file holds them."""
 
     key: str
+    made_of: str
     values: Mapping[str, npt.NDArray[Any]]  # (n, ...): what is small
     chunks: Mapping[str, Iterable[bytes | npt.NDArray[Any]]]  # n crops each, filters applied
 
@@ -51,7 +53,7 @@ def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
         "crc32": np.array([layout.checksum(*part) for part in parts], np.uint32),
         "mask_share": np.array([np.count_nonzero(mask) / mask.size for mask in crops.mask]),
     }
-    return EncodedCrops(key=crops.key, values=values, chunks=chunks)
+    return EncodedCrops(key=crops.key, made_of=crops.made_of, values=values, chunks=chunks)
 
 
 def _deflate(part: npt.NDArray[Any]) -> bytes:
@@ -74,7 +76,9 @@ class Writer:
         path: The pack's final name.
         header: Its attributes.
         keys: The frames that will be in it, in order.
-        restart: Discard a half-made pack of another header or other frames.
+        is_current: Whether a frame, by key, is still what its crops were ``made_of``. Asked when a half-made pack is
+            resumed, so that frames from before a change and from after it never share a pack.
+        restart: Discard a half-made pack of another header, other frames, or frames that changed.
 
     Attributes:
         done: Keys of the frames that are written already, in order.
@@ -83,8 +87,16 @@ class Writer:
         PackError: If another process writes this pack, or the half-made one differs and ``restart`` is not set.
     """
 
-    def __init__(self, path: Path, header: Header, keys: Sequence[str], *, restart: bool = False) -> None:
-        self.path, self.header, self.keys = path, header, keys
+    def __init__(
+        self,
+        path: Path,
+        header: Header,
+        keys: Sequence[str],
+        is_current: Callable[[str, str], bool],
+        *,
+        restart: bool = False,
+    ) -> None:
+        self.path, self.header, self.keys, self._is_current = path, header, keys, is_current
         self._part = layout.part_path(path)
         try:
             self._journal = Journal(self._part)
@@ -101,12 +113,18 @@ class Writer:
         self._file = self._open("r+")
         done = list(dict.fromkeys(layout.read_keys(self._file)))
         difference = self._difference(layout.read_header(self._file), done)
-        if not difference:
+        changed = [] if difference else self._changed(done)
+        if not difference and not changed:
             return done
         self._file.close()
         if restart:
             return self._begin()
-        raise PackError(f"{self._part} was begun with {difference}; finish it so, or pass --force to begin anew")
+        if difference:
+            raise PackError(f"{self._part} was begun with {difference}; finish it so, or pass --force to begin anew")
+        raise PackError(
+            f"{self._part} holds {changed[0]} as it was before it changed, so {len(changed)} of {len(done)} frames; "
+            "pass --force to begin anew, or --out with another name"
+        )
 
     def _difference(self, left: Header, done: Sequence[str]) -> str:
         """How the half-made pack differs from this one; empty where it does not."""
@@ -118,12 +136,20 @@ class Writer:
         ]
         return ", ".join(differences) or ("" if list(self.keys[: len(done)]) == done else "other frames")
 
+    def _changed(self, done: Sequence[str]) -> list[str]:
+        """The frames that are no longer what their crops were made of; all, if an earlier release did not say what."""
+        if _MADE_OF not in self._file:
+            return list(done)
+        made_of = dict(zip(layout.read_keys(self._file), self._file[_MADE_OF].asstr()[:], strict=True))
+        return [key for key in done if not self._is_current(key, made_of[key])]
+
     def _begin(self) -> list[str]:
         self._journal.seek(0)
         self._journal.truncate()
         self._file = self._open("w")
         self._file.attrs.update({"format": layout.FORMAT, "version": layout.VERSION, **asdict(self.header)})
         layout.create_data_sets(self._file, self.header)
+        self._file.create_dataset(_MADE_OF, (0,), h5py.string_dtype(), chunks=(1024,), maxshape=(None,))
         self._commit()  # which opens it again
         return []
 
@@ -144,6 +170,7 @@ class Writer:
         for column in self._columns.values():
             column.resize(start + count, axis=0)
         self._columns["key"][start:] = crops.key
+        self._columns[_MADE_OF][start:] = crops.made_of
         for name, values in crops.values.items():
             self._columns[name][start:] = values
         for name, chunks in crops.chunks.items():
@@ -167,6 +194,7 @@ class Writer:
                 shares = self._file["mask_share"][:]
                 self._file.attrs["mask_share"] = float(shares.mean()) if len(shares) else 0.0
                 self._file.attrs["empty_masks"] = int((shares == 0).sum())
+                del self._file[_MADE_OF]
             self._file.close()
             if error is None:
                 self._journal.finish(self.path)

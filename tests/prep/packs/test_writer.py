@@ -26,7 +26,6 @@ def test_a_failure_leaves_nothing_under_the_final_name_and_the_same_call_goes_on
     assert not out.exists()
 
     last.write_bytes(data)
-    setup.pairs[1].sharp.write_bytes(b"")  # stored, and not looked at again
     setup.pack(out)
 
     assert pack_content(out) == whole
@@ -99,3 +98,63 @@ def test_a_full_disk_is_named_and_the_pack_goes_on_when_there_is_space(
     assert not out.exists()
 
     assert pack_content(setup.pack(out)) == whole
+
+
+def test_frames_that_changed_since_a_kill_are_never_mixed_with_those_from_before(
+    setup: PackSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, out = setup.pairs[0], tmp_path / "p.h5"
+    begin(setup, out, monkeypatch)
+    for source in (first.sharp, setup.masks.sharpness_path(first.key)):
+        before = source.read_bytes()
+        source.write_bytes(
+            (
+                setup.pairs[1].sharp if source == first.sharp else setup.masks.sharpness_path(setup.pairs[1].key)
+            ).read_bytes()
+        )
+        with pytest.raises(PackError, match=r"part holds \S+/000001 as it was before it changed, so 1 of 1 frames"):
+            setup.pack(out)
+        source.write_bytes(before)  # at another time: the content decides
+
+    assert pack_content(setup.pack(out)) == pack_content(setup.pack(tmp_path / "whole.h5"))
+
+
+def test_a_pack_that_changed_while_it_was_thresholded_again_is_not_mixed(
+    setup: PackSetup, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_COMMIT_BYTES", 0)
+    left = packing.remask(setup.pack(tmp_path / "p.h5"), 0.5, tmp_path / "q.h5")
+    next(left)
+    left.close()
+    first, second = setup.pairs[:2]
+    first.sharp.write_bytes(second.sharp.read_bytes())
+    (tmp_path / "p.h5").unlink()
+    setup.pack(tmp_path / "p.h5")
+
+    with pytest.raises(PackError, match="as it was before it changed"):
+        list(packing.remask(tmp_path / "p.h5", 0.5, tmp_path / "q.h5"))
+    list(packing.remask(tmp_path / "p.h5", 0.5, tmp_path / "q.h5", restart=True))
+
+    assert pack_content(tmp_path / "q.h5") == pack_content(setup.pack(tmp_path / "r.h5", mu=0.5))
+
+
+@pytest.mark.parametrize("name", ["p.h5.part", "p.h5.part.log", "p.h5.part.lock", "p.h5.part.log.mine.part"])
+def test_a_file_of_somebody_else_is_never_overwritten(setup: PackSetup, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+
+    if "mine" in name:
+        setup.pack(tmp_path / "p.h5")
+    else:
+        with pytest.raises((errors.ReadError, FileExistsError), match="move it away"):
+            setup.pack(tmp_path / "p.h5")
+
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_log_that_a_kill_left_behind_its_finished_pack_is_begun_anew(setup: PackSetup, tmp_path: Path) -> None:
+    with journal.Journal(tmp_path / "p.h5.part") as left:
+        left.write(b"x" * 9000)
+        left.commit()
+    (tmp_path / "p.h5.part").unlink()
+
+    assert pack_content(setup.pack(tmp_path / "p.h5")) == pack_content(setup.pack(tmp_path / "q.h5"))
