@@ -25,7 +25,9 @@ def restore(picture: Picture, network: CDGNet | Model) -> Picture:
 
     Args:
         picture: A NumPy array or a tensor, ``(H, W)`` grey or ``(H, W, C)``, uint8 or uint16; C is 3 for RGB, and one
-            more, or 2 with grey, for alpha, which stays as it is. Or an image of Pillow's in mode L, LA, RGB or RGBA.
+            more, or 2 with grey, for alpha, which stays as it is. Or an image of Pillow's in mode L, LA, RGB or RGBA:
+            it comes back upright, as its EXIF orientation asks, with the same ``info`` (profile, EXIF, dpi), which
+            ``save`` takes as options; a colour that stands for transparency becomes alpha.
         network: In eval mode, on any device; or what restores ``(B, 3, H, W)`` frames in [-0.5, 0.5].
 
     Raises:
@@ -37,6 +39,7 @@ def restore(picture: Picture, network: CDGNet | Model) -> Picture:
 
 def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Picture]:
     """Restore pictures of one size in one pass, as ``restore`` does; their kinds may differ."""
+    pictures = [_upright(picture) for picture in pictures]
     pixels = [_pixels(picture) for picture in pictures]
     frames = torch.stack([_frame(each) for each in pixels])  # (B, 3, H, W)
     if isinstance(network, CDGNet):
@@ -50,9 +53,24 @@ def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Pi
     ]
 
 
+def _upright(picture: Any) -> Any:
+    """An image of Pillow's as it is to be seen; anything else as it is."""
+    if not _is_pillows(picture):
+        return picture
+    from PIL import ImageOps  # who has such an image has Pillow
+
+    upright = ImageOps.exif_transpose(picture)
+    # The colour that stands for transparency is another one after restoring.
+    return upright.convert("RGBA") if upright.mode in _MODES and "transparency" in upright.info else upright
+
+
+def _is_pillows(picture: Any) -> bool:
+    return hasattr(picture, "getbands")
+
+
 def _pixels(picture: Any) -> Tensor:
     """Any picture as ``(H, W, C)`` uint8 or uint16."""
-    if hasattr(picture, "getbands"):  # Pillow's, which this package does not import
+    if _is_pillows(picture):
         if picture.mode not in _MODES:
             raise ValueError(f"picture is of mode {picture.mode}, wanted {', '.join(_MODES)}; pass .convert('RGB')")
         planes: Tensor = functional.pil_to_tensor(picture)  # (C, H, W)
@@ -91,7 +109,9 @@ def _merge(restored: Tensor, pixels: Tensor) -> Tensor:
 
 
 def _like(picture: Any, pixels: Tensor) -> Any:
-    if hasattr(picture, "getbands"):
-        return functional.to_pil_image(pixels.permute(2, 0, 1), mode=picture.mode)
+    if _is_pillows(picture):
+        image = functional.to_pil_image(pixels.permute(2, 0, 1), mode=picture.mode)
+        image.info = dict(picture.info)
+        return image
     shaped = pixels.reshape(tuple(picture.shape))
     return shaped.to(picture.device) if isinstance(picture, Tensor) else shaped.numpy()

@@ -1,11 +1,12 @@
 """Pictures in, the same kind of pictures out."""
 
+import io
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
 from cdgnet import CDGNet, ModelConfig, restore
 
@@ -44,6 +45,36 @@ def test_an_image_of_pillow_comes_back_in_its_mode(mode: str) -> None:
 
     assert (restored.mode, restored.size) == (mode, (25, 18))
     assert np.array_equal(np.asarray(restored), restore(pixels, brighter))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_an_image_of_pillow_comes_back_upright_with_what_its_file_says_of_it(orientation: int) -> None:
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    exif, file = Image.Exif(), io.BytesIO()
+    exif[0x0112], exif[0x010F] = orientation, "Camera"
+    picture = Image.fromarray(RNG.integers(0, 256, (18, 25, 3), dtype=np.uint8))
+    picture.save(file, "JPEG", exif=exif, icc_profile=profile, dpi=(300, 300))
+    opened = Image.open(file)
+
+    restored = restore(opened, lambda frames: frames)
+
+    assert np.array_equal(np.asarray(restored), np.asarray(ImageOps.exif_transpose(opened)))
+    written = io.BytesIO()
+    restored.save(written, "JPEG", **restored.info)
+    again = Image.open(written)
+    assert again.info["icc_profile"] == profile
+    assert again.info["dpi"] == (300, 300)
+    assert (again.getexif()[0x010F], again.getexif().get(0x0112, 1)) == ("Camera", 1)
+
+
+def test_a_colour_that_stands_for_transparency_becomes_alpha() -> None:
+    file = io.BytesIO()
+    Image.new("RGB", (25, 18), (9, 9, 9)).save(file, "PNG", transparency=(9, 9, 9))
+
+    restored = restore(Image.open(file), brighter)
+
+    assert restored.mode == "RGBA" and "transparency" not in restored.info
+    assert np.asarray(restored)[0, 0].tolist() == [29, 29, 29, 0]
 
 
 def test_an_array_that_cannot_be_written_to_is_restored_and_left_alone() -> None:
