@@ -96,13 +96,13 @@ def _in_tiles(
     def cropped(result: Tensor | None) -> Tensor | None:
         return result if result is None else crop_to_size(result, quarter if result.shape[1] == 1 else (height, width))
 
+    below, right = (max(0, MINIMUM_SIZE - side) for side in (height, width))
+    large = functional.pad(blurry, (0, right, 0, below), mode="replicate") if below or right else blurry
     if max(height, width) <= tile + 2 * halo:
-        below, right = (max(0, MINIMUM_SIZE - side) for side in (height, width))
-        large = functional.pad(blurry, (0, right, 0, below), mode="replicate") if below or right else blurry
         at_once = [cropped(result) for result in chosen(network(large))]
         report(1.0)
         return at_once
-    frame = pad_to_multiple(blurry)
+    frame = pad_to_multiple(large)
     size = (frame.shape[-2], frame.shape[-1])
     needs_mean = network.config.attention in ("channel", "both")
     mean = _mean_features(network, frame, tile, report) if needs_mean else None

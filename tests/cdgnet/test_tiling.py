@@ -87,6 +87,19 @@ def test_tiles_of_a_network_that_deforms_nothing_are_the_whole_frame_exactly() -
     assert float((restore(network, frame, tile=128, halo=60) - whole).abs().max()) > 1e-12
 
 
+@pytest.mark.parametrize("size", [(1, 500), (500, 3), (8, 420)])
+@pytest.mark.parametrize("variant", ["dmphn-1", "cdgnet"])
+def test_a_frame_narrower_than_the_network_takes_is_restored_in_tiles_too(variant: str, size: tuple[int, int]) -> None:
+    network = learned(ModelConfig.preset("tiny", variant))
+    frame = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(1)) - 0.5
+    whole = restore(network, frame, tile=1024)
+
+    tiled = restore(network, frame, tile=64)
+
+    assert tiled.shape == frame.shape
+    assert float((tiled - whole).abs().max()) * 255 < 0.01
+
+
 @pytest.mark.parametrize(
     ("encoder", "variant", "halo"),
     [("residual", "dmphn-1", 64), ("dense", "dmphn-1", 80), ("dense", "cdgnet", 144), ("residual", "dmphn-acda", 144)],
