@@ -4,12 +4,17 @@ A source is never written to.
 """
 
 import functools
+import lzma
+import os
 import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from prep.errors import ReadError
+
+MOST_BYTES = 2_000_000_000
+"""Of a file, or of a member unpacked: no picture is larger, and a few bytes of an archive may unpack to anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,15 +55,18 @@ def read(source: Source, count: int = -1) -> bytes:
     """All bytes of a source, or only the first ``count``; a whole archive member is checked against its checksum.
 
     Raises:
-        ReadError: If it cannot be opened, or its archive is damaged.
+        ReadError: If it cannot be opened, holds more than ``MOST_BYTES``, or its archive is damaged.
     """
     try:
         if isinstance(source, ArchiveMember):
-            with open_archive(source.archive).open(source.name) as member:
+            archive = open_archive(source.archive)
+            _check_bytes(source, count, archive.getinfo(source.name).file_size)
+            with archive.open(source.name) as member:
                 return member.read(count)
         with source.open("rb") as file:
+            _check_bytes(source, count, os.fstat(file.fileno()).st_size)
             return file.read(count)
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError) as error:
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, UnicodeDecodeError) as error:
         raise ReadError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
     except (
         RuntimeError,
@@ -67,6 +75,14 @@ def read(source: Source, count: int = -1) -> bytes:
         raise ReadError(f"{source} cannot be read from its archive ({error}); unpack it") from error
     except OSError as error:
         raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
+
+
+def _check_bytes(source: Source, wanted: int, found: int) -> None:
+    if wanted < 0 and found > MOST_BYTES:
+        raise ReadError(
+            f"{source} holds {found / 1e9:.1f} GB; wanted a picture of at most {MOST_BYTES / 1e9:.0f} GB; "
+            "compress it or cut it up"
+        )
 
 
 @functools.lru_cache(maxsize=4)
@@ -78,6 +94,8 @@ def open_archive(path: Path) -> zipfile.ZipFile:
     """
     try:
         return zipfile.ZipFile(path)
+    except (NotImplementedError, UnicodeDecodeError) as error:  # a later version of zip, names that are no UTF-8
+        raise ReadError(f"{path} cannot be read as a zip archive ({error}); unpack it") from error
     except zipfile.BadZipFile as error:
         raise ReadError(f"{path} is no whole zip archive ({error}); fetch it again") from error
     except OSError as error:
