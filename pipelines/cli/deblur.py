@@ -68,7 +68,7 @@ def command(
     tile: int | None,
     is_ensemble: bool,
 ) -> int:
-    """Deblur pictures and videos of any size; names, sizes, depth, alpha, profiles, EXIF, rate and sound stay.
+    """Deblur pictures (up to 500 megapixels) and videos; names, sizes, depth, alpha, profiles, EXIF, rate, sound stay.
 
     Folders are searched recursively and their structure is kept; patterns in quotes are expanded. Results that exist
     are skipped, and the same command resumes an interrupted video.

@@ -4,16 +4,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
+import psutil
+
 from cdgnet.images import restore_all
 from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
-from pipelines.restore.restorer import Restorer
+from pipelines.restore.restorer import Restorer, is_out_of_memory
 from pipelines.restore.threads import map_in_order
 from prep.errors import FrameError, ReadError
 from prep.io import photographs
 from prep.io.photographs import Photo
+from prep.io.storage import Source
 
 _READERS = _WRITERS = 2  # threads
+_PIXEL_BYTES = 60  # memory a pixel of the picture, beside that of a tile; measured
 
 _Picture = tuple[RestoreJob, Photo | str]  # or why it cannot be read
 
@@ -67,10 +71,46 @@ def _restore(batches: Iterable[list[_Picture]], restorer: Restorer, on_tile: Pro
         readable = [(job, photo) for job, photo in batch if isinstance(photo, Photo)]
         yield from ((job, fault) for job, fault in batch if isinstance(fault, str))
         if readable:
-            on_share = partial(_report, on_tile, len(readable))
-            restored = restore_all([photo.pixels for _, photo in readable], partial(restorer, on_tile=on_share))
-            for (job, photo), pixels in zip(readable, restored, strict=True):
-                yield job, replace(photo, pixels=pixels)
+            yield from _restore_batch(readable, restorer, on_tile)
+
+
+def _restore_batch(
+    batch: Sequence[tuple[RestoreJob, Photo]], restorer: Restorer, on_tile: Progress
+) -> Iterator[_Picture]:
+    """Restore pictures of one size; where memory is short each is named, and the next batch may have its turn."""
+    (job, photo), *_ = batch
+    try:
+        check_memory(photo, job.source, _PIXEL_BYTES * len(batch))
+        on_share = partial(_report, on_tile, len(batch))
+        restored = restore_all([each.pixels for _, each in batch], partial(restorer, on_tile=on_share))
+    except FrameError as error:
+        yield from ((job, str(error)) for job, _ in batch)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        yield from ((job, f"{job.source} needs more memory than is free; pass a smaller --tile") for job, _ in batch)
+    else:
+        for (job, photo), pixels in zip(batch, restored, strict=True):
+            yield job, replace(photo, pixels=pixels)
+
+
+def check_memory(photo: Photo, source: Source, pixel_bytes: int) -> None:
+    """Refuse a picture that takes more memory than is free: systems that lend more than they have end the process.
+
+    Args:
+        photo: As it was read.
+        source: Named in the error.
+        pixel_bytes: Memory that each of its pixels takes.
+
+    Raises:
+        FrameError: If there is too little.
+    """
+    needed, free = photo.pixels.shape[0] * photo.pixels.shape[1] * pixel_bytes, psutil.virtual_memory().available
+    if needed > free:
+        raise FrameError(
+            f"{source} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
+            "close other programs, or shrink it"
+        )
 
 
 def _report(on_tile: Progress, pictures: int, share: float) -> None:
@@ -81,5 +121,10 @@ def _write(picture: _Picture, settings: RestoreSettings) -> Outcome:
     job, photo = picture
     if isinstance(photo, str):
         return Outcome(job=job, fault=photo)
-    photographs.write(job.target, photo, settings.quality)
+    try:
+        photographs.write(job.target, photo, settings.quality)
+    except FrameError as error:
+        return Outcome(job=job, fault=str(error))
+    except MemoryError:
+        return Outcome(job=job, fault=f"{job.target} needs more memory to be written than is free; shrink its source")
     return Outcome(job=job)

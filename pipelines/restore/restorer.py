@@ -132,6 +132,11 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out: Python's, or torch's, whose own on a CPU is a RuntimeError."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
+
+
 def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int = 1) -> int:
     """The side of the largest tiles of which ``batch``, with their halo, fit into ``memory`` bytes; in pixels."""
     pixels = memory / (batch * (_PIXEL_BYTES + _CHANNEL_BYTES * network.config.widths[0]))

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import psutil
 from torch import Tensor
 
 from cdgnet import Components, to_bytes
@@ -14,10 +13,10 @@ from cdgnet.images import restore_all
 from cdgnet.tiling import Progress
 from pipelines.pages.panels import MAP_TITLES
 from pipelines.pages.pictures import jpeg, png, shrink, small_map
+from pipelines.restore.pictures import check_memory
 from pipelines.restore.restorer import Restorer
 from pipelines.tryout.pictures import MOST_PIXELS, Picture, Task
 from pipelines.tryout.queue import Gone, Queue, reason_of
-from prep.errors import FrameError
 from prep.io import files, photographs
 from prep.io.photographs import Photo
 
@@ -71,20 +70,11 @@ class Worker(threading.Thread):
         photo = photographs.read(picture.source, MOST_PIXELS)
         report(0.0)
         is_restoring = task is picture.restoring
-        _check_memory(photo, picture, _PIXEL_BYTES["restoring" if is_restoring else "branches"])
+        check_memory(photo, picture.source, _PIXEL_BYTES["restoring" if is_restoring else "branches"])
         if not is_restoring:
             return draw_branches(photo, picture, self.restorer, report)
         photographs.write(picture.restored, restore(photo, self.restorer, report), self.quality)
         return []
-
-
-def _check_memory(photo: Photo, picture: Picture, pixel_bytes: int) -> None:
-    needed, free = photo.pixels.shape[0] * photo.pixels.shape[1] * pixel_bytes, psutil.virtual_memory().available
-    if needed > free:
-        raise FrameError(
-            f"{picture.source} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
-            "close other programs, or shrink it"
-        )
 
 
 def restore(photo: Photo, restorer: Restorer, report: Progress) -> Photo:

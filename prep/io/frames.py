@@ -31,6 +31,7 @@ _PNG_DECODERS = {  # that take two thirds of OpenCV's time
     b"\x08\x06": imagecodecs.spng_decode,  # RGBA
     b"\x10\x00": imagecodecs.png_decode,  # 16 bits, grey: a map of S
 }
+_MOST_PIXELS = 2**30  # OpenCV's own limit, for PNGs too, which others decode
 PNG_HEADER = 33  # bytes: signature and first chunk
 
 
@@ -89,7 +90,10 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     if data.startswith(png.SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
         return _decode_png(data, path)
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:  # its header states a size beyond all limits
+        raise FrameError(f"{path} is damaged, or too large: {' '.join(error.err.split())}; fetch it again") from error
     if pixels is None:
         raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
     if pixels.dtype not in (np.uint8, np.uint16):
@@ -134,6 +138,9 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
 
 
 def _decode_png(data: bytes, path: Source) -> Bytes | Codes:
+    height, width = png_size(data, path)
+    if height * width > _MOST_PIXELS:
+        raise FrameError(f"{path} holds {width:,} x {height:,} pixels; wanted at most {_MOST_PIXELS:,}; shrink it")
     try:
         pixels: Bytes | Codes = _PNG_DECODERS[data[_PNG_KIND]](data)
     except (imagecodecs.SpngError, imagecodecs.PngError) as error:

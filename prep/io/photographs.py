@@ -6,7 +6,10 @@ Legend: H, W a picture's height and width, upright.
 """
 
 import io
+import logging
 import struct
+import warnings
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -22,19 +25,39 @@ from prep.errors import FrameError
 from prep.io import files, frames, storage
 from prep.io.storage import Source
 
-Image.MAX_IMAGE_PIXELS = None  # a photograph of 200 megapixels is no attack here: its owner asked for it
+MOST_PIXELS = 500_000_000  # of a picture; its header is asked before any memory is taken
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which photographs of 200 megapixels exceed
+warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata are no news to who wants a picture restored
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised here, with the file's name
+# What decoders raise over damaged data, besides their own kinds; none of them promises any.
+_DAMAGE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,  # and imagecodecs' errors
+    EOFError,
+    struct.error,
+    zlib.error,
+    tifffile.TiffFileError,
+)
 _ORIENTATION = 0x0112
 _KEPT_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO holds the camera's other views or its gain map behind the photograph
-_JPEG = (".jpg", ".jpeg")
+_JPEG = (".jpg", ".jpeg", ".jfif")
 _HEIF = (".heic", ".heif")
-SUFFIXES = (*frames.SUFFIXES, ".avif", *_HEIF)
+SUFFIXES = (*frames.SUFFIXES, ".jfif", ".avif", *_HEIF)
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_MOST_DOTS = 65535  # an inch, that a JPEG can state
 _FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
     ".jpeg": "JPEG",
+    ".jfif": "JPEG",
     ".webp": "WEBP",
     ".tif": "TIFF",
     ".tiff": "TIFF",
@@ -56,12 +79,12 @@ class Photo:
     is_lossless: bool = True
 
 
-def read(source: Source, most_pixels: int | None = None) -> Photo:
+def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
     """Read a photograph: upright as its EXIF orientation asks, 8 or 16 bits, CMYK turned to sRGB by its profile.
 
     Args:
         source: The file.
-        most_pixels: Above which it is refused before it is decoded; None for no limit.
+        most_pixels: Above which it is refused before it is decoded.
 
     Raises:
         FrameError: If it is damaged, cut short, no picture, of another depth, too large, or several in one file.
@@ -95,14 +118,35 @@ def read(source: Source, most_pixels: int | None = None) -> Photo:
     except FrameError:
         raise
     except UnidentifiedImageError as error:
-        raise FrameError(f"{source} is no readable picture ({len(data)} bytes); fetch it again or remove it") from error
-    except (OSError, ValueError, SyntaxError, struct.error, tifffile.TiffFileError, imagecodecs.PngError) as error:
-        raise FrameError(f"{source} is damaged: {' '.join(str(error).split())}; fetch it again") from error
+        raise _unidentified(data, source) from error
+    except MemoryError as error:
+        raise FrameError(f"{source} asks for more memory than is free; shrink it, or fetch it again") from error
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FrameError(f"{source} is damaged: {reason}; fetch it again") from error
 
 
 def is_photo(path: PurePath) -> bool:
     """Tell whether a name is that of a photograph: a known suffix in any case, and no hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def _unidentified(data: bytes, source: Source) -> FrameError:
+    """Why Pillow knows no such picture: a TIFF of another kind, or no picture."""
+    if data.startswith(_TIFF_STARTS):
+        try:
+            with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+                return _other_kind(tiff.pages[0], source)
+        except _DAMAGE:
+            pass  # no whole TIFF either
+    return FrameError(f"{source} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+
+
+def _other_kind(page: Any, source: Source) -> FrameError:
+    """Of a TIFF's page that is not read, what it holds."""
+    photometric, compression = (getattr(each, "name", each) for each in (page.photometric, page.compression))
+    kind = f"{page.dtype} {photometric} pixels, compression {compression}"  # numbers that nobody knows stay numbers
+    return FrameError(f"{source} holds {kind}; wanted RGB or grey of 8 or 16 bits; convert it")
 
 
 def _register_heif(source: Source) -> None:
@@ -119,9 +163,9 @@ def _check_single(image: Any, source: Source) -> None:
         raise FrameError(f"{source} holds {count} pictures; wanted one; take them apart, or make a video of them")
 
 
-def _check_size(image: Any, source: Source, most_pixels: int | None) -> None:
+def _check_size(image: Any, source: Source, most_pixels: int) -> None:
     width, height = image.size
-    if most_pixels and width * height > most_pixels:
+    if width * height > most_pixels:
         raise FrameError(
             f"{source} holds {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); wanted at most "
             f"{most_pixels / 1e6:,.0f} megapixels; shrink it or cut it up"
@@ -142,8 +186,7 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
             tifffile.PHOTOMETRIC.RGB,
             tifffile.PHOTOMETRIC.MINISBLACK,
         ):
-            kind = f"{pixels.dtype} {page.photometric.name}"
-            raise FrameError(f"{source} holds {kind} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
+            raise _other_kind(page, source)
         if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = pixels.transpose(1, 2, 0)
         return pixels
@@ -195,7 +238,7 @@ def _upright(exif: Any, image: Any) -> bytes:
 
 def _dots(image: Any) -> tuple[float, float] | None:
     dots = image.info.get("dpi")
-    return (float(dots[0]), float(dots[1])) if dots and min(dots) > 0 else None
+    return (float(dots[0]), float(dots[1])) if dots and 0 < min(dots) <= max(dots) <= _MOST_DOTS else None
 
 
 def _is_lossless(data: bytes, image: Any) -> bool:
@@ -214,6 +257,10 @@ def write(path: Path, photo: Photo, quality: int = 95) -> None:
         path: Ends in one of ``SUFFIXES``.
         photo: As it was read, with other pixels.
         quality: 1 to 100, of JPEG, AVIF and HEIC, and of a WebP that was lossy.
+
+    Raises:
+        FrameError: If the format cannot hold it.
+        OSError: If it cannot be written.
     """
     suffix = path.suffix.lower()
     pixels = photo.pixels
@@ -238,7 +285,10 @@ def write(path: Path, photo: Photo, quality: int = 95) -> None:
     if suffix in (".tif", ".tiff"):
         options["compression"] = "tiff_deflate"
     target = io.BytesIO()
-    Image.fromarray(pixels).save(target, _FORMATS[suffix], **options)
+    try:
+        Image.fromarray(pixels).save(target, _FORMATS[suffix], **options)
+    except _DAMAGE as error:  # metadata of its source that are too long or damaged; nothing is on the disk yet
+        raise FrameError(f"{path} cannot be written: {' '.join(str(error).split())}; convert its source") from error
     files.write_bytes(path, target.getvalue())
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -215,3 +216,53 @@ def test_tiles_of_pictures_restored_at_once_report_their_share(tmp_path: Path) -
     list(deblurring.deblur(plan.jobs, restorer, RestoreSettings(batch=2), on_tile=reported.append))
 
     assert reported == pytest.approx([0.64, 1.28, 1.92, 2.0])
+
+
+def test_a_picture_beyond_memory_is_named_and_the_next_is_restored(
+    identity: Restorer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, side in (("a.png", 64), ("b.png", 16)):
+        frames.write(tmp_path / "in" / name, noise(side, side, 3))
+    free = psutil.virtual_memory()._replace(available=100_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+
+    outcomes = deblur([tmp_path / "in"], tmp_path / "out", identity)
+
+    assert "a.png needs 0.0 GB of memory, and 0.0 GB are free" in outcomes[0].fault
+    assert outcomes[1].fault == ""
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), torch.OutOfMemoryError()]
+)
+def test_memory_that_runs_out_in_the_network_ends_one_picture_and_not_the_folder(
+    tmp_path: Path, error: Exception
+) -> None:
+    network = CDGNet(ModelConfig.preset("tiny", "dmphn-1"))
+    restorer = Restorer(network, Fabric(accelerator="cpu", devices=1), tile=128)
+    for name, side in (("a.png", 64), ("b.png", 16)):
+        frames.write(tmp_path / "in" / name, noise(side, side, 3))
+
+    def run_out(_: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if inputs[0].shape[-1] == 64:
+            raise error
+
+    network.register_forward_pre_hook(run_out)
+
+    outcomes = deblur([tmp_path / "in"], tmp_path / "out", restorer)
+
+    assert "a.png needs more memory than is free" in outcomes[0].fault
+    assert outcomes[1].fault == ""
+
+
+def test_metadata_that_cannot_be_written_end_one_picture_and_not_the_folder(identity: Restorer, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "x" * 70_000  # more than a JPEG holds; a PNG under the name of one
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (16, 16)).save(tmp_path / "in" / "a.jpg", "PNG", exif=exif)
+    frames.write(tmp_path / "in" / "b.png", noise(16, 16, 3))
+
+    outcomes = deblur([tmp_path / "in"], tmp_path / "out", identity)
+
+    assert "a.jpg cannot be written: EXIF data is too long" in outcomes[0].fault
+    assert outcomes[1].fault == ""

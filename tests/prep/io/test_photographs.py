@@ -1,16 +1,20 @@
 """Photographs keep what their files say of them."""
 
 import io
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageCms, ImageOps
 
-from prep.errors import FrameError
-from prep.io import photographs
+from prep.errors import FrameError, ReadError
+from prep.io import frames, photographs
 
 RNG = np.random.default_rng(0)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -198,3 +202,129 @@ def test_a_deep_picture_under_the_name_of_a_jpeg_is_written_as_one(tmp_path: Pat
     pixels = RNG.integers(0, 65536, (20, 30, 4), dtype=np.uint16)
     photographs.write(tmp_path / "a.jpg", photographs.Photo(pixels=pixels))
     assert photographs.read(tmp_path / "a.jpg").pixels.shape == (20, 30, 3)
+
+
+def damaged(data: bytes) -> bytes:
+    """The same length, with noise in the middle of its pixels."""
+    half = len(data) // 2
+    return data[:half] + bytes(RNG.integers(0, 256, 20, dtype=np.uint8)) + data[half + 20 :]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+@pytest.mark.parametrize("compression", ["deflate", "lzw"])
+def test_a_tiff_whose_compressed_pixels_are_damaged_is_named(tmp_path: Path, compression: str, kind: type) -> None:
+    pixels, path = RNG.integers(0, 256, (40, 50, 3)).astype(kind), tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", compression=compression, metadata=None)
+    path.write_bytes(damaged(path.read_bytes()))
+    with pytest.raises(FrameError, match=r"a\.tif is damaged: "):
+        photographs.read(path)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_a_bigtiff_is_read(tmp_path: Path, kind: type) -> None:
+    pixels = RNG.integers(0, 256, (20, 30, 3)).astype(kind)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", bigtiff=True, metadata=None)
+    assert np.array_equal(photographs.read(tmp_path / "a.tif").pixels, pixels)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def claiming_png(bits: int, colour_type: int) -> bytes:
+    """A PNG of a few bytes that says it is 60000 x 60000 pixels large."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 60000, bits, colour_type, 0, 0, 0))
+    palette = chunk(b"PLTE", bytes(6)) if colour_type == 3 else b""
+    pixels = chunk(b"IDAT", zlib.compress(bytes(9)))
+    return b"\x89PNG\r\n\x1a\n" + head + palette + pixels + chunk(b"IEND", b"")
+
+
+def claiming_jpeg() -> bytes:
+    target = io.BytesIO()
+    picture().save(target, "JPEG")
+    data = target.getvalue()
+    size = data.index(b"\xff\xc0") + 5
+    return data[:size] + b"\xff\xff\xff\xff" + data[size + 4 :]
+
+
+def claiming_tiff() -> bytes:
+    target = io.BytesIO()
+    picture().save(target, "TIFF")
+    data = target.getvalue()
+    for tag in (256, 257):  # width and height
+        at = data.index(struct.pack("<HHI", tag, 4, 1)) + 8
+        data = data[:at] + struct.pack("<I", 2**31 - 1) + data[at + 4 :]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("rgb.png", claiming_png(8, 2)),
+        ("deep.png", claiming_png(16, 2)),
+        ("palette.png", claiming_png(8, 3)),
+        ("a.jpg", claiming_jpeg()),
+        ("a.tif", claiming_tiff()),
+    ],
+)
+def test_a_picture_that_states_a_huge_size_is_refused_by_its_header(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(FrameError, match=r"[\d,]+ megapixels\); wanted at most 500 megapixels"):
+        photographs.read(tmp_path / name)
+    with pytest.raises(FrameError, match=name):
+        frames.read(tmp_path / name)
+
+
+def test_what_a_tiff_holds_that_is_not_read_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.tif").write_bytes(floats())
+    with pytest.raises(FrameError, match=r"holds float32 RGB pixels, compression NONE; wanted RGB or grey of 8 or 16"):
+        photographs.read(tmp_path / "a.tif")
+
+
+def test_a_jpeg_by_its_other_name_is_read_and_written(tmp_path: Path) -> None:
+    picture().save(tmp_path / "a.jfif", "JPEG")
+    assert again(tmp_path / "a.jfif").pixels.shape == (20, 30, 3)
+
+
+def test_metadata_that_a_format_cannot_hold_are_said_and_nothing_is_written(tmp_path: Path) -> None:
+    photo = photographs.Photo(pixels=np.zeros((4, 4, 3), np.uint8), exif=bytes(70_000))
+    with pytest.raises(FrameError, match=r"a\.jpg cannot be written: EXIF data is too long"):
+        photographs.write(tmp_path / "a.jpg", photo)
+    assert list(tmp_path.iterdir()) == []
+
+
+def encoded(format: str) -> bytes:
+    target = io.BytesIO()
+    options: dict[str, Any] = {"compression": "tiff_lzw"} if format == "TIFF" else {}
+    picture().save(target, format, exif=camera(6), icc_profile=SRGB, **options)
+    return target.getvalue()
+
+
+ENCODED = {format: encoded(format) for format in ("PNG", "JPEG", "TIFF", "WEBP")}
+WHERE = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=4)), max_size=4)
+
+
+def mutated(data: bytes, changes: list[tuple[float, bytes]], kept: float) -> bytes:
+    changed = bytearray(data)
+    for where, put in changes:
+        at = int(where * len(data))
+        changed[at : at + len(put)] = put
+    return bytes(changed[: int(kept * len(changed)) + 1])
+
+
+@settings(max_examples=150, deadline=5000, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.one_of(
+        st.binary(max_size=200),
+        st.builds(mutated, st.sampled_from(list(ENCODED.values())), WHERE, st.sampled_from([1.0, 1.0, 0.5])),
+    ),
+)
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, which a command does not show
+def test_any_bytes_are_pixels_or_one_line(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(data)
+    for read in (photographs.read, frames.read):
+        try:
+            read(path)
+        except ReadError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
