@@ -175,7 +175,7 @@ def _score_all(
     from pipelines.evaluate.scores import score_frames
     from pipelines.timing import device_name
 
-    row_of = scores_folder.begin(folder, conditions.identity(frames))
+    row_of = scores_folder.begin(folder, conditions.identity(frames), frames.sources_of_all())
     if row_of:
         click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
     if missing := len(frames) - len(row_of):

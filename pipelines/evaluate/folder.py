@@ -1,7 +1,8 @@
 """A scores folder: what decides the scores, a row a frame as they come, and at the end tables.
 
 ``asked.json`` holds what decides the scores, so that others are refused; ``scores.jsonl`` a row a frame, so that the
-same command resumes; ``results.csv`` and ``results.json`` all of them.
+same command resumes, with the stamps of the files that it was read from, so that a replaced frame is scored again;
+``results.csv`` and ``results.json`` all of them.
 """
 
 import csv
@@ -9,13 +10,15 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import mean_scores
-from prep.io import files
+from prep.io import files, storage
+from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS = "scores.jsonl"
@@ -23,12 +26,13 @@ _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
 _NOT_IN_TABLES = ("seconds", "extents")
 
 
-def begin(folder: Path, identity: Mapping[str, Any]) -> dict[str, FrameScores]:
+def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:
     """Make or open a scores folder; gives the rows that it holds already, by key.
 
     Args:
         folder: Made where it is not there.
         identity: What decides the scores, as JSON.
+        sources: The files that each frame is read from today, by key; a row of files that changed since is left out.
 
     Raises:
         EvaluationError: If it holds scores of something else, or is no scores folder.
@@ -48,7 +52,17 @@ def begin(folder: Path, identity: Mapping[str, Any]) -> dict[str, FrameScores]:
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
         raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
-    return {row["key"]: {name: _from_json(value) for name, value in row.items()} for row in rows}
+    return {
+        row["key"]: {name: _from_json(value) for name, value in row.items() if name != "sources"}
+        for row in {row["key"]: row for row in rows}.values()  # a frame that was scored again has two: the last counts
+        if _is_current(row, sources.get(row["key"], ()))
+    }
+
+
+def _is_current(row: Mapping[str, Any], sources: Sequence[Source]) -> bool:
+    """Whether the files that a row was scored from are still the same."""
+    stamps = [FileStamp(**stamp) for stamp in row.get("sources", ())]
+    return len(stamps) == len(sources) and all(map(storage.current_stamp, sources, stamps))
 
 
 def _from_json(value: Any) -> Any:
@@ -56,9 +70,9 @@ def _from_json(value: Any) -> Any:
     return value if isinstance(value, list) else _FROM_JSON.get(value, value)
 
 
-def append(folder: Path, row: FrameScores) -> None:
-    """Add the scores of one frame; they are on disk when this returns."""
-    files.append_rows(folder / _ROWS, [to_json(row)])
+def append(folder: Path, row: FrameScores, stamps: Sequence[FileStamp]) -> None:
+    """Add the scores of one frame, read from files with these stamps; they are on disk when this returns."""
+    files.append_rows(folder / _ROWS, [{**to_json(row), "sources": [asdict(stamp) for stamp in stamps]}])
 
 
 def read(path: Path) -> dict[str, FrameScores]:

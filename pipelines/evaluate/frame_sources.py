@@ -70,6 +70,14 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
     def __len__(self) -> int:
         return len(self.keys)
 
+    def sources(self, number: int) -> Sequence[Source]:
+        """The files that a frame is read from, where ``identity`` says nothing of what they hold."""
+        return ()
+
+    def sources_of_all(self) -> dict[str, Sequence[Source]]:
+        """The same of all frames, by key."""
+        return {key: self.sources(number) for number, key in enumerate(self.keys)}
+
     @abstractmethod
     def __getitem__(self, number: int) -> EvaluationFrame:
         """Read one frame."""
@@ -100,6 +108,9 @@ class PackFrames(FrameSource):
         kind = " ".join(filter(None, (header.layout, header.variant, header.split)))
         self.protocol = f"{kind}: {RULES}; {self.masks.describe()}"
         self.set_extent_source(EXTENT_SOURCES.get(self.masks.method, ""))
+
+    def sources(self, number: int) -> Sequence[Source]:
+        return self.masks.sources(self.keys[number])
 
     def __getitem__(self, number: int) -> EvaluationFrame:
         key = self.keys[number]
@@ -172,6 +183,12 @@ class PictureFrames(FrameSource):
         is_measured = masks is not None and masks.method == "paired" and self.has_blurry
         self.set_extent_source(OWN_MAPS if self.has_extent_maps else MEASURED if is_measured else "")
 
+    def sources(self, number: int) -> Sequence[Source]:
+        pair = self.pairs[number]
+        blurry = [self.blurry[pair.key]] if pair.key in self.blurry else []
+        extent = [self.extent_maps[number]] if self.has_extent_maps else []
+        return [pair.blurry, pair.sharp, *blurry, *extent, *(self.masks.sources(pair.key) if self.masks else ())]
+
     def __getitem__(self, number: int) -> EvaluationFrame:
         pair = self.pairs[number]
         picture, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
@@ -205,6 +222,9 @@ class BlurryFrames(FrameSource):
         self.identity = {**source.identity, "restored": "nothing"}
         self.protocol, self.scored = f"{source.protocol}; the blurry frames themselves", "blurry"
         self.extent_source = source.extent_source
+
+    def sources(self, number: int) -> Sequence[Source]:
+        return self.source.sources(number)
 
     def __getitem__(self, number: int) -> EvaluationFrame:
         frame = self.source[number]

@@ -75,6 +75,10 @@ class MaskSource:
         if other:
             raise EvaluationError(f"{self.folder.path} holds maps by {other}; pass --method {other}")
 
+    def sources(self, key: str) -> Sequence[Source]:
+        """The file that S of a frame is read from, where it is not computed."""
+        return [self.folder.sharpness_path(key)] if self.folder else []
+
     def read_sharpness(self, key: str, blurry: Bytes, sharp: Bytes, extent: Source | None) -> Codes:
         """S of a frame, read or computed.
 

@@ -1,13 +1,13 @@
 """Frames in, a row of scores a frame out, each on disk before the next."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from cdgnet import to_bytes
 from pipelines.evaluate import folder as scores_folder
@@ -18,6 +18,8 @@ from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
 from pipelines.timing import wait_for
 from pipelines.workers import batches_of
+from prep.io import storage
+from prep.io.storage import FileStamp
 
 Item = TypeVar("Item")
 
@@ -46,14 +48,14 @@ def score_frames(
         EvaluationError: If two pictures of a frame differ in size.
     """
     missing = [number for number, key in enumerate(frames.keys) if key not in done]
-    loader = DataLoader(frames, batch_size=None, sampler=missing, num_workers=workers, collate_fn=_unchanged)
+    loader = DataLoader(_Stamped(frames), batch_size=None, sampler=missing, num_workers=workers, collate_fn=_unchanged)
     device = restorer.device if restorer else torch.device("cpu")
-    for frame in batches_of(loader):
+    for stamps, frame in batches_of(loader):
         if restorer is None:
             row = measure_frame(frame, frame.restored, device, lpips)
         else:
             row, _ = restore_and_measure(frame, restorer, lpips)
-        scores_folder.append(folder, row)
+        scores_folder.append(folder, row, stamps)
         yield row
 
 
@@ -76,6 +78,17 @@ def restore_and_measure(
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
     return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}, restored
+
+
+class _Stamped(Dataset[tuple[Sequence[FileStamp], EvaluationFrame]]):
+    """Frames with the stamps of the files that they are read from, taken first: a change meanwhile shows."""
+
+    def __init__(self, frames: FrameSource) -> None:
+        self.frames = frames
+
+    def __getitem__(self, number: int) -> tuple[Sequence[FileStamp], EvaluationFrame]:
+        stamps = [storage.stamp(source, storage.read(source)) for source in self.frames.sources(number)]
+        return stamps, self.frames[number]
 
 
 def _unchanged(frame: Item) -> Item:

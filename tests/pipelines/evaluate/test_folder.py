@@ -12,21 +12,21 @@ from pipelines.evaluate.measures import MEASURES
 
 
 def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> None:
-    folder.begin(tmp_path / "scores", {"mu": 0.9})
+    folder.begin(tmp_path / "scores", {"mu": 0.9}, {})
     with pytest.raises(EvaluationError, match="holds scores of another mu; pass another --out"):
-        folder.begin(tmp_path / "scores", {"mu": 0.8})
+        folder.begin(tmp_path / "scores", {"mu": 0.8}, {})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
     with pytest.raises(EvaluationError, match="holds other files"):
-        folder.begin(tmp_path / "mine", {"mu": 0.9})
+        folder.begin(tmp_path / "mine", {"mu": 0.9}, {})
 
 
 def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
     row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10], [0, 0, 0]]}
-    assert folder.begin(tmp_path / "s", {"pack": 1}) == {}
-    folder.append(tmp_path / "s", row)
+    assert folder.begin(tmp_path / "s", {"pack": 1}, {}) == {}
+    folder.append(tmp_path / "s", row, [])
 
-    (found,) = folder.begin(tmp_path / "s", {"pack": 1}).values()
+    (found,) = folder.begin(tmp_path / "s", {"pack": 1}, {}).values()
 
     assert math.isnan(found["psnr_m1"])
     assert {**found, "psnr_m1": 0} == {**row, "psnr_m1": 0}

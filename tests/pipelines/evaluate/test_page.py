@@ -89,7 +89,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = layouts.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
     pairs = PictureFrames("pairs", dataset.pairs, MaskSource(method="laplacian", mu=0.5))
     restorer = Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
-    done = scores_folder.begin(folder / "eval", pairs.identity)
+    done = scores_folder.begin(folder / "eval", pairs.identity, pairs.sources_of_all())
     rows = [dict(each) for each in score_frames(pairs, folder / "eval", done, restorer)]
     for each in rows:
         each["psnr"] = each["psnr_blurry"] + GAINS[str(each["key"])]

@@ -28,7 +28,7 @@ def identity() -> Restorer:
 
 
 def scored(frames_: FrameSource, place: Path, restorer: Restorer | None = None) -> list[FrameScores]:
-    done = folder.begin(place, frames_.identity)
+    done = folder.begin(place, frames_.identity, frames_.sources_of_all())
     return [without_time(row) for row in score_frames(frames_, place, done, restorer)]
 
 
@@ -109,20 +109,44 @@ def test_a_handful_of_pixels_is_no_component(identity: Restorer, tmp_path: Path)
 def test_what_is_scored_is_not_scored_again(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     pack_frames = PackFrames(test_pack)
     whole = scored(pack_frames, tmp_path / "whole", identity)
-    done = folder.begin(tmp_path / "part", pack_frames.identity)
+    done = folder.begin(tmp_path / "part", pack_frames.identity, {})
     next(score_frames(pack_frames, tmp_path / "part", done, identity))  # and killed
 
-    done = folder.begin(tmp_path / "part", pack_frames.identity)
+    done = folder.begin(tmp_path / "part", pack_frames.identity, {})
     left = [without_time(row) for row in score_frames(pack_frames, tmp_path / "part", done, identity)]
 
     assert list(done) == [whole[0]["key"]]
     assert [*map(without_time, done.values()), *left] == whole
 
 
+def test_a_picture_that_was_replaced_is_scored_again_and_no_other(tmp_path: Path) -> None:
+    """Results of another program were replaced, and the scores of the old ones shown as theirs."""
+    rng = np.random.default_rng(0)
+    for kind in ("restored", "sharp", "blurry"):
+        for name in ("a", "b", "c"):
+            frames.write(tmp_path / kind / f"{name}.png", rng.integers(0, 256, (40, 50, 3), np.uint8))
+
+    def results() -> FrameSource:
+        masks = MaskSource(method="laplacian", mu=0.5)
+        return frame_sources.result_frames(tmp_path / "restored", tmp_path / "sharp", tmp_path / "blurry", masks)
+
+    before = scored(results(), tmp_path / "scores")
+    frames.write(tmp_path / "restored" / "b.png", frames.read(tmp_path / "sharp" / "b.png"))
+    frames.write(tmp_path / "blurry" / "c.png", frames.read(tmp_path / "sharp" / "c.png"))
+    (tmp_path / "restored" / "a.png").touch()
+
+    again = scored(results(), tmp_path / "scores")
+
+    assert [row["key"] for row in again] == ["b", "c"]
+    assert (again[0]["psnr"], again[1]["psnr_blurry"]) == (math.inf, math.inf)
+    assert again[1]["psnr"] == before[2]["psnr"]
+    assert scored(results(), tmp_path / "scores") == []
+
+
 def test_several_processes_read_the_same(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     pack_frames = PackFrames(test_pack)
     one = scored(pack_frames, tmp_path / "one", identity)
-    done = folder.begin(tmp_path / "two", pack_frames.identity)
+    done = folder.begin(tmp_path / "two", pack_frames.identity, {})
     two = score_frames(pack_frames, tmp_path / "two", done, identity, workers=2)
     assert [without_time(row) for row in two] == one
 
@@ -134,7 +158,7 @@ def test_equal_pictures_score_infinity_and_come_back_so(tmp_path: Path) -> None:
         tmp_path / "restored", tmp_path / "sharp", None, MaskSource(method="lbp", mu=0.9)
     )
     (row,) = scored(results, tmp_path / "scores")
-    (again,) = folder.begin(tmp_path / "scores", results.identity).values()
+    (again,) = folder.begin(tmp_path / "scores", results.identity, results.sources_of_all()).values()
     assert (row["psnr"], again) == (math.inf, row)
     assert math.isnan(statistics.bootstrap_interval(["a"], [math.inf]).low)
 
