@@ -85,13 +85,15 @@ def read(path: Path) -> dict[str, FrameScores]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
+        if lines and lines[-1]["key"] == "mean":  # a frame may be called so too
+            lines.pop()
         scores = [{name: float(value or "nan") for name, value in line.items() if name != "key"} for line in lines]
         rows: list[FrameScores] = [{"key": line["key"], **values} for line, values in zip(lines, scores, strict=True)]
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise EvaluationError(
             f"{path} holds no scores of cdg-eval ({error}); pass its folder or results.csv"
         ) from error
-    return {str(row["key"]): row for row in rows if row["key"] != "mean"}
+    return {str(row["key"]): row for row in rows}
 
 
 def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any]) -> None:

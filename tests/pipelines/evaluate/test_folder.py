@@ -34,9 +34,10 @@ def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
 
 def test_scores_are_read_from_their_table(tmp_path: Path) -> None:
     row = {"key": "a/1", "psnr": 20.0, "psnr_m1": math.nan}
-    folder.write_csv(tmp_path / "results.csv", [row])
+    folder.write_csv(tmp_path / "results.csv", [row, {"key": "mean", "psnr": 30.0, "psnr_m1": 0.0}])
     rows = folder.read(tmp_path)
-    assert list(rows) == ["a/1"]
+    assert list(rows) == ["a/1", "mean"]
+    assert rows["mean"]["psnr"] == 30
     assert (rows["a/1"]["psnr"], math.isnan(float(rows["a/1"]["psnr_m1"]))) == (20.0, True)
     (tmp_path / "results.csv").write_text("hello\nworld\n")
     with pytest.raises(EvaluationError, match="holds no scores of cdg-eval"):
