@@ -36,7 +36,9 @@
 
   const keep = (key, isUnsaved) => {
     try {
-      localStorage.setItem(place(key), JSON.stringify({...held.get(key), at: Date.now(), unsaved: isUnsaved}));
+      // Later than what the page brought, whatever the two clocks say.
+      const at = Math.max(Date.now(), review.site.since + 1);
+      localStorage.setItem(place(key), JSON.stringify({...held.get(key), at, unsaved: isUnsaved}));
     } catch { /* private windows may refuse; the server or the download holds it then */ }
   };
 

@@ -1,11 +1,14 @@
 """Verdicts on the page for checking masks, in a real browser: none is lost."""
 
+import os
+import time
 from pathlib import Path
 from typing import Any
 
-from review_page import BROWSER, COPY, until
+from review_page import BROWSER, COPY, review_of, until
 
-from pipelines.review import verdicts
+from pipelines.review import site, verdicts
+from pipelines.review.verdicts import Verdict
 
 pytestmark = BROWSER
 
@@ -122,3 +125,23 @@ def test_from_a_disk_verdicts_stay_in_the_browser_and_can_be_downloaded(
     page.reload()
     page.wait_for_selector(".cell")
     assert page.evaluate("review.verdicts.count('reject')") == 0
+
+
+def test_a_file_of_verdicts_from_a_clock_that_is_ahead_hides_no_later_verdict(
+    page: Any, folder: Path, tmp_path: Path
+) -> None:
+    kept = folder / "verdicts.json"
+    verdicts.write(kept, {"clip/000001": Verdict(verdict="accept", note="")})
+    ahead = time.time() + 3600
+    os.utime(kept, (ahead, ahead))
+    list(site.write_folder(review_of(folder), tmp_path / "view", jobs=1))
+    kept.unlink()
+    page.goto((tmp_path / "view" / "index.html").as_uri())
+    page.wait_for_selector(".cell")
+    for key in ("clip/000001", "clip/000002"):
+        page.evaluate("key => review.verdicts.set(key, {verdict: 'reject'})", key)
+
+    page.reload()
+
+    page.wait_for_selector(".cell")
+    assert page.evaluate("review.verdicts.count('reject')") == 2
