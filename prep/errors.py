@@ -12,6 +12,10 @@ class ReadError(PrepError):
     """A file, or a member of an archive, that cannot be read."""
 
 
+class ForeignFile(PrepError):
+    """A file that would be replaced, and that is a person's own."""
+
+
 class FrameError(ReadError):
     """A picture or a video that is damaged, of an unknown kind, or cannot be written as asked."""
 

@@ -172,9 +172,12 @@ def _score_all(
 ) -> "list[FrameScores]":
     """Score the frames that the folder does not hold yet; gives the rows of all, in their order."""
     from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate import page
     from pipelines.evaluate.scores import score_frames
+    from pipelines.pages import page_file
     from pipelines.timing import device_name
 
+    page_file.refuse_foreign(folder / page.NAME)
     row_of = scores_folder.begin(folder, conditions.identity(frames), frames.sources_of_all())
     if row_of:
         click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)

@@ -88,6 +88,7 @@ def command(
     Of several packs, every frame is shown once an epoch. The same command resumes the run from its last checkpoint.
     Ctrl-C saves first; a second Ctrl-C stops at once.
     """
+    from pipelines.pages import page_file
     from pipelines.train import loop, runs
     from pipelines.train import page as run_page
 
@@ -96,6 +97,7 @@ def command(
     if page:
         click.echo(f"wrote {run_page.write(folder)}")
         return
+    page_file.refuse_foreign(folder / run_page.NAME)
     config = config_of(settings, val)
     _refuse_launch(devices, nodes)
     loop.check_division(config, devices * nodes)

@@ -22,6 +22,7 @@ from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS = "scores.jsonl"
+_TABLES = {"results.csv": "key,", "results.json": '"protocol":'}  # and how they begin
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
 _NOT_IN_TABLES = ("seconds", "extents")
 
@@ -36,6 +37,7 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
 
     Raises:
         EvaluationError: If it holds scores of something else, or is no scores folder.
+        ForeignFile: If a person's own file has the name of a table.
     """
     path = folder / "asked.json"
     wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
@@ -52,6 +54,8 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
         raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
+    for name, sign in _TABLES.items():
+        files.refuse_foreign(folder / name, sign)
     return {
         row["key"]: {name: _from_json(value) for name, value in row.items() if name != "sources"}
         for row in {row["key"]: row for row in rows}.values()  # a frame that was scored again has two: the last counts

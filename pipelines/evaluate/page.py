@@ -9,9 +9,9 @@ from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
 from pipelines.evaluate.scatter import scatter
 from pipelines.evaluate.statistics import psnr_gain
+from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
-from prep.io import files
 
 NAME = "report.html"
 
@@ -24,6 +24,9 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         rows: All of them.
         summary: From ``summarise``.
         examples: Frames in pictures.
+
+    Raises:
+        ForeignFile: If a person's own file has its name.
     """
     measures = columns(rows[0])
     gain = ["gain"] if "psnr_blurry" in measures else []
@@ -43,7 +46,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         number=number,
     )
     path = folder / NAME
-    files.write_text(path, text)
+    page_file.write(path, text)
     return path
 
 

@@ -31,7 +31,7 @@ INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
 _THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block can be taken for blur
-_MARKER = ".cdg-view"  # written first: a folder that holds it may be overwritten
+_MARKER = ".cdg-view"  # written first: the names of the files that may be replaced
 _GENERATOR = b'content="cdg-prep view"'  # in the page; no other file has it
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
@@ -120,14 +120,20 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
     """Write the review into a folder in ``jobs`` threads, giving each name once written; earlier files are overwritten.
 
     Raises:
-        MaskError: If the folder holds files but no review of ours.
+        MaskError: If the folder holds files but no review of ours, or a person's own file has the name of one of ours.
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if folder.is_file():
         raise MaskError(f"{folder} is a file; pass --out with a folder")
     if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise MaskError(f"{folder} holds files but no page of ours; pass --out with another name")
-    files.write_bytes(folder / _MARKER, b"written by cdg-prep view\n")
+    names = set(file_names(review))
+    if own := _names_written(folder):
+        foreign = next((name for name in sorted(names - own) if (folder / name).exists()), None)
+        if foreign:
+            raise MaskError(f"{folder / foreign} would be replaced, and cdg-prep view did not write it; move it")
+    marker = {"written_by": "cdg-prep view", "names": sorted(names | own)}
+    files.write_text(folder / _MARKER, json.dumps(marker) + "\n")
 
     def write_file(name: str) -> str:
         data = file_content(review, name)
@@ -143,6 +149,14 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
 def _is_ours(folder: Path) -> bool:
     page = folder / INDEX
     return (folder / _MARKER).exists() or (page.exists() and _GENERATOR in page.read_bytes()[:4096])
+
+
+def _names_written(folder: Path) -> set[str]:
+    """The names of what an earlier page wrote; empty where none is there, or one before names were kept."""
+    try:
+        return set(json.loads((folder / _MARKER).read_text(encoding="utf-8"))["names"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
 
 
 def _page(review: Review) -> str:

@@ -11,7 +11,7 @@ from cdgnet.cost import network_cost
 from pipelines.evaluate.frame_sources import PackFrames
 from pipelines.evaluate.measures import LEGEND
 from pipelines.packs import read_crops
-from pipelines.pages import dot_plots, plots
+from pipelines.pages import dot_plots, page_file, plots
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
 from pipelines.sampling import evenly_spaced
@@ -32,7 +32,7 @@ from pipelines.study.definitions import Study
 from pipelines.study.design import StudyRow
 from pipelines.study.scoring import PICTURES, Result
 from pipelines.train import run_folder, runs
-from prep.io import files, frames, storage
+from prep.io import frames, storage
 from prep.masks import equations
 from prep.packs.reader import read_info
 
@@ -62,7 +62,7 @@ class _Differences:
 
 
 def write(name: str, study: Study, results: Sequence[Result], test: Path, device: str, folder: Path) -> Path:
-    """Write ``NAME.html`` into the study's folder; an earlier one is overwritten.
+    """Write ``NAME.html`` into the study's folder; an earlier one is replaced.
 
     Args:
         name: Of the study.
@@ -71,6 +71,9 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         test: The pack that all were scored on.
         device: What they were trained on, for a person.
         folder: The study's.
+
+    Raises:
+        ForeignFile: If a person's own file has its name.
     """
     table = table_rows(results)
     page = templates(Path(__file__).parent).get_template("study.html.j2")
@@ -95,7 +98,7 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         budget=_budget(table, device),
     )
     path = folder / f"{name}.html"
-    files.write_text(path, text)
+    page_file.write(path, text)
     return path
 
 

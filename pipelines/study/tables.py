@@ -8,18 +8,25 @@ from typing import Any
 from pipelines.errors import TrainingError
 from pipelines.evaluate.folder import to_csv
 from pipelines.evaluate.measures import FrameScores
+from pipelines.pages import page_file
 from pipelines.study.comparisons import DIVISION, MEASURES, TableRow
 from pipelines.study.design import Training
 from prep.io import files
 
+_SIGN = "row,masks,seed"  # how both tables begin
+
 
 def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) -> None:
-    """Refuse to overwrite a table of other trainings.
+    """Refuse to overwrite a table of other trainings, or a person's own file.
 
     Raises:
-        TrainingError: If the study's folder holds one with trainings that are not asked for.
+        ForeignFile: If a file of the study's name, in its folder, is no table or page of a study.
+        TrainingError: If the study's folder holds a table with trainings that are not asked for.
     """
     path = _runs_path(name, folder)
+    page_file.refuse_foreign(folder / f"{name}.html")
+    for table in (folder / f"{name}.csv", path):
+        files.refuse_foreign(table, _SIGN)
     if not path.exists():
         return
     with path.open(encoding="utf-8", newline="") as file:

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.pages import plots
+from pipelines.pages import page_file, plots
 from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink
 from pipelines.pages.templates import templates
 from pipelines.train import run_folder
 from pipelines.train.validation import KINDS, read_pictures
 from prep.arrays import Bytes
-from prep.io import files
 
 NAME = "run.html"
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
@@ -34,9 +33,10 @@ class _Example:
 
 
 def write(folder: Path) -> Path:
-    """Write the page of a run from the files in its folder; an earlier one is overwritten.
+    """Write the page of a run from the files in its folder; an earlier one is replaced.
 
     Raises:
+        ForeignFile: If a person's own file has its name.
         TrainingError: If the folder holds no run, or its files are damaged.
     """
     settings, rows = run_folder.read_request(folder), run_folder.read_log(folder)
@@ -51,7 +51,7 @@ def write(folder: Path) -> Path:
         rows=[_example(key, pictures, scores) for key, pictures, scores in read_pictures(folder)],
     )
     path = folder / NAME
-    files.write_text(path, text)
+    page_file.write(path, text)
     return path
 
 

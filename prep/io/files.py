@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from prep.errors import ForeignFile
+
+_HEAD = 4096  # bytes in which a file says what it is
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -37,6 +41,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write ``text`` (UTF-8) under ``path``, whole or not at all."""
     write_bytes(path, text.encode("utf-8"))
+
+
+def refuse_foreign(path: Path, sign: str) -> None:
+    """Refuse to replace a file that this package did not write.
+
+    Args:
+        path: Need not exist.
+        sign: Text that all files of its kind begin with, or have near their beginning.
+
+    Raises:
+        ForeignFile: If it is there without the sign.
+    """
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        if sign.encode() not in file.read(_HEAD):
+            raise ForeignFile(f"{path} would be replaced, and cdgnet did not write it; move it, or pass another --out")
 
 
 def to_line(row: Mapping[str, Any]) -> str:

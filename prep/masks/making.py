@@ -81,8 +81,8 @@ def plan(
         keep_masks: Take a mask of any threshold as done: only S is wanted.
 
     Raises:
-        MaskError: If the folder holds maps of another recipe or another data set, or maps without a ``masks.jsonl``;
-            or if a frame lacks the map of extents that the method needs.
+        MaskError: If the folder holds maps of another recipe or another data set, maps without a ``masks.jsonl``, or
+            somebody else's mask of a frame; or if a frame lacks the map of extents that the method needs.
         ReadError: If a frame cannot be read.
     """
     folder.check_recipe(recipe)
@@ -90,6 +90,11 @@ def plan(
     for pair in pairs:
         sources = _sources(pair, METHODS[recipe.method])
         record = records.get(pair.key)
+        if record is None and _is_foreign(pair.key, folder):
+            raise MaskError(
+                f"{folder.mask_path(pair.key)} would be replaced, and cdg-prep masks did not write it; move it, "
+                "or pass another --out"
+            )
         stamps = _current_stamps(record, sources) if record else None
         if record and not stamps:
             _refuse_other_frames(folder, record, sources)
@@ -112,6 +117,11 @@ def plan(
         )
         tasks.append(task)
     return MaskPlan(folder=folder, records=records, done=done, tasks=tasks)
+
+
+def _is_foreign(key: str, folder: MasksFolder) -> bool:
+    """Whether a mask without a record is a person's own: ours, after a kill, has the map beside it."""
+    return folder.mask_path(key).exists() and not folder.sharpness_path(key).exists()
 
 
 def _sources(pair: Pair, method: Method) -> tuple[Source, ...]:

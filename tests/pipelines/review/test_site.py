@@ -1,6 +1,7 @@
 """The review as files: all that is needed, nothing else, exact maps; verdicts; the picture sheet."""
 
 import base64
+import dataclasses
 import json
 import re
 import zlib
@@ -207,3 +208,16 @@ def test_the_sheet_shows_masks_at_each_mu_and_the_targets_of_the_last() -> None:
     left, right = ([drawn[middle, x + part].tolist() for x in columns] for part in (60, 300))
     assert left == [[100] * 3, [68, 1, 84], [0] * 3, [0] * 3, [0] * 3, [200] * 3]
     assert [right[place] for place in (0, 2, 3, 4, 5)] == [[100] * 3, [0] * 3, [255] * 3, [200] * 3, [0] * 3]
+
+
+def test_a_file_of_a_persons_own_beside_an_earlier_page_is_not_replaced(review: site.Review, tmp_path: Path) -> None:
+    one = dataclasses.replace(review, pairs=review.pairs[:1])
+    list(site.write_folder(one, tmp_path / "view", jobs=1))
+    own = tmp_path / "view" / "frames" / "1-sharp.jpg"
+    own.write_text("mine")
+
+    with pytest.raises(errors.MaskError, match=r"1-sharp\.jpg would be replaced, and cdg-prep view did not write it"):
+        list(site.write_folder(review, tmp_path / "view", jobs=1))
+
+    assert own.read_text() == "mine"
+    assert len(list(site.write_folder(one, tmp_path / "view", jobs=1))) == len(site.file_names(one))

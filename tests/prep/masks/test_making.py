@@ -271,3 +271,15 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
 
     with pytest.raises(errors.MaskError, match=r"is no list of masks .*; pass another folder, or remove this one"):
         run(root, tmp_path / "m")
+
+
+def test_a_mask_of_a_persons_own_is_not_replaced(make_gopro: MakeGopro, tmp_path: Path) -> None:
+    root = make_gopro(train=1, test=0)
+    own = tmp_path / "m" / "clip_train" / "000001.mask.png"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+
+    with pytest.raises(errors.MaskError, match=r"\.mask\.png would be replaced, and cdg-prep masks did not write it"):
+        run(root, tmp_path / "m")
+
+    assert own.read_text() == "mine"
