@@ -6,13 +6,12 @@ precisions take turns, run by run; each time is the median of the faster half of
 """
 
 import argparse
-import json
 import time
 from collections.abc import Callable
 
 import torch
 from cpu import faster_half, training_step
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from cdgnet import CDGNet, ModelConfig
 from pipelines.timing import has_amx
@@ -66,9 +65,7 @@ def main() -> None:
             times = " | ".join(f"{1000 * each:.0f}" for each in found.values())
             print(f"| `{variant}`, `{preset}` | {work} | {times} | {ratio:.1f} |", flush=True)
     if asked.save:
-        path = RESULTS / f"bfloat16-{about['date']}.json"
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-        print(f"wrote {path}")
+        save("bfloat16", about, {"rows": rows})
 
 
 if __name__ == "__main__":

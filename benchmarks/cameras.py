@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from cdgnet import load_weights, psnr, to_bytes
 from pipelines.packs import to_range
@@ -177,10 +177,7 @@ def main() -> None:
     show(lines)
     if options.save:
         told = {**surroundings(), "torch": torch.__version__, "steps": options.steps, "seeds": options.seeds}
-        path = RESULTS / f"cameras-{told['date']}.json"
-        told |= {"synth": SYNTH, "train": TRAIN, "cameras": CAMERAS, "table": lines, "runs": runs}
-        path.write_text(json.dumps(told, indent=1) + "\n")
-        print(f"saved {path}")
+        save("cameras", told, {"synth": SYNTH, "train": TRAIN, "cameras": CAMERAS, "table": lines, "runs": runs})
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 CASES = (("tiny", 4, 64), ("tiny", 1, 256), ("paper", 1, 128))  # preset, batch, side of the square frames
 WORKS = ("step", "forward")
@@ -145,9 +145,7 @@ def main() -> None:
                     times = "".join(f"{1000 * each:11.1f}" for each in seconds)
                     print(f"{name:8}{threads:8}  {case:21}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
     if options.save:
-        path = RESULTS / f"cpu-{about['date']}.json"
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("cpu", about, {"rows": rows})
 
 
 if __name__ == "__main__":

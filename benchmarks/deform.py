@@ -7,15 +7,13 @@ The shapes are those of the presets tiny (96 x 96 crops), paper (one 256 x 256 c
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import torch
 import torchvision
-from surroundings import RESULTS
+from surroundings import save
 from surroundings import surroundings as machine
 from torch import Tensor
 
@@ -156,13 +154,6 @@ def surroundings(device: torch.device) -> dict[str, str | int]:
     return about | {"torchvision": torchvision.__version__}
 
 
-def save(rows: list[Row], about: dict[str, str | int], kind: str) -> Path:
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"deform-{about['date']}-{kind}.json"
-    path.write_text(json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-    return path
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
@@ -185,7 +176,7 @@ def main() -> None:
             print(f"{row.case:18}{row.work:24}{row.backend:13}{row.median_ms:10.1f}{spread:>18}{row.ratio:7.2f}")
             rows.append(row)
     if options.save:
-        print(f"written: {save(rows, about, device.type)}")
+        save("deform", about, {"rows": [asdict(row) for row in rows]}, kind=device.type)
 
 
 if __name__ == "__main__":

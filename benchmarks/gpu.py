@@ -10,7 +10,6 @@ comes. A row that fails says why, and the others go on; none is begun after ``--
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import torch
 import torchvision
-from surroundings import RESULTS, surroundings
+from surroundings import RESULTS, save, surroundings
 from torch import Tensor, nn
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses
@@ -310,10 +309,8 @@ def main() -> None:
     found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        path = options.out / f"gpu{'-quick' * options.quick}-{about['date']}-{kind}.json"
-        whole = {**about, "macs_per_second": rates, **found}
-        path.write_text(json.dumps(whole, indent=1) + "\n")
-        print(f"written: {path}")
+        name = "gpu-quick" if options.quick else "gpu"
+        save(name, about, {"macs_per_second": rates, **found}, kind=kind, folder=options.out)
 
 
 if __name__ == "__main__":

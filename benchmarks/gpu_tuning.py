@@ -6,14 +6,13 @@ synchronised events, so that no launch is counted. What it finds fastest is ``cd
 """
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from gpu import HALF, LEVELS, Clock
-from surroundings import RESULTS, surroundings
+from surroundings import RESULTS, save, surroundings
 
 from cdgnet.deform import fused
 
@@ -84,9 +83,7 @@ def main() -> None:
     rows = tuning(Clock(torch.device(options.device), options.minutes, 30), levels)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        path = options.out / f"gpu-tuning-{about['date']}-{kind}.json"
-        path.write_text(json.dumps({**about, "tuning": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("gpu-tuning", about, {"tuning": rows}, kind=kind, folder=options.out)
 
 
 if __name__ == "__main__":

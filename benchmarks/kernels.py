@@ -6,7 +6,6 @@ block, of which every GPU from compute capability 8.0 on has 99 kB.
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -18,7 +17,7 @@ os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
 import triton
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -96,9 +95,7 @@ def main() -> None:
                     print(f"{row['pixels']:4}{row['warps']:6}{row['registers']:10}", end="")
                     print(f"{row['spilled_bytes']:10}{row['shared_kB']:10}", flush=True)
     if options.save:
-        path = RESULTS / f"kernels-{about['date']}.json"
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("kernels", about, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ to LMDB is taken turn by turn. The loader is torch's with the trainer's samples,
 """
 
 import argparse
-import json
 import multiprocessing
 import statistics
 import sys
@@ -28,7 +27,7 @@ import h5py
 import lmdb
 import numpy as np
 from gopro import make_gopro
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 SIDE, CROP, BATCH = 256, 512, 6
 METHOD = "lbp"
@@ -199,9 +198,7 @@ def main() -> None:
                 rows.append(make_row(name, workers, speeds, rates["lmdb"]))
                 show(rows[-1])
     if options.save:
-        path = RESULTS / f"loading-{about['date']}.json"
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("loading", about, {"rows": rows})
 
 
 def make_row(name: str, workers: int, rates: list[float], lmdb_rates: list[float]) -> dict[str, float | str]:

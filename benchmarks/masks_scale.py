@@ -9,7 +9,6 @@ worker, read once a second, in the second tenth of the frames and in the last: g
 """
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 from sharpness_speed import make_pair
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 MAIN = "from pipelines.cli.prep import main; main()"
 
@@ -139,8 +138,6 @@ def main() -> None:
         early, late = memory[f"{who}_early_mb"], memory[f"{who}_late_mb"]
         print(f"memory of the {who} over {options.many} frames: {early} MB early, {late} MB late, x {late / early:.2f}")
     if options.save:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"masks_scale-{about['date']}.json"
         result = {
             "method": options.method,
             "frames": options.frames,
@@ -148,8 +145,7 @@ def main() -> None:
             "ratio": ratio,
             "possible": possible,
         }
-        path.write_text(json.dumps({**about, **result, "many": options.many, **memory}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("masks_scale", about, {**result, "many": options.many, **memory})
 
 
 if __name__ == "__main__":

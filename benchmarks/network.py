@@ -20,7 +20,7 @@ import sys
 import time
 
 from cpu import training_step
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
 WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
@@ -142,9 +142,7 @@ def main() -> None:
                     flush=True,
                 )
     if options.save:
-        path = RESULTS / f"network-{about['date']}-{device}.json"
-        path.write_text(json.dumps({**about, "matrix_gmac_per_second": rate / 1e9, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("network", about, {"matrix_gmac_per_second": rate / 1e9, "rows": rows}, kind=device)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ Run ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER``: DIR holds 
 """
 
 import argparse
-import json
 import math
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -24,7 +22,7 @@ import numpy as np
 import torch
 from skimage.filters import unsharp_mask
 from skimage.restoration import richardson_lucy, wiener
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from cdgnet import load_weights, psnr, restore, ssim
 from pipelines.evaluate.by_extent import psnr_by_extent, squared_errors
@@ -259,9 +257,7 @@ def main() -> None:
             report[f"{title}: sharp frames"] = lines
             say_changes(lines)
     if asked.save:
-        path = RESULTS / f"out_of_the_box-{time.strftime('%Y-%m-%d')}.json"
-        path.write_text(json.dumps({**surroundings(), "report": report}, indent=1) + "\n")
-        print(f"wrote {path}")
+        save("out_of_the_box", surroundings(), {"report": report})
 
 
 if __name__ == "__main__":

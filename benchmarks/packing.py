@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import psutil
 from gopro import make_gopro
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 COUNTS = (25, 50, 100, 200)
 KINDS = ("decode", "plain", "targets")
@@ -156,10 +156,7 @@ def main() -> None:
                 rows.append(make_row(kind, count, runs, baseline))
                 show(rows[-1])
     if options.save:
-        path = RESULTS / f"packing-{about['date']}.json"
-        about["frames"] = "real" if options.data else "photographs"
-        path.write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("packing", about, {"frames": "real" if options.data else "photographs", "rows": rows})
 
 
 def make_row(kind: str, count: int, runs: list[dict[str, float]], baseline: float) -> dict[str, float | str]:

@@ -17,7 +17,6 @@ Run ``python benchmarks/realism.py --data DIR``: DIR holds photographs, GOPRO_La
 """
 
 import argparse
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -26,7 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from prep.datasets import layouts
 from prep.io import frames
@@ -212,12 +211,9 @@ def main() -> None:
     for each in noise:
         print(f"| {each['light']:.2f} | {each['finest']:.1e} | {each['between']:.1e} |")
     if options.save:
-        told = surroundings()
-        path = RESULTS / f"realism-{told['date']}.json"
         lines = {name: asdict(line) for name, line in found.items()}
-        path.write_text(json.dumps({**told, "raw_noise": noise, "distances": distances, "statistics": lines}) + "\n")
+        path = save("realism", surroundings(), {"raw_noise": noise, "distances": distances, "statistics": lines})
         draw(found, path.with_suffix(".png"))
-        print(f"saved {path}")
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from pipelines.review import site
 from prep.datasets import layouts
@@ -60,10 +60,7 @@ def main() -> None:
         results |= measure(folder / "view")
     print(json.dumps(results, indent=2))
     if asked.save:
-        about = surroundings()
-        path = RESULTS / f"review-{about['date']}.json"
-        path.write_text(json.dumps({**about, **results}, indent=2) + "\n", encoding="utf-8")
-        print(f"wrote {path}")
+        save("review", surroundings(), results)
 
 
 def make(folder: Path, count: int) -> site.Review:

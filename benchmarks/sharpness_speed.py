@@ -25,7 +25,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 BASELINE = "blur_detector"
 SIZE = (720, 1280)
@@ -174,10 +174,7 @@ def main() -> None:
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
     rows = measure_all(options.methods, options.repeats, options.data)
     if options.save:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"sharpness_speed-{about['date']}.json"
-        path.write_text(json.dumps({**about, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("sharpness_speed", about, {"rows": [asdict(row) for row in rows]})
 
 
 def show(row: Row) -> None:

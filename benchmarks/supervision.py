@@ -9,7 +9,6 @@ pixels between 3 and 8 pixels count as wrong too. Maps are sampled at every four
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -19,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 from truth import Photograph, Recording, Scene, find
 
 from prep import parallel
@@ -223,12 +222,8 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     show(lines, measured)
     if options.save:
-        RESULTS.mkdir(exist_ok=True)
-        path = RESULTS / f"supervision-{about['date']}.json"
         rows = {"lines": [asdict(line) for line in lines], "extents": [asdict(each) for each in measured]}
-        path.write_text(json.dumps({**about, **rows}, indent=1) + "\n")
-        draw(lines, measured, path.with_suffix(".png"))
-        print(f"written: {path} and {path.with_suffix('.png').name}")
+        draw(lines, measured, save("supervision", about, rows).with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What a reader must know to compare a benchmark's figures with others."""
 
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
@@ -21,6 +23,25 @@ def surroundings() -> dict[str, str | int]:
         "python": platform.python_version(),
         "commit": commit.stdout.strip() or "none",
     }
+
+
+def save(
+    name: str, about: Mapping[str, object], content: Mapping[str, object], *, kind: str = "", folder: Path = RESULTS
+) -> Path:
+    """Write what was measured to NAME-DATE.json, or NAME-DATE-KIND.json, and say where.
+
+    Args:
+        name: The benchmark's.
+        about: What ``surroundings`` gives, and what else a reader must know; comes first.
+        content: What was measured.
+        kind: Tells results of one day apart, as a device does.
+        folder: Where to; made if it is missing.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{'-'.join(filter(None, (name, str(about['date']), kind)))}.json"
+    path.write_text(json.dumps({**about, **content}, indent=1) + "\n", encoding="utf-8")
+    print(f"written: {path}")
+    return path
 
 
 def processor() -> str:

@@ -9,7 +9,6 @@ the figures go to benchmarks/results/synthesis-DATE.json.
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -23,7 +22,7 @@ import cv2
 import numpy as np
 import psutil
 from skimage import data
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 from prep.arrays import Bytes, Floats, Size
 from prep.io import frames
@@ -113,7 +112,6 @@ def main() -> None:
     print(
         f"a scene exposed: {exposure['ours']:.2f} s, {ratio:.1f} times as fast as plainly ({exposure['plain']:.2f} s)"
     )
-    found: dict[str, object] = {**surroundings(), "exposure": exposure, "ratio": ratio}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         frames.write(folder / "photos" / "a.png", photo)
@@ -123,11 +121,9 @@ def main() -> None:
         print(f"{options.pairs} pairs, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f}/s, {run['megabytes']:.0f} MB")
     gain = runs[1]["seconds"] / runs[2]["seconds"]
     print(f"two processes: {gain:.2f} times one")
-    found |= {"pairs": options.pairs, "command": runs, "two_processes": gain}
     if options.save:
-        path = RESULTS / f"synthesis-{found['date']}.json"
-        path.write_text(json.dumps(found, indent=1) + "\n")
-        print(f"saved {path}")
+        found = {"exposure": exposure, "ratio": ratio, "pairs": options.pairs, "command": runs, "two_processes": gain}
+        save("synthesis", surroundings(), found)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gopro import make_gopro
-from surroundings import RESULTS, surroundings
+from surroundings import save, surroundings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -195,9 +195,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     rows = table(device, steps)
     if options.save:
-        path = RESULTS / f"training-{about['date']}-{device}.json"
-        path.write_text(json.dumps({**about, "batch": BATCH, "steps": steps, "rows": rows}, indent=1) + "\n")
-        print(f"written: {path}")
+        save("training", about, {"batch": BATCH, "steps": steps, "rows": rows}, kind=device)
 
 
 if __name__ == "__main__":
