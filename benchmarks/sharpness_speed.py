@@ -5,7 +5,8 @@ a blurred photograph that comes with scikit-image. One core: each measurement is
 held at one. Seconds are wall time, the median of the repeats after one to warm up. blur_detector at its defaults runs
 before each map and after the last, since a shared machine changes its pace; the ratio is the mean of the run before
 and the run after over the map's seconds. Memory is the largest that the process ever held, imports
-included. blur_detector brings a second OpenCV along, so it is no dependency of ours:
+included. ``extent`` is given a map that says nine pixels everywhere; its time does not depend on what the map says.
+blur_detector brings a second OpenCV along, so it is no dependency of ours:
 
     pip install --no-deps blur_detector
 """
@@ -18,10 +19,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -32,6 +34,21 @@ SIZE = (720, 1280)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 LEAST = 4.0  # seconds that each map is timed for
 LIMITS = {"lbp": 0.43, "lbp-matting": 4.0, "hifst": 8.0, "paired": 0.3}  # seconds; megabytes for all: 600
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One map in a process of its own."""
+
+    first: float  # seconds
+    times: list[float]  # seconds, of the later frames
+    megabytes: float
+
+
+class Detector(Protocol):
+    """What blur_detector makes."""
+
+    def detectBlur(self, grey: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +78,7 @@ def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
     return cv2.blur(sharp, (9, 1)), sharp
 
 
-def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | list[float]]:
+def measure(method: str, repeats: int, data: Path | None) -> Measured:
     """Time one map in this process."""
     cv2.setNumThreads(1)
     blurry, sharp = make_pair(data)
@@ -69,12 +86,16 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
         detector = load_baseline()
 
         def work() -> None:
-            detector(show_progress=False).detectBlur(cv2.cvtColor(blurry, cv2.COLOR_RGB2GRAY))
+            detector().detectBlur(cv2.cvtColor(blurry, cv2.COLOR_RGB2GRAY))
     else:
+        from prep.io import extents
         from prep.sharpness import METHODS
 
+        chosen = METHODS[method]
+        beside = extents.to_codes(np.full(blurry.shape[:2], 9, np.float32)) if chosen.beside == "extent" else sharp
+
         def work() -> None:
-            METHODS[method].compute(blurry, sharp)
+            chosen.compute(blurry, beside)
 
     times: list[float] = []
     while len(times) < repeats + 1 or (method != BASELINE and sum(times[1:]) < LEAST):
@@ -82,25 +103,22 @@ def measure(method: str, repeats: int, data: Path | None) -> dict[str, float | l
         work()
         times.append(time.perf_counter() - start)
     scale = 1e6 if sys.platform == "darwin" else 1e3
-    return {
-        "first": times[0],
-        "times": times[1:] or times,
-        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale,
-    }
+    megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+    return Measured(first=times[0], times=times[1:] or times, megabytes=megabytes)
 
 
-def load_baseline() -> type:
-    """blur_detector's class, of which an object takes one frame; newer scikit-image lacks a name that it imports."""
+def load_baseline() -> Callable[[], Detector]:
+    """Makes blur_detector's object, which takes one frame; newer scikit-image lacks a name that it imports."""
     import skimage.morphology
 
     if not hasattr(skimage.morphology, "square"):
-        skimage.morphology.square = lambda side: np.ones((side, side), np.uint8)
+        skimage.morphology.square = lambda side: np.ones((side, side), np.uint8)  # type: ignore[attr-defined]
     from blur_detector import BlurDetector
 
-    return BlurDetector
+    return lambda: BlurDetector(show_progress=False)
 
 
-def measure_apart(method: str, repeats: int, data: Path | None) -> dict[str, float | list[float]]:
+def measure_apart(method: str, repeats: int, data: Path | None) -> Measured:
     """Time one map in a process of its own, with one thread."""
     command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats)]
     command += ["--data", str(data)] if data else []
@@ -108,24 +126,23 @@ def measure_apart(method: str, repeats: int, data: Path | None) -> dict[str, flo
     done = subprocess.run(command, env=alone, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{method} failed: {done.stderr.strip()}")
-    return json.loads(done.stdout.splitlines()[-1])
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def measure_baseline(data: Path | None) -> dict[str, float | list[float]] | None:
+def measure_baseline(data: Path | None) -> Measured | None:
     """One run of blur_detector, which compiles nothing that would need a warm start; None where it is missing."""
     return measure_apart(BASELINE, 0, data) if find_spec(BASELINE) else None
 
 
-def make_row(method: str, measured: dict[str, float | list[float]], baseline: float | None) -> Row:
-    times = measured["times"]
-    middle = statistics.median(times)
+def make_row(method: str, measured: Measured, baseline: float | None) -> Row:
+    middle = statistics.median(measured.times)
     return Row(
         method=method,
         seconds=round(middle, 4),
-        fastest=round(min(times), 4),
-        slowest=round(max(times), 4),
-        first=round(measured["first"], 3),
-        megabytes=round(measured["megabytes"]),
+        fastest=round(min(measured.times), 4),
+        slowest=round(max(measured.times), 4),
+        first=round(measured.first, 3),
+        megabytes=round(measured.megabytes),
         times_faster=round(baseline / middle, 1) if baseline else None,
     )
 
@@ -144,14 +161,14 @@ def measure_all(methods: Sequence[str], repeats: int, data: Path | None) -> list
         after = measure_baseline(data) if before else None
         if before and after:
             baselines.append(after)
-            rows.append(make_row(method, measured, (before["times"][0] + after["times"][0]) / 2))
+            rows.append(make_row(method, measured, (before.times[0] + after.times[0]) / 2))
         else:
             rows.append(make_row(method, measured, None))
         show(rows[-1])
         before = after
     if baselines:
-        times = [run["times"][0] for run in baselines]
-        rows.append(make_row(BASELINE, max(baselines, key=lambda run: run["megabytes"]) | {"times": times}, None))
+        largest = max(baselines, key=lambda run: run.megabytes)
+        rows.append(make_row(BASELINE, replace(largest, times=[run.times[0] for run in baselines]), None))
         show(rows[-1])
     return rows
 
@@ -167,7 +184,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="also write dated JSON")
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(measure(options.only, options.repeats, options.data)))
+        print(json.dumps(asdict(measure(options.only, options.repeats, options.data))))
         return
     about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
     print(", ".join(f"{key} {value}" for key, value in about.items()))

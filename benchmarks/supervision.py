@@ -5,7 +5,8 @@ With ``--save`` the table goes to benchmarks/results/supervision-DATE.json and t
 
 Small blur is an extent up to 3 pixels, large blur one from 8. AUC, precision, recall and F1 (of M = S > 0.96, "small"
 being what is looked for) count the pixels of these two classes that have texture; "strict" is the precision when the
-pixels between 3 and 8 pixels count as wrong too. Maps are sampled at every fourth pixel either way.
+pixels between 3 and 8 pixels count as wrong too. Maps are sampled at every fourth pixel either way. The method
+``extent`` is left out: it would be given the very extents that the others are measured against.
 """
 
 import argparse
@@ -30,6 +31,7 @@ SMALL, LARGE = 3.0, 8.0  # pixels
 LONGEST = 20.0  # pixels up to which the relative error of an extent is stated
 STRIDE = 4
 GROUPS = {"a": "scenes", "b": "240 fps GoPro", "c": "CUHK"}
+MEASURED = tuple(name for name, method in METHODS.items() if method.beside != "extent")
 
 Numbers = npt.NDArray[np.float32]
 
@@ -43,6 +45,15 @@ class Outcome:
     sharpness: Numbers
     extent: Numbers
     mask_share: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extents:
+    """The extents that ``paired`` measured on one frame, and the true ones, where they count."""
+
+    group: str
+    measured: Numbers
+    true: Numbers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +90,21 @@ class Task:
     methods: tuple[str, ...]
 
 
-def measure(task: Task) -> list[Outcome]:
+def measure(task: Task) -> tuple[list[Outcome], list[Extents]]:
     """All methods on the frames of one source."""
-    outcomes = []
+    outcomes: list[Outcome] = []
+    extents: list[Extents] = []
     for case in task.source.make():
         every = slice(None, None, STRIDE)
         counted = case.counted[every, every]
         maps = {
             name: METHODS[name].compute(case.blurry, case.sharp)
             for name in task.methods
-            if case.sharp is not None or not METHODS[name].needs_sharp
+            if case.sharp is not None or not METHODS[name].beside
         }
         if case.sharp is not None and "paired" in maps:
-            maps["extent"] = extent(case.blurry, case.sharp)
+            measured = extent(case.blurry, case.sharp)[every, every][counted]
+            extents.append(Extents(group=case.group, measured=measured, true=case.extent[every, every][counted]))
         outcomes += [
             Outcome(
                 group=case.group,
@@ -102,7 +115,7 @@ def measure(task: Task) -> list[Outcome]:
             )
             for name, sharpness in maps.items()
         ]
-    return outcomes
+    return outcomes, extents
 
 
 def auc(small: Numbers, large: Numbers) -> float:
@@ -143,19 +156,20 @@ def score(outcomes: Sequence[Outcome]) -> Line:
     )
 
 
-def errors(outcomes: Sequence[Outcome]) -> Errors:
+def errors(extents: Sequence[Extents]) -> Errors:
     """How far the measured extent is from the true one."""
-    sharpness = np.concatenate([each.sharpness for each in outcomes])
-    true = np.concatenate([each.extent for each in outcomes])
+    measured = np.concatenate([each.measured for each in extents])
+    true = np.concatenate([each.true for each in extents])
     inside = (true >= SMALL) & (true <= LONGEST)
     curve = []
     for low in range(30):
-        part = sharpness[(true >= low) & (true < low + 1)]
+        part = measured[(true >= low) & (true < low + 1)]
         if part.size >= 100:
-            curve.append((low + 0.5, *(float(quartile) for quartile in np.quantile(part, (0.25, 0.5, 0.75)))))
+            first, median, third = np.quantile(part, (0.25, 0.5, 0.75))
+            curve.append((low + 0.5, float(first), float(median), float(third)))
     return Errors(
-        group=outcomes[0].group,
-        median_error=float(np.median(np.abs(sharpness[inside] / true[inside] - 1))),
+        group=extents[0].group,
+        median_error=float(np.median(np.abs(measured[inside] / true[inside] - 1))),
         curve=curve,
     )
 
@@ -175,7 +189,7 @@ def draw(lines: Sequence[Line], measured: Sequence[Errors], path: Path) -> None:
     bars.set_xticks(range(len(methods)), methods, rotation=20)
     bars.set(ylabel="AUC: extent up to 3 against from 8 pixels", ylim=(0, 1.2), title="0.5 is chance")
     bars.legend(loc="upper center", ncols=3)
-    for each in measured:
+    for each in filter(lambda each: each.curve, measured):
         true, low, middle, high = np.array(each.curve).T
         (line,) = extents.plot(true, middle, label=f"({each.group}) {GROUPS[each.group]}")
         extents.fill_between(true, low, high, alpha=0.25, color=line.get_color())
@@ -199,7 +213,7 @@ def show(lines: Iterable[Line], measured: Iterable[Errors]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
+    parser.add_argument("--methods", nargs="+", choices=MEASURED, default=MEASURED, help="which maps")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; one a core")
     parser.add_argument("--save", action="store_true", help="also write dated JSON and the figure")
     options = parser.parse_args()
@@ -207,17 +221,21 @@ def main() -> None:
     if not tasks:
         parser.error(f"{options.data} holds none of GOPRO_Large, GOPRO_Large_all, blur_detection; pass their folder")
     outcomes: list[Outcome] = []
+    extents: list[Extents] = []
     start = time.monotonic()
-    for done, part in enumerate(parallel.over(tasks, measure, options.jobs, ahead=4), 1):
-        outcomes += part
+    for done, (maps, lengths) in enumerate(parallel.over(tasks, measure, options.jobs, ahead=4), 1):
+        outcomes += maps
+        extents += lengths
         spent = time.monotonic() - start
         left = spent / done * (len(tasks) - done)
         print(f"{done} of {len(tasks)}, about {left / 60:.0f} min left", file=sys.stderr)
-    chosen = {(group, method): [] for group in GROUPS for method in (*options.methods, "extent")}
-    for each in outcomes:
-        chosen[each.group, each.method].append(each)
-    lines = [score(each) for (_, method), each in chosen.items() if each and method != "extent"]
-    measured = [errors(each) for (_, method), each in chosen.items() if each and method == "extent"]
+    chosen = [
+        [each for each in outcomes if (each.group, each.method) == (group, method)]
+        for group in GROUPS
+        for method in options.methods
+    ]
+    lines = [score(each) for each in chosen if each]
+    measured = [errors(each) for each in ([one for one in extents if one.group == group] for group in GROUPS) if each]
     about = surroundings() | {"opencv": cv2.__version__}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     show(lines, measured)
