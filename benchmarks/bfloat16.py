@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import torch
 from cpu import faster_half, training_step
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from cdgnet import CDGNet, ModelConfig
 from pipelines.timing import has_amx
@@ -50,7 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--save", action="store_true")
+    add_save(parser)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
     about = surroundings() | {"torch": torch.__version__, "threads": asked.threads, "amx": has_amx()}
@@ -65,7 +65,7 @@ def main() -> None:
             times = " | ".join(f"{1000 * each:.0f}" for each in found.values())
             print(f"| `{variant}`, `{preset}` | {work} | {times} | {ratio:.1f} |", flush=True)
     if asked.save:
-        save("bfloat16", about, {"rows": rows})
+        save(asked.save, "bfloat16", about, {"rows": rows})
 
 
 if __name__ == "__main__":

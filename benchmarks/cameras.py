@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy import stats
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from cdgnet import load_weights, psnr, to_bytes
 from pipelines.packs import to_range
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", nargs="+", choices=list(CAMERAS), default=list(CAMERAS))
     parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time.")
-    parser.add_argument("--save", action="store_true")
+    add_save(parser)
     options = parser.parse_args()
     torch.set_num_threads(1)
     start = time.monotonic()
@@ -177,7 +177,12 @@ def main() -> None:
     show(lines)
     if options.save:
         told = {**surroundings(), "torch": torch.__version__, "steps": options.steps, "seeds": options.seeds}
-        save("cameras", told, {"synth": SYNTH, "train": TRAIN, "cameras": CAMERAS, "table": lines, "runs": runs})
+        save(
+            options.save,
+            "cameras",
+            told,
+            {"synth": SYNTH, "train": TRAIN, "cameras": CAMERAS, "table": lines, "runs": runs},
+        )
 
 
 if __name__ == "__main__":

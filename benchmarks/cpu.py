@@ -20,7 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 CASES = (("tiny", 4, 64), ("tiny", 1, 256), ("paper", 1, 128))  # preset, batch, side of the square frames
 WORKS = ("step", "forward")
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, action="append", help="may be repeated  [default: 1 and 2]")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each working copy")
     parser.add_argument("--repeats", type=int, default=6, help="timed runs of each line and process")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    add_save(parser)
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -145,7 +145,7 @@ def main() -> None:
                     times = "".join(f"{1000 * each:11.1f}" for each in seconds)
                     print(f"{name:8}{threads:8}  {case:21}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
     if options.save:
-        save("cpu", about, {"rows": rows})
+        save(options.save, "cpu", about, {"rows": rows})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torchvision
-from surroundings import save
+from surroundings import add_save, save
 from surroundings import surroundings as machine
 from torch import Tensor
 
@@ -159,7 +159,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each line, at least 2")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    add_save(parser)
     options = parser.parse_args()
     if options.repeats < 2:
         parser.error(f"--repeats is {options.repeats}, and a spread needs 2; pass --repeats 5")
@@ -176,7 +176,7 @@ def main() -> None:
             print(f"{row.case:18}{row.work:24}{row.backend:13}{row.median_ms:10.1f}{spread:>18}{row.ratio:7.2f}")
             rows.append(row)
     if options.save:
-        save("deform", about, {"rows": [asdict(row) for row in rows]}, kind=device.type)
+        save(options.save, "deform", about, {"rows": [asdict(row) for row in rows]}, kind=device.type)
 
 
 if __name__ == "__main__":

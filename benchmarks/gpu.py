@@ -14,12 +14,11 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 import torchvision
-from surroundings import RESULTS, save, surroundings
+from surroundings import add_save, save, surroundings
 from torch import Tensor, nn
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses
@@ -289,8 +288,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
     parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}: half the time")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
+    add_save(parser)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("there is no CUDA device; pass --device cpu to try the script on small shapes")
@@ -310,7 +308,7 @@ def main() -> None:
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
         name = "gpu-quick" if options.quick else "gpu"
-        save(name, about, {"macs_per_second": rates, **found}, kind=kind, folder=options.out)
+        save(options.save, name, about, {"macs_per_second": rates, **found}, kind=kind)
 
 
 if __name__ == "__main__":

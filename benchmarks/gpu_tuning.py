@@ -7,12 +7,11 @@ synchronised events, so that no launch is counted. What it finds fastest is ``cd
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from gpu import HALF, LEVELS, Clock
-from surroundings import RESULTS, save, surroundings
+from surroundings import add_save, save, surroundings
 
 from cdgnet.deform import fused
 
@@ -69,8 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
     parser.add_argument("--minutes", type=float, default=4.0, help="no row is begun later")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="where to")
+    add_save(parser)
     options = parser.parse_args()
     is_real = options.device == "cuda"
     if is_real and not torch.cuda.is_available():
@@ -83,7 +81,7 @@ def main() -> None:
     rows = tuning(Clock(torch.device(options.device), options.minutes, 30), levels)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
-        save("gpu-tuning", about, {"tuning": rows}, kind=kind, folder=options.out)
+        save(options.save, "gpu-tuning", about, {"tuning": rows}, kind=kind)
 
 
 if __name__ == "__main__":

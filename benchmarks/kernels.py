@@ -17,7 +17,7 @@ os.environ.pop("TRITON_INTERPRET", None)
 
 import torch
 import triton
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
@@ -79,7 +79,7 @@ def resources(program: bytes) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--capability", type=int, action="append", help="80, 90; may be repeated  [default: both]")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    add_save(parser)
     options = parser.parse_args()
     about = surroundings() | {"torch": torch.__version__, "triton": triton.__version__}
     rows = []
@@ -95,7 +95,7 @@ def main() -> None:
                     print(f"{row['pixels']:4}{row['warps']:6}{row['registers']:10}", end="")
                     print(f"{row['spilled_bytes']:10}{row['shared_kB']:10}", flush=True)
     if options.save:
-        save("kernels", about, {"rows": rows})
+        save(options.save, "kernels", about, {"rows": rows})
 
 
 if __name__ == "__main__":

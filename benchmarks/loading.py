@@ -27,7 +27,7 @@ import h5py
 import lmdb
 import numpy as np
 from gopro import make_gopro
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 SIDE, CROP, BATCH = 256, 512, 6
 METHOD = "lbp"
@@ -178,7 +178,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), help="processes [%(default)s]")
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [%(default)s]")
     parser.add_argument("--turns", type=int, default=5, help="measurements of each reader [%(default)s]")
-    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    add_save(parser)
     options = parser.parse_args()
     about = surroundings() | {"h5py": h5py.__version__, "lmdb": lmdb.__version__, "pairs": options.pairs}
     about["frames"] = "real" if options.data else "photographs"
@@ -198,7 +198,7 @@ def main() -> None:
                 rows.append(make_row(name, workers, speeds, rates["lmdb"]))
                 show(rows[-1])
     if options.save:
-        save("loading", about, {"rows": rows})
+        save(options.save, "loading", about, {"rows": rows})
 
 
 def make_row(name: str, workers: int, rates: list[float], lmdb_rates: list[float]) -> dict[str, float | str]:

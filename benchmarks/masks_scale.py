@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import psutil
 from sharpness_speed import make_pair
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 MAIN = "from pipelines.cli.prep import main; main()"
 
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 a timed run [%(default)s]")
     parser.add_argument("--repeats", type=int, default=2, help="timed runs of each setting [%(default)s]")
     parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 of the memory run [%(default)s]")
-    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    add_save(parser)
     options = parser.parse_args()
     about = surroundings()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
@@ -145,7 +145,7 @@ def main() -> None:
             "ratio": ratio,
             "possible": possible,
         }
-        save("masks_scale", about, {**result, "many": options.many, **memory})
+        save(options.save, "masks_scale", about, {**result, "many": options.many, **memory})
 
 
 if __name__ == "__main__":

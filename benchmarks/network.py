@@ -20,7 +20,7 @@ import sys
 import time
 
 from cpu import training_step
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
 WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="timed passes of each line")
     parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
     parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    add_save(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
@@ -142,7 +142,7 @@ def main() -> None:
                     flush=True,
                 )
     if options.save:
-        save("network", about, {"matrix_gmac_per_second": rate / 1e9, "rows": rows}, kind=device)
+        save(options.save, "network", about, {"matrix_gmac_per_second": rate / 1e9, "rows": rows}, kind=device)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from skimage.filters import unsharp_mask
 from skimage.restoration import richardson_lucy, wiener
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from cdgnet import load_weights, psnr, restore, ssim
 from pipelines.evaluate.by_extent import psnr_by_extent, squared_errors
@@ -241,7 +241,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
-    parser.add_argument("--save", action="store_true")
+    add_save(parser)
     asked = parser.parse_args()
     own = {"these weights": by_weights(None)}
     own |= {name: by_weights(Path(path)) for name, _, path in (each.partition("=") for each in asked.weights)}
@@ -257,7 +257,7 @@ def main() -> None:
             report[f"{title}: sharp frames"] = lines
             say_changes(lines)
     if asked.save:
-        save("out_of_the_box", surroundings(), {"report": report})
+        save(asked.save, "out_of_the_box", surroundings(), {"report": report})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from pathlib import Path
 import cv2
 import psutil
 from gopro import make_gopro
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 COUNTS = (25, 50, 100, 200)
 KINDS = ("decode", "plain", "targets")
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
     parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement [%(default)s]")
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="pairs [%(default)s]")
-    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    add_save(parser)
     for name in ("--only", "--root", "--masks"):
         parser.add_argument(name, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -156,7 +156,7 @@ def main() -> None:
                 rows.append(make_row(kind, count, runs, baseline))
                 show(rows[-1])
     if options.save:
-        save("packing", about, {"frames": "real" if options.data else "photographs", "rows": rows})
+        save(options.save, "packing", about, {"frames": "real" if options.data else "photographs", "rows": rows})
 
 
 def make_row(kind: str, count: int, runs: list[dict[str, float]], baseline: float) -> dict[str, float | str]:

@@ -25,7 +25,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from prep.datasets import layouts
 from prep.io import frames
@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--count", type=int, default=48, help="Synthetic frames of each camera.")
-    parser.add_argument("--save", action="store_true")
+    add_save(parser)
     options = parser.parse_args()
     gopro, reds = (layouts.find(options.data / name).pairs for name in ("GOPRO_Large", "REDS"))
     raw = sorted((options.data / "GOPRO_Large_all").glob("*/*/*.png"))[::6]
@@ -212,7 +212,9 @@ def main() -> None:
         print(f"| {each['light']:.2f} | {each['finest']:.1e} | {each['between']:.1e} |")
     if options.save:
         lines = {name: asdict(line) for name, line in found.items()}
-        path = save("realism", surroundings(), {"raw_noise": noise, "distances": distances, "statistics": lines})
+        path = save(
+            options.save, "realism", surroundings(), {"raw_noise": noise, "distances": distances, "statistics": lines}
+        )
         draw(found, path.with_suffix(".png"))
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 from playwright.sync_api import sync_playwright
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from pipelines.review import site
 from prep.datasets import layouts
@@ -48,7 +48,7 @@ PAINTED = "performance.getEntriesByType('paint').find(one => one.name === 'first
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--frames", type=int, default=3000)
-    parser.add_argument("--save", action="store_true", help="keep the results in benchmarks/results")
+    add_save(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,7 +60,7 @@ def main() -> None:
         results |= measure(folder / "view")
     print(json.dumps(results, indent=2))
     if asked.save:
-        save("review", surroundings(), results)
+        save(asked.save, "review", surroundings(), results)
 
 
 def make(folder: Path, count: int) -> site.Review:

@@ -27,7 +27,7 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 BASELINE = "blur_detector"
 SIZE = (720, 1280)
@@ -181,7 +181,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each map, at least")
     parser.add_argument("--only", help=argparse.SUPPRESS)
-    parser.add_argument("--save", action="store_true", help="also write dated JSON")
+    add_save(parser)
     options = parser.parse_args()
     if options.only:
         print(json.dumps(asdict(measure(options.only, options.repeats, options.data))))
@@ -191,7 +191,7 @@ def main() -> None:
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
     rows = measure_all(options.methods, options.repeats, options.data)
     if options.save:
-        save("sharpness_speed", about, {"rows": [asdict(row) for row in rows]})
+        save(options.save, "sharpness_speed", about, {"rows": [asdict(row) for row in rows]})
 
 
 def show(row: Row) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 from truth import Photograph, Recording, Scene, find
 
 from prep import parallel
@@ -215,7 +215,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--methods", nargs="+", choices=MEASURED, default=MEASURED, help="which maps")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; one a core")
-    parser.add_argument("--save", action="store_true", help="also write dated JSON and the figure")
+    add_save(parser)
     options = parser.parse_args()
     tasks = [Task(source=source, methods=tuple(options.methods)) for source in find(options.data)]
     if not tasks:
@@ -241,7 +241,7 @@ def main() -> None:
     show(lines, measured)
     if options.save:
         rows = {"lines": [asdict(line) for line in lines], "extents": [asdict(each) for each in measured]}
-        draw(lines, measured, save("supervision", about, rows).with_suffix(".png"))
+        draw(lines, measured, save(options.save, "supervision", about, rows).with_suffix(".png"))
 
 
 if __name__ == "__main__":

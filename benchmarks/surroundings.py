@@ -1,5 +1,6 @@
 """What a reader must know to compare a benchmark's figures with others."""
 
+import argparse
 import json
 import os
 import platform
@@ -25,17 +26,29 @@ def surroundings() -> dict[str, str | int]:
     }
 
 
+def add_save(parser: argparse.ArgumentParser) -> None:
+    """Give a benchmark its option ``--save``: the folder for ``save``, None where it is not given."""
+    parser.add_argument(
+        "--save",
+        type=Path,
+        nargs="?",
+        const=RESULTS,
+        metavar="FOLDER",
+        help="also write a dated JSON to FOLDER [benchmarks/results]",
+    )
+
+
 def save(
-    name: str, about: Mapping[str, object], content: Mapping[str, object], *, kind: str = "", folder: Path = RESULTS
+    folder: Path, name: str, about: Mapping[str, object], content: Mapping[str, object], *, kind: str = ""
 ) -> Path:
     """Write what was measured to NAME-DATE.json, or NAME-DATE-KIND.json, and say where.
 
     Args:
+        folder: Where to; made if it is missing.
         name: The benchmark's.
         about: What ``surroundings`` gives, and what else a reader must know; comes first.
         content: What was measured.
         kind: Tells results of one day apart, as a device does.
-        folder: Where to; made if it is missing.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(filter(None, (name, str(about['date']), kind)))}.json"

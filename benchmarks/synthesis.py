@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import psutil
 from skimage import data
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 from prep.arrays import Bytes, Floats, Size
 from prep.io import frames
@@ -103,7 +103,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photo", type=Path)
     parser.add_argument("--pairs", type=int, default=64)
-    parser.add_argument("--save", action="store_true")
+    add_save(parser)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     photo = frames.read(options.photo) if options.photo else cv2.resize(data.astronaut(), (1600, 1200))
@@ -123,7 +123,7 @@ def main() -> None:
     print(f"two processes: {gain:.2f} times one")
     if options.save:
         found = {"exposure": exposure, "ratio": ratio, "pairs": options.pairs, "command": runs, "two_processes": gain}
-        save("synthesis", surroundings(), found)
+        save(options.save, "synthesis", surroundings(), found)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gopro import make_gopro
-from surroundings import save, surroundings
+from surroundings import add_save, save, surroundings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--steps", type=int, help="timed steps of each line; 3 on a CPU, 50 on a GPU if not given")
     parser.add_argument("--device", help="cpu or cuda; cuda where there is one")
-    parser.add_argument("--save", action="store_true", help="also write a dated JSON")
+    add_save(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
@@ -195,7 +195,7 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     rows = table(device, steps)
     if options.save:
-        save("training", about, {"batch": BATCH, "steps": steps, "rows": rows}, kind=device)
+        save(options.save, "training", about, {"batch": BATCH, "steps": steps, "rows": rows}, kind=device)
 
 
 if __name__ == "__main__":
