@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -47,6 +48,18 @@ TRAIN = (
 SETS = ("GoPro", "REDS", "GoPro, noisy", "REDS, noisy")
 _CENTRE = (360, 640)  # height, width of what is scored of a frame
 _SHOT, _READ = 1.1e-3, 1.08e-3  # the middle of the phone's noise, on its own line
+
+
+class Line(TypedDict):
+    """A row of the table; dB."""
+
+    set: str
+    camera: str
+    blurry: float
+    psnr: float
+    spread: float
+    against_none: float
+    interval: tuple[float, float]
 
 
 def command(*words: object) -> None:
@@ -117,9 +130,9 @@ def train(data: Path, work: Path, camera: str, seed: int, steps: int) -> dict[st
     return scores
 
 
-def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> list[dict[str, object]]:
+def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> list[Line]:
     """A row a camera and set: mean, spread over seeds, and the difference from ``none`` with its interval."""
-    lines: list[dict[str, object]] = []
+    lines: list[Line] = []
     for name in SETS:
         for camera, scores in runs.items():
             values = [each[name] for each in scores]
@@ -133,17 +146,17 @@ def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> 
                     "psnr": statistics.fmean(values),
                     "spread": statistics.stdev(values),
                     "against_none": statistics.fmean(gains),
-                    "interval": [statistics.fmean(gains) - half, statistics.fmean(gains) + half],
+                    "interval": (statistics.fmean(gains) - half, statistics.fmean(gains) + half),
                 }
             )
     return lines
 
 
-def show(lines: Sequence[dict[str, object]]) -> None:
+def show(lines: Sequence[Line]) -> None:
     """Print the table in Markdown."""
     print("| scored on | trained on | PSNR | against none (95 %) |\n|---|---|---|---|")
     for line in lines:
-        low, high = line["interval"]  # type: ignore[misc]
+        low, high = line["interval"]
         gain = "" if line["camera"] == "none" else f"{line['against_none']:+.2f} ({low:+.2f} to {high:+.2f})"
         print(f"| {line['set']} (blurry {line['blurry']:.2f}) | {line['camera']} | "
               f"{line['psnr']:.2f} +- {line['spread']:.2f} | {gain} |")  # fmt: skip

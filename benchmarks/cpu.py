@@ -79,7 +79,7 @@ def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
 
     def step() -> None:
         losses = deblurring_losses(network.train()(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
-        losses.total.backward()
+        losses.total.backward()  # type: ignore[no-untyped-call]
         network.zero_grad()
 
     return step
@@ -99,7 +99,8 @@ def in_a_process(checkout: Path, threads: int, repeats: int) -> list[dict[str, A
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{checkout} failed:\n{done.stderr}")
-    return json.loads(done.stdout)
+    rows: list[dict[str, Any]] = json.loads(done.stdout)
+    return rows
 
 
 def faster_half(seconds: list[float]) -> float:

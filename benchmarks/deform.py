@@ -92,7 +92,7 @@ def make_layer(case: Case, device: torch.device) -> DeformableLayer:
     layer = DeformableLayer(channels, GROUPS)
     for parameter in layer.parameters():
         torch.nn.init.normal_(parameter, std=0.5 / (TAPS * channels) ** 0.5)
-    return layer.to(device, memory_format=torch.channels_last)
+    return layer.to(device).to(memory_format=torch.channels_last)
 
 
 def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], None]]:
@@ -102,15 +102,18 @@ def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], Non
 
     @torch.inference_mode()
     def layer_forward(backend: Backend) -> None:
-        conv.default_backend = lambda device: backend  # type: ignore[assignment]
+        conv.default_backend = lambda device: backend
         layer(features)
 
     def layer_and_backward(backend: Backend) -> None:
-        conv.default_backend = lambda device: backend  # type: ignore[assignment]
+        conv.default_backend = lambda device: backend
         leaves = [features.detach().requires_grad_(), *layer.parameters()]
         torch.autograd.grad(layer(leaves[0]).sum(), leaves)
 
-    found = {"forward": lambda backend: forward(inputs, backend), "layer forward": layer_forward}
+    found: dict[str, Callable[[Backend], None]] = {
+        "forward": lambda backend: forward(inputs, backend),
+        "layer forward": layer_forward,
+    }
     if case.has_backward:
         found["forward+backward"] = lambda backend: forward_and_backward(inputs, backend)
         found["layer forward+backward"] = layer_and_backward
@@ -123,7 +126,7 @@ def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
     # On a CPU another backend would take the place of fused.
     backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
     for name, work in works(case, device).items():
-        found: dict[str, list[float]] = {backend: [] for backend in backends}
+        found: dict[Backend, list[float]] = {backend: [] for backend in backends}
         for _ in range(repeats):  # in turn, so that a slow minute of the machine slows all
             for backend in backends:
                 (seconds,) = times(lambda w=work, b=backend: w(b), device, 1)  # type: ignore[misc]

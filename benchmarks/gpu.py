@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from cdgnet import CDGNet, ModelConfig, deblurring_losses
 from cdgnet.cost import network_cost
-from cdgnet.deform import conv, deform_conv2d
+from cdgnet.deform import Backend, conv, deform_conv2d
 from cdgnet.deform.sample import by_sample
 
 STEPS = 1_050_000  # of the paper's recipe
@@ -55,12 +55,12 @@ class Clock:
         torch.cuda.reset_peak_memory_stats()
         taken = []
         for _ in range(self.repeats):
-            begun, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")
-            begun.record()
+            started, ended = (torch.cuda.Event(enable_timing=True) for _ in "12")  # type: ignore[no-untyped-call]
+            started.record()
             work()
             ended.record()
             torch.cuda.synchronize()
-            taken.append(begun.elapsed_time(ended))
+            taken.append(started.elapsed_time(ended))
         peak = torch.cuda.max_memory_allocated() / 1e9
         return {"ms": statistics.median(taken), "fastest": min(taken), "slowest": max(taken), "GB": peak}
 
@@ -75,7 +75,7 @@ class Clock:
 
 
 @contextmanager
-def chosen(backend: str) -> Iterator[None]:
+def chosen(backend: Backend) -> Iterator[None]:
     """Every deformable convolution by this backend; on a CPU, where fused has no place, as it comes."""
     kept = conv.default_backend
     if torch.cuda.is_available():
@@ -86,14 +86,14 @@ def chosen(backend: str) -> Iterator[None]:
         conv.default_backend = kept
 
 
-def convolution(shape: tuple[int, int, int, int], backend: str, kind: torch.dtype, clock: Clock) -> dict[str, Any]:
+def convolution(shape: tuple[int, int, int, int], backend: Backend, kind: torch.dtype, clock: Clock) -> dict[str, Any]:
     """Forward, and forward with backward, of one layer with offsets of half a pixel; and its error."""
     torch.manual_seed(0)
     batch, channels, *place = shape
-    last = {"memory_format": torch.channels_last} if backend == "fused" else {}
     shapes = (shape, (batch, 36, *place), (batch, 18, *place), (channels, channels, 3, 3), (channels,))
     leaves = [torch.rand(each, device=clock.device) - 0.5 for each in shapes]
-    leaves[:3] = [each.to(**last) for each in leaves[:3]]
+    if backend == "fused":
+        leaves[:3] = [each.to(memory_format=torch.channels_last) for each in leaves[:3]]
     exact = [each.clone() for each in leaves]
     leaves[0] = leaves[0].to(kind)
     leaves = [each.requires_grad_() for each in leaves]
@@ -107,7 +107,8 @@ def convolution(shape: tuple[int, int, int, int], backend: str, kind: torch.dtyp
 
     with torch.no_grad():
         found = {"forward": clock.measure(forward)}
-        wanted = by_sample(*exact, 1)
+        features, offset, modulation, weight, bias = exact
+        wanted = by_sample(features, offset, modulation, weight, bias, 1)
         error = (forward().float() - wanted).abs().max() / wanted.abs().max()
     return found | {"forward and backward": clock.measure(both), "relative_error": float(error)}
 
@@ -169,10 +170,10 @@ def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock) -> dic
 
     def step() -> None:
         if has["CUDA graphs"]:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         with torch.autocast(clock.device.type, HALF) if has["bfloat16"] else nullcontext():
             losses = deblurring_losses(model(blurry), sharp, mask, lambda_small=0.1, lambda_large=0.1)
-        losses.total.backward()
+        losses.total.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
 
@@ -196,7 +197,8 @@ def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dic
     @torch.no_grad()
     def restore() -> Tensor:
         with torch.autocast(clock.device.type, HALF) if has["bfloat16"] else nullcontext():
-            return model(blurry).restored
+            restored: Tensor = model(blurry).restored
+            return restored
 
     with chosen("fused" if has["fused deform"] else "torchvision"):
         found: dict[str, Any] = clock.measure(restore)

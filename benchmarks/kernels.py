@@ -70,7 +70,7 @@ def resources(program: bytes) -> tuple[int, int]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(program)
         file.flush()
-        command = [CUOBJDUMP, "--dump-resource-usage", file.name]
+        command = [str(CUOBJDUMP), "--dump-resource-usage", file.name]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     (found,) = re.findall(r"REG:(\d+) STACK:(\d+)", said)
     return int(found[0]), int(found[1])

@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import cv2
@@ -53,6 +55,8 @@ def read_lmdb(folder: Path) -> Read:
 
     def read(row: int, y: int, x: int) -> tuple[np.ndarray, ...]:
         data, at, parts = reading.get(b"%08d" % row), 0, []
+        if data is None:
+            raise KeyError(row)
         for _, depth in PLANES:
             crop = np.frombuffer(data, np.uint8, CROP * CROP * depth, at).reshape(CROP, CROP, depth)
             parts.append(crop[y : y + SIDE, x : x + SIDE].copy())
@@ -78,6 +82,8 @@ def read_png(folder: Path) -> Read:
         )
         for path in paths:
             frame = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if frame is None:
+                raise OSError(path)
             parts.append(frame[top + y : top + y + SIDE, left + x : left + x + SIDE].copy())
         return tuple(parts)
 
@@ -87,7 +93,7 @@ def read_png(folder: Path) -> Read:
 READERS = {"pack": read_pack, "h5py": read_h5py, "lmdb": read_lmdb, "png": read_png}
 
 
-def work(name: str, folder: Path, seconds: float, seed: int, start, rates) -> None:
+def work(name: str, folder: Path, seconds: float, seed: int, start: Barrier, rates: "Queue[float]") -> None:
     """Read windows for so long, in a process of its own, and say how many a second."""
     read, rng = READERS[name](folder), np.random.default_rng(seed)
     with h5py.File(folder / "pack.h5") as file:
@@ -104,7 +110,8 @@ def work(name: str, folder: Path, seconds: float, seed: int, start, rates) -> No
 
 def measure(name: str, folder: Path, workers: int, seconds: float, seed: int) -> float:
     context = multiprocessing.get_context("spawn")
-    start, rates = context.Barrier(workers), context.Queue()
+    start = context.Barrier(workers)
+    rates: Queue[float] = context.Queue()
     arguments = [(name, folder, seconds, seed + number, start, rates) for number in range(workers)]
     running = [context.Process(target=work, args=one) for one in arguments]
     for process in running:

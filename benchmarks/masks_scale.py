@@ -41,7 +41,7 @@ def make_data(folder: Path, frame: np.ndarray, count: int) -> Path:
     return folder
 
 
-def start(root: Path, out: Path, method: str, jobs: int) -> subprocess.Popen:
+def start(root: Path, out: Path, method: str, jobs: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", MAIN, "masks", "--root", str(root), "--out", str(out)]
     options = ["--method", method, "--jobs", str(jobs), "--layout", "gopro"]
     return subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -18,16 +18,22 @@ import statistics
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cpu import training_step
 from surroundings import add_save, save, surroundings
 
+if TYPE_CHECKING:
+    from cdgnet.deform import Backend
+
+Choice: TypeAlias = "Backend | Literal['plain', 'chosen']"
+
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
 WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
-CHOICES = ("plain", "torchvision", "sample", "chosen")
+CHOICES: tuple[Choice, ...] = ("plain", "torchvision", "sample", "chosen")
 
 
-def measure(preset: str, variant: str, work: str, backend: str, repeats: int, device_name: str) -> dict[str, float]:
+def measure(preset: str, variant: str, work: str, backend: Choice, repeats: int, device_name: str) -> dict[str, float]:
     """Seconds and megabytes of one line, in this process."""
     import torch
 
@@ -42,7 +48,8 @@ def measure(preset: str, variant: str, work: str, backend: str, repeats: int, de
         network.to(memory_format=torch.contiguous_format)
         strips._CPU_STRIP_BYTES = strips._STRIP_BYTES = sys.maxsize
     if backend != "chosen":
-        conv.default_backend = lambda device: "sample" if backend == "plain" else backend
+        fixed: Backend = "sample" if backend == "plain" else backend
+        conv.default_backend = lambda device: fixed
     batch, height, width = WORKS[work]
     if work != "step":
         timed = timing.time_network(network.eval(), height, width, repeats=repeats)
@@ -91,7 +98,8 @@ def in_a_process(*words: str) -> dict[str, float]:
     done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(words)} failed:\n{done.stderr}")
-    return json.loads(done.stdout)
+    measured: dict[str, float] = json.loads(done.stdout)
+    return measured
 
 
 def main() -> None:
@@ -108,7 +116,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
     if options.line:
-        print(json.dumps(measure(*options.line, repeats=options.repeats, device_name=device)))
+        preset, variant, work, backend = options.line
+        print(json.dumps(measure(preset, variant, work, backend, options.repeats, device)))
         return
 
     rate = matrix_rate(device)
@@ -124,7 +133,7 @@ def main() -> None:
     for preset, variant in NETWORKS:
         for work in WORKS:
             least = floor(preset, variant, work, rate)
-            choices = CHOICES if variant == "cdgnet" else ("plain", "chosen")
+            choices: tuple[Choice, ...] = CHOICES if variant == "cdgnet" else ("plain", "chosen")
             choices = (*choices[:-1], "fused", choices[-1]) if device == "cuda" and len(choices) > 2 else choices
             choices = ("chosen",) if work == "720p" else choices
             baseline = 0.0

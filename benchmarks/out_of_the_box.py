@@ -17,6 +17,7 @@ import argparse
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -38,6 +39,42 @@ BALANCES, ITERATIONS = (0.1, 1.0, 10.0), 15  # of Wiener's regularisation; of Ri
 Method = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # blurry, sharp, extent in pixels -> restored, all 8 bit
 
 
+class Scores(TypedDict):
+    """Of one restored frame."""
+
+    median_extent: float  # pixels
+    psnr_blurry: float
+    psnr: float
+    ssim_blurry: float
+    ssim: float
+    largest_change: int  # grey levels
+    mean_change: float
+    extents: list[list[int]] | None  # as ``squared_errors`` gives them
+
+
+class Line(TypedDict):
+    """A row of the table: one method on the frames of a source."""
+
+    method: str
+    psnr: float
+    ssim: float
+    gain: float
+    interval: list[float]
+    least_gain: float
+    by_extent: list[dict[str, float]]
+    frames: dict[str, dict[str, object]]
+
+
+class Changes(TypedDict):
+    """What one method does to frames that need nothing; grey levels and dB."""
+
+    method: str
+    mean_change: float
+    change_of_1_in_1000: float
+    largest_change: int
+    least_psnr: float
+
+
 def stroke(length: float, angle: float) -> np.ndarray:
     """A straight stroke as a kernel: ``length`` in pixels, ``angle`` in radians; odd sides, sum 1."""
     half = int(np.ceil(length / 2)) + 1
@@ -52,7 +89,7 @@ def stroke(length: float, angle: float) -> np.ndarray:
             (row + 1, column + 1, x % 1 * (y % 1)),
         ):
             kernel[i, j] += weight
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum())
 
 
 def by_kernel(deconvolve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
@@ -77,7 +114,7 @@ def _deconvolved(
     wide = np.pad(blurry / 255, ((margin, margin), (margin, margin), (0, 0)), mode="reflect")
     planes = [deconvolve(wide[:, :, channel], kernel) for channel in range(3)]
     inside = np.stack(planes, axis=2)[margin:-margin, margin:-margin]
-    return np.rint(inside.clip(0, 1) * 255).astype(np.uint8)
+    return np.asarray(np.rint(inside.clip(0, 1) * 255), np.uint8)
 
 
 def _lucy(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -94,7 +131,7 @@ def unsharp(radius: float, amount: float) -> Method:
 
     def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
         masked = unsharp_mask(blurry, radius=radius, amount=amount, channel_axis=2)
-        return np.rint(masked.clip(0, 1) * 255).astype(np.uint8)
+        return np.asarray(np.rint(masked.clip(0, 1) * 255), np.uint8)
 
     return restored
 
@@ -105,7 +142,7 @@ def by_weights(path: Path | None) -> Method:
     return lambda blurry, sharp, extent: restore(blurry, network)
 
 
-def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> Iterator[tuple[str, str, dict]]:
+def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> Iterator[tuple[str, str, Scores]]:
     """Method, frame and scores, of at most ``count`` evenly spaced frames."""
     for number in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
         frame = source[int(number)]
@@ -116,7 +153,7 @@ def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> 
             yield name, frame.key, _scores(frame, _tensor(result), extent)
 
 
-def _scores(frame: EvaluationFrame, restored: torch.Tensor, extent: float) -> dict:
+def _scores(frame: EvaluationFrame, restored: torch.Tensor, extent: float) -> Scores:
     assert frame.blurry is not None
     blurry, sharp, result = frame.blurry[None], frame.sharp[None], restored[None]
     pictures = [frame.blurry, restored]
@@ -150,25 +187,25 @@ def best(settings: Mapping[str, Method], source: FrameSource, count: int) -> dic
     return {name: settings[name]}
 
 
-def line_of(name: str, rows: Mapping[str, dict], are_measured: bool) -> dict:
+def line_of(name: str, rows: Mapping[str, Scores], are_measured: bool) -> Line:
     """A row of the table."""
     gains = [row["psnr"] - row["psnr_blurry"] for row in rows.values()]
     interval = bootstrap_interval(list(rows), gains)
-    means = {key: float(np.mean([row[key] for row in rows.values()])) for key in ("psnr", "ssim")}
     return {
         "method": name,
-        **means,
+        "psnr": float(np.mean([row["psnr"] for row in rows.values()])),
+        "ssim": float(np.mean([row["ssim"] for row in rows.values()])),
         "gain": float(np.mean(gains)),
         "interval": [interval.low, interval.high],
         "least_gain": min(gains),
         "by_extent": psnr_by_extent(list(rows.values()), are_measured=are_measured),
-        "frames": {key: {name: row[name] for name in row if name != "extents"} for key, row in rows.items()},
+        "frames": {key: {name: value for name, value in row.items() if name != "extents"} for key, row in rows.items()},
     }
 
 
-def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Method]) -> list[dict]:
+def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Method]) -> list[Changes]:
     """What methods do to frames that need nothing: the sharp ones themselves."""
-    lines = []
+    lines: list[Changes] = []
     for name, method in methods.items():
         changes = []
         for number in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
@@ -187,7 +224,7 @@ def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Meth
     return lines
 
 
-def show(title: str, lines: Sequence[dict]) -> None:
+def show(title: str, lines: Sequence[Line]) -> None:
     """Print a table in Markdown."""
     lengths = [f"to {each['to']:g} px" if math.isfinite(each["to"]) else "more" for each in lines[0]["by_extent"]]
     header = ("method", "PSNR, dB", "SSIM", "gain (95 %)", "worst frame", *lengths)
@@ -213,7 +250,7 @@ def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
         yield f"photographs never trained on, {camera}", PackFrames(pack, masks), 24
 
 
-def say_changes(lines: Sequence[dict]) -> None:
+def say_changes(lines: Sequence[Changes]) -> None:
     """Print what methods do to frames that need nothing."""
     for line in lines:
         print(
@@ -245,17 +282,18 @@ def main() -> None:
     asked = parser.parse_args()
     own = {"these weights": by_weights(None)}
     own |= {name: by_weights(Path(path)) for name, _, path in (each.partition("=") for each in asked.weights)}
-    report: dict[str, list[dict]] = {}
+    report: dict[str, list[Line] | list[Changes]] = {}
     for title, source, count in sources(asked.data, asked.work):
-        rows: dict[str, dict[str, dict]] = {}
+        rows: dict[str, dict[str, Scores]] = {}
         for method, key, row in measured(source, count, {**baselines(source, count), **own}):
             rows.setdefault(method, {})[key] = row
-        report[title] = [line_of(each, scores, source.extent_source == MEASURED) for each, scores in rows.items()]
-        show(title, report[title])
+        lines = [line_of(each, scores, source.extent_source == MEASURED) for each, scores in rows.items()]
+        report[title] = lines
+        show(title, lines)
         if isinstance(source, PackFrames):
-            lines = changes_to_sharp(source, count, own)
-            report[f"{title}: sharp frames"] = lines
-            say_changes(lines)
+            changes = changes_to_sharp(source, count, own)
+            report[f"{title}: sharp frames"] = changes
+            say_changes(changes)
     if asked.save:
         save(asked.save, "out_of_the_box", surroundings(), {"report": report})
 

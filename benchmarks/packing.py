@@ -17,16 +17,36 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import psutil
 from gopro import make_gopro
 from surroundings import add_save, save, surroundings
 
+if TYPE_CHECKING:
+    from prep.datasets.layouts import Pair
+
 COUNTS = (25, 50, 100, 200)
 KINDS = ("decode", "plain", "targets")
 METHOD = "lbp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One kind of work on so many pairs."""
+
+    kind: str
+    pairs: int
+    seconds: float  # median
+    fastest: float
+    slowest: float
+    times_decoding: float
+    mb_a_pair: float
+    command_mb: float
+    workers_mb: float
 
 
 def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
@@ -55,7 +75,7 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
     return {"seconds": seconds, "bytes": size, **memory.read()}
 
 
-def decode(pair) -> None:
+def decode(pair: "Pair") -> None:
     for path in (pair.blurry, pair.sharp):
         if cv2.imread(str(path)) is None:
             raise OSError(path)
@@ -107,7 +127,8 @@ def measure_apart(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, fl
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{kind} failed: {done.stderr.strip()}")
-    return json.loads(done.stdout.splitlines()[-1])
+    measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return measured
 
 
 def make_masks(root: Path, folder: Path, jobs: int) -> None:
@@ -147,7 +168,7 @@ def main() -> None:
             root = make_gopro(Path(folder, str(count)), count, options.data)
             masks = Path(folder, f"masks{count}")
             make_masks(root, masks, options.jobs)
-            measured = {kind: [] for kind in KINDS}
+            measured: dict[str, list[dict[str, float]]] = {kind: [] for kind in KINDS}
             for _ in range(options.repeats):
                 for kind in KINDS:
                     measured[kind].append(measure_apart(kind, root, masks, options.jobs))
@@ -156,30 +177,35 @@ def main() -> None:
                 rows.append(make_row(kind, count, runs, baseline))
                 show(rows[-1])
     if options.save:
-        save(options.save, "packing", about, {"frames": "real" if options.data else "photographs", "rows": rows})
+        save(
+            options.save,
+            "packing",
+            about,
+            {"frames": "real" if options.data else "photographs", "rows": [asdict(row) for row in rows]},
+        )
 
 
-def make_row(kind: str, count: int, runs: list[dict[str, float]], baseline: float) -> dict[str, float | str]:
+def make_row(kind: str, count: int, runs: list[dict[str, float]], baseline: float) -> Row:
     seconds = [run["seconds"] for run in runs]
-    return {
-        "kind": kind,
-        "pairs": count,
-        "seconds": round(statistics.median(seconds), 3),
-        "fastest": round(min(seconds), 3),
-        "slowest": round(max(seconds), 3),
-        "times_decoding": round(statistics.median(seconds) / baseline, 3),
-        "mb_a_pair": round(runs[0]["bytes"] / 1e6 / count, 2),
-        "command_mb": max(run["command_mb"] for run in runs),
-        "workers_mb": max(run["workers_mb"] for run in runs),
-    }
+    return Row(
+        kind=kind,
+        pairs=count,
+        seconds=round(statistics.median(seconds), 3),
+        fastest=round(min(seconds), 3),
+        slowest=round(max(seconds), 3),
+        times_decoding=round(statistics.median(seconds) / baseline, 3),
+        mb_a_pair=round(runs[0]["bytes"] / 1e6 / count, 2),
+        command_mb=max(run["command_mb"] for run in runs),
+        workers_mb=max(run["workers_mb"] for run in runs),
+    )
 
 
-def show(row: dict[str, float | str]) -> None:
-    spread = f"{row['fastest']:.2f} - {row['slowest']:.2f}"
-    each = row["seconds"] / row["pairs"] * 1e3
-    print(f"{row['pairs']:6}  {row['kind']:8}{row['seconds']:9.2f}{spread:>16}{each:11.1f}", end="")
-    print(f"{row['times_decoding']:12.2f}{row['mb_a_pair']:11.2f}", end="")
-    print(f"{row['command_mb']:12.0f}{row['workers_mb']:12.0f}", flush=True)
+def show(row: Row) -> None:
+    spread = f"{row.fastest:.2f} - {row.slowest:.2f}"
+    each = row.seconds / row.pairs * 1e3
+    print(f"{row.pairs:6}  {row.kind:8}{row.seconds:9.2f}{spread:>16}{each:11.1f}", end="")
+    print(f"{row.times_decoding:12.2f}{row.mb_a_pair:11.2f}", end="")
+    print(f"{row.command_mb:12.0f}{row.workers_mb:12.0f}", flush=True)
 
 
 if __name__ == "__main__":

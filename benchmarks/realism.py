@@ -64,13 +64,13 @@ def statistics(pictures: Iterable[npt.NDArray[np.uint8]]) -> Statistics:
     spectra, gradients, clipped, means, deviations = [], np.zeros(len(LEVELS) - 1), [], [], []
     for picture in pictures:
         cut = _centre(picture)
-        grey = cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        grey = np.asarray(cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY), np.float32)
         spectra.append(_radial(grey))
         for axis in (0, 1):
             gradients += np.histogram(np.abs(np.diff(grey, axis=axis)), LEVELS)[0]
         clipped.append((cut >= 250).mean())
         green = cut[:, :, 1].astype(np.float32)
-        left = cv2.filter2D(green, cv2.CV_32F, _LAPLACE)
+        left = np.asarray(cv2.filter2D(green, cv2.CV_32F, _LAPLACE), np.float32)
         means.append(_blocks(green).mean(axis=1) / 255)
         deviations.append(np.sqrt((_blocks(left) ** 2).mean(axis=1)))
     frequency, power = spectra[0][0], np.mean([spectrum for _, spectrum in spectra], axis=0)
@@ -135,7 +135,8 @@ def raw_noise(data: Path) -> list[dict[str, float]]:
             light = np.ascontiguousarray(first[:, :, channel])
             rounding = (2.2 * _blocks(light).mean(axis=1) ** (1 - 1 / 2.2) / 255) ** 2 / 12
             means.append(_blocks(light).mean(axis=1))
-            finest.append((_blocks(cv2.filter2D(light, cv2.CV_32F, _LAPLACE)) ** 2).mean(axis=1) - rounding)
+            left = np.asarray(cv2.filter2D(light, cv2.CV_32F, _LAPLACE), np.float32)
+            finest.append((_blocks(left) ** 2).mean(axis=1) - rounding)
             between.append(_blocks(light - second[:, :, channel]).var(axis=1) / 2 - rounding)
     mean, *variances = (np.concatenate(each) for each in (means, finest, between))
     lines = []
@@ -166,12 +167,13 @@ def draw(found: dict[str, Statistics], path: Path) -> None:
     real = [name for name in found if name not in CAMERAS]
     figure, axes = pyplot.subplots(len(CAMERAS), 3, figsize=(13, 3.1 * len(CAMERAS)), layout="constrained")
     for row, camera in zip(axes, CAMERAS, strict=True):
-        for name, style in ((camera, {"color": "black", "lw": 2}), *((name, {"lw": 1.2}) for name in real)):
+        for name, colour, width in ((camera, "black", 2.0), *((name, None, 1.2) for name in real)):
             line = found[name]
             label = f"synth, {camera}" if name == camera else name
-            row[0].loglog(line.frequency, line.spectrum, label=label, **style)
-            row[1].semilogy(LEVELS[:-1], line.gradients, **style)
-            row[2].plot(line.brightness, line.noise, ".-", label=f"{label}: {100 * line.clipped:.1f} %", **style)
+            row[0].loglog(line.frequency, line.spectrum, label=label, color=colour, lw=width)
+            row[1].semilogy(LEVELS[:-1], line.gradients, color=colour, lw=width)
+            share = f"{label}: {100 * line.clipped:.1f} %"
+            row[2].plot(line.brightness, line.noise, ".-", label=share, color=colour, lw=width)
         row[0].set(xlabel="cycles a pixel", ylabel="power", title=f"camera {camera}: spectrum")
         row[1].set(xlabel="grey levels between pixels side by side", ylabel="share", title="gradients")
         row[2].set(

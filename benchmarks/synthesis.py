@@ -39,13 +39,14 @@ def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
     count = max(layer.motion.count for layer in layers)
     total = np.zeros((*size, 3))
     for moment in range(count):
-        frame = np.zeros((*size, 3), np.float32)
+        frame: Floats = np.zeros((*size, 3), np.float32)
         for layer in layers:
             own = int((moment + 0.5) / count * layer.motion.count)
             forward = layer.motion.at(own)
             forward[:, 2] += forward[:, :2] @ np.array(layer.corner, np.float64)
             border = cv2.BORDER_REFLECT_101 if layer.picture.shape[2] == 3 else cv2.BORDER_CONSTANT
-            view = cv2.warpAffine(layer.picture, forward, size[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
+            warped = cv2.warpAffine(layer.picture, forward, size[::-1], flags=cv2.INTER_CUBIC, borderMode=border)
+            view = np.asarray(warped, np.float32)
             frame = view[:, :, :3] + frame * (1 - view[:, :, 3:]) if view.shape[2] == 4 else view
         total += frame
     return np.asarray(total / count, np.float32)

@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gopro import make_gopro
 from surroundings import add_save, save, surroundings
@@ -26,22 +26,29 @@ if TYPE_CHECKING:
 
     from pipelines.train.settings import TrainingConfig
 
+Precision: TypeAlias = Literal["32-true", "bf16-mixed"]
+
 PARTS = ("load", "forward", "loss", "backward", "optimiser")
 PAPER_STEPS = 1_051_500
 BATCH = 6
 
 
-def lines(device: str) -> list[tuple[str, str, bool]]:
+def lines(device: str) -> list[tuple[str, Precision, bool]]:
     """Preset, precision, compiled or not."""
     if device == "cpu":
-        return [(preset, precision, False) for preset in ("tiny", "light", "paper") for precision in ("32-true",)] + [
-            ("tiny", "bf16-mixed", False)
+        return [
+            ("tiny", "32-true", False),
+            ("light", "32-true", False),
+            ("paper", "32-true", False),
+            ("tiny", "bf16-mixed", False),
         ]
-    return [
-        (preset, precision, compiled)
-        for preset in ("paper", "light", "tiny")
-        for precision, compiled in (("32-true", False), ("bf16-mixed", False), ("32-true", True), ("bf16-mixed", True))
-    ]
+    kinds: tuple[tuple[Precision, bool], ...] = (
+        ("32-true", False),
+        ("bf16-mixed", False),
+        ("32-true", True),
+        ("bf16-mixed", True),
+    )
+    return [(preset, *kind) for preset in ("paper", "light", "tiny") for kind in kinds]
 
 
 def make_pack(folder: Path) -> Path:
@@ -118,7 +125,9 @@ class StepTimer:
             torch.cuda.synchronize()
 
 
-def measure(pack: Path, preset: str, precision: str, compiled: bool, steps: int, accelerator: str) -> dict[str, float]:
+def measure(
+    pack: Path, preset: str, precision: Precision, compiled: bool, steps: int, accelerator: str
+) -> dict[str, float]:
     """Rate and shares of one line, in this process."""
     from lightning_fabric import Fabric
 

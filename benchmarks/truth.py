@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from prep.arrays import Bytes, Floats
+from prep.arrays import Bytes, Floats, Size
 from prep.io import frames
 
 KINDS = ("moving region", "tracked region", "pan", "roll", "zoom")
@@ -26,8 +26,7 @@ _TEXTURE = 4.0  # grey levels a pixel: root mean square gradient of the sharp fr
 _MARGIN = 8  # pixels at the border that are not counted: what moves in from outside is not known
 _FLOW_ERROR = 0.5  # pixels that flow there and back may miss its start by
 
-Path2 = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
 
 
@@ -55,7 +54,7 @@ class Scene:
         """Move a background and, mostly, a region before it; average in as many steps as the longest way needs."""
         rng = np.random.default_rng([self.seed, KINDS.index(self.kind)])
         behind, before = (frames.read(self.sharp[place]) for place in rng.choice(len(self.sharp), 2, replace=False))
-        size = behind.shape[:2]
+        size = (behind.shape[0], behind.shape[1])
         camera, region = _motions(self.kind, size, rng)
         shown = self.kind.endswith("region") or rng.random() < 0.5
         alpha = _region(size, rng) if shown else np.zeros(size, np.float32)
@@ -84,7 +83,7 @@ class Recording:
         is counted.
         """
         shots = [frames.read(path) for path in self.paths]
-        greys = [cv2.cvtColor(shot, cv2.COLOR_RGB2GRAY) for shot in shots]
+        greys = [np.asarray(cv2.cvtColor(shot, cv2.COLOR_RGB2GRAY), np.uint8) for shot in shots]
         middle = len(shots) // 2
         textured = _textured(shots[middle])
         for count in AVERAGED:
@@ -144,12 +143,12 @@ def find(data: Path) -> list[Scene | Recording | Photograph]:
 class _Motion:
     """What a surface does during the exposure, about a centre: shift, turn and growth, all at constant speed."""
 
-    centre: Path2  # x, y
-    shift: Path2  # pixels
+    centre: Doubles  # x, y
+    shift: Doubles  # pixels
     turn: float  # radians
     growth: float  # natural logarithm
 
-    def at(self, time: float) -> Path2:
+    def at(self, time: float) -> Doubles:
         """The affine map from the middle of the exposure to ``time`` in [-1/2, 1/2], ``(2, 3)``."""
         angle, scale = self.turn * time, np.exp(self.growth * time)
         matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -160,10 +159,10 @@ class _Motion:
         y, x = np.mgrid[: size[0], : size[1]]
         x, y = x - self.centre[0], y - self.centre[1]
         across = self.shift[0] - self.turn * y + self.growth * x
-        return np.hypot(across, self.shift[1] + self.turn * x + self.growth * y).astype(np.float32)
+        return np.asarray(np.hypot(across, self.shift[1] + self.turn * x + self.growth * y), np.float32)
 
 
-def _motions(kind: str, size: tuple[int, ...], rng: np.random.Generator) -> tuple[_Motion, _Motion]:
+def _motions(kind: str, size: Size, rng: np.random.Generator) -> tuple[_Motion, _Motion]:
     """The camera's motion and the region's."""
     centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) + rng.uniform(-150, 150, 2)
     still = np.zeros(2)
@@ -178,7 +177,7 @@ def _motions(kind: str, size: tuple[int, ...], rng: np.random.Generator) -> tupl
     return camera, _Motion(centre=centre, shift=shift, turn=0, growth=0)
 
 
-def _stroke(shortest: float, longest: float, rng: np.random.Generator) -> Path2:
+def _stroke(shortest: float, longest: float, rng: np.random.Generator) -> Doubles:
     angle = rng.uniform(0, 2 * np.pi)
     return np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(shortest, longest)
 
@@ -193,11 +192,12 @@ def _region(size: tuple[int, ...], rng: np.random.Generator) -> Floats:
 
 def _expose(
     behind: Bytes, before: Bytes, alpha: Floats, camera: _Motion, region: _Motion, gamma: float
-) -> tuple[Floats, Floats, Floats]:
+) -> tuple[Doubles, Floats, Doubles]:
     """The blurry frame, the sharp one and the region's mean cover; averaged in light ``grey ** gamma``."""
     longest = max(float(camera.extent(alpha.shape).max()), float(np.hypot(*region.shift)) if alpha.any() else 0)
     steps = 2 * int(longest) + 3  # odd, half a pixel each
-    total, cover = np.zeros(behind.shape), np.zeros(alpha.shape)
+    total: Doubles = np.zeros(behind.shape)
+    cover: Doubles = np.zeros(alpha.shape)
     for step in range(steps):
         time = (step + 0.5) / steps - 0.5
         part = _warp(alpha, region.at(time)).clip(0, 1)
@@ -210,7 +210,7 @@ def _expose(
     return 255 * total ** (1 / gamma), sharp, cover
 
 
-def _warp(image: Bytes | Floats, motion: Path2) -> Floats:
+def _warp(image: Bytes | Floats, motion: Doubles) -> Floats:
     size = (image.shape[1], image.shape[0])
     warped = cv2.warpAffine(
         image.astype(np.float32), motion, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
@@ -238,4 +238,4 @@ def _textured(sharp: Bytes) -> Marks:
 
 
 def _rounded(frame: npt.NDArray[np.floating]) -> Bytes:
-    return np.rint(frame).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(frame).clip(0, 255), np.uint8)
