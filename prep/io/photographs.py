@@ -7,6 +7,7 @@ Legend: H, W a picture's height and width, upright.
 
 import io
 import logging
+import math
 import struct
 import warnings
 import zlib
@@ -145,8 +146,9 @@ def _unidentified(data: bytes, source: Source) -> FrameError:
 def _other_kind(page: Any, source: Source) -> FrameError:
     """Of a TIFF's page that is not read, what it holds."""
     photometric, compression = (getattr(each, "name", each) for each in (page.photometric, page.compression))
-    kind = f"{page.dtype} {photometric} pixels, compression {compression}"  # numbers that nobody knows stay numbers
-    return FrameError(f"{source} holds {kind}; wanted RGB or grey of 8 or 16 bits; convert it")
+    count = page.samplesperpixel
+    kind = f"{count} channels of {page.dtype} ({photometric}, compression {compression})"  # or their numbers
+    return FrameError(f"{source} holds {kind}; wanted RGB or grey of 8 or 16 bits, at most with alpha; convert it")
 
 
 def _register_heif(source: Source) -> None:
@@ -181,6 +183,9 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
         return None
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page: Any = tiff.pages[0]
+        wanted, found = math.prod(page.chunked), len(page.dataoffsets)
+        if found < wanted:  # what is missing would become black
+            raise FrameError(f"{source} is damaged: it holds {found} of {wanted} parts; fetch it again")
         pixels = np.asarray(page.asarray())
         if pixels.dtype != np.uint16 or page.photometric not in (
             tifffile.PHOTOMETRIC.RGB,
@@ -189,6 +194,10 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
             raise _other_kind(page, source)
         if pixels.ndim == 3 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE:
             pixels = pixels.transpose(1, 2, 0)
+        if pixels.ndim == 3 and pixels.shape[2] == 1:
+            pixels = pixels[:, :, 0]
+        if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (2, 3, 4)):
+            raise _other_kind(page, source)
         return pixels
 
 

@@ -177,6 +177,12 @@ def several() -> bytes:
     return target.getvalue()
 
 
+def layers() -> bytes:
+    target = io.BytesIO()
+    tifffile.imwrite(target, np.zeros((4, 4, 6), np.uint16), photometric="minisblack", planarconfig="contig")
+    return target.getvalue()
+
+
 def floats() -> bytes:
     target = io.BytesIO()
     tifffile.imwrite(target, np.zeros((4, 4, 3), np.float32), photometric="rgb")
@@ -189,7 +195,7 @@ def floats() -> bytes:
         ("a.png", b"a letter", "a.png is no readable picture \\(8 bytes\\)"),
         ("a.jpg", b"", "a.jpg is no readable picture \\(0 bytes\\)"),
         ("a.tif", several(), "holds 3 pictures; wanted one"),
-        ("a.tif", floats(), "a.tif"),
+        ("a.tif", layers(), "a.tif holds 6 channels of uint16"),
     ],
 )
 def test_what_is_no_single_picture_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -217,6 +223,16 @@ def test_a_tiff_whose_compressed_pixels_are_damaged_is_named(tmp_path: Path, com
     tifffile.imwrite(path, pixels, photometric="rgb", compression=compression, metadata=None)
     path.write_bytes(damaged(path.read_bytes()))
     with pytest.raises(FrameError, match=r"a\.tif is damaged: "):
+        photographs.read(path)
+
+
+def test_a_deep_tiff_that_lacks_parts_of_its_pixels_is_not_filled_with_black(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.ones((40, 50, 3), np.uint16), photometric="rgb", rowsperstrip=40, metadata=None)
+    data = path.read_bytes()
+    at = data.index(struct.pack("<HHI", 257, 4, 1)) + 8  # its height
+    path.write_bytes(data[:at] + struct.pack("<I", 80) + data[at + 4 :])
+    with pytest.raises(FrameError, match="it holds 1 of 2 parts; fetch it again"):
         photographs.read(path)
 
 
@@ -277,7 +293,7 @@ def test_a_picture_that_states_a_huge_size_is_refused_by_its_header(tmp_path: Pa
 
 def test_what_a_tiff_holds_that_is_not_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(floats())
-    with pytest.raises(FrameError, match=r"holds float32 RGB pixels, compression NONE; wanted RGB or grey of 8 or 16"):
+    with pytest.raises(FrameError, match=r"3 channels of float32 \(RGB, compression NONE\); wanted RGB or grey"):
         photographs.read(tmp_path / "a.tif")
 
 
