@@ -29,13 +29,17 @@ def write_film(
     turn: int = 0,
     ticks: Any = None,
     colours: tuple[int, int, int, int] | None = None,
+    options: dict[str, str] | None = None,
 ) -> None:
-    """Write pictures at a rate, or at ticks of it; with a tone of ``sound``'s codec, and a title."""
+    """Write pictures at a rate, or at ticks of it; with a tone of ``sound``'s codec, and a title.
+
+    ``options`` are the codec's.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "A title"
-        options = {"crf": "4"} if codec == "libx264" else {}
-        stream: Any = container.add_stream(codec, rate=rate, options=options)
+        quality = {"crf": "4"} if codec == "libx264" else {}
+        stream: Any = container.add_stream(codec, rate=rate, options={**quality, **(options or {})})
         stream.pix_fmt = pixels
         tone: Any = container.add_stream(sound, rate=48000) if sound else None
         if turn:

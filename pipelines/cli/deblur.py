@@ -113,7 +113,10 @@ def _restore(jobs: "Sequence[RestoreJob]", restorer: "Restorer", settings: "Rest
 
     parts = Parts()
     restoring = deblurring.deblur(jobs, restorer, settings, on_tile=parts)
-    steps = track(restoring, deblurring.count_frames(jobs), f"deblur on {restorer.device.type}", parts)
+    frames, lines = deblurring.survey(jobs)
+    for line in lines:
+        click.echo(line, err=True)
+    steps = track(restoring, frames, f"deblur on {restorer.device.type}", parts)
     outcomes = [outcome for outcome in steps if outcome.is_done]
     for outcome in outcomes:
         if outcome.fault:

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
 from pipelines.restore.pictures import restore_pictures
-from pipelines.restore.restorer import Restorer
+from pipelines.restore.restorer import Restorer, is_out_of_memory
 from pipelines.restore.videos import restore_video
 from prep.errors import ReadError
 from prep.io import video
+from prep.io.video import VideoInfo
 
 
 def deblur(
@@ -28,15 +29,29 @@ def deblur(
                 yield from restore_video(job, restorer, settings)
             except ReadError as error:
                 yield Outcome(job=job, fault=str(error))
+            except (MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                yield Outcome(job=job, fault=f"{job.source} needs more memory than is free; pass a smaller --tile")
 
 
-def count_frames(jobs: Sequence[RestoreJob]) -> int:
-    """Pictures and about as many frames as the videos have; a file that cannot be read counts as one."""
-    return sum(_frames(job) for job in jobs)
+def survey(jobs: Sequence[RestoreJob]) -> tuple[int, list[str]]:
+    """Pictures and about as many frames as the videos have, and a line for each video that is not kept in all it has.
+
+    A file that cannot be read counts as one.
+    """
+    frames, lines = 0, []
+    for job in jobs:
+        about = _describe(job)
+        frames += max(1, about.frames) if about else 1
+        if about and about.changes:
+            lines.append(f"{job.source}: {'; '.join(about.changes)}")
+    return frames, lines
 
 
-def _frames(job: RestoreJob) -> int:
+def _describe(job: RestoreJob) -> VideoInfo | None:
+    """What a video says of itself; None for a picture, and where it cannot be read: its turn says so."""
     try:
-        return max(1, video.describe(job.source).frames) if job.is_video else 1
+        return video.describe(job.source) if job.is_video else None
     except ReadError:
-        return 1
+        return None

@@ -3,6 +3,9 @@
 Legend: H, W a frame's height and width as it is shown.
 """
 
+import heapq
+import shlex
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +23,16 @@ from prep.errors import FrameError
 KEPT = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")  # containers that are written; others become .mkv
 SUFFIXES = (*KEPT, ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp")
 UNKNOWN, BT709, BT601, FULL = 2, 1, 5, 2  # FFmpeg's numbers of matrices and of a range
+
+_MOST_REORDERED = 16  # frames that H.264 and HEVC decode before one that is shown earlier
+_NOT_KEPT = {  # side data of frames
+    "MASTERING_DISPLAY_METADATA": "HDR mastering data",
+    "CONTENT_LIGHT_LEVEL": "HDR light levels",
+    "DYNAMIC_HDR_PLUS": "HDR10+",
+    "DOVI_METADATA": "Dolby Vision",
+    "STEREO3D": "marks of a stereo pair",
+    "SPHERICAL": "marks of a panorama",
+}
 
 # Colour is stored at half the resolution. To RGB and back costs 23 dB more by FFmpeg's quick way than by this one.
 EXACT: dict[str, Any] = {
@@ -45,6 +58,7 @@ class VideoInfo:
     primaries: int
     transfer: int
     aspect: Fraction  # of a pixel, width by height; 0: unknown
+    changes: tuple[str, ...]  # what a copy does not keep, for a person
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,20 +103,22 @@ def describe(path: Path) -> VideoInfo:
             primaries=stream.codec_context.color_primaries,
             transfer=stream.codec_context.color_trc,
             aspect=1 / aspect if is_turned and aspect else aspect,
+            changes=_changes(container, stream, first),
         )
 
 
 def read(path: Path, since: int | None = None) -> Iterator[Moment]:
     """All frames in the order of their times; memory holds the decoder's few and no more.
 
-    Turned upright as the file asks, in colours as its matrix and range say. Rates may vary: the times are the file's.
+    Interlaced ones are made whole (FFmpeg's bwdif, one frame of two fields). Turned upright as the file asks, in
+    colours as its matrix and range say. Rates may vary: the times are the file's.
 
     Args:
         path: The video.
         since: Ticks before which nothing is wanted: decoding begins at the nearest place that it can begin at.
 
     Raises:
-        FrameError: If it holds no video, or is damaged on the way.
+        FrameError: If it holds no video, is damaged on the way, or jumps back in time.
     """
     for frame, seconds, ticks in _timed_frames(path, since):
         yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
@@ -125,13 +141,85 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
     with opened(path) as container:
         stream = video_stream(container, path)
         start = stream.start_time or 0
-        decoded = _decoded_since(container, stream, since)
-        for number, frame in enumerate(decoded):
-            ticks = frame.pts if frame.pts is not None else frame.dts
-            if ticks is None:  # as in an old AVI: derive it from the rate
-                ticks = start + round(number / (stream.average_rate or Fraction(25)) / stream.time_base)
+        stamped = _stamped(_decoded_since(container, stream, since), stream, start)
+        if container.format.name == "avi":  # whose times are those of decoding
+            stamped = _in_order(stamped)
+        for frame in _deinterlaced(_increasing(stamped, stream, path), stream):
+            ticks = round(frame.pts * frame.time_base / stream.time_base)
             if since is None or ticks >= since:
                 yield frame, float((ticks - start) * stream.time_base), ticks
+
+
+def _stamped(frames: Iterator[Any], stream: Any, start: int) -> Iterator[Any]:
+    """Frames that all have a time."""
+    for number, frame in enumerate(frames):
+        if frame.pts is None:
+            frame.pts = frame.dts
+        if frame.pts is None:  # as in an old AVI: derive it from the rate
+            frame.pts = start + round(number / (stream.average_rate or Fraction(25)) / stream.time_base)
+        yield frame
+
+
+def _in_order(frames: Iterator[Any]) -> Iterator[Any]:
+    """Frames, which a decoder gives in the order in which they are shown, with their times in that order too."""
+    waiting: deque[Any] = deque()
+    stamps: list[int] = []
+    for frame in frames:
+        waiting.append(frame)
+        heapq.heappush(stamps, frame.pts)
+        if len(waiting) > _MOST_REORDERED:
+            waiting[0].pts = heapq.heappop(stamps)
+            yield waiting.popleft()
+    for frame in waiting:
+        frame.pts = heapq.heappop(stamps)
+        yield frame
+
+
+def _increasing(frames: Iterator[Any], stream: Any, path: Path) -> Iterator[Any]:
+    """Frames at times of their own: one that repeats the time of another, or nearly, is shown a tick after it."""
+    last: int | None = None
+    for frame in frames:
+        if last is not None and frame.pts <= last:
+            back = float((last - frame.pts) * stream.time_base)
+            if back > 1:
+                raise FrameError(
+                    f"{path} jumps back in time by {back:.1f} s; write it anew: "
+                    f"ffmpeg -i {shlex.quote(str(path))} -c copy anew.mkv"
+                )
+            frame.pts = last + 1
+        last = frame.pts
+        yield frame
+
+
+def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
+    """Frames as they are up to the first of two fields; from there on those of two fields are made whole."""
+    graph: Any = None
+    for frame in frames:
+        if graph is None and frame.interlaced_frame:
+            graph = av.filter.Graph()
+            chain = (
+                graph.add_buffer(template=stream),
+                graph.add("bwdif", "mode=send_frame:deint=interlaced"),
+                graph.add("buffersink"),
+            )
+            graph.link_nodes(*chain).configure()
+        if graph is None:
+            yield frame
+        else:
+            graph.push(frame)
+            yield from _pulled(graph)
+    if graph is not None:
+        graph.push(None)
+        yield from _pulled(graph)
+
+
+def _pulled(graph: Any) -> Iterator[Any]:
+    """What a filter has ready."""
+    while True:
+        try:
+            yield graph.pull()
+        except (av.BlockingIOError, av.EOFError):
+            return
 
 
 def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[Any]:
@@ -155,10 +243,15 @@ _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__
 def opened(path: Path) -> Iterator[Any]:
     """A file for reading by PyAV; FFmpeg's errors are raised as ours, with the file's name."""
     try:
-        with av.open(str(path), **_METADATA) as container:
+        with av.open(address(path), container_options={"protocol_whitelist": "file"}, **_METADATA) as container:
             yield container
     except av.FFmpegError as error:
         raise FrameError(f"{path} cannot be read as a video ({error.strerror or error}); fetch it again") from error
+
+
+def address(path: Path) -> str:
+    """A path as FFmpeg takes it: a name such as ``12:30 walk.mp4`` would be that of a network protocol."""
+    return f"file:{path.absolute()}"
 
 
 def video_stream(container: Any, path: Path) -> Any:
@@ -168,6 +261,22 @@ def video_stream(container: Any, path: Path) -> Any:
         raise FrameError(f"{path} holds no video that can be decoded; convert it")
     stream.thread_type = "AUTO"
     return stream
+
+
+def _changes(container: Any, stream: Any, first: Any) -> tuple[str, ...]:
+    """What ``video_parts`` does not keep of a video, judged by its first frame."""
+    kinds = [each.type.name for each in first.side_data]
+    metadata = [name for kind, name in _NOT_KEPT.items() if kind in kinds]
+    others = len(container.streams) - len(container.streams.audio) - len(container.streams.subtitles) - 1
+    has_alpha = any(part.is_alpha for part in first.format.components) or stream.metadata.get("alpha_mode") == "1"
+    said = {
+        "interlaced: its fields are made whole frames": first.interlaced_frame,
+        "alpha is dropped": has_alpha,
+        f"{depth(first)} bits a channel become 10": depth(first) > 10,
+        f"{', '.join(metadata)} dropped": bool(metadata),
+        f"{others} tracks dropped that are neither picture, sound nor subtitles": others > 0,
+    }
+    return tuple(text for text, is_so in said.items() if is_so)
 
 
 def depth(frame: Any) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 
 from prep.errors import FrameError
 from prep.io import files
-from prep.io.video import BT601, EXACT, UNKNOWN, Moment, VideoInfo, describe, opened
+from prep.io.video import BT601, EXACT, UNKNOWN, Moment, VideoInfo, address, describe, opened
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[
         quality: 1 to 100; 95 is x264's constant rate factor 14, 50 its 32.
         suffix: Of the whole in the end: WebM needs VP9, all others get H.264.
     """
-    with files.replacing(path) as part, _named_errors(path), av.open(str(part), "w", format="nut") as container:
+    with files.replacing(path) as part, _named_errors(path), av.open(address(part), "w", format="nut") as container:
         stream = _add_stream(container, info, quality, suffix)
 
         def write(moment: Moment) -> float:
@@ -86,7 +86,7 @@ def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> Non
         opened(source) as original,
         files.replacing(target) as whole,
         _named_errors(target),
-        av.open(str(whole), "w", format=kind, options=options) as container,
+        av.open(address(whole), "w", format=kind, options=options) as container,
     ):
         container.metadata.update(original.metadata)
         picture = _add_stream(container, describe(source), quality, target.suffix.lower())

@@ -46,6 +46,17 @@ def test_a_film_keeps_its_frames_times_and_sound(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "b.png"]
 
 
+def test_what_a_video_loses_is_known_before_it_is_restored(tmp_path: Path) -> None:
+    write_film(tmp_path / "a.mov", [smooth(0)] * 2, codec="prores_ks", pixels="yuva444p10le")
+    write_film(tmp_path / "b.mp4", [smooth(0)] * 3)
+    (tmp_path / "c.mp4").write_text("a letter")
+
+    frames, lines = deblurring.survey(plan_restore([tmp_path], tmp_path / "out").jobs)
+
+    assert frames == 2 + 3 + 1
+    assert [line.partition(";")[0] for line in lines] == [f"{tmp_path / 'a.mov'}: alpha is dropped"]
+
+
 def test_a_container_that_is_not_written_becomes_matroska(tmp_path: Path) -> None:
     write_film(tmp_path / "a.ts", (smooth(n) for n in range(3)), sound="aac")
     plan = plan_restore([tmp_path / "a.ts"], tmp_path / "out")
