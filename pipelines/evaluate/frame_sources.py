@@ -21,7 +21,7 @@ from pipelines.packs import Frame, read_frame, to_tensor
 from prep.arrays import Bytes, Codes
 from prep.datasets import layouts
 from prep.datasets.layouts import Pair
-from prep.io import extents, frames, storage
+from prep.io import extents, files, frames, storage
 from prep.io.storage import Source
 from prep.masks import equations
 from prep.packs import reader
@@ -172,7 +172,7 @@ class PictureFrames(FrameSource):
         paths = [str(storage.absolute(source)) for pair in pairs for source in (pair.blurry, pair.sharp)]
         self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
         self.has_extent_maps = len(self.extent_maps) == len(pairs)  # maps of a part would not say of which
-        self.identity = {"pictures": zlib.crc32("\n".join(paths).encode()), "count": len(pairs)}
+        self.identity = {"pictures": zlib.crc32(files.encoded("\n".join(paths))), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
         if masks is not None:
             masks = self.masks = masks.resolved(has_extents=self.has_extent_maps)

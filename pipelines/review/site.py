@@ -101,7 +101,7 @@ def file_content(review: Review, name: str) -> bytes | None:
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if name == INDEX:
-        return _page(review).encode()
+        return files.encoded(_page(review))
     if name == "frames.js":
         return _script("open", _facts(review))
     if name == "look.css":
@@ -168,7 +168,7 @@ def _page(review: Review) -> str:
 def _facts(review: Review) -> dict[str, Any]:
     """What the page knows of all frames when it opens."""
     first = review.maps[0]
-    checksum = zlib.crc32(f"{first.folder.path.resolve()} {first.method}".encode())
+    checksum = zlib.crc32(files.encoded(f"{first.folder.path.resolve()} {first.method}"))
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
     height, width = first.folder.read_sharpness(review.pairs[0].key).shape
     return {

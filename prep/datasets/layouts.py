@@ -11,7 +11,7 @@ from prep.datasets import path_patterns, published
 from prep.datasets.path_patterns import PathMatch, is_junk
 from prep.datasets.published import LAYOUTS, Layout
 from prep.errors import DatasetError, ReadError
-from prep.io import frames
+from prep.io import frames, storage
 from prep.io.storage import Source
 
 
@@ -229,7 +229,9 @@ def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pai
 
 
 def _add(named: Frames, key: str, source: Source) -> None:
-    """Add a frame; two of one name are refused, since nothing else distinguishes them."""
+    """Add a frame; two of one name are refused, since nothing else distinguishes them, and a name that is no text."""
+    if not storage.is_text(key):
+        raise DatasetError(f"the name of {source} is not UTF-8; rename it")
     if key in named:
         raise DatasetError(f"{named[key]} and {source} share one name; remove one of them")
     named[key] = source

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from prep.errors import ForeignFile
 
@@ -39,8 +39,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) under ``path``, whole or not at all."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` (UTF-8) under ``path``, whole or not at all; surrogates as in ``encoded``."""
+    write_bytes(path, encoded(text))
+
+
+def encoded(text: str) -> bytes:
+    r"""The text as UTF-8. A lone surrogate, as in a file's name that is no UTF-8, is written as ``\udcff``.
+
+    JSON reads that back as the same surrogate.
+    """
+    return text.encode("utf-8", "backslashreplace")
 
 
 def refuse_foreign(path: Path, sign: str) -> None:
@@ -67,8 +75,18 @@ def to_line(row: Mapping[str, Any]) -> str:
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Add JSON lines to a file; a kill tears at most the last one that it holds."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write("".join(to_line(row) for row in rows))
+    with path.open("ab+") as file:
+        _drop_torn_line(file)
+        file.write(encoded("".join(to_line(row) for row in rows)))
+
+
+def _drop_torn_line(file: BinaryIO) -> None:
+    """Cut off what follows the last line's end, or the next row would be a part of it."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 1))
+    if end and file.read(1) != b"\n":
+        file.seek(0)
+        file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -84,10 +102,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    if lines and not lines[-1].endswith("\n"):
-        lines.pop()
+    *lines, _ = path.read_bytes().split(b"\n")  # what follows the last line's end is torn, or nothing
     try:
         return [json.loads(line) for line in lines]
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path} holds a line that is not JSON ({error}); remove the file to begin anew") from error

@@ -35,6 +35,11 @@ class ArchiveMember:
 Source = Path | ArchiveMember
 
 
+def is_text(name: str) -> bool:
+    """Whether a name is text: Python gives a file's name of bytes that are no UTF-8 with surrogates in it."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class FileStamp:
     """Size, checksum and time of a source: they show whether it still is the one that was read."""

@@ -10,7 +10,7 @@ import numpy as np
 from prep import parallel
 from prep.arrays import Bytes, Floats, Size
 from prep.errors import SynthesisError
-from prep.io import frames, photographs
+from prep.io import frames, photographs, storage
 from prep.sharpness.size import SMALLEST
 from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
@@ -57,6 +57,8 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
                 below = path.relative_to(place).parts[:-1] if place.is_dir() else ()
                 name = "-".join([*(part for part in below if part not in ("train", "test")), path.stem])
                 name = name.replace("_", "-")
+                if not storage.is_text(name):
+                    raise SynthesisError(f"the name of {path} is not UTF-8; rename it")
                 if name in photos:
                     raise SynthesisError(f"{photos[name]} and {path} would share one name; rename one of them")
                 photos[name] = path

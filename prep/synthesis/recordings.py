@@ -67,6 +67,8 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
         recordings += here
     seen: dict[tuple[str, str], Recording] = {}
     for recording in recordings:
+        if not storage.is_text(recording.name):
+            raise SynthesisError(f"the name of {recording.path} is not UTF-8; rename it")
         other = seen.setdefault((recording.split, recording.name), recording)
         if other is not recording:
             raise SynthesisError(f"{other.path} and {recording.path} would share one name; rename one of them")
