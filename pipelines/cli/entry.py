@@ -5,6 +5,7 @@ from typing import NoReturn
 
 import click
 
+from pipelines.cli.printing import escaping, one_line
 from pipelines.errors import PipelineError
 from prep.errors import PrepError
 
@@ -25,7 +26,11 @@ EXTRAS = {  # which extra brings a package that may be missing
 
 def run(command: click.Command) -> None:
     """Run a command and exit."""
-    name = command.name or "cdg"
+    with escaping():
+        _run(command, command.name or "cdg")
+
+
+def _run(command: click.Command, name: str) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -63,7 +68,7 @@ def _is_mistake(error: Exception) -> bool:
 
 
 def _fail(line: str, status: int) -> NoReturn:
-    click.echo(line, err=True)
+    click.echo(one_line(line), err=True)
     sys.exit(status)
 
 

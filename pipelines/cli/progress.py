@@ -1,5 +1,7 @@
 """What a terminal or a log shows: how far long work is, with rate and time left, and tables."""
 
+import io
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,6 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+
+from pipelines.cli.printing import encoding_of, escaped, escaping, unescaped
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -52,14 +56,16 @@ def track(
         TimeRemainingColumn,
     )
 
-    console = Console(stderr=True)
+    stream = unescaped(sys.stderr)
+    console = Console(file=stream)
     if not console.is_terminal:
         yield from narrate(items, current, what, parts)
         return
     rate = TextColumn("{task.fields[rate]}")
     share = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    with Progress(TextColumn("{task.description}"), *share, rate, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(what, total=current(), rate="")
+    name = TextColumn("{task.description}", markup=False)
+    with Progress(name, *share, rate, TimeRemainingColumn(), console=console) as progress, escaping():
+        task = progress.add_task(escaped(what, encoding_of(stream)), total=current(), rate="")
         done = 0
         if parts is not None:
             parts.listen(lambda part: progress.update(task, completed=done + part))
@@ -97,10 +103,17 @@ def narrate(
 
 
 def print_table(table: "Table", width: int = 140) -> None:
-    """Print a table, as wide as the terminal, or so many characters wide in a log."""
+    """Print a table, as wide as the terminal, or so many characters wide in a log; its cells are text, not markup."""
     from rich.console import Console
 
-    Console(width=None if Console().is_terminal else width).print(table)
+    class Drawing(io.StringIO):
+        encoding = encoding_of(sys.stdout)  # by which rich chooses the characters of the lines
+
+    terminal, drawing = Console(file=unescaped(sys.stdout)), Drawing()
+    width = terminal.width if terminal.is_terminal else width
+    Console(file=drawing, width=width, markup=False, emoji=False, highlight=False).print(table)
+    sys.stdout.write(drawing.getvalue())  # click would drop what looks like an escape sequence
+    sys.stdout.flush()
 
 
 @contextmanager
