@@ -1,5 +1,6 @@
 """What every page that is served shares: who gets an answer, and what a browser may do with it."""
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,8 @@ from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_MOST_CONNECTIONS = 500  # below the usual limit of open files; waitress's 100 are soon taken by half-open ones
+_IDLE_SECONDS = 30  # after which a connection without a request is closed
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -22,8 +25,10 @@ def protect(app: Flask, token: str | None, cookie: str) -> None:
         token: What the first request must bring as ``?token=``; None where only this machine can ask. Then the host
             that the browser asked for must be a name of this machine: no page from elsewhere, under a name of its own
             that leads here, gets an answer (DNS rebinding).
-        cookie: The name under which the browser keeps the token.
+        cookie: How the name begins under which the browser keeps the token.
     """
+    if token is not None:  # a browser sends the cookies of a host to all its ports: each server has one of its own
+        cookie += f"-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
     app.before_request(lambda: _refuse_strangers(token, cookie))
     app.after_request(_add_headers)
 
@@ -51,6 +56,23 @@ def _add_headers(response: Response) -> Response:
     return response
 
 
+def json_body() -> Any:
+    """The JSON of the request at hand, whatever it holds; 400 where it is none, 415 where it does not say that it is.
+
+    A form of another page cannot say so.
+    """
+    try:
+        return request.get_json()
+    except RecursionError:  # nested too deeply
+        abort(400)
+
+
+def unavailable(reason: object) -> Response:
+    """The answer where a disk, or a file on it, is in the way; the page shows the reason and tries again."""
+    line = " ".join(str(reason).split()).encode("ascii", "backslashreplace").decode("ascii")  # as a header must be
+    return Response(status=503, headers={"X-Reason": line})
+
+
 def _is_equal(given: str, token: str) -> bool:
     return hmac.compare_digest(given.encode(), token.encode())
 
@@ -72,7 +94,17 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     opened: dict[int, Any] = {}  # what waitress leaves open where it cannot listen
     largest = app.config["MAX_CONTENT_LENGTH"]
     try:
-        server = create_server(app, opened, host=host, port=port, threads=8, max_request_body_size=largest + 1)
+        server = create_server(
+            app,
+            opened,
+            host=host,
+            port=port,
+            threads=8,
+            max_request_body_size=largest + 1,
+            connection_limit=_MOST_CONNECTIONS,
+            channel_timeout=_IDLE_SECONDS,
+            cleanup_interval=_IDLE_SECONDS // 3,
+        )
     except (OSError, ValueError) as error:
         wasyncore.close_all(opened)
         if isinstance(error, OSError):

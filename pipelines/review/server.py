@@ -6,11 +6,12 @@ No part of a request is ever used as a path: a file has one of the review's name
 import threading
 from pathlib import PurePosixPath
 
-from flask import Flask, Response, abort, request
+from flask import Flask, Response, abort
 
 from pipelines import serving
 from pipelines.review import site, verdicts
 from pipelines.review.site import Review
+from prep.errors import MaskError
 
 _COOKIE = "cdg-review"
 _LARGEST_REQUEST = 100_000  # bytes
@@ -51,9 +52,7 @@ def _add_verdicts(app: Flask, review: Review) -> None:
 
     @app.post("/verdicts")
     def save_verdict() -> Response:
-        if not request.is_json:  # a form of another page cannot send JSON
-            abort(415)
-        body = request.get_json()
+        body = serving.json_body()
         try:
             key = str(body.pop("key"))
             verdict = verdicts.parse(body)
@@ -62,7 +61,12 @@ def _add_verdicts(app: Flask, review: Review) -> None:
         if key not in keys:
             abort(404)
         if not review.verdicts.parent.is_dir():
-            return Response(status=503, headers={"X-Reason": "the masks folder is gone"})
-        with lock:
-            verdicts.write(review.verdicts, {**verdicts.read(review.verdicts), key: verdict})
+            return serving.unavailable("the masks folder is gone")
+        try:
+            with lock:
+                verdicts.write(review.verdicts, {**verdicts.read(review.verdicts), key: verdict})
+        except MaskError as error:  # somebody damaged the file meanwhile
+            return serving.unavailable(error)
+        except OSError as error:
+            return serving.unavailable(f"{review.verdicts} cannot be written ({error.strerror or error})")
         return Response(status=204)

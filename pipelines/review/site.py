@@ -110,7 +110,8 @@ def file_content(review: Review, name: str) -> bytes | None:
         return (_PAGE / name).read_bytes()
     folder, _, rest = name.partition("/")
     number = rest.partition(".")[0].partition("-")[0]
-    if not (number.isdecimal() and number == str(int(number)) and int(number) < len(review.pairs)):
+    is_number = number.isdecimal() and len(number) < 10 and number == str(int(number))
+    if not (is_number and int(number) < len(review.pairs)):
         return None
     make = _CONTENT_OF_FRAME.get(f"{folder}/#{rest[len(number) :]}")
     return make(review, int(number)) if make else None

@@ -7,6 +7,7 @@ comes as JSON, PUT or DELETE, which no form of another page can send.
 import secrets
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -112,7 +113,7 @@ def _add_list(app: Flask, queue: Queue, facts: Facts) -> None:
 def _offered() -> Sequence[tuple[str, int]]:
     """Names and sizes of the files that a request offers."""
     request.max_content_length = _LARGEST_JSON
-    body = request.get_json()  # 415 for what is no JSON: a form of another page can send none
+    body = serving.json_body()
     listed = body.get("files") if isinstance(body, dict) else None
     if not isinstance(listed, list) or not 0 < len(listed) <= _MOST_FILES:
         abort(400)
@@ -123,7 +124,7 @@ def _offered() -> Sequence[tuple[str, int]]:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
 def _add_pictures(app: Flask, queue: Queue) -> None:
@@ -140,9 +141,12 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
         made = picture.folder / f"{source.stem}.shown"
         try:
             with making:
-                if not made.exists():
-                    files.write_bytes(made, shown.encode(photographs.read(source)))
-            data = made.read_bytes()
+                if made.exists():
+                    data = made.read_bytes()
+                else:
+                    data = shown.encode(photographs.read(source))
+                    with suppress(OSError):  # a full disk: it is made again the next time
+                        files.write_bytes(made, data)
         except (ReadError, OSError):  # removed in this moment
             abort(404)
         finally:

@@ -80,6 +80,8 @@
       changed(key);
       send();
     } catch (error) {
+      unsaved.delete(key); // its turn comes after the others': one that cannot be saved holds none up
+      unsaved.add(key);
       trouble = error instanceof TypeError ? "" : error.message; // a TypeError is fetch's own: nobody answered
       saving = false;
       changed(key);

@@ -145,3 +145,19 @@ def test_a_file_of_verdicts_from_a_clock_that_is_ahead_hides_no_later_verdict(
 
     page.wait_for_selector(".cell")
     assert page.evaluate("review.verdicts.count('reject')") == 2
+
+
+def test_a_verdict_that_cannot_be_saved_holds_no_other_up(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.route(
+        "**/verdicts",
+        lambda route: route.fulfill(status=503) if "000001" in route.request.post_data else route.continue_(),
+    )
+    for key in ("clip/000001", "clip/000002"):
+        page.evaluate("key => review.verdicts.set(key, {verdict: 'reject'})", key)
+    path = folder / "lbp-absolute" / "verdicts.json"
+    until(page, "Object.values(localStorage).some(text => !JSON.parse(text).unsaved)")
+    assert verdicts.rejected(path) == {"clip/000002"}
+    page.unroute("**/verdicts")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")

@@ -1,6 +1,11 @@
 """The served review: its own files and no other, to nobody from elsewhere, verdicts on disk before the answer."""
 
+import json
+import socket
+from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 from flask.testing import FlaskClient
@@ -97,3 +102,62 @@ def test_verdicts_that_are_none_change_nothing(review: site.Review, client: Flas
     large = client.post("/verdicts", base_url=LOCAL, json={"key": key, "verdict": "accept", "note": "x" * 200_000})
     assert (form.status_code, large.status_code) == (415, 413)
     assert not review.verdicts.exists()
+
+
+def post(client: FlaskClient, body: str) -> int:
+    return client.post("/verdicts", base_url=LOCAL, data=body, content_type="application/json").status_code
+
+
+def test_what_no_browser_sends_is_a_bad_request_and_no_error(review: site.Review, client: FlaskClient) -> None:
+    key = json.dumps(review.pairs[0].key)
+    for value in ("[" * 40_000 + "]" * 40_000, "9" * 5000, '{"a":' * 9000 + "1" + "}" * 9000, "1e999", "NaN", "{"):
+        assert post(client, f'{{"key": {key}, "verdict": {value}, "note": ""}}') == 400
+        assert post(client, value) == 400
+    assert client.get(f"/frames/{'9' * 5000}.js", base_url=LOCAL).status_code == 404
+    assert not review.verdicts.exists()
+
+
+def test_a_note_that_ends_within_a_character_is_kept_and_holds_no_other_up(
+    review: site.Review, client: FlaskClient
+) -> None:
+    first, second = (json.dumps(pair.key) for pair in review.pairs[:2])
+    assert post(client, f'{{"key": {first}, "verdict": "reject", "note": "sky \\ud83d"}}') == 204
+    assert post(client, f'{{"key": {second}, "verdict": "accept", "note": "写"}}') == 204
+    assert [verdict.note for verdict in verdicts.read(review.verdicts).values()] == ["sky \ud83d", "写"]
+    assert client.get("/frames.js", base_url=LOCAL).status_code == 200
+
+
+def test_verdicts_that_cannot_be_saved_are_answered_with_the_reason(review: site.Review, client: FlaskClient) -> None:
+    body = {"key": review.pairs[0].key, "verdict": "accept", "note": ""}
+    review.verdicts.write_text("damaged")
+    damaged = client.post("/verdicts", base_url=LOCAL, json=body)
+    assert (damaged.status_code, review.verdicts.read_text()) == (503, "damaged")
+    assert "verdicts.json is no list of verdicts" in damaged.headers["X-Reason"]
+
+    review.verdicts.unlink()
+    review.verdicts.mkdir()  # cannot be replaced by a file, as on a full disk
+    full = client.post("/verdicts", base_url=LOCAL, json=body)
+    review.verdicts.rmdir()
+    assert full.status_code == 503 and "verdicts.json" in full.headers["X-Reason"]
+    assert client.post("/verdicts", base_url=LOCAL, json=body).status_code == 204
+
+
+def test_two_servers_on_one_host_do_not_take_each_others_cookie(review: site.Review) -> None:
+    one, two = (server.make_app(review, token).test_client() for token in ("one", "two"))
+    base = "http://box.example:8765"
+    kept = one.get("/?token=one", base_url=base).headers["Set-Cookie"].partition(";")[0]
+    other = two.get("/?token=two", base_url=base).headers["Set-Cookie"].partition(";")[0]
+    assert kept.partition("=")[0] != other.partition("=")[0]
+    both = {"Cookie": f"{kept}; {other}"}
+    for token in ("one", "two"):
+        client = server.make_app(review, token).test_client(use_cookies=False)
+        assert client.get("/", base_url=base, headers=both).status_code == 200
+
+
+def test_connections_that_ask_for_nothing_keep_nobody_out(served: str) -> None:
+    address = urlsplit(served)
+    with ExitStack() as stack:
+        for _ in range(150):
+            opened = stack.enter_context(socket.create_connection((address.hostname, address.port), timeout=5))
+            opened.sendall(b"GET / HTTP/1.1\r\n")
+        assert stack.enter_context(urlopen(served, timeout=5)).status == 200

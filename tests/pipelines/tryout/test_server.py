@@ -106,7 +106,7 @@ def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie_of_its_own(queue: Qu
 
     assert client.get("/queue", base_url=base).status_code == 403
     answer = client.get("/?token=right", base_url=base)
-    assert answer.headers["Set-Cookie"].startswith("cdg-deblur=")  # not that of the review
+    assert answer.headers["Set-Cookie"].startswith("cdg-deblur-")  # not that of the review
     assert client.get("/queue", base_url=base).status_code == 200
 
 
@@ -129,12 +129,23 @@ def test_what_a_form_of_another_page_can_send_is_refused(kind: str, client: Flas
     [
         *([], {}, {"files": []}, {"files": "a.png"}, {"files": [["a.png", 1]]}, {"files": [{"name": "a.png"}]}),
         *({"files": [{"name": "a.png", "size": -1}]}, {"files": [{"name": "a.png", "size": True}]}),
+        {"files": [{"name": "a.png", "size": 10**4000}]},
         *({"files": [{"name": 1, "size": 1}]}, {"files": [{"name": "a.png", "size": 1}] * 101}),
     ],
 )
 def test_offers_that_are_none_change_nothing(body: object, client: FlaskClient, queue: Queue) -> None:
     assert client.post("/pictures", base_url=LOCAL, json=body).status_code == 400
     assert queue.facts() == []
+
+
+def test_what_no_browser_sends_is_no_error(client: FlaskClient, queue: Queue) -> None:
+    for value in ("[" * 40_000 + "]" * 40_000, "9" * 5000, "{"):
+        body = f'{{"files": [{{"name": "a.png", "size": {value}}}]}}'
+        answer = client.post("/pictures", base_url=LOCAL, data=body, content_type="application/json")
+        assert answer.status_code == 400
+    assert client.get(f"/pictures/{'9' * 5000}/thumb", base_url=LOCAL).status_code == 404
+    assert offer(client, ("\ud83d.png", 1)).status_code == 201  # a name that ends within a character
+    assert client.get("/queue", base_url=LOCAL).json["pictures"][0]["name"] == "\ud83d.png"
 
 
 def test_requests_that_are_too_large_are_refused(client: FlaskClient, queue: Queue) -> None:
