@@ -195,8 +195,8 @@ def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate
         plan = training.plan(keep=True)
         try:
             _train(training, plan, fabric, stopped, name)
-            estimate.correct(training, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
             _score(training, fabric, stopped, name)
+            estimate.correct(training, (plan.steps - plan.start) / plan.steps, time.monotonic() - began)
         except RunInUse:
             continue
         except (DataError, TrainingError) as error:
@@ -225,7 +225,7 @@ def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: 
     from pipelines.train import run_folder
     from prep.packs.reader import read_info
 
-    count = read_info(training.test).crop_count
+    count = len(read_info(training.test).frames)
     try:
         with run_folder.locked(training.folder), stopped.at_once():
             for _ in track(scoring.score(training, fabric), count, f"score {name}"):

@@ -21,33 +21,39 @@ class TimeEstimate:
         fabric: Decides device and precision.
 
     Attributes:
-        seconds: About what a training takes, by the title of its row; of rows that are not done.
+        seconds: About what a training takes, scored, by the title of its row; of rows that are not done.
+        scoring: How many of these seconds the scoring takes; likewise.
     """
 
     def __init__(self, trainings: Sequence[Training], fabric: Fabric) -> None:
         self.trainings = trainings
         self.seconds: dict[str, float] = {}
+        self.scoring: dict[str, float] = {}
         self._spent = self._expected = 0.0  # seconds, for what was trained since
         by_title = {training.row.title: training for training in self.missing()}
         if not by_title:
             return
         scenes = PackFrames(trainings[0].test)
-        first = scenes[0]
+        for _ in range(2):  # the first time code is compiled
+            started = time.perf_counter()
+            first = scenes[0]  # S of its masks is computed too, which may take longest
+            reading = time.perf_counter() - started
         for title, training in by_title.items():
             run = training.plan(keep=False)
             step = forecast.seconds_per_step(training.config, fabric)
             validations = forecast.validations_left(run) * forecast.seconds_per_validation(run, step)
-            scoring = len(scenes) * _seconds_to_score(first, training, fabric)
-            self.seconds[title] = step * run.steps + validations + scoring
+            self.scoring[title] = len(scenes) * (reading + _seconds_to_score(first, training, fabric))
+            self.seconds[title] = step * run.steps + validations + self.scoring[title]
 
     def missing(self) -> list[Training]:
         """Those that are not done by now."""
         return [training for training in self.trainings if not training.is_done]
 
     def correct(self, training: Training, share: float, seconds: float) -> None:
-        """Take into account that this share of a training took so long."""
+        """Take into account that this share of a training's steps, and its scoring, took so long."""
+        total, scoring = self.seconds[training.row.title], self.scoring[training.row.title]
         self._spent += seconds
-        self._expected += share * self.seconds[training.row.title]
+        self._expected += share * (total - scoring) + scoring
 
     def seconds_left(self) -> float:
         """About what those that are not done will take, one after the other."""

@@ -10,7 +10,7 @@ import numpy as np
 from cdgnet.cost import network_cost
 from pipelines.evaluate.frame_sources import PackFrames
 from pipelines.evaluate.measures import LEGEND
-from pipelines.packs import read_crops
+from pipelines.packs import Frame, read_frame
 from pipelines.pages import dot_plots, page_file, plots
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
@@ -169,18 +169,20 @@ def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.P
 
 def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    shown = evenly_spaced(range(read_info(test).crop_count), PICTURES)
     examples = []
-    for place, crop in enumerate(read_crops(test, shown)):
-        pictures = {"blurry": np.ascontiguousarray(crop.blurry.permute(1, 2, 0).numpy())}
+    for place, frame in enumerate(evenly_spaced(read_info(test).frames, PICTURES)):
+        whole = read_frame([test], Frame(0, frame.key), frame.rows)
+        pictures = {"blurry": np.ascontiguousarray(whole.blurry.permute(1, 2, 0).numpy())}
         for line in table:
             path = line.results[0].training.scores / f"{place}.png"
             pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
             if (mu := line.row.config.mu) is not None:
-                mask = equations.mask_of_codes(crop.sharpness, mu)
+                mask = equations.mask_of_codes(whole.sharpness, mu)
                 name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
                 pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
-        pictures["sharp"] = np.ascontiguousarray(crop.sharp.permute(1, 2, 0).numpy())
-        panels = [photo_panel(name, f"{crop.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()]
-        examples.append((crop.key, panels))
+        pictures["sharp"] = np.ascontiguousarray(whole.sharp.permute(1, 2, 0).numpy())
+        panels = [
+            photo_panel(name, f"{frame.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()
+        ]
+        examples.append((frame.key, panels))
     return examples

@@ -1,18 +1,24 @@
 """cdg-study: every row trained alike, nothing twice, and what it writes."""
 
+import base64
+import io
 import re
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from commands import call, mistake
+from lightning_fabric import Fabric
+from PIL import Image
 from study_runs import CONFIG, WORDS, table
 
 from pipelines.evaluate.measures import MEASURES
 from pipelines.study import design, scoring
 from pipelines.study.comparisons import table_rows
 from pipelines.study.definitions import STUDIES
+from pipelines.study.estimate import TimeEstimate
 from pipelines.study.scoring import read_results
 from pipelines.study.sentences import author_sentences
 from pipelines.train import run_folder
@@ -220,3 +226,32 @@ def test_a_study_of_mu_shows_the_masks_of_every_mu(train_pack: Path, test_pack: 
         share = (pack["sharpness"][0] > 0.93 * 65535).mean()
     assert page.count("M at mu 0.93") >= 2 and f"M at mu 0.93: {share:.1%} marked" in page
     assert "M at mu 0.96" in page
+
+
+def test_whole_frames_are_shown_of_a_test_pack_of_crops(
+    gopro: Path, train_pack: Path, packing_of: Callable[[Path, Path, str, int | None], Path], tmp_path: Path
+) -> None:
+    crops = packing_of(gopro, tmp_path / "packs", "test", 48)
+    words = ("--h5", train_pack, "--test", crops, "--only", "dmphn-1", "--seeds", "1", *WORDS)
+    assert call(tmp_path, "study", "table3", *words).returncode == 0
+
+    page = (tmp_path / "studies" / "table3.html").read_text(encoding="utf-8")
+    shown = [
+        Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"data:image/\w+;base64,([^\"]+)", page)
+    ]
+    assert len(shown) == 6 and {picture.size for picture in shown} == {(80, 64)}
+
+
+def test_the_time_left_stays_where_a_training_and_its_scoring_took_what_was_expected(
+    train_pack: Path, test_pack: Path, tmp_path: Path
+) -> None:
+    rows = design.rows(STUDIES["table3"], CONFIG, [train_pack], ["dmphn-1"])
+    trainings = design.trainings(rows, 2, test_pack, tmp_path)
+    estimate = TimeEstimate(trainings, Fabric(accelerator="cpu", devices=1))
+    expected = estimate.seconds_left()
+
+    estimate.correct(trainings[0], 1.0, estimate.seconds[trainings[0].row.title])
+    assert estimate.seconds_left() == pytest.approx(expected)
+    # Of one that was trained before, all that was left was to score it.
+    estimate.correct(trainings[1], 0.0, estimate.scoring[trainings[1].row.title])
+    assert estimate.seconds_left() == pytest.approx(expected)
