@@ -1,5 +1,6 @@
 """How a command serves a page: the options, the address that is shown, what cannot be served."""
 
+import errno
 import secrets
 import socket
 from collections.abc import Callable
@@ -46,6 +47,15 @@ def serve_app(app: "Flask", host: str, port: int, token: str | None, say: Callab
     try:
         serving.serve(app, host, port, ready)
     except OSError as error:
-        raise click.ClickException(
-            f"cannot serve on {host}:{port} ({error.strerror}); pass another --host or --port"
-        ) from error
+        advice = (
+            f"--port {_free_port(host)}, which is free"
+            if error.errno == errno.EADDRINUSE
+            else "another --host or --port"
+        )
+        raise click.ClickException(f"cannot serve on {host}:{port} ({error.strerror}); pass {advice}") from error
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as server:
+        return int(server.getsockname()[1])
