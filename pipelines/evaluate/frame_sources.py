@@ -264,7 +264,7 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
         DatasetError: If nothing pairs.
         EvaluationError: If a result has no sharp, or no blurry, frame of its name.
     """
-    dataset = layouts.find_pairs(restored, sharp)
+    dataset = layouts.find_pairs(restored, sharp, ("--restored", "--sharp"))
     alone = [str(path) for path in dataset.orphans if Path(str(path)).is_relative_to(restored)]
     if alone:
         raise EvaluationError(f"{alone[0]} has no sharp frame of its name in {sharp} ({len(alone)} such); remove it")

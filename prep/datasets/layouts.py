@@ -253,17 +253,22 @@ def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str
     return splits
 
 
-def find_pairs(blurry: Path, sharp: Path) -> Dataset:
+def find_pairs(blurry: Path, sharp: Path, options: tuple[str, str] = ("--blurry", "--sharp")) -> Dataset:
     """Pair two folders by equal relative path without suffix; failing that for all, by equal file name.
+
+    Args:
+        blurry: The one folder.
+        sharp: The other.
+        options: What a person passes the two folders as, for the errors' texts.
 
     Raises:
         DatasetError: If a folder is missing, both are one, or nothing pairs.
     """
     for folder in (blurry, sharp):
         if not folder.is_dir():
-            raise DatasetError(f"{folder} is no folder; pass --blurry and --sharp with the two folders of a pair")
+            raise DatasetError(f"{folder} is no folder; pass {' and '.join(options)} with the two folders of a pair")
     if blurry.resolve() == sharp.resolve():
-        raise DatasetError(f"--blurry and --sharp are both {blurry}; wanted two folders")
+        raise DatasetError(f"{' and '.join(options)} are both {blurry}; wanted two folders")
     all_blurry, all_sharp = _by_path(blurry), _by_path(sharp)
     first, second = all_blurry, all_sharp
     if not first.keys() & second:

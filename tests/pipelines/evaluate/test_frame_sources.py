@@ -15,7 +15,7 @@ from pipelines.evaluate.mask_source import MaskSource
 from pipelines.packs import read_crops
 from prep.datasets import layouts
 from prep.datasets.layouts import Pair
-from prep.errors import FrameError
+from prep.errors import DatasetError, FrameError
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
@@ -37,6 +37,14 @@ def test_a_result_without_its_sharp_or_blurry_frame_is_named(tmp_path: Path) -> 
         frame_sources.result_frames(tmp_path / "restored", tmp_path / "sharp", None, masks)
     with pytest.raises(EvaluationError, match="few holds no frame b"):
         frame_sources.result_frames(tmp_path / "restored", tmp_path / "both", tmp_path / "few", masks)
+
+
+def test_errors_name_the_option_that_was_passed(tmp_path: Path) -> None:
+    masks = MaskSource(method="laplacian", mu=0.5)
+    with pytest.raises(DatasetError, match="--restored and --sharp are both"):
+        frame_sources.result_frames(tmp_path, tmp_path, None, masks)
+    with pytest.raises(DatasetError, match="none is no folder; pass --restored and --sharp"):
+        frame_sources.result_frames(tmp_path / "none", tmp_path, None, masks)
 
 
 def test_a_result_of_another_size_is_named(tmp_path: Path) -> None:
