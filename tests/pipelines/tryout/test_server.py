@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -58,6 +59,18 @@ def test_a_picture_goes_in_and_comes_out_restored(client: FlaskClient, queue: Qu
         np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(shown.data))), np.asarray(exact))
     assert client.delete(f"/pictures/{number}", base_url=LOCAL).status_code == 204
     assert client.get(f"/pictures/{number}/download", base_url=LOCAL).status_code == 404
+
+
+def test_a_full_disk_hides_no_picture(client: FlaskClient, queue: Queue) -> None:
+    number = hand_in(queue, picture())
+    wait_for(queue, number)
+    found = queue.get(number)
+    assert found
+    (found.folder / f"blurry.shown.{os.getpid()}.part").mkdir()  # in the way of what would be kept
+
+    shown = client.get(f"/pictures/{number}/blurry", base_url=LOCAL)
+
+    assert (shown.status_code, shown.mimetype) == (200, "image/png")
 
 
 def test_pictures_are_shown_upright_with_their_profile(client: FlaskClient, queue: Queue) -> None:
