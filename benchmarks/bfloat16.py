@@ -11,25 +11,28 @@ from collections.abc import Callable
 
 import torch
 from cpu import faster_half, training_step
-from surroundings import add_save, save, surroundings
+from surroundings import add_save, add_trial, save, surroundings
 
 from cdgnet import CDGNet, ModelConfig
 from pipelines.timing import has_amx
 
 NETWORKS = (("small", "dmphn-1"), ("paper", "dmphn-1"), ("small", "cdgnet"), ("paper", "cdgnet"))
+SIZES = (112, (360, 640))  # side of a step's crops; height, width of a frame
+TRIAL_NETWORKS = (("tiny", "dmphn-1"), ("tiny", "cdgnet"))
+TRIAL_SIZES = (16, (16, 32))
 
 
-def works(preset: str, variant: str) -> dict[str, Callable[[], object]]:
-    """A training step and a forward pass."""
+def works(preset: str, variant: str, side: int, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
+    """A training step on square crops, and a forward pass of a frame."""
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset, variant))
-    frame = torch.rand(1, 3, 360, 640) - 0.5
+    frame = torch.rand(1, 3, *size) - 0.5
 
     @torch.inference_mode()
     def forward() -> None:
         network.eval()(frame)
 
-    return {"step": training_step(network, 4, 112), "forward": forward}
+    return {"step": training_step(network, 4, side), "forward": forward}
 
 
 def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
@@ -50,6 +53,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=6)
+    add_trial(parser)
     add_save(parser)
     asked = parser.parse_args()
     torch.set_num_threads(asked.threads)
@@ -57,15 +61,16 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print("\n| network | work | float32, ms | bfloat16, ms | float32 / bfloat16 |\n|---|---|---|---|---|")
     rows = []
-    for preset, variant in NETWORKS:
-        for work, run in works(preset, variant).items():
+    sizes = TRIAL_SIZES if asked.trial else SIZES
+    for preset, variant in TRIAL_NETWORKS if asked.trial else NETWORKS:
+        for work, run in works(preset, variant, *sizes).items():
             found = seconds(run, asked.repeats)
             ratio = found["float32"] / found["bfloat16"]
             rows.append({"preset": preset, "variant": variant, "work": work, "seconds": found, "ratio": ratio})
             times = " | ".join(f"{1000 * each:.0f}" for each in found.values())
             print(f"| `{variant}`, `{preset}` | {work} | {times} | {ratio:.1f} |", flush=True)
     if asked.save:
-        save(asked.save, "bfloat16", about, {"rows": rows})
+        save(asked.save, "bfloat16", about, {"rows": rows}, kind="trial" if asked.trial else "")
 
 
 if __name__ == "__main__":

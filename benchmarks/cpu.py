@@ -16,26 +16,29 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from surroundings import add_save, save, surroundings
+from surroundings import add_save, add_trial, save, surroundings
+
+Case: TypeAlias = tuple[str, int, int]
 
 CASES = (("tiny", 4, 64), ("tiny", 1, 256), ("paper", 1, 128))  # preset, batch, side of the square frames
+TRIAL = (("tiny", 1, 16),)
 WORKS = ("step", "forward")
 NETWORKS = ("dmphn-1", "cdgnet")
 HERE = Path(__file__).parents[1]
 
 
-def measure(threads: int, repeats: int) -> list[dict[str, Any]]:
+def measure(cases: Sequence[Case], threads: int, repeats: int) -> list[dict[str, Any]]:
     """Seconds of each case, work and network, in this process."""
     import torch
 
     torch.set_num_threads(threads)
     clock = time.process_time if threads == 1 else time.perf_counter
     rows = []
-    for preset, batch, side in CASES:
+    for preset, batch, side in cases:
         works = {name: _works(preset, name, batch, side) for name in NETWORKS}
         for work in WORKS:
             seconds: dict[str, list[float]] = {name: [] for name in NETWORKS}
@@ -94,8 +97,9 @@ def ratio_of_work(preset: str) -> float:
     return large / small
 
 
-def in_a_process(checkout: Path, threads: int, repeats: int) -> list[dict[str, Any]]:
+def in_a_process(checkout: Path, threads: int, repeats: int, *, is_trial: bool) -> list[dict[str, Any]]:
     command = [sys.executable, str(Path(__file__).resolve()), "--child", str(threads), "--repeats", str(repeats)]
+    command += ["--trial"] if is_trial else []
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(checkout)}, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{checkout} failed:\n{done.stderr}")
@@ -114,10 +118,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="processes of each working copy")
     parser.add_argument("--repeats", type=int, default=6, help="timed runs of each line and process")
     add_save(parser)
+    add_trial(parser)
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    cases = TRIAL if options.trial else CASES
     if options.child:
-        print(json.dumps(measure(options.child, options.repeats)))
+        print(json.dumps(measure(cases, options.child, options.repeats)))
         return
     import torch
 
@@ -131,11 +137,11 @@ def main() -> None:
         found: dict[tuple[str, str, int, int, str, str], list[float]] = {}
         for _ in range(options.rounds):
             for name, checkout in checkouts.items():
-                for row in in_a_process(checkout, threads, options.repeats):
+                for row in in_a_process(checkout, threads, options.repeats, is_trial=options.trial):
                     key = (name, row["preset"], row["batch"], row["side"], row["work"], row["network"])
                     found.setdefault(key, []).extend(row["seconds"])
         for name in checkouts:
-            for preset, batch, side in CASES:
+            for preset, batch, side in cases:
                 for work in WORKS:
                     seconds = [faster_half(found[name, preset, batch, side, work, network]) for network in NETWORKS]
                     ratio, least = seconds[1] / seconds[0], ratio_of_work(preset)
@@ -146,7 +152,7 @@ def main() -> None:
                     times = "".join(f"{1000 * each:11.1f}" for each in seconds)
                     print(f"{name:8}{threads:8}  {case:21}{work:9}{times}{ratio:7.2f}{least:7.2f}", flush=True)
     if options.save:
-        save(options.save, "cpu", about, {"rows": rows})
+        save(options.save, "cpu", about, {"rows": rows}, kind="trial" if options.trial else "")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 
 import torch
 import torchvision
-from surroundings import add_save, save
+from surroundings import add_save, add_trial, save
 from surroundings import surroundings as machine
 from torch import Tensor
 
@@ -42,6 +42,7 @@ CASES = (
     Case(name="paper, quarter", shape=(1, 128, 64, 64)),
     Case(name="tiny, 1280 x 720", shape=(1, 8, 720, 1280), has_backward=False),
 )
+TRIAL = (Case(name="trial", shape=(1, 8, 16, 16)),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +163,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
     parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each line, at least 2")
+    add_trial(parser)
     add_save(parser)
     options = parser.parse_args()
     if options.repeats < 2:
@@ -173,13 +175,14 @@ def main() -> None:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"{'case':18}{'work':24}{'backend':13}{'median ms':>10}{'quartiles ms':>18}{'ratio':>7}")
     rows: list[Row] = []
-    for case in CASES:
+    for case in TRIAL if options.trial else CASES:
         for row in measure(case, options.repeats, device):
             spread = f"{row.quartiles_ms[0]:.1f} - {row.quartiles_ms[1]:.1f}"
             print(f"{row.case:18}{row.work:24}{row.backend:13}{row.median_ms:10.1f}{spread:>18}{row.ratio:7.2f}")
             rows.append(row)
     if options.save:
-        save(options.save, "deform", about, {"rows": [asdict(row) for row in rows]}, kind=device.type)
+        kind = "trial" if options.trial else device.type
+        save(options.save, "deform", about, {"rows": [asdict(row) for row in rows]}, kind=kind)
 
 
 if __name__ == "__main__":

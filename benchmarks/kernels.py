@@ -79,6 +79,7 @@ def resources(program: bytes) -> tuple[int, int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--capability", type=int, action="append", help="80, 90; may be repeated  [default: both]")
+    parser.add_argument("--type", action="append", choices=list(KINDS), help="may be repeated  [default: all]")
     add_save(parser)
     options = parser.parse_args()
     about = surroundings() | {"torch": torch.__version__, "triton": triton.__version__}
@@ -86,7 +87,7 @@ def main() -> None:
     print(f"{'capability':>10} {'type':5}{'in, out':>10} {'work':9}{'P':>4}{'warps':>6}{'registers':>10}", end="")
     print(f"{'spilled B':>10}{'shared kB':>10}")
     for capability in options.capability or (80, 90):
-        for kind in KINDS:
+        for kind in options.type or KINDS:
             for channels, outputs in WIDTHS:
                 for work in ("forward", "backward"):
                     row = measure(capability, kind, channels, outputs, work)

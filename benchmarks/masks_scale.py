@@ -5,10 +5,12 @@ blurred photograph. Both parts run the command itself, on one frame under many n
 command, its start and its workers' start included. Three settings take turns: one process, several processes, and as
 many commands of one process at once, which is what the machine can do at best; ratios are those of the medians in this
 run. Memory is the unique set size (what would be free if the process ended) of the command and of its largest
-worker, read once a second, in the second tenth of the frames and in the last: growth is the later over the earlier.
+worker, read once a second (``--every``), in the second tenth of the frames and in the last: growth is the later over
+the earlier.
 """
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
@@ -59,21 +61,26 @@ def measure_rate(root: Path, count: int, method: str, jobs: int, commands: int) 
     return commands * count / seconds
 
 
-def measure_memory(root: Path, count: int, method: str, jobs: int) -> dict[str, int]:
+def measure_memory(root: Path, count: int, method: str, jobs: int, every: float) -> dict[str, int]:
     """Megabytes of the command and of its largest worker, early and late."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "masks")
         process = start(root, out, method, jobs)
         seen: dict[str, list[tuple[float, float]]] = {"early": [], "late": []}
         while process.poll() is None:
-            time.sleep(1)
+            time.sleep(every)
             rows = out / "masks.jsonl"
             done = rows.read_bytes().count(b"\n") / count if rows.exists() else 0
             part = "early" if 0.1 <= done < 0.2 else "late" if 0.9 <= done < 1 else ""
             if part:
-                seen[part].append(read_memory(process.pid))
-        if process.returncode or not all(seen.values()):
-            sys.exit(f"cdg-prep masks ended with status {process.returncode}; too few frames to read its memory?")
+                with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                    seen[part].append(read_memory(process.pid))
+        if process.returncode:
+            sys.exit(f"cdg-prep masks ended with status {process.returncode}")
+        if not all(seen.values()):
+            sys.exit(
+                f"no reading of the memory fell into one of the two tenths of {count} frames; pass a larger --many"
+            )
     return {
         f"{who}_{part}_mb": round(max(pair[place] for pair in pairs))
         for part, pairs in seen.items()
@@ -110,7 +117,7 @@ def measure_memory_of_many(frame: np.ndarray, options: argparse.Namespace) -> di
     with tempfile.TemporaryDirectory() as folder:
         small = cv2.resize(frame, (320, 180), interpolation=cv2.INTER_AREA)
         root = make_data(Path(folder, "GOPRO_Large"), small, options.many)
-        return measure_memory(root, options.many, options.method, options.jobs)
+        return measure_memory(root, options.many, options.method, options.jobs, options.every)
 
 
 def main() -> None:
@@ -121,6 +128,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 a timed run [%(default)s]")
     parser.add_argument("--repeats", type=int, default=2, help="timed runs of each setting [%(default)s]")
     parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 of the memory run [%(default)s]")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between readings of memory [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     about = surroundings()

@@ -21,19 +21,25 @@ import time
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from cpu import training_step
-from surroundings import add_save, save, surroundings
+from surroundings import add_save, add_trial, save, surroundings
 
 if TYPE_CHECKING:
     from cdgnet.deform import Backend
 
 Choice: TypeAlias = "Backend | Literal['plain', 'chosen']"
 
+Shape: TypeAlias = tuple[int, int, int]  # batch, height, width
+
 NETWORKS = (("paper", "cdgnet"), ("light", "cdgnet"), ("paper", "dmphn-1"))
-WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}  # batch, height, width
+WORKS = {"frame": (1, 360, 640), "step": (2, 256, 256), "720p": (1, 720, 1280)}
+TRIAL_NETWORKS = (("tiny", "cdgnet"),)
+TRIAL_WORKS = {"frame": (1, 16, 32), "step": (1, 16, 16)}
 CHOICES: tuple[Choice, ...] = ("plain", "torchvision", "sample", "chosen")
 
 
-def measure(preset: str, variant: str, work: str, backend: Choice, repeats: int, device_name: str) -> dict[str, float]:
+def measure(
+    preset: str, variant: str, work: str, shape: Shape, backend: Choice, repeats: int, device_name: str
+) -> dict[str, float]:
     """Seconds and megabytes of one line, in this process."""
     import torch
 
@@ -50,7 +56,7 @@ def measure(preset: str, variant: str, work: str, backend: Choice, repeats: int,
     if backend != "chosen":
         fixed: Backend = "sample" if backend == "plain" else backend
         conv.default_backend = lambda device: fixed
-    batch, height, width = WORKS[work]
+    batch, height, width = shape
     if work != "step":
         timed = timing.time_network(network.eval(), height, width, repeats=repeats)
         return {
@@ -84,12 +90,12 @@ def matrix_rate(device_name: str) -> float:
     return 2048**3 / min(work() for _ in range(30))
 
 
-def floor(preset: str, variant: str, work: str, rate: float) -> float:
+def floor(preset: str, variant: str, work: str, shape: Shape, rate: float) -> float:
     """Seconds that the arithmetic alone takes."""
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 
-    batch, height, width = WORKS[work]
+    batch, height, width = shape
     honest = network_cost(ModelConfig.preset(preset, variant), height, width)["total"].honest
     return batch * honest * (3 if work == "step" else 1) / rate
 
@@ -108,6 +114,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
     parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
     add_save(parser)
+    add_trial(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
@@ -115,9 +122,10 @@ def main() -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    networks, works = (TRIAL_NETWORKS, TRIAL_WORKS) if options.trial else (NETWORKS, WORKS)
     if options.line:
         preset, variant, work, backend = options.line
-        print(json.dumps(measure(preset, variant, work, backend, options.repeats, device)))
+        print(json.dumps(measure(preset, variant, work, works[work], backend, options.repeats, device)))
         return
 
     rate = matrix_rate(device)
@@ -129,11 +137,13 @@ def main() -> None:
     print(f"{'network':16}{'work':7}{'backend':13}{'seconds':>9}{'spread':>16}{'x plain':>9}{'x floor':>9}{'MB':>8}")
     common = ["--device", device]
     common += ["--threads", str(options.threads)] if options.threads else []
+    common += ["--trial"] if options.trial else []
     rows = []
-    for preset, variant in NETWORKS:
-        for work in WORKS:
-            least = floor(preset, variant, work, rate)
-            choices: tuple[Choice, ...] = CHOICES if variant == "cdgnet" else ("plain", "chosen")
+    for preset, variant in networks:
+        for work, shape in works.items():
+            least = floor(preset, variant, work, shape, rate)
+            is_compared = variant == "cdgnet" and not options.trial
+            choices: tuple[Choice, ...] = CHOICES if is_compared else ("plain", "chosen")
             choices = (*choices[:-1], "fused", choices[-1]) if device == "cuda" and len(choices) > 2 else choices
             choices = ("chosen",) if work == "720p" else choices
             baseline = 0.0
@@ -151,7 +161,8 @@ def main() -> None:
                     flush=True,
                 )
     if options.save:
-        save(options.save, "network", about, {"matrix_gmac_per_second": rate / 1e9, "rows": rows}, kind=device)
+        kind = "trial" if options.trial else device
+        save(options.save, "network", about, {"matrix_gmac_per_second": rate / 1e9, "rows": rows}, kind=kind)
 
 
 if __name__ == "__main__":

@@ -277,13 +277,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--frames", type=int, help="of each set, at most; 7, 8, 24 and 24 if not given")
     parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
     add_save(parser)
     asked = parser.parse_args()
     own = {"these weights": by_weights(None)}
     own |= {name: by_weights(Path(path)) for name, _, path in (each.partition("=") for each in asked.weights)}
     report: dict[str, list[Line] | list[Changes]] = {}
-    for title, source, count in sources(asked.data, asked.work):
+    for title, source, usual in sources(asked.data, asked.work):
+        count = min(usual, asked.frames or usual)
         rows: dict[str, dict[str, Scores]] = {}
         for method, key, row in measured(source, count, {**baselines(source, count), **own}):
             rows.setdefault(method, {})[key] = row

@@ -1,6 +1,6 @@
 """The review of many frames in a browser: time to the first paint, and the frames of scrolling.
 
-    python benchmarks/review.py [--frames 3000] [--save]
+    python benchmarks/review.py [--frames 3000] [--loads 3] [--save]
 
 Synthetic frames of 640 x 360, written to a folder and served from it as plain files, so that the browser is measured
 and not the making of thumbs, which has a line of its own. Needs Chromium.
@@ -47,7 +47,8 @@ PAINTED = "performance.getEntriesByType('paint').find(one => one.name === 'first
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=3000)
+    parser.add_argument("--frames", type=int, default=3000, help="to review [%(default)s]")
+    parser.add_argument("--loads", type=int, default=3, help="times that the page is loaded and scrolled [%(default)s]")
     add_save(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -57,7 +58,7 @@ def main() -> None:
         for _ in site.write_folder(review, folder / "view", jobs=2):
             pass
         results = {"frames": asked.frames, "seconds_to_write": round(time.perf_counter() - began, 2)}
-        results |= measure(folder / "view")
+        results |= measure(folder / "view", asked.loads)
     print(json.dumps(results, indent=2))
     if asked.save:
         save(asked.save, "review", surroundings(), results)
@@ -98,15 +99,15 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
         pass
 
 
-def measure(folder: Path) -> dict[str, Any]:
-    """Load and scroll the page three times; the medians, and the worst frame of all."""
+def measure(folder: Path, loads: int) -> dict[str, Any]:
+    """Load and scroll the page so many times; the medians, and the worst frame of all."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     paints, cells = [], []
     times: dict[int, list[float]] = {speed: [] for speed in SPEEDS}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for _ in range(3):
+        for _ in range(loads):
             page = browser.new_page(viewport={"width": 1500, "height": 950})
             began = time.perf_counter()
             page.goto(f"http://127.0.0.1:{server.server_port}/", wait_until="commit")

@@ -32,7 +32,6 @@ from surroundings import add_save, save, surroundings
 BASELINE = "blur_detector"
 SIZE = (720, 1280)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-LEAST = 4.0  # seconds that each map is timed for
 LIMITS = {"lbp": 0.43, "lbp-matting": 4.0, "hifst": 8.0, "paired": 0.3}  # seconds; megabytes for all: 600
 
 
@@ -78,8 +77,8 @@ def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
     return cv2.blur(sharp, (9, 1)), sharp
 
 
-def measure(method: str, repeats: int, data: Path | None) -> Measured:
-    """Time one map in this process."""
+def measure(method: str, repeats: int, least: float, data: Path | None) -> Measured:
+    """Time one map in this process, ``repeats`` times and ``least`` seconds at least."""
     cv2.setNumThreads(1)
     blurry, sharp = make_pair(data)
     if method == BASELINE:
@@ -98,7 +97,7 @@ def measure(method: str, repeats: int, data: Path | None) -> Measured:
             chosen.compute(blurry, beside)
 
     times: list[float] = []
-    while len(times) < repeats + 1 or (method != BASELINE and sum(times[1:]) < LEAST):
+    while len(times) < repeats + 1 or (method != BASELINE and sum(times[1:]) < least):
         start = time.perf_counter()
         work()
         times.append(time.perf_counter() - start)
@@ -118,9 +117,9 @@ def load_baseline() -> Callable[[], Detector]:
     return lambda: BlurDetector(show_progress=False)
 
 
-def measure_apart(method: str, repeats: int, data: Path | None) -> Measured:
+def measure_apart(method: str, repeats: int, least: float, data: Path | None) -> Measured:
     """Time one map in a process of its own, with one thread."""
-    command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats)]
+    command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats), "--least", str(least)]
     command += ["--data", str(data)] if data else []
     alone = os.environ | dict.fromkeys(ONE_THREAD, "1")
     done = subprocess.run(command, env=alone, capture_output=True, text=True)
@@ -131,7 +130,7 @@ def measure_apart(method: str, repeats: int, data: Path | None) -> Measured:
 
 def measure_baseline(data: Path | None) -> Measured | None:
     """One run of blur_detector, which compiles nothing that would need a warm start; None where it is missing."""
-    return measure_apart(BASELINE, 0, data) if find_spec(BASELINE) else None
+    return measure_apart(BASELINE, 0, 0.0, data) if find_spec(BASELINE) else None
 
 
 def make_row(method: str, measured: Measured, baseline: float | None) -> Row:
@@ -147,7 +146,7 @@ def make_row(method: str, measured: Measured, baseline: float | None) -> Row:
     )
 
 
-def measure_all(methods: Sequence[str], repeats: int, data: Path | None) -> list[Row]:
+def measure_all(methods: Sequence[str], repeats: int, least: float, data: Path | None) -> list[Row]:
     """Measure methods, the baseline between them, and print each row."""
     rows: list[Row] = []
     if find_spec(BASELINE):
@@ -157,7 +156,7 @@ def measure_all(methods: Sequence[str], repeats: int, data: Path | None) -> list
         print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
     baselines = [before] if before else []
     for method in methods:
-        measured = measure_apart(method, repeats, data)
+        measured = measure_apart(method, repeats, least, data)
         after = measure_baseline(data) if before else None
         if before and after:
             baselines.append(after)
@@ -180,16 +179,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="folder of the test data")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
     parser.add_argument("--repeats", type=int, default=5, help="timed runs of each map, at least")
+    parser.add_argument("--least", type=float, default=4.0, help="seconds that each map is timed, at least")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     add_save(parser)
     options = parser.parse_args()
     if options.only:
-        print(json.dumps(asdict(measure(options.only, options.repeats, options.data))))
+        print(json.dumps(asdict(measure(options.only, options.repeats, options.least, options.data))))
         return
     about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
-    rows = measure_all(options.methods, options.repeats, options.data)
+    rows = measure_all(options.methods, options.repeats, options.least, options.data)
     if options.save:
         save(options.save, "sharpness_speed", about, {"rows": [asdict(row) for row in rows]})
 

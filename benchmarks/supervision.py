@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from surroundings import add_save, save, surroundings
-from truth import Photograph, Recording, Scene, find
+from truth import SEEDS, Photograph, Recording, Scene, find
 
 from prep import parallel
 from prep.sharpness import METHODS
@@ -214,10 +214,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
     parser.add_argument("--methods", nargs="+", choices=MEASURED, default=MEASURED, help="which maps")
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the scenes; five for each seed")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; one a core")
     add_save(parser)
     options = parser.parse_args()
-    tasks = [Task(source=source, methods=tuple(options.methods)) for source in find(options.data)]
+    tasks = [Task(source=source, methods=tuple(options.methods)) for source in find(options.data, options.seeds)]
     if not tasks:
         parser.error(f"{options.data} holds none of GOPRO_Large, GOPRO_Large_all, blur_detection; pass their folder")
     outcomes: list[Outcome] = []

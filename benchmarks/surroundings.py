@@ -38,6 +38,13 @@ def add_save(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_trial(parser: argparse.ArgumentParser) -> None:
+    """Give a benchmark its option ``--trial``."""
+    parser.add_argument(
+        "--trial", action="store_true", help="small shapes, to see that all of it runs; the times mean nothing"
+    )
+
+
 def save(
     folder: Path, name: str, about: Mapping[str, object], content: Mapping[str, object], *, kind: str = ""
 ) -> Path:

@@ -103,12 +103,13 @@ def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photo", type=Path)
-    parser.add_argument("--pairs", type=int, default=64)
+    parser.add_argument("--scenes", type=int, default=8, help="that are exposed both ways [%(default)s]")
+    parser.add_argument("--pairs", type=int, default=64, help="that the command makes [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     photo = frames.read(options.photo) if options.photo else cv2.resize(data.astronaut(), (1600, 1200))
-    exposure = time_exposure(photo, 8)
+    exposure = time_exposure(photo, options.scenes)
     ratio = exposure["plain"] / exposure["ours"]
     print(
         f"a scene exposed: {exposure['ours']:.2f} s, {ratio:.1f} times as fast as plainly ({exposure['plain']:.2f} s)"

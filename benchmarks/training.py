@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from gopro import make_gopro
-from surroundings import add_save, save, surroundings
+from surroundings import add_save, add_trial, save, surroundings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -33,8 +33,10 @@ PAPER_STEPS = 1_051_500
 BATCH = 6
 
 
-def lines(device: str) -> list[tuple[str, Precision, bool]]:
+def lines(device: str, *, is_trial: bool) -> list[tuple[str, Precision, bool]]:
     """Preset, precision, compiled or not."""
+    if is_trial:
+        return [("tiny", "32-true", False)]
     if device == "cpu":
         return [
             ("tiny", "32-true", False),
@@ -161,7 +163,7 @@ def measure_line(pack: Path, device: str, steps: int, preset: str, precision: st
     return measured
 
 
-def table(device: str, steps: int) -> list[dict[str, object]]:
+def table(device: str, steps: int, *, is_trial: bool) -> list[dict[str, object]]:
     """Measure every line and print it; gives the rows."""
     titles = "".join(f"{name + ' ms':>14}" for name in PARTS)
     print(f"{'preset':8}{'precision':12}{'':10}{'images/s':>9}{'ratio':>7}{'waits':>7}{titles}{'MB':>8}{'hours':>9}")
@@ -169,7 +171,7 @@ def table(device: str, steps: int) -> list[dict[str, object]]:
     with tempfile.TemporaryDirectory() as folder:
         pack = make_pack(Path(folder))
         baselines: dict[str, float] = {}
-        for preset, precision, compiled in lines(device):
+        for preset, precision, compiled in lines(device, is_trial=is_trial):
             kind = "compiled" if compiled else "eager"
             line = measure_line(pack, device, steps, preset, precision, kind)
             ratio = line["images_per_second"] / baselines.setdefault(preset, line["images_per_second"])
@@ -188,6 +190,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="timed steps of each line; 3 on a CPU, 50 on a GPU if not given")
     parser.add_argument("--device", help="cpu or cuda; cuda where there is one")
     add_save(parser)
+    add_trial(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)
     options = parser.parse_args()
     import torch
@@ -202,9 +205,15 @@ def main() -> None:
     if device == "cuda":
         about["device"] = torch.cuda.get_device_name()
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    rows = table(device, steps)
+    rows = table(device, steps, is_trial=options.trial)
     if options.save:
-        save(options.save, "training", about, {"batch": BATCH, "steps": steps, "rows": rows}, kind=device)
+        save(
+            options.save,
+            "training",
+            about,
+            {"batch": BATCH, "steps": steps, "rows": rows},
+            kind="trial" if options.trial else device,
+        )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 Legend: H, W = 720, 1280 in (a) and (b).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -123,10 +123,10 @@ class Photograph:
         )
 
 
-def find(data: Path) -> list[Scene | Recording | Photograph]:
+def find(data: Path, seeds: Sequence[int] = SEEDS) -> list[Scene | Recording | Photograph]:
     """What can be made of the folder of test data; the parts that are not there are left out."""
     sharp = tuple(sorted(data.glob("GOPRO_Large/test/*/sharp/*.png")))
-    scenes = [Scene(kind=kind, seed=seed, sharp=sharp) for seed in SEEDS for kind in KINDS] if len(sharp) > 1 else []
+    scenes = [Scene(kind=kind, seed=seed, sharp=sharp) for seed in seeds for kind in KINDS] if len(sharp) > 1 else []
     recordings = []
     for folder in sorted(data.glob("GOPRO_Large_all/*/*")):
         paths = sorted(folder.glob("*.png"))
