@@ -173,6 +173,10 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time.")
     add_save(parser)
     options = parser.parse_args()
+    if "none" not in options.only:
+        parser.error("the others are compared with none; add it: --only none " + " ".join(options.only))
+    if options.seeds < 2:
+        parser.error(f"--seeds is {options.seeds}, and an interval needs 2; pass --seeds 5")
     torch.set_num_threads(1)
     start = time.monotonic()
     for camera in options.only:

@@ -151,3 +151,16 @@ def test_a_benchmark_fills_its_table_and_saves_it(name: str, places: dict[str, s
     assert saved["date"] in path.name
     assert path.stem.endswith("-trial") == ("--trial" in words)  # else it would replace the day's real figures
     assert len(saved) > len(("date", "device", "cores", "python", "commit"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [("--only gamma phone", "--only none gamma phone"), ("--seeds 1", "pass --seeds 5")],
+)
+def test_what_cameras_could_not_compare_is_refused_before_it_trains(words: str, advice: str, tmp_path: Path) -> None:
+    done = run("cameras", [*["--data", "data", "--work", "work"], *words.split()], tmp_path)
+
+    assert done.returncode == 2
+    assert advice in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "work").exists()
