@@ -1,5 +1,6 @@
 """ModelConfig: every field decides a weight's shape, or, once, what the images are."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Self, cast
@@ -12,6 +13,7 @@ _CHOICES = {
     "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
+_MOST = 4096  # channels: 32 times those of the paper; a file may ask for any number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +157,7 @@ def _untupled(name: str, value: object) -> object:
 
 def _is_count(value: object) -> bool:
     # bool is an int to Python, and True would pass for one channel.
-    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
 
 
 def _field_problems(name: str, value: object) -> list[str]:
@@ -164,11 +166,11 @@ def _field_problems(name: str, value: object) -> list[str]:
     elif name in _CHOICES:
         wanted, is_fine = f"one of {', '.join(_CHOICES[name])}", value in _CHOICES[name]
     elif name in _TRIPLES:
-        wanted = "three whole numbers of at least 1"
+        wanted = f"three whole numbers from 1 to {_MOST}"
         is_fine = isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))
     else:
-        wanted, is_fine = "a whole number of at least 1", _is_count(value)
-    return [] if is_fine else [f"{name} is {value!r}; it must be {wanted}"]
+        wanted, is_fine = f"a whole number from 1 to {_MOST}", _is_count(value)
+    return [] if is_fine else [f"{name} is {reprlib.repr(value)}; it must be {wanted}"]
 
 
 def _refuse(problems: list[str]) -> None:

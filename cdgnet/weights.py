@@ -3,6 +3,8 @@
 import json
 import logging
 import os
+import reprlib
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,6 +27,9 @@ PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
 FORMAT = "cdgnet"
 VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
+_LARGEST = (
+    1e6  # of a weight: a network that learned has some of 10, and float32 overflows from here within a few layers
+)
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 
@@ -71,9 +76,8 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     memory is taken for them. Draws no random numbers.
 
     Raises:
-        WeightsError: If the file is no safetensors file, is of another format or version, describes no
-        network, or
-            its tensors are missing, too many or of the wrong shape.
+        WeightsError: If the file is no safetensors file, is of another format or version, describes no network, or
+            its tensors are missing, too many, of the wrong shape or type, or hold what is no weight.
         OSError: If it cannot be read.
     """
     is_pretrained = path is None
@@ -84,11 +88,12 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     with torch.device("meta"):
         network = CDGNet(_config(path, header))
     problems = _misfits(network.state_dict(), tensors)
+    problems += [f"{name} {fault}" for name, tensor in tensors.items() if (fault := _fault(tensor))]
     if problems:
         rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(
-            f"{path}: tensors do not fit the config beside them: {', '.join(problems[:3])}{rest}; "
-            "save the network anew with save_weights"
+            f"{path}: tensors cannot be used with the config beside them: {', '.join(problems[:3])}{rest}; "
+            "save the network anew with save_weights, or fetch the file again"
         )
     network = network.to_empty(device="cpu")
     network.load_state_dict(tensors)
@@ -136,8 +141,10 @@ def _config(path: Path, header: Mapping[str, str]) -> ModelConfig:
     try:
         values = json.loads(header["config"])
         if not isinstance(values, dict):
-            raise ValueError(f"it is {values!r}, wanted fields by name")
+            raise ValueError(f"it is {reprlib.repr(values)}, wanted fields by name")
         return ModelConfig.from_dict(values)
+    except RecursionError as error:
+        raise WeightsError(f"{path}: the config inside cannot be used: it is nested too deeply") from error
     except ValueError as error:
         raise WeightsError(f"{path}: the config inside cannot be used: {error}") from error
 
@@ -151,6 +158,17 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
     return problems
 
 
+def _fault(tensor: Tensor) -> str:
+    """What makes a tensor useless whatever its shape; empty where nothing does."""
+    if not tensor.is_floating_point():
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, wanted floating point"
+    values = tensor.float()  # of some short floats torch compares nothing
+    if not values.isfinite().all():
+        return "holds nan or inf"
+    largest = float(values.abs().max()) if values.numel() else 0.0
+    return f"holds {largest:.1e}, wanted at most {_LARGEST:.0e}" if largest > _LARGEST else ""
+
+
 def _in_order(content: bytes) -> bytes:
     """The same file with its header's names in order: safetensors writes them in another at every call."""
     length = int.from_bytes(content[:8], "little")
@@ -160,9 +178,9 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.cdg.part")  # nobody can put a link there beforehand
     try:
-        with part.open("wb") as file:
+        with part.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -58,8 +58,8 @@ def test_all_problems_of_a_description_come_in_one_line() -> None:
         ModelConfig.from_dict(values)
     assert str(caught.value) == (
         "depth is not a field; remove it; fusion_width is missing; add it; "
-        "growths is (1, 2); it must be three whole numbers of at least 1; "
-        "offset_groups is True; it must be a whole number of at least 1"
+        "growths is (1, 2); it must be three whole numbers from 1 to 4096; "
+        "offset_groups is True; it must be a whole number from 1 to 4096"
     )
 
 

@@ -137,6 +137,13 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
         ("", {"config": "{]"}, "the config inside cannot be used"),
         ("", {"config": "3"}, "the config inside cannot be used: it is 3, wanted fields by name"),
         ("", {"config": '{"widths": 3}'}, "widths is 3; it must be three whole numbers"),
+        ("", {"config": "[" * 100_000}, "the config inside cannot be used: it is nested too deeply"),
+        (
+            "",
+            {"config": json.dumps({**TINY.to_dict(), "fusion_width": 10**12})},
+            "fusion_width is 1000000000000; it must be a whole number from 1 to 4096",
+        ),
+        ("", {"config": json.dumps({**TINY.to_dict(), "widths": [8, 16, 2**62]})}, "three whole numbers from 1 to"),
     ],
 )
 def test_a_header_that_cannot_be_used_is_refused(saved: Path, drop: str, changed: dict[str, str], message: str) -> None:
@@ -148,6 +155,33 @@ def test_a_config_of_another_network_does_not_fit_the_tensors(saved: Path) -> No
     path = rewrite(saved, config=json.dumps(ModelConfig.preset("paper").to_dict()))
     with pytest.raises(WeightsError, match=r"bias is \(8,\), wanted \(32,\), .* and \d+ more; save the network"):
         load_weights(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (float("nan"), "holds nan or inf"),
+        (float("-inf"), "holds nan or inf"),
+        (1e30, r"holds 1\.0e\+30, wanted at most 1e\+06"),
+    ],
+)
+def test_numbers_that_are_no_weights_are_refused_and_never_give_black_pictures(
+    saved: Path, value: float, message: str
+) -> None:
+    tensors = load_file(saved)
+    tensors["fusion.head.bias"][0] = value
+    save_file(tensors, saved, metadata=read_metadata(saved))
+    with pytest.raises(WeightsError, match=rf"fusion\.head\.bias {message}; save the network anew"):
+        load_weights(saved)
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.int8, torch.int64])
+def test_tensors_that_are_no_floats_are_refused(saved: Path, kind: torch.dtype) -> None:
+    tensors = load_file(saved)
+    tensors["fusion.head.bias"] = tensors["fusion.head.bias"].to(kind)
+    save_file(tensors, saved, metadata=read_metadata(saved))
+    with pytest.raises(WeightsError, match=rf"bias is {str(kind)[6:]}, wanted floating point"):
+        load_weights(saved)
 
 
 def test_missing_and_unexpected_tensors_are_named(saved: Path) -> None:
