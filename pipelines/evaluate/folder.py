@@ -42,7 +42,7 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
     path = folder / "asked.json"
     wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
     if not path.exists():
-        if folder.exists() and any(folder.iterdir()):
+        if files.holds_others(folder):
             raise EvaluationError(f"{folder} holds other files; pass another --out")
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
         return {}

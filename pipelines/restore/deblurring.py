@@ -8,7 +8,7 @@ from pipelines.restore.pictures import restore_pictures
 from pipelines.restore.restorer import Restorer, is_out_of_memory
 from pipelines.restore.videos import restore_video
 from prep.errors import ReadError
-from prep.io import video
+from prep.io import files, video
 from prep.io.video import VideoInfo
 
 
@@ -22,6 +22,8 @@ def deblur(
     Raises:
         OSError: If a result cannot be written.
     """
+    for folder in {job.target.parent for job in jobs}:
+        files.remove_leftovers(folder)
     yield from restore_pictures([job for job in jobs if not job.is_video], restorer, settings, on_tile)
     for job in jobs:
         if job.is_video:

@@ -126,7 +126,7 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
     """
     if folder.is_file():
         raise MaskError(f"{folder} is a file; pass --out with a folder")
-    if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
+    if files.holds_others(folder) and not _is_ours(folder):
         raise MaskError(f"{folder} holds files but no page of ours; pass --out with another name")
     names = set(file_names(review))
     if own := _names_written(folder):

@@ -14,6 +14,7 @@ from pipelines.train.samples import TrainingSamples
 from pipelines.train.schedule import Plan, first_plan
 from pipelines.train.settings import MAY_CHANGE, TrainingConfig
 from pipelines.train.split import Split, split_by_source
+from prep.io import files
 from prep.packs.reader import PackInfo, content_checksum, read_info
 
 STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
@@ -145,7 +146,7 @@ def _refuse_other_folder(folder: Path, asked: Mapping[str, Any]) -> None:
     if (folder / run_folder.REQUEST).exists():
         _refuse_other_run(run_folder.read_request(folder), asked, folder)
         run_folder.read_log(folder)  # refuses one that is damaged
-    elif folder.exists() and any(path.suffix != ".part" for path in folder.iterdir()):
+    elif files.holds_others(folder):
         raise TrainingError(f"{folder} holds files but no run.json, so it is not a run's; pass another --out")
 
 

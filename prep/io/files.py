@@ -2,24 +2,31 @@
 
 import json
 import os
+import re
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
+
 from prep.errors import ForeignFile
 
 _HEAD = 4096  # bytes in which a file says what it is
+_PART = re.compile(r"\.(?P<process>\d+)-[0-9a-f]{16}\.cdg\.part")  # no name of anybody else's
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it is synced and takes the final name.
 
-    A reader sees the old file or the new one, never a part. On an error the temporary file is removed.
+    A reader sees the old file or the new one, never a part. On an error the temporary file is removed. Its name cannot
+    be foreseen, so that nobody can put a link there, and is short whatever the name of ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.cdg.part")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never what is there, nor through a link
     try:
         yield part
         with part.open("rb+") as handle:
@@ -30,6 +37,20 @@ def replacing(path: Path) -> Iterator[Path]:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def holds_others(folder: Path) -> bool:
+    """Tell whether a folder is there and holds anything but temporary files of ours, of which dead ones are removed."""
+    remove_leftovers(folder)
+    return folder.exists() and not all(_PART.fullmatch(each.name) for each in folder.iterdir())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed."""
+    for path in folder.glob(".*.cdg.part"):
+        name = _PART.fullmatch(path.name)
+        if name and not psutil.pid_exists(int(name["process"])):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

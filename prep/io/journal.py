@@ -9,7 +9,6 @@ HDF5 writes through it as through any file: it appends its chunks and changes it
 few. By itself HDF5 has no such protection: a killed writer leaves a file that does not open.
 """
 
-import glob
 import io
 import os
 import struct
@@ -43,9 +42,7 @@ class Journal(io.RawIOBase):
         self.path, self.log = path, _log_path(path)
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
         try:
-            for torn in path.parent.glob(f"{glob.escape(self.log.name)}.*.part"):  # by a kill, while a log was written
-                if torn.name.removeprefix(f"{self.log.name}.").removesuffix(".part").isdecimal():
-                    torn.unlink()
+            files.remove_leftovers(path.parent)  # of a kill, while a log was written
             if not self.is_begun(path):
                 self._begin()
             length, pages = _read_log(self.log)

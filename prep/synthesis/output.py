@@ -55,7 +55,7 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
         earlier = _read_head(path)
         _check_settings(out, earlier, {"settings": settings, "options": options})
         splits = earlier["splits"]
-    elif out.exists() and any(out.iterdir()):
+    elif files.holds_others(out):
         raise SynthesisError(f"{out} holds other files; pass another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
     splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)

@@ -1,12 +1,76 @@
-"""Files of JSON lines: what a killed writer left, and text that is no text."""
+"""Files appear whole or not at all, what a kill leaves is known again, and JSON lines hold any text."""
 
 import json
+import os
+import secrets
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from prep.io import files
+
+DIE = """
+import os, pathlib, sys
+from prep.io import files
+with files.replacing(pathlib.Path(sys.argv[1])) as part:
+    part.write_text("half")
+    os._exit(9)
+"""
+
+
+def test_what_a_killed_process_left_is_nobody_elses_and_is_removed(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-c", DIE, str(tmp_path / "a.json")], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+
+    assert not files.holds_others(tmp_path)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_living_process_writes_is_left_alone_and_nobody_elses(tmp_path: Path) -> None:
+    with files.replacing(tmp_path / "a.json") as part:
+        part.write_text("half")
+        assert not files.holds_others(tmp_path)
+    assert (tmp_path / "a.json").read_text() == "half"
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.json.4194303.part", ".4194303-0123456789abcdef.part", ".hidden"])
+def test_any_other_file_is_somebodys_and_stays(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    assert files.holds_others(tmp_path)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_an_empty_folder_and_none_hold_nothing(tmp_path: Path) -> None:
+    assert not files.holds_others(tmp_path)
+    assert not files.holds_others(tmp_path / "none")
+
+
+def test_a_link_put_where_the_part_goes_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)  # as if it had been foreseen
+    (tmp_path / "theirs").write_text("theirs")
+    (tmp_path / f".{os.getpid()}-{'0' * 16}.cdg.part").symlink_to(tmp_path / "theirs")
+
+    with pytest.raises(FileExistsError):
+        files.write_text(tmp_path / "a.json", "ours")
+
+    assert (tmp_path / "theirs").read_text() == "theirs"
+
+
+def test_parts_have_names_that_cannot_be_foreseen(tmp_path: Path) -> None:
+    with files.replacing(tmp_path / "a") as one, files.replacing(tmp_path / "a") as other:
+        assert one.name != other.name
+        for part in (one, other):
+            part.write_text("")
+
+
+def test_the_longest_name_that_a_file_may_have_is_written(tmp_path: Path) -> None:
+    files.write_text(tmp_path / ("a" * 255), "text")
+    assert (tmp_path / ("a" * 255)).read_text() == "text"
 
 
 @given(st.text(st.characters(categories=None)))
