@@ -16,7 +16,8 @@ What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are g
 """
 
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ FORMAT = "cdgnet-pack"
 VERSION = 1
 BYTES_A_PIXEL = 7  # that lie uncompressed
 TARGETS = ("sgt", "lgt")
+LATER_ATTRIBUTES = ("excluded",)  # which packs of earlier releases lack
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,27 +77,47 @@ def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
     return crc
 
 
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A data set of a pack, one row a crop."""
+
+    shape: tuple[int, ...]  # of a row
+    dtype: np.dtype[Any]
+    rows_a_chunk: int = 1
+    filters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def columns(header: Header) -> Mapping[str, Column]:
+    """The data sets of a pack, by name."""
+    picture, plane = (*header.crop, 3), header.crop
+    gzip: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
+    large = {
+        "blurry": Column(shape=picture, dtype=np.dtype("u1")),
+        "sharp": Column(shape=picture, dtype=np.dtype("u1")),
+        "mask": Column(shape=plane, dtype=np.dtype("u1")),
+        "sharpness": Column(shape=plane, dtype=np.dtype("<u2"), filters={"shuffle": True, **gzip}),
+    }
+    if header.has_targets:
+        large |= {name: Column(shape=picture, dtype=np.dtype("u1"), filters=gzip) for name in TARGETS}
+    return large | {
+        "key": Column(shape=(), dtype=h5py.string_dtype(), rows_a_chunk=1024),
+        "origin": Column(shape=(2,), dtype=np.dtype("<i4"), rows_a_chunk=1024),
+        "crc32": Column(shape=(), dtype=np.dtype("<u4"), rows_a_chunk=1024),
+        "mask_share": Column(shape=(), dtype=np.dtype("<f8"), rows_a_chunk=1024),
+    }
+
+
 def create_data_sets(file: h5py.File, header: Header) -> None:
     """Create the data sets of an empty pack."""
-    height, width = header.crop
-    gzip: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
-    _create(file, "blurry", (height, width, 3), np.uint8)
-    _create(file, "sharp", (height, width, 3), np.uint8)
-    _create(file, "mask", (height, width), np.uint8)
-    _create(file, "sharpness", (height, width), "<u2", shuffle=True, **gzip)
-    if header.has_targets:
-        for name in TARGETS:
-            _create(file, name, (height, width, 3), np.uint8, **gzip)
-    _create(file, "key", (), h5py.string_dtype(), rows_a_chunk=1024)
-    _create(file, "origin", (2,), "<i4", rows_a_chunk=1024)
-    _create(file, "crc32", (), "<u4", rows_a_chunk=1024)
-    _create(file, "mask_share", (), "<f8", rows_a_chunk=1024)
-
-
-def _create(
-    file: h5py.File, name: str, shape: tuple[int, ...], dtype: Any, rows_a_chunk: int = 1, **filters: Any
-) -> None:
-    file.create_dataset(name, (0, *shape), dtype, chunks=(rows_a_chunk, *shape), maxshape=(None, *shape), **filters)
+    for name, column in columns(header).items():
+        file.create_dataset(
+            name,
+            (0, *column.shape),
+            column.dtype,
+            chunks=(column.rows_a_chunk, *column.shape),
+            maxshape=(None, *column.shape),
+            **column.filters,
+        )
 
 
 def part_path(path: Path) -> Path:
@@ -105,8 +127,7 @@ def part_path(path: Path) -> Path:
 
 def read_header(file: h5py.File) -> Header:
     """How an open pack was made: its attributes."""
-    # Packs of earlier releases have no excluded.
-    values = {field.name: file.attrs[field.name] for field in fields(Header) if field.name in file.attrs}
+    values = {each.name: file.attrs[each.name] for each in fields(Header) if each.name in file.attrs}
     height, width = (int(side) for side in values["crop"])
     return Header(
         **{

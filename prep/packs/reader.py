@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +12,7 @@ from typing import Any
 import h5py
 
 from prep.errors import PackError
-from prep.packs import layout
+from prep.packs import layout, validation
 from prep.packs.crops import Origin
 from prep.packs.layout import FrameCrops, Header
 
@@ -69,14 +70,25 @@ def read_info(path: Path) -> PackInfo:
 
 
 def info_of(file: h5py.File) -> PackInfo:
-    """Header and index of an open pack."""
-    path, keys = Path(file.filename), tuple(layout.read_keys(file))
+    """Header and index of an open pack.
+
+    Raises:
+        PackError: If they cannot be read, or a frame is not there whole.
+    """
+    path, header = Path(file.filename), layout.read_header(file)
+    try:
+        keys = tuple(layout.read_keys(file))
+        origins = tuple((y, x) for y, x in file["origin"][:].tolist())
+        checksums = file["crc32"][:].tobytes()
+    except validation.HDF5_ERRORS as error:
+        raise PackError(f"{path}: its index is damaged ({' '.join(str(error).split())}); pack it again") from error
+    validation.check_index(path, keys, origins, header.crop)
     return PackInfo(
         path=path,
-        header=layout.read_header(file),
+        header=header,
         keys=keys,
-        origins=tuple((y, x) for y, x in file["origin"][:].tolist()),
-        checksums=file["crc32"][:].tobytes(),
+        origins=origins,
+        checksums=checksums,
         frames=tuple(_frames(keys)),
         mask_share=float(file.attrs["mask_share"]),
         empty_masks=int(file.attrs["empty_masks"]),
@@ -105,47 +117,44 @@ def open_pack(path: Path) -> h5py.File:
     """Open a pack for reading and check its form.
 
     Raises:
-        PackError: If it is no pack, cut short, of another version, or its data sets do not fit together.
+        PackError: If it is no pack, cut short, of another version, or not of the form that ``validation`` wants; or if
+            another program has it open for writing.
         FileNotFoundError: If it is not there.
     """
     if not path.exists():
         raise FileNotFoundError(f"{path} is not there; make it with cdg-prep pack")
     if path.is_dir():
         raise PackError(f"{path} is a folder; pass a pack, a file made by cdg-prep pack")
+    if not path.is_file():  # a pipe would keep HDF5 waiting
+        raise PackError(f"{path} is no regular file; pass a pack, a file made by cdg-prep pack")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", locking="best-effort")  # some file systems have no locks
     except OSError as error:
-        raise PackError(f"{path} is no HDF5 file, or one cut short ({hdf5_reason(error)}); pack it again") from error
+        raise PackError(_unopened(path, error)) from error
     try:
-        _check(file, path)
+        validation.check(file, path)
     except PackError:
         file.close()
         raise
     return file
 
 
+def _unopened(path: Path, error: OSError) -> str:
+    """Why HDF5 did not open a file, and what to do."""
+    reason = hdf5_reason(error)
+    if "unable to lock file" in reason or "already open for" in reason:
+        return (
+            f"{path} is open for writing in another program, or was when that was killed; close it there and try again"
+        )
+    if error.errno:
+        return f"{path} cannot be opened ({os.strerror(error.errno)})"
+    return f"{path} is no HDF5 file, or one cut short ({reason}); pack it again"
+
+
 def hdf5_reason(error: OSError) -> str:
     """The part of HDF5's message that says what is wrong."""
     message = " ".join(str(error).split())
     return message.partition("(")[2].rstrip(")") or message
-
-
-def _check(file: h5py.File, path: Path) -> None:
-    if file.attrs.get("format") != layout.FORMAT:
-        raise PackError(f"{path} is an HDF5 file but no pack; make one with cdg-prep pack")
-    if file.attrs["version"] != layout.VERSION:
-        raise PackError(
-            f"{path} is a pack of version {file.attrs['version']}; this tool reads {layout.VERSION}; pack it again"
-        )
-    names = {"blurry", "sharp", "mask", "sharpness", "key", "origin", "crc32", "mask_share"}
-    if file.attrs["has_targets"]:
-        names |= set(layout.TARGETS)
-    missing = sorted(names - set(file))
-    if missing:
-        raise PackError(f"{path} lacks {', '.join(missing)}; pack it again")
-    lengths = {name: len(file[name]) for name in sorted(names)}
-    if len(set(lengths.values())) != 1 or not lengths["key"]:
-        raise PackError(f"{path} holds data sets of unequal length or none ({lengths}); pack it again")
 
 
 def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:

@@ -1,6 +1,6 @@
 """Check a pack's structure, checksums and equations 14 and 15; name each fault."""
 
-import itertools
+import math
 from collections.abc import Iterator
 
 import h5py
@@ -8,7 +8,7 @@ import numpy as np
 
 from prep.masks import equations
 from prep.packs import layout, reader
-from prep.packs.layout import TARGETS, Header
+from prep.packs.layout import Header
 from prep.packs.reader import PackInfo
 
 _EVERY = 50  # crop that a fast check reads
@@ -20,7 +20,7 @@ def count(pack: PackInfo, *, fast: bool) -> int:
 
 
 def structure(pack: PackInfo) -> list[str]:
-    """Check what can be checked without the pictures: that every crop is stored, counts, the grid of each frame.
+    """Check what can be checked without the pictures: that every crop is stored, and counts.
 
     Returns:
         One line a fault.
@@ -29,16 +29,16 @@ def structure(pack: PackInfo) -> list[str]:
         PackError: As ``reader.open_pack``.
     """
     with reader.open_pack(pack.path) as file:
-        return [*_missing(file, pack), *_miscounted(file, pack), *_misplaced(pack)]
+        return [*_missing(file), *_miscounted(file, pack)]
 
 
-def _missing(file: h5py.File, pack: PackInfo) -> Iterator[str]:
-    total, height, width = file["mask"].shape
-    for name in ("blurry", "sharp", "mask", "sharpness", *(TARGETS if pack.header.has_targets else ())):
-        if file[name].shape[1:3] != (height, width):
-            yield f"{name} holds crops of {file[name].shape[1]} x {file[name].shape[2]}; wanted {height} x {width}"
-        if file[name].id.get_num_chunks() != total:
-            yield f"{name} holds {file[name].id.get_num_chunks()} of {total} crops"
+def _missing(file: h5py.File) -> Iterator[str]:
+    for name, column in layout.columns(layout.read_header(file)).items():
+        data = file[name]
+        total = math.prod(-(-side // part) for side, part in zip(data.shape, data.chunks or data.shape, strict=True))
+        stored = data.id.get_num_chunks() if data.chunks else int(data.id.get_storage_size() > 0)
+        if stored != total:
+            yield f"{name} holds {stored} of {total} {'crops' if column.rows_a_chunk == 1 else 'chunks'}"
 
 
 def _miscounted(file: h5py.File, pack: PackInfo) -> Iterator[str]:
@@ -47,19 +47,6 @@ def _miscounted(file: h5py.File, pack: PackInfo) -> Iterator[str]:
         yield f"empty_masks is {pack.empty_masks}; {(shares == 0).sum()} masks are empty"
     if not np.isclose(pack.mask_share, shares.mean()):
         yield f"mask_share is {pack.mask_share:.6f}; the mean over the crops is {shares.mean():.6f}"
-
-
-def _misplaced(pack: PackInfo) -> Iterator[str]:
-    seen: set[str] = set()
-    for frame in pack.frames:
-        rows = frame.rows
-        origins = list(pack.origins[rows.start : rows.stop])
-        grid = list(itertools.product(*(sorted(set(places)) for places in zip(*origins, strict=True))))
-        if origins != grid or origins[0] != (0, 0):
-            yield f"crops {rows.start} to {rows.stop - 1} ({frame.key}) are no whole grid"
-        if frame.key in seen:
-            yield f"{frame.key} stands in the pack twice"
-        seen.add(frame.key)
 
 
 def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
@@ -83,7 +70,7 @@ def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
 
 def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
     try:
-        rows = {name: file[name][index] for name in file if name not in ("key", "origin")}
+        rows = {name: file[name][index] for name in layout.columns(header) if name not in ("key", "origin")}
     except OSError as error:
         yield f"cannot be read ({reader.hdf5_reason(error)})"
         return

@@ -1,7 +1,8 @@
 """Read windows of a pack's crops through a memory map: only the bytes that a training sample needs.
 
 Uncompressed crops lie in the file as plain bytes, so a window needs no HDF5 call. The map is shared by all processes
-that read a pack, survives a fork, and is opened again in a spawned process.
+that read a pack, survives a fork, and is opened again in a spawned process. Where another program has stored crops
+otherwise, compressed for instance, HDF5 reads them.
 """
 
 import mmap
@@ -44,8 +45,12 @@ class Windows:
         return self.info.header
 
     def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
-        """A window of one crop, ``(side, side, 3)`` or ``(side, side)``: a view into the file, not to be written to."""
-        crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(self._places[name][row]))
+        """A window of one crop, ``(side, side, 3)`` or ``(side, side)``. Not to be written to: a view of the file."""
+        places = self._places[name]
+        if places is None:
+            window: Bytes = self._file[name][row, y : y + side, x : x + side]
+            return window
+        crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(places[row]))
         return crop[y : y + side, x : x + side]
 
     def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
@@ -66,17 +71,24 @@ class Windows:
         return {name: value for name, value in self.__dict__.items() if name not in ("_map", "_file")}
 
 
-def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64]:
-    """Byte offset of each crop in the file."""
+def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
+    """Byte offset of each crop in the file; None where crops do not lie there one by one as plain bytes.
+
+    Raises:
+        PackError: If crops are missing.
+    """
     crops = file[name]
+    stored = crops.id.get_num_chunks() if crops.chunks else crops.id.get_storage_size()
     places = np.full(len(crops), -1, np.int64)
 
     def note(chunk: h5py.h5d.StoreInfo) -> None:
         places[chunk.chunk_offset[0]] = chunk.byte_offset
 
-    crops.id.chunk_iter(note)
-    if crops.compression or crops.chunks[0] != 1 or (places < 0).any():
-        raise PackError(
-            f"{file.filename}: {name} does not lie there whole and plain; run cdg-prep verify, or pack again"
-        )
+    is_plain = crops.chunks == (1, *crops.shape[1:]) and not crops.id.get_create_plist().get_nfilters()
+    if is_plain and not file.userblock_size:  # offsets count from its end
+        crops.id.chunk_iter(note)
+    elif stored:
+        return None
+    if (places < 0).any():
+        raise PackError(f"{file.filename}: {name} does not hold all of its crops; run cdg-prep verify, or pack again")
     return places

@@ -50,17 +50,10 @@ def broken(path: Path, change: Callable[[h5py.File], None]) -> list[str]:
     return verification.structure(reader.read_info(path))
 
 
-def test_a_fast_check_sees_that_crops_were_dropped_swapped_or_never_stored(setup: PackSetup, tmp_path: Path) -> None:
+def test_a_fast_check_sees_that_crops_were_never_stored_or_miscounted(setup: PackSetup, tmp_path: Path) -> None:
     whole = setup.pack(tmp_path / "p.h5")
     assert verification.structure(reader.read_info(whole)) == []
     assert verification.count(reader.read_info(whole), fast=True) == 1
-
-    def drop(file: h5py.File) -> None:
-        for name in file:
-            file[name].resize(17, axis=0)
-
-    def swap(file: h5py.File) -> None:
-        file["origin"][:2] = file["origin"][:2][::-1]
 
     def leave_out(file: h5py.File) -> None:
         shape, chunks = file["sharp"].shape, file["sharp"].chunks
@@ -71,11 +64,9 @@ def test_a_fast_check_sees_that_crops_were_dropped_swapped_or_never_stored(setup
         file.attrs["empty_masks"] = 18
 
     faults_of = {}
-    for change in (drop, swap, leave_out, empty):
+    for change in (leave_out, empty):
         path = Path(shutil.copy(whole, tmp_path / f"{change.__name__}.h5"))
         faults_of[change.__name__] = " | ".join(broken(path, change))
 
-    assert "crops 12 to 16 (clip_train/000003) are no whole grid" in faults_of["drop"]
-    assert "crops 0 to 5 (clip_train/000001) are no whole grid" in faults_of["swap"]
     assert "sharp holds 0 of 18 crops" in faults_of["leave_out"]
     assert "empty_masks is 18" in faults_of["empty"]
