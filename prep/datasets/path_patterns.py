@@ -42,7 +42,7 @@ def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:
     Raises:
         ReadError: If ``root`` is a file, but no whole zip archive.
     """
-    patterns = [re.compile(level) for level in levels]
+    patterns = [re.compile(level, re.DOTALL) for level in levels]  # a name may hold a newline
     if root.is_dir():
         return list(_in_folder(root / home, patterns, {}))
     return list(_in_archive(root, home, patterns))
