@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from cdgnet import Components, psnr, ssim, ssim_matlab3d
+from cdgnet.metrics import WINDOW
+from pipelines.errors import EvaluationError
 from pipelines.evaluate import by_extent, division
 from pipelines.evaluate.frame_sources import EvaluationFrame
 from pipelines.evaluate.lpips import LPIPS
@@ -45,7 +47,16 @@ def measure_frame(
         device: Where PSNR and SSIM are computed.
         lpips: Adds LPIPS.
         components: All that the network made of the frame, for the measures of the division.
+
+    Raises:
+        EvaluationError: If the frame is smaller than SSIM's window.
     """
+    height, width = frame.sharp.shape[1:]
+    if min(height, width) < WINDOW:
+        raise EvaluationError(
+            f"{frame.key} is {width} x {height} pixels; wanted at least {WINDOW} x {WINDOW}, the window of SSIM; "
+            "leave it out"
+        )
     scores: dict[str, Any] = {"key": frame.key}
     sharp = frame.sharp[None].to(device)
     parts = {}

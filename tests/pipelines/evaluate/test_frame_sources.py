@@ -7,9 +7,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluate import frame_sources
+from pipelines.evaluate import frame_sources, measures
 from pipelines.evaluate.frame_sources import PackFrames, PictureFrames
 from pipelines.evaluate.mask_source import MaskSource
 from pipelines.packs import read_crops
@@ -146,3 +147,13 @@ def test_pixels_of_unknown_extent_count_nowhere(tmp_path: Path) -> None:
     frames.write(tmp_path / "1.png", np.array([[256, 65535]], np.uint16))
     (row,) = frame_sources.read_extent(tmp_path / "1.png", (1, 2))[0]
     assert row[0] == 1 and row[1].isnan()
+
+
+def test_a_frame_smaller_than_the_window_of_ssim_is_named() -> None:
+    tiny = torch.zeros(3, 9, 12, dtype=torch.uint8)
+    frame = frame_sources.EvaluationFrame(key="clip/tiny", blurry=tiny, sharp=tiny, mask=None)
+
+    with pytest.raises(
+        EvaluationError, match="clip/tiny is 12 x 9 pixels; wanted at least 11 x 11, the window of SSIM"
+    ):
+        measures.measure_frame(frame, tiny, torch.device("cpu"))
