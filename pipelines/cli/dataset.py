@@ -57,7 +57,8 @@ class Where:
         from prep.datasets import layouts
 
         if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
-            raise click.UsageError("pairs need both --blurry DIR and --sharp DIR")
+            lacking = "--sharp DIR" if self.blurry else "--blurry DIR" if self.sharp else "--blurry DIR and --sharp DIR"
+            raise click.UsageError(f"masks and packs are of pairs of frames, whatever the method; pass {lacking} too")
         if self.blurry and layout not in (None, "pairs"):
             raise click.UsageError(f"--blurry and --sharp are pairs, asked for is {layout}; leave out one or the other")
         if self.blurry and self.sharp:

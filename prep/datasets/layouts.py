@@ -61,7 +61,6 @@ class Dataset:
         return chosen
 
 
-EXPECTED = "; ".join(f"{layout.name} ({layout.looks})" for layout in LAYOUTS.values())
 _ARCHIVES = ("GOPRO_Large.zip", "DeepVideoDeblurring_Dataset.zip", "HIDE_dataset.zip", "REDS.zip", "RealBlur.zip")
 
 
@@ -144,10 +143,23 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
         return datasets[0]
     what = f"{layout} data set" if layout else "data set"
     kind = f" of variant {variant}" if variant else ""
+    wanted = f"wanted: {LAYOUTS[layout].looks}" if layout else f"known: {', '.join(LAYOUTS)}"
+    if _holds_recordings(root):
+        raise DatasetError(
+            f"no {what}{kind} in {root.resolve()}, but recordings as in GOPRO_Large_all; "
+            "make pairs of them with cdg-prep synth"
+        )
     raise DatasetError(
         f"no {what}{kind} in {root.resolve()}; pass {_above(root) or 'the folder, or the zip, that holds one'}, or any "
-        f"two folders as --blurry DIR --sharp DIR (known: {EXPECTED})"
+        f"two folders as --blurry DIR --sharp DIR ({wanted})"
     )
+
+
+def _holds_recordings(root: Path) -> bool:
+    """Whether frames lie there as in GoPro's recordings, ``<split>/<clip>/<name>``, with no partners beside them."""
+    shape = ("train|test", "(?!(?:input|target|blur|sharp|gt)$).+", r".+\.\w+")
+    found = (match.source for home in ("", "GOPRO_Large_all") for match in path_patterns.match(root, home, shape))
+    return any(frames.is_frame(PurePosixPath(str(source))) for source in found)
 
 
 def _above(root: Path) -> Path | None:

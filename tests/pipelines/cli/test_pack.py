@@ -110,7 +110,7 @@ def test_any_two_folders_make_a_pack(gopro: Path, tmp_path: Path) -> None:
 
     assert call(tmp_path, "prep", "pack", "pairs", *folders, "--crop", "frame").returncode == 0
     assert json.loads(call(tmp_path, "prep", "info", "pairs.h5", "--json").stdout)["split"] == "all"
-    assert "pairs need both" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur")
+    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur")
 
 
 def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_path: Path) -> None:
