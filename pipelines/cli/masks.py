@@ -87,9 +87,7 @@ def make_masks(
     from prep.masks import making
     from prep.masks.folder import MaskRecord
 
-    ceiling = sharpness.METHODS[method].ceiling
-    if mu >= ceiling:
-        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
+    warn_of_ceiling(method, mu)
     plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
     computed = len(plan.tasks) - reused
@@ -109,14 +107,30 @@ def make_masks(
     return 1 if failures else 0
 
 
+def warn_of_ceiling(method: str, mu: float) -> None:
+    """Say before the work that no S of a method passes a threshold."""
+    from prep.sharpness import METHODS
+
+    ceiling = METHODS[method].ceiling if method in METHODS else 1.0  # a pack may be of another release
+    if mu >= ceiling:
+        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
+
+
+def warn_of_share(share: float, remedy: str) -> None:
+    """Say that masks cover little."""
+    if share < _SMALL_SHARE:
+        click.echo(
+            f"masks cover less than {_SMALL_SHARE:.0%}: little for the branch of small blur to learn; {remedy}",
+            err=True,
+        )
+
+
 def _print_shares(records: "Sequence[MaskRecord]") -> None:
     """How much the masks cover, and the frames of each warning."""
     share = sum(record.mask_share for record in records) / len(records)
     empty = sum(record.mask_share == 0 for record in records)
     click.echo(f"mask share {share:.2%} on average; {empty} of {len(records)} masks are empty")
-    if share < _SMALL_SHARE:
-        advice = "little for the branch of small blur to learn; a lower --mu re-uses S, cdg-prep view shows it"
-        click.echo(f"masks cover less than {_SMALL_SHARE:.0%}: {advice}", err=True)
+    warn_of_share(share, "a lower --mu re-uses S, cdg-prep view shows it")
     keys: dict[str, list[str]] = {}
     for record in records:
         if record.warning:

@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
 from pipelines.cli.entry import example
+from pipelines.cli.masks import warn_of_ceiling, warn_of_share
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
@@ -92,10 +93,11 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
     if out:
         packing.check_target(out, force=force)
     estimate.check_bytes(out or path, pack.bytes)
+    warn_of_ceiling(pack.header.method, mu)
     keys = packing.remask(path, mu, out or path, restart=force)
     for _ in track(keys, len(pack.frames), f"remask {path.name}"):
         pass
-    print_pack(reader.read_info(out or path))
+    print_new_pack(reader.read_info(out or path))
 
 
 @click.command(epilog=example("cdg-prep verify gopro.h5"))
@@ -116,6 +118,12 @@ def verify(path: Path, fast: bool) -> int:
     if structural:
         click.echo(f"{path}: its structure is wrong in {len(structural)} places")
     return 1 if structural or damaged else 0
+
+
+def print_new_pack(pack: "PackInfo") -> None:
+    """Print what a pack holds that was just written, and warn where its masks cover little."""
+    print_pack(pack)
+    warn_of_share(pack.mask_share, "cdg-prep remask with a lower --mu makes the masks anew")
 
 
 def print_pack(pack: "PackInfo") -> None:

@@ -114,7 +114,7 @@ def pack(
     keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
     for _ in track(keys, len(pairs), f"pack {path.name}"):
         pass
-    packs.print_pack(reader.read_info(path))
+    packs.print_new_pack(reader.read_info(path))
     return 0
 
 

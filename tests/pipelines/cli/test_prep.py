@@ -6,10 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import call, mistake
 
 from pipelines.cli import dataset
+from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS
@@ -124,3 +126,50 @@ def test_blind_masks_of_pairs_point_to_paired(work: Path) -> None:
     measured = call(work, "prep", "masks", "--root", ".", "--method", "paired", "--mu", "0.85", "--out", "two")
     assert "--method paired --mu 0.85 measures each blur against its sharp partner" in blind.stdout
     assert "measures each blur" not in measured.stdout
+
+
+def test_no_data_set_is_said_in_a_few_words_and_recordings_are_known(tmp_path: Path, gopro: Path) -> None:
+    assert len(mistake(tmp_path, "prep", "masks")) < 250 + len(str(tmp_path))
+    assert "[REDS/]{train,val}/" in mistake(tmp_path, "prep", "masks", "--layout", "reds")
+
+    frame = next(gopro.rglob("*.png"))
+    clip = tmp_path / "GOPRO_Large_all" / "train" / "GOPR0372_07_00"
+    clip.mkdir(parents=True)
+    shutil.copy(frame, clip / "000001.png")
+
+    for root in (".", "GOPRO_Large_all"):
+        for command in (("masks", "--root", root), ("info", root)):
+            assert "make pairs of them with cdg-prep synth" in mistake(tmp_path, "prep", *command)
+
+
+def test_pairs_of_which_one_folder_was_named_lack_the_other(tmp_path: Path) -> None:
+    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "masks", "--method", "hifst", "--blurry", "b")
+    assert "pass --blurry DIR too" in mistake(tmp_path, "prep", "masks", "--sharp", "s")
+
+
+def test_info_of_a_set_with_one_kind_of_blur_needs_no_variant(own: Path) -> None:
+    for blur in list(own.rglob("blur")):
+        blur.rename(blur.with_name("blur_gamma"))
+
+    assert call(own, "prep", "info", ".").stdout.startswith("gopro blur_gamma")
+
+
+def test_a_frame_too_small_for_a_map_is_named(own: Path) -> None:
+    for role in ("b", "s"):
+        frames.write(own / role / "tiny.png", np.zeros((9, 9, 3), np.uint8))
+    pairs = ("--blurry", "b", "--sharp", "s")
+
+    for method in ("laplacian", "paired"):
+        for command in (("masks", "--out", method), ("pack", "pairs", "--crop", "frame", "--masks", method)):
+            done = call(own, "prep", *command, "--method", method, *pairs, "--jobs", "1")
+            assert done.returncode == 1
+            assert "b/tiny.png: frame is 9 x 9; wanted at least 16 x 16" in done.stderr
+
+
+def test_masks_of_nothing_are_warned_of_when_a_pack_is_thresholded_again(train_pack: Path, tmp_path: Path) -> None:
+    done = call(tmp_path, "prep", "remask", train_pack, "--mu", "0.99", "--out", "p.h5")
+
+    assert "24 empty" in done.stdout
+    assert "every mask will be empty: lbp never gives S above 0.96163, and mu is 0.99" in done.stderr
+    assert "masks cover less than 2%" in done.stderr
+    assert call(tmp_path, "prep", "remask", "p.h5", "--mu", "0.2").stderr == ""
