@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import psutil
 
-from prep.errors import ForeignFile
+from prep.errors import ForeignFile, ReadError
 
 _HEAD = 4096  # bytes in which a file says what it is
 _PART = re.compile(r"\.(?P<process>\d+)-[0-9a-f]{16}\.cdg\.part")  # no name of anybody else's
@@ -28,13 +28,11 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.cdg.part")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never what is there, nor through a link
     try:
-        yield part
-        with part.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        part.replace(path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk's error names no file
-        raise
+        with naming(path):
+            yield part
+            with part.open("rb+") as handle:
+                os.fsync(handle.fileno())
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -53,7 +51,17 @@ def remove_leftovers(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the operating system within name a file: that of a full disk names none by itself."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
     """Write ``data`` under ``path``, whole or not at all."""
     with replacing(path) as part:
         part.write_bytes(data)
@@ -89,42 +97,62 @@ def refuse_foreign(path: Path, sign: str) -> None:
             raise ForeignFile(f"{path} would be replaced, and cdgnet did not write it; move it, or pass another --out")
 
 
-def to_line(row: Mapping[str, Any]) -> str:
-    """One JSON object on one line, as ``.jsonl`` files hold it."""
-    return json.dumps(row, ensure_ascii=False) + "\n"
+def to_line(row: Mapping[str, Any]) -> bytes:
+    """One JSON object on one line, UTF-8, as ``.jsonl`` files hold it."""
+    return encoded(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add JSON lines to a file; a kill tears at most the last one that it holds."""
-    with path.open("ab+") as file:
+    """Add JSON lines to a file; a kill tears at most the last one that it holds, which the next call takes away."""
+    with naming(path), path.open("ab+") as file:
         _drop_torn_line(file)
-        file.write(encoded("".join(to_line(row) for row in rows)))
+        file.write(b"".join(to_line(row) for row in rows))
 
 
 def _drop_torn_line(file: BinaryIO) -> None:
-    """Cut off what follows the last line's end, or the next row would be a part of it."""
+    """Cut off what follows a file's last line break."""
     end = file.seek(0, os.SEEK_END)
-    file.seek(max(0, end - 1))
-    if end and file.read(1) != b"\n":
+    if end == 0:
+        return
+    file.seek(end - 1)
+    if file.read(1) != b"\n":
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as JSON lines, whole or not at all."""
-    write_text(path, "".join(to_line(row) for row in rows))
+    write_bytes(path, b"".join(to_line(row) for row in rows))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; a last line torn by a killed writer is left out.
+    """Read JSON lines; a last line torn by a killed writer is left out, and a file that is not there holds none.
 
     Raises:
-        ValueError: If a line other than the last is not JSON.
+        ReadError: If a line other than the last is not a JSON object; the message names it.
     """
     if not path.exists():
         return []
-    *lines, _ = path.read_bytes().split(b"\n")  # what follows the last line's end is torn, or nothing
+    # Only "\n" ends a line: the other line breaks that str.splitlines knows may lie in a file's name.
+    *lines, _ = path.read_bytes().split(b"\n")
+    return [_to_object(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object.
+
+    Raises:
+        ReadError: If it holds something else.
+        FileNotFoundError: If it is not there.
+    """
+    return _to_object(path.read_bytes(), str(path))
+
+
+def _to_object(data: bytes, place: str) -> dict[str, Any]:
     try:
-        return [json.loads(line) for line in lines]
-    except ValueError as error:
-        raise ValueError(f"{path} holds a line that is not JSON ({error}); remove the file to begin anew") from error
+        value = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 too; JSON that is nested too deeply
+        raise ReadError(f"{place} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ReadError(f"{place} is JSON, but not names with values")
+    return value
