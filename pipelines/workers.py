@@ -1,26 +1,38 @@
-"""Processes that read for a DataLoader: one that dies is named where the next batch is asked for."""
+"""Processes that read for a DataLoader: one that dies is named where the next batch is asked for, none stays behind."""
 
+import atexit
 import signal
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from torch.utils.data import DataLoader
 
-from pipelines.errors import DataError
+from pipelines.errors import DataError, PipelineError
+from prep.errors import PrepError
 
 
 def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
     """The batches of a loader. If one of its processes dies, this raises, within seconds, and nothing else does.
 
-    torch's own handler would raise wherever the program happens to be, such as in the middle of a checkpoint.
+    torch's own handler would raise wherever the program happens to be, such as in the middle of a checkpoint. The
+    processes end with this iterator, and at the latest with the program, even if they ignore signals.
 
     Raises:
-        DataError: If so.
+        DataError: If a process died, or found something that a person can mend.
     """
     batches = _without_child_handler(loader)
+    end = partial(_end_processes, batches) if loader.num_workers else partial(int)
+    # An error's traceback keeps this iterator alive. multiprocessing, which then ends what is left and was registered
+    # before, would wait for ever for processes that ignore its signal.
+    atexit.register(end)
     try:
         yield from batches
+    except (PrepError, PipelineError, OSError) as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise DataError(_message_in_worker(error)) from error
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
@@ -28,6 +40,21 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
             f"a process that reads frames ended ({' '.join(str(error).split())[:120]}); the same command goes on "
             "from what is saved, with --workers 0 in one process"
         ) from error
+    finally:
+        atexit.unregister(end)
+        end()
+
+
+def _end_processes(batches: Any) -> None:
+    """Let the processes of a started loader end, and kill those that have not after some seconds."""
+    batches._shutdown_workers()  # torch has no public name for it
+    for process in batches._workers:
+        process.kill()
+
+
+def _message_in_worker(error: Exception) -> str:
+    """An error's message as it was in the reading process: torch puts that process's traceback before it."""
+    return str(error).strip().rpartition("\n")[2].partition(": ")[2]
 
 
 def _without_child_handler(loader: DataLoader[Any]) -> Iterator[Any]:
