@@ -5,16 +5,18 @@ Legend: C the training crop's side in pixels, B batch.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import NamedTuple
 
+import h5py
 import numpy as np
 import torch
 from torch import Tensor
 
 from prep.arrays import Codes
+from prep.errors import PackError
 from prep.masks.equations import mask_of_codes
-from prep.packs import layout, reader
+from prep.packs import reader
+from prep.packs.reader import PackInfo
 
 
 def to_range(picture: Tensor) -> Tensor:
@@ -46,20 +48,32 @@ class PackCrop:
     sharpness: np.ndarray  # (H, W) uint16
 
 
-def read_crops(path: Path, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
-    """Give crops of a pack in order: those of ``rows``, or all."""
-    with reader.open_pack(path) as file:
-        keys = layout.read_keys(file)
-        for row in range(len(keys)) if rows is None else rows:
-            y, x = file["origin"][row]
-            yield PackCrop(
-                key=keys[row],
-                origin=(int(y), int(x)),
-                blurry=to_tensor(file["blurry"][row]),
-                sharp=to_tensor(file["sharp"][row]),
-                mask=torch.from_numpy(file["mask"][row])[None],
-                sharpness=file["sharpness"][row],
-            )
+def read_crops(pack: PackInfo, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
+    """Give crops of a pack in order: those of ``rows``, or all.
+
+    Raises:
+        PackError: If it holds other crops than when its index was read, or one cannot be read.
+        FileNotFoundError: If it is not there any more.
+    """
+    with reader.reopen(pack) as file:
+        for row in range(pack.crop_count) if rows is None else rows:
+            yield _read_crop(file, pack, row)
+
+
+def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
+    try:
+        return PackCrop(
+            key=pack.keys[row],
+            origin=pack.origins[row],
+            blurry=to_tensor(file["blurry"][row]),
+            sharp=to_tensor(file["sharp"][row]),
+            mask=torch.from_numpy(file["mask"][row])[None],
+            sharpness=file["sharpness"][row],
+        )
+    except OSError as error:
+        raise PackError(
+            f"{pack.path}: a crop of {pack.keys[row]} cannot be read ({reader.hdf5_reason(error)}); pack it again"
+        ) from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,9 +87,13 @@ class WholeFrame:
     sharpness: Codes  # (H, W)
 
 
-def read_frame(paths: Sequence[Path], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
-    """Put a frame of one of the packs together; its crops cover it. The mask is of ``mu``, or the pack's own."""
-    crops = list(read_crops(paths[frame.pack], rows))
+def read_frame(packs: Sequence[PackInfo], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
+    """Put a frame of one of the packs together; its crops cover it. The mask is of ``mu``, or the pack's own.
+
+    Raises:
+        PackError, FileNotFoundError: As ``read_crops``.
+    """
+    crops = list(read_crops(packs[frame.pack], rows))
     if mu is not None:
         crops = [replace(crop, mask=torch.from_numpy(mask_of_codes(crop.sharpness, mu))[None]) for crop in crops]
     height, width = (max(crop.origin[axis] + crop.mask.shape[axis + 1] for crop in crops) for axis in (0, 1))

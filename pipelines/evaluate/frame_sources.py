@@ -98,7 +98,7 @@ class PackFrames(FrameSource):
 
     def __init__(self, path: Path, masks: MaskSource = DEFAULT_MASKS) -> None:
         self.path, self.name = path, path.stem
-        info = reader.read_info(path)
+        self.info = info = reader.read_info(path)
         header, self.rows = info.header, {frame.key: frame.rows for frame in info.frames}
         self.keys = list(self.rows)
         self.masks = masks.resolved(own=(header.method, header.mu))
@@ -114,7 +114,7 @@ class PackFrames(FrameSource):
 
     def __getitem__(self, number: int) -> EvaluationFrame:
         key = self.keys[number]
-        whole = read_frame([self.path], Frame(0, key), self.rows[key])
+        whole = read_frame([self.info], Frame(0, key), self.rows[key])
         codes = whole.sharpness
         if not self.has_own_maps:
             blurry, sharp = (np.ascontiguousarray(each.permute(1, 2, 0)) for each in (whole.blurry, whole.sharp))

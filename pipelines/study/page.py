@@ -170,8 +170,9 @@ def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.P
 def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Panel]]]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
     examples = []
-    for place, frame in enumerate(evenly_spaced(read_info(test).frames, PICTURES)):
-        whole = read_frame([test], Frame(0, frame.key), frame.rows)
+    pack = read_info(test)
+    for place, frame in enumerate(evenly_spaced(pack.frames, PICTURES)):
+        whole = read_frame([pack], Frame(0, frame.key), frame.rows)
         pictures = {"blurry": np.ascontiguousarray(whole.blurry.permute(1, 2, 0).numpy())}
         for line in table:
             path = line.results[0].training.scores / f"{place}.png"

@@ -191,9 +191,9 @@ def _validate(learner: Learner, progress: Progress | None) -> dict[str, Any]:
     """Validate what was just saved, keep the weights if they are the best so far; gives the row that was logged."""
     run, state, fabric = learner.run, learner.state, learner.fabric
     try:
-        scores = validate(learner.result, run.pack_paths, run.split, fabric, progress)
+        scores = validate(learner.result, run.packs, run.split, fabric, progress)
         if fabric.is_global_zero:
-            write_pictures(learner.result, run.pack_paths, run.split, fabric, run.folder, run.config.mu)
+            write_pictures(learner.result, run.packs, run.split, fabric, run.folder, run.config.mu)
     except (FileNotFoundError, errors.PackError) as error:
         raise TrainingError(
             f"validation failed: {error}; it was there when training began. Step {state.step} is saved in "

@@ -18,6 +18,7 @@ from pipelines.train.agreement import reduce_over_devices
 from pipelines.train.split import Split
 from prep.arrays import Bytes
 from prep.io import files, frames, storage
+from prep.packs.reader import PackInfo
 
 # Shows how far work on items is: given the items, their number and the work's name, it passes the items on.
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
@@ -38,13 +39,13 @@ _SIDE = 1024  # pixels of a picture, at most
 
 @torch.no_grad()
 def validate(
-    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, progress: Progress | None = None
+    network: CDGNet, packs: Sequence[PackInfo], split: Split, fabric: Fabric, progress: Progress | None = None
 ) -> ValidationScores:
     """Restore all frames held out, each put together from its crops, and score them; devices share the work.
 
     Args:
         network: On the fabric's device; its mode is kept.
-        packs: Their paths.
+        packs: What was read of them.
         split: Of their frames; some are held out.
         fabric: Decides device and precision.
         progress: Shows how far it is.
@@ -67,7 +68,7 @@ def validate(
 
 @torch.no_grad()
 def write_pictures(
-    network: CDGNet, packs: Sequence[Path], split: Split, fabric: Fabric, folder: Path, mu: float | None = None
+    network: CDGNet, packs: Sequence[PackInfo], split: Split, fabric: Fabric, folder: Path, mu: float | None = None
 ) -> None:
     """Keep all that the network makes of a few frames held out, in ``pictures`` in the run folder.
 

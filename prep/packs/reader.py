@@ -151,6 +151,25 @@ def _unopened(path: Path, error: OSError) -> str:
     return f"{path} is no HDF5 file, or one cut short ({reason}); pack it again"
 
 
+def reopen(pack: PackInfo) -> h5py.File:
+    """Open a pack once more, to read rows of the index that was read before.
+
+    Raises:
+        PackError: If other crops lie there now, or as ``open_pack``.
+        FileNotFoundError: If it is not there.
+    """
+    file = open_pack(pack.path)
+    if file["crc32"][:].tobytes() != pack.checksums:
+        file.close()
+        raise changed(pack.path)
+    return file
+
+
+def changed(path: Path) -> PackError:
+    """That a pack is not what it was when it was first read."""
+    return PackError(f"{path} was changed or replaced while it was in use; put back the pack that was there")
+
+
 def hdf5_reason(error: OSError) -> str:
     """The part of HDF5's message that says what is wrong."""
     message = " ".join(str(error).split())

@@ -6,6 +6,8 @@ otherwise, compressed for instance, HDF5 reads them.
 """
 
 import mmap
+import os
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,15 +31,18 @@ class Windows:
         info: The pack's header and index.
 
     Raises:
-        PackError: If it is no pack, or does not hold all of its crops.
+        PackError: If it is no pack, or does not hold all of its crops; on reading, if it was changed since.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()  # a spawned worker may stand elsewhere
         with reader.open_pack(path) as file:
-            self.info = reader.info_of(file)
+            self.info = replace(reader.info_of(file), path=self.path)
+            self._stamp = _stamp(self.path.stat())
             self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
             self._places = {name: _places(file, name) for name in self._shapes}
+        if len(self._map) != self.info.bytes:  # mapped now: a pack that takes this one's name later is not read
+            raise reader.changed(self.path)
 
     @property
     def header(self) -> Header:
@@ -46,6 +51,7 @@ class Windows:
 
     def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
         """A window of one crop, ``(side, side, 3)`` or ``(side, side)``. Not to be written to: a view of the file."""
+        self._refuse_change()
         places = self._places[name]
         if places is None:
             window: Bytes = self._file[name][row, y : y + side, x : x + side]
@@ -55,20 +61,44 @@ class Windows:
 
     def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
         """S of a window of one crop, ``(side, side)`` uint16: it lies compressed, and the whole crop is read."""
-        codes: Codes = self._file["sharpness"][row]
+        self._refuse_change()
+        try:
+            codes: Codes = self._file["sharpness"][row]
+        except OSError as error:
+            raise PackError(f"{self.path}: S of crop {row} cannot be read ({reader.hdf5_reason(error)})") from error
         return codes[y : y + side, x : x + side]
 
     @cached_property
     def _file(self) -> h5py.File:
-        return reader.open_pack(self.path)
+        return reader.reopen(self.info)
 
     @cached_property
     def _map(self) -> mmap.mmap:
         with self.path.open("rb") as file:
+            if _stamp(os.fstat(file.fileno())) != self._stamp:
+                raise reader.changed(self.path)
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+    def _refuse_change(self) -> None:
+        """Refuse a pack that was written to in its place; one that was removed or moved can be read on.
+
+        Without this, a byte beyond the end of a file that was cut short would end the process without a word.
+        """
+        try:
+            found = _stamp(self.path.stat())
+        except FileNotFoundError:
+            return
+        is_in_place = found[:2] == self._stamp[:2]
+        if is_in_place and found != self._stamp:
+            raise reader.changed(self.path)
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_map", "_file")}
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Which file it is, and what shows that it was written to."""
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:

@@ -12,6 +12,7 @@ from pipelines.packs import read_crops
 from pipelines.pages.sheet import COLUMN, FOOT, GAP, HEAD, MARGIN
 from pipelines.train import run_folder
 from prep.masks.folder import MasksFolder
+from prep.packs.reader import read_info
 
 
 def test_no_photograph_is_in_both_splits_and_all_hold_a_frame() -> None:
@@ -28,7 +29,7 @@ def test_the_picture_has_a_row_a_frame_and_shows_what_the_pack_holds(test_pack: 
     masks = MasksFolder(test_pack.parent / "masks")
     sheet = demo.picture(CDGNet(ModelConfig.preset("tiny")), test_pack, [0, 1], masks)
 
-    first = next(iter(read_crops(test_pack)))
+    first = next(iter(read_crops(read_info(test_pack))))
     height, top = round(COLUMN * first.sharp.shape[1] / first.sharp.shape[2]), GAP + HEAD
     assert len(sheet) == top + 2 * (height + FOOT)
     lefts = [MARGIN + (COLUMN + GAP) * place for place in range(5)]

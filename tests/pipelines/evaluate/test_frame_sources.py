@@ -20,11 +20,12 @@ from prep.errors import DatasetError, FrameError
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
+from prep.packs.reader import read_info
 
 
 def test_frames_of_a_pack_of_crops_are_scored_whole(train_pack: Path) -> None:
     whole = PackFrames(train_pack)
-    assert list(whole.keys) == list(dict.fromkeys(crop.key for crop in read_crops(train_pack)))
+    assert list(whole.keys) == list(dict.fromkeys(crop.key for crop in read_crops(read_info(train_pack))))
     height, width = whole[0].sharp.shape[1:]
     assert height > 48 and width > 48  # the crops' sides
 

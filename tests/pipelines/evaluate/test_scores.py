@@ -19,6 +19,7 @@ from pipelines.packs import read_crops
 from pipelines.restore.restorer import Restorer
 from prep.datasets import layouts
 from prep.io import frames
+from prep.packs.reader import read_info
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def without_time(row: FrameScores) -> FrameScores:
 def test_scores_agree_with_scikit_image(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     rows = scored(PackFrames(test_pack, MaskSource(method="lbp")), tmp_path, identity)
 
-    for crop, row in zip(read_crops(test_pack), rows, strict=True):
+    for crop, row in zip(read_crops(read_info(test_pack)), rows, strict=True):
         blurry, sharp = (picture.numpy().transpose(1, 2, 0) for picture in (crop.blurry, crop.sharp))
         similarity = structural_similarity(
             sharp, blurry, channel_axis=2, gaussian_weights=True, sigma=1.5, use_sample_covariance=False

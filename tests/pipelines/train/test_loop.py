@@ -14,6 +14,7 @@ from pipelines import packs
 from pipelines.errors import TrainingError
 from pipelines.train import runs
 from prep.io import frames
+from prep.packs.reader import read_info
 
 
 def test_worker_processes_give_the_same_batches(train_pack: Path, tmp_path: Path) -> None:
@@ -45,7 +46,7 @@ def test_validation_scores_the_held_out_recording_beside_the_blurry_one(train_pa
     split = runs.prepare(config, [train_pack], tmp_path / "r").split
     psnrs = []
     for frame, crops in split.held_out.items():
-        whole = packs.read_frame([train_pack], frame, crops)
+        whole = packs.read_frame([read_info(train_pack)], frame, crops)
         psnrs.append(10 * math.log10(255**2 / float((whole.blurry.double() - whole.sharp.double()).square().mean())))
     assert (scored["step"], scored["val_frames"]) == (2, 2)
     assert scored["val_psnr_blurry"] == pytest.approx(sum(psnrs) / 2)

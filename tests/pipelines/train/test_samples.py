@@ -197,7 +197,7 @@ def test_the_networks_range_is_half_around_zero() -> None:
 
 
 def test_crops_are_read_whole_and_in_order(test_pack: Path) -> None:
-    crops = list(packs.read_crops(test_pack))
+    crops = list(packs.read_crops(read_info(test_pack)))
 
     assert [crop.key for crop in crops] == ["GOPR0003_00_00/000001", "GOPR0003_00_00/000002"]
     with reader.open_pack(test_pack) as file:
@@ -207,9 +207,9 @@ def test_crops_are_read_whole_and_in_order(test_pack: Path) -> None:
 def test_a_frame_is_put_together_from_its_crops(train_pack: Path, test_pack: Path) -> None:
     split = split_packs([test_pack], ())
     (frame, rows), *_ = split.train.items()
-    (whole,) = packs.read_crops(test_pack, rows)  # a pack of whole frames
+    (whole,) = packs.read_crops(read_info(test_pack), rows)  # a pack of whole frames
 
-    joined = packs.read_frame([test_pack], frame, rows)
+    joined = packs.read_frame([read_info(test_pack)], frame, rows)
 
     assert joined.key == whole.key
     assert all(torch.equal(getattr(joined, name), getattr(whole, name)) for name in ("blurry", "sharp", "mask"))
@@ -218,10 +218,10 @@ def test_a_frame_is_put_together_from_its_crops(train_pack: Path, test_pack: Pat
 def test_a_frame_of_many_crops_agrees_with_each_of_them(train_pack: Path) -> None:
     (frame, rows), *_ = split_packs([train_pack], ()).train.items()
 
-    joined = packs.read_frame([train_pack], frame, rows)
+    joined = packs.read_frame([read_info(train_pack)], frame, rows)
 
     assert joined.mask.shape == (1, 64, 80)
-    for crop in packs.read_crops(train_pack, rows):
+    for crop in packs.read_crops(read_info(train_pack), rows):
         y, x = crop.origin
         assert torch.equal(joined.sharp[:, y : y + 48, x : x + 48], crop.sharp)
 
