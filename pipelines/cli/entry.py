@@ -1,5 +1,6 @@
 """How a command runs and ends: a person's mistake in one line, a bug with its traceback."""
 
+import errno
 import sys
 from typing import NoReturn
 
@@ -22,6 +23,7 @@ EXTRAS = {  # which extra brings a package that may be missing
     "pillow_heif": "heif",
     "skimage": "dev",
 }
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a person may use of it
 
 
 def run(command: click.Command) -> None:
@@ -49,7 +51,8 @@ def _run(command: click.Command, name: str) -> NoReturn:
         _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{EXTRAS[package]}]'", 1)
     except OSError as error:
         subject = f"{error.filename}: " if error.filename else ""
-        _fail(f"{name}: {subject}{error.strerror or error}", 1)
+        cure = "; make space, and the same command goes on" if error.errno in _FULL else ""
+        _fail(f"{name}: {subject}{error.strerror or error}{cure}", 1)
     except Exception as error:
         if not _is_mistake(error):
             raise

@@ -3,6 +3,7 @@
 A checkpoint is ``checkpoints/step-00001000.pt`` in the run folder: torch's zip archive, read without running code.
 """
 
+import io
 import re
 import zipfile
 from collections.abc import Mapping
@@ -31,8 +32,9 @@ def save(folder: Path, step: int, checkpoint: Mapping[str, Any], *, keep: int) -
     Raises:
         OSError: If it cannot be written; earlier ones are left as they are.
     """
-    with files.replacing(_path(folder, step)) as part:
-        torch.save(dict(checkpoint), part)
+    content = io.BytesIO()  # where torch writes to a full disk itself, it hides what went wrong
+    torch.save(dict(checkpoint), content)
+    files.write_bytes(_path(folder, step), content.getbuffer())
     for old in saved_steps(folder)[:-keep]:
         _path(folder, old).unlink()
 

@@ -1,5 +1,6 @@
 """A run's log for TensorBoard. Needs the extra ``tensorboard``."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from pipelines.train.validation import read_pictures
+from prep.io import files
 
 
 class TensorBoardLog:
@@ -15,25 +17,38 @@ class TensorBoardLog:
     Args:
         folder: The run's.
         start: Steps done before; what an earlier process wrote of later ones is hidden.
+
+    Raises:
+        OSError: From every method, if the disk is full.
     """
 
     def __init__(self, folder: Path, start: int) -> None:
-        self.folder = folder
-        self._writer = SummaryWriter(folder / "tensorboard", purge_step=start + 1)
+        self.folder, self.events = folder, folder / "tensorboard"
+        threading.excepthook = _report
+        with files.naming(self.events):
+            self._writer = SummaryWriter(self.events, purge_step=start + 1)
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Add one row of the log, with the pictures of a validation."""
         step = row["step"]
-        for name, value in row.items():
-            if isinstance(value, float):
-                self._writer.add_scalar(name, value, step)
-        if "val_psnr" in row:
-            for key, pictures, _ in read_pictures(self.folder):
-                for name, picture in pictures.items():
+        pictures = read_pictures(self.folder) if "val_psnr" in row else ()
+        with files.naming(self.events):
+            for name, value in row.items():
+                if isinstance(value, float):
+                    self._writer.add_scalar(name, value, step)
+            for key, kinds, _ in pictures:
+                for name, picture in kinds.items():
                     form = "HW" if picture.ndim == 2 else "HWC"
                     self._writer.add_image(f"{key}/{name}", picture, step, dataformats=form)
-        self._writer.flush()
+            self._writer.flush()
 
     def close(self) -> None:
         """Write what is not written yet."""
-        self._writer.close()
+        with files.naming(self.events):
+            self._writer.close()
+
+
+def _report(failed: threading.ExceptHookArgs) -> None:
+    """Print what ended a thread, but not TensorBoard's: the next call of the writer raises what its thread found."""
+    if not type(failed.thread).__module__.startswith("tensorboard."):
+        threading.__excepthook__(failed)
