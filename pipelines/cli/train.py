@@ -117,7 +117,7 @@ def command(
 
 def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", *, is_first: bool) -> None:
     """Train to the end or until a signal; the first process says how far it is."""
-    from pipelines.train import loop, run_folder
+    from pipelines.train import checkpoints, loop, run_folder
     from pipelines.train import page as run_page
 
     stopped = StopOnSignal()
@@ -135,7 +135,9 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
             if "val_psnr" in row:
                 run_page.write(plan.folder)
     if report is not None and report.step != report.steps:
-        raise stopped.stopped(f"stopped at step {report.step}, saved in {plan.folder}; the same command goes on")
+        saved = checkpoints.saved_steps(plan.folder)  # none of a step whose loss was not finite
+        what = "saved" if report.step in saved else f"step {saved[-1]} is saved" if saved else "no step is saved"
+        raise stopped.stopped(f"stopped at step {report.step}, {what} in {plan.folder}; the same command goes on")
     if is_first:
         click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
 

@@ -65,9 +65,10 @@ class Learner:
         self.state.step += 1
         self.state.nonfinite_losses = 0 if is_finite else self.state.nonfinite_losses + 1
 
-    def save(self) -> None:
-        """Write a checkpoint and the weights; neither where a weight is not finite."""
-        is_finite = all(bool(torch.isfinite(weight).all()) for weight in self.network.parameters())
+    def save(self) -> bool:
+        """Write a checkpoint and the weights; gives False and writes neither where a weight is not finite."""
+        networks = (self.network, self.result)
+        is_finite = all(bool(torch.isfinite(weight).all()) for each in networks for weight in each.parameters())
         if self.fabric.is_global_zero and is_finite:
             checkpoint = {
                 **self.state.state_dict(),
@@ -79,6 +80,7 @@ class Learner:
             checkpoints.save(self.run.folder, self.state.step, checkpoint, keep=self.run.config.keep)
             self.write_weights(run_folder.WEIGHTS, {})
         self.fabric.barrier()
+        return is_finite
 
     def write_weights(self, name: str, metadata: dict[str, str]) -> None:
         """Write the network that is kept into the run folder."""

@@ -83,25 +83,26 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
         # The log.
         rows = _log(learner, losses, offsets, meter)
 
-        # Recovery from non-finite losses, or a checkpoint: before a validation, which may fail, and not while losses
-        # are not finite, so that the good ones are kept.
+        # A checkpoint: before a validation, which may fail, and not while losses are not finite, so that the good ones
+        # are kept. Or recovery, after several such losses, or where the end could not be saved.
+        is_saved = False
         state.is_validation_due = _is_validation_due(learner, step)
-        if state.nonfinite_losses >= MAX_NONFINITE:
-            rows.append(recover(learner))
-            batches = loader.batches(run, fabric, state.step)
-        elif not state.nonfinite_losses and (agreed.is_save_due or agreed.is_stopped):
+        if not state.nonfinite_losses and (agreed.is_save_due or agreed.is_stopped):
             if agreed.is_save_due and not is_end:
                 clock.plan()
-            learner.save()
+            is_saved = learner.save()
+        if state.nonfinite_losses >= MAX_NONFINITE or (is_end and not is_saved):
+            rows.append(recover(learner))
+            batches = loader.batches(run, fabric, state.step)
 
         # Validation.
-        if state.is_validation_due and (is_end or not agreed.is_stopped):
+        if state.is_validation_due and is_saved and (is_end or not agreed.is_stopped):
             rows.append(_validate(learner, progress))
             clock.count_validation()
         if any("loss" not in row for row in rows):
             meter.restart(state.step)  # what took time was not a step
         yield _report(step, state, rows)
-        if agreed.is_stopped:
+        if agreed.is_stopped and state.step == step:  # else the run went back, and stops after its next step
             break
 
 

@@ -1,4 +1,6 @@
-"""After several losses in a row that are not finite or exploded: back to a checkpoint with half the rate, or stop."""
+"""After several losses in a row that are not finite or exploded, or one at the end: back to a checkpoint with half the
+rate, or stop.
+"""
 
 from typing import Any, NoReturn
 
@@ -48,14 +50,17 @@ def recover(learner: Learner) -> dict[str, Any]:
 def _good_steps(learner: Learner) -> list[int]:
     """The checkpoints that may be gone back to."""
     steps, state = checkpoints.saved_steps(learner.run.folder), learner.state
-    if steps and steps[-1] == state.step - MAX_NONFINITE == state.rolled_back_to:
+    if steps and steps[-1] == state.step - state.nonfinite_losses == state.rolled_back_to:
         steps.pop()  # even with half the rate its next losses were not finite: its weights are bad
     return steps
 
 
 def _give_up(learner: Learner, reason: str, good_steps: list[int], cure: str) -> NoReturn:
-    run, step = learner.run, learner.state.step
-    what = f"{MAX_NONFINITE} non-finite or exploded losses in a row, up to step {step} (log.jsonl names the frames)"
+    run, step, count = learner.run, learner.state.step, learner.state.nonfinite_losses
+    losses = (
+        f"{count} non-finite or exploded losses in a row, up to" if count > 1 else "a non-finite or exploded loss at"
+    )
+    what = f"{losses} step {step} (log.jsonl names the frames)" if count else f"weights not finite after step {step}"
     if learner.fabric.is_global_zero:
         run_folder.append_to_log(run.folder, [{"step": step, "gave_up": what}])
     saved = f"step {good_steps[-1]} is saved in {run.folder}" if good_steps else "no good checkpoint was saved"

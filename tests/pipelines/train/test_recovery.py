@@ -109,3 +109,27 @@ def test_a_divergence_before_anything_was_saved_says_so(
     ):
         train(train_pack, tmp_path / "r")
     assert log_rows(tmp_path / "r")[-1]["gave_up"].startswith("3 non-finite or exploded losses in a row, up to step 3")
+
+
+def test_a_run_that_ends_without_finite_weights_fails_and_writes_none(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=2, learning_rate=1e30, val=("GOPR0002",), val_every=1)
+
+    with pytest.raises(
+        TrainingError, match=r"a non-finite or exploded loss at step 2 .*no good checkpoint was saved; start a new run"
+    ):
+        train(train_pack, tmp_path / "r", config)
+
+    assert not list((tmp_path / "r").rglob("*.safetensors")) and checkpoints.saved_steps(tmp_path / "r") == []
+
+
+def test_a_loss_that_is_not_finite_at_the_end_goes_back_too(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, log_every=1, divergence="halve", checkpoint_minutes=0.0)
+    Saboteur(monkeypatch, 6)
+
+    train(train_pack, tmp_path / "r", config)
+
+    (rollback,) = (row for row in log_rows(tmp_path / "r") if "factor" in row)
+    assert rollback == {"step": 5, "went_back_from": 6, "factor": 0.5}
+    assert checkpoints.saved_steps(tmp_path / "r")[-1] == 6
