@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,9 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 @click.option("--fine", type=PACK_FILE, metavar="FILE", help="table2: the pack of VideoDeblurring, to fine-tune on.")
 @click.option("--test", type=PACK_FILE, metavar="FILE", help="Pack to score on; its masks divide M.")
 @click.option("--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Study folder.")
-@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True, metavar="N", help="Trainings a row.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N", help="Trainings a row."
+)
 @click.option("--only", multiple=True, metavar="ROW", help="Row to include; may be repeated.  [default: all]")
 @setting_options("hours")
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and for how long, and stop.")
@@ -74,6 +77,10 @@ def command(
     from pipelines.study import design, tables
 
     base = config_of(settings, val)
+    try:
+        replace(base, seed=base.seed + seeds - 1)  # the last one
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     _warn_of_test_data([*packs, *([fine] if fine else [])], test)
     rows = design.transfer_rows(study, base, packs[0], fine, only) if fine else design.rows(study, base, packs, only)
     trainings = design.trainings(rows, seeds, test, out)

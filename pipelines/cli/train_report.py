@@ -126,6 +126,8 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
 
 def _when(seconds: float) -> str:
     """The day and hour so many seconds from now."""
+    if seconds > 100 * 365 * 86400:
+        return "a day that is more than a hundred years away"
     return f"{datetime.now() + timedelta(seconds=seconds):%a %d %b %Y, %H:%M}"
 
 

@@ -18,6 +18,7 @@ VARIANTS = (
     "cdgnet",
 )  # likewise
 ONE_BRANCH = VARIANTS[:6]  # which look at no masks
+_LARGEST_WHOLE, _LARGEST = 10**9, 1e30  # of settings without a limit of their own: 32-bit floats hold the products
 
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
@@ -110,7 +111,9 @@ class TrainingConfig:
     masked_out: str = _setting(
         "black", "Colour of the other component's pixels, with --component-loss target.", choices=("black", "grey")
     )
-    seed: int = _setting(0, "Random seed of weights, order, windows, flips and rotations.", least=0, unit="N")
+    seed: int = _setting(
+        0, "Random seed of weights, order, windows, flips and rotations.", least=0, most=2**32 - 1, unit="N"
+    )
     turn: bool = _setting(True, "Rotate windows by quarter turns, besides flipping them.")
     val: tuple[str, ...] | None = _setting(
         None, "Source video to hold out, as GOPR0372; may be repeated; 'none' for none.  [default: one]", unit="SOURCE"
@@ -164,11 +167,12 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
         return "" if value in about["choices"] else f"{name} is {value!r}; it must be one of {about['choices']}"
     if "least" not in about or value is None:
         return ""
-    least, most, below = about["least"], about.get("most", math.inf), about.get("below", math.inf)
-    if isinstance(value, int | float) and math.isfinite(value) and least <= value <= most and value < below:
+    largest = _LARGEST_WHOLE if isinstance(value, int) else _LARGEST
+    least, most, below = about["least"], about.get("most", largest), about.get("below", math.inf)
+    if isinstance(value, int | float) and least <= value <= most and value < below:
         return ""
-    upper = f" to {most:g}" if "most" in about else f" to below {below:g}" if "below" in about else " on"
-    return f"{name} is {value!r}; it must be a number from {least:g}{upper}"
+    upper = f"to below {below:g}" if "below" in about else f"to {most:,}" if isinstance(most, int) else f"to {most:g}"
+    return f"{name} is {value!r:.30}; it must be a number from {least:g} {upper}"
 
 
 # Settings that may change when a run is resumed; with any other setting changed it is another run.

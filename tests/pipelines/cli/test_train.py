@@ -78,6 +78,11 @@ def test_the_precision_that_is_faster_on_a_cpu_is_advised(
         (("--learning-rate", "nan"), "nan is not"),
         (("--learning-rate", "inf"), "inf is not"),
         (("--average", "1"), "'--average'"),
+        (("--steps", "9" * 22), "steps is 9999999999999999999999; it must be a number from 1 to 1,000,000,000"),
+        (("--epochs", "9" * 22), "epochs is 9999999999999999999999; it must be a number from 1 to 1,000,000,000"),
+        (("--seed", "9" * 22), "seed is 9999999999999999999999; it must be a number from 0 to 4,294,967,295"),
+        (("--clip", "inf"), "inf is not"),
+        (("--learning-rate", "1e300"), "learning_rate is 1e+300; it must be a number from 1e-12 to 1e+30"),
         (("--clip", "nan"), "nan is not"),
         (("--val", "none", "--val", "GOPR0002"), "--val none holds nothing out"),
         (
