@@ -2,8 +2,10 @@
 
 import json
 import os
+import platform
 import re
 import secrets
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +16,8 @@ import psutil
 from prep.errors import ForeignFile, ReadError
 
 _HEAD = 4096  # bytes in which a file says what it is
-_PART = re.compile(r"\.(?P<process>\d+)-[0-9a-f]{16}\.cdg\.part")  # no name of anybody else's
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"  # several may write to one folder, over the network
+_PART = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.cdg\.part")  # no name but ours
 
 
 @contextmanager
@@ -25,7 +28,7 @@ def replacing(path: Path) -> Iterator[Path]:
     be foreseen, so that nobody can put a link there, and is short whatever the name of ``path``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.cdg.part")
+    part = path.with_name(f".{os.getpid()}-{_MACHINE}-{secrets.token_hex(8)}.cdg.part")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never what is there, nor through a link
     try:
         with naming(path):
@@ -44,10 +47,10 @@ def holds_others(folder: Path) -> bool:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes that were killed."""
+    """Remove the temporary files of processes of this machine that were killed."""
     for path in folder.glob(".*.cdg.part"):
         name = _PART.fullmatch(path.name)
-        if name and not psutil.pid_exists(int(name["process"])):
+        if name and name["machine"] == _MACHINE and not psutil.pid_exists(int(name["process"])):
             path.unlink(missing_ok=True)
 
 

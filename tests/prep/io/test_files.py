@@ -31,6 +31,13 @@ def test_what_a_killed_process_left_is_nobody_elses_and_is_removed(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_another_machine_may_still_write_stays_and_is_nobody_elses(tmp_path: Path) -> None:
+    (tmp_path / ".4194303-00000000-0123456789abcdef.cdg.part").write_text("half")  # no process of this machine
+
+    assert not files.holds_others(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_what_a_living_process_writes_is_left_alone_and_nobody_elses(tmp_path: Path) -> None:
     with files.replacing(tmp_path / "a.json") as part:
         part.write_text("half")
@@ -38,7 +45,9 @@ def test_what_a_living_process_writes_is_left_alone_and_nobody_elses(tmp_path: P
     assert (tmp_path / "a.json").read_text() == "half"
 
 
-@pytest.mark.parametrize("name", ["a.json", "a.json.4194303.part", ".4194303-0123456789abcdef.part", ".hidden"])
+@pytest.mark.parametrize(
+    "name", ["a.json", "a.json.4194303.part", ".4194303-00000000-0123456789abcdef.part", ".hidden"]
+)
 def test_any_other_file_is_somebodys_and_stays(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
     assert files.holds_others(tmp_path)
@@ -53,7 +62,7 @@ def test_an_empty_folder_and_none_hold_nothing(tmp_path: Path) -> None:
 def test_a_link_put_where_the_part_goes_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(secrets, "token_hex", lambda count: "0" * 2 * count)  # as if it had been foreseen
     (tmp_path / "theirs").write_text("theirs")
-    (tmp_path / f".{os.getpid()}-{'0' * 16}.cdg.part").symlink_to(tmp_path / "theirs")
+    (tmp_path / f".{os.getpid()}-{files._MACHINE}-{'0' * 16}.cdg.part").symlink_to(tmp_path / "theirs")
 
     with pytest.raises(FileExistsError):
         files.write_text(tmp_path / "a.json", "ours")
