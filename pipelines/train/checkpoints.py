@@ -4,8 +4,11 @@ A checkpoint is ``checkpoints/step-00001000.pt`` in the run folder: torch's zip 
 """
 
 import io
+import pickle
 import re
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,12 @@ from pipelines.train.state import TrainingState
 from prep.io import files
 
 Checkpoint = dict[str, Any]
-_NAME = re.compile(r"step-(\d+)\.pt")
+# What zipfile and torch raise on bytes that are no checkpoint; torch refuses pickles that would run code.
+_UNREADABLE = (
+    *(OSError, ValueError, RuntimeError, TypeError, LookupError, AttributeError, EOFError, OverflowError),
+    *(zipfile.BadZipFile, zlib.error, pickle.UnpicklingError, struct.error),
+)
+_NAME = re.compile(r"step-([0-9]{8,})\.pt")
 
 
 def saved_steps(folder: Path) -> list[int]:
@@ -71,6 +79,14 @@ def forget_after(folder: Path, step: int) -> None:
             _path(folder, later).unlink()
 
 
+def misfit(folder: Path, step: int, error: Exception) -> TrainingError:
+    """That a whole checkpoint is not of the run that its folder belongs to."""
+    return TrainingError(
+        f"{_path(folder, step)} is no checkpoint of this run ({_in_short(error)}); move it away, and the same command "
+        "goes on from the one before it"
+    )
+
+
 def _path(folder: Path, step: int) -> Path:
     return folder / "checkpoints" / f"step-{step:08d}.pt"
 
@@ -82,14 +98,22 @@ def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, l
         path = _path(folder, step)
         try:
             _check(path)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped), problems
-        except (OSError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-            problems.append(f"{path} cannot be read ({' '.join(str(error).split())[:80]})")
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=is_mapped)
+            _check_content(checkpoint, step)
+            return checkpoint, problems
+        except _UNREADABLE as error:
+            problems.append(f"{path} cannot be read ({_in_short(error)})")
     if problems:
         raise TrainingError(
             f"{problems[0]}, nor any before it; move the run folder away to start the training from the beginning"
         )
     return None, problems
+
+
+def _in_short(error: Exception) -> str:
+    if isinstance(error, pickle.UnpicklingError):  # torch advises to run it
+        return "it holds more than tensors and numbers, and might run code"
+    return " ".join(str(error).split())[:80]
 
 
 def _check(path: Path) -> None:
@@ -98,3 +122,14 @@ def _check(path: Path) -> None:
         damaged = archive.testzip()
     if damaged is not None:
         raise ValueError(f"{damaged} in it is damaged")
+
+
+def _check_content(checkpoint: Any, step: int) -> None:
+    """Refuse what is no checkpoint of that step. Whether its tensors fit the network shows when they are loaded."""
+    if not isinstance(checkpoint, dict):
+        raise ValueError(f"it holds a {type(checkpoint).__name__}")
+    if missing := sorted({"step", "network", "optimizer", "averaged", "precision"} - checkpoint.keys()):
+        raise ValueError(f"it lacks {', '.join(missing)}")
+    TrainingState().load_state_dict(checkpoint)
+    if checkpoint["step"] != step:
+        raise ValueError(f"it is of step {checkpoint['step']}")

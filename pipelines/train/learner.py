@@ -93,15 +93,24 @@ class Learner:
         save_weights(self.run.folder / name, self.result, metadata, overwrite=True)
 
     def restore(self) -> None:
-        """Take everything from the last checkpoint that is whole; without one, leave everything as it is."""
+        """Take everything from the last checkpoint that is whole; without one, leave everything as it is.
+
+        Raises:
+            TrainingError: If it is of another network.
+        """
         checkpoint = checkpoints.load(self.run.folder)
         if checkpoint is None:
             return
-        self.network.load_state_dict(checkpoint["network"])
-        self.optimizer.load_state_dict(checkpoint["optimizer"])
-        if self.ema is not None:
-            self.ema.load_state_dict(checkpoint["averaged"])
-        self.fabric.strategy.precision.load_state_dict(checkpoint["precision"])
+        try:
+            self.network.load_state_dict(checkpoint["network"])
+            self.optimizer.load_state_dict(checkpoint["optimizer"])
+            if self.ema is not None:
+                self.ema.load_state_dict(checkpoint["averaged"])
+            self.fabric.strategy.precision.load_state_dict(checkpoint["precision"])
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+            raise checkpoints.misfit(self.run.folder, checkpoint["step"], error) from error
         self.state.load_state_dict(checkpoint)
         if self.run.config.hours is None:
             self.state.plan = self.run.plan  # more steps may be asked for now

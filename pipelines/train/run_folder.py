@@ -3,6 +3,8 @@ network as of the last checkpoint), ``best.safetensors`` (as of the highest vali
 """
 
 import json
+import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -11,9 +13,25 @@ from typing import Any
 from cdgnet.errors import WeightsError
 from cdgnet.weights import read_metadata
 from pipelines.errors import RunInUse, TrainingError
+from prep.errors import ReadError
 from prep.io import files, locks
 
 REQUEST, LOG, WEIGHTS, BEST_WEIGHTS = "run.json", "log.jsonl", "weights.safetensors", "best.safetensors"
+
+_NUMBERS = frozenset(
+    (
+        *("loss", "loss_restored", "loss_small", "loss_large", "share_small", "share_large", "learning_rate"),
+        *("mean_offset", "steps_per_second", "images_per_second", "data_wait_share"),
+        *("val_psnr", "val_psnr_blurry", "val_frames", "went_back_from", "factor"),
+    )
+)
+_NEEDS = {  # what a row of each kind holds besides
+    "loss": ("steps_per_second",),
+    "val_psnr": ("val_psnr_blurry", "val_frames"),
+    "went_back_from": ("factor",),
+    "drowned_by": ("share_small", "share_large"),
+}
+_SMALLEST = 1e-100  # beside 0
 
 
 @contextmanager
@@ -43,10 +61,9 @@ def read_request(folder: Path) -> dict[str, Any]:
     if not path.exists():
         raise TrainingError(f"{folder} holds no run (no {REQUEST}); pass the --out of one")
     try:
-        request: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(f"{path} is damaged ({error}); put it back, or start again with another --out") from error
-    return request
+        return files.read_object(path)
+    except ReadError as error:
+        raise TrainingError(f"{error}: it is damaged; put it back, or start again with another --out") from error
 
 
 def write_request(folder: Path, request: Mapping[str, Any]) -> None:
@@ -61,18 +78,40 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         TrainingError: If a line is not a row of a log.
     """
     path = folder / LOG
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    rows = []
-    for number, line in enumerate(lines, 1):
-        if number == len(lines) and not line.endswith("\n"):
-            break  # cut short by a kill
-        try:
-            row = json.loads(line)
-            row["step"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise TrainingError(f"line {number} of {path} is not a row of a log; repair or remove that line") from error
-        rows.append(row)
+    try:
+        rows = files.read_rows(path)
+    except ReadError as error:
+        raise TrainingError(f"{error}, so it is no row of a log; repair or remove that line") from error
+    for number, row in enumerate(rows, 1):
+        if problem := _problem(row):
+            raise TrainingError(
+                f"line {number} of {path} is not a row of a log ({problem}); repair or remove that line"
+            )
     return rows
+
+
+def _problem(row: Mapping[str, Any]) -> str:
+    """What keeps a row from being one of a log; empty where nothing does."""
+    step = row.get("step")
+    if type(step) is not int or not 0 <= step <= sys.maxsize:
+        return "its step is no number of steps"
+    wrong = [name for name, value in row.items() if name in _NUMBERS and not _is_number(value)]
+    skipped = row.get("skipped", [])
+    if not isinstance(skipped, list) or not all(isinstance(key, str) for key in skipped):
+        wrong.append("skipped")
+    if row.get("drowned_by", "small") not in ("small", "large"):
+        wrong.append("drowned_by")
+    if "loss" in row and "steps_per_second" in row and not row["steps_per_second"] > 0:
+        wrong.append("steps_per_second")
+    missing = [name for first, others in _NEEDS.items() if first in row for name in others if name not in row]
+    return f"its {wrong[0]} is wrong" if wrong else f"it lacks {missing[0]}" if missing else ""
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value is a number, of a size that can be drawn; JSON of Python holds infinities and NaN too."""
+    if type(value) not in (int, float):
+        return False
+    return value == 0 or _SMALLEST <= abs(value) <= 1 / _SMALLEST or not math.isfinite(value)
 
 
 def append_to_log(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

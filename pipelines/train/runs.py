@@ -156,17 +156,23 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
         name: (earlier.get(name, usual.get(name)), asked.get(name, usual.get(name))) for name in {**earlier, **asked}
     }
     names = [name for name, (old, new) in both.items() if old != new and name not in ("network", "pack_crc32")]
-    differences = ["{} {} (now {})".format(name.replace("_", "-"), *both[name]) for name in names]
+    differences = ["{} {} (now {})".format(_shown(name).replace("_", "-"), *map(_shown, both[name])) for name in names]
     if names == ["steps"]:
-        differences = [f"a cosine schedule that ends at step {earlier.get('steps')} (now {asked['steps']})"]
+        differences = [f"a cosine schedule that ends at step {_shown(earlier.get('steps'))} (now {asked['steps']})"]
     if earlier.get("pack_crc32") != asked["pack_crc32"]:
         differences.append("packs of another content")
     if not differences and earlier.get("network") != asked["network"]:
-        differences = [f"a network of another release ({earlier.get('network')})"]
+        differences = [f"a network of another release ({_shown(earlier.get('network'))})"]
     if differences:
         raise TrainingError(
             f"{folder} holds a run with {', '.join(differences)}; pass another --out, or the same settings to go on"
         )
+
+
+def _shown(value: object) -> str:
+    """A value of a run's file in one line, without what a terminal would obey."""
+    text = str(value)
+    return (text if text.isprintable() else ascii(text))[:200]
 
 
 def _refuse_weights_alone(folder: Path) -> None:

@@ -1,6 +1,8 @@
 """Where a run is: the part of a checkpoint that is not tensors."""
 
-from collections.abc import Mapping
+import math
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +44,44 @@ class TrainingState:
         return {**fields, "plan": tuple(self.plan)}  # the class itself could not be read without running code
 
     def load_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the fields from a checkpoint, which holds other things too."""
+        """Take the fields from a checkpoint, which holds other things too.
+
+        Raises:
+            ValueError: If one of them holds what that field never does.
+        """
         for name, key in _KEYS_ON_DISK.items():
             if key in checkpoint:
+                if not _IS_FIT[name](checkpoint[key]):
+                    raise ValueError(f"its {key} is {repr(checkpoint[key])[:40]}")
                 setattr(self, name, checkpoint[key])
         self.plan = Plan(*self.plan)
+
+
+def _is_whole(value: Any, least: int = 0) -> bool:
+    return type(value) is int and least <= value <= sys.maxsize
+
+
+def _is_number(value: Any, least: float, most: float = sys.float_info.max) -> bool:
+    return type(value) in (int, float) and least <= value <= most
+
+
+def _is_plan(value: Any) -> bool:
+    if not isinstance(value, tuple) or len(value) != len(Plan._fields):
+        return False
+    steps, start, progress = value
+    return _is_whole(steps, 1) and _is_whole(start) and start < steps and _is_number(progress, 0, 1)
+
+
+# What each field may be, on disk: a damaged checkpoint, or one of another program, may hold anything.
+_IS_FIT: Mapping[str, Callable[[Any], bool]] = {
+    "step": _is_whole,
+    "nonfinite_losses": _is_whole,
+    "learning_rate_factor": lambda value: _is_number(value, 0, 1),
+    "rolled_back_to": lambda value: _is_whole(value, -1),
+    "best_psnr": lambda value: value is None or _is_number(value, 0, math.inf),  # inf: the frames are equal
+    "is_validation_due": lambda value: isinstance(value, bool),
+    "has_warned": lambda value: isinstance(value, bool),
+    "usual_loss": lambda value: value is None or _is_number(value, -sys.float_info.max),
+    "seconds": lambda value: _is_number(value, 0),
+    "plan": _is_plan,
+}

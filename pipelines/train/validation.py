@@ -11,6 +11,7 @@ from torch import Tensor
 
 from cdgnet import CDGNet, psnr, to_bytes
 from cdgnet.tiling import restore
+from pipelines.errors import TrainingError
 from pipelines.packs import read_frame, to_range
 from pipelines.pages.panels import MAP_TITLES
 from pipelines.sampling import evenly_spaced
@@ -104,8 +105,19 @@ def write_pictures(
 
 
 def read_pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Bytes], Mapping[str, float]]]:
-    """What ``write_pictures`` kept in a run folder: of each frame its key, the pictures by kind, the scores."""
-    for place, row in enumerate(files.read_rows(folder / "pictures" / "pictures.jsonl")):
+    """What ``write_pictures`` kept in a run folder: of each frame its key, the pictures by kind, the scores.
+
+    Raises:
+        TrainingError, ReadError: If what is kept is damaged.
+    """
+    path = folder / "pictures" / "pictures.jsonl"
+    for place, row in enumerate(files.read_rows(path)):
+        kinds, scores = row.get("kinds"), (row.get("psnr_blurry"), row.get("psnr_restored"))
+        has_kinds = isinstance(kinds, list) and {"blurry", "restored"} <= set(map(str, kinds)) <= set(KINDS)
+        if not has_kinds or not isinstance(row.get("key"), str) or not all(type(score) is float for score in scores):
+            raise TrainingError(
+                f"line {place + 1} of {path} tells of no pictures; remove {path.parent}: a validation writes it anew"
+            )
         paths = {name: folder / "pictures" / f"{place}-{name}.png" for name in row["kinds"]}
         yield row["key"], {name: _read(path) for name, path in paths.items()}, row
 

@@ -1,15 +1,26 @@
 """Checkpoints: whole, the last few, one to fall back to; readable by their keys for ever."""
 
+import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from file_limit import largest_file
 from training_runs import CONFIG, cpu, curve, log_rows, train
 
 from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, runs
 from pipelines.train.learner import set_up
+
+
+@pytest.fixture(scope="module")
+def saved(train_pack: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four steps with the checkpoints of the last three; who changes one puts it back."""
+    folder = tmp_path_factory.mktemp("saved") / "r"
+    train(train_pack, folder, replace(CONFIG, steps=4, checkpoint_minutes=0.0))
+    return folder
 
 
 def damage(path: Path) -> None:
@@ -46,21 +57,80 @@ def test_the_last_checkpoints_are_kept(train_pack: Path, tmp_path: Path) -> None
     assert checkpoints.saved_steps(tmp_path / "r") == [5, 6]
 
 
-def test_a_full_disk_leaves_the_checkpoints_before(
-    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_disk_is_named_and_leaves_the_checkpoints_before(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
 
-    def full(*words: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(OSError, match="No space left"):
+    with largest_file(100_000), pytest.raises(OSError) as caught:
         train(train_pack, tmp_path / "r")
 
-    monkeypatch.undo()
+    assert caught.value.filename == str(tmp_path / "r" / "checkpoints" / "step-00000006.pt")
     assert runs.prepare(CONFIG, [train_pack], tmp_path / "r").start == 2
     assert not list((tmp_path / "r").rglob("*.part"))
+
+
+NEVER = {
+    "step": ["4", 4.0, True, -1, 10**22, None],
+    "strikes": [-1, "0"],
+    "factor": [math.inf, math.nan, -1.0, "1"],
+    "went_back_to": [-2, 0.5],
+    "best": [math.nan, "30", -1.0],
+    "owes_validation": [1, None],
+    "has_warned": ["yes"],
+    "usual_loss": [math.inf, math.nan, "1"],
+    "seconds": [math.inf, -1.0, None],
+    "plan": [None, (6, 0), (6, 6, 0.0), (6, 0, math.nan), ("6", 0, 0.0), (10**22, 0, 0.0)],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in NEVER.items() for value in values])
+def test_a_checkpoint_that_holds_what_none_does_gives_way_to_the_one_before_it(
+    saved: Path, key: str, value: object
+) -> None:
+    path = saved / "checkpoints" / "step-00000004.pt"
+    whole = path.read_bytes()
+    torch.save({**torch.load(path, weights_only=True), key: value}, path)
+
+    state, problems = checkpoints.load_state(saved)
+
+    path.write_bytes(whole)
+    assert (state.step, len(problems)) == (3, 1)
+    assert "step-00000004.pt cannot be read (its " in problems[0] and "\n" not in problems[0]
+
+
+@pytest.mark.parametrize("content", [[1, 2], {"step": 4}, torch.zeros(3), CONFIG, None, {"step": 4, "network": 1}])
+def test_a_file_that_is_no_checkpoint_gives_way_to_the_one_before_it(saved: Path, content: object) -> None:
+    path = saved / "checkpoints" / "step-00000004.pt"
+    whole = path.read_bytes()
+    torch.save(content, path)  # CONFIG: a pickle that torch does not run
+
+    state, problems = checkpoints.load_state(saved)
+
+    path.write_bytes(whole)
+    assert (state.step, len(problems)) == (3, 1) and "\n" not in problems[0]
+    assert "still be loaded" not in problems[0]  # torch's advice to run what it holds
+
+
+def test_a_checkpoint_of_another_step_gives_way_to_the_one_before_it(saved: Path) -> None:
+    path = saved / "checkpoints" / "step-00000009.pt"
+    shutil.copy(saved / "checkpoints" / "step-00000004.pt", path)
+
+    state, problems = checkpoints.load_state(saved)
+
+    path.unlink()
+    assert state.step == 4 and "it is of step 4" in problems[0]
+
+
+def test_a_checkpoint_of_another_network_is_named(train_pack: Path, tmp_path: Path) -> None:
+    train(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
+    train(train_pack, tmp_path / "other", replace(CONFIG, steps=2, variant="dmphn-1"))
+    name = "checkpoints/step-00000002.pt"
+    shutil.copy(tmp_path / "other" / name, tmp_path / "r" / name)
+
+    with pytest.raises(
+        TrainingError, match=r"step-00000002\.pt is no checkpoint of this run \(.*move it away"
+    ) as caught:
+        train(train_pack, tmp_path / "r")
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_that_are_not_finite_are_never_saved(train_pack: Path, tmp_path: Path) -> None:
@@ -69,8 +139,7 @@ def test_weights_that_are_not_finite_are_never_saved(train_pack: Path, tmp_path:
     with torch.no_grad():
         next(learner.network.parameters()).fill_(torch.nan)
 
-    learner.save()
-
+    assert not learner.save()
     assert checkpoints.saved_steps(tmp_path / "r") == []
 
 
