@@ -26,3 +26,7 @@ class EvaluationError(PipelineError):
 
 class InputError(PipelineError):
     """Inputs that are not there, or whose results would overwrite one another."""
+
+
+class CompilerMissing(PipelineError):
+    """A network that is to be compiled, where no compiler is installed."""

@@ -74,6 +74,7 @@ def command(
         raise click.UsageError(f"{name} needs --h5, a pack to train on, and --test, one to score on")
     study = STUDIES[name]
     _refuse_unfit(study, packs, fine)
+    from pipelines.restore.compilation import refuse_without_compiler
     from pipelines.study import design, tables
 
     base = config_of(settings, val)
@@ -86,6 +87,8 @@ def command(
     trainings = design.trainings(rows, seeds, test, out)
     tables.refuse_other_tables(name, trainings, out)
     fabric = make_fabric(base.precision, _device())
+    if base.compile:
+        refuse_without_compiler(fabric.device)
     estimate = _say_plan(study, trainings, seeds, fabric)
     if dry_run:
         _say_trainings(trainings, estimate)

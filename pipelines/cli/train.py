@@ -89,6 +89,7 @@ def command(
     Ctrl-C saves first; a second Ctrl-C stops at once.
     """
     from pipelines.pages import page_file
+    from pipelines.restore.compilation import refuse_without_compiler
     from pipelines.train import loop, runs
     from pipelines.train import page as run_page
 
@@ -103,6 +104,8 @@ def command(
     loop.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     fabric = make_fabric(config.precision, devices, nodes)
+    if config.compile:
+        refuse_without_compiler(fabric.device)
     plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
     if is_first:
         say_plan(plan, fabric)

@@ -1,16 +1,20 @@
 """Compiling a network, and keeping what was compiled across restarts."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from cdgnet import CDGNet
+from pipelines.errors import CompilerMissing
 
 
 def compile_for_restoring(network: CDGNet, device: torch.device) -> None:
     """Compile a network in place, once for each size of frames; on CUDA as CUDA graphs."""
+    refuse_without_compiler(device)
     persist_compilation_cache()
     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default", dynamic=False)
 
@@ -20,6 +24,21 @@ def compile_for_training(network: CDGNet, *, graphs: bool) -> nn.Module:
     persist_compilation_cache()
     model: nn.Module = torch.compile(network, mode="reduce-overhead" if graphs else "default")  # type: ignore[assignment]
     return model
+
+
+def refuse_without_compiler(device: torch.device) -> None:
+    """Refuse to compile for a CPU without a C++ compiler: torch would look for it only after a minute of work.
+
+    Raises:
+        CompilerMissing: If there is none.
+    """
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    name, *_ = os.environ.get("CXX", usual).split() or [usual]  # the one that torch takes, without its options
+    if device.type == "cpu" and shutil.which(name) is None:
+        raise CompilerMissing(
+            f"--compile needs a C++ compiler, and there is no {name}; install it, name another in the environment "
+            "variable CXX, or leave --compile out"
+        )
 
 
 def persist_compilation_cache() -> None:

@@ -79,7 +79,7 @@ def test_the_precision_that_is_faster_on_a_cpu_is_advised(
         (("--learning-rate", "inf"), "inf is not"),
         (("--average", "1"), "'--average'"),
         (("--steps", "9" * 22), "steps is 9999999999999999999999; it must be a number from 1 to 1,000,000,000"),
-        (("--epochs", "9" * 22), "epochs is 9999999999999999999999; it must be a number from 1 to 1,000,000,000"),
+        (("--keep", "9" * 22), "keep is 9999999999999999999999; it must be a number from 1 to 1,000,000,000"),
         (("--seed", "9" * 22), "seed is 9999999999999999999999; it must be a number from 0 to 4,294,967,295"),
         (("--clip", "inf"), "inf is not"),
         (("--learning-rate", "1e300"), "learning_rate is 1e+300; it must be a number from 1e-12 to 1e+30"),
@@ -99,6 +99,18 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_written(
 ) -> None:
     for also in ((), ("--dry-run",)):
         assert said in mistake(tmp_path, "train", "--h5", train_pack, *TRAIN, *words, *also)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU torch compiles without a C++ compiler")
+def test_compiling_without_a_compiler_is_refused_before_anything_is_written(
+    train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler -O2")
+
+    said = mistake(tmp_path, "train", "--h5", train_pack, *TRAIN, "--compile")
+
+    assert "--compile needs a C++ compiler, and there is no no-such-compiler; install it" in said
     assert not list(tmp_path.iterdir())
 
 
