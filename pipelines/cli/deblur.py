@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from pipelines.restore.jobs import Outcome, RestoreJob, RestorePlan, RestoreSettings
     from pipelines.restore.restorer import Restorer
 
-path_type = click.Path(path_type=Path)
+
+class NamedPath(click.Path):
+    """A path; an empty one, as of a variable that is not set, would be the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        if not str(value):
+            self.fail("found an empty name; pass a file or a folder, . for the current one", param, ctx)
+        return Path(value)
+
+
+path_type = NamedPath()
 
 
 @click.command(
@@ -83,10 +97,14 @@ def command(
     plan = plan_restore(inputs, out)
     missing = [job for job in plan.jobs if force or not job.target.exists()]
     _print_plan(plan, len(plan.jobs) - len(missing), out)
+    if weights and not missing:
+        from cdgnet import read_metadata
+
+        read_metadata(weights)  # a mistake is said even where there is nothing to do
     if dry_run:
         for job in missing:
             click.echo(f"{job.source} -> {job.target}")
-        return 0
+        return 1 if plan.faults else 0
     outcomes: list[Outcome] = []
     if missing:
         from pipelines.restore.restorer import weights_checksum
@@ -99,9 +117,9 @@ def command(
             "is_ensemble": is_ensemble,
         }
         outcomes = _restore(missing, restorer, RestoreSettings(quality=quality, batch=batch, identity=identity))
+    faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
     if compare:
-        _compare(plan.jobs, force=force)
-    faults = [outcome.fault for outcome in outcomes if outcome.fault]
+        faults += _compare(plan.jobs, force=force)
     failed = f", {len(faults)} failed" if faults else ""
     click.echo(f"wrote {_counted([outcome.job for outcome in outcomes if not outcome.fault])} into {out}{failed}")
     return 1 if faults else 0
@@ -124,16 +142,28 @@ def _restore(jobs: "Sequence[RestoreJob]", restorer: "Restorer", settings: "Rest
     return outcomes
 
 
-def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> None:
-    """Draw the comparisons that are missing, of results of earlier runs too."""
+def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
+    """Draw the comparisons that are missing, of results of earlier runs too; gives what went wrong, a line each."""
     from pipelines.restore import comparison
+    from pipelines.restore.jobs import name_fault
+    from prep.errors import ReadError
 
     done = [job for job in jobs if not job.is_video and job.target.exists()]
-    missing = [job for job in done if force or not comparison.path_of(job.target).exists()]
+    faults = [fault for job in done if (fault := name_fault(comparison.path_of(job.target)))]
+    named = [job for job in done if not name_fault(comparison.path_of(job.target))]
+    missing = [job for job in named if force or not comparison.path_of(job.target).exists()]
+    drawn = 0
     for job in track(missing, len(missing), "compare"):
-        comparison.write(job.source, job.target)
-    if missing:
-        click.echo(f"drew before and after of {len(missing)}, as {comparison.path_of(missing[0].target)}")
+        try:
+            comparison.write(job.source, job.target)
+            drawn += 1
+        except ReadError as error:
+            faults.append(str(error))
+    for fault in faults:
+        click.echo(fault, err=True)
+    if drawn:
+        click.echo(f"drew before and after of {drawn}, as {comparison.path_of(missing[0].target)}")
+    return faults
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
@@ -141,6 +171,8 @@ def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
         f"; {existing} already in {out}: skipped, whichever weights made them; --force overwrites" if existing else ""
     )
     click.echo(_counted(plan.jobs) + skipped)
+    for fault in plan.faults:
+        click.echo(fault, err=True)
     if plan.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(plan.ignored.items()))
         click.echo(f"skipped, neither picture nor video: {kinds}")

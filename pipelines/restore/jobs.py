@@ -1,6 +1,7 @@
 """Files, folders and patterns -> what is to be restored, where each result goes, how. Needs no torch."""
 
 import glob
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from pipelines.errors import InputError
 from prep.datasets.path_patterns import is_junk
 from prep.io import photographs, video
+
+_LONGEST_NAME = 255  # bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +24,12 @@ class RestoreJob:
     @property
     def is_video(self) -> bool:
         """Whether it is one, by its name."""
-        return video.is_video(self.source)
+        return self.source.suffix.lower() in video.SUFFIXES
+
+    @property
+    def parts(self) -> Path:
+        """Where the parts of a video lie until it is done."""
+        return self.target.with_name(self.target.name + ".parts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,19 +56,36 @@ class RestorePlan:
 
     jobs: Sequence[RestoreJob]
     ignored: Mapping[str, int]  # files of other kinds in the folders: how many, by suffix
+    faults: Sequence[str]  # inputs of which nothing is restored, and why: a line each
 
 
 def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
     """Name a target for each picture and video: a file by its name, a folder's by their path below it.
 
+    An input that is missing, of another kind, or a folder that holds nothing to restore or is ``out``, is a fault.
+
     Raises:
-        InputError: If an input is missing, a folder holds nothing to restore or is ``out``, ``out`` is a file, two
-            share a target, or one would replace itself.
+        InputError: If nothing is left to restore, ``out`` is a file, two share a target, or one would replace another.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; pass --out with a folder")
     ignored: Counter[str] = Counter()
-    jobs = [job for given in inputs for path in _expand_pattern(given, ignored) for job in _jobs(path, out, ignored)]
+    jobs: list[RestoreJob] = []
+    faults: list[str] = []
+    for given in inputs:
+        try:
+            jobs += [job for path in _expand_pattern(given, ignored) for job in _jobs(path, out, ignored)]
+        except InputError as error:
+            faults.append(str(error))
+    if faults and not jobs:
+        raise InputError("; ".join(faults))
+    _check_targets(jobs)
+    return RestorePlan(jobs=list(dict.fromkeys(jobs)), ignored=ignored, faults=faults)
+
+
+def _check_targets(jobs: Iterable[RestoreJob]) -> None:
+    """Refuse two results in one place, and a result in the place of any input."""
+    sources = {job.source.resolve() for job in jobs}
     source_of: dict[Path, Path] = {}
     for job in jobs:
         other = source_of.setdefault(job.target, job.source)
@@ -70,7 +95,8 @@ def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
             )
         if job.target.resolve() == job.source.resolve():
             raise InputError(f"{job.source} would be replaced by its own result; pass another --out")
-    return RestorePlan(jobs=list(dict.fromkeys(jobs)), ignored=ignored)
+        if job.target.resolve() in sources:
+            raise InputError(f"{job.target} would be replaced by the result of {job.source}; pass another --out")
 
 
 def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
@@ -94,6 +120,9 @@ def _known_files(paths: Iterable[Path], ignored: Counter[str]) -> list[Path]:
 
 def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
     if path.is_file():
+        kinds = (*photographs.SUFFIXES, *video.SUFFIXES)
+        if path.suffix.lower() not in kinds:
+            raise InputError(f"{path} is neither picture nor video by its name ({', '.join(kinds)}); convert it")
         return [RestoreJob(source=path, target=_target(out / path.name))]
     if not path.is_dir():
         raise InputError(f"{path} is not there; pass pictures, videos or folders")
@@ -105,6 +134,12 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
     if not sources:
         raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
     return [RestoreJob(source=source, target=_target(out / source.relative_to(path))) for source in sources]
+
+
+def name_fault(path: Path) -> str:
+    """Why a file of ours cannot have this name; empty where it can. File systems take 255 bytes."""
+    excess = len(os.fsencode(path.name)) - _LONGEST_NAME
+    return f"the name of {path} is {excess} bytes too long; give its source a shorter one" if excess > 0 else ""
 
 
 def _target(path: Path) -> Path:

@@ -43,8 +43,6 @@ def restore_pictures(
 
 def _read(job: RestoreJob) -> _Picture:
     try:
-        if not photographs.is_photo(job.source):
-            raise FrameError(f"{job.source} is not one of {', '.join(photographs.SUFFIXES)}; convert it")
         return job, photographs.read(job.source)
     except ReadError as error:
         return job, str(error)

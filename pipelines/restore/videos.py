@@ -5,20 +5,23 @@ command restores only what is missing. ``asked.json`` beside them says what they
 """
 
 import json
-import shutil
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from cdgnet.images import restore_all
-from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
+from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings, name_fault
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.threads import map_in_order, read_ahead
+from prep.errors import FrameError
 from prep.io import files, locks, video, video_parts
 from prep.io.video import Moment
 
+_ASKED, _LOCK = "asked.json", "lock"
 PART_FRAMES = 48  # at most so many are lost by a kill; each part begins with a key frame
 
 
@@ -26,12 +29,13 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
     """Restore a video, giving an outcome a frame that is not done, and a last one that is.
 
     Raises:
-        ReadError: If it cannot be read.
+        ReadError: If it cannot be read, or the folder of its parts holds other files.
         OSError: If the result cannot be written.
     """
     about = video.describe(job.source)
-    folder = job.target.with_name(job.target.name + ".parts")
-    with locks.hold(folder / "lock"):
+    folder = job.parts
+    _check_folder(folder)
+    with locks.hold(folder / _LOCK):
         done, seconds = _count_usable_parts(folder, job, settings), about.seconds
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         rest = islice(video.read(job.source), done * PART_FRAMES, None)
@@ -44,10 +48,41 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
                     seconds = written_seconds
                     yield Outcome(job=job, is_done=False)
         video_parts.join(_parts(folder), job.source, job.target, settings.quality)
-    shutil.rmtree(folder)  # once the lock in it is free: Windows removes no file that is open
+    _remove(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
     fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"
     yield Outcome(job=job, fault=fault if is_cut else "")
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuse a folder that holds anything but parts of ours: they are removed in the end, and their lock is emptied."""
+    if fault := name_fault(folder):
+        raise FrameError(fault)
+    if not folder.exists():
+        return
+    files.remove_leftovers(folder)
+    others = not folder.is_dir() or any(not _is_ours(path) for path in folder.iterdir())
+    if others or (_parts(folder) and not (folder / _ASKED).exists()):
+        raise FrameError(f"{folder} holds other files than parts of a video; move it away, or pass another --out")
+
+
+def _is_ours(path: Path) -> bool:
+    if path.name == _LOCK:
+        return path.stat().st_size == 0
+    if path.name != _ASKED:
+        return re.fullmatch(r"\d{6}\.nut", path.name) is not None
+    try:
+        return set(json.loads(path.read_text(encoding="utf-8"))) >= {"bytes", "modified", "quality", "suffix"}
+    except (ValueError, TypeError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder of parts, and of what is in it only what is ours."""
+    for path in [*_parts(folder), folder / _ASKED, folder / _LOCK]:
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # something else was put there meanwhile
+        folder.rmdir()
 
 
 def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings) -> int:
@@ -55,9 +90,9 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
     status = job.source.stat()
     asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
     text = json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
-    path = folder / "asked.json"
+    path = folder / _ASKED
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        for part in folder.glob("*.nut"):
+        for part in folder.glob("*.nut"):  # all of them ours: _check_folder
             part.unlink()
         files.write_text(path, text)
     return len(_parts(folder))

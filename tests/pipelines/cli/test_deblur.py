@@ -49,6 +49,41 @@ def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(wei
     assert frames.read(tmp_path / "restored" / "deep" / "a.png").shape == (20, 20, 3)
 
 
+def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
+    frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
+    assert "found an empty name; pass a file or a folder" in mistake(tmp_path, "deblur", "")
+    assert "found an empty name" in mistake(tmp_path, "deblur", "a.png", "--out", "")
+
+
+def test_a_missing_input_is_said_with_a_status_and_the_others_are_restored(weights: Path, tmp_path: Path) -> None:
+    frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
+
+    done = call(tmp_path, "deblur", "none.png", "a.png", "--weights", weights)
+
+    assert (done.returncode, (tmp_path / "restored" / "a.png").exists()) == (1, True)
+    assert "none.png is not there" in done.stderr
+    assert "wrote 1 picture into restored, 1 failed" in done.stdout
+
+
+def test_weights_that_are_none_are_refused_though_every_result_is_there(tmp_path: Path) -> None:
+    for name in ("a.png", "restored/a.png"):
+        frames.write(tmp_path / name, np.full((20, 20), 9, np.uint8))
+    (tmp_path / "text.jpg").write_text("a letter")
+    assert "text.jpg: not a safetensors file" in mistake(tmp_path, "deblur", "a.png", "--weights", "text.jpg")
+
+
+def test_a_name_too_long_for_a_comparison_fails_alone(weights: Path, tmp_path: Path) -> None:
+    name = "a" * 250 + ".png"
+    for each in (name, "b.png"):
+        frames.write(tmp_path / "in" / each, np.full((20, 20), 9, np.uint8))
+
+    done = call(tmp_path, "deblur", "in", "--weights", weights, "--compare")
+
+    assert done.returncode == 1
+    assert "11 bytes too long; give its source a shorter one" in done.stderr
+    assert (tmp_path / "restored" / name).exists() and (tmp_path / "restored" / "b.png.compare.jpg").exists()
+
+
 def test_a_tile_is_a_number_of_pixels_or_auto(tmp_path: Path) -> None:
     assert "'wide' is no side of a tile; pass auto" in mistake(tmp_path, "deblur", "a", "--tile", "wide")
 

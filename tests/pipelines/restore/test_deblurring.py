@@ -131,10 +131,25 @@ def test_a_bad_picture_is_named_and_the_others_are_done(identity: Restorer, tmp_
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["a.png", "e.png"]
 
 
-def test_a_file_of_another_kind_is_refused_before_it_is_restored(identity: Restorer, tmp_path: Path) -> None:
-    (tmp_path / "a.gif").write_bytes(b"GIF89a")
-    (outcome,) = deblur([tmp_path / "a.gif"], tmp_path / "out", identity)
-    assert "a.gif is not one of .png" in outcome.fault
+def test_a_missing_file_and_one_of_another_kind_are_named_and_the_rest_is_planned(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Photographs")
+    for name in ("b.png", ".hidden.mp4"):
+        (tmp_path / name).touch()
+
+    names = ("README.md", "a.png", "b.png", ".hidden.mp4", "*.webp")
+    plan = plan_restore([tmp_path / name for name in names], tmp_path / "out")
+
+    assert [(job.source.name, job.is_video) for job in plan.jobs] == [("b.png", False), (".hidden.mp4", True)]
+    assert "README.md is neither picture nor video by its name (.png" in plan.faults[0]
+    assert "a.png is not there" in plan.faults[1]
+    assert "*.webp matches no picture" in plan.faults[2]
+
+
+def test_a_result_never_replaces_another_input(tmp_path: Path) -> None:
+    for name in ("in/deep/a.png", "out/deep/a.png"):
+        frames.write(tmp_path / name, np.zeros((16, 16), np.uint8))
+    with pytest.raises(InputError, match=r"out/deep/a\.png would be replaced by the result of .*in/deep/a\.png"):
+        plan_restore([tmp_path / "in", tmp_path / "out" / "deep" / "a.png"], tmp_path / "out")
 
 
 def test_neighbours_of_one_size_are_restored_at_once_and_come_out_the_same(tmp_path: Path) -> None:

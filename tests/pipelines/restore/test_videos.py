@@ -64,6 +64,36 @@ def test_a_container_that_is_not_written_becomes_matroska(tmp_path: Path) -> Non
     assert video.describe(tmp_path / "out" / "a.mkv").size == (96, 128)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("notes.txt", "mine"), ("000000.nut", "mine"), ("asked.json", "{}"), ("asked.json", "mine"), ("lock", "mine")],
+)
+def test_a_folder_of_parts_that_holds_files_of_somebody_elses_is_left_alone(
+    tmp_path: Path, name: str, text: str
+) -> None:
+    write_film(tmp_path / "a.mp4", (smooth(n) for n in range(3)))
+    theirs = tmp_path / "out" / "a.mp4.parts" / name
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text(text)
+
+    plan = plan_restore([tmp_path / "a.mp4"], tmp_path / "out")
+    (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+
+    assert "a.mp4.parts holds other files than parts of a video; move it away" in outcome.fault
+    assert [path.name for path in theirs.parent.iterdir()] == [name] and theirs.read_text() == text
+
+
+def test_a_name_that_leaves_no_room_for_that_of_the_parts_is_refused_before_any_work(tmp_path: Path) -> None:
+    name = "ä" * 124 + ".mp4"  # 252 bytes
+    write_film(tmp_path / "a.mp4", [smooth(0)])
+    (tmp_path / "a.mp4").rename(tmp_path / name)
+
+    plan = plan_restore([tmp_path / name], tmp_path / "out")
+    (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+
+    assert "3 bytes too long; give its source a shorter one" in outcome.fault
+
+
 def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(9)))
     data = bytearray((tmp_path / "a.mkv").read_bytes())
