@@ -237,6 +237,7 @@ def _upright(exif: Any, image: Any) -> bytes:
     if image.format == "TIFF":  # its layout tags are those of the old file; the writer adds its own
         for tag in set(exif) - _KEPT_TIFF_TAGS:
             del exif[tag]
+        exif.bigtiff = False  # no reader of EXIF expects offsets of 64 bits
     if not len(exif):
         return b""
     if _ORIENTATION in exif:
