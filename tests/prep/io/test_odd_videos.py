@@ -79,12 +79,6 @@ def test_a_name_that_reads_as_an_address_is_that_of_a_file(tmp_path: Path, name:
         assert video.describe(Path(name)).size == (96, 128)
 
 
-def test_a_playlist_under_the_name_of_a_video_fetches_nothing(tmp_path: Path) -> None:
-    (tmp_path / "a.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n")
-    with pytest.raises(FrameError, match=r"a\.mp4 cannot be read as a video|holds no"):
-        video.describe(tmp_path / "a.mp4")
-
-
 def test_a_frame_that_repeats_the_time_of_another_is_shown_a_tick_later(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(5)), codec="ffv1", ticks=lambda n: min(n, 3))
 
