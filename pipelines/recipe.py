@@ -204,7 +204,7 @@ def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
     if not path.exists():
         files.write_text(path, json.dumps(asked, indent=1) + "\n")
         return
-    begun = json.loads(path.read_text(encoding="utf-8"))
+    begun = files.read_object(path)
     others = {
         "seed": f"seed {begun.get('seed')}",
         "pictures": "other photographs",

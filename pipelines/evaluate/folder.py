@@ -17,6 +17,7 @@ from typing import Any
 from pipelines.errors import EvaluationError
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import mean_scores
+from prep.errors import ReadError
 from prep.io import files, storage
 from prep.io.storage import FileStamp, Source
 
@@ -47,9 +48,10 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
         return {}
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        rows = files.read_rows(folder / _ROWS) if (folder / _ROWS).exists() else []
-    except ValueError as error:
+        stored = files.read_object(path)
+        rows = files.read_rows(folder / _ROWS)
+        keys = [row["key"] for row in rows]
+    except (ReadError, KeyError) as error:
         raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
@@ -57,15 +59,18 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
     for name, sign in _TABLES.items():
         files.refuse_foreign(folder / name, sign)
     return {
-        row["key"]: {name: _from_json(value) for name, value in row.items() if name != "sources"}
-        for row in {row["key"]: row for row in rows}.values()  # a frame that was scored again has two: the last counts
-        if _is_current(row, sources.get(row["key"], ()))
+        key: {name: _from_json(value) for name, value in row.items() if name != "sources"}
+        for key, row in dict(zip(keys, rows, strict=True)).items()  # a frame scored again has two: the last counts
+        if _is_current(row, sources.get(key, ()))
     }
 
 
 def _is_current(row: Mapping[str, Any], sources: Sequence[Source]) -> bool:
     """Whether the files that a row was scored from are still the same."""
-    stamps = [FileStamp(**stamp) for stamp in row.get("sources", ())]
+    try:
+        stamps = [FileStamp(**stamp) for stamp in row.get("sources", ())]
+    except TypeError:  # no stamps: as good as none
+        return False
     return len(stamps) == len(sources) and all(map(storage.current_stamp, sources, stamps))
 
 
@@ -93,7 +98,7 @@ def read(path: Path) -> dict[str, FrameScores]:
             lines.pop()
         scores = [{name: float(value or "nan") for name, value in line.items() if name != "key"} for line in lines]
         rows: list[FrameScores] = [{"key": line["key"], **values} for line, values in zip(lines, scores, strict=True)]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise EvaluationError(
             f"{path} holds no scores of cdg-eval ({error}); pass its folder or results.csv"
         ) from error

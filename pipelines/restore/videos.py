@@ -17,7 +17,7 @@ from cdgnet.images import restore_all
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings, name_fault
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.threads import map_in_order, read_ahead
-from prep.errors import FrameError
+from prep.errors import FrameError, ReadError
 from prep.io import files, locks, video, video_parts
 from prep.io.video import Moment
 
@@ -72,8 +72,8 @@ def _is_ours(path: Path) -> bool:
     if path.name != _ASKED:
         return re.fullmatch(r"\d{6}\.nut", path.name) is not None
     try:
-        return set(json.loads(path.read_text(encoding="utf-8"))) >= {"bytes", "modified", "quality", "suffix"}
-    except (ValueError, TypeError):
+        return set(files.read_object(path)) >= {"bytes", "modified", "quality", "suffix"}
+    except ReadError:
         return False
 
 

@@ -22,7 +22,7 @@ from pipelines.review import verdicts
 from prep import parallel
 from prep.arrays import Bytes, Codes
 from prep.datasets.layouts import Pair
-from prep.errors import MaskError
+from prep.errors import MaskError, ReadError
 from prep.io import files, frames
 from prep.masks.folder import MaskRecord, MasksFolder
 
@@ -155,8 +155,8 @@ def _is_ours(folder: Path) -> bool:
 def _names_written(folder: Path) -> set[str]:
     """The names of what an earlier page wrote; empty where none is there, or one before names were kept."""
     try:
-        return set(json.loads((folder / _MARKER).read_text(encoding="utf-8"))["names"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return set(files.read_object(folder / _MARKER)["names"])
+    except (OSError, ReadError, KeyError, TypeError):
         return set()
 
 

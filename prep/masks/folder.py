@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prep.arrays import Codes
-from prep.errors import MaskError
+from prep.errors import MaskError, ReadError
 from prep.io import files, frames
 from prep.io.locks import FileInUse, Lock
 from prep.io.storage import FileStamp
@@ -68,7 +68,7 @@ class MasksFolder:
         self._state = self._state_on_disk()
         try:
             records = [_to_record(row) for row in files.read_rows(self._log)]
-        except (TypeError, KeyError, ValueError) as error:
+        except (TypeError, KeyError, ValueError, ReadError) as error:
             raise MaskError(
                 f"{self._log} is no list of masks ({error}); pass another folder, or remove this one"
             ) from error

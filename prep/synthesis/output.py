@@ -14,7 +14,7 @@ import numpy as np
 
 from prep.arrays import Bytes, Floats
 from prep.datasets import layouts
-from prep.errors import SynthesisError
+from prep.errors import ReadError, SynthesisError
 from prep.io import extents, files, frames
 from prep.synthesis.camera import Camera
 from prep.synthesis.cameras import NONE
@@ -66,11 +66,11 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
 
 def _read_head(path: Path) -> dict[str, Any]:
     try:
-        head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        head = files.read_object(path)
         if (head["format"], head["version"]) != (_FORMAT, _VERSION):
             raise SynthesisError(f"{path} is of another version of this program; pass another --out")
         return {name: dict(head[name]) for name in ("settings", "options", "splits")}
-    except (KeyError, TypeError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, ValueError, ReadError) as error:
         raise SynthesisError(f"{path} is damaged ({error}); pass another --out") from error
 
 

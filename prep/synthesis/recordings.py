@@ -159,8 +159,11 @@ def _survey_once(task: tuple[Recording, Path]) -> Survey:
     path = folder / f"{recording.split or 'all'}-{recording.name}.json"
     stamp = recording.stamp()
     if path.exists():
-        earlier = Survey(**json.loads(path.read_text(encoding="utf-8")))
-        if list(earlier.stamp) != stamp:
+        try:
+            earlier = Survey(**files.read_object(path))
+        except (ReadError, TypeError) as error:
+            raise SynthesisError(f"{path} is damaged ({error}); remove it, or pass another --out") from error
+        if earlier.stamp != stamp:
             raise SynthesisError(f"{recording.path} is not what it was when it was looked through; pass another --out")
         return earlier
     survey = _survey_frames(recording, stamp)

@@ -1,6 +1,5 @@
-"""Files appear whole or not at all, what a kill leaves is known again, and JSON lines hold any text."""
+"""Files appear whole or not at all, and what a kill leaves is known again."""
 
-import json
 import os
 import secrets
 import subprocess
@@ -8,8 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from prep.io import files
 
@@ -80,25 +77,3 @@ def test_parts_have_names_that_cannot_be_foreseen(tmp_path: Path) -> None:
 def test_the_longest_name_that_a_file_may_have_is_written(tmp_path: Path) -> None:
     files.write_text(tmp_path / ("a" * 255), "text")
     assert (tmp_path / ("a" * 255)).read_text() == "text"
-
-
-@given(st.text(st.characters(categories=None)))
-def test_a_row_of_any_text_comes_back(text: str) -> None:
-    assert json.loads(files.to_line({"key": text})) == {"key": text}
-
-
-def test_rows_of_names_with_line_separators_or_no_utf8_come_back(tmp_path: Path) -> None:
-    rows = [{"key": "a\u2028b\x85c"}, {"key": "x\udcff"}, {"key": "写"}]
-    files.write_rows(tmp_path / "rows.jsonl", rows[:1])
-    files.append_rows(tmp_path / "rows.jsonl", rows[1:])
-    assert files.read_rows(tmp_path / "rows.jsonl") == rows
-
-
-def test_a_row_after_a_torn_one_is_not_a_part_of_it(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    files.append_rows(path, [{"key": "a"}, {"key": "写真"}])
-    path.write_bytes(path.read_bytes()[:-5])  # within a character
-
-    assert files.read_rows(path) == [{"key": "a"}]
-    files.append_rows(path, [{"key": "b"}])
-    assert files.read_rows(path) == [{"key": "a"}, {"key": "b"}]
