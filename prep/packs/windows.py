@@ -115,7 +115,7 @@ def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
         places[chunk.chunk_offset[0]] = chunk.byte_offset
 
     is_plain = crops.chunks == (1, *crops.shape[1:]) and not crops.id.get_create_plist().get_nfilters()
-    if is_plain and not file.userblock_size:  # offsets count from its end
+    if is_plain and not file.userblock_size:  # from whose end HDF5 before 2.0 counts offsets
         crops.id.chunk_iter(note)
     elif stored:
         return None
