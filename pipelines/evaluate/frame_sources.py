@@ -23,7 +23,7 @@ from prep.datasets import layouts
 from prep.datasets.layouts import Pair
 from prep.io import extents, files, frames, storage
 from prep.io.storage import Source
-from prep.masks import equations
+from prep.masks import equations, making
 from prep.packs import reader
 from prep.sharpness import paired
 
@@ -155,6 +155,7 @@ class PictureFrames(FrameSource):
 
     Raises:
         EvaluationError: If a mask is missing.
+        MaskError: If the masks are of other frames than the pairs'.
     """
 
     def __init__(
@@ -177,6 +178,8 @@ class PictureFrames(FrameSource):
         if masks is not None:
             masks = self.masks = masks.resolved(has_extents=self.has_extent_maps)
             masks.check(self.keys)
+            if masks.folder is not None and not are_results:
+                making.check_frames(pairs, masks.folder)
             self.identity |= {"method": masks.method, "mu": masks.mu}
             self.protocol += f"; {masks.describe()}"
         self.has_blurry = not are_results or bool(self.blurry)

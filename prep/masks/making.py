@@ -158,7 +158,7 @@ def _refuse_other_frames(folder: MasksFolder, record: MaskRecord, sources: Seque
         was = f"of {record.paths[0]}" if record.paths else "of another frame"
         raise MaskError(
             f"{folder.path} holds masks of another data set: {record.key} {was}, now {sources[0]}; pass another folder "
-            "(cdg-prep masks --out DIR, pack --masks DIR, view --masks DIR)"
+            "(--out DIR of cdg-prep masks, --masks DIR of the others)"
         )
 
 

@@ -112,7 +112,7 @@ def test_masks_of_another_pair_of_folders_are_neither_replaced_nor_shown(own: Pa
     for words in (("masks",), ("pack", "pairs", "--crop", "48"), ("view",), ("view", "--sheet", "s.png")):
         line = mistake(own, "prep", *words, *other)
         assert "masks/pairs holds masks of another data set: 000001 of " in line
-        assert "masks --out DIR" in line
+        assert "--out DIR of cdg-prep masks" in line
     assert call(own, "prep", "view", *one).returncode == 0
     assert call(own, "prep", "masks", *other, "--out", "masks/other").returncode == 0
     assert call(own, "prep", "view", *other, "--masks", "masks/other").returncode == 0

@@ -16,7 +16,7 @@ from pipelines.evaluate.mask_source import MaskSource
 from pipelines.packs import read_crops
 from prep.datasets import layouts
 from prep.datasets.layouts import Pair
-from prep.errors import DatasetError, FrameError
+from prep.errors import DatasetError, FrameError, MaskError
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
@@ -158,3 +158,20 @@ def test_a_frame_smaller_than_the_window_of_ssim_is_named() -> None:
         EvaluationError, match="clip/tiny is 12 x 9 pixels; wanted at least 11 x 11, the window of SSIM"
     ):
         measures.measure_frame(frame, tiny, torch.device("cpu"))
+
+
+def test_masks_of_other_frames_of_the_same_names_are_refused(tmp_path: Path) -> None:
+    dataset = layouts.find_pairs(*(write_noise(tmp_path / "one" / kind, 1) for kind in ("b", "s")))
+    plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, "laplacian"), 0.5)
+    list(making.make(plan, jobs=1))
+    other = layouts.find_pairs(*(write_noise(tmp_path / "other" / kind, 2) for kind in ("b", "s")))
+
+    masks = MaskSource(method="laplacian", mu=0.5, folder=MasksFolder(tmp_path / "m"))
+    PictureFrames("", dataset.pairs, masks)
+    with pytest.raises(MaskError, match="holds masks of another data set: a of "):
+        PictureFrames("", other.pairs, masks)
+
+
+def write_noise(folder: Path, seed: int) -> Path:
+    frames.write(folder / "a.png", np.random.default_rng(seed).integers(0, 256, (40, 60, 3)).astype(np.uint8))
+    return folder
