@@ -46,7 +46,7 @@ def test_twenty_kills_of_its_writer_leave_a_pack_as_it_would_have_been(make_gopr
         seen = part.stat().st_mtime_ns if part.exists() else 0
         while process.poll() is None and (part.stat().st_mtime_ns if part.exists() else 0) == seen:
             time.sleep(0.002)
-        time.sleep(dice.uniform(0, 0.08))
+        time.sleep(dice.uniform(0, 0.25))
         process.kill()
         process.wait()
         if part.exists():
