@@ -237,14 +237,13 @@ def _soften(path: Path) -> None:
 
 def _make_collages(sources: Sequence[Path], folder: Path) -> None:
     paths = [folder / f"collage-{number:03d}.png" for number in range(COLLAGES)]
-    tasks = [(path, number, sources) for number, path in enumerate(paths) if not path.exists()]
-    deque(parallel.over(tasks, _make_collage, jobs=-1, ahead=4), maxlen=0)
+    missing = [number for number, path in enumerate(paths) if not path.exists()]
+    pictures = [to_rgb8(photographs.read(source).pixels) for source in sources] if missing else []
 
+    def make(number: int) -> None:
+        frames.write(paths[number], collage.make(pictures, np.random.default_rng(number)))
 
-def _make_collage(task: tuple[Path, int, Sequence[Path]]) -> None:
-    path, number, of = task
-    pictures = [to_rgb8(photographs.read(each).pixels) for each in of]
-    frames.write(path, collage.make(pictures, np.random.default_rng(number)))
+    deque(parallel.in_threads(missing, make, jobs=-1, ahead=1), maxlen=0)
 
 
 def _read_sources(folder: Path) -> dict[str, Picture]:
