@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import platform
 import reprlib
 import secrets
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -178,7 +180,9 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    part = path.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.cdg.part")  # nobody can put a link there beforehand
+    # Nobody can put a link there beforehand, and prep.io.files knows again what a kill leaves.
+    machine = f"{zlib.crc32(platform.node().encode()):08x}"
+    part = path.with_name(f".{os.getpid()}-{machine}-{secrets.token_hex(8)}.cdg.part")
     try:
         with part.open("xb") as file:
             file.write(content)
@@ -186,7 +190,8 @@ def _write_whole(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk's error names no file
+        if error.errno:
+            error.filename = error.filename or str(path)  # a full disk's error names no file
         raise
     finally:
         part.unlink(missing_ok=True)

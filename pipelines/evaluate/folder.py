@@ -9,6 +9,7 @@ import csv
 import io
 import json
 import math
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,33 +51,35 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
     try:
         stored = files.read_object(path)
         rows = files.read_rows(folder / _ROWS)
-        keys = [row["key"] for row in rows]
-    except (ReadError, KeyError) as error:
+        kept = {row["key"]: _from_json(row) for row in rows}  # a frame scored again has two rows: the last counts
+    except (ReadError, KeyError, TypeError, ValueError) as error:
         raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
         raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
     for name, sign in _TABLES.items():
         files.refuse_foreign(folder / name, sign)
-    return {
-        key: {name: _from_json(value) for name, value in row.items() if name != "sources"}
-        for key, row in dict(zip(keys, rows, strict=True)).items()  # a frame scored again has two: the last counts
-        if _is_current(row, sources.get(key, ()))
-    }
+    return {key: scores for key, (scores, stamps) in kept.items() if _is_current(stamps, sources.get(key, ()))}
 
 
-def _is_current(row: Mapping[str, Any], sources: Sequence[Source]) -> bool:
+def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
+    """The scores of a frame as ``to_json`` was given them, and the stamps of its files; none of an earlier release.
+
+    Raises:
+        KeyError, TypeError, ValueError: If it is something else.
+    """
+    scores: dict[str, Any] = {}
+    for name, value in row.items():
+        scores[name] = _FROM_JSON[value] if name != "key" and value in (None, "inf", "-inf") else value
+        wanted = {"key": str, "extents": list, "sources": list}.get(name, int | float)
+        if not isinstance(scores[name], wanted):
+            raise ValueError(f"{name} of {row['key']!r} is {reprlib.repr(value)}")
+    return scores, [FileStamp(**stamp) for stamp in scores.pop("sources", [])]
+
+
+def _is_current(stamps: Sequence[FileStamp], sources: Sequence[Source]) -> bool:
     """Whether the files that a row was scored from are still the same."""
-    try:
-        stamps = [FileStamp(**stamp) for stamp in row.get("sources", ())]
-    except TypeError:  # no stamps: as good as none
-        return False
     return len(stamps) == len(sources) and all(map(storage.current_stamp, sources, stamps))
-
-
-def _from_json(value: Any) -> Any:
-    """A score as ``to_json`` was given it; the sums by extent, which are lists of whole numbers, as they are."""
-    return value if isinstance(value, list) else _FROM_JSON.get(value, value)
 
 
 def append(folder: Path, row: FrameScores, stamps: Sequence[FileStamp]) -> None:

@@ -60,7 +60,8 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename = error.filename or str(path)
+        if error.errno:  # without it the name would be all that is printed
+            error.filename = error.filename or str(path)
         raise
 
 

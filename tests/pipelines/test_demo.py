@@ -42,7 +42,7 @@ def test_the_picture_has_a_row_a_frame_and_shows_what_the_pack_holds(test_pack: 
 def test_the_seconds_of_a_training_are_those_of_its_log(tmp_path: Path) -> None:
     rows = [
         {"step": 1, "loss": 3.0, "steps_per_second": 0.5},
-        {"step": 1, "val_psnr": 20.0},
+        {"step": 1, "val_psnr": 20.0, "val_psnr_blurry": 19.0, "val_frames": 1},
         {"step": 11, "loss": 2.0, "steps_per_second": 5.0},
     ]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

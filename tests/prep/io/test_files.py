@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from cdgnet import weights
 from prep.io import files
 
 DIE = """
@@ -26,6 +27,20 @@ def test_what_a_killed_process_left_is_nobody_elses_and_is_removed(tmp_path: Pat
     assert not files.holds_others(tmp_path)
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_kill_leaves_of_weights_is_known_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def stop(descriptor: int) -> None:
+        made.extend(path.name for path in tmp_path.iterdir())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stop)
+    with pytest.raises(KeyboardInterrupt):
+        weights._write_whole(tmp_path / "w.safetensors", b"half")
+
+    assert [bool(files._PART.fullmatch(name)) for name in made] == [True]
 
 
 def test_what_another_machine_may_still_write_stays_and_is_nobody_elses(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def read_all(path: Path) -> None:
     info.as_json()
     windows = Windows(path)
     for frame in info.frames:
-        read_frame([path], Frame(0, frame.key), list(frame.rows))
+        read_frame([info], Frame(0, frame.key), list(frame.rows))
         for row in frame.rows:
             windows.read("blurry", row, 0, 0, 4)
             windows.sharpness(row, 0, 0, 4)
