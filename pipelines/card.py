@@ -9,8 +9,12 @@ KEY = "card"  # in the metadata of a weights file
 
 
 def read(metadata: Mapping[str, str]) -> Card | None:
-    """The card among what a weights file says about itself; None where there is none."""
-    card: Card | None = json.loads(metadata[KEY]) if KEY in metadata else None
+    """The card among what a weights file says about itself; None where there is none that can be shown."""
+    try:
+        card: Card = json.loads(metadata[KEY])
+        to_text(card)
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):  # somebody else's, or a damaged one
+        return None
     return card
 
 

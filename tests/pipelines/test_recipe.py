@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata, save_weights
 from pipelines import card, recipe
@@ -18,6 +20,7 @@ from pipelines.errors import DataError
 from pipelines.train.settings import TrainingConfig
 from prep.io import frames
 
+CARD_FIELDS = ("name", "network", "hours", "steps", "device", "seed", "date", "commit", "scores", "commands")
 ROW = {"psnr_blurry": 25.0, "psnr": 26.0, "ssim_blurry": 0.7, "ssim": 0.8}
 
 
@@ -229,6 +232,21 @@ def test_a_data_set_without_a_test_split_is_scored_whole(gopro: Path, tmp_path: 
     shutil.copytree(gopro / "train", tmp_path / "GOPRO_Large" / "train")
     name, words = weights._frames_of(tmp_path)
     assert name.endswith("all that was at hand") and words[-2:] == ("--split", "all")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(CARD_FIELDS), inner, max_size=12),
+    ).map(json.dumps)
+    | st.text(max_size=9)
+    | st.just("[" * 100_000)
+)
+def test_a_card_that_cannot_be_shown_is_none(content: str) -> None:
+    found = card.read({card.KEY: content})
+
+    assert found is None or card.to_text(found)
 
 
 def test_weights_without_a_card_have_none() -> None:
