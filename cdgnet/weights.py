@@ -29,9 +29,7 @@ PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
 FORMAT = "cdgnet"
 VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
-_LARGEST = (
-    1e6  # of a weight: a network that learned has some of 10, and float32 overflows from here within a few layers
-)
+_LARGEST = 1e6  # of a weight: those of a trained network are below some tens, and float32 overflows soon from here
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 

@@ -23,7 +23,7 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
         DataError: If a process died, or found something that a person can mend.
     """
     batches = _without_child_handler(loader)
-    end = partial(_end_processes, batches) if loader.num_workers else partial(int)
+    end = partial(_end_processes, batches)
     # An error's traceback keeps this iterator alive. multiprocessing, which then ends what is left and was registered
     # before, would wait for ever for processes that ignore its signal.
     atexit.register(end)
@@ -46,10 +46,11 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def _end_processes(batches: Any) -> None:
-    """Let the processes of a started loader end, and kill those that have not after some seconds."""
-    batches._shutdown_workers()  # torch has no public name for it
-    for process in batches._workers:
-        process.kill()
+    """Let the processes of a started loader, if it has any, end, and kill those that have not after some seconds."""
+    if hasattr(batches, "_workers"):
+        batches._shutdown_workers()  # torch has no public name for it
+        for process in batches._workers:
+            process.kill()
 
 
 def _message_in_worker(error: Exception) -> str:
