@@ -1,19 +1,18 @@
 """Files that a command reads back from its own folders and that hold anything at all: used, or refused in one line."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from refusals import is_used
 
 from pipelines import recipe
-from pipelines.errors import PipelineError
 from pipelines.evaluate import folder as scores
 from pipelines.review import verdicts
-from prep.errors import PrepError
 from prep.masks.folder import MasksFolder
 from prep.synthesis import output
 
@@ -47,16 +46,6 @@ VALUES = st.recursive(
 )
 CONTENT = st.dictionaries(NAMES, VALUES, max_size=8).map(json.dumps).map(str.encode) | st.binary(max_size=20)
 DEEP = b'{"format":' * 100_000
-
-
-def is_used(work: Callable[[], object]) -> bool:
-    """Whether something can be done; else it must have been refused in one line."""
-    try:
-        work()
-    except (PipelineError, PrepError) as error:
-        assert len(str(error).splitlines()) == 1, str(error)
-        return False
-    return True
 
 
 @quick

@@ -1,18 +1,17 @@
 """Run folders that hold anything at all: used, or refused in one line."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from refusals import is_used
 from training_runs import CONFIG
 
-from pipelines.errors import PipelineError, TrainingError
+from pipelines.errors import TrainingError
 from pipelines.train import page, run_folder, runs
-from prep.errors import PrepError
 
 quick = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
@@ -39,16 +38,6 @@ ROWS = st.dictionaries(NAMES, VALUES | NUMBERS) | STEP | SCORED
 DEEP = b"[" * 100_000
 
 
-def use(work: Callable[[], object]) -> bool:
-    """Whether something can be done; else it must have been refused in one line."""
-    try:
-        work()
-    except (PipelineError, PrepError) as error:
-        assert len(str(error).splitlines()) == 1, str(error)
-        return False
-    return True
-
-
 def lines(rows: list[Any]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
@@ -61,8 +50,8 @@ def test_a_log_of_anything_is_drawn_or_refused_in_a_line(tmp_path: Path, content
     run_folder.write_request(tmp_path, {})
     (tmp_path / "log.jsonl").write_bytes(content)
 
-    if use(lambda: run_folder.trim_log(tmp_path, 5)):
-        use(lambda: run_folder.training_seconds(tmp_path))
+    if is_used(lambda: run_folder.trim_log(tmp_path, 5)):
+        is_used(lambda: run_folder.training_seconds(tmp_path))
         (tmp_path / "log.jsonl").write_bytes(content)
         page.write(tmp_path)  # what can be read can be drawn
 
@@ -74,8 +63,8 @@ def test_a_log_of_anything_is_drawn_or_refused_in_a_line(tmp_path: Path, content
 def test_a_request_of_anything_is_drawn_or_refused_in_a_line(train_pack: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.json").write_bytes(content)
 
-    use(lambda: page.write(tmp_path))
-    assert not use(lambda: runs.prepare(CONFIG, [train_pack], tmp_path))
+    is_used(lambda: page.write(tmp_path))
+    assert not is_used(lambda: runs.prepare(CONFIG, [train_pack], tmp_path))
     assert (tmp_path / "run.json").read_bytes() == content
 
 
@@ -88,7 +77,7 @@ def test_a_list_of_pictures_of_anything_is_refused_in_a_line(tmp_path: Path, con
     (tmp_path / "pictures").mkdir(exist_ok=True)
     (tmp_path / "pictures" / "pictures.jsonl").write_bytes(content)
 
-    assert not use(lambda: page.write(tmp_path))
+    assert not is_used(lambda: page.write(tmp_path))
 
 
 @pytest.mark.parametrize(
