@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from cdgnet import load_weights
+from cdgnet import CDGNet, ModelConfig, load_weights, save_weights
+from prep.io import frames
 
 pytestmark = pytest.mark.slow
 
@@ -60,6 +61,30 @@ def test_masks_and_pack_survive_kills(gopro: Path, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "1.h5") as one, h5py.File(tmp_path / "2.h5") as two:
         for name in one:
             assert np.array_equal(one[name][:], two[name][:])
+
+
+WRITERS = {  # and the seconds within which it is killed: while torch is loaded there is nothing to spoil
+    "view": ("prep view --root {gopro} --split train --masks {masks} --out {out}", (0.8, 2.5)),
+    "deblur": ("deblur {picture} --weights {weights} --compare --out {out}", (3.0, 6.0)),
+    "export": ("export --weights {weights} --pt2 --force --out {out}/network.pt2", (3.0, 7.0)),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_written_at_once_survives_kills(gopro: Path, train_pack: Path, tmp_path: Path, name: str) -> None:
+    save_weights(tmp_path / "w.safetensors", CDGNet(ModelConfig.preset("tiny", "dmphn-1")), {})
+    picture = tmp_path / "photo.png"
+    frames.write(picture, np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8))
+    inputs = {"gopro": gopro, "masks": train_pack.parent / "masks", "weights": tmp_path / "w.safetensors"}
+    words, seconds = WRITERS[name]
+    whole, killed = (words.format(**inputs, picture=picture, out=out).split() for out in ("whole", "killed"))
+    assert start(tmp_path, *whole).wait() == 0
+
+    kill_until_done(tmp_path, 4, seconds, *killed)
+
+    assert content(tmp_path / "killed").keys() == content(tmp_path / "whole").keys()
+    sizes = [{path: len(data) for path, data in content(tmp_path / each).items()} for each in ("whole", "killed")]
+    assert sizes[0] == sizes[1]
 
 
 def test_training_survives_kills_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
