@@ -81,7 +81,7 @@ COMMANDS = {  # and on a disk of how many kB: about half of what they write
     "deblur, a picture": (360, "deblur {photos}/photo.png --weights {weights} --out disk/restored"),
     "deblur, a video": (4, "deblur {film} --weights {weights} --out disk/restored"),
     "export": (380, "export --weights {weights} --pt2 --out disk/network.pt2"),
-    "study": (4000, "study loss --only l2 --h5 {train} --test {test} --out disk/study --seeds 1 " + STUDY),
+    "study": (600, "study loss --only l2 --h5 {train} --test {test} --out disk/study --seeds 1 " + STUDY),
 }
 
 

@@ -25,7 +25,9 @@ def masks(root: Path, folder: Path, *options: str) -> subprocess.Popen[str]:
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """All files but what a killed process may leave under a temporary name."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".part"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 @pytest.fixture

@@ -46,13 +46,16 @@ def test_twenty_kills_of_its_writer_leave_a_pack_as_it_would_have_been(make_gopr
         seen = part.stat().st_mtime_ns if part.exists() else 0
         while process.poll() is None and (part.stat().st_mtime_ns if part.exists() else 0) == seen:
             time.sleep(0.002)
-        time.sleep(dice.uniform(0, 0.25))
+        time.sleep(dice.uniform(0, 0.1))
         process.kill()
         process.wait()
+        if (tmp_path / "p.h5").exists():  # a fast machine ends sooner
+            break
         if part.exists():
             with Journal(part) as journal, h5py.File(journal, "r") as pack:
                 committed.append(len(pack["key"]))
-    assert subprocess.run([*command, "--jobs", "2", "--out", "p.h5"], **quiet).returncode == 0
+    if not (tmp_path / "p.h5").exists():
+        assert subprocess.run([*command, "--jobs", "2", "--out", "p.h5"], **quiet).returncode == 0
 
     assert committed == sorted(committed)
     assert len(set(committed)) > 5
