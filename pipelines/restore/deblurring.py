@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
 from pipelines.restore.pictures import restore_pictures
-from pipelines.restore.restorer import Restorer, is_out_of_memory
+from pipelines.restore.restorer import Restorer, is_out_of_memory, out_of_memory
 from pipelines.restore.videos import restore_video
 from prep.errors import ReadError
 from prep.io import files, video
@@ -34,7 +34,7 @@ def deblur(
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                yield Outcome(job=job, fault=f"{job.source} needs more memory than is free; pass a smaller --tile")
+                yield Outcome(job=job, fault=out_of_memory(job.source))
 
 
 def survey(jobs: Sequence[RestoreJob]) -> tuple[int, list[str]]:

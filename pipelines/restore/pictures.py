@@ -9,7 +9,7 @@ import psutil
 from cdgnet.images import restore_all
 from cdgnet.tiling import Progress
 from pipelines.restore.jobs import Outcome, RestoreJob, RestoreSettings
-from pipelines.restore.restorer import Restorer, is_out_of_memory
+from pipelines.restore.restorer import Restorer, is_out_of_memory, out_of_memory
 from pipelines.restore.threads import map_in_order
 from prep.errors import FrameError, ReadError
 from prep.io import photographs
@@ -86,7 +86,7 @@ def _restore_batch(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        yield from ((job, f"{job.source} needs more memory than is free; pass a smaller --tile") for job, _ in batch)
+        yield from ((job, out_of_memory(job.source)) for job, _ in batch)
     else:
         for (job, photo), pixels in zip(batch, restored, strict=True):
             yield job, replace(photo, pixels=pixels)

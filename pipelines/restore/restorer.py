@@ -132,6 +132,11 @@ def free_memory(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def out_of_memory(source: Path) -> str:
+    """What is said of a picture or video whose restoring ran out of memory."""
+    return f"{source} needs more memory than is free; pass a smaller --tile"
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error says that memory ran out: Python's, or torch's, whose own on a CPU is a RuntimeError."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)

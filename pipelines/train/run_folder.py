@@ -94,7 +94,7 @@ def _problem(row: Mapping[str, Any]) -> str:
     """What keeps a row from being one of a log; empty where nothing does."""
     step = row.get("step")
     if type(step) is not int or not 0 <= step <= sys.maxsize:
-        return "its step is no number of steps"
+        return "its step is not a whole number of 0 or more"
     wrong = [name for name, value in row.items() if name in _NUMBERS and not _is_number(value)]
     skipped = row.get("skipped", [])
     if not isinstance(skipped, list) or not all(isinstance(key, str) for key in skipped):

@@ -83,8 +83,8 @@ def test_a_list_of_pictures_of_anything_is_refused_in_a_line(tmp_path: Path, con
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"step": "4"}, "its step is no number of steps"),
-        ({"loss": 1.0}, "its step is no number of steps"),
+        ({"step": "4"}, "its step is not a whole number of 0 or more"),
+        ({"loss": 1.0}, "its step is not a whole number of 0 or more"),
         ({"step": 1, "loss": 1.0}, "it lacks steps_per_second"),
         ({"step": 1, "loss": 1.0, "steps_per_second": 0}, "its steps_per_second is wrong"),
         ({"step": 1, "skipped": [1]}, "its skipped is wrong"),
