@@ -16,13 +16,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluate.mask_source import DEFAULT_MASKS, MaskSource
+from pipelines.evaluate.mask_source import DEFAULT_MASKS, Contents, MaskSource
 from pipelines.packs import Frame, read_frame, to_tensor
 from prep.arrays import Bytes, Codes
 from prep.datasets import layouts
 from prep.datasets.layouts import Pair
 from prep.io import extents, files, frames, storage
-from prep.io.storage import Source
+from prep.io.storage import FileStamp, Source
 from prep.masks import equations, making
 from prep.packs import reader
 from prep.sharpness import paired
@@ -70,17 +70,28 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
     def __len__(self) -> int:
         return len(self.keys)
 
+    @abstractmethod
     def sources(self, number: int) -> Sequence[Source]:
         """The files that a frame is read from, where ``identity`` says nothing of what they hold."""
-        return ()
 
     def sources_of_all(self) -> dict[str, Sequence[Source]]:
         """The same of all frames, by key."""
         return {key: self.sources(number) for number, key in enumerate(self.keys)}
 
     @abstractmethod
+    def decode(self, number: int, contents: Contents) -> EvaluationFrame:
+        """A frame out of the bytes of its ``sources``."""
+
     def __getitem__(self, number: int) -> EvaluationFrame:
         """Read one frame."""
+        return self.decode(number, {source: storage.read(source) for source in self.sources(number)})
+
+    def read_stamped(self, number: int) -> tuple[EvaluationFrame, Sequence[FileStamp]]:
+        """A frame, and the stamps of the very bytes that it was decoded from."""
+        sources = self.sources(number)
+        read = {source: storage.read_stamped(source) for source in dict.fromkeys(sources)}
+        frame = self.decode(number, {source: data for source, (data, _) in read.items()})
+        return frame, [read[source][1] for source in sources]
 
 
 class PackFrames(FrameSource):
@@ -112,13 +123,13 @@ class PackFrames(FrameSource):
     def sources(self, number: int) -> Sequence[Source]:
         return self.masks.sources(self.keys[number])
 
-    def __getitem__(self, number: int) -> EvaluationFrame:
+    def decode(self, number: int, contents: Contents) -> EvaluationFrame:
         key = self.keys[number]
         whole = read_frame([self.info], Frame(0, key), self.rows[key])
         codes = whole.sharpness
         if not self.has_own_maps:
             blurry, sharp = (np.ascontiguousarray(each.permute(1, 2, 0)) for each in (whole.blurry, whole.sharp))
-            codes = self.masks.read_sharpness(key, blurry, sharp, None)
+            codes = self.masks.sharpness(key, blurry, sharp, contents)
         extent = _measured_extent(codes) if self.extent_source else None
         mask = self.masks.mask(codes)
         return EvaluationFrame(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=mask, extent=extent)
@@ -130,14 +141,14 @@ def _measured_extent(codes: Codes) -> Tensor:
     return torch.from_numpy(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
 
-def read_extent(source: Source, size: tuple[int, ...]) -> Tensor:
+def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> Tensor:
     """A map of extents, ``(1, H, W)`` float32 in pixels, NaN where unknown.
 
     Raises:
         EvaluationError: If it is not of ``size``, (height, width).
-        ReadError: If it cannot be read.
+        FrameError: If it is damaged.
     """
-    codes = extents.decode(storage.read(source), source)
+    codes = extents.decode(data, source)
     if codes.shape != size:
         raise EvaluationError(f"{source} is {codes.shape}; wanted {size}; make it again")
     return torch.from_numpy(extents.to_pixels(codes))[None]
@@ -178,6 +189,9 @@ class PictureFrames(FrameSource):
         if masks is not None:
             masks = self.masks = masks.resolved(has_extents=self.has_extent_maps)
             masks.check(self.keys)
+            if masks.folder is None and masks.method == "extent" and not self.has_extent_maps:
+                lacking = next(pair.key for pair in pairs if extents.find(pair.sharp) is None)
+                raise EvaluationError(f"{lacking} has no extent/ beside its sharp/; pass another --method")
             if masks.folder is not None and not are_results:
                 making.check_frames(pairs, masks.folder)
             self.identity |= {"method": masks.method, "mu": masks.mu}
@@ -192,21 +206,23 @@ class PictureFrames(FrameSource):
         extent = [self.extent_maps[number]] if self.has_extent_maps else []
         return [pair.blurry, pair.sharp, *blurry, *extent, *(self.masks.sources(pair.key) if self.masks else ())]
 
-    def __getitem__(self, number: int) -> EvaluationFrame:
+    def decode(self, number: int, contents: Contents) -> EvaluationFrame:
         pair = self.pairs[number]
-        picture, sharp = frames.read(pair.blurry), frames.read(pair.sharp)
+        picture, sharp = _decode(pair.blurry, contents), _decode(pair.sharp, contents)
         _check_sizes(picture, sharp, pair.blurry, pair.sharp)
         restored, blurry = (picture, None) if self.are_results else (None, picture)
         if self.are_results and (source := self.blurry.get(pair.key)) is not None:
-            blurry = frames.read(source)
+            blurry = _decode(source, contents)
             _check_sizes(blurry, sharp, source, pair.sharp)
         mask, extent = None, None
         if self.masks is not None and blurry is not None:
-            codes = self.masks.read_sharpness(pair.key, blurry, sharp, extents.find(pair.sharp))
+            extent_map = self.extent_maps[number] if self.has_extent_maps else None
+            codes = self.masks.sharpness(pair.key, blurry, sharp, contents, extent_map)
             mask = self.masks.mask(codes)
             extent = _measured_extent(codes) if self.masks.method == "paired" else None
         if self.has_extent_maps:
-            extent = read_extent(self.extent_maps[number], sharp.shape[:2])
+            source = self.extent_maps[number]
+            extent = decode_extent(contents[source], source, sharp.shape[:2])
         return EvaluationFrame(
             key=pair.key,
             sharp=to_tensor(sharp),
@@ -229,8 +245,8 @@ class BlurryFrames(FrameSource):
     def sources(self, number: int) -> Sequence[Source]:
         return self.source.sources(number)
 
-    def __getitem__(self, number: int) -> EvaluationFrame:
-        frame = self.source[number]
+    def decode(self, number: int, contents: Contents) -> EvaluationFrame:
+        frame = self.source.decode(number, contents)
         return replace(frame, restored=frame.blurry, blurry=None)
 
 
@@ -284,6 +300,10 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
     source.name = restored.resolve().name
     source.folders = [place for place in (restored, sharp, blurry) if place is not None]
     return source
+
+
+def _decode(source: Source, contents: Contents) -> Bytes:
+    return frames.to_rgb8(frames.decode(contents[source], source))
 
 
 def _check_sizes(picture: Bytes, sharp: Bytes, source: Source, sharp_source: Source) -> None:

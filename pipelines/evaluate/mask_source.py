@@ -3,7 +3,7 @@
 Legend: H, W a frame's height and width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from pipelines.errors import EvaluationError
 from prep.arrays import Bytes, Codes
-from prep.io import extents, storage
+from prep.io import extents, frames
 from prep.io.storage import Source
 from prep.masks import equations, making
 from prep.masks.folder import MasksFolder
@@ -20,6 +20,9 @@ from prep.sharpness import METHODS, paired
 
 BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
 _EXTENT_MU = 0.85  # 6.2 pixels
+
+Contents = Mapping[Source, bytes]
+"""What the files of a frame hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +82,16 @@ class MaskSource:
         """The file that S of a frame is read from, where it is not computed."""
         return [self.folder.sharpness_path(key)] if self.folder else []
 
-    def read_sharpness(self, key: str, blurry: Bytes, sharp: Bytes, extent: Source | None) -> Codes:
-        """S of a frame, read or computed.
+    def sharpness(
+        self, key: str, blurry: Bytes, sharp: Bytes, contents: Contents, extent: Source | None = None
+    ) -> Codes:
+        """S of a frame, decoded or computed.
 
         Args:
             key: Of the frame.
             blurry: ``(H, W, 3)`` uint8 RGB.
             sharp: The same.
+            contents: The bytes of ``sources``, and of ``extent``.
             extent: The data set's own map of the extent of blur, if it has one.
 
         Returns:
@@ -93,16 +99,17 @@ class MaskSource:
 
         Raises:
             EvaluationError: If the method needs the map and there is none.
-            ReadError: If a map cannot be read.
+            FrameError: If a map is damaged.
         """
         if self.folder is not None:
-            return self.folder.read_sharpness(key)
+            path = self.folder.sharpness_path(key)
+            return frames.decode_sharpness(contents[path], path)
         method = METHODS[self.method]
         beside: Bytes | Codes = sharp
         if method.beside == "extent":
             if extent is None:
                 raise EvaluationError(f"{key} has no extent/ beside its sharp/; pass another --method")
-            beside = extents.decode(storage.read(extent), extent)
+            beside = extents.decode(contents[extent], extent)
         return equations.to_codes(method.compute(blurry, beside))
 
     def mask(self, codes: Codes) -> Tensor:

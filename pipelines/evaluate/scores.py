@@ -18,7 +18,6 @@ from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
 from pipelines.timing import wait_for
 from pipelines.workers import batches_of
-from prep.io import storage
 from prep.io.storage import FileStamp
 
 Item = TypeVar("Item")
@@ -50,7 +49,7 @@ def score_frames(
     missing = [number for number, key in enumerate(frames.keys) if key not in done]
     loader = DataLoader(_Stamped(frames), batch_size=None, sampler=missing, num_workers=workers, collate_fn=_unchanged)
     device = restorer.device if restorer else torch.device("cpu")
-    for stamps, frame in batches_of(loader):
+    for frame, stamps in batches_of(loader):
         if restorer is None:
             row = measure_frame(frame, frame.restored, device, lpips)
         else:
@@ -80,15 +79,14 @@ def restore_and_measure(
     return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}, restored
 
 
-class _Stamped(Dataset[tuple[Sequence[FileStamp], EvaluationFrame]]):
-    """Frames with the stamps of the files that they are read from, taken first: a change meanwhile shows."""
+class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp]]]):
+    """Frames with the stamps of the files that they are read from."""
 
     def __init__(self, frames: FrameSource) -> None:
         self.frames = frames
 
-    def __getitem__(self, number: int) -> tuple[Sequence[FileStamp], EvaluationFrame]:
-        stamps = [storage.stamp(source, storage.read(source)) for source in self.frames.sources(number)]
-        return stamps, self.frames[number]
+    def __getitem__(self, number: int) -> tuple[EvaluationFrame, Sequence[FileStamp]]:
+        return self.frames.read_stamped(number)
 
 
 def _unchanged(frame: Item) -> Item:

@@ -82,6 +82,20 @@ def read(source: Source, count: int = -1) -> bytes:
         raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
 
 
+def read_stamped(source: Source) -> tuple[bytes, FileStamp]:
+    """All bytes of a source and its stamp; a source that changes from now on does not fit the stamp.
+
+    Raises:
+        ReadError: As ``read``.
+    """
+    try:
+        modified = 0 if isinstance(source, ArchiveMember) else source.stat().st_mtime_ns
+    except OSError as error:
+        raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
+    data = read(source)
+    return data, FileStamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
+
+
 def _check_bytes(source: Source, wanted: int, found: int) -> None:
     if wanted < 0 and found > MOST_BYTES:
         raise ReadError(
@@ -105,12 +119,6 @@ def open_archive(path: Path) -> zipfile.ZipFile:
         raise ReadError(f"{path} is no whole zip archive ({error}); fetch it again") from error
     except OSError as error:
         raise ReadError(f"{path} cannot be read ({error.strerror or error})") from error
-
-
-def stamp(source: Source, data: bytes) -> FileStamp:
-    """The stamp of a source whose bytes were just read."""
-    modified = 0 if isinstance(source, ArchiveMember) else source.stat().st_mtime_ns
-    return FileStamp(bytes=len(data), crc32=zlib.crc32(data), modified=modified)
 
 
 def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:

@@ -263,7 +263,7 @@ def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
     if task.stamps:
         with suppress(ReadError):  # a damaged map is ours: it is made again
             return frames.read_sharpness(task.sharpness_path), task.stamps
-    contents = [storage.read(source) for source in task.sources]
+    contents, stamps = zip(*map(storage.read_stamped, task.sources), strict=True)
     blurry, *others = (frames.decode(data, source) for data, source in zip(contents, task.sources, strict=True))
     method = METHODS[task.recipe.method]
     beside = others[0] if others else None
@@ -271,7 +271,7 @@ def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
         beside = frames.to_rgb8(beside)
     codes = equations.to_codes(method.compute(frames.to_rgb8(blurry), beside))
     frames.write(task.sharpness_path, codes)
-    return codes, [storage.stamp(source, data) for data, source in zip(contents, task.sources, strict=True)]
+    return codes, stamps
 
 
 def warning(codes: Codes, share: float, mu: float, method: Method) -> str:

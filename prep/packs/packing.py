@@ -198,7 +198,7 @@ def cut_pair(task: PackTask) -> FrameCrops:
         FrameError: If a picture cannot be read.
     """
     sources = _sources(task.pair, task.sharpness_path)
-    contents = [storage.read(source) for source in sources]
+    contents, stamps = zip(*map(storage.read_stamped, sources), strict=True)
     blurry, sharp = _decode(task.pair, *contents[:2])
     codes = frames.decode_sharpness(contents[2], task.sharpness_path)
     size = (blurry.shape[0], blurry.shape[1])
@@ -219,7 +219,7 @@ def cut_pair(task: PackTask) -> FrameCrops:
         sharp=np.stack([sharp[window] for window in windows]),
         mask=np.stack([mask[window] for window in windows]),
         sharpness=np.stack([codes[window] for window in windows]),
-        made_of=json.dumps([asdict(storage.stamp(*read)) for read in zip(sources, contents, strict=True)]),
+        made_of=json.dumps([asdict(stamp) for stamp in stamps]),
     )
 
 

@@ -133,20 +133,22 @@ def test_extents_are_read_from_an_archive_and_only_where_every_frame_has_them(tm
     (tmp_path / "set" / "test" / "clip" / "extent" / "2.png").unlink()
     partly = PictureFrames("gopro", layouts.find(tmp_path / "set").select("test"), None)
     assert partly.extent_source == "" and partly[0].extent is None and "extents" not in partly.identity
+    with pytest.raises(EvaluationError, match="clip/2 has no extent/ beside its sharp/; pass another --method"):
+        PictureFrames("gopro", layouts.find(tmp_path / "set").select("test"), MaskSource(method="extent"))
 
 
 def test_a_map_of_extents_of_another_kind_is_refused(tmp_path: Path) -> None:
     frames.write(tmp_path / "1.png", np.zeros((8, 16), np.uint16))
     frames.write(tmp_path / "2.png", np.zeros((16, 16), np.uint8))
     with pytest.raises(EvaluationError, match=r"1.png is \(8, 16\); wanted \(16, 16\); make it again"):
-        frame_sources.read_extent(tmp_path / "1.png", (16, 16))
+        frame_sources.decode_extent((tmp_path / "1.png").read_bytes(), tmp_path / "1.png", (16, 16))
     with pytest.raises(FrameError, match=r"2.png is uint8 \(16, 16\); wanted a 16-bit grey map"):
-        frame_sources.read_extent(tmp_path / "2.png", (16, 16))
+        frame_sources.decode_extent((tmp_path / "2.png").read_bytes(), tmp_path / "2.png", (16, 16))
 
 
 def test_pixels_of_unknown_extent_count_nowhere(tmp_path: Path) -> None:
     frames.write(tmp_path / "1.png", np.array([[256, 65535]], np.uint16))
-    (row,) = frame_sources.read_extent(tmp_path / "1.png", (1, 2))[0]
+    (row,) = frame_sources.decode_extent((tmp_path / "1.png").read_bytes(), tmp_path / "1.png", (1, 2))[0]
     assert row[0] == 1 and row[1].isnan()
 
 

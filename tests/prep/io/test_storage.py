@@ -46,6 +46,17 @@ def test_an_archive_that_says_odd_things_is_refused_in_a_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_source_that_changes_after_it_is_read_no_longer_fits_its_stamp(tmp_path: Path) -> None:
+    path = tmp_path / "1.png"
+    path.write_bytes(b"before")
+    data, stamp = storage.read_stamped(path)
+    assert data == b"before" and storage.current_stamp(path, stamp) == stamp
+    path.write_bytes(b"after.")
+    assert storage.current_stamp(path, stamp) is None
+    with pytest.raises(ReadError, match="2.png cannot be read"):
+        storage.read_stamped(tmp_path / "2.png")
+
+
 def test_a_file_larger_than_any_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("wb") as file:
         file.truncate(3_000_000_000)  # holds nothing, and takes no room
