@@ -15,6 +15,7 @@ from pipelines.cli.progress import print_table, track
 
 if TYPE_CHECKING:
     from pipelines.evaluate.conditions import Conditions
+    from pipelines.evaluate.examples import Shortlist
     from pipelines.evaluate.frame_sources import FrameSource
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
@@ -111,11 +112,11 @@ def command(
     folder = conditions.scores_folder(out, frames)
     earlier = scores_folder.read(against) if against else None
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
-    rows = _score_all(frames, folder, conditions, restorer, workers)
+    rows, shortlist = _score_all(frames, folder, conditions, restorer, workers)
     difference = statistics.compare(rows, earlier) if earlier is not None else None
     summary = summarise(rows, frames, conditions, restorer, difference)
     scores_folder.write(folder, rows, summary)
-    examples, count = draw_examples(frames, rows, restorer)
+    examples, count = draw_examples(frames, rows, restorer, shortlist)
     report = page.write(folder, rows, summary, list(track(examples, count, "pictures")))
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
@@ -169,10 +170,15 @@ def _load_lpips() -> "LPIPS":
 
 def _score_all(
     frames: "FrameSource", folder: Path, conditions: "Conditions", restorer: "Restorer | None", workers: int
-) -> "list[FrameScores]":
-    """Score the frames that the folder does not hold yet; gives the rows of all, in their order."""
+) -> "tuple[list[FrameScores], Shortlist]":
+    """Score the frames that the folder does not hold yet.
+
+    Returns:
+        The rows of all frames, in their order; and those of this run that may be shown.
+    """
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate import page
+    from pipelines.evaluate.examples import Shortlist
     from pipelines.evaluate.scores import score_frames
     from pipelines.pages import page_file
     from pipelines.timing import device_name
@@ -184,9 +190,10 @@ def _score_all(
     if missing := len(frames) - len(row_of):
         device = device_name(restorer.device) if restorer else "cpu"
         click.echo(f"{missing} {'frame' if missing == 1 else 'frames'} to score, on {device}", err=True)
-    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips)
+    shortlist = Shortlist(row_of.values())
+    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips, shortlist)
     row_of |= {str(row["key"]): row for row in track(scoring, missing, "eval")}
-    return [row_of[key] for key in frames.keys]
+    return [row_of[key] for key in frames.keys], shortlist
 
 
 def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:

@@ -3,15 +3,15 @@
 Legend: H, W a frame's height and width.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import torch
 from torch import Tensor
 
-from cdgnet import to_bytes
+from cdgnet import Components, to_bytes
+from cdgnet.padding import SIZE_MULTIPLE
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import psnr_gain
@@ -26,7 +26,6 @@ _FRAMES_A_REASON = 3
 _WIPE_WIDTH, _PANEL_WIDTH, _PART_SIDE, _ZOOM = 960, 480, 160, 3  # pixels; times
 _MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
 LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
-_SMALLEST_INPUT = 16  # pixels that the network needs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,27 +61,70 @@ def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
     return reasons
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What is drawn of a frame, on the CPU."""
+
+    frame: EvaluationFrame
+    restored: Tensor  # (3, H, W) uint8
+    middle: Components | None  # all that the network made of the frame's middle; None without a network
+
+
+def scene_of(frame: EvaluationFrame, restored: Tensor, components: Components | None) -> Scene:
+    """Keep of a scored frame what is drawn of it."""
+    if components is None:
+        middle = None
+    else:
+        middle = Components(*(None if part is None else _middle(part) for part in components))  # type: ignore[arg-type]
+    return Scene(frame=replace(frame, extent=None), restored=restored.cpu(), middle=middle)
+
+
+class Shortlist:
+    """The scenes that may be shown, chosen anew with each frame that is scored: nothing is restored twice.
+
+    Args:
+        rows: Of the frames that were scored before; of them there are no scenes.
+    """
+
+    def __init__(self, rows: Iterable[FrameScores] = ()) -> None:
+        self._rows = list(rows)
+        self.scenes: dict[str, Scene] = {}  # at most three a reason
+
+    def offer(self, row: FrameScores, scene: Scene) -> None:
+        """Keep a frame's scene if it would be shown by now; forget those that no longer would be."""
+        self.scenes[scene.frame.key] = scene
+        self._rows.append(row)
+        chosen = choose(self._rows)
+        self._rows = [each for each in self._rows if each["key"] in chosen]
+        self.scenes = {key: each for key, each in self.scenes.items() if key in chosen}
+
+
 def draw_examples(
-    frames: FrameSource, rows: Sequence[FrameScores], restorer: Restorer | None
+    frames: FrameSource, rows: Sequence[FrameScores], restorer: Restorer | None, shortlist: Shortlist
 ) -> tuple[Iterator[Example], int]:
-    """Restore the chosen frames again and draw them; gives them as they come, and their number."""
+    """Draw the chosen frames; those that were scored before are restored again. Gives them, and their number."""
     chosen, row_of = choose(rows), {str(row["key"]): row for row in rows}
     numbers = {key: number for number, key in enumerate(frames.keys)}
-    examples = (
-        draw(frames[numbers[key]], row_of[key], reasons, restorer, frames.scored) for key, reasons in chosen.items()
-    )
+
+    def scene(key: str) -> Scene:
+        if key in shortlist.scenes:
+            return shortlist.scenes[key]
+        frame = frames[numbers[key]]
+        if restorer is None:
+            assert frame.restored is not None
+            return scene_of(frame, frame.restored, None)
+        assert frame.blurry is not None
+        components = restorer.components(to_range(frame.blurry[None]))
+        return scene_of(frame, to_bytes(components.restored)[0], components)
+
+    examples = (draw(scene(key), row_of[key], reasons, frames.scored) for key, reasons in chosen.items())
     return examples, len(chosen)
 
 
-def draw(
-    frame: EvaluationFrame, row: FrameScores, reasons: Sequence[str], restorer: Restorer | None, scored: str
-) -> Example:
-    """One frame in pictures; ``restorer`` restores it, or it is restored already; ``scored`` says what is scored."""
-    restored = frame.restored
-    if restorer is not None and frame.blurry is not None:
-        restored = to_bytes(restorer(to_range(frame.blurry[None])))[0].cpu()
-    assert restored is not None
-    key, sharp, after = frame.key, _image(frame.sharp), _image(restored)
+def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) -> Example:
+    """One frame in pictures; ``scored`` says what is scored."""
+    frame = scene.frame
+    key, sharp, after = frame.key, _image(frame.sharp), _image(scene.restored)
     if frame.blurry is None:
         wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, scored, after))]
         panels: list[Panel] = []
@@ -91,8 +133,8 @@ def draw(
     panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
     if frame.mask is not None:
         panels.append(_mask_panel(key, frame.mask))
-    if restorer is not None and frame.blurry is not None:
-        panels.extend(_branch_panels(key, frame.blurry, frame.sharp, restorer))
+    if scene.middle is not None:
+        panels.extend(_branch_panels(key, scene.middle, _middle(frame.sharp)))
     return Example(
         key=key,
         reasons="; ".join(reasons),
@@ -149,29 +191,28 @@ def _enlarge(image: Bytes) -> Bytes:
     return np.ascontiguousarray(image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
 
 
-@torch.no_grad()
-def _branch_panels(key: str, blurry: Tensor, sharp: Tensor, restorer: Restorer) -> Iterator[Panel]:
+def _middle(picture: Tensor) -> Tensor:
+    """The middle of a picture ``(..., H, W)``, or of a map of a quarter of its size, as a copy on the CPU."""
+    side = _MIDDLE_SIDE if picture.shape[-3] == 3 else _MIDDLE_SIDE // SIZE_MULTIPLE
+    top, left = (max(0, (length - side) // 2) for length in picture.shape[-2:])
+    return picture[..., top : top + side, left : left + side].cpu().clone()
+
+
+def _branch_panels(key: str, components: Components, sharp: Tensor) -> Iterator[Panel]:
     """What both branches make of the middle of a frame, their attention (Figure 13), and which of them is nearer to the
     sharp frame.
     """
-    top, left = (max(0, (side - _MIDDLE_SIDE) // 2) for side in blurry.shape[-2:])
-    part = (slice(None), slice(top, top + _MIDDLE_SIDE), slice(left, left + _MIDDLE_SIDE))
-    middle = to_range(blurry[part][None])
-    if min(middle.shape[-2:]) < _SMALLEST_INPUT:
-        return
-    with restorer.fabric.autocast():
-        components = restorer.network(restorer.fabric.to_device(middle))
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
-            picture = _image(to_bytes(image)[0].cpu())
+            picture = _image(to_bytes(image)[0])
             yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
     for field, name in MAP_TITLES.items():
         if (given := getattr(components, field)) is not None:
-            codes = (given[0, 0].float().cpu().numpy() * 65535).round().astype(np.uint16)
+            codes = (given[0, 0].numpy() * 65535).round().astype(np.uint16)
             yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
     if components.small is not None and components.large is not None:
-        small, large = (_image(to_bytes(image)[0].cpu()) for image in (components.small, components.large))
-        yield _nearer_map(key, small, large, _image(sharp[part]))
+        small, large = (_image(to_bytes(image)[0]) for image in (components.small, components.large))
+        yield _nearer_map(key, small, large, _image(sharp))
 
 
 def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:

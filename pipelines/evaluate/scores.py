@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from cdgnet import to_bytes
 from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.examples import Scene, Shortlist, scene_of
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
@@ -30,6 +30,7 @@ def score_frames(
     restorer: Restorer | None,
     workers: int = 0,
     lpips: LPIPS | None = None,
+    shortlist: Shortlist | None = None,
 ) -> Iterator[FrameScores]:
     """Score the frames that are not done.
 
@@ -40,6 +41,7 @@ def score_frames(
         restorer: Of a trained network; None where the frames are restored already.
         workers: Processes that read frames and make masks.
         lpips: Adds LPIPS.
+        shortlist: Is offered each frame.
 
     Raises:
         DataError: If a process that reads was killed.
@@ -52,31 +54,32 @@ def score_frames(
     for frame, stamps in batches_of(loader):
         if restorer is None:
             row = measure_frame(frame, frame.restored, device, lpips)
+            scene = scene_of(frame, frame.restored, None)
         else:
-            row, _ = restore_and_measure(frame, restorer, lpips)
+            row, scene = restore_and_measure(frame, restorer, lpips)
         scores_folder.append(folder, row, stamps)
+        if shortlist is not None:
+            shortlist.offer(row, scene)
         yield row
 
 
 def restore_and_measure(
     frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None
-) -> tuple[FrameScores, Tensor]:
+) -> tuple[FrameScores, Scene]:
     """Restore a frame and measure it.
 
     Returns:
-        Its scores, ``seconds`` being those of restoring it; and the result, ``(3, H, W)`` uint8 on the device.
+        Its scores, ``seconds`` being those of restoring it; and what may be drawn of it.
     """
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
     start = time.perf_counter()
     components = restorer.components(blurry)
-    if restorer.is_ensemble:
-        start = time.perf_counter()
-        components = components._replace(restored=restorer(blurry))
     wait_for(restorer.device)
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
-    return {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}, restored
+    row = {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}
+    return row, scene_of(frame, restored, components)
 
 
 class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp]]]):

@@ -65,20 +65,39 @@ class Restorer:
     def __call__(self, blurry: Tensor, on_tile: Progress | None = None) -> Tensor:
         """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] of any device; gives the same on its own, not clamped."""
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
-        if not self.is_ensemble:
-            return self._restore(blurry, report)
-        passes = itertools.count()
-
-        def restore(seen: Tensor) -> Tensor:
-            before = next(passes)
-            return self._restore(seen, report and (lambda share: report((before + share) / ORIENTATIONS)))
-
-        return ensemble(restore, blurry)
+        return self._ensemble(self._restore, blurry, report) if self.is_ensemble else self._restore(blurry, report)
 
     @torch.no_grad()
     def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
-        """All that the network makes of it, as ``__call__`` restores it; never an ensemble's mean."""
+        """All that the network makes of it. ``restored`` is what ``__call__`` gives; of an ensemble the rest is that
+        of the upright frame.
+        """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
+        if not self.is_ensemble:
+            return self._components(blurry, report)
+        upright: list[Components] = []
+
+        def restore(seen: Tensor, report: Progress | None) -> Tensor:
+            if upright:
+                return self._restore(seen, report)
+            upright.append(self._components(seen, report))
+            return upright[0].restored
+
+        mean = self._ensemble(restore, blurry, report)
+        return upright[0]._replace(restored=mean)
+
+    def _ensemble(
+        self, restore: Callable[[Tensor, Progress | None], Tensor], blurry: Tensor, report: Progress | None
+    ) -> Tensor:
+        passes = itertools.count()
+
+        def restore_one(seen: Tensor) -> Tensor:
+            before = next(passes)
+            return restore(seen, report and (lambda share: report((before + share) / ORIENTATIONS)))
+
+        return ensemble(restore_one, blurry)
+
+    def _components(self, blurry: Tensor, report: Progress | None) -> Components:
         results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile, on_tile=report))
         return Components(*(None if result is None else _kept(result) for result in results))  # type: ignore[arg-type]
 
@@ -115,7 +134,7 @@ def _kept(result: Tensor) -> Tensor:
 
 
 def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
-    """The mean over the eight orientations of ``(B, 3, H, W)``, each turned back."""
+    """The mean over the eight orientations of ``(B, 3, H, W)``, each turned back; the upright one comes first."""
     total = torch.zeros_like(blurry)
     for is_turned in (False, True):
         for flips in ((), (-1,), (-2,), (-2, -1)):

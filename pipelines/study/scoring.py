@@ -42,10 +42,10 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
     shown = list(evenly_spaced(range(len(scenes)), PICTURES))
     rows = []
     for number in range(len(scenes)):
-        row, restored = restore_and_measure(scenes[number], restorer)
+        row, scene = restore_and_measure(scenes[number], restorer)
         rows.append(row)
         if number in shown:
-            pixels = restored.permute(1, 2, 0).cpu().numpy()
+            pixels = scene.restored.permute(1, 2, 0).numpy()
             frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
     scores_folder.write_csv(training.scores / "results.csv", rows)

@@ -76,6 +76,20 @@ def test_the_ensemble_is_the_mean_over_the_eight_orientations() -> None:
     assert float((restored - single(frame)).abs().max()) > 1e-3
 
 
+def test_the_components_of_an_ensemble_are_of_the_upright_frame_and_the_result_is_the_mean() -> None:
+    network, fabric, frame = make_network(), Fabric(accelerator="cpu", devices=1), make_frame()
+    passes: list[int] = []
+    network.register_forward_hook(lambda *_: passes.append(1))
+
+    components = Restorer(network, fabric, is_ensemble=True).components(frame)
+
+    assert len(passes) == 8
+    assert torch.equal(components.restored, Restorer(network, fabric, is_ensemble=True)(frame))
+    upright = Restorer(network, fabric).components(frame)
+    assert components.small is not None and upright.small is not None
+    assert torch.equal(components.small, upright.small)
+
+
 def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
     restorer = Restorer(make_network(), Fabric(accelerator="cpu", devices=1), is_ensemble=True)
     turned = torch.rot90(make_frame(), 1, (-2, -1))

@@ -53,7 +53,7 @@ def test_a_source_that_changes_after_it_is_read_no_longer_fits_its_stamp(tmp_pat
     assert data == b"before" and storage.current_stamp(path, stamp) == stamp
     path.write_bytes(b"after.")
     assert storage.current_stamp(path, stamp) is None
-    with pytest.raises(ReadError, match="2.png cannot be read"):
+    with pytest.raises(ReadError, match=r"2\.png cannot be read"):
         storage.read_stamped(tmp_path / "2.png")
 
 
