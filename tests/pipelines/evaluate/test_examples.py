@@ -23,7 +23,7 @@ from pipelines.restore.restorer import Restorer
 from prep.datasets import layouts
 from prep.io import frames
 
-FRAMES = 20
+FRAMES = 14
 
 
 @pytest.fixture(scope="module")
