@@ -1,11 +1,13 @@
 """Videos in; the same out, sharper: same size, rate, colours, sound.
 
 A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end: after a kill the same
-command restores only what is missing. ``asked.json`` beside them says what they are of.
+command restores only what is missing. ``asked.json`` beside them says what they are of, ``ends.jsonl`` which frame each
+of them ends with: the video is entered there again.
 """
 
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -21,7 +23,8 @@ from prep.errors import FrameError, ReadError
 from prep.io import files, locks, video, video_parts
 from prep.io.video import Moment
 
-_ASKED, _LOCK = "asked.json", "lock"
+_ASKED, _ENDS, _LOCK = "asked.json", "ends.jsonl", "lock"
+_END_FIELDS = {"part", "ticks", "crc32"}
 PART_FRAMES = 48  # at most so many are lost by a kill; each part begins with a key frame
 
 
@@ -38,7 +41,8 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
     with locks.hold(folder / _LOCK):
         done, seconds = _count_usable_parts(folder, job, settings), about.seconds
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
-        rest = islice(video.read(job.source), done * PART_FRAMES, None)
+        ends: dict[int, dict[str, int]] = {}
+        rest = _note_ends(_read_from(job.source, folder, done), done, ends)
         moments = _restore(rest, restorer, settings.batch)
         for number, part in enumerate(_split(moments), done):
             with video_parts.writing(
@@ -47,6 +51,8 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
                 for written_seconds in map_in_order(write, part):
                     seconds = written_seconds
                     yield Outcome(job=job, is_done=False)
+            if number in ends:
+                files.append_rows(folder / _ENDS, [ends.pop(number)])
         video_parts.join(_parts(folder), job.source, job.target, settings.quality)
     _remove(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
@@ -69,9 +75,11 @@ def _check_folder(folder: Path) -> None:
 def _is_ours(path: Path) -> bool:
     if path.name == _LOCK:
         return path.stat().st_size == 0
-    if path.name != _ASKED:
+    if path.name not in (_ASKED, _ENDS):
         return re.fullmatch(r"\d{6}\.nut", path.name) is not None
     try:
+        if path.name == _ENDS:
+            return all(map(_is_end, files.read_rows(path)))
         return set(files.read_object(path)) >= {"bytes", "modified", "quality", "suffix"}
     except ReadError:
         return False
@@ -79,7 +87,7 @@ def _is_ours(path: Path) -> bool:
 
 def _remove(folder: Path) -> None:
     """Remove a folder of parts, and of what is in it only what is ours."""
-    for path in [*_parts(folder), folder / _ASKED, folder / _LOCK]:
+    for path in [*_parts(folder), folder / _ASKED, folder / _ENDS, folder / _LOCK]:
         path.unlink(missing_ok=True)
     with suppress(OSError):  # something else was put there meanwhile
         folder.rmdir()
@@ -94,6 +102,7 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         for part in folder.glob("*.nut"):  # all of them ours: _check_folder
             part.unlink()
+        (folder / _ENDS).unlink(missing_ok=True)
         files.write_text(path, text)
     return len(_parts(folder))
 
@@ -108,6 +117,38 @@ def _parts(folder: Path) -> list[Path]:
 
 def _part(folder: Path, number: int) -> Path:
     return folder / f"{number:06}.nut"
+
+
+def _read_from(source: Path, folder: Path, parts: int) -> Iterator[Moment]:
+    """The frames after those of the first parts.
+
+    Decoding begins near the last part whose end is known, if that very frame is found there again; else at the start:
+    not every video can be entered in its middle, and give the same frames.
+    """
+    end = next((row for row in reversed(files.read_rows(folder / _ENDS)) if row["part"] < parts), None)
+    if end is not None:
+        with suppress(FrameError):
+            moments = video.read(source, since=end["ticks"])
+            if (moment := next(moments, None)) and _end(end["part"], moment) == end:
+                return islice(moments, (parts - 1 - end["part"]) * PART_FRAMES, None)
+    return islice(video.read(source), parts * PART_FRAMES, None)
+
+
+def _note_ends(moments: Iterator[Moment], parts: int, ends: dict[int, dict[str, int]]) -> Iterator[Moment]:
+    """Pass on the frames after those of the first parts; ``ends`` gets the last one of each part."""
+    for number, moment in enumerate(moments, parts * PART_FRAMES + 1):
+        if number % PART_FRAMES == 0:
+            part = number // PART_FRAMES - 1
+            ends[part] = _end(part, moment)
+        yield moment
+
+
+def _end(part: int, moment: Moment) -> dict[str, int]:
+    return {"part": part, "ticks": moment.ticks, "crc32": zlib.crc32(moment.pixels.data)}
+
+
+def _is_end(row: dict[str, Any]) -> bool:
+    return set(row) == _END_FIELDS and all(isinstance(value, int) and abs(value) < 2**62 for value in row.values())
 
 
 def _split(moments: Iterator[Moment]) -> Iterator[Iterator[Moment]]:

@@ -64,7 +64,7 @@ def draw(pairs: PictureFrames, scores: Path, restorer: Restorer, kills: int = 0)
 def test_no_frame_is_restored_twice(pairs: PictureFrames, restorer: Restorer, tmp_path: Path) -> None:
     passes: list[int] = []
     restorer.network.register_forward_hook(lambda *_: passes.append(1))
-    assert len(draw(pairs, tmp_path / "scores", restorer)) > 6
+    assert len(draw(pairs, tmp_path / "scores", restorer)) > 3
     assert len(passes) == FRAMES
 
 

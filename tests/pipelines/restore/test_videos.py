@@ -7,6 +7,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -16,11 +17,11 @@ from films import smooth, sound_bytes, write_film
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet, ModelConfig, save_weights
-from pipelines.restore import deblurring
+from pipelines.restore import deblurring, videos
 from pipelines.restore.jobs import RestoreJob, RestoreSettings, plan_restore
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.videos import PART_FRAMES
-from prep.io import frames, video
+from prep.io import files, frames, video
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CLIP = DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00"
@@ -66,7 +67,14 @@ def test_a_container_that_is_not_written_becomes_matroska(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("name", "text"),
-    [("notes.txt", "mine"), ("000000.nut", "mine"), ("asked.json", "{}"), ("asked.json", "mine"), ("lock", "mine")],
+    [
+        ("notes.txt", "mine"),
+        ("000000.nut", "mine"),
+        ("asked.json", "{}"),
+        ("asked.json", "mine"),
+        ("lock", "mine"),
+        ("ends.jsonl", '{"part": 0}\n'),
+    ],
 )
 def test_a_folder_of_parts_that_holds_files_of_somebody_elses_is_left_alone(
     tmp_path: Path, name: str, text: str
@@ -148,6 +156,80 @@ def test_an_interrupted_film_goes_on_only_with_parts_of_its_own(tmp_path: Path, 
 
     assert counted.frames == length - PART_FRAMES + again
     assert len(list(video.read(tmp_path / "out" / "a.mp4"))) == length
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(videos, "PART_FRAMES", 10)
+    return 10
+
+
+def test_an_interrupted_film_is_entered_where_it_goes_on(tmp_path: Path, small_parts: int) -> None:
+    """All that was done was decoded again first: minutes of a long film."""
+    film = tmp_path / "a.mp4"
+    write_film(film, (smooth(n) for n in range(6 * small_parts)), options={"g": "6"}, sound="aac")
+    whole = plan_restore([film], tmp_path / "whole")
+    list(deblurring.deblur(whole.jobs, make_restorer(), RestoreSettings()))
+    plan = plan_restore([film], tmp_path / "out")
+    start(list(plan.jobs), Counted(), 5 * small_parts + 3, RestoreSettings())
+    data, status = bytearray(film.read_bytes()), film.stat()
+    data[len(data) // 6 : len(data) // 2] = bytes(len(data) // 2 - len(data) // 6)  # decoding these frames fails
+    film.write_bytes(data)
+    os.utime(film, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    counted = Counted()
+    *_, last = deblurring.deblur(plan.jobs, counted.restorer, RestoreSettings())
+
+    assert (last.fault, counted.frames) == ("", small_parts)
+    first, second = (list(video.read(tmp_path / name / "a.mp4")) for name in ("whole", "out"))
+    assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("open.ts", {"codec": "libx264", "options": {"g": "8", "x264-params": "open-gop=1:bframes=3:interlaced=0"}}),
+        ("fields.mkv", {"codec": "libx264", "options": {"g": "7", "x264-params": "tff=1"}}),
+        ("order.avi", {"codec": "libx264", "options": {"g": "8", "bf": "3"}}),
+        ("old.avi", {"codec": "mpeg4", "options": {"g": "8", "bf": "2"}}),
+        ("refresh.mkv", {"codec": "libx264", "options": {"g": "250", "x264-params": "intra-refresh=1:bframes=0"}}),
+        ("vp9.webm", {"codec": "libvpx-vp9", "options": {"g": "9", "b": "0", "crf": "4"}}),
+    ],
+)
+def test_a_film_of_any_kind_goes_on_with_the_frames_that_follow(
+    tmp_path: Path, name: str, options: dict[str, Any], small_parts: int
+) -> None:
+    length = 3 * small_parts + 4
+    write_film(tmp_path / name, (smooth(n, (64, 64)) for n in range(length)), **options)
+    outputs = []
+    for out, done in (("whole", 0), ("out", 3 * small_parts + 2)):
+        plan = plan_restore([tmp_path / name], tmp_path / out)
+        if done:
+            start(list(plan.jobs), Counted(), done, RestoreSettings())
+        *_, last = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+        assert last.fault == ""
+        outputs.append(list(video.read(plan.jobs[0].target)))
+    assert len(outputs[0]) == length
+    for one, other in zip(*outputs, strict=True):
+        assert one.seconds == other.seconds and np.array_equal(one.pixels, other.pixels)
+
+
+@pytest.mark.parametrize("change", [{"crc32": 0}, {"ticks": 7}, {"part": 9}, None])
+def test_a_film_whose_end_is_not_found_again_is_decoded_from_its_start(
+    tmp_path: Path, change: dict[str, int] | None, small_parts: int
+) -> None:
+    write_film(tmp_path / "a.mp4", (smooth(n) for n in range(small_parts + 4)), options={"g": "6"})
+    plan = plan_restore([tmp_path / "a.mp4"], tmp_path / "out")
+    start(list(plan.jobs), Counted(), small_parts + 2, RestoreSettings())
+    ends = tmp_path / "out" / "a.mp4.parts" / "ends.jsonl"
+    (row,) = files.read_rows(ends)
+    files.write_rows(ends, [] if change is None else [row | change])
+
+    *_, last = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+
+    before, after = (list(video.read(tmp_path / name)) for name in ("a.mp4", "out/a.mp4"))
+    assert last.fault == ""
+    assert max(np.abs(a.pixels.astype(float) - b.pixels).mean() for a, b in zip(before, after, strict=True)) < 2
 
 
 @pytest.mark.slow
