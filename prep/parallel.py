@@ -4,6 +4,7 @@ import os
 import re
 import threading
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
@@ -40,6 +41,8 @@ def over(
     Raises:
         WorkerError: If a process was killed, or the cluster does not answer.
     """
+    # joblib replaces a worker that grew by 300 MB, and warns; as an error that would end the thread it waits for.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     try:
         with _backend(cluster), _workers(min(jobs, len(tasks)) or 1, on_cluster=bool(cluster)) as parallel:
             step = (_AHEAD_ON_CLUSTER if cluster else ahead) * effective_n_jobs(jobs)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from prep import errors, parallel
@@ -80,6 +81,21 @@ def _die(place: int) -> int:
     if place == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     return place
+
+
+_GROWN: list[np.ndarray] = []
+
+
+def _grow(task: int) -> int:
+    _GROWN.append(np.ones(20_000_000))  # 160 MB
+    time.sleep(0.4)  # a worker's memory is looked at once a second
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_a_worker_that_grew_is_replaced_and_nothing_waits_for_ever() -> None:
+    """joblib warns when it does; warnings are errors in a test, and this one ended the thread that joblib waits for."""
+    assert len(set(parallel.over(range(24), _grow, jobs=2, ahead=4))) > 2
 
 
 def test_results_come_in_the_order_of_the_tasks_beyond_one_batch() -> None:
