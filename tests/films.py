@@ -30,14 +30,17 @@ def write_film(
     ticks: Any = None,
     colours: tuple[int, int, int, int] | None = None,
     options: dict[str, str] | None = None,
+    chapters: dict[str, tuple[int, int]] | None = None,
 ) -> None:
     """Write pictures at a rate, or at ticks of it; with a tone of ``sound``'s codec, and a title.
 
-    ``options`` are the codec's.
+    ``options`` are the codec's; ``chapters`` begin and end at milliseconds, by title.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         container.metadata["title"] = "A title"
+        listed = enumerate((chapters or {}).items(), 1)
+        container.set_chapters([_chapter(place, title, *ends) for place, (title, ends) in listed])
         quality = {"crf": "4"} if codec == "libx264" else {}
         stream: Any = container.add_stream(codec, rate=rate, options={**quality, **(options or {})})
         stream.pix_fmt = pixels
@@ -62,6 +65,10 @@ def write_film(
         container.mux(stream.encode(None))
         if tone:
             container.mux(tone.encode(None))
+
+
+def _chapter(place: int, title: str, start: int, end: int) -> Any:
+    return {"id": place, "start": start, "end": end, "time_base": Fraction(1, 1000), "metadata": {"title": title}}
 
 
 def _tone(start: int) -> Any:

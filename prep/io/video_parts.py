@@ -69,7 +69,7 @@ def _to_frame(moment: Moment, info: VideoInfo) -> Any:
 
 
 def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> None:
-    """Write the parts as one video, with the sound, subtitles and texts of the video that they were made of.
+    """Write the parts as one video, with the sound, subtitles, chapters and texts of the video that they were made of.
 
     Args:
         parts: In their order.
@@ -89,6 +89,7 @@ def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> Non
         av.open(address(whole), "w", format=kind, options=options) as container,
     ):
         container.metadata.update(original.metadata)
+        container.set_chapters(original.chapters())
         picture = _add_stream(container, describe(source), quality, target.suffix.lower())
         beside: dict[int, Any] = {}
         for stream in (*original.streams.audio, *original.streams.subtitles):

@@ -9,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import psutil
 import pytest
@@ -45,6 +46,23 @@ def test_a_film_keeps_its_frames_times_and_sound(tmp_path: Path) -> None:
     assert max(np.abs(a.pixels.astype(float) - b.pixels).mean() for a, b in zip(before, after, strict=True)) < 2
     assert sound_bytes(tmp_path / "out" / "a.mp4") == sound_bytes(tmp_path / "in" / "a.mp4")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.mp4", "b.png"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_chapters_are_kept(tmp_path: Path, name: str) -> None:
+    chapters = {"Before": (0, 900), "After": (900, 2000)}
+    write_film(tmp_path / name, (smooth(n) for n in range(60)), chapters=chapters)
+    plan = plan_restore([tmp_path / name], tmp_path / "out")
+
+    *_, last = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+
+    assert last.fault == ""
+    with av.open(str(plan.jobs[0].target)) as restored:
+        times = {
+            each["metadata"]["title"]: tuple(round(1000 * each[end] * each["time_base"]) for end in ("start", "end"))
+            for each in restored.chapters()
+        }
+    assert times == chapters
 
 
 def test_what_a_video_loses_is_known_before_it_is_restored(tmp_path: Path) -> None:
