@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.wrappers import _FabricModule
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cdgnet import CDGNet, load_weights, save_weights
@@ -104,6 +104,7 @@ class Learner:
         try:
             self.network.load_state_dict(checkpoint["network"])
             self.optimizer.load_state_dict(checkpoint["optimizer"])
+            _check_moments(self.optimizer)
             if self.ema is not None:
                 self.ema.load_state_dict(checkpoint["averaged"])
             self.fabric.strategy.precision.load_state_dict(checkpoint["precision"])
@@ -114,6 +115,15 @@ class Learner:
         self.state.load_state_dict(checkpoint)
         if self.run.config.hours is None:
             self.state.plan = self.run.plan  # more steps may be asked for now
+
+
+def _check_moments(optimizer: torch.optim.Optimizer) -> None:
+    """Refuse moments that do not fit their parameters, which torch takes, and fails over at the next step."""
+    for parameter, moments in optimizer.state.items():
+        sizes = {name: tuple(value.shape) for name, value in moments.items() if isinstance(value, Tensor)}
+        wanted = {"step": (), **dict.fromkeys(("exp_avg", "exp_avg_sq"), tuple(parameter.shape))}
+        if sizes != wanted:
+            raise ValueError(f"the optimiser's moments are {sizes}; wanted {wanted}")
 
 
 def set_up(run: Run, fabric: Fabric) -> Learner:

@@ -133,6 +133,25 @@ def test_a_checkpoint_of_another_network_is_named(train_pack: Path, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "moments", [{"step": torch.tensor(2.0)}, {"exp_avg": torch.zeros(3)}, {"step": 2.0}, {"more": torch.zeros(1)}]
+)
+def test_moments_that_do_not_fit_the_network_are_named(
+    train_pack: Path, tmp_path: Path, moments: dict[str, object]
+) -> None:
+    train(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
+    path = tmp_path / "r" / "checkpoints" / "step-00000002.pt"
+    checkpoint = torch.load(path, weights_only=True)
+    first = checkpoint["optimizer"]["state"][0]
+    checkpoint["optimizer"]["state"][0] = moments if moments.keys() == {"step"} else first | moments
+    torch.save(checkpoint, path)
+
+    with pytest.raises(
+        TrainingError, match=r"step-00000002\.pt is no checkpoint of this run \(the optimiser's moments"
+    ):
+        train(train_pack, tmp_path / "r", replace(CONFIG, steps=4))
+
+
 def test_weights_that_are_not_finite_are_never_saved(train_pack: Path, tmp_path: Path) -> None:
     prepared = runs.prepare(CONFIG, [train_pack], tmp_path / "r")
     learner = set_up(prepared, cpu())
