@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from csv import DictReader
 from pathlib import Path
 
 import h5py
@@ -85,6 +86,37 @@ def test_what_is_written_at_once_survives_kills(gopro: Path, train_pack: Path, t
     assert content(tmp_path / "killed").keys() == content(tmp_path / "whole").keys()
     sizes = [{path: len(data) for path, data in content(tmp_path / each).items()} for each in ("whole", "killed")]
     assert sizes[0] == sizes[1]
+
+
+def test_scores_survive_kills(train_pack: Path, tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", CDGNet(ModelConfig.preset("tiny")), {})
+    words = ("evaluate", "--h5", train_pack, "--weights", "w.safetensors", "--out")
+    assert start(tmp_path, *words, "whole").wait() == 0
+
+    killed = kill_until_done(tmp_path, 5, (3.0, 7.0), *words, "killed")
+
+    tables = []
+    for name in ("whole", "killed"):
+        with (tmp_path / name / "results.csv").open(newline="") as file:
+            tables.append(
+                [{name: value for name, value in row.items() if name != "seconds"} for row in DictReader(file)]
+            )
+    assert killed >= 2 and tables[0] == tables[1]
+    assert content(tmp_path / "killed").keys() == content(tmp_path / "whole").keys()
+
+
+def test_a_pack_of_other_masks_survives_kills(gopro: Path, tmp_path: Path) -> None:
+    (tmp_path / "GOPRO_Large").symlink_to(gopro)
+    assert start(tmp_path, "prep", "pack", "gopro", "--crop", "48", "--out", "p.h5").wait() == 0
+    words = ("prep", "remask", "p.h5", "--mu", "0.5", "--out")
+    assert start(tmp_path, *words, "1.h5").wait() == 0
+
+    kill_until_done(tmp_path, 8, (0.4, 1.2), *words, "2.h5")
+
+    with h5py.File(tmp_path / "1.h5") as one, h5py.File(tmp_path / "2.h5") as two:
+        assert one.attrs["mu"] == two.attrs["mu"] == 0.5
+        assert all(np.array_equal(one[name][:], two[name][:]) for name in one)
+    assert not (tmp_path / "2.h5.part").exists()
 
 
 def test_training_survives_kills_to_the_same_weights(train_pack: Path, tmp_path: Path) -> None:
