@@ -3,6 +3,7 @@
 Legend: C the training crop's side in pixels, B batch.
 """
 
+import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -13,7 +14,6 @@ import torch
 from torch import Tensor
 
 from prep.arrays import Codes
-from prep.errors import PackError
 from prep.masks.equations import mask_of_codes
 from prep.packs import reader
 from prep.packs.reader import PackInfo
@@ -52,7 +52,7 @@ def read_crops(pack: PackInfo, rows: Sequence[int] | None = None) -> Iterator[Pa
     """Give crops of a pack in order: those of ``rows``, or all.
 
     Raises:
-        PackError: If it holds other crops than when its index was read, or one cannot be read.
+        PackError: If it holds other crops than when its index was read, or one is damaged.
         FileNotFoundError: If it is not there any more.
     """
     with reader.reopen(pack) as file:
@@ -61,19 +61,18 @@ def read_crops(pack: PackInfo, rows: Sequence[int] | None = None) -> Iterator[Pa
 
 
 def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
-    try:
-        return PackCrop(
-            key=pack.keys[row],
-            origin=pack.origins[row],
-            blurry=to_tensor(file["blurry"][row]),
-            sharp=to_tensor(file["sharp"][row]),
-            mask=torch.from_numpy(file["mask"][row])[None],
-            sharpness=file["sharpness"][row],
-        )
-    except OSError as error:
-        raise PackError(
-            f"{pack.path}: a crop of {pack.keys[row]} cannot be read ({reader.hdf5_reason(error)}); pack it again"
-        ) from error
+    key, (crc,) = pack.keys[row], struct.unpack_from("<I", pack.checksums, 4 * row)
+    with reader.reading(file, f"a crop of {key}"):
+        blurry, sharp, mask, sharpness = (file[name][row] for name in ("blurry", "sharp", "mask", "sharpness"))
+    reader.check_crop(file, row, key, crc, blurry, sharp, mask, sharpness)
+    return PackCrop(
+        key=key,
+        origin=pack.origins[row],
+        blurry=to_tensor(blurry),
+        sharp=to_tensor(sharp),
+        mask=torch.from_numpy(mask)[None],
+        sharpness=sharpness,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,9 @@ class Column:
     filters: Mapping[str, Any] = field(default_factory=dict)
 
 
+KEY = Column(shape=(), dtype=h5py.string_dtype(), rows_a_chunk=1024)
+
+
 def columns(header: Header) -> Mapping[str, Column]:
     """The data sets of a pack, by name."""
     picture, plane = (*header.crop, 3), header.crop
@@ -100,7 +103,7 @@ def columns(header: Header) -> Mapping[str, Column]:
     if header.has_targets:
         large |= {name: Column(shape=picture, dtype=np.dtype("u1"), filters=gzip) for name in TARGETS}
     return large | {
-        "key": Column(shape=(), dtype=h5py.string_dtype(), rows_a_chunk=1024),
+        "key": KEY,
         "origin": Column(shape=(2,), dtype=np.dtype("<i4"), rows_a_chunk=1024),
         "crc32": Column(shape=(), dtype=np.dtype("<u4"), rows_a_chunk=1024),
         "mask_share": Column(shape=(), dtype=np.dtype("<f8"), rows_a_chunk=1024),

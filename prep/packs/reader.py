@@ -4,13 +4,15 @@ import itertools
 import json
 import os
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 
+from prep.arrays import Bytes, Codes
 from prep.errors import PackError
 from prep.packs import layout, validation
 from prep.packs.crops import Origin
@@ -76,12 +78,10 @@ def info_of(file: h5py.File) -> PackInfo:
         PackError: If they cannot be read, or a frame is not there whole.
     """
     path, header = Path(file.filename), layout.read_header(file)
-    try:
+    with reading(file, "its index"):
         keys = tuple(layout.read_keys(file))
         origins = tuple((y, x) for y, x in file["origin"][:].tolist())
         checksums = file["crc32"][:].tobytes()
-    except validation.HDF5_ERRORS as error:
-        raise PackError(f"{path}: its index is damaged ({' '.join(str(error).split())}); pack it again") from error
     validation.check_index(path, keys, origins, header.crop)
     return PackInfo(
         path=path,
@@ -113,8 +113,12 @@ def content_checksum(packs: Sequence[PackInfo]) -> int:
     return checksum
 
 
-def open_pack(path: Path) -> h5py.File:
+def open_pack(path: Path, *, is_known: bool = False) -> h5py.File:
     """Open a pack for reading and check its form.
+
+    Args:
+        path: Of the pack.
+        is_known: That it was opened before: what takes long is not checked again.
 
     Raises:
         PackError: If it is no pack, cut short, of another version, or not of the form that ``validation`` wants; or if
@@ -132,7 +136,7 @@ def open_pack(path: Path) -> h5py.File:
     except OSError as error:
         raise PackError(_unopened(path, error)) from error
     try:
-        validation.check(file, path)
+        validation.check(file, path, is_known=is_known)
     except PackError:
         file.close()
         raise
@@ -158,8 +162,10 @@ def reopen(pack: PackInfo) -> h5py.File:
         PackError: If other crops lie there now, or as ``open_pack``.
         FileNotFoundError: If it is not there.
     """
-    file = open_pack(pack.path)
-    if file["crc32"][:].tobytes() != pack.checksums:
+    file = open_pack(pack.path, is_known=True)
+    with reading(file, "its index"):
+        checksums = file["crc32"][:].tobytes()
+    if checksums != pack.checksums:
         file.close()
         raise changed(pack.path)
     return file
@@ -170,7 +176,18 @@ def changed(path: Path) -> PackError:
     return PackError(f"{path} was changed or replaced while it was in use; put back the pack that was there")
 
 
-def hdf5_reason(error: OSError) -> str:
+@contextmanager
+def reading(file: h5py.File, what: str) -> Iterator[None]:
+    """Raise what h5py raises of a damaged pack as a PackError that says what could not be read."""
+    try:
+        yield
+    except PackError:
+        raise
+    except validation.HDF5_ERRORS as error:
+        raise PackError(f"{file.filename}: {what} cannot be read ({hdf5_reason(error)}); pack it again") from error
+
+
+def hdf5_reason(error: Exception) -> str:
     """The part of HDF5's message that says what is wrong."""
     message = " ".join(str(error).split())
     return message.partition("(")[2].rstrip(")") or message
@@ -183,18 +200,27 @@ def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
         PackError: If one cannot be read, or its checksum differs.
     """
     rows = slice(frame.rows.start, frame.rows.stop)
-    try:
+    with reading(file, f"crops of {frame.key}"):
         parts = {name: file[name][rows] for name in ("blurry", "sharp", "mask", "sharpness")}
-    except OSError as error:
-        raise PackError(
-            f"{file.filename}: crops of {frame.key} cannot be read ({hdf5_reason(error)}); pack them again"
-        ) from error
-    for place, crc in enumerate(file["crc32"][rows]):
-        if layout.checksum(*(part[place] for part in parts.values())) != crc:
-            raise PackError(f"{file.filename}: crop {rows.start + place} ({frame.key}) is damaged; pack it again")
-    return FrameCrops(key=frame.key, origins=file["origin"][rows], made_of=made_of(file, frame), **parts)
+        checksums, origins = file["crc32"][rows], file["origin"][rows]
+    for place, crc in enumerate(checksums):
+        check_crop(file, rows.start + place, frame.key, crc, *(part[place] for part in parts.values()))
+    return FrameCrops(key=frame.key, origins=origins, made_of=made_of(file, frame), **parts)
+
+
+def check_crop(
+    file: h5py.File, row: int, key: str, crc: int, blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes
+) -> None:
+    """Compare a crop that was read with its checksum.
+
+    Raises:
+        PackError: If they differ.
+    """
+    if layout.checksum(blurry, sharp, mask, sharpness) != crc:
+        raise PackError(f"{file.filename}: crop {row} ({key}) is damaged; pack it again")
 
 
 def made_of(file: h5py.File, frame: PackFrame) -> str:
     """What a frame's crops are, by their checksums: for a pack that is made of this one."""
-    return " ".join(map(str, file["crc32"][frame.rows.start : frame.rows.stop]))
+    with reading(file, "its index"):
+        return " ".join(map(str, file["crc32"][frame.rows.start : frame.rows.stop]))

@@ -15,22 +15,35 @@ import h5py
 import numpy as np
 
 from prep.errors import PackError
-from prep.packs import layout
+from prep.packs import heaps, layout
 from prep.packs.crops import Origin
 from prep.packs.layout import Header
 
 HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # what h5py raises of a damaged file
 _LARGEST_RATIO = 1100  # of deflate, which shrinks zeros to a 1032nd
+_HARMLESS_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # that change no size
+_LARGEST_CHUNK = 2**28  # bytes: HDF5 takes so much memory to read any part of one
 
 
-def check(file: h5py.File, path: Path) -> Header:
+def check(file: h5py.File, path: Path, *, is_known: bool = False) -> Header:
     """Check format, version, attributes and the form of all data sets; gives the header.
+
+    Args:
+        file: Opened for reading.
+        path: Of it.
+        is_known: Leave out what takes long in a large pack, because it was checked before.
 
     Raises:
         PackError: At the first that is not as it must be.
     """
     try:
-        return _check(file, path)
+        if not is_known and not _fault(file, "key", layout.KEY) and (fault := heaps.fault(file["key"], path)):
+            raise PackError(f"{path}: {fault}; pack it again")
+        header = _check(file, path)
+        for name in () if is_known else layout.columns(header):
+            if fault := _chunk_fault(file[name]):
+                raise PackError(f"{path}: {name} {fault}; pack it again")
+        return header
     except PackError:
         raise
     except HDF5_ERRORS as error:
@@ -129,11 +142,28 @@ def _fault(file: h5py.File, name: str, column: layout.Column) -> str:
     created = data.id.get_create_plist()
     if created.get_external_count() or created.get_layout() == h5py.h5d.VIRTUAL:
         return "lies in another file; wanted the data themselves"
+    filters = [created.get_filter(place)[0] for place in range(created.get_nfilters())]
+    if len([each for each in filters if each not in _HARMLESS_FILTERS]) > 1:
+        return "is compressed twice"
+    if data.chunks and (size := math.prod(data.chunks) * data.dtype.itemsize) > _LARGEST_CHUNK:
+        return f"lies in chunks of {size:,} bytes; wanted at most {_LARGEST_CHUNK:,}"
     text = h5py.check_string_dtype(data.dtype)
     is_type = data.dtype == column.dtype and (text is None or (text.encoding, text.length) == ("utf-8", None))
     if data.shape is None or data.shape[1:] != column.shape or data.ndim != 1 + len(column.shape) or not is_type:
         shape = ("N", *column.shape)
         return f"holds {data.dtype} of shape {data.shape}; wanted {column.dtype} of ({', '.join(map(str, shape))})"
+    return ""
+
+
+def _chunk_fault(data: h5py.Dataset) -> str:
+    """What is wrong with the sizes of compressed chunks: one that is stored larger than it is unpacks to anything."""
+    if not (data.chunks and data.id.get_create_plist().get_nfilters()):
+        return ""
+    size = math.prod(data.chunks) * data.dtype.itemsize
+    stored: list[int] = []
+    data.id.chunk_iter(lambda chunk: stored.append(chunk.size))
+    if stored and max(stored) > 1.1 * size + 1024:
+        return f"has a chunk of {size:,} bytes that takes {max(stored):,}"
     return ""
 
 

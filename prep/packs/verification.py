@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 
 from prep.masks import equations
-from prep.packs import layout, reader
+from prep.packs import layout, reader, validation
 from prep.packs.layout import Header
 from prep.packs.reader import PackInfo
 
@@ -28,7 +28,7 @@ def structure(pack: PackInfo) -> list[str]:
     Raises:
         PackError: As ``reader.open_pack``.
     """
-    with reader.open_pack(pack.path) as file:
+    with reader.open_pack(pack.path) as file, reader.reading(file, "its index"):
         return [*_missing(file), *_miscounted(file, pack)]
 
 
@@ -71,7 +71,7 @@ def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
 def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
     try:
         rows = {name: file[name][index] for name in layout.columns(header) if name not in ("key", "origin")}
-    except OSError as error:
+    except validation.HDF5_ERRORS as error:
         yield f"cannot be read ({reader.hdf5_reason(error)})"
         return
     if layout.checksum(rows["blurry"], rows["sharp"], rows["mask"], rows["sharpness"]) != rows["crc32"]:

@@ -40,7 +40,8 @@ class Windows:
             self.info = replace(reader.info_of(file), path=self.path)
             self._stamp = _stamp(self.path.stat())
             self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
-            self._places = {name: _places(file, name) for name in self._shapes}
+            with reader.reading(file, "where its crops lie"):
+                self._places = {name: _places(file, name) for name in self._shapes}
         if len(self._map) != self.info.bytes:  # mapped now: a pack that takes this one's name later is not read
             raise reader.changed(self.path)
 
@@ -54,7 +55,8 @@ class Windows:
         self._refuse_change()
         places = self._places[name]
         if places is None:
-            window: Bytes = self._file[name][row, y : y + side, x : x + side]
+            with reader.reading(self._file, f"crop {row}"):
+                window: Bytes = self._file[name][row, y : y + side, x : x + side]
             return window
         crop: Bytes = np.ndarray(self._shapes[name], np.uint8, self._map, int(places[row]))
         return crop[y : y + side, x : x + side]
@@ -62,10 +64,8 @@ class Windows:
     def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
         """S of a window of one crop, ``(side, side)`` uint16: it lies compressed, and the whole crop is read."""
         self._refuse_change()
-        try:
+        with reader.reading(self._file, f"S of crop {row}"):
             codes: Codes = self._file["sharpness"][row]
-        except OSError as error:
-            raise PackError(f"{self.path}: S of crop {row} cannot be read ({reader.hdf5_reason(error)})") from error
         return codes[y : y + side, x : x + side]
 
     @cached_property

@@ -50,7 +50,7 @@ def changed(whole: Path, folder: Path, *changes: Change) -> Path:
         for change in changes:
             try:
                 change(file)
-            except (AttributeError, IndexError, OSError, KeyError, RuntimeError, TypeError, ValueError):
+            except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError):
                 continue
     return path
 
@@ -197,7 +197,7 @@ def test_whatever_its_structure_a_pack_is_read_or_refused_in_one_line(
         (attribute("crop", np.array([8, -8])), "attribute crop is"),
         (origins((-1, 0)), "crops 0 to 3 (c/1) are no whole grid"),
         (origins((2**31 - 1, 0)), "crops 0 to 3 (c/1) are no whole grid"),
-        (renamed(b"\xff"), "its index is damaged"),
+        (renamed(b"\xff"), "its index cannot be read"),
         (renamed(b"../c"), "'../c' for the name of its frame"),
         (renamed(b"c/1", slice(4, 8)), "crops 0 to 7 (c/1) are no whole grid"),
         (all_resized(7), "crops 4 to 6 (c/2) are no whole grid"),
@@ -230,6 +230,95 @@ def test_nothing_outside_a_pack_is_opened(whole: Path, tmp_path: Path, kind: str
         reader.read_info(path)
     with pytest.raises(PackError, match="pipe is no regular file"):
         reader.read_info(tmp_path / "pipe")
+
+
+def a_text_of(size: int) -> Change:
+    """All keys are one text, stored once."""
+
+    def change(file: h5py.File) -> None:
+        del file["key"]
+        keys = file.create_dataset("key", (8,), h5py.string_dtype(), chunks=(8,))
+        keys[0] = "a" * size
+        _, stored = keys.id.read_direct_chunk((0,))
+        keys.id.write_direct_chunk((0,), stored[:16] * 8)
+
+    return change
+
+
+def swollen(file: h5py.File) -> None:
+    """HDF5 unpacks all that is stored of a chunk, however large the chunk is."""
+    file["sharpness"].id.write_direct_chunk((0, 0, 0), bytes(2000))
+
+
+def twice_compressed(file: h5py.File) -> None:
+    del file["sharpness"]
+    created = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    created.set_chunk((1, 8, 8))
+    for _ in range(2):
+        created.set_deflate(9)
+    space = h5py.h5s.create_simple((8, 8, 8))
+    h5py.h5d.create(file.id, b"sharpness", h5py.h5t.STD_U16LE, space, created)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (a_text_of(100_000), "row 0 of key claims 100,000 bytes; wanted at most 65,536"),
+        (twice_compressed, "sharpness is compressed twice"),
+        (
+            another("sharpness", (8, 8, 8), "u2", chunks=(3_000_000, 8, 8), maxshape=(None, 8, 8), compression="gzip"),
+            "sharpness lies in chunks of 384,000,000 bytes; wanted at most 268,435,456",
+        ),
+        (swollen, "sharpness has a chunk of 128 bytes that takes 2,000"),
+        (another("key", (8,), h5py.string_dtype(), chunks=(8,), compression="gzip"), "key is stored otherwise than"),
+    ],
+)
+def test_what_would_take_much_more_memory_than_the_file_is_refused(
+    whole: Path, tmp_path: Path, change: Change, words: str
+) -> None:
+    with pytest.raises(PackError, match=words):
+        reader.read_info(changed(whole, tmp_path, change))
+
+
+DAMAGE = """
+import random, re, sys
+from pathlib import Path
+from prep.errors import PackError
+from prep.packs import reader
+whole, path, dice = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2]), random.Random(0)
+heaps = [found.start() for found in re.finditer(b"GCOL", whole)]
+refused = 0
+for _ in range(300):
+    data, start, count = bytearray(whole), dice.choice(heaps) + dice.randrange(1000), dice.choice([1, 8, 16, 50, 500])
+    data[start : start + count] = bytes(count) if dice.random() < 0.5 else dice.randbytes(count)
+    path.write_bytes(data[: len(whole)])
+    try:
+        reader.read_info(path)
+    except PackError as error:
+        refused += "heap of texts" in str(error)
+print(refused)
+"""
+
+
+def test_a_pack_whose_texts_are_damaged_is_refused_before_hdf5_reads_them_for_ever(whole: Path, tmp_path: Path) -> None:
+    words = [sys.executable, "-c", DAMAGE, str(whole), str(tmp_path / "p.h5")]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert int(ended.stdout) > 20
+
+
+@pytest.mark.parametrize("name", ["blurry", "sharp", "mask", "sharpness"])
+def test_no_frame_is_read_from_a_damaged_crop(whole: Path, tmp_path: Path, name: str) -> None:
+    def damage(file: h5py.File) -> None:
+        row = file[name][5]
+        row.flat[7] ^= 1
+        file[name][5] = row
+
+    info = reader.read_info(changed(whole, tmp_path, damage))
+    first, second = info.frames
+    read_frame([info], Frame(0, first.key), list(first.rows))
+    with pytest.raises(PackError, match=r"changed\.h5: crop 5 \(c/2\) is damaged; pack it again"):
+        read_frame([info], Frame(0, second.key), list(second.rows))
 
 
 @pytest.mark.parametrize(

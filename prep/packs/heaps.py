@@ -1,0 +1,82 @@
+"""The heaps of an HDF5 file, in which its texts lie: looked through before HDF5 reads them.
+
+A heap has no checksum. HDF5 reads one that is damaged for ever, and takes all memory that a text claims to need.
+
+Source: HDF5 File Format Specification 3.0, III.E, Global Heap.
+"""
+
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+_REFERENCE = np.dtype([("bytes", "<u4"), ("address", "<u8"), ("object", "<u4")])  # what a data set of texts stores
+_HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # of a heap; of what lies in it
+_SIGNATURE = b"GCOL\1\0\0\0"
+_BEGINNING = 2**16  # bytes of a pack: attributes are written first
+_LONGEST = 2**16  # bytes of a text
+
+
+def fault(texts: h5py.Dataset, path: Path) -> str:
+    """What is wrong with the heaps of a data set of texts and of a pack's attributes; empty where nothing is.
+
+    Args:
+        texts: Strings of any length, in one dimension.
+        path: Its file.
+    """
+    name, size_of_file = texts.name.strip("/"), path.stat().st_size
+    if len(texts) * _REFERENCE.itemsize > size_of_file:
+        return f"{name} claims {len(texts):,} rows, which the file does not hold"
+    references = _references(texts, path)
+    if references is None:
+        return f"{name} is stored otherwise than cdg-prep pack stores it"
+    if (references["bytes"] > _LONGEST).any():
+        row = int(np.argmax(references["bytes"]))
+        return f"row {row} of {name} claims {references['bytes'][row]:,} bytes; wanted at most {_LONGEST:,}"
+    addresses = references["address"][references["bytes"] > 0] + np.uint64(texts.file.userblock_size)
+    with path.open("rb") as file:
+        first = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
+        for address in sorted({*first, *addresses.tolist()}):
+            if not _is_whole(file, address, size_of_file):
+                return f"the heap of texts at byte {address:,} is damaged"
+    return ""
+
+
+def _references(texts: h5py.Dataset, path: Path) -> npt.NDArray[np.void] | None:
+    """What is stored of the texts; None where that is compressed."""
+    if texts.id.get_create_plist().get_nfilters():
+        return None
+    if texts.chunks is None:
+        if (place := texts.id.get_offset()) is None:
+            return None
+        return np.fromfile(path, _REFERENCE, len(texts), offset=place)
+    parts = [np.frombuffer(stored, _REFERENCE) for stored in _chunks(texts)]
+    return np.concatenate(parts)[: len(texts)] if parts else np.empty(0, _REFERENCE)
+
+
+def _chunks(texts: h5py.Dataset) -> Iterator[bytes]:
+    for start in range(0, len(texts), texts.chunks[0]):
+        yield texts.id.read_direct_chunk((start,))[1]
+
+
+def _is_whole(file: BinaryIO, address: int, size_of_file: int) -> bool:
+    """Whether a heap can be walked through, from its first object to its end."""
+    if address + _HEAD.size > size_of_file:
+        return False
+    file.seek(address)
+    signature, size = _HEAD.unpack(file.read(_HEAD.size))
+    if signature != _SIGNATURE or address + size > size_of_file:
+        return False
+    heap, place = file.read(size - _HEAD.size), 0
+    while place + _OBJECT.size <= len(heap):
+        number, _, length = _OBJECT.unpack_from(heap, place)
+        step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8  # number 0: free to the end
+        if step <= 0 or place + step > len(heap):
+            return False
+        place += step
+    return True
