@@ -5,8 +5,9 @@ Legend: H, W a frame's height and width.
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -15,7 +16,12 @@ from cdgnet.metrics import PEAK
 EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)  # pixels
 
 
-def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | None]) -> list[list[int]]:
+_Sums = Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=2, max_length=3)]
+Extents = Annotated[list[_Sums], msgspec.Meta(min_length=len(EDGES) - 1, max_length=len(EDGES) - 1)]
+"""What ``squared_errors`` gives."""
+
+
+def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | None]) -> Extents:
     """Squared errors of pictures, summed over the pixels between each two edges.
 
     Args:
@@ -33,7 +39,8 @@ def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | No
         if picture is not None:
             errors = (picture.to(torch.int32) - sharp.to(torch.int32)).square().sum(dim=0)[known]  # exact below 2^24
             sums.append(torch.zeros(len(EDGES) - 1, dtype=torch.int64).index_add_(0, ranges, errors.long()))
-    return torch.stack(sums, dim=1).tolist()
+    stacked: Extents = torch.stack(sums, dim=1).tolist()
+    return stacked
 
 
 def psnr_by_extent(rows: Sequence[Mapping[str, Any]], *, are_measured: bool = False) -> list[dict[str, float]]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import EvaluationError
+from pipelines.evaluate import by_extent
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import mean_scores
 from prep.errors import ReadError
@@ -52,6 +53,8 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
         stored = files.read_object(path)
         rows = files.read_rows(folder / _ROWS)
         kept = {row["key"]: _from_json(row) for row in rows}  # a frame scored again has two rows: the last counts
+        if len({len(sums) for scores, _ in kept.values() for sums in scores.get("extents", ())}) > 1:
+            raise ReadError(f"extents of {_ROWS} differ in length")
     except (ReadError, KeyError, TypeError, ValueError) as error:
         raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
     if stored != wanted:
@@ -68,13 +71,17 @@ def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
     Raises:
         KeyError, TypeError, ValueError: If it is something else.
     """
-    scores: dict[str, Any] = {}
+    place = f"the row of {reprlib.repr(row['key'])}"
+    measures: dict[str, Any] = {"key": files.as_type(row["key"], str, place)}
     for name, value in row.items():
-        scores[name] = _FROM_JSON[value] if name != "key" and value in (None, "inf", "-inf") else value
-        wanted = {"key": str, "extents": list, "sources": list}.get(name, int | float)
-        if not isinstance(scores[name], wanted):
-            raise ValueError(f"{name} of {row['key']!r} is {reprlib.repr(value)}")
-    return scores, [FileStamp(**stamp) for stamp in scores.pop("sources", [])]
+        if name == "extents":
+            measures[name] = files.as_type(value, by_extent.Extents, f"extents of {place}")
+        elif name not in ("key", "sources"):
+            number = _FROM_JSON[value] if value in (None, "inf", "-inf") else value
+            measures[name] = files.as_type(number, float, f"{name} of {place}")
+    if missing := [name for name in ("psnr", "ssim") if name not in measures]:
+        raise ReadError(f"{place} lacks {missing[0]}")
+    return measures, files.as_type(row.get("sources", []), list[FileStamp], place)
 
 
 def _is_current(stamps: Sequence[FileStamp], sources: Sequence[Source]) -> bool:

@@ -155,8 +155,8 @@ def _is_ours(folder: Path) -> bool:
 def _names_written(folder: Path) -> set[str]:
     """The names of what an earlier page wrote; empty where none is there, or one before names were kept."""
     try:
-        return set(files.read_object(folder / _MARKER)["names"])
-    except (OSError, ReadError, KeyError, TypeError):
+        return set(files.as_type(files.read_object(folder / _MARKER).get("names"), list[str], _MARKER))
+    except (OSError, ReadError):
         return set()
 
 

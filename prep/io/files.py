@@ -9,12 +9,16 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
+import msgspec
 import psutil
 
 from prep.errors import ForeignFile, ReadError
 
+Kind = TypeVar("Kind")
+
+_MOST_DIGITS = 30  # of a whole number: more have no use, and thousands of them are no float
 _HEAD = 4096  # bytes in which a file says what it is
 _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"  # several may write to one folder, over the network
 _PART = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.cdg\.part")  # no name but ours
@@ -152,11 +156,34 @@ def read_object(path: Path) -> dict[str, Any]:
     return _to_object(path.read_bytes(), str(path))
 
 
+def as_type(value: Any, kind: type[Kind], place: str) -> Kind:
+    """What was read of JSON as a type: a dataclass, or a type of the standard library with the types of its items.
+
+    Args:
+        value: Objects, lists, texts, numbers.
+        kind: Fields, items and bounds (``msgspec.Meta``) are checked; further fields are left out.
+        place: Where it was read, for the message.
+
+    Raises:
+        ReadError: If it does not fit.
+    """
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise ReadError(f"{place}: {str(error)[:1].lower()}{str(error)[1:]}") from error
+
+
 def _to_object(data: bytes, place: str) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8"), parse_int=_to_int)
     except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 too; JSON that is nested too deeply
         raise ReadError(f"{place} is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ReadError(f"{place} is JSON, but not names with values")
     return value
+
+
+def _to_int(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)

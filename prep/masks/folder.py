@@ -8,13 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from prep.arrays import Codes
 from prep.errors import MaskError, ReadError
 from prep.io import files, frames
 from prep.io.locks import FileInUse, Lock
 from prep.io.storage import FileStamp
+
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +28,7 @@ class Recipe:
     layout: str
     variant: str
     method: str
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, int | float]
 
     def __str__(self) -> str:
         parameters = ", ".join(f"{name} {value:g}" for name, value in self.parameters.items())
@@ -38,12 +42,12 @@ class MaskRecord:
     key: str
     recipe: Recipe
     sources: Sequence[FileStamp]  # of the frames that S was made of: S is computed again when they change
-    mu: float | None  # None: the mask is being thresholded again
-    sharpness_min: float
-    sharpness_max: float
-    mask_share: float  # share of M = 1, in [0, 1]
-    shares: Sequence[float]  # what it would be at other thresholds: ``equations.mask_shares``
-    top_share: float  # share of pixels that have sharpness_max
+    mu: Share | None  # None: the mask is being thresholded again
+    sharpness_min: Share
+    sharpness_max: Share
+    mask_share: Share  # of M = 1
+    shares: Sequence[Share]  # what it would be at other thresholds: ``equations.mask_shares``
+    top_share: Share  # of pixels that have sharpness_max
     warning: str  # empty when nothing is suspicious
     paths: Sequence[str] = ()  # of the sources; records of earlier releases have none
 
@@ -67,8 +71,9 @@ class MasksFolder:
         self._log = path / "masks.jsonl"
         self._state = self._state_on_disk()
         try:
-            records = [_to_record(row) for row in files.read_rows(self._log)]
-        except (TypeError, KeyError, ValueError, ReadError) as error:
+            rows = enumerate(files.read_rows(self._log), 1)
+            records = [files.as_type(row, MaskRecord, f"line {number}") for number, row in rows]
+        except ReadError as error:
             raise MaskError(
                 f"{self._log} is no list of masks ({error}); pass another folder, or remove this one"
             ) from error
@@ -150,8 +155,3 @@ class MasksFolder:
         self.records[record.key] = record
         files.append_rows(self._log, [asdict(record)])
         self._state = self._state_on_disk()
-
-
-def _to_record(row: Mapping[str, Any]) -> MaskRecord:
-    stamps = [FileStamp(**stamp) for stamp in row["sources"]]
-    return MaskRecord(**{**row, "recipe": Recipe(**row["recipe"]), "sources": stamps})

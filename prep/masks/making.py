@@ -271,7 +271,7 @@ def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
         beside = frames.to_rgb8(beside)
     codes = equations.to_codes(method.compute(frames.to_rgb8(blurry), beside))
     frames.write(task.sharpness_path, codes)
-    return codes, stamps
+    return codes, list(stamps)
 
 
 def warning(codes: Codes, share: float, mu: float, method: Method) -> str:

@@ -12,7 +12,7 @@ from prep import parallel
 from prep.arrays import Bytes, Codes, Size
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
-from prep.io import frames, storage
+from prep.io import files, frames, storage
 from prep.io.journal import Journal
 from prep.io.storage import FileStamp, Source
 from prep.masks import equations, making
@@ -135,7 +135,7 @@ def pack(
     sources = {pair.key: _sources(pair, masks.sharpness_path(pair.key)) for pair in pairs}
 
     def is_current(key: str, made_of: str) -> bool:
-        stamps = [FileStamp(**stamp) for stamp in json.loads(made_of)]
+        stamps = files.as_type(json.loads(made_of), list[FileStamp], str(out))
         return all(storage.current_stamp(source, stamp) for source, stamp in zip(sources[key], stamps, strict=True))
 
     with Writer(out, header, list(sources), is_current, restart=restart) as pack_writer:

@@ -6,9 +6,9 @@ the splits. A pair is there when its blurry frame is, which is written last.
 
 import json
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -27,6 +27,17 @@ _FORMAT, _VERSION = "cdgnet-synthesis", 2
 def variant(camera: Camera) -> str:
     """GoPro's name of the folder for blurry frames: ``blur_gamma`` is for plain averages of light under 2.2."""
     return "blur_gamma" if camera == replace(NONE, response=GAMMA) else "blur"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """What ``synthesis.json`` holds."""
+
+    format: str
+    version: int
+    settings: Mapping[str, Any]
+    options: Mapping[str, str]
+    splits: Mapping[str, Literal["train", "test"]]  # by source
 
 
 def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
@@ -53,8 +64,8 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     splits: dict[str, str] = {}
     if path.exists():
         earlier = _read_head(path)
-        _check_settings(out, earlier, {"settings": settings, "options": options})
-        splits = earlier["splits"]
+        _check_settings(out, earlier, settings, options)
+        splits = dict(earlier.splits)
     elif files.holds_others(out):
         raise SynthesisError(f"{out} holds other files; pass another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
@@ -64,22 +75,22 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     return {name: splits[sources[name]] for name in names}
 
 
-def _read_head(path: Path) -> dict[str, Any]:
+def _read_head(path: Path) -> _Head:
     try:
-        head = files.read_object(path)
-        if (head["format"], head["version"]) != (_FORMAT, _VERSION):
+        head = files.as_type(files.read_object(path), _Head, path.name)
+        if (head.format, head.version) != (_FORMAT, _VERSION):
             raise SynthesisError(f"{path} is of another version of this program; pass another --out")
-        return {name: dict(head[name]) for name in ("settings", "options", "splits")}
-    except (KeyError, TypeError, ValueError, ReadError) as error:
+        return head
+    except ReadError as error:
         raise SynthesisError(f"{path} is damaged ({error}); pass another --out") from error
 
 
-def _check_settings(out: Path, earlier: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    if earlier["settings"] == asked["settings"]:
+def _check_settings(out: Path, earlier: _Head, settings: Mapping[str, Any], now: Mapping[str, str]) -> None:
+    if earlier.settings == settings:
         return
-    if earlier["settings"]["kind"] != asked["settings"]["kind"]:
+    if earlier.settings.get("kind") != settings["kind"]:
         raise SynthesisError(f"{out} holds pairs of recordings or of photographs, not of both; pass another --out")
-    before, now = earlier["options"], asked["options"]
+    before = earlier.options
     different = [name for name in now if before.get(name) != now[name]]
     if not different:
         raise SynthesisError(f"{out} was made by another version of this program; pass another --out")

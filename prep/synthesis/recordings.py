@@ -160,8 +160,8 @@ def _survey_once(task: tuple[Recording, Path]) -> Survey:
     stamp = recording.stamp()
     if path.exists():
         try:
-            earlier = Survey(**files.read_object(path))
-        except (ReadError, TypeError) as error:
+            earlier = files.as_type(files.read_object(path), Survey, path.name)
+        except ReadError as error:
             raise SynthesisError(f"{path} is damaged ({error}); remove it, or pass another --out") from error
         if earlier.stamp != stamp:
             raise SynthesisError(f"{recording.path} is not what it was when it was looked through; pass another --out")

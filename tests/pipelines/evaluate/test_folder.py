@@ -22,7 +22,7 @@ def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> N
 
 
 def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
-    row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10], [0, 0, 0]]}
+    row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10]] * 6}
     assert folder.begin(tmp_path / "s", {"pack": 1}, {}) == {}
     folder.append(tmp_path / "s", row, [])
 
