@@ -1,5 +1,7 @@
 """``cdg-deblur``: pictures, folders and videos in, the same out, sharper."""
 
+import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +16,10 @@ from pipelines.cli.progress import Parts, track
 from pipelines.cli.serving import address_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pipelines.restore.jobs import Outcome, RestoreJob, RestorePlan, RestoreSettings
+    from pipelines.restore.origins import Network
     from pipelines.restore.restorer import Restorer
 
 
@@ -85,38 +88,36 @@ def command(
     """Deblur pictures (up to 500 megapixels) and videos; names, sizes, depth, alpha, profiles, EXIF, rate, sound stay.
 
     Folders are searched recursively and their structure is kept; patterns in quotes are expanded. Results that exist
-    are skipped, and the same command resumes an interrupted video.
+    are skipped, unless they are of other pictures or weights, and the same command resumes an interrupted video.
     """
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
     if serve:
         weights = weights_or_pretrained(weights)
         making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble)
         return tryout.serve_page(making, weights, quality, host, port)
-    from pipelines.restore.jobs import RestoreSettings, plan_restore
+    from pipelines.restore.jobs import plan_restore
+    from pipelines.restore.origins import Origins
 
     plan = plan_restore(inputs, out)
+    existing = [] if force else [job for job in plan.jobs if job.target.exists()]
     missing = [job for job in plan.jobs if force or not job.target.exists()]
-    _print_plan(plan, len(plan.jobs) - len(missing), out)
-    if weights and not missing:
-        from cdgnet import read_metadata
-
-        read_metadata(weights)  # a mistake is said even where there is nothing to do
+    origins = Origins(out)
+    if existing:
+        origins.check(existing, _network(weights, is_ensemble))
+    _print_plan(plan, len(existing), out)
     if dry_run:
         for job in missing:
             click.echo(f"{job.source} -> {job.target}")
         return 1 if plan.faults else 0
     outcomes: list[Outcome] = []
     if missing:
-        from pipelines.restore.restorer import weights_checksum
+        from pipelines.restore.jobs import RestoreSettings
 
         weights = weights_or_pretrained(weights)
         restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
-        identity: dict[str, str | int | bool] = {
-            "weights": weights_checksum(weights),
-            "precision": precision,
-            "is_ensemble": is_ensemble,
-        }
-        outcomes = _restore(missing, restorer, RestoreSettings(quality=quality, batch=batch, identity=identity))
+        network = _network(weights, is_ensemble)
+        settings = RestoreSettings(quality=quality, batch=batch, identity={**asdict(network), "precision": precision})
+        outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
     if compare:
         faults += _compare(plan.jobs, force=force)
@@ -125,17 +126,38 @@ def command(
     return 1 if faults else 0
 
 
-def _restore(jobs: "Sequence[RestoreJob]", restorer: "Restorer", settings: "RestoreSettings") -> "list[Outcome]":
-    """Restore what is missing; says what went wrong."""
+def _network(weights: Path | None, is_ensemble: bool) -> "Network":
+    """What restores; weights that are none are refused even where there is nothing to do."""
+    from cdgnet import PRETRAINED, read_metadata
+    from pipelines.restore.origins import Network
+    from pipelines.restore.restorer import weights_checksum
+
+    if weights is not None:
+        read_metadata(weights)
+    return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble)
+
+
+def _restore(
+    jobs: "Sequence[RestoreJob]",
+    restorer: "Restorer",
+    settings: "RestoreSettings",
+    note: "Callable[[RestoreJob, os.stat_result], None]",
+) -> "list[Outcome]":
+    """Restore what is missing; says what went wrong. ``note`` is called of each result that is there."""
     from pipelines.restore import deblurring
 
-    parts = Parts()
+    parts, status_of = Parts(), {job: job.source.stat() for job in jobs if job.source.exists()}
     restoring = deblurring.deblur(jobs, restorer, settings, on_tile=parts)
     frames, lines = deblurring.survey(jobs)
     for line in lines:
         click.echo(line, err=True)
     steps = track(restoring, frames, f"deblur on {restorer.device.type}", parts)
-    outcomes = [outcome for outcome in steps if outcome.is_done]
+    outcomes = []
+    for outcome in steps:
+        if outcome.is_done:
+            outcomes.append(outcome)
+            if not outcome.fault and outcome.job in status_of:
+                note(outcome.job, status_of[outcome.job])
     for outcome in outcomes:
         if outcome.fault:
             click.echo(outcome.fault, err=True)
@@ -167,9 +189,7 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
-    skipped = (
-        f"; {existing} already in {out}: skipped, whichever weights made them; --force overwrites" if existing else ""
-    )
+    skipped = f"; {existing} already in {out}: skipped; --force overwrites" if existing else ""
     click.echo(_counted(plan.jobs) + skipped)
     for fault in plan.faults:
         click.echo(fault, err=True)

@@ -32,6 +32,27 @@ def test_results_that_are_there_are_passed_over(weights: Path, tmp_path: Path) -
     assert (tmp_path / "restored" / "a.png").read_text() == "mine"
 
 
+def test_results_of_other_pictures_or_weights_are_never_taken_for_those_asked_for(
+    weights: Path, tmp_path: Path
+) -> None:
+    """The frames of two sequences have the same names: those of the first stood for those of the second."""
+    for number, folder in enumerate(("a", "b")):
+        frames.write(tmp_path / folder / "1.png", np.full((20, 20), number, np.uint8))
+    assert call(tmp_path, "deblur", "a", "--weights", weights).returncode == 0
+    again = call(tmp_path, "deblur", "a", "--weights", weights)
+    assert "1 picture; 1 already in restored: skipped" in again.stdout and again.returncode == 0
+    before = (tmp_path / "restored" / "1.png").read_bytes()
+
+    said = mistake(tmp_path, "deblur", "b", "--weights", weights)
+    assert f"restored/1.png was made of {tmp_path}/a/1.png, not of b/1.png; pass another --out, or --force" in said
+    said = mistake(tmp_path, "deblur", "a")
+    assert "restored/1.png was made with other weights; pass another --out, or --force to overwrite" in said
+    assert (tmp_path / "restored" / "1.png").read_bytes() == before
+
+    assert call(tmp_path, "deblur", "b", "--weights", weights, "--force").returncode == 0
+    assert call(tmp_path, "deblur", "b", "--weights", weights).returncode == 0
+
+
 def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(weights: Path, tmp_path: Path) -> None:
     frames.write(tmp_path / "in" / "deep" / "a.png", np.full((20, 20), 9, np.uint8))
     (tmp_path / "in" / "bad.png").write_text("a letter")
@@ -106,6 +127,7 @@ def test_before_and_after_is_drawn_beside_each_result_also_of_an_earlier_run(wei
 
     assert done.returncode == 0
     assert sorted(path.name for path in (tmp_path / "restored").iterdir()) == [
+        ".cdg-deblur.jsonl",
         "a.png",
         "a.png.compare.jpg",
         "b.png",

@@ -42,11 +42,11 @@ def kill_until_done(folder: Path, kills: int, seconds: tuple[float, float], *wor
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but what a killed process may leave under a temporary name."""
+    """All files of a folder but what a killed process may leave, and the notes that it may not have come to."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not path.name.endswith(".part")
+        if path.is_file() and not path.name.endswith(".part") and path.name != ".cdg-deblur.jsonl"
     }
 
 

@@ -1,0 +1,115 @@
+"""What the results in a folder were made of, so that none is taken for that of another picture or network.
+
+``OUT/.cdg-deblur.jsonl`` holds a row a result.
+"""
+
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pipelines.errors import InputError
+from pipelines.restore.jobs import RestoreJob
+from prep.io import files
+
+NAME = ".cdg-deblur.jsonl"
+_BLOCK = 2**22  # bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """What restores."""
+
+    weights: str  # SHA-256 of their file
+    is_ensemble: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a result was made of."""
+
+    result: str  # its path below the folder
+    source: str  # its path, absolute
+    bytes: int
+    modified: int  # nanoseconds
+    crc32: int
+    network: Network
+
+
+class Origins:
+    """The rows of a folder, read once.
+
+    Args:
+        folder: Of results; need not exist.
+
+    Raises:
+        ReadError: If its rows are damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        path = folder / NAME
+        rows = enumerate(files.read_rows(path), 1)
+        origins = [files.as_type(row, Origin, f"line {number} of {path}") for number, row in rows]
+        self._origins = {origin.result: origin for origin in origins}
+
+    def check(self, jobs: Iterable[RestoreJob], network: Network) -> None:
+        """Refuse results that are there and were made of something else; one without a row may be of anything.
+
+        Raises:
+            InputError: If there are such.
+        """
+        faults = [fault for job in jobs if (fault := self._fault(job, network))]
+        if faults:
+            many = f" ({len(faults)} such results)" if len(faults) > 1 else ""
+            raise InputError(f"{faults[0]}{many}; pass another --out, or --force to overwrite")
+
+    def _fault(self, job: RestoreJob, network: Network) -> str:
+        origin = self._origins.get(self._name(job))
+        if origin is None:
+            return ""
+        if origin.network.weights != network.weights:
+            return f"{job.target} was made with other weights"
+        if origin.network != network:
+            return f"{job.target} was made {'with' if origin.network.is_ensemble else 'without'} --ensemble"
+        status, source = job.source.stat(), str(job.source.absolute())
+        if (source, status.st_size, status.st_mtime_ns) == (origin.source, origin.bytes, origin.modified):
+            return ""
+        if status.st_size == origin.bytes and _checksum(job.source) == origin.crc32:
+            return ""
+        if source == origin.source:
+            return f"{job.source} was changed since {job.target} was made of it"
+        return f"{job.target} was made of {origin.source}, not of {job.source}"
+
+    def add(self, job: RestoreJob, status: os.stat_result, network: Network) -> None:
+        """Note what a result was just made of.
+
+        Args:
+            job: Whose result is there.
+            status: Of its source, before that was read. Where it has changed since nothing is noted.
+            network: That restored it.
+        """
+        now = job.source.stat()
+        if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+            return
+        origin = Origin(
+            result=self._name(job),
+            source=str(job.source.absolute()),
+            bytes=status.st_size,
+            modified=status.st_mtime_ns,
+            crc32=_checksum(job.source),
+            network=network,
+        )
+        files.append_rows(self._folder / NAME, [asdict(origin)])
+
+    def _name(self, job: RestoreJob) -> str:
+        return job.target.relative_to(self._folder).as_posix()
+
+
+def _checksum(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            checksum = zlib.crc32(block, checksum)
+    return checksum
