@@ -91,10 +91,9 @@ def command(
     _check_options(weights, pack, root, restored, sharp, blurry)
     if no_weights and (weights or restored):
         raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
+    from pipelines.evaluate import examples, page, statistics
     from pipelines.evaluate import folder as scores_folder
-    from pipelines.evaluate import page, statistics
     from pipelines.evaluate.conditions import Conditions
-    from pipelines.evaluate.examples import draw_examples
     from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
     from pipelines.evaluate.summary import summarise
 
@@ -116,8 +115,10 @@ def command(
     difference = statistics.compare(rows, earlier) if earlier is not None else None
     summary = summarise(rows, frames, conditions, restorer, difference)
     scores_folder.write(folder, rows, summary)
-    examples, count = draw_examples(frames, rows, restorer, shortlist)
-    report = page.write(folder, rows, summary, list(track(examples, count, "pictures")))
+    drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
+    drawn = list(track(drawing, count, "pictures"))
+    examples.write(folder, rows, drawn)
+    report = page.write(folder, rows, summary, drawn)
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return
@@ -272,9 +273,10 @@ def _print_difference(difference: Mapping[str, Any]) -> None:
 def _print_cost(cost: Mapping[str, Any]) -> None:
     time = f"{1000 * cost['seconds']:,.0f} ms a frame of {cost['size']} (median of {cost['timed_frames']}), "
     work = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), {cost['honest_gmac']:.2f} GMac (honest)"
+    memory = f"at most {cost['peak_megabytes']:,} MB " if cost["peak_megabytes"] is not None else ""
     click.echo(
         f"cost: {cost['parameters']:,} parameters, {cost['megabytes']:.2f} MB; at 1280 x 720 {work}; "
-        f"{time if cost['seconds'] else ''}at most {cost['peak_megabytes']:,} MB on {cost['device']}"
+        f"{time if cost['seconds'] else ''}{memory}on {cost['device']}"
     )
 
 

@@ -110,8 +110,8 @@ def command(
     if is_first:
         say_plan(plan, fabric)
     if dry_run or plan.is_done:
-        more = "pass another --out for a longer run" if config.hours else "ask for more to go on"
-        click.echo("nothing done: --dry-run" if dry_run else f"already at step {plan.start}; {more}")
+        more = "pass another --out for a longer run" if config.hours else "pass a larger --steps to go on"
+        click.echo("nothing done: --dry-run" if dry_run else f"{folder} is at step {plan.start:,} already; {more}")
         return
     tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()

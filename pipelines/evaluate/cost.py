@@ -8,17 +8,20 @@ import torch
 
 from cdgnet.cost import network_cost
 from pipelines.restore.restorer import Restorer
-from pipelines.timing import device_name, peak_megabytes
+from pipelines.timing import device_name
 
 SIZE = (720, 1280)  # height, width of the frame that the paper counts multiply-accumulates for
 
 
-def measure_cost(restorer: Restorer, seconds: Sequence[float], size: tuple[int, int]) -> dict[str, Any]:
+def measure_cost(
+    restorer: Restorer, seconds: Sequence[float], peak: float | None, size: tuple[int, int]
+) -> dict[str, Any]:
     """Parameters, multiply-accumulates of one frame, and the time and memory that the scored frames took.
 
     Args:
         restorer: That restored them.
         seconds: Of each frame, the device waited for; the median is taken.
+        peak: The most memory in MB that a frame took; None where it is not known, of rows of an earlier release.
         size: ``(height, width)`` of the first frame.
 
     Returns:
@@ -34,6 +37,6 @@ def measure_cost(restorer: Restorer, seconds: Sequence[float], size: tuple[int, 
         "seconds": statistics.median(seconds) if seconds else None,
         "timed_frames": len(seconds),
         "size": f"{size[1]}x{size[0]}",
-        "peak_megabytes": round(peak_megabytes(restorer.device)),
+        "peak_megabytes": None if peak is None else round(peak),
         "device": device_name(restorer.device) + threads,
     }

@@ -3,8 +3,11 @@
 Legend: H, W a frame's height and width.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,6 +15,7 @@ from torch import Tensor
 
 from cdgnet import Components, to_bytes
 from cdgnet.padding import SIZE_MULTIPLE
+from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import psnr_gain
@@ -20,7 +24,10 @@ from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import greatest_square, shrink, small_map
 from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
+from prep.errors import ReadError
+from prep.io import files
 
+NAME = "pictures.json"
 ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
 _FRAMES_A_REASON = 3
 _WIPE_WIDTH, _PANEL_WIDTH, _PART_SIDE, _ZOOM = 960, 480, 160, 3  # pixels; times
@@ -47,6 +54,14 @@ class Example:
     psnr: float  # dB
     wipes: Sequence[Wipe]
     panels: Sequence[Panel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """What ``pictures.json`` holds: each example, and the row that it was drawn of."""
+
+    rows: Sequence[Any]
+    examples: Sequence[Example]
 
 
 def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
@@ -99,10 +114,35 @@ class Shortlist:
         self.scenes = {key: each for key, each in self.scenes.items() if key in chosen}
 
 
+def read(folder: Path, rows: Sequence[FrameScores]) -> dict[str, Example]:
+    """The examples that an earlier run kept of these very rows, by key."""
+    try:
+        kept = files.as_type(files.read_object(folder / NAME), _Kept, NAME)
+    except (FileNotFoundError, ReadError):
+        return {}
+    row_of = {row["key"]: scores_folder.to_json(row) for row in rows}
+    return {each.key: each for each, row in zip(kept.examples, kept.rows, strict=False) if row == row_of.get(each.key)}
+
+
+def write(folder: Path, rows: Sequence[FrameScores], examples: Sequence[Example]) -> None:
+    """Keep examples beside the rows that they are of, so that the same command need not restore their frames again."""
+    row_of = {row["key"]: scores_folder.to_json(row) for row in rows}
+    kept = _Kept(rows=[row_of[each.key] for each in examples], examples=examples)
+    files.write_text(folder / NAME, json.dumps(asdict(kept)) + "\n")
+
+
 def draw_examples(
-    frames: FrameSource, rows: Sequence[FrameScores], restorer: Restorer | None, shortlist: Shortlist
+    frames: FrameSource,
+    rows: Sequence[FrameScores],
+    restorer: Restorer | None,
+    shortlist: Shortlist,
+    kept: Mapping[str, Example],
 ) -> tuple[Iterator[Example], int]:
-    """Draw the chosen frames; those that were scored before are restored again. Gives them, and their number."""
+    """Draw the chosen frames that are not kept; those that were scored before are restored again.
+
+    Returns:
+        All of them, as they come, and their number.
+    """
     chosen, row_of = choose(rows), {str(row["key"]): row for row in rows}
     numbers = {key: number for number, key in enumerate(frames.keys)}
 
@@ -117,8 +157,12 @@ def draw_examples(
         components = restorer.components(to_range(frame.blurry[None]))
         return scene_of(frame, to_bytes(components.restored)[0], components)
 
-    examples = (draw(scene(key), row_of[key], reasons, frames.scored) for key, reasons in chosen.items())
-    return examples, len(chosen)
+    def example(key: str, reasons: Sequence[str]) -> Example:
+        if key in kept:
+            return replace(kept[key], reasons="; ".join(reasons))
+        return draw(scene(key), row_of[key], reasons, frames.scored)
+
+    return (example(key, reasons) for key, reasons in chosen.items()), len(chosen)
 
 
 def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) -> Example:

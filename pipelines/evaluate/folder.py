@@ -25,9 +25,9 @@ from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS = "scores.jsonl"
-_TABLES = {"results.csv": "key,", "results.json": '"protocol":'}  # and how they begin
+_TABLES = {"results.csv": "key,", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
-_NOT_IN_TABLES = ("seconds", "extents")
+_NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")
 
 
 def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:
@@ -100,6 +100,9 @@ def read(path: Path) -> dict[str, FrameScores]:
     Raises:
         EvaluationError: If it is neither.
     """
+    if path.is_dir() and not (path / "results.csv").exists():
+        found = " or ".join(str(table.parent) for table in sorted(path.glob("*/results.csv")))
+        raise EvaluationError(f"{path} holds no results.csv; pass {found or 'a folder that cdg-eval wrote'}")
     path = path / "results.csv" if path.is_dir() else path
     try:
         with path.open(encoding="utf-8", newline="") as file:

@@ -27,8 +27,8 @@ LEGEND = {
 }
 
 # A row of a scores folder: ``key``, the measures, those of ``division``, ``mask_share`` where there is a mask,
-# ``seconds`` where a network restored the frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the
-# blur is known.
+# ``seconds`` and ``peak_megabytes`` where a network restored the frame, and ``extents`` (``by_extent.squared_errors``)
+# where the extent of the blur is known.
 FrameScores = Mapping[str, Any]
 
 

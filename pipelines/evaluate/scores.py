@@ -16,7 +16,7 @@ from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
 from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
-from pipelines.timing import wait_for
+from pipelines.timing import peak_megabytes, wait_for
 from pipelines.workers import batches_of
 from prep.io.storage import FileStamp
 
@@ -69,7 +69,8 @@ def restore_and_measure(
     """Restore a frame and measure it.
 
     Returns:
-        Its scores, ``seconds`` being those of restoring it; and what may be drawn of it.
+        Its scores, ``seconds`` being those of restoring it and ``peak_megabytes`` the most memory until then; and what
+        may be drawn of it.
     """
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
@@ -78,7 +79,9 @@ def restore_and_measure(
     wait_for(restorer.device)
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
-    row = {**measure_frame(frame, restored, restorer.device, lpips, components), "seconds": seconds}
+    peak = peak_megabytes(restorer.device)
+    measured = measure_frame(frame, restored, restorer.device, lpips, components)
+    row = {**measured, "seconds": seconds, "peak_megabytes": peak}
     return row, scene_of(frame, restored, components)
 
 

@@ -40,6 +40,7 @@ def summarise(
     ranges = (
         by_extent.psnr_by_extent(rows, are_measured=frames.extent_source == MEASURED) if frames.extent_source else []
     )
+    peak = max(_of_rows(rows, "peak_megabytes"), default=None)
     return {
         "protocol": protocol,
         "scored": frames.scored,
@@ -55,12 +56,12 @@ def summarise(
         "division": {name: mean for name, mean in mean_scores(rows).items() if name in division.MEASURES},
         "by_extent": {"known_from": frames.extent_source, "ranges": ranges} if frames.extent_source else {},
         "weights": {"file": weights.name, "sha256": weights_checksum(weights)} if weights else {},
-        "cost": measure_cost(restorer, _seconds(rows), frames.size()) if restorer else {},
+        "cost": measure_cost(restorer, _of_rows(rows, "seconds"), peak, frames.size()) if restorer else {},
         "device": device_name(restorer.device if restorer else torch.device("cpu")),
         "precision": restorer.fabric.strategy.precision.precision if restorer else "as the pictures are",
         "versions": {name: metadata.version(name) for name in ("cdgnet", "torch", "numpy")},
     }
 
 
-def _seconds(rows: Sequence[FrameScores]) -> list[float]:
-    return [float(row["seconds"]) for row in rows if "seconds" in row]
+def _of_rows(rows: Sequence[FrameScores], name: str) -> list[float]:
+    return [float(row[name]) for row in rows if name in row]

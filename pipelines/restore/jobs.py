@@ -128,12 +128,21 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
         raise InputError(f"{path} is not there; pass pictures, videos or folders")
     results = out.resolve()
     below = [each for each in sorted(path.rglob("*")) if not is_junk(each.name)]
-    sources = _known_files((each for each in below if not each.resolve().is_relative_to(results)), ignored)
+    below = [each for each in below if not each.resolve().is_relative_to(results)]
+    maps = {each for each in below if _is_map(each)}
+    ignored.update({"maps of cdg-prep": len(maps)} if maps else {})
+    sources = _known_files((each for each in below if each not in maps), ignored)
     if not sources and path.resolve().is_relative_to(results):
         raise InputError(f"{path} is where results go; pass another --out")
     if not sources:
         raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
     return [RestoreJob(source=source, target=_target(out / source.relative_to(path))) for source in sources]
+
+
+def _is_map(path: Path) -> bool:
+    """Whether a file in a folder is a map that ``cdg-prep`` wrote, of S, of M or of extents, and no photograph."""
+    is_extent = path.parent.name == "extent" and (path.parent.parent / "sharp").is_dir()
+    return path.suffix == ".png" and (is_extent or path.name.endswith((".sharpness.png", ".mask.png")))
 
 
 def name_fault(path: Path) -> str:

@@ -39,7 +39,7 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
     folder = job.parts
     _check_folder(folder)
     with locks.hold(folder / _LOCK):
-        done, seconds = _count_usable_parts(folder, job, settings), about.seconds
+        done = _count_usable_parts(folder, job, settings)
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         ends: dict[int, dict[str, int]] = {}
         rest = _note_ends(_read_from(job.source, folder, done), done, ends)
@@ -48,15 +48,14 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
             with video_parts.writing(
                 _part(folder, number), about, settings.quality, job.target.suffix.lower()
             ) as write:
-                for written_seconds in map_in_order(write, part):
-                    seconds = written_seconds
+                for _ in map_in_order(write, part):
                     yield Outcome(job=job, is_done=False)
             if number in ends:
                 files.append_rows(folder / _ENDS, [ends.pop(number)])
-        video_parts.join(_parts(folder), job.source, job.target, settings.quality)
+        seconds = video_parts.join(_parts(folder), job.source, job.target, settings.quality) + float(1 / about.rate)
     _remove(folder)  # once the lock in it is free: Windows removes no file that is open
-    is_cut = seconds < 0.9 * about.seconds - 2  # sound may last a little longer
-    fault = f"{job.source} ends after {seconds:.0f} of {about.seconds:.0f} s; what there is was restored"
+    is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers estimate how long they last
+    fault = f"{job.source} ends after {seconds:.1f} of {about.seconds:.1f} s; what there is was restored"
     yield Outcome(job=job, fault=fault if is_cut else "")
 
 

@@ -68,7 +68,7 @@ def _to_frame(moment: Moment, info: VideoInfo) -> Any:
     return frame
 
 
-def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> None:
+def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> float:
     """Write the parts as one video, with the sound, subtitles, chapters and texts of the video that they were made of.
 
     Args:
@@ -76,6 +76,9 @@ def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> Non
         source: Whose frames they show.
         target: Its suffix names the container.
         quality: That of the parts.
+
+    Returns:
+        Seconds from the start to where the last packet, of pictures or sound, begins.
 
     Raises:
         FrameError: If the container cannot hold the sound.
@@ -96,8 +99,11 @@ def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> Non
             beside[stream.index] = _add_copy(container, stream, target)
             beside[stream.index].metadata.update(stream.metadata)
         streams = [_pictures(parts, picture), _beside(original, beside)]
-        for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
+        end = 0.0
+        for seconds, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
             container.mux_one(packet)
+            end = seconds
+        return end - (original.start_time or 0) / 1e6
 
 
 def _add_copy(container: Any, stream: Any, target: Path) -> Any:

@@ -152,6 +152,8 @@ def _unopened(path: Path, error: OSError) -> str:
         )
     if error.errno:
         return f"{path} cannot be opened ({os.strerror(error.errno)})"
+    if "file signature not found" in reason:
+        return f"{path} is no HDF5 file; pass a pack, a file made by cdg-prep pack"
     return f"{path} is no HDF5 file, or one cut short ({reason}); pack it again"
 
 

@@ -64,8 +64,9 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     splits: dict[str, str] = {}
     if path.exists():
         earlier = _read_head(path)
-        _check_settings(out, earlier, settings, options)
-        splits = dict(earlier.splits)
+        if earlier.settings == settings or _holds_pairs(out):  # else it is of a call that failed before its first pair
+            _check_settings(out, earlier, settings, options)
+            splits = dict(earlier.splits)
     elif files.holds_others(out):
         raise SynthesisError(f"{out} holds other files; pass another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
@@ -73,6 +74,10 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "options": options, "splits": splits}
     files.write_text(path, json.dumps(head, indent=1) + "\n")
     return {name: splits[sources[name]] for name in names}
+
+
+def _holds_pairs(out: Path) -> bool:
+    return any((out / split).exists() for split in ("train", "test"))
 
 
 def _read_head(path: Path) -> _Head:
@@ -89,7 +94,9 @@ def _check_settings(out: Path, earlier: _Head, settings: Mapping[str, Any], now:
     if earlier.settings == settings:
         return
     if earlier.settings.get("kind") != settings["kind"]:
-        raise SynthesisError(f"{out} holds pairs of recordings or of photographs, not of both; pass another --out")
+        kinds = {"Recipe": "recordings", "PhotoRecipe": "photographs"}
+        found, wanted = (kinds.get(str(each.get("kind")), "something else") for each in (earlier.settings, settings))
+        raise SynthesisError(f"{out} holds pairs of {found}, not of {wanted}; pass another --out")
     before = earlier.options
     different = [name for name in now if before.get(name) != now[name]]
     if not different:

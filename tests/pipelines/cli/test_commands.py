@@ -34,7 +34,7 @@ def test_the_main_job_needs_no_more_options_than_shown(work: Path) -> None:
     made = {path.name for path in work.iterdir()}
     assert made == {"GOPRO_Large", "masks", "gopro.h5", "gopro-test.h5", "runs", "restored"}
     assert (work / "masks" / "gopro" / "view" / "index.html").read_text().startswith("<!doctype html>")
-    assert sorted(path.name for path in (work / "restored").iterdir()) == ["000001.png", "000002.png"]
+    assert sorted(path.name for path in (work / "restored").glob("*.png")) == ["000001.png", "000002.png"]
 
 
 @pytest.mark.parametrize(

@@ -55,17 +55,32 @@ def draw(pairs: PictureFrames, scores: Path, restorer: Restorer, kills: int = 0)
     shortlist = Shortlist(done.values())
     rows = {**done}
     rows |= {row["key"]: row for row in score_frames(pairs, scores, done, restorer, shortlist=shortlist)}
-    drawn, count = examples.draw_examples(pairs, [rows[key] for key in pairs.keys], restorer, shortlist)
+    ordered = [rows[key] for key in pairs.keys]
+    drawn, count = examples.draw_examples(pairs, ordered, restorer, shortlist, examples.read(scores, ordered))
     given = list(drawn)
     assert len(given) == count
+    examples.write(scores, ordered, given)
     return given
 
 
 def test_no_frame_is_restored_twice(pairs: PictureFrames, restorer: Restorer, tmp_path: Path) -> None:
     passes: list[int] = []
     restorer.network.register_forward_hook(lambda *_: passes.append(1))
-    assert len(draw(pairs, tmp_path / "scores", restorer)) > 3
+    drawn = draw(pairs, tmp_path / "scores", restorer)
+    assert len(drawn) > 3 and len(passes) == FRAMES
+    assert draw(pairs, tmp_path / "scores", restorer) == drawn  # the same command again
     assert len(passes) == FRAMES
+
+
+def test_pictures_of_another_row_or_damaged_ones_are_drawn_anew(
+    pairs: PictureFrames, restorer: Restorer, tmp_path: Path
+) -> None:
+    drawn = draw(pairs, tmp_path / "scores", restorer)
+    rows = list(folder.begin(tmp_path / "scores", pairs.identity, pairs.sources_of_all()).values())
+    assert examples.read(tmp_path / "scores", rows).keys() == {each.key for each in drawn}
+    assert examples.read(tmp_path / "scores", [{**row, "psnr": 1.0} for row in rows]) == {}
+    (tmp_path / "scores" / examples.NAME).write_text('{"rows": [], "examples": 5}')
+    assert examples.read(tmp_path / "scores", rows) == {}
 
 
 def test_a_run_that_goes_on_draws_what_an_undisturbed_one_draws(

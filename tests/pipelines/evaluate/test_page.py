@@ -95,7 +95,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
         each["psnr"] = each["psnr_blurry"] + GAINS[str(each["key"])]
     rows[0]["psnr_m1"] = rows[0]["psnr_m1_blurry"] = math.nan
     summary = summarise(rows, pairs, Conditions(), restorer)
-    drawing, count = examples.draw_examples(pairs, rows, restorer, examples.Shortlist())
+    drawing, count = examples.draw_examples(pairs, rows, restorer, examples.Shortlist(), {})
     drawn = list(drawing)
     assert len(drawn) == count == 4
     return scores_page.write(folder / "eval", rows, summary, drawn)

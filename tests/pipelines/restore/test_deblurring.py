@@ -281,3 +281,19 @@ def test_metadata_that_cannot_be_written_end_one_picture_and_not_the_folder(iden
 
     assert "a.jpg cannot be written: EXIF data is too long" in outcomes[0].fault
     assert outcomes[1].fault == ""
+
+
+def test_maps_of_cdg_prep_in_a_folder_are_no_photographs(tmp_path: Path) -> None:
+    for name in (
+        "blur/1.png",
+        "sharp/1.png",
+        "extent/1.png",
+        "m/1.sharpness.png",
+        "m/1.mask.png",
+        "photos/extent/2.png",
+    ):
+        frames.write(tmp_path / "in" / name, np.zeros((20, 20), np.uint16 if "extent" in name else np.uint8))
+    plan = plan_restore([tmp_path / "in"], tmp_path / "out")
+    names = [job.source.relative_to(tmp_path / "in").as_posix() for job in plan.jobs]
+    assert names == ["blur/1.png", "photos/extent/2.png", "sharp/1.png"]
+    assert plan.ignored == {"maps of cdg-prep": 3}

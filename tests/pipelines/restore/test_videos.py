@@ -130,13 +130,25 @@ def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Pa
     assert not (tmp_path / "out" / "a.mkv").exists()
 
 
+def test_a_short_film_that_ends_early_is_named(tmp_path: Path) -> None:
+    write_film(tmp_path / "whole.mkv", (smooth(n) for n in range(60)))
+    data = (tmp_path / "whole.mkv").read_bytes()
+    (tmp_path / "cut.mkv").write_bytes(data[: 2 * len(data) // 3])
+    faults = {}
+    for name in ("whole", "cut"):
+        plan = plan_restore([tmp_path / f"{name}.mkv"], tmp_path / "out")
+        *_, last = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings(batch=4))
+        faults[name] = last.fault
+    assert faults["whole"] == "" and "cut.mkv ends after 1." in faults["cut"]
+
+
 def test_a_film_that_ends_early_is_named(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(240)))
     data = (tmp_path / "a.mkv").read_bytes()
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 3])
     plan = plan_restore([tmp_path / "a.mkv"], tmp_path / "out")
     *_, outcome = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
-    assert "a.mkv ends after" in outcome.fault and "of 8 s; what there is was restored" in outcome.fault
+    assert "a.mkv ends after 2." in outcome.fault and "of 8.0 s; what there is was restored" in outcome.fault
     assert 0 < len(list(video.read(tmp_path / "out" / "a.mkv"))) < 100
 
 

@@ -140,8 +140,10 @@ def test_pairs_made_otherwise_and_other_files_are_never_mixed(tmp_path: Path) ->
         make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(longest=11, seed=1))
     with pytest.raises(SynthesisError, match=r"with --camera none, .*--shot-noise 0, .* not --camera phone, "):
         make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(camera=PHONE))
-    with pytest.raises(SynthesisError, match=r"made holds pairs of recordings or of photographs, not of both"):
+    with pytest.raises(SynthesisError, match=r"made holds pairs of recordings, not of photographs; pass another --out"):
         output.begin(tmp_path / "made", PHOTOS, [], 0.0)
+    output.begin(tmp_path / "failed", RecordingRecipe(), ["a"], 0.0)  # before its first pair
+    output.begin(tmp_path / "failed", PHOTOS, ["a"], 0.0)
     with pytest.raises(SynthesisError, match=r"raw holds other files; pass another --out"):
         output.begin(tmp_path / "raw", RecordingRecipe(), [], 0.0)
     (tmp_path / "made" / "synthesis.json").write_text("{")
