@@ -160,7 +160,7 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
     if names == ["steps"]:
         differences = [f"a cosine schedule that ends at step {_shown(earlier.get('steps'))} (now {asked['steps']})"]
     if earlier.get("pack_crc32") != asked["pack_crc32"]:
-        differences.append("packs of another content")
+        differences.append("other packs (their crops differ)")
     if not differences and earlier.get("network") != asked["network"]:
         differences = [f"a network of another release ({_shown(earlier.get('network'))})"]
     if differences:
@@ -170,8 +170,8 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
 
 
 def _shown(value: object) -> str:
-    """A value of a run's file in one line, without what a terminal would obey."""
-    text = str(value)
+    """A value of a run's file in one line, as its option takes it, without what a terminal would obey."""
+    text = "unset" if value is None else ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
     return (text if text.isprintable() else ascii(text))[:200]
 
 

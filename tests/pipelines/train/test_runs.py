@@ -51,7 +51,7 @@ def test_two_runs_never_share_a_folder(train_pack: Path, tmp_path: Path, change:
 def test_another_pack_is_another_run(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
     runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
-    with pytest.raises(TrainingError, match="packs of another content"):
+    with pytest.raises(TrainingError, match="other packs"):
         runs.prepare(CONFIG, [test_pack], tmp_path / "r")
 
 
