@@ -122,7 +122,9 @@ def command(
     if compare:
         faults += _compare(plan.jobs, force=force)
     failed = f", {len(faults)} failed" if faults else ""
-    click.echo(f"wrote {_counted([outcome.job for outcome in outcomes if not outcome.fault])} into {out}{failed}")
+    written = [outcome.job for outcome in outcomes if not outcome.fault]
+    if written or faults:
+        click.echo(f"wrote {_counted(written)} into {out}{failed}")
     return 1 if faults else 0
 
 
@@ -184,7 +186,8 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
     for fault in faults:
         click.echo(fault, err=True)
     if drawn:
-        click.echo(f"drew before and after of {drawn}, as {comparison.path_of(missing[0].target)}")
+        first = comparison.path_of(missing[0].target)
+        click.echo(f"drew {first}" if drawn == 1 else f"drew {drawn} comparisons, such as {first}")
     return faults
 
 

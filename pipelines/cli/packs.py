@@ -113,8 +113,8 @@ def verify(path: Path, fast: bool) -> int:
     damaged = [fault for fault in track(verification.verify(pack, fast=fast), total, "verify") if fault]
     for fault in [*structural, *damaged]:
         click.echo(fault, err=True)
-    only = f"; --fast read every fiftieth, {total} of {pack.crop_count}" if fast else ""
-    click.echo(f"{path}: {total - len(damaged)} of {total} crops are whole and consistent{only}")
+    checked = f"{total} of {pack.crop_count} checked (--fast), " if fast else ""
+    click.echo(f"{path}: {checked}{total - len(damaged)} of {total} crops are whole and consistent")
     if structural:
         click.echo(f"{path}: its structure is wrong in {len(structural)} places")
     return 1 if structural or damaged else 0
