@@ -111,14 +111,15 @@ def command(
     folder = conditions.scores_folder(out, frames)
     earlier = scores_folder.read(against) if against else None
     restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
-    rows, shortlist = _score_all(frames, folder, conditions, restorer, workers)
-    difference = statistics.compare(rows, earlier) if earlier is not None else None
-    summary = summarise(rows, frames, conditions, restorer, difference)
-    scores_folder.write(folder, rows, summary)
-    drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
-    drawn = list(track(drawing, count, "pictures"))
-    examples.write(folder, rows, drawn)
-    report = page.write(folder, rows, summary, drawn)
+    with scores_folder.held(folder):
+        rows, shortlist = _score_all(frames, folder, conditions, restorer, workers)
+        difference = statistics.compare(rows, earlier) if earlier is not None else None
+        summary = summarise(rows, frames, conditions, restorer, difference)
+        scores_folder.write(folder, rows, summary)
+        drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
+        drawn = list(track(drawing, count, "pictures"))
+        examples.write(folder, rows, drawn)
+        report = page.write(folder, rows, summary, drawn)
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return

@@ -10,7 +10,8 @@ import io
 import json
 import math
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,33 @@ from pipelines.evaluate import by_extent
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import mean_scores
 from prep.errors import ReadError
-from prep.io import files, storage
+from prep.io import files, locks, storage
 from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
-_ROWS = "scores.jsonl"
+_ROWS, _LOCK = "scores.jsonl", "scores.lock"
 _TABLES = {"results.csv": "key,", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
 _NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes from scoring into a folder, which is made.
+
+    Raises:
+        EvaluationError: If another process does.
+    """
+    try:
+        lock = locks.Lock(folder / _LOCK)
+    except locks.FileInUse as error:
+        raise EvaluationError(
+            f"{folder} is being scored by another process; wait for its end, or pass another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
 
 
 def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:
@@ -45,7 +65,7 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
     path = folder / "asked.json"
     wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
     if not path.exists():
-        if files.holds_others(folder):
+        if files.holds_others(folder, besides=(_LOCK,)):
             raise EvaluationError(f"{folder} holds other files; pass another --out")
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
         return {}

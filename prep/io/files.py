@@ -6,7 +6,7 @@ import platform
 import re
 import secrets
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -44,10 +44,12 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def holds_others(folder: Path) -> bool:
-    """Tell whether a folder is there and holds anything but temporary files of ours, of which dead ones are removed."""
+def holds_others(folder: Path, besides: Sequence[str] = ()) -> bool:
+    """Tell whether a folder is there and holds anything but temporary files of ours, of which dead ones are removed,
+    and files of these names.
+    """
     remove_leftovers(folder)
-    return folder.exists() and not all(_PART.fullmatch(each.name) for each in folder.iterdir())
+    return folder.exists() and not all(_PART.fullmatch(each.name) or each.name in besides for each in folder.iterdir())
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -21,6 +21,19 @@ def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> N
         folder.begin(tmp_path / "mine", {"mu": 0.9}, {})
 
 
+def test_two_processes_never_score_into_one_folder(tmp_path: Path) -> None:
+    with folder.held(tmp_path / "s"):
+        folder.begin(tmp_path / "s", {"mu": 0.9}, {})
+        with (
+            pytest.raises(EvaluationError, match="s is being scored by another process; wait for its end, or pass"),
+            folder.held(tmp_path / "s"),
+        ):
+            pass
+    with folder.held(tmp_path / "s"):
+        folder.begin(tmp_path / "s", {"mu": 0.9}, {})
+    assert [path.name for path in (tmp_path / "s").iterdir()] == ["asked.json"]
+
+
 def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
     row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10]] * 6}
     assert folder.begin(tmp_path / "s", {"pack": 1}, {}) == {}
