@@ -20,6 +20,7 @@ from pipelines.cli.dataset import (
     split_type,
 )
 from pipelines.cli.entry import example
+from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import announce_if_slow, track
 
 if TYPE_CHECKING:
@@ -34,9 +35,7 @@ _SMALL_SHARE = 0.02  # of M = 1 over all frames
 @layout_option
 @click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
 @click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
-@click.option(
-    "--mu", type=click.FloatRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14."
-)
+@click.option("--mu", type=FiniteRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14.")
 @click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
 @click.option("--cluster", metavar="tcp://HOST:PORT", help="Work on a Dask cluster that sees the same files instead.")

@@ -9,6 +9,7 @@ import click
 from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
 from pipelines.cli.entry import example
 from pipelines.cli.masks import warn_of_ceiling, warn_of_share
+from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import track
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _print_report(report: dict[str, Any]) -> None:
 
 @click.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
 @click.argument("path", type=path_type)
-@click.option("--mu", type=click.FloatRange(0, 1), required=True, help="Threshold of S.")
+@click.option("--mu", type=FiniteRange(0, 1), required=True, help="Threshold of S.")
 @click.option("--out", type=path_type, metavar="FILE", help="The new pack.  [default: in place of the old one]")
 @click.option("--force", is_flag=True, help="Replace an existing pack under --out, or one left half-made.")
 def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:

@@ -22,7 +22,7 @@ from pipelines.cli.dataset import (
 )
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.masks import make_masks
-from pipelines.cli.parameters import ExistingFile
+from pipelines.cli.parameters import ExistingFile, FiniteRange
 from pipelines.cli.progress import announce_if_slow, duration, track
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def prep() -> None:
 @click.option(
     "--method", type=method_type, help="Sharpness map of missing masks.  [default: the masks folder's, else lbp]"
 )
-@click.option("--mu", type=click.FloatRange(0, 1), help="Threshold of S.  [default: the masks folder's, else 0.96]")
+@click.option("--mu", type=FiniteRange(0, 1), help="Threshold of S.  [default: the masks folder's, else 0.96]")
 @click.option("--crop", default="512", show_default=True, metavar="N|frame", help="Side of the crops in pixels.")
 @click.option(
     "--targets/--no-targets", default=True, show_default=True, help="Store sgt and lgt besides mask and sharp."

@@ -54,7 +54,7 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
 @click.option("--regions", type=Range("things", 0, 20, is_whole=True), default="1-3", show_default=True, metavar="A-B",
               help="Photographs: number of things before them.")  # fmt: skip
 @camera_options
-@click.option("--test-share", type=click.FloatRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
+@click.option("--test-share", type=FiniteRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
               help="Share of the sources for the test split, where no folder is called train or test.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
 @click.option("--dry-run", is_flag=True, help="Say what would be made, and stop.")
@@ -88,10 +88,13 @@ def synth(
     the sharp one, and optical flow gives the extent of the blur. Photographs (--photos) are shaken, and things cut out
     of them move before them: the extent is exact. --camera adds what a camera does. The same command resumes.
     """
+    from prep.synthesis import output
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
     from prep.synthesis.trajectories import Stroke
 
     _refuse_inside(inputs, out)
+    if not dry_run:
+        context.with_resource(output.held(out))
     camera = chosen_camera(context)
     if photos:
         _refuse_unused(_OF_RECORDINGS, "photographs; leave it out")

@@ -8,7 +8,7 @@ import click
 
 from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_option, outside, path_type, split_type
 from pipelines.cli.entry import example
-from pipelines.cli.parameters import FrameCount
+from pipelines.cli.parameters import FiniteRange, FrameCount
 from pipelines.cli.progress import track
 from pipelines.cli.serving import address_options, new_token, serve_app
 
@@ -36,7 +36,7 @@ _SAMPLE, _SHEET = 48, 6  # frames
 @address_options(8765)
 @click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead, as sheet.png.")
 @click.option(
-    "--mu", "mus", type=click.FloatRange(0, 1), multiple=True, metavar="MU",
+    "--mu", "mus", type=FiniteRange(0, 1), multiple=True, metavar="MU",
     help="Threshold on the sheet; may be repeated.  [default: the masks']",
 )  # fmt: skip
 def view(

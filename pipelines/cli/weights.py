@@ -9,6 +9,7 @@ import click
 
 from pipelines.cli import evaluate, prep, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
+from pipelines.cli.parameters import FiniteRange
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +32,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     metavar="DIR",
     help="Sharp photographs, and SOURCES.csv beside them: file,source,author,licence.",
 )
-@click.option("--hours", type=click.FloatRange(1e-3), default=2, show_default=True, help="Of training.")
+@click.option("--hours", type=FiniteRange(1e-3), default=2, show_default=True, help="Of training.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of pairs and training.")
 @click.option(
     "--device",

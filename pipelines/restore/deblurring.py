@@ -8,7 +8,7 @@ from pipelines.restore.pictures import restore_pictures
 from pipelines.restore.restorer import Restorer, is_out_of_memory, out_of_memory
 from pipelines.restore.videos import restore_video
 from prep.errors import ReadError
-from prep.io import files, video
+from prep.io import files, locks, video
 from prep.io.video import VideoInfo
 
 
@@ -31,6 +31,9 @@ def deblur(
                 yield from restore_video(job, restorer, settings)
             except ReadError as error:
                 yield Outcome(job=job, fault=str(error))
+            except locks.FileInUse:
+                fault = f"{job.target} is being written by another process; wait for its end, or pass another --out"
+                yield Outcome(job=job, fault=fault)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise

@@ -1,16 +1,17 @@
 """Photographs -> blurry and sharp pairs: each is shaken before a camera, things cut out of it move by themselves."""
 
+import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from prep import parallel
 from prep.arrays import Bytes, Floats, Size
-from prep.errors import SynthesisError
-from prep.io import frames, photographs, storage
+from prep.errors import ReadError, SynthesisError
+from prep.io import files, frames, photographs, storage
 from prep.sharpness.size import SMALLEST
 from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
@@ -99,6 +100,10 @@ def make(
 
 
 def _make(task: PhotoTask) -> list[str]:
+    _check_photo(task)
+    paths = [_blurry_path(task.folder / task.name, number, task.recipe) for number in task.numbers]
+    if all(path.exists() for path in paths):
+        return [path.stem for path in paths]
     pixels = frames.to_rgb8(recordings.to_rgb(photographs.read(task.path).pixels))
     try:
         written = _write(pixels, task.name, task.folder, task.numbers, task.recipe)
@@ -106,6 +111,25 @@ def _make(task: PhotoTask) -> list[str]:
     except ValueError as error:
         remedy = "pass a smaller --size, or leave it out" if task.recipe.size else "leave it out"
         raise SynthesisError(f"{task.path}: {error}; {remedy}") from error
+
+
+def _check_photo(task: PhotoTask) -> None:
+    """Refuse a photograph that is not the one that earlier pairs are of; ``OUT/survey/NAME.json`` knows it."""
+    path = task.folder.parent / "survey" / f"{task.name}.json"
+    if not path.exists():
+        _, stamp = storage.read_stamped(task.path)
+        files.write_text(path, json.dumps(asdict(stamp)) + "\n")
+        return
+    try:
+        stamp = files.as_type(files.read_object(path), storage.FileStamp, path.name)
+    except ReadError as error:
+        raise SynthesisError(f"{path} is damaged ({error}); remove it, or pass another --out") from error
+    if storage.current_stamp(task.path, stamp) is None:
+        raise SynthesisError(f"{task.path} is not what it was when pairs were made of it; pass another --out")
+
+
+def _blurry_path(folder: Path, number: int, recipe: PhotoRecipe) -> Path:
+    return folder / output.variant(recipe.camera) / f"{number:06}.png"
 
 
 def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: PhotoRecipe) -> Iterator[Path]:
@@ -130,7 +154,7 @@ def _write(photo: Bytes, name: str, folder: Path, numbers: range, recipe: PhotoR
     kind = output.variant(recipe.camera)
     segments: Segments | None = None
     for number in numbers:
-        blurry = folder / name / kind / f"{number:06}.png"
+        blurry = _blurry_path(folder / name, number, recipe)
         if not blurry.exists():
             if min(photo.shape[:2]) < SMALLEST:
                 found = f"{photo.shape[1]} x {photo.shape[0]}"

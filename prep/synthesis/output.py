@@ -5,7 +5,8 @@ the splits. A pair is there when its blurry frame is, which is written last.
 """
 
 import json
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +16,14 @@ import numpy as np
 from prep.arrays import Bytes, Floats
 from prep.datasets import layouts
 from prep.errors import ReadError, SynthesisError
-from prep.io import extents, files, frames
+from prep.io import extents, files, frames, locks
 from prep.synthesis.camera import Camera
 from prep.synthesis.cameras import NONE
 from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 from prep.synthesis.response import GAMMA
 
 _FORMAT, _VERSION = "cdgnet-synthesis", 2
+_LOCK = "synthesis.lock"
 
 
 def variant(camera: Camera) -> str:
@@ -38,6 +40,29 @@ class _Head:
     settings: Mapping[str, Any]
     options: Mapping[str, str]
     splits: Mapping[str, Literal["train", "test"]]  # by source
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Keep other processes from making pairs in a folder, which is made, and goes again if nothing is put into it.
+
+    Raises:
+        SynthesisError: If another process does.
+    """
+    is_new = not out.exists()
+    try:
+        lock = locks.Lock(out / _LOCK)
+    except locks.FileInUse as error:
+        raise SynthesisError(
+            f"{out} is being filled by another process; wait for its end, or pass another --out"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release(remove=True)
+        if is_new:
+            with suppress(OSError):  # it holds something
+                out.rmdir()
 
 
 def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
@@ -67,7 +92,7 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
         if earlier.settings == settings or _holds_pairs(out):  # else it is of a call that failed before its first pair
             _check_settings(out, earlier, settings, options)
             splits = dict(earlier.splits)
-    elif files.holds_others(out):
+    elif files.holds_others(out, besides=(_LOCK,)):
         raise SynthesisError(f"{out} holds other files; pass another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
     splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)

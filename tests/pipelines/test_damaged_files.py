@@ -100,7 +100,7 @@ ROW = {
     "sources": [{"bytes": 9, "crc32": 7, "modified": 5}],
 }
 HEAD = {
-    **{"format": "cdgnet-synth", "version": 1, "settings": {"kind": "Recipe", "seed": 0}},
+    **{"format": "cdgnet-synthesis", "version": 2, "settings": {"kind": "Recipe", "seed": 0}},
     **{"options": {"seed": "0"}, "splits": {"a": "train"}},
 }
 

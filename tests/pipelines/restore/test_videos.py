@@ -22,7 +22,7 @@ from pipelines.restore import deblurring, videos
 from pipelines.restore.jobs import RestoreJob, RestoreSettings, plan_restore
 from pipelines.restore.restorer import Restorer
 from pipelines.restore.videos import PART_FRAMES
-from prep.io import files, frames, video
+from prep.io import files, frames, locks, video
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[3] / "shared" / "data"))
 CLIP = DATA / "GOPRO_Large_all" / "train" / "GOPR0477_11_00"
@@ -260,6 +260,17 @@ def test_a_film_whose_end_is_not_found_again_is_decoded_from_its_start(
     before, after = (list(video.read(tmp_path / name)) for name in ("a.mp4", "out/a.mp4"))
     assert last.fault == ""
     assert max(np.abs(a.pixels.astype(float) - b.pixels).mean() for a, b in zip(before, after, strict=True)) < 2
+
+
+def test_a_film_that_another_process_restores_is_named_and_the_others_are_restored(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        write_film(tmp_path / "in" / name, (smooth(n, (32, 32)) for n in range(3)))
+    plan = plan_restore([tmp_path / "in"], tmp_path / "out")
+    with locks.hold(plan.jobs[0].parts / "lock"):
+        outcomes = list(deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings()))
+    faults = [outcome.fault for outcome in outcomes if outcome.is_done]
+    assert f"{plan.jobs[0].target} is being written by another process; wait for its end" in faults[0]
+    assert faults[1:] == [""]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Pairs of recordings and of photographs: what is averaged, where it lies, resumed and refused."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -227,6 +228,38 @@ def test_a_data_set_of_photographs_resumes_without_touching_what_is_there(photo:
     assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*3.png")) == [
         f"train/a/{kind}/000003.png" for kind in ("blur", "extent", "sharp")
     ]
+
+
+def test_a_photograph_that_was_replaced_is_never_mixed_with_its_earlier_pairs(
+    photo: np.ndarray, tmp_path: Path
+) -> None:
+    place, made = tmp_path / "photos" / "a.png", tmp_path / "made"
+    frames.write(place, photo)
+    splits = output.begin(made, PHOTOS, ["a"], 0.0)
+    assert list(from_photos.make({"a": place}, PHOTOS, made, splits, jobs=1)) == ["000001", "000002"]
+    before = contents(made)
+    os.utime(place)
+    list(from_photos.make({"a": place}, PHOTOS, made, splits, jobs=1))
+    assert contents(made) == before
+
+    frames.write(place, np.ascontiguousarray(photo[::-1]))
+    with pytest.raises(
+        SynthesisError, match=r"a\.png is not what it was when pairs were made of it; pass another --out"
+    ):
+        list(from_photos.make({"a": place}, PHOTOS, made, splits, jobs=1))
+
+
+def test_two_processes_never_make_pairs_in_one_folder(tmp_path: Path) -> None:
+    with (
+        output.held(tmp_path / "made"),
+        pytest.raises(SynthesisError, match="made is being filled by another process; wait for its end, or pass"),
+        output.held(tmp_path / "made"),
+    ):
+        pass
+    assert not (tmp_path / "made").exists()
+    with output.held(tmp_path / "made"):
+        output.begin(tmp_path / "made", PHOTOS, [], 0.0)
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["synthesis.json"]
 
 
 def test_photographs_are_split_by_the_folder_above_or_by_share(photo: np.ndarray, tmp_path: Path) -> None:

@@ -1,0 +1,31 @@
+"""The options of all commands: no number is taken that is none."""
+
+import importlib
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+PROJECT = Path(__file__).parents[3]
+
+
+def options(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
+    """Every parameter of a command and of those below it, with the command's name."""
+    yield from ((f"{command.name} {'/'.join(each.opts)}", each) for each in command.params)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from options(below)
+
+
+def test_no_option_takes_nan_or_infinity() -> None:
+    """click's own range takes NaN, which no comparison finds to be outside."""
+    scripts = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["scripts"]
+    modules = {place.partition(":")[0] for place in scripts.values()} | {"pipelines.cli.weights", "pipelines.cli.demo"}
+    commands = [
+        each for name in sorted(modules) for each in vars(importlib.import_module(name)).values()
+        if isinstance(each, click.Command)
+    ]  # fmt: skip
+    found = [option for command in commands for option in options(command)]
+    assert len(found) > 100
+    assert [name for name, option in found if type(option.type) in (click.FloatRange, click.types.FloatParamType)] == []
