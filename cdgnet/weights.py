@@ -113,6 +113,8 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; pass the weights.safetensors in it")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise WeightsError(f"{path} is no regular file; pass a weights.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
@@ -179,6 +181,7 @@ def _in_order(content: bytes) -> bytes:
 
 def _write_whole(path: Path, content: bytes) -> None:
     # Nobody can put a link there beforehand, and prep.io.files knows again what a kill leaves.
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     machine = f"{zlib.crc32(platform.node().encode()):08x}"
     part = path.with_name(f".{os.getpid()}-{machine}-{secrets.token_hex(8)}.cdg.part")
     try:

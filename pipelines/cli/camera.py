@@ -32,7 +32,7 @@ _OPTIONS = (
     _option("--response", metavar="linear|gamma|srgb|FILE",
             help="Light of a code: the code itself, its power of 2.2, sRGB's, or a measured curve: a text file of the "
             f"light of each code from black to white, usually 256 numbers in any unit.{_OWN}"),
-    _option("--highlights", type=Range("times", 1, example="1.25-2.75"), metavar="A-B",
+    _option("--highlights", type=Range("times", 1, 1000, example="1.25-2.75"), metavar="A-B",
             help=f"Factor by which clipped pixels were brighter than white, so that lights leave white streaks.{_OWN}"),
     _option("--colour", type=click.Choice(_NAMES), help=f"Colour matrix and white balance of a camera.{_OWN}"),
     _option("--mosaic/--no-mosaic", default=None,

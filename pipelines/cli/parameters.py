@@ -2,6 +2,7 @@
 
 import math
 import re
+import reprlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,20 @@ if TYPE_CHECKING:
     _Parameter = click.ParamType[Any]
 else:
     _Parameter = click.ParamType  # which takes no type before click 8.2
+
+
+_LARGEST_SIDE = 65536  # pixels of a picture or a tile
+
+
+def _whole(text: str, largest: int) -> int | None:
+    """A whole number of 0 to ``largest``; None for anything else, a number of thousands of digits too."""
+    number = int(text) if text.isdecimal() and len(text) <= len(str(largest)) else None
+    return number if number is not None and number <= largest else None
+
+
+def _short(value: object) -> str:
+    """A value for a message."""
+    return reprlib.repr(str(value))
 
 
 class ExistingFile(click.Path):
@@ -33,6 +48,8 @@ class ExistingFile(click.Path):
             self.fail(f"{path} is not there; {self.remedy}", param, ctx)
         if path.is_dir():
             self.fail(f"{path} is a folder; pass a file in it", param, ctx)
+        if not path.is_file():  # a pipe or a device may give bytes for ever, or none
+            self.fail(f"{path} is no regular file; write what it gives into one", param, ctx)
         return path
 
 
@@ -112,10 +129,12 @@ class FrameSize(_Parameter):
         """Height and width."""
         if isinstance(value, tuple):
             return value
-        width, _, height = str(value).lower().partition("x")
-        if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
-            self.fail(f"{value} is no size; wanted for instance 1280x720, at least 16x16", param, ctx)
-        return int(height), int(width)
+        width, height = (_whole(side, _LARGEST_SIDE) for side in str(value).lower().partition("x")[::2])
+        if width is None or height is None or min(width, height) < 16:
+            self.fail(
+                f"{_short(value)} is no size; wanted for instance 1280x720, sides of 16 to {_LARGEST_SIDE}", param, ctx
+            )
+        return height, width
 
 
 class TileSide(_Parameter):
@@ -126,9 +145,14 @@ class TileSide(_Parameter):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
         if value == "auto":
             return None
-        if not str(value).isdecimal() or int(value) < 64:
-            self.fail(f"{value!r} is no side of a tile; pass auto, or pixels from 64 on", param, ctx)
-        return int(value) - int(value) % 4
+        side = _whole(str(value), _LARGEST_SIDE)
+        if side is None or side < 64:
+            self.fail(
+                f"{_short(value)} is no side of a tile; pass auto, or a number of pixels from 64 to {_LARGEST_SIDE}",
+                param,
+                ctx,
+            )
+        return side - side % 4
 
 
 class FrameCount(_Parameter):
@@ -141,6 +165,7 @@ class FrameCount(_Parameter):
             return value
         if value == "all":
             return 0
-        if not (str(value).isdecimal() and int(str(value)) >= 1):
-            self.fail(f"{value!r} is neither a number of frames from 1 on nor 'all'", param, ctx)
-        return int(str(value))
+        count = _whole(str(value), 10**9)
+        if not count:
+            self.fail(f"{_short(value)} is neither a number of frames from 1 on nor 'all'", param, ctx)
+        return count

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone --out made"
 _FARTHEST = 200  # pixels: a map of extents ends at 256
 _SLOW = 100  # frames a second: 7 of them last a fourteenth of a second
+_FINEST = 0.25  # pixels between interpolated frames: a finer step adds nothing that can be seen
 _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
@@ -35,7 +36,7 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
               help="Recordings: add frames between where something moves further than this, since gaps show in the "
               "blur. 0: never, as GoPro was made.")  # fmt: skip
 @click.option("--photos", is_flag=True, help="Inputs are photographs.")
-@click.option("--count", type=click.IntRange(1), default=10, show_default=True, metavar="N",
+@click.option("--count", type=click.IntRange(1, 1_000_000), default=10, show_default=True, metavar="N",
               help="Photographs: pairs of each.")  # fmt: skip
 @click.option("--size", type=FrameSize(), metavar="WIDTHxHEIGHT",
               help="Photographs: size of the frames.  [default: 1280x720, or all there is]")  # fmt: skip
@@ -93,6 +94,8 @@ def synth(
     from prep.synthesis.trajectories import Stroke
 
     _refuse_inside(inputs, out)
+    if 0 < interpolate < _FINEST:
+        raise click.UsageError(f"--interpolate {interpolate:g}: wanted 0 for never, or pixels from {_FINEST:g} on")
     if not dry_run:
         context.with_resource(output.held(out))
     camera = chosen_camera(context)

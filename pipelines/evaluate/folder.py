@@ -26,7 +26,7 @@ from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS, _LOCK = "scores.jsonl", "scores.lock"
-_TABLES = {"results.csv": "key,", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
+_TABLES = {"results.csv": "key", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
 _NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")
 
@@ -124,6 +124,8 @@ def read(path: Path) -> dict[str, FrameScores]:
         found = " or ".join(str(table.parent) for table in sorted(path.glob("*/results.csv")))
         raise EvaluationError(f"{path} holds no results.csv; pass {found or 'a folder that cdg-eval wrote'}")
     path = path / "results.csv" if path.is_dir() else path
+    if path.exists() and not path.is_file():
+        raise EvaluationError(f"{path} is no regular file; pass a folder that cdg-eval wrote, or its results.csv")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
@@ -153,7 +155,14 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows under the names of all their fields; NaN, and what a row does not have, is an empty field."""
     text = io.StringIO()
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NOT_IN_TABLES]
-    writer = csv.DictWriter(text, fieldnames=names, lineterminator="\n", extrasaction="ignore")
+    has_return = any("\r" in str(row["key"]) for row in rows)  # which by itself is not quoted, and ends a line
+    writer = csv.DictWriter(
+        text,
+        fieldnames=names,
+        lineterminator="\n",
+        extrasaction="ignore",
+        quoting=csv.QUOTE_NONNUMERIC if has_return else csv.QUOTE_MINIMAL,
+    )
     writer.writeheader()
     for row in rows:
         writer.writerow({name: "" if value != value else value for name, value in row.items()})

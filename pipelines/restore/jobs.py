@@ -69,6 +69,8 @@ def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; pass --out with a folder")
+    if out.is_symlink() and not out.exists():
+        raise InputError(f"{out} is a link that leads nowhere; pass --out with a folder")
     ignored: Counter[str] = Counter()
     jobs: list[RestoreJob] = []
     faults: list[str] = []
@@ -125,7 +127,8 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
             raise InputError(f"{path} is neither picture nor video by its name ({', '.join(kinds)}); convert it")
         return [RestoreJob(source=path, target=_target(out / path.name))]
     if not path.is_dir():
-        raise InputError(f"{path} is not there; pass pictures, videos or folders")
+        found = "neither a file nor a folder" if path.exists() else "not there"
+        raise InputError(f"{path} is {found}; pass pictures, videos or folders")
     results = out.resolve()
     below = [each for each in sorted(path.rglob("*")) if not is_junk(each.name)]
     below = [each for each in below if not each.resolve().is_relative_to(results)]

@@ -37,8 +37,9 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
     """
     about = video.describe(job.source)
     folder = job.parts
-    _check_folder(folder)
-    with locks.hold(folder / _LOCK):
+    _check_place(folder)
+    with locks.hold(folder / _LOCK, remove=True):
+        _check_parts(folder)
         done = _count_usable_parts(folder, job, settings)
         yield from (Outcome(job=job, is_done=False) for _ in range(done * PART_FRAMES))
         ends: dict[int, dict[str, int]] = {}
@@ -52,6 +53,8 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
                     yield Outcome(job=job, is_done=False)
             if number in ends:
                 files.append_rows(folder / _ENDS, [ends.pop(number)])
+        if (folder / _ASKED).read_text(encoding="utf-8") != _asked(job, settings):
+            raise FrameError(f"{job.source} was changed while it was restored; run the same command again")
         seconds = video_parts.join(_parts(folder), job.source, job.target, settings.quality) + float(1 / about.rate)
     _remove(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers estimate how long they last
@@ -59,16 +62,26 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
     yield Outcome(job=job, fault=fault if is_cut else "")
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse a folder that holds anything but parts of ours: they are removed in the end, and their lock is emptied."""
+def _check_place(folder: Path) -> None:
+    """Refuse a folder in which a lock cannot be taken."""
     if fault := name_fault(folder):
         raise FrameError(fault)
-    if not folder.exists():
-        return
+    lock = folder / _LOCK
+    if folder.exists() and (not folder.is_dir() or (lock.exists() and not _is_ours(lock))):
+        raise _foreign(folder)
+
+
+def _check_parts(folder: Path) -> None:
+    """Refuse a folder that holds anything but parts of ours: they are removed in the end. The lock is held: what
+    another process writes would look like a stranger's.
+    """
     files.remove_leftovers(folder)
-    others = not folder.is_dir() or any(not _is_ours(path) for path in folder.iterdir())
-    if others or (_parts(folder) and not (folder / _ASKED).exists()):
-        raise FrameError(f"{folder} holds other files than parts of a video; move it away, or pass another --out")
+    if any(not _is_ours(path) for path in folder.iterdir()) or (_parts(folder) and not (folder / _ASKED).exists()):
+        raise _foreign(folder)
+
+
+def _foreign(folder: Path) -> FrameError:
+    return FrameError(f"{folder} holds other files than parts of a video; move it away, or pass another --out")
 
 
 def _is_ours(path: Path) -> bool:
@@ -94,16 +107,20 @@ def _remove(folder: Path) -> None:
 
 def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings) -> int:
     """How many parts of this very video, by this very network, lie there; parts of any other are removed."""
-    status = job.source.stat()
-    asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
-    text = json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
-    path = folder / _ASKED
+    path, text = folder / _ASKED, _asked(job, settings)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         for part in folder.glob("*.nut"):  # all of them ours: _check_folder
             part.unlink()
         (folder / _ENDS).unlink(missing_ok=True)
         files.write_text(path, text)
     return len(_parts(folder))
+
+
+def _asked(job: RestoreJob, settings: RestoreSettings) -> str:
+    """What decides the parts of a video, as ``asked.json`` holds it."""
+    status = job.source.stat()
+    asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
+    return json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
 
 
 def _parts(folder: Path) -> list[Path]:

@@ -48,6 +48,8 @@ def read(path: Path) -> dict[str, Verdict]:
     """
     if not path.exists():
         return {}
+    if not path.is_file():
+        raise MaskError(f"{path} is no regular file; pass one that cdg-prep view saved or downloaded")
     try:
         file = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a byte order mark
         if file["format"] != FORMAT or file["version"] != VERSION:

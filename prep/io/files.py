@@ -29,8 +29,10 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``; on success it is synced and takes the final name.
 
     A reader sees the old file or the new one, never a part. On an error the temporary file is removed. Its name cannot
-    be foreseen, so that nobody can put a link there, and is short whatever the name of ``path``.
+    be foreseen, so that nobody can put a link there, and is short whatever the name of ``path``. Where ``path`` is a
+    link, the file that it leads to is replaced.
     """
+    path = followed(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}-{_MACHINE}-{secrets.token_hex(8)}.cdg.part")
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never what is there, nor through a link
@@ -42,6 +44,11 @@ def replacing(path: Path) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def followed(path: Path) -> Path:
+    """The file that a link leads to, whether or not it is there; any other path as it is."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def holds_others(folder: Path, besides: Sequence[str] = ()) -> bool:
@@ -102,6 +109,8 @@ def refuse_foreign(path: Path, sign: str) -> None:
     """
     if not path.exists():
         return
+    if not path.is_file():
+        raise ForeignFile(f"{path} is no regular file, so cdgnet did not write it; move it, or pass another --out")
     with path.open("rb") as file:
         if sign.encode() not in file.read(_HEAD):
             raise ForeignFile(f"{path} would be replaced, and cdgnet did not write it; move it, or pass another --out")
@@ -143,6 +152,7 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     """
     if not path.exists():
         return []
+    _check_is_file(path)
     # Only "\n" ends a line: the other line breaks that str.splitlines knows may lie in a file's name.
     *lines, _ = path.read_bytes().split(b"\n")
     return [_to_object(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
@@ -155,7 +165,14 @@ def read_object(path: Path) -> dict[str, Any]:
         ReadError: If it holds something else.
         FileNotFoundError: If it is not there.
     """
+    _check_is_file(path)
     return _to_object(path.read_bytes(), str(path))
+
+
+def _check_is_file(path: Path) -> None:
+    """Refuse what would be read for ever, such as a pipe."""
+    if path.exists() and not path.is_file():
+        raise ReadError(f"{path} is no regular file")
 
 
 def as_type(value: Any, kind: type[Kind], place: str) -> Kind:

@@ -67,10 +67,10 @@ class Lock:
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[None]:
-    """Hold a lock file for the time of a ``with`` block; see ``Lock``."""
+def hold(path: Path, *, remove: bool = False) -> Iterator[None]:
+    """Hold a lock file for the time of a ``with`` block, and ``remove`` it in the end; see ``Lock``."""
     lock = Lock(path)
     try:
         yield
     finally:
-        lock.release()
+        lock.release(remove=remove)

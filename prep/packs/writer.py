@@ -17,6 +17,7 @@ from isal import isal_zlib
 
 from prep.arrays import Bytes, Codes
 from prep.errors import PackError
+from prep.io import files
 from prep.io.journal import Journal
 from prep.io.locks import FileInUse
 from prep.masks import equations
@@ -96,6 +97,7 @@ class Writer:
         *,
         restart: bool = False,
     ) -> None:
+        path = files.followed(path)
         self.path, self.header, self.keys, self._is_current = path, header, keys, is_current
         self._part = layout.part_path(path)
         try:

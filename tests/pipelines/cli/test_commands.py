@@ -1,6 +1,7 @@
 """The commands as a person types them, in an empty folder."""
 
 import json
+import os
 import re
 import threading
 import time
@@ -95,6 +96,38 @@ def test_an_export_never_replaces_its_weights(weights: Path) -> None:
 )
 def test_a_path_of_the_wrong_kind_is_one_line(tmp_path: Path, name: str, words: tuple[str, ...], said: str) -> None:
     assert said in mistake(tmp_path, name, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("deblur", ("a.png", "--weights", "pipe")),
+        ("info", ("--weights", "pipe")),
+        ("prep", ("pack", "gopro", "--exclude", "pipe")),
+        ("prep", ("pack", "gopro", "--exclude", "/dev/zero")),
+        ("evaluate", ("--h5", "pipe")),
+    ],
+)
+def test_a_pipe_or_a_device_is_never_waited_for(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert " is no regular file" in mistake(tmp_path, name, *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("info", ("--size", "9" * 5000 + "x720"), "is no size; wanted for instance 1280x720, sides of 16 to 65536"),
+        ("info", ("--size", "99999999999x720"), "is no size"),
+        ("deblur", ("a.png", "--tile", "9" * 5000), "is no side of a tile; pass auto, or a number of pixels"),
+        ("prep", ("view", "--frames", "9" * 5000), "is neither a number of frames"),
+        ("prep", ("synth", "a", "--out", "b", "--interpolate", "1e-300"), "wanted 0 for never, or pixels from 0.25 on"),
+    ],
+)
+def test_a_number_beyond_all_use_is_one_short_line(
+    tmp_path: Path, name: str, words: tuple[str, ...], said: str
+) -> None:
+    found = mistake(tmp_path, name, *words)
+    assert said in found and len(found) < 300
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
     done = call(tmp_path, "info", "--size", "720p")
 
     assert done.returncode == 2
-    assert "720p is no size; wanted for instance 1280x720, at least 16x16" in done.stderr
+    assert "720p' is no size; wanted for instance 1280x720, sides of 16 to 65536" in done.stderr
 
 
 def test_the_card_of_the_weights_that_come_with_the_package_names_what_they_saw() -> None:

@@ -45,6 +45,11 @@ def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
     assert {**found, "psnr_m1": 0} == {**row, "psnr_m1": 0}
 
 
+def test_a_return_in_a_name_ends_no_line_of_the_table(tmp_path: Path) -> None:
+    folder.write_csv(tmp_path / "results.csv", [{"key": "a\rb", "psnr": 20.0, "ssim": 0.5, "ssim_matlab3d": 0.5}])
+    assert folder.read(tmp_path)["a\rb"]["psnr"] == 20
+
+
 def test_scores_are_read_from_their_table(tmp_path: Path) -> None:
     row = {"key": "a/1", "psnr": 20.0, "psnr_m1": math.nan}
     folder.write_csv(tmp_path / "results.csv", [row, {"key": "mean", "psnr": 30.0, "psnr_m1": 0.0}])

@@ -1,5 +1,6 @@
 """Pictures in, the same out."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -297,3 +298,13 @@ def test_maps_of_cdg_prep_in_a_folder_are_no_photographs(tmp_path: Path) -> None
     names = [job.source.relative_to(tmp_path / "in").as_posix() for job in plan.jobs]
     assert names == ["blur/1.png", "photos/extent/2.png", "sharp/1.png"]
     assert plan.ignored == {"maps of cdg-prep": 3}
+
+
+def test_a_link_to_itself_and_a_pipe_are_said_to_be_so(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe.png")
+    frames.write(tmp_path / "a.png", np.zeros((20, 20), np.uint8))
+    with pytest.raises(InputError, match="loop is a link that leads nowhere; pass --out with a folder"):
+        plan_restore([tmp_path / "a.png"], tmp_path / "loop")
+    with pytest.raises(InputError, match=r"pipe\.png is neither a file nor a folder; pass pictures"):
+        plan_restore([tmp_path / "pipe.png"], tmp_path / "out")

@@ -262,6 +262,25 @@ def test_a_film_whose_end_is_not_found_again_is_decoded_from_its_start(
     assert max(np.abs(a.pixels.astype(float) - b.pixels).mean() for a, b in zip(before, after, strict=True)) < 2
 
 
+def test_a_film_that_is_replaced_while_it_is_restored_is_named_and_done_anew(tmp_path: Path) -> None:
+    """Its result showed the pictures of the one, and had the sound of the other."""
+    for name, first in (("a.mp4", 0), ("b.mp4", 50)):
+        write_film(tmp_path / name, (smooth(first + n, (32, 32)) for n in range(PART_FRAMES + 9)), sound="aac")
+    plan = plan_restore([tmp_path / "a.mp4"], tmp_path / "out")
+    work = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+    for _ in range(PART_FRAMES + 1):
+        next(work)
+    (tmp_path / "b.mp4").replace(tmp_path / "a.mp4")
+
+    *_, last = work
+
+    assert "a.mp4 was changed while it was restored; run the same command again" in last.fault
+    assert not plan.jobs[0].target.exists()
+    *_, last = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
+    before, after = (next(video.read(tmp_path / name)) for name in ("a.mp4", "out/a.mp4"))
+    assert last.fault == "" and np.abs(after.pixels.astype(float) - before.pixels).mean() < 4
+
+
 def test_a_film_that_another_process_restores_is_named_and_the_others_are_restored(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_film(tmp_path / "in" / name, (smooth(n, (32, 32)) for n in range(3)))

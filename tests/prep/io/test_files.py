@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cdgnet import weights
+from prep.errors import ForeignFile, ReadError
 from prep.io import files
 
 DIE = """
@@ -92,3 +93,23 @@ def test_parts_have_names_that_cannot_be_foreseen(tmp_path: Path) -> None:
 def test_the_longest_name_that_a_file_may_have_is_written(tmp_path: Path) -> None:
     files.write_text(tmp_path / ("a" * 255), "text")
     assert (tmp_path / ("a" * 255)).read_text() == "text"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, is_there: bool) -> None:
+    (tmp_path / "large").mkdir()
+    if is_there:
+        (tmp_path / "large" / "pack").write_text("before")
+    (tmp_path / "pack").symlink_to(tmp_path / "large" / "pack")
+    files.write_text(tmp_path / "pack", "after")
+    assert (tmp_path / "pack").is_symlink() and (tmp_path / "large" / "pack").read_text() == "after"
+    assert [path.name for path in (tmp_path / "large").iterdir()] == ["pack"]
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "rows.jsonl")
+    for read in (files.read_rows, files.read_object):
+        with pytest.raises(ReadError, match=r"rows\.jsonl is no regular file"):
+            read(tmp_path / "rows.jsonl")
+    with pytest.raises(ForeignFile, match=r"rows\.jsonl is no regular file"):
+        files.refuse_foreign(tmp_path / "rows.jsonl", "{")
