@@ -1,7 +1,6 @@
 """``cdg-deblur``: pictures, folders and videos in, the same out, sharper."""
 
 import os
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,7 +115,12 @@ def command(
         weights = weights_or_pretrained(weights)
         restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
         network = _network(weights, is_ensemble)
-        settings = RestoreSettings(quality=quality, batch=batch, identity={**asdict(network), "precision": precision})
+        identity: dict[str, str | int | bool] = {
+            "weights": network.weights,
+            "precision": precision,
+            "is_ensemble": is_ensemble,
+        }
+        settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
     if compare:

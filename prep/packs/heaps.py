@@ -20,6 +20,7 @@ _HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # of a heap; of
 _SIGNATURE = b"GCOL\1\0\0\0"
 _BEGINNING = 2**16  # bytes of a pack: attributes are written first
 _LONGEST = 2**16  # bytes of a text
+_DAMAGED, _ENDLESS = "is damaged", "has no end"
 
 
 def fault(texts: h5py.Dataset, path: Path) -> str:
@@ -40,10 +41,12 @@ def fault(texts: h5py.Dataset, path: Path) -> str:
         return f"row {row} of {name} claims {references['bytes'][row]:,} bytes; wanted at most {_LONGEST:,}"
     addresses = references["address"][references["bytes"] > 0] + np.uint64(texts.file.userblock_size)
     with path.open("rb") as file:
-        first = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
-        for address in sorted({*first, *addresses.tolist()}):
-            if not _is_whole(file, address, size_of_file):
-                return f"the heap of texts at byte {address:,} is damaged"
+        of_attributes = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
+        for address in sorted({*of_attributes, *addresses.tolist()}):
+            fault = _heap_fault(file, address, size_of_file)
+            # One that is no longer used may be overwritten in part; without end it must not be.
+            if fault == _ENDLESS or (fault and address in addresses):
+                return f"the heap of texts at byte {address:,} {fault}"
     return ""
 
 
@@ -64,19 +67,21 @@ def _chunks(texts: h5py.Dataset) -> Iterator[bytes]:
         yield texts.id.read_direct_chunk((start,))[1]
 
 
-def _is_whole(file: BinaryIO, address: int, size_of_file: int) -> bool:
-    """Whether a heap can be walked through, from its first object to its end."""
+def _heap_fault(file: BinaryIO, address: int, size_of_file: int) -> str:
+    """What keeps a heap from being walked through, from its first object to its end; empty where nothing does."""
     if address + _HEAD.size > size_of_file:
-        return False
+        return _DAMAGED
     file.seek(address)
     signature, size = _HEAD.unpack(file.read(_HEAD.size))
     if signature != _SIGNATURE or address + size > size_of_file:
-        return False
+        return _DAMAGED
     heap, place = file.read(size - _HEAD.size), 0
     while place + _OBJECT.size <= len(heap):
         number, _, length = _OBJECT.unpack_from(heap, place)
         step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8  # number 0: free to the end
-        if step <= 0 or place + step > len(heap):
-            return False
+        if step == 0:
+            return _ENDLESS
+        if place + step > len(heap):
+            return _DAMAGED
         place += step
-    return True
+    return ""
