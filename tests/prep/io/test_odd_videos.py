@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from films import RATE, smooth, write_film
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from refusals import is_used
 
 from prep.errors import FrameError
 from prep.io import video
@@ -93,3 +96,36 @@ def test_a_jump_back_in_time_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(FrameError, match=r"b\.ts jumps back in time by 2\.\d s; write it anew: ffmpeg -i"):
         list(video.read(tmp_path / "b.ts"))
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[str, bytes]]:
+    """Short films of several containers, by suffix."""
+    folder, kinds = tmp_path_factory.mktemp("films"), {".mp4": "libx264", ".mkv": "libx264", ".avi": "mpeg4"}
+    for suffix, codec in kinds.items():
+        write_film(folder / f"a{suffix}", (smooth(n, (48, 64)) for n in range(6)), codec=codec, sound="aac")
+    return [(suffix, (folder / f"a{suffix}").read_bytes()) for suffix in kinds]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    kind=st.integers(0, 2),
+    places=st.lists(st.tuples(st.floats(0, 1), st.sampled_from([1, 4, 40]), st.integers(0, 255)), max_size=4),
+    share=st.sampled_from([1.0, 1.0, 0.5, 0.1]),
+)
+def test_a_film_of_any_bytes_is_read_or_refused_in_one_line(
+    films: list[tuple[str, bytes]], tmp_path: Path, kind: int, places: list[tuple[float, int, int]], share: float
+) -> None:
+    suffix, whole = films[kind]
+    data = bytearray(whole)
+    for place, length, value in places:
+        start = round(place * (len(data) - length))
+        data[start : start + length] = bytes([value]) * length
+    (tmp_path / f"a{suffix}").write_bytes(data[: round(share * len(data))])
+
+    def use() -> None:
+        video.describe(tmp_path / f"a{suffix}")
+        for moment in video.read(tmp_path / f"a{suffix}"):
+            assert moment.pixels.size <= 100 * 48 * 64 * 3
+
+    is_used(use)
