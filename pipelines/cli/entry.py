@@ -24,6 +24,7 @@ EXTRAS = {  # which extra brings a package that may be missing
     "skimage": "dev",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a person may use of it
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the system's loader says of a library
 
 
 def run(command: click.Command) -> None:
@@ -49,6 +50,10 @@ def _run(command: click.Command, name: str) -> NoReturn:
         if package not in EXTRAS:
             raise
         _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{EXTRAS[package]}]'", 1)
+    except ImportError as error:
+        if not any(words in str(error) for words in _NO_ROOM):
+            raise
+        _fail(f"{name}: memory ran out while it was loaded ({error}); free some, or raise the limit (ulimit -v)", 1)
     except OSError as error:
         subject = f"{error.filename}: " if error.filename else ""
         cure = "; make space, and the same command goes on" if error.errno in _FULL else ""

@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from commands import call, mistake
 
-from pipelines.cli import progress
+from pipelines.cli import entry, progress
 from prep.io import frames
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
@@ -221,3 +222,16 @@ def test_what_is_done_in_time_is_not_announced(capsys: pytest.CaptureFixture[str
     wait_for_timers()
 
     assert capsys.readouterr().err == ""
+
+
+def test_memory_that_is_too_little_to_load_libraries_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    @click.command("cdg-anything")
+    def command() -> None:
+        raise ImportError("libtorch_cpu.so: failed to map segment from shared object")
+
+    with pytest.raises(SystemExit) as end, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["cdg-anything"])
+        entry.run(command)
+    assert end.value.code == 1
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("cdg-anything: memory ran out while it was loaded (libtorch_cpu.so: failed to map segment")
