@@ -155,7 +155,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
     """Rows under the names of all their fields; NaN, and what a row does not have, is an empty field."""
     text = io.StringIO()
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NOT_IN_TABLES]
-    has_return = any("\r" in str(row["key"]) for row in rows)  # which by itself is not quoted, and ends a line
+    has_return = any("\r" in str(row.get("key")) for row in rows)  # which by itself is not quoted, and ends a line
     writer = csv.DictWriter(
         text,
         fieldnames=names,
