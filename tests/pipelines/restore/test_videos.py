@@ -219,11 +219,19 @@ def test_an_interrupted_film_is_entered_where_it_goes_on(tmp_path: Path, small_p
     ("name", "options"),
     [
         ("open.ts", {"codec": "libx264", "options": {"g": "8", "x264-params": "open-gop=1:bframes=3:interlaced=0"}}),
-        ("fields.mkv", {"codec": "libx264", "options": {"g": "7", "x264-params": "tff=1"}}),
+        pytest.param(
+            "fields.mkv", {"codec": "libx264", "options": {"g": "7", "x264-params": "tff=1"}}, marks=pytest.mark.slow
+        ),
         ("order.avi", {"codec": "libx264", "options": {"g": "8", "bf": "3"}}),
-        ("old.avi", {"codec": "mpeg4", "options": {"g": "8", "bf": "2"}}),
-        ("refresh.mkv", {"codec": "libx264", "options": {"g": "250", "x264-params": "intra-refresh=1:bframes=0"}}),
-        ("vp9.webm", {"codec": "libvpx-vp9", "options": {"g": "9", "b": "0", "crf": "4"}}),
+        pytest.param("old.avi", {"codec": "mpeg4", "options": {"g": "8", "bf": "2"}}, marks=pytest.mark.slow),
+        pytest.param(
+            "refresh.mkv",
+            {"codec": "libx264", "options": {"g": "250", "x264-params": "intra-refresh=1:bframes=0"}},
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "vp9.webm", {"codec": "libvpx-vp9", "options": {"g": "9", "b": "0", "crf": "4"}}, marks=pytest.mark.slow
+        ),
     ],
 )
 def test_a_film_of_any_kind_goes_on_with_the_frames_that_follow(

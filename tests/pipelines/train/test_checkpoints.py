@@ -133,9 +133,7 @@ def test_a_checkpoint_of_another_network_is_named(train_pack: Path, tmp_path: Pa
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "moments", [{"step": torch.tensor(2.0)}, {"exp_avg": torch.zeros(3)}, {"step": 2.0}, {"more": torch.zeros(1)}]
-)
+@pytest.mark.parametrize("moments", [{"step": torch.tensor(2.0)}, {"exp_avg": torch.zeros(3)}])
 def test_moments_that_do_not_fit_the_network_are_named(
     train_pack: Path, tmp_path: Path, moments: dict[str, object]
 ) -> None:
