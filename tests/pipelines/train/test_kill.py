@@ -111,7 +111,16 @@ def test_a_pack_of_other_masks_survives_kills(gopro: Path, tmp_path: Path) -> No
     words = ("prep", "remask", "p.h5", "--mu", "0.5", "--out")
     assert start(tmp_path, *words, "1.h5").wait() == 0
 
-    kill_until_done(tmp_path, 8, (0.4, 1.2), *words, "2.h5")
+    dice = random.Random(7)
+    for _ in range(8):
+        process = start(tmp_path, *words, "2.h5")
+        time.sleep(dice.uniform(0.4, 1.2))
+        process.send_signal(dice.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
+        process.wait()
+        if (tmp_path / "2.h5").exists():  # a fast machine ends sooner
+            break
+    else:
+        assert start(tmp_path, *words, "2.h5").wait() == 0
 
     with h5py.File(tmp_path / "1.h5") as one, h5py.File(tmp_path / "2.h5") as two:
         assert one.attrs["mu"] == two.attrs["mu"] == 0.5
