@@ -38,16 +38,9 @@ def held(folder: Path) -> Iterator[None]:
     Raises:
         EvaluationError: If another process does.
     """
-    try:
-        lock = locks.Lock(folder / _LOCK)
-    except locks.FileInUse as error:
-        raise EvaluationError(
-            f"{folder} is being scored by another process; wait for its end, or pass another --out"
-        ) from error
-    try:
+    in_use = f"{folder} is being scored by another process; wait for its end, or pass another --out"
+    with locks.hold(folder / _LOCK, remove=True, refusal=EvaluationError(in_use)):
         yield
-    finally:
-        lock.release(remove=True)
 
 
 def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +41,8 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunInUse: If another process does.
     """
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(locks.hold(folder / "lock"))
-        except locks.FileInUse as error:
-            raise RunInUse(
-                f"{folder} is being trained by another process; wait for its end, or pass another --out"
-            ) from error
+    in_use = f"{folder} is being trained by another process; wait for its end, or pass another --out"
+    with locks.hold(folder / "lock", refusal=RunInUse(in_use)):
         yield
 
 

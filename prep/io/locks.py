@@ -67,9 +67,18 @@ class Lock:
 
 
 @contextmanager
-def hold(path: Path, *, remove: bool = False) -> Iterator[None]:
-    """Hold a lock file for the time of a ``with`` block, and ``remove`` it in the end; see ``Lock``."""
-    lock = Lock(path)
+def hold(path: Path, *, remove: bool = False, refusal: Exception | None = None) -> Iterator[None]:
+    """Hold a lock file for the time of a ``with`` block; see ``Lock``.
+
+    Args:
+        path: The lock file.
+        remove: Remove it in the end.
+        refusal: Is raised in place of ``FileInUse``.
+    """
+    try:
+        lock = Lock(path)
+    except FileInUse as error:
+        raise refusal or error from error
     try:
         yield
     finally:

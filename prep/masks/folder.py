@@ -14,8 +14,7 @@ import msgspec
 
 from prep.arrays import Codes
 from prep.errors import MaskError, ReadError
-from prep.io import files, frames
-from prep.io.locks import FileInUse, Lock
+from prep.io import files, frames, locks
 from prep.io.storage import FileStamp
 
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -124,18 +123,11 @@ class MasksFolder:
         Raises:
             MaskError: If another process fills it, or has done so since the records were read.
         """
-        try:
-            lock = Lock(self._log.with_name(f"{self._log.name}.lock"))
-        except FileInUse as error:
-            raise MaskError(
-                f"{self.path} is being filled by another process; wait for it, or pass another folder"
-            ) from error
-        try:
+        in_use = f"{self.path} is being filled by another process; wait for it, or pass another folder"
+        with locks.hold(self._log.with_name(f"{self._log.name}.lock"), remove=True, refusal=MaskError(in_use)):
             if self._state != self._state_on_disk():
                 raise MaskError(f"{self.path} was just filled by another process; run the same command again")
             yield
-        finally:
-            lock.release(remove=True)
 
     def _state_on_disk(self) -> tuple[int, int]:
         """Size and time of the records' file: both 0 where there is none."""

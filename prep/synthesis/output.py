@@ -50,16 +50,11 @@ def held(out: Path) -> Iterator[None]:
         SynthesisError: If another process does.
     """
     is_new = not out.exists()
+    in_use = f"{out} is being filled by another process; wait for its end, or pass another --out"
     try:
-        lock = locks.Lock(out / _LOCK)
-    except locks.FileInUse as error:
-        raise SynthesisError(
-            f"{out} is being filled by another process; wait for its end, or pass another --out"
-        ) from error
-    try:
-        yield
+        with locks.hold(out / _LOCK, remove=True, refusal=SynthesisError(in_use)):
+            yield
     finally:
-        lock.release(remove=True)
         if is_new:
             with suppress(OSError):  # it holds something
                 out.rmdir()
