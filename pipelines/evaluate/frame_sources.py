@@ -208,11 +208,11 @@ class PictureFrames(FrameSource):
 
     def decode(self, number: int, contents: Contents) -> EvaluationFrame:
         pair = self.pairs[number]
-        picture, sharp = _decode(pair.blurry, contents), _decode(pair.sharp, contents)
+        picture, sharp = (frames.decode_rgb8(contents[source], source) for source in (pair.blurry, pair.sharp))
         _check_sizes(picture, sharp, pair.blurry, pair.sharp)
         restored, blurry = (picture, None) if self.are_results else (None, picture)
         if self.are_results and (source := self.blurry.get(pair.key)) is not None:
-            blurry = _decode(source, contents)
+            blurry = frames.decode_rgb8(contents[source], source)
             _check_sizes(blurry, sharp, source, pair.sharp)
         mask, extent = None, None
         if self.masks is not None and blurry is not None:
@@ -300,10 +300,6 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
     source.name = restored.resolve().name
     source.folders = [place for place in (restored, sharp, blurry) if place is not None]
     return source
-
-
-def _decode(source: Source, contents: Contents) -> Bytes:
-    return frames.to_rgb8(frames.decode(contents[source], source))
 
 
 def _check_sizes(picture: Bytes, sharp: Bytes, source: Source, sharp_source: Source) -> None:

@@ -47,7 +47,12 @@ def read(source: Source) -> Bytes:
         FrameError: If the picture is damaged, cut short, or none.
         ReadError: If it cannot be read at all.
     """
-    return to_rgb8(decode(storage.read(source), source))
+    return decode_rgb8(storage.read(source), source)
+
+
+def decode_rgb8(data: bytes, path: Source) -> Bytes:
+    """``read`` of bytes that were read from ``path``."""
+    return to_rgb8(decode(data, path))
 
 
 def read_sharpness(path: Path) -> Codes:

@@ -245,10 +245,7 @@ def _read(pair: Pair) -> tuple[Bytes, Bytes]:
 
 
 def _decode(pair: Pair, blurry_bytes: bytes, sharp_bytes: bytes) -> tuple[Bytes, Bytes]:
-    blurry, sharp = (
-        frames.to_rgb8(frames.decode(blurry_bytes, pair.blurry)),
-        frames.to_rgb8(frames.decode(sharp_bytes, pair.sharp)),
-    )
+    blurry, sharp = frames.decode_rgb8(blurry_bytes, pair.blurry), frames.decode_rgb8(sharp_bytes, pair.sharp)
     if blurry.shape != sharp.shape:
         raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; a pair has one size")
     return blurry, sharp
