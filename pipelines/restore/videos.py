@@ -109,7 +109,7 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
     """How many parts of this very video, by this very network, lie there; parts of any other are removed."""
     path, text = folder / _ASKED, _asked(job, settings)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        for part in folder.glob("*.nut"):  # all of them ours: _check_folder
+        for part in folder.glob("*.nut"):  # all of them ours: _check_parts
             part.unlink()
         (folder / _ENDS).unlink(missing_ok=True)
         files.write_text(path, text)

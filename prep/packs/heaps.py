@@ -43,10 +43,10 @@ def fault(texts: h5py.Dataset, path: Path) -> str:
     with path.open("rb") as file:
         of_attributes = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
         for address in sorted({*of_attributes, *addresses.tolist()}):
-            fault = _heap_fault(file, address, size_of_file)
+            problem = _heap_fault(file, address, size_of_file)
             # One that is no longer used may be overwritten in part; without end it must not be.
-            if fault == _ENDLESS or (fault and address in addresses):
-                return f"the heap of texts at byte {address:,} {fault}"
+            if problem == _ENDLESS or (problem and address in addresses):
+                return f"the heap of texts at byte {address:,} {problem}"
     return ""
 
 
