@@ -4,7 +4,7 @@ Legend: H, W a frame's height and width.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,12 @@ class Shortlist:
         self._rows = list(rows)
         self.scenes: dict[str, Scene] = {}  # at most three a reason
 
-    def offer(self, row: FrameScores, scene: Scene) -> None:
-        """Keep a frame's scene if it would be shown by now; forget those that no longer would be."""
-        self.scenes[scene.frame.key] = scene
+    def offer(self, row: FrameScores, scene: Callable[[], Scene]) -> None:
+        """Take a frame's scene if it would be shown by now; forget those that no longer would be."""
         self._rows.append(row)
         chosen = choose(self._rows)
+        if row["key"] in chosen:
+            self.scenes[row["key"]] = scene()
         self._rows = [each for each in self._rows if each["key"] in chosen]
         self.scenes = {key: each for key, each in self.scenes.items() if key in chosen}
 

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from cdgnet import to_bytes
+from cdgnet import Components, to_bytes
 from pipelines.evaluate import folder as scores_folder
-from pipelines.evaluate.examples import Scene, Shortlist, scene_of
+from pipelines.evaluate.examples import Shortlist, scene_of
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
@@ -53,24 +55,24 @@ def score_frames(
     device = restorer.device if restorer else torch.device("cpu")
     for frame, stamps in batches_of(loader):
         if restorer is None:
-            row = measure_frame(frame, frame.restored, device, lpips)
-            scene = scene_of(frame, frame.restored, None)
+            restored, components = frame.restored, None
+            row = measure_frame(frame, restored, device, lpips)
         else:
-            row, scene = restore_and_measure(frame, restorer, lpips)
+            row, restored, components = restore_and_measure(frame, restorer, lpips)
         scores_folder.append(folder, row, stamps)
         if shortlist is not None:
-            shortlist.offer(row, scene)
+            shortlist.offer(row, partial(scene_of, frame, restored, components))
         yield row
 
 
 def restore_and_measure(
     frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None
-) -> tuple[FrameScores, Scene]:
+) -> tuple[FrameScores, Tensor, Components]:
     """Restore a frame and measure it.
 
     Returns:
-        Its scores, ``seconds`` being those of restoring it and ``peak_megabytes`` the most memory until then; and what
-        may be drawn of it.
+        Its scores, ``seconds`` being those of restoring it and ``peak_megabytes`` the most memory until then; the
+        result, ``(3, H, W)`` uint8 on the device; and all that the network made.
     """
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
@@ -82,7 +84,7 @@ def restore_and_measure(
     peak = peak_megabytes(restorer.device)
     measured = measure_frame(frame, restored, restorer.device, lpips, components)
     row = {**measured, "seconds": seconds, "peak_megabytes": peak}
-    return row, scene_of(frame, restored, components)
+    return row, restored, components
 
 
 class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp]]]):

@@ -42,10 +42,10 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
     shown = list(evenly_spaced(range(len(scenes)), PICTURES))
     rows = []
     for number in range(len(scenes)):
-        row, scene = restore_and_measure(scenes[number], restorer)
+        row, restored, _ = restore_and_measure(scenes[number], restorer)
         rows.append(row)
         if number in shown:
-            pixels = scene.restored.permute(1, 2, 0).numpy()
+            pixels = restored.permute(1, 2, 0).cpu().numpy()
             frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
         yield
     scores_folder.write_csv(training.scores / "results.csv", rows)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -111,7 +112,7 @@ def test_the_shortlist_holds_every_frame_that_is_shown_and_at_most_twelve(
     shortlist, pixel = Shortlist(rows[:earlier]), torch.zeros(3, 1, 1, dtype=torch.uint8)
     for row in rows[earlier:]:
         frame = EvaluationFrame(key=row["key"], sharp=pixel, blurry=None, mask=None)
-        shortlist.offer(row, Scene(frame=frame, restored=pixel, middle=None))
+        shortlist.offer(row, partial(Scene, frame=frame, restored=pixel, middle=None))
         assert len(shortlist.scenes) <= 12
     shown = {key for key in examples.choose(rows) if int(key) >= earlier}
     assert shown == set(shortlist.scenes)
