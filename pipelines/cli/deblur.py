@@ -115,11 +115,7 @@ def command(
         weights = weights_or_pretrained(weights)
         restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
         network = _network(weights, is_ensemble)
-        identity: dict[str, str | int | bool] = {
-            "weights": network.weights,
-            "precision": precision,
-            "is_ensemble": is_ensemble,
-        }
+        identity = {"weights": network.weights, "precision": precision, "is_ensemble": is_ensemble}
         settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]

@@ -91,8 +91,8 @@ def command(
     _check_options(weights, pack, root, restored, sharp, blurry)
     if no_weights and (weights or restored):
         raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
-    from pipelines.evaluate import examples, page, statistics
     from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate import statistics
     from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
     from pipelines.evaluate.summary import summarise
@@ -116,10 +116,7 @@ def command(
         difference = statistics.compare(rows, earlier) if earlier is not None else None
         summary = summarise(rows, frames, conditions, restorer, difference)
         scores_folder.write(folder, rows, summary)
-        drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
-        drawn = list(track(drawing, count, "pictures"))
-        examples.write(folder, rows, drawn)
-        report = page.write(folder, rows, summary, drawn)
+        report = _write_page(folder, frames, rows, summary, restorer, shortlist)
     if as_json:
         click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
         return
@@ -196,6 +193,23 @@ def _score_all(
     scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips, shortlist)
     row_of |= {str(row["key"]): row for row in track(scoring, missing, "eval")}
     return [row_of[key] for key in frames.keys], shortlist
+
+
+def _write_page(
+    folder: Path,
+    frames: "FrameSource",
+    rows: "Sequence[FrameScores]",
+    summary: Mapping[str, Any],
+    restorer: "Restorer | None",
+    shortlist: "Shortlist",
+) -> Path:
+    """Draw the frames that the page shows, and write it; gives its path."""
+    from pipelines.evaluate import examples, page
+
+    drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
+    drawn = list(track(drawing, count, "pictures"))
+    examples.write(folder, rows, drawn)
+    return page.write(folder, rows, summary, drawn)
 
 
 def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:

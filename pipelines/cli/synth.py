@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,13 @@ _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
 
+def _check_step(_: click.Context, __: click.Parameter, step: float) -> float:
+    """``--interpolate``, which may be 0."""
+    if 0 < step < _FINEST:
+        raise click.UsageError(f"--interpolate {step:g}: wanted 0 for never, or pixels from {_FINEST:g} on")
+    return step
+
+
 @click.command("synth", epilog=example(_EXAMPLE))
 @click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
 @click.option("--out", type=path_type, required=True, metavar="DIR", help="Data set to make, in GoPro's layout.")
@@ -32,9 +40,9 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
               help="Recordings: frames averaged for a pair; an odd number is drawn for each.")  # fmt: skip
 @click.option("--stride", type=click.IntRange(1), metavar="FRAMES",
               help="Recordings: frames from window to window.  [default: end to end]")  # fmt: skip
-@click.option("--interpolate", type=FiniteRange(min=0), default=3.0, show_default=True, metavar="PX",
-              help="Recordings: add frames between where something moves further than this, since gaps show in the "
-              "blur. 0: never, as GoPro was made.")  # fmt: skip
+@click.option("--interpolate", type=FiniteRange(min=0), callback=_check_step, default=3.0, show_default=True,
+              metavar="PX", help="Recordings: add frames between where something moves further than this, since gaps "
+              "show in the blur. 0: never, as GoPro was made.")  # fmt: skip
 @click.option("--photos", is_flag=True, help="Inputs are photographs.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=10, show_default=True, metavar="N",
               help="Photographs: pairs of each.")  # fmt: skip
@@ -94,10 +102,7 @@ def synth(
     from prep.synthesis.trajectories import Stroke
 
     _refuse_inside(inputs, out)
-    if 0 < interpolate < _FINEST:
-        raise click.UsageError(f"--interpolate {interpolate:g}: wanted 0 for never, or pixels from {_FINEST:g} on")
-    if not dry_run:
-        context.with_resource(output.held(out))
+    context.with_resource(nullcontext() if dry_run else output.held(out))
     camera = chosen_camera(context)
     if photos:
         _refuse_unused(_OF_RECORDINGS, "photographs; leave it out")

@@ -38,7 +38,7 @@ class RestoreSettings:
 
     quality: int = 95  # 1 to 100, of lossy formats: JPEG, WebP, AVIF, HEIC, videos
     batch: int = 1  # frames of one size that are restored at once
-    identity: Mapping[str, str | int | bool] | None = None  # of the restorer; parts of a video of another are discarded
+    identity: Mapping[str, object] | None = None  # of the restorer, as JSON; parts of a video of another are discarded
 
 
 @dataclass(frozen=True, kw_only=True)
