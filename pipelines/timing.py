@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import psutil
 import torch
-
-from cdgnet import CDGNet
+from torch import nn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +22,7 @@ class Timing:
 
 
 @torch.no_grad()
-def time_network(network: CDGNet, height: int, width: int, repeats: int) -> Timing:
+def time_network(network: nn.Module, height: int, width: int, repeats: int) -> Timing:
     """Time a network on the device it lies on, after one pass to warm up.
 
     Args:

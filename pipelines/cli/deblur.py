@@ -46,7 +46,10 @@ path_type = NamedPath()
 @click.version_option(package_name="cdgnet")
 @click.argument("inputs", nargs=-1, type=path_type)
 @click.option(
-    "--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.  [default: those that come with cdgnet]"
+    "--weights",
+    type=WEIGHTS_FILE,
+    metavar="FILE",
+    help="Of cdg-train, or of a published deblurrer (.pth).  [default: those that come with cdgnet]",
 )
 @click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
 @click.option("--force", is_flag=True, help="Overwrite results that exist.")
@@ -113,7 +116,7 @@ def command(
         from pipelines.restore.jobs import RestoreSettings
 
         weights = weights_or_pretrained(weights)
-        restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch)
+        restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch=batch)
         network = _network(weights, is_ensemble)
         identity = {"weights": network.weights, "precision": precision, "is_ensemble": is_ensemble}
         settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
@@ -131,10 +134,11 @@ def command(
 def _network(weights: Path | None, is_ensemble: bool) -> "Network":
     """What restores; weights that are none are refused even where there is nothing to do."""
     from cdgnet import PRETRAINED, read_metadata
+    from pipelines.restore import networks
     from pipelines.restore.origins import Network
     from pipelines.restore.restorer import weights_checksum
 
-    if weights is not None:
+    if weights is not None and networks.is_ours(weights):
         read_metadata(weights)
     return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble)
 

@@ -55,15 +55,29 @@ _OPTIONS = (
 
 
 def make_restorer(
-    weights: Path, precision: str, is_compiled: bool, tile: int | None, is_ensemble: bool, batch: int = 1
+    weights: Path,
+    precision: str,
+    is_compiled: bool,
+    tile: int | None,
+    is_ensemble: bool,
+    *,
+    batch: int = 1,
+    is_whole: bool = False,
 ) -> "Restorer":
     """Load weights onto the device at hand."""
-    from cdgnet import load_weights
+    from pipelines.restore import networks
     from pipelines.restore.restorer import Restorer
 
     fabric = make_fabric(precision, devices=1)
-    network = load_weights(weights)
-    return Restorer(network, fabric, is_compiled=is_compiled, tile=tile, is_ensemble=is_ensemble, batch=batch)
+    return Restorer(
+        networks.load(weights),
+        fabric,
+        is_compiled=is_compiled,
+        tile=tile,
+        is_ensemble=is_ensemble,
+        batch=batch,
+        is_whole=is_whole,
+    )
 
 
 def make_fabric(precision: str, devices: "int | list[int]", nodes: int = 1) -> "Fabric":

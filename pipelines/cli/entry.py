@@ -22,6 +22,8 @@ EXTRAS = {  # which extra brings a package that may be missing
     "onnxscript": "export",
     "pillow_heif": "heif",
     "skimage": "dev",
+    "spandrel": "peers",
+    "spandrel_extra_arches": "peers",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a person may use of it
 _NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the system's loader says of a library

@@ -33,8 +33,8 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Written by cdg-train.  [default: those that come "
-              "with cdgnet]")  # fmt: skip
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Of cdg-train, or of a published deblurrer "
+              "(.pth).  [default: those that come with cdgnet]")  # fmt: skip
 @click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: what a network has to beat.")
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
@@ -107,10 +107,10 @@ def command(
     elif restored is None:
         weights = weights_or_pretrained(weights)
     lpips = _load_lpips() if wants_lpips else None
-    conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips)
+    conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips, tile=tile)
     folder = conditions.scores_folder(out, frames)
     earlier = scores_folder.read(against) if against else None
-    restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble) if weights else None
+    restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, is_whole=True) if weights else None
     with scores_folder.held(folder):
         rows, shortlist = _score_all(frames, folder, conditions, restorer, workers)
         difference = statistics.compare(rows, earlier) if earlier is not None else None
@@ -287,7 +287,8 @@ def _print_difference(difference: Mapping[str, Any]) -> None:
 
 def _print_cost(cost: Mapping[str, Any]) -> None:
     time = f"{1000 * cost['seconds']:,.0f} ms a frame of {cost['size']} (median of {cost['timed_frames']}), "
-    work = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), {cost['honest_gmac']:.2f} GMac (honest)"
+    ptflops = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), " if cost["ptflops_gmac"] is not None else ""
+    work = f"{ptflops}{cost['honest_gmac']:.2f} GMac (honest)"
     memory = f"at most {cost['peak_megabytes']:,} MB " if cost["peak_megabytes"] is not None else ""
     click.echo(
         f"cost: {cost['parameters']:,} parameters, {cost['megabytes']:.2f} MB; at 1280 x 720 {work}; "

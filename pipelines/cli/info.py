@@ -17,7 +17,7 @@ from pipelines.train.settings import PRESETS, VARIANTS
 
 if TYPE_CHECKING:
     from cdgnet import ModelConfig
-    from cdgnet.cost import Cost
+    from pipelines.restore.networks import Network
 
 # Wang et al. 2021, Table 4: MB of the large branch with parts of its attention.
 _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
@@ -29,7 +29,8 @@ _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 @click.version_option(package_name="cdgnet")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
 @click.option("--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3.")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead.")
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead; "
+              "a published deblurrer (.pth) too.")  # fmt: skip
 @click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
 @click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
 @click.option("--card", "wants_card", is_flag=True, help="How weights were made, and their scores: those of --weights, "
@@ -60,30 +61,37 @@ def command(
         with announce_if_slow("counting every row of both tables"):
             _say_tables(preset, size, as_json=as_json)
         return
-    from cdgnet import CDGNet, ModelConfig, load_weights
-    from cdgnet.cost import network_cost
+    from cdgnet import CDGNet, ModelConfig
+    from pipelines.restore import networks
     from pipelines.timing import device_name, time_network
 
-    network = load_weights(weights) if weights else None
-    config = network.config if network else ModelConfig.preset(preset, variant)
-    costs = network_cost(config, *size)
-    report: dict[str, Any] = {
-        "variant": config.variant,
-        "widths": config.widths,
-        "size": f"{size[1]}x{size[0]}",
-        "parts": {name: _figures(cost) for name, cost in costs.items()},
-    }
+    network = networks.load(weights) if weights else CDGNet(ModelConfig.preset(preset, variant))
+    report = _price(network, size)
     if timed:
         import torch
         from lightning_fabric import Fabric
 
         device = Fabric(accelerator="auto", devices=1).device
-        timing = time_network((network or CDGNet(config)).eval().to(device), *size, repeats=3)
+        timing = time_network(network.eval().to(device), *size, repeats=3)
         report["timing"] = {"device": device_name(device), "threads": torch.get_num_threads(), **asdict(timing)}
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
         _say(report)
+
+
+def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
+    """What a network costs: ours part by part, one of another project as a whole."""
+    from cdgnet import CDGNet
+    from cdgnet.cost import network_cost
+    from pipelines.evaluate.cost import figures, peer_figures
+
+    report: dict[str, Any] = {"size": f"{size[1]}x{size[0]}"}
+    if isinstance(network, CDGNet):
+        config, costs = network.config, network_cost(network.config, *size)
+        parts = {name: figures(cost) for name, cost in costs.items()}
+        return {"variant": config.variant, "widths": config.widths, **report, "parts": parts}
+    return {"variant": network.name, **report, "parts": {"total": peer_figures(network, *size)}}
 
 
 def _refuse_conflicts(context: click.Context) -> None:
@@ -105,7 +113,10 @@ def _say_card(weights: Path | None, *, as_json: bool) -> None:
     """What a weights file says about how it was made; without a card, all that it says."""
     from cdgnet import PRETRAINED, read_metadata
     from pipelines import card
+    from pipelines.restore import networks
 
+    if weights is not None and not networks.is_ours(weights):
+        raise click.ClickException(f"{weights} is not of cdgnet: only weights of cdgnet have a card; leave --card out")
     metadata = read_metadata(weights or PRETRAINED)
     found = card.read(metadata)
     if as_json:
@@ -118,17 +129,9 @@ def _say_card(weights: Path | None, *, as_json: bool) -> None:
             click.echo(f"{name}: {value}")
 
 
-def _figures(cost: "Cost") -> dict[str, float]:
-    return {
-        "parameters": cost.parameters,
-        "megabytes": round(cost.megabytes, 3),
-        "ptflops_gmac": round(cost.ptflops / 1e9, 2),
-        "honest_gmac": round(cost.honest / 1e9, 2),
-    }
-
-
 def _say(report: Mapping[str, Any]) -> None:
-    click.echo(f"{report['variant']}, widths {', '.join(map(str, report['widths']))}, at {report['size']}")
+    widths = f", widths {', '.join(map(str, report['widths']))}" if "widths" in report else ""
+    click.echo(f"{report['variant']}{widths}, at {report['size']}")
     click.echo(f"{'':18}{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}")
     for name, part in report["parts"].items():
         click.echo(f"{name:18}{_line(part)}")
@@ -143,12 +146,13 @@ def _say(report: Mapping[str, Any]) -> None:
 def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
+    from pipelines.evaluate.cost import figures
 
     def price(config: "ModelConfig") -> dict[str, float]:
-        return _figures(network_cost(config, *size)["total"])
+        return figures(network_cost(config, *size)["total"])
 
-    def said(**figures: float) -> dict[str, float]:
-        return figures if preset == "paper" else {}  # of other widths the paper says nothing
+    def said(**values: float) -> dict[str, float]:
+        return values if preset == "paper" else {}  # of other widths the paper says nothing
 
     third = {
         name: {**price(ModelConfig.preset(preset, name)), **said(paper_psnr=psnr, paper_ssim=ssim)}
@@ -177,8 +181,9 @@ def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
         click.echo(f"{name:20}{_line(row)}" + (f"{row['paper_megabytes']:10.2f}" if is_paper else ""))
 
 
-def _line(row: Mapping[str, float]) -> str:
-    return f"{row['parameters']:12,}{row['megabytes']:9.3f}{row['ptflops_gmac']:15.1f}{row['honest_gmac']:14.1f}"
+def _line(row: Mapping[str, Any]) -> str:
+    ptflops = "" if row["ptflops_gmac"] is None else f"{row['ptflops_gmac']:.1f}"
+    return f"{row['parameters']:12,}{row['megabytes']:9.3f}{ptflops:>15}{row['honest_gmac']:14.1f}"
 
 
 def main() -> None:

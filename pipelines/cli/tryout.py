@@ -78,16 +78,17 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
 
 def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) -> "Facts":
-    from cdgnet import read_metadata
+    from cdgnet import CDGNet, read_metadata
+    from pipelines.restore.networks import name_of
     from pipelines.timing import device_and_threads
     from pipelines.tryout.server import Facts
 
     network = restorer.network
     parameters = sum(parameter.numel() for parameter in network.parameters())
     return Facts(
-        weights=read_metadata(weights).get("name") or weights.name,
-        network=f"{network.config.variant}, {parameters:,} parameters",
+        weights=(isinstance(network, CDGNet) and read_metadata(weights).get("name")) or weights.name,
+        network=f"{name_of(network)}, {parameters:,} parameters",
         device=device_and_threads(restorer.device),
         host="" if is_local else socket.gethostname(),
-        has_branches=network.fusion is not None,
+        has_branches=isinstance(network, CDGNet) and network.fusion is not None,
     )

@@ -12,6 +12,7 @@ from pipelines.errors import EvaluationError
 from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.lpips import LPIPS
+from pipelines.restore import networks, peers
 from pipelines.restore.restorer import weights_checksum
 
 
@@ -22,6 +23,7 @@ class Conditions:
     weights: Path | None = None  # None where the frames are restored already
     precision: str = "32-true"
     is_ensemble: bool = False
+    tile: int | None = None  # pixels; None: whole frames, or tiles that give the same
     lpips: LPIPS | None = None
 
     def identity(self, frames: FrameSource) -> dict[str, Any]:
@@ -35,15 +37,23 @@ class Conditions:
         }
         if self.is_ensemble:
             identity["ensemble"] = 8
+        if self._has_seams():
+            identity["tile"] = self.tile
         if self.lpips is not None:
             identity["lpips"] = self.lpips.weights
         return identity
+
+    def _has_seams(self) -> bool:
+        """Whether frames are cut into tiles that change the result."""
+        return self.tile is not None and self.weights is not None and not networks.is_ours(self.weights)
 
     def protocol(self, frames: FrameSource) -> str:
         """How the scores are made, in one line."""
         rules = [frames.protocol]
         if self.is_ensemble:
             rules.append("mean over the eight orientations of each frame (self-ensemble)")
+        if self._has_seams():
+            rules.append(f"restored in tiles of {self.tile} pixels with {peers.HALO} around, which is not the whole")
         if self.lpips is not None:
             rules.append(f"lpips by AlexNet, weights {self.lpips.weights}")
         return "; ".join(rules)

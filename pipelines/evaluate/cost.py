@@ -6,7 +6,10 @@ from typing import Any
 
 import torch
 
-from cdgnet.cost import network_cost
+from cdgnet.cost import Cost, network_cost
+from pipelines.restore import footprint
+from pipelines.restore.networks import Network
+from pipelines.restore.peers import PeerNetwork
 from pipelines.restore.restorer import Restorer
 from pipelines.timing import device_name
 
@@ -25,18 +28,43 @@ def measure_cost(
         size: ``(height, width)`` of the first frame.
 
     Returns:
-        Multiply-accumulates under both conventions at 1280 x 720; seconds and memory at ``size``, on ``device``.
+        Multiply-accumulates under both conventions at 1280 x 720, of a network of another project under the honest one
+        alone; seconds and memory at ``size``, on ``device``.
     """
-    total = network_cost(restorer.network.config, *SIZE)["total"]
     threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
     return {
-        "parameters": total.parameters,
-        "megabytes": round(total.megabytes, 3),
-        "ptflops_gmac": round(total.ptflops / 1e9, 2),
-        "honest_gmac": round(total.honest / 1e9, 2),
+        **_of_network(restorer.network),
         "seconds": statistics.median(seconds) if seconds else None,
         "timed_frames": len(seconds),
         "size": f"{size[1]}x{size[0]}",
         "peak_megabytes": None if peak is None else round(peak),
         "device": device_name(restorer.device) + threads,
+    }
+
+
+def _of_network(network: Network) -> dict[str, Any]:
+    if isinstance(network, PeerNetwork):
+        return peer_figures(network, *SIZE)
+    return figures(network_cost(network.config, *SIZE)["total"])
+
+
+def figures(cost: Cost) -> dict[str, Any]:
+    """What a network, or a part of it, costs."""
+    return {
+        "parameters": cost.parameters,
+        "megabytes": round(cost.megabytes, 3),
+        "ptflops_gmac": round(cost.ptflops / 1e9, 2),
+        "honest_gmac": round(cost.honest / 1e9, 2),
+    }
+
+
+def peer_figures(network: PeerNetwork, height: int, width: int) -> dict[str, Any]:
+    """The same of a network of another project, whose layers ptflops would count by rules of their own."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    multiply_accumulates = footprint.measure(network, height, width).multiply_accumulates
+    return {
+        "parameters": parameters,
+        "megabytes": round(4 * parameters / 1e6, 3),
+        "ptflops_gmac": None,
+        "honest_gmac": round(multiply_accumulates / 1e9, 2),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from pipelines.evaluate.cost import measure_cost
 from pipelines.evaluate.frame_sources import MEASURED, FrameSource
 from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
 from pipelines.evaluate.statistics import Difference, author_frames, bootstrap_interval, mean_scores, sequence_means
+from pipelines.restore.networks import name_of
+from pipelines.restore.peers import PeerNetwork
 from pipelines.restore.restorer import Restorer, weights_checksum
 from pipelines.timing import device_name
 
@@ -55,12 +58,22 @@ def summarise(
         "against": asdict(difference) if difference else {},
         "division": {name: mean for name, mean in mean_scores(rows).items() if name in division.MEASURES},
         "by_extent": {"known_from": frames.extent_source, "ranges": ranges} if frames.extent_source else {},
-        "weights": {"file": weights.name, "sha256": weights_checksum(weights)} if weights else {},
+        "weights": _describe(weights, restorer) if weights and restorer else {},
         "cost": measure_cost(restorer, _of_rows(rows, "seconds"), peak, frames.size()) if restorer else {},
         "device": device_name(restorer.device if restorer else torch.device("cpu")),
         "precision": restorer.fabric.strategy.precision.precision if restorer else "as the pictures are",
-        "versions": {name: metadata.version(name) for name in ("cdgnet", "torch", "numpy")},
+        "versions": {name: metadata.version(name) for name in _libraries(restorer)},
     }
+
+
+def _libraries(restorer: Restorer | None) -> tuple[str, ...]:
+    """Those that the scores may depend on."""
+    is_peer = restorer is not None and isinstance(restorer.network, PeerNetwork)
+    return ("cdgnet", "torch", "numpy", *(("spandrel", "spandrel_extra_arches") if is_peer else ()))
+
+
+def _describe(weights: Path, restorer: Restorer) -> dict[str, str]:
+    return {"file": weights.name, "sha256": weights_checksum(weights), "network": name_of(restorer.network)}
 
 
 def _of_rows(rows: Sequence[FrameScores], name: str) -> list[float]:

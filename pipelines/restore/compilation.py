@@ -8,18 +8,17 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from cdgnet import CDGNet
 from pipelines.errors import CompilerMissing
 
 
-def compile_for_restoring(network: CDGNet, device: torch.device) -> None:
+def compile_for_restoring(network: nn.Module, device: torch.device) -> None:
     """Compile a network in place, once for each size of frames; on CUDA as CUDA graphs."""
     refuse_without_compiler(device)
     persist_compilation_cache()
     network.compile(mode="reduce-overhead" if device.type == "cuda" else "default", dynamic=False)
 
 
-def compile_for_training(network: CDGNet, *, graphs: bool) -> nn.Module:
+def compile_for_training(network: nn.Module, *, graphs: bool) -> nn.Module:
     """The network compiled; with ``graphs`` as CUDA graphs, whose results the next step overwrites."""
     persist_compilation_cache()
     model: nn.Module = torch.compile(network, mode="reduce-overhead" if graphs else "default")  # type: ignore[assignment]

@@ -12,15 +12,20 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from cdgnet import CDGNet, Components, padding, tiling
+from cdgnet import Components, padding, tiling
 from cdgnet.tiling import Progress
+from pipelines.errors import InputError
+from pipelines.restore import footprint, peers
 from pipelines.restore.compilation import compile_for_restoring
+from pipelines.restore.networks import Network, name_of
+from pipelines.restore.peers import PeerNetwork
 
 Result = TypeVar("Result")
 
 ORIENTATIONS = 8  # of an ensemble
 
 _SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
+_SAMPLE = 256  # side of the frame by which the memory of other projects' networks is judged
 _PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # memory a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
 
 
@@ -32,29 +37,34 @@ class Restorer:
         fabric: Decides device and precision.
         is_compiled: Compile it for each size of frames, at the first of them, which takes a minute. On CUDA all work of
             a frame then starts at once (CUDA graphs), into memory that every frame of that size uses again.
-        tile: Side of the tiles that a larger frame is cut into, a multiple of 4; the result is that of the whole.
-            None: as large as half of the free memory allows, and halved where even that is too much.
+        tile: Side of the tiles that a larger frame is cut into, a multiple of 4; the result is that of the whole, but
+            for networks of other projects (``peers.restore``). None: as large as half of the free memory allows, and
+            halved where even that is too much.
         is_ensemble: Restore each frame in its eight orientations, and take the mean: eight times the work.
         batch: Frames that are restored at once, for the choice of the tile.
+        is_whole: Restore frames whole where tiles would change the result, unless ``tile`` is given.
 
     Source of the ensemble: Timofte et al. 2016, Seven ways to improve example-based single image super resolution.
     """
 
     def __init__(
         self,
-        network: CDGNet,
+        network: Network,
         fabric: Fabric,
         *,
         is_compiled: bool = False,
         tile: int | None = None,
         is_ensemble: bool = False,
         batch: int = 1,
+        is_whole: bool = False,
     ) -> None:
         self.network, self.fabric, self.is_ensemble = network.to(fabric.device).eval(), fabric, is_ensemble
         self.is_tile_free = tile is None
+        self.is_whole = is_whole and self.is_tile_free and isinstance(network, PeerNetwork)
+        self._fitting_sizes: set[tuple[int, int]] = set()  # of frames that were found to fit whole
         self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
         if is_compiled:
-            compile_for_restoring(network, fabric.device)
+            compile_for_restoring(network.model if isinstance(network, PeerNetwork) else network, fabric.device)
 
     @property
     def device(self) -> torch.device:
@@ -98,11 +108,37 @@ class Restorer:
         return ensemble(restore_one, blurry)
 
     def _components(self, blurry: Tensor, report: Progress | None) -> Components:
-        results = self._fitting(lambda: tiling.components(self.network, blurry, tile=self.tile, on_tile=report))
+        network = self.network
+        if isinstance(network, PeerNetwork):
+            return Components(self._restore(blurry, report), None, None, None, None)
+        results = self._fitting(lambda: tiling.components(network, blurry, tile=self.tile, on_tile=report))
         return Components(*(None if result is None else _kept(result) for result in results))  # type: ignore[arg-type]
 
     def _restore(self, blurry: Tensor, report: Progress | None) -> Tensor:
-        return _kept(self._fitting(lambda: tiling.restore(self.network, blurry, tile=self.tile, on_tile=report)))
+        network = self.network
+        if isinstance(network, PeerNetwork):
+            if self.is_whole:
+                self._make_room(network, blurry)
+            return _kept(self._fitting(lambda: peers.restore(network, blurry, tile=self.tile, on_tile=report)))
+        return _kept(self._fitting(lambda: tiling.restore(network, blurry, tile=self.tile, on_tile=report)))
+
+    def _make_room(self, network: PeerNetwork, blurry: Tensor) -> None:
+        """Make tiles so large that a frame is restored whole.
+
+        Raises:
+            InputError: If it needs more memory than is free.
+        """
+        height, width = blurry.shape[-2:]
+        if (height, width) in self._fitting_sizes:
+            return
+        needed, free = footprint.measure(network, height, width).bytes, free_memory(self.device)
+        if needed > free:
+            raise InputError(
+                f"{name_of(network)} needs {needed / 1e9:.1f} GB for a frame of {width} x {height}, and "
+                f"{free / 1e9:.1f} GB are free; pass --tile 512, which changes the result a little"
+            )
+        self.tile = max(self.tile, math.ceil(math.sqrt(network.padded(height, width))))
+        self._fitting_sizes.add((height, width))
 
     def _when_done(self, on_tile: Progress | None) -> Progress | None:
         """``on_tile`` called when a tile is done: a GPU's work is only begun when Python goes on."""
@@ -122,7 +158,7 @@ class Restorer:
                 with self.fabric.autocast():
                     return work()
             except torch.OutOfMemoryError:
-                if not self.is_tile_free or self.tile <= _SMALLEST_TILE:
+                if not self.is_tile_free or self.is_whole or self.tile <= _SMALLEST_TILE:
                     raise
             torch.cuda.empty_cache()
             self.tile = max(_SMALLEST_TILE, self.tile // 8 * 4)
@@ -161,8 +197,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
-def fitting_tile(network: CDGNet, device: torch.device, memory: int, batch: int = 1) -> int:
+def fitting_tile(network: Network, device: torch.device, memory: int, batch: int = 1) -> int:
     """The side of the largest tiles of which ``batch``, with their halo, fit into ``memory`` bytes; in pixels."""
+    if isinstance(network, PeerNetwork):  # which restores the frames of a batch one by one
+        pixel_bytes = footprint.measure(network, _SAMPLE, _SAMPLE).bytes / _SAMPLE**2
+        return max(int(math.sqrt(memory / pixel_bytes)) - 2 * peers.HALO, _SMALLEST_TILE)
     pixels = memory / (batch * (_PIXEL_BYTES + _CHANNEL_BYTES * network.config.widths[0]))
     side = int(math.sqrt(pixels)) - 2 * tiling.halo_of(network.config)
     largest = _LARGEST_TILE_CPU if device.type == "cpu" else _LARGEST_TILE

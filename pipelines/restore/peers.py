@@ -1,0 +1,189 @@
+"""Deblurring networks of other projects, as spandrel recognises and runs them: NAFNet, Restormer and others.
+
+Legend: B batch, H and W a frame's height and width in pixels.
+"""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from cdgnet import WeightsError
+from cdgnet.tiling import Progress
+
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+HALO = 64
+"""Pixels around a tile that are computed with it."""
+
+_MIXED = 32  # pixels on each side of a border between tiles, at most, where the results of both are mixed
+_PICKLES = (b"PK", b"\x80")  # how torch.save's files begin: a zip archive, or a bare pickle as before torch 1.6
+
+
+class PeerNetwork(nn.Module):
+    """A network of another project. Sides are padded, and results clamped, as its library does it.
+
+    Args:
+        descriptor: Of a network that takes RGB and gives as many pixels.
+    """
+
+    def __init__(self, descriptor: "ImageModelDescriptor[nn.Module]") -> None:
+        super().__init__()
+        self.model = descriptor.model
+        self._descriptor = descriptor
+        self.name = ", ".join([descriptor.architecture.name, *descriptor.tags])
+
+    def forward(self, blurry: Tensor) -> Tensor:
+        """Restore ``(B, 3, H, W)`` float in [-0.5, 0.5]; gives the same, clamped."""
+        with _without_warnings():
+            restored = [self._descriptor(frame + 0.5) for frame in torch.split(blurry, 1)]  # (1, 3, H, W) each
+        return torch.cat(restored) - 0.5
+
+    def padded(self, height: int, width: int) -> int:
+        """Pixels of a frame once its sides are as the network needs them."""
+        right, below = self._descriptor.size_requirements.get_padding(width, height)
+        return int((height + below) * (width + right))
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file is one of ``torch.save``, by its first bytes."""
+    with path.open("rb") as file:
+        return file.read(2).startswith(_PICKLES)
+
+
+def load(path: Path) -> PeerNetwork:
+    """The network in a file of weights as its project published them, on the CPU, in eval mode.
+
+    No code in the file is run: of a pickle only tensors and plain containers are read.
+
+    Args:
+        path: Of ``torch.save``, or safetensors.
+
+    Raises:
+        ModuleNotFoundError: If spandrel is not installed: it comes with the extra ``peers``.
+        WeightsError: If the file cannot be read, is of no known architecture, or of a network that does something else
+            than to restore RGB pictures.
+        OSError: If the file cannot be opened.
+    """
+    with _without_warnings():
+        import spandrel
+        import spandrel_extra_arches
+
+        spandrel_extra_arches.install(ignore_duplicates=True)
+        tensors = _read(path)
+        try:
+            descriptor = spandrel.ModelLoader().load_from_state_dict(tensors)
+        except spandrel.UnsupportedModelError as error:
+            raise WeightsError(
+                f"{path}: spandrel knows no architecture with these weights; wanted one of cdg-train, or of "
+                "NAFNet, Restormer, FFTformer, MPRNet, Uformer, KBNet, MIRNet-v2, M3SNet and others"
+            ) from error
+        except (RuntimeError, KeyError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise WeightsError(f"{path}: damaged, or of a variant that spandrel does not know ({reason})") from error
+    channels = (descriptor.input_channels, descriptor.output_channels)
+    if descriptor.purpose == "Inpainting" or descriptor.scale != 1 or channels != (3, 3):
+        what = f"{descriptor.architecture.name}, {descriptor.purpose}"
+        raise WeightsError(
+            f"{path}: {what}, {channels[0]} to {channels[1]} channels, scale {descriptor.scale}; wanted a network that "
+            "restores RGB pictures at their own size"
+        )
+    return PeerNetwork(descriptor).eval()
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """What a file holds, its tensors by name or dictionaries of them."""
+    if not is_pickle(path):
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from error
+    try:
+        with path.open("rb") as file:
+            content = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: holds more than tensors, and code in it is not run; save its state_dict() alone, with torch.save "
+            "or as safetensors"
+        ) from error
+    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise WeightsError(f"{path}: no whole file of torch.save ({' '.join(str(error).split())[:200]})") from error
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise WeightsError(f"{path}: holds a {type(content).__name__}, wanted tensors by name")
+    return content
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Keep what the libraries warn their own authors of from a person."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@torch.no_grad()
+def restore(network: PeerNetwork, blurry: Tensor, *, tile: int, on_tile: Progress | None = None) -> Tensor:
+    """Restore frames in bounded memory.
+
+    A frame that has no more pixels than a tile and its halo is restored whole. A larger one is cut into tiles, each
+    restored with ``HALO`` pixels around it; the results of two neighbours are mixed linearly over 64 pixels. That is
+    not the result of the whole where the network looks farther, as most do: attention and averages over a frame become
+    those over a tile.
+
+    Args:
+        network: In eval mode.
+        blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
+        tile: Side of a tile in pixels, at least 64.
+        on_tile: Called after each tile with the share of the work that is done.
+
+    Returns:
+        ``(B, 3, H, W)``, clamped.
+    """
+    report: Progress = on_tile or (lambda _: None)
+    height, width = blurry.shape[-2:]
+    if network.padded(height, width) <= (tile + 2 * HALO) ** 2:
+        restored: Tensor = network(blurry)
+        report(1.0)
+        return restored
+    whole = torch.zeros_like(blurry)
+    rows, columns = _Cuts(height, tile), _Cuts(width, tile)
+    for row in range(rows.count):
+        for column in range(columns.count):
+            above, beside = rows.window(row), columns.window(column)
+            weight = rows.weight(row).to(blurry)[:, None] * columns.weight(column).to(blurry)  # (h, w)
+            whole[..., above, beside] += network(blurry[..., above, beside]) * weight
+            report((row * columns.count + column + 1) / (rows.count * columns.count))
+    return whole
+
+
+class _Cuts:
+    """A side cut into equal parts of at most ``tile`` pixels."""
+
+    def __init__(self, side: int, tile: int) -> None:
+        self.count = -(-side // tile)
+        self._borders = [side * number // self.count for number in range(self.count + 1)]
+        self._mixed = min(_MIXED, side // self.count / 2)  # so that no pixel is mixed of three
+
+    def window(self, number: int) -> slice:
+        """A part and its halo."""
+        return slice(max(self._borders[number] - HALO, 0), min(self._borders[number + 1] + HALO, self._borders[-1]))
+
+    def weight(self, number: int) -> Tensor:
+        """How much each pixel of a window counts; those of all windows together count 1."""
+        window = self.window(number)
+        places = torch.arange(window.start, window.stop) + 0.5
+        first, last = self._borders[number], self._borders[number + 1]
+        weight = torch.ones(len(places))
+        if number > 0:
+            weight *= ((places - first) / (2 * self._mixed) + 0.5).clamp(0, 1)
+        if number < self.count - 1:
+            weight *= ((last - places) / (2 * self._mixed) + 0.5).clamp(0, 1)
+        return weight
