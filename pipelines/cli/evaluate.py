@@ -1,7 +1,9 @@
 """``cdg-eval``: weights and frames in, scores out; or the results of another program."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +13,21 @@ from pipelines.cli.dataset import LAYOUTS, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
-from pipelines.cli.progress import print_table, track
+from pipelines.cli.progress import track
+from pipelines.cli.score_report import print_comparison, print_summary
+from prep.datasets.layouts import counted
 
 if TYPE_CHECKING:
+    from pipelines.evaluate.candidates import Candidate
+    from pipelines.evaluate.comparison import Entry
     from pipelines.evaluate.conditions import Conditions
-    from pipelines.evaluate.examples import Shortlist
     from pipelines.evaluate.frame_sources import FrameSource
+    from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
-    from pipelines.evaluate.measures import FrameScores
-    from pipelines.restore.restorer import Restorer
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
-_MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are shown
 
 
 @click.command(
@@ -33,8 +36,9 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Of cdg-train, or of a published deblurrer "
-              "(.pth).  [default: those that come with cdgnet]")  # fmt: skip
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE [FILE]...", help="Of cdg-train, or of published "
+              "deblurrers (.pth); several are compared.  [default: those that come with cdgnet]")  # fmt: skip
+@click.argument("others", type=WEIGHTS_FILE, nargs=-1, metavar="")
 @click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: what a network has to beat.")
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
@@ -50,7 +54,8 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
               "or what is known of the blur's length: extent, else paired]")  # fmt: skip
 @click.option("--mu", type=FiniteRange(0, 1), help="Threshold of S.  [default: the pack's; 0.85, blur up to 6 pixels, "
               "for extent and paired; else 0.96]")  # fmt: skip
-@click.option("--against", type=path_type, metavar="DIR", help="Earlier scores of the same frames, to compare with.")
+@click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Earlier scores of the same frames, to "
+              "compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
 @click.option(
@@ -60,6 +65,7 @@ _MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are sh
 @device_options
 def command(
     weights: Path | None,
+    others: tuple[Path, ...],
     no_weights: bool,
     pack: Path | None,
     root: Path | None,
@@ -72,7 +78,7 @@ def command(
     masks: Path | None,
     method: str | None,
     mu: float | None,
-    against: Path | None,
+    against: tuple[Path, ...],
     wants_lpips: bool,
     workers: int,
     out: Path | None,
@@ -91,11 +97,12 @@ def command(
     _check_options(weights, pack, root, restored, sharp, blurry)
     if no_weights and (weights or restored):
         raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
+    if others and weights is None:
+        raise click.UsageError(f"found {others[0]}; pass weights after --weights")
+    from pipelines.evaluate import comparison
     from pipelines.evaluate import folder as scores_folder
-    from pipelines.evaluate import statistics
     from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
-    from pipelines.evaluate.summary import summarise
 
     mask_source = _mask_source(masks, method, mu)
     if root is not None:
@@ -104,24 +111,27 @@ def command(
         frames = _frames(pack, restored, sharp, blurry, mask_source)
     if no_weights:
         frames = BlurryFrames(frames)
-    elif restored is None:
-        weights = weights_or_pretrained(weights)
-    lpips = _load_lpips() if wants_lpips else None
-    conditions = Conditions(weights=weights, precision=precision, is_ensemble=is_ensemble, lpips=lpips, tile=tile)
-    folder = conditions.scores_folder(out, frames)
-    earlier = scores_folder.read(against) if against else None
-    restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, is_whole=True) if weights else None
-    with scores_folder.held(folder):
-        rows, shortlist = _score_all(frames, folder, conditions, restorer, workers)
-        difference = statistics.compare(rows, earlier) if earlier is not None else None
-        summary = summarise(rows, frames, conditions, restorer, difference)
-        scores_folder.write(folder, rows, summary)
-        report = _write_page(folder, frames, rows, summary, restorer, shortlist)
+    networks: list[Path | None] = [None]
+    if not no_weights and restored is None:
+        networks = [weights_or_pretrained(weights), *others]
+    shared = Conditions(precision=precision, is_ensemble=is_ensemble, tile=tile, lpips=_load_lpips(wants_lpips))
+    candidates = _candidates(frames, [replace(shared, weights=each) for each in networks], out)
+    earlier = comparison.read_earlier(against, [each.name for each in candidates])
+    for each in candidates:
+        if weights := each.conditions.weights:
+            each.restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, is_whole=True)
+    with ExitStack() as stack:
+        for each in candidates:
+            stack.enter_context(scores_folder.held(each.folder))
+        gallery = _score_all(frames, candidates, workers)
+        entries = [*(_report(frames, each) for each in candidates), *earlier]
+        compared = _compare(frames, candidates, entries, gallery, out) if len(entries) > 1 else {}
     if as_json:
-        click.echo(json.dumps(scores_folder.to_json({**summary, "rows": rows}), indent=2))
-        return
-    _print_summary(rows, summary)
-    click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}")
+        click.echo(json.dumps(compared or {**entries[0].summary, "rows": candidates[0].rows(frames)}, indent=2))
+    elif compared:
+        print_comparison(compared)
+    else:
+        print_summary(candidates[0].rows(frames), entries[0].summary)
 
 
 def _check_options(*options: Path | None) -> None:
@@ -159,7 +169,9 @@ def _mask_source(folder: Path | None, method: str | None, mu: float | None) -> "
     return MaskSource(method=method or "", mu=mu, folder=MasksFolder(folder) if folder else None)
 
 
-def _load_lpips() -> "LPIPS":
+def _load_lpips(is_wanted: bool) -> "LPIPS | None":
+    if not is_wanted:
+        return None
     import torch
 
     from pipelines.evaluate.lpips import LPIPS
@@ -167,159 +179,90 @@ def _load_lpips() -> "LPIPS":
     return LPIPS(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
 
 
-def _score_all(
-    frames: "FrameSource", folder: Path, conditions: "Conditions", restorer: "Restorer | None", workers: int
-) -> "tuple[list[FrameScores], Shortlist]":
-    """Score the frames that the folder does not hold yet.
+def _candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
+    """Name what is scored, and give each a folder; they load no weights."""
+    from pipelines.evaluate.candidates import Candidate, names_of
 
-    Returns:
-        The rows of all frames, in their order; and those of this run that may be shown.
-    """
-    from pipelines.evaluate import folder as scores_folder
+    paths = [each.weights for each in conditions if each.weights is not None]
+    names = names_of(paths) or [frames.name if frames.scored == "restored" else frames.scored]
+    is_one = len(conditions) == 1
+    folders = [
+        each.scores_folder(out if is_one or out is None else out / name.replace("/", "-"), frames)
+        for name, each in zip(names, conditions, strict=True)
+    ]
+    for place, folder in enumerate(folders):
+        if folder in folders[:place]:
+            raise click.UsageError(f"{paths[folders.index(folder)]} and {paths[place]} are the same; pass each once")
+    return [
+        Candidate(name=name, conditions=each, folder=folder, restorer=None)
+        for name, each, folder in zip(names, conditions, folders, strict=True)
+    ]
+
+
+def _score_all(frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int) -> "Gallery":
+    """Score the frames that the candidates' folders do not hold yet; gives those of this run that may be shown."""
     from pipelines.evaluate import page
-    from pipelines.evaluate.examples import Shortlist
+    from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.scores import score_frames
     from pipelines.pages import page_file
     from pipelines.timing import device_name
 
-    page_file.refuse_foreign(folder / page.NAME)
-    row_of = scores_folder.begin(folder, conditions.identity(frames), frames.sources_of_all())
-    if row_of:
-        click.echo(f"{len(row_of)} of {len(frames)} frames are scored in {folder}", err=True)
-    if missing := len(frames) - len(row_of):
+    missing = 0
+    for each in candidates:
+        page_file.refuse_foreign(each.folder / page.NAME)
+        each.begin(frames)
+        missing += len(frames) - len(each.row_of)
+        if each.row_of:
+            click.echo(f"{len(each.row_of)} of {len(frames)} frames are scored in {each.folder}", err=True)
+    if missing:
+        restorer = candidates[0].restorer
         device = device_name(restorer.device) if restorer else "cpu"
-        click.echo(f"{missing} {'frame' if missing == 1 else 'frames'} to score, on {device}", err=True)
-    shortlist = Shortlist(row_of.values())
-    scoring = score_frames(frames, folder, dict(row_of), restorer, workers, conditions.lpips, shortlist)
-    row_of |= {str(row["key"]): row for row in track(scoring, missing, "eval")}
-    return [row_of[key] for key in frames.keys], shortlist
+        many = f": {len(frames)} frames by {len(candidates)} networks" if len(candidates) > 1 else ""
+        click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
+    gallery = Gallery()
+    for _ in track(score_frames(frames, candidates, workers, gallery), missing, "eval"):
+        pass
+    return gallery
 
 
-def _write_page(
-    folder: Path,
-    frames: "FrameSource",
-    rows: "Sequence[FrameScores]",
-    summary: Mapping[str, Any],
-    restorer: "Restorer | None",
-    shortlist: "Shortlist",
-) -> Path:
-    """Draw the frames that the page shows, and write it; gives its path."""
+def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":
+    """Write the tables and the page of one candidate."""
     from pipelines.evaluate import examples, page
+    from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate.comparison import Entry
+    from pipelines.evaluate.summary import summarise
 
-    drawing, count = examples.draw_examples(frames, rows, restorer, shortlist, examples.read(folder, rows))
+    folder, rows = candidate.folder, candidate.rows(frames)
+    summary = summarise(rows, frames, candidate)
+    scores_folder.write(folder, rows, summary)
+    kept = examples.read(folder, rows)
+    drawing, count = examples.draw_examples(frames, rows, candidate.restorer, candidate.shortlist, kept)
     drawn = list(track(drawing, count, "pictures"))
     examples.write(folder, rows, drawn)
-    return page.write(folder, rows, summary, drawn)
+    report = page.write(folder, rows, summary, drawn)
+    click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}", err=True)
+    return Entry(name=candidate.name, row_of=candidate.row_of, summary=summary, folder=folder)
 
 
-def _print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
-    if summary["by_extent"].get("ranges"):
-        _print_by_extent(summary["by_extent"])
-    sequences = summary["sequences"]
-    if len(rows) > _MOST_ROWS and sequences:
-        _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
-    else:
-        _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
-    for measure, text in summary["legend"].items():
-        interval = summary["interval"][measure]
-        if interval["low"] != interval["low"]:  # NaN
-            click.echo(f"{measure}: {text}; no frame has it")
-            continue
-        bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
-        click.echo(f"{measure}: {text}; {summary['scored']} {bounds} (95 %, bootstrap over {interval['of']})")
-    if summary["author_frames"]:
-        means = summary["author_frames"]
-        scores = f"psnr {means['psnr']:.2f}, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
-        click.echo(f"the author's {means['frames']} frames alone: {scores}")
-    if summary["against"]:
-        _print_difference(summary["against"])
-    if summary["division"]:
-        _print_division(summary["division"])
-    if summary["cost"]:
-        _print_cost(summary["cost"])
-    click.echo(f"protocol: {summary['protocol']}; on {summary['device']}, precision {summary['precision']}")
+def _compare(
+    frames: "FrameSource",
+    candidates: "Sequence[Candidate]",
+    entries: "Sequence[Entry]",
+    gallery: "Gallery",
+    out: Path | None,
+) -> dict[str, Any]:
+    """Write the tables and the page of several; gives what they hold."""
+    from pipelines.evaluate import comparison, comparison_page, lineups
 
-
-def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
-    """PSNR by the length of the blur."""
-    from rich.table import Table
-
-    ranges = by_extent["ranges"]
-    is_pair = "psnr_blurry" in ranges[0]
-    names = ("blurry → restored", "gain") if is_pair else ("PSNR, dB",)
-    table = Table("blur, pixels", "share of pixels", *names)
-    total = sum(each["pixels"] for each in ranges)
-    for each in ranges:
-        end = f"to {each['to']:g}" if each["to"] < float("inf") else "and more"
-        cells = [_number(each["psnr"], "psnr")]
-        if is_pair:
-            gain = _signed(each["psnr"] - each["psnr_blurry"], "psnr")
-            cells = [f"{_number(each['psnr_blurry'], 'psnr')} → {cells[0]}", gain]
-        table.add_row(f"{each['from']:g} {end}", f"{each['pixels'] / total:.1%}", *cells)
-    click.echo(f"PSNR by the length of the blur, errors of all frames pooled; lengths by {by_extent['known_from']}:")
-    print_table(table)
-
-
-def _print_division(means: Mapping[str, float]) -> None:
-    """Whether the network has learnt to divide small from large blur."""
-    names = {"auc_small": "attention of the small branch", "auc_large": "of the large branch", "auc_gate": "gate"}
-    if aucs := [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]:
-        middle = f"nearness to the frame's middle alone {means['auc_middle']:.3f}"
-        click.echo(f"AUC, small against large blur, 0.5 is chance: {', '.join(aucs)}; {middle}")
-    if "lead_small" in means:
-        texts = [
-            f"{name} branch {_number(means[f'psnr_{name}_branch'], 'psnr')} dB where M = {value}, "
-            f"{_signed(means[f'lead_{name}'], 'psnr')} dB beside the other branch"
-            for name, value in (("small", 1), ("large", 0))
-        ]
-        click.echo(f"each branch alone on its own component: {'; '.join(texts)}")
-
-
-def _print_difference(difference: Mapping[str, Any]) -> None:
-    for measure, gain in difference["means"].items():
-        interval = difference["intervals"][measure]
-        click.echo(
-            f"{measure} against the earlier scores: {_signed(gain, measure)} ({_signed(interval['low'], measure)} to "
-            f"{_signed(interval['high'], measure)}), "
-            f"higher in {difference['higher'][measure]} of {difference['frames']} frames"
-        )
-
-
-def _print_cost(cost: Mapping[str, Any]) -> None:
-    time = f"{1000 * cost['seconds']:,.0f} ms a frame of {cost['size']} (median of {cost['timed_frames']}), "
-    ptflops = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), " if cost["ptflops_gmac"] is not None else ""
-    work = f"{ptflops}{cost['honest_gmac']:.2f} GMac (honest)"
-    memory = f"at most {cost['peak_megabytes']:,} MB " if cost["peak_megabytes"] is not None else ""
-    click.echo(
-        f"cost: {cost['parameters']:,} parameters, {cost['megabytes']:.2f} MB; at 1280 x 720 {work}; "
-        f"{time if cost['seconds'] else ''}{memory}on {cost['device']}"
-    )
-
-
-def _print_table(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
-    means, measures = summary["mean"], list(summary["legend"])
-    is_pair = f"{measures[0]}_blurry" in means
-    table = Table(first_column, *(f"{measure}\nblurry → restored" if is_pair else measure for measure in measures))
-    last = {"key": f"mean of {summary['frames']} images", **means}
-    for row in (*rows, last):
-        cells = [
-            " → ".join(_number(row[name], measure) for name in (f"{measure}_blurry", measure) if name in means)
-            for measure in measures
-        ]
-        table.add_row(str(row["key"]), *cells, end_section=bool(rows) and row is rows[-1])
-    print_table(table)
-
-
-def _number(value: float, measure: str) -> str:
-    if value != value:
-        return "-"
-    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
-
-
-def _signed(value: float, measure: str) -> str:
-    return ("+" if value >= 0 else "") + _number(value, measure)
+    folder = out if out is not None and len(candidates) > 1 else candidates[0].folder
+    compared = comparison.compare_all(entries, frames.keys)
+    comparison.write(folder, compared, entries, frames.keys)
+    drawing, count = lineups.draw_all(frames, candidates, gallery, folder)
+    drawn = list(track(drawing, count, "pictures"))
+    lineups.keep(folder, candidates, drawn)
+    path = comparison_page.write(folder, compared, entries, frames.keys, drawn)
+    click.echo(f"wrote {path}, compare.csv and compare.json", err=True)
+    return compared
 
 
 def main() -> None:

@@ -3,9 +3,8 @@
 Legend: H, W a frame's height and width.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor
 from cdgnet import Components, to_bytes
 from cdgnet.padding import SIZE_MULTIPLE
 from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate import kept_pictures
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import psnr_gain
@@ -24,8 +24,6 @@ from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import greatest_square, shrink, small_map
 from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
-from prep.errors import ReadError
-from prep.io import files
 
 NAME = "pictures.json"
 ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
@@ -54,14 +52,6 @@ class Example:
     psnr: float  # dB
     wipes: Sequence[Wipe]
     panels: Sequence[Panel]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Kept:
-    """What ``pictures.json`` holds: each example, and the row that it was drawn of."""
-
-    rows: Sequence[Any]
-    examples: Sequence[Example]
 
 
 def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
@@ -117,19 +107,16 @@ class Shortlist:
 
 def read(folder: Path, rows: Sequence[FrameScores]) -> dict[str, Example]:
     """The examples that an earlier run kept of these very rows, by key."""
-    try:
-        kept = files.as_type(files.read_object(folder / NAME), _Kept, NAME)
-    except (FileNotFoundError, ReadError):
-        return {}
-    row_of = {row["key"]: scores_folder.to_json(row) for row in rows}
-    return {each.key: each for each, row in zip(kept.examples, kept.rows, strict=False) if row == row_of.get(each.key)}
+    return kept_pictures.read(folder / NAME, Example, _signatures(rows))
 
 
 def write(folder: Path, rows: Sequence[FrameScores], examples: Sequence[Example]) -> None:
-    """Keep examples beside the rows that they are of, so that the same command need not restore their frames again."""
-    row_of = {row["key"]: scores_folder.to_json(row) for row in rows}
-    kept = _Kept(rows=[row_of[each.key] for each in examples], examples=examples)
-    files.write_text(folder / NAME, json.dumps(asdict(kept)) + "\n")
+    """Keep examples beside the rows that they are of."""
+    kept_pictures.write(folder / NAME, examples, _signatures(rows))
+
+
+def _signatures(rows: Sequence[FrameScores]) -> dict[str, Any]:
+    return {row["key"]: scores_folder.to_json(row) for row in rows}
 
 
 def draw_examples(

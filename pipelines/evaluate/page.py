@@ -41,7 +41,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         rows=[_cells(row, heads) for row in rows],
         scatter=scatter(rows),
         examples=examples,
-        table_1=TABLE_1,
+        table_1=TABLE_1 if summary["quotes_table_1"] else {},
         error_top=ERROR_TOP,
         number=number,
     )

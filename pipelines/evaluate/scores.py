@@ -1,9 +1,8 @@
-"""Frames in, a row of scores a frame out, each on disk before the next."""
+"""Frames in, a row of scores a frame and candidate out, each on disk before the next."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -12,8 +11,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from cdgnet import Components, to_bytes
 from pipelines.evaluate import folder as scores_folder
-from pipelines.evaluate.examples import Shortlist, scene_of
+from pipelines.evaluate.candidates import Candidate
+from pipelines.evaluate.examples import scene_of
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
+from pipelines.evaluate.gallery import Gallery
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
 from pipelines.packs import to_range
@@ -26,43 +27,47 @@ Item = TypeVar("Item")
 
 
 def score_frames(
-    frames: FrameSource,
-    folder: Path,
-    done: Mapping[str, FrameScores],
-    restorer: Restorer | None,
-    workers: int = 0,
-    lpips: LPIPS | None = None,
-    shortlist: Shortlist | None = None,
+    frames: FrameSource, candidates: Sequence[Candidate], workers: int = 0, gallery: Gallery | None = None
 ) -> Iterator[FrameScores]:
-    """Score the frames that are not done.
+    """Score the frames that are not scored: each is read once, and restored once by each candidate.
 
     Args:
         frames: What to score.
-        folder: A scores folder that was begun; each row is appended before it is given.
-        done: The rows that it holds, by key.
-        restorer: Of a trained network; None where the frames are restored already.
+        candidates: Whose folders were begun. Each row is in its folder, and in ``row_of``, before it is given.
         workers: Processes that read frames and make masks.
-        lpips: Adds LPIPS.
-        shortlist: Is offered each frame.
+        gallery: Is offered each frame that all candidates restored just now.
 
     Raises:
         DataError: If a process that reads was killed.
         ReadError: If a frame cannot be read.
         EvaluationError: If two pictures of a frame differ in size.
     """
-    missing = [number for number, key in enumerate(frames.keys) if key not in done]
+    is_missing = [any(key not in each.row_of for each in candidates) for key in frames.keys]
+    missing = [number for number, is_wanted in enumerate(is_missing) if is_wanted]
     loader = DataLoader(_Stamped(frames), batch_size=None, sampler=missing, num_workers=workers, collate_fn=_unchanged)
-    device = restorer.device if restorer else torch.device("cpu")
     for frame, stamps in batches_of(loader):
-        if restorer is None:
-            restored, components = frame.restored, None
-            row = measure_frame(frame, restored, device, lpips)
-        else:
-            row, restored, components = restore_and_measure(frame, restorer, lpips)
-        scores_folder.append(folder, row, stamps)
-        if shortlist is not None:
-            shortlist.offer(row, partial(scene_of, frame, restored, components))
-        yield row
+        pictures: dict[str, Tensor] = {}
+        for candidate in candidates:
+            if frame.key not in candidate.row_of:
+                row, pictures[candidate.name] = _score(frame, candidate, stamps)
+                yield row
+        if gallery is not None and len(pictures) == len(candidates):
+            gallery.offer(frame, {each.name: each.row_of[frame.key] for each in candidates}, pictures)
+
+
+def _score(frame: EvaluationFrame, candidate: Candidate, stamps: Sequence[FileStamp]) -> tuple[FrameScores, Tensor]:
+    """Score one frame of one candidate, and keep the row; gives it, and the restored frame."""
+    components: Components | None = None
+    if candidate.restorer is None:
+        assert frame.restored is not None
+        restored = frame.restored
+        row = measure_frame(frame, restored, torch.device("cpu"), candidate.conditions.lpips)
+    else:
+        row, restored, components = restore_and_measure(frame, candidate.restorer, candidate.conditions.lpips)
+    scores_folder.append(candidate.folder, row, stamps)
+    candidate.row_of[frame.key] = row
+    candidate.shortlist.offer(row, partial(scene_of, frame, restored, components))
+    return row, restored
 
 
 def restore_and_measure(

@@ -9,33 +9,28 @@ from typing import Any
 import torch
 
 from pipelines.evaluate import by_extent, division
-from pipelines.evaluate.conditions import Conditions
+from pipelines.evaluate.candidates import Candidate
 from pipelines.evaluate.cost import measure_cost
 from pipelines.evaluate.frame_sources import MEASURED, FrameSource
 from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
-from pipelines.evaluate.statistics import Difference, author_frames, bootstrap_interval, mean_scores, sequence_means
+from pipelines.evaluate.statistics import author_frames, bootstrap_interval, mean_scores, sequence_means
 from pipelines.restore.networks import name_of
 from pipelines.restore.peers import PeerNetwork
 from pipelines.restore.restorer import Restorer, weights_checksum
 from pipelines.timing import device_name
 
+_TABLE_1_FRAMES = 1111  # of GoPro, that the paper's Table 1 is of
 
-def summarise(
-    rows: Sequence[FrameScores],
-    frames: FrameSource,
-    conditions: Conditions,
-    restorer: Restorer | None,
-    difference: Difference | None = None,
-) -> dict[str, Any]:
+
+def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candidate) -> dict[str, Any]:
     """What ``results.json`` says besides the rows.
 
     Args:
         rows: Of all frames, at least one.
         frames: That were scored.
-        conditions: Under which.
-        restorer: That restored them; None where they were restored already.
-        difference: From earlier scores.
+        candidate: That restored them.
     """
+    conditions, restorer = candidate.conditions, candidate.restorer
     protocol, weights = conditions.protocol(frames), conditions.weights
     keys = [str(row["key"]) for row in rows]
     chosen = set(author_frames(keys)) if protocol.startswith("videodeblurring") else set()
@@ -45,17 +40,18 @@ def summarise(
     )
     peak = max(_of_rows(rows, "peak_megabytes"), default=None)
     return {
+        "name": candidate.name,
         "protocol": protocol,
         "scored": frames.scored,
         "legend": {measure: LEGEND[measure] for measure in MEASURES if measure in rows[0]},
         "frames": len(rows),
+        "quotes_table_1": protocol.startswith("gopro blur test: ") and len(rows) == _TABLE_1_FRAMES,
         "mean": mean_scores(rows),
         "interval": {
             name: asdict(bootstrap_interval(keys, [float(row[name]) for row in rows])) for name in columns(rows[0])
         },
         "sequences": sequence_means(rows),
         "author_frames": {"frames": len(author_rows), **mean_scores(author_rows)} if author_rows else {},
-        "against": asdict(difference) if difference else {},
         "division": {name: mean for name, mean in mean_scores(rows).items() if name in division.MEASURES},
         "by_extent": {"known_from": frames.extent_source, "ranges": ranges} if frames.extent_source else {},
         "weights": _describe(weights, restorer) if weights and restorer else {},

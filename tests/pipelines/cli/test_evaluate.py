@@ -26,7 +26,7 @@ def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--against", "scores"
     )
     assert "2 of 2 frames are scored in scores" in again.stderr
-    assert "psnr against the earlier scores: +0.00 (+0.00 to +0.00), higher in 0 of 2 frames" in again.stdout
+    assert "train (scores) less train: psnr +0.00 dB (+0.00 to +0.00, 95 %, paired), higher in 0 of 2" in again.stdout
 
 
 def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:

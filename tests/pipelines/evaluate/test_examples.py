@@ -9,12 +9,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from candidates import begun
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet, ModelConfig
-from pipelines.evaluate import examples, folder
+from pipelines.evaluate import examples
 from pipelines.evaluate.examples import Example, Scene, Shortlist
 from pipelines.evaluate.frame_sources import EvaluationFrame, PictureFrames
 from pipelines.evaluate.mask_source import MaskSource
@@ -49,15 +50,14 @@ def restorer() -> Restorer:
 def draw(pairs: PictureFrames, scores: Path, restorer: Restorer, kills: int = 0) -> list[Example]:
     """The page's pictures after all frames are scored, in a run that goes on after ``kills`` frames."""
     if kills:
-        begun = score_frames(pairs, scores, folder.begin(scores, pairs.identity, pairs.sources_of_all()), restorer)
+        killed = score_frames(pairs, [begun(pairs, scores, restorer)])
         for _ in range(kills):
-            next(begun)
-    done = folder.begin(scores, pairs.identity, pairs.sources_of_all())
-    shortlist = Shortlist(done.values())
-    rows = {**done}
-    rows |= {row["key"]: row for row in score_frames(pairs, scores, done, restorer, shortlist=shortlist)}
-    ordered = [rows[key] for key in pairs.keys]
-    drawn, count = examples.draw_examples(pairs, ordered, restorer, shortlist, examples.read(scores, ordered))
+            next(killed)
+    candidate = begun(pairs, scores, restorer)
+    list(score_frames(pairs, [candidate]))
+    ordered = candidate.rows(pairs)
+    kept = examples.read(scores, ordered)
+    drawn, count = examples.draw_examples(pairs, ordered, restorer, candidate.shortlist, kept)
     given = list(drawn)
     assert len(given) == count
     examples.write(scores, ordered, given)
@@ -77,10 +77,10 @@ def test_pictures_of_another_row_or_damaged_ones_are_drawn_anew(
     pairs: PictureFrames, restorer: Restorer, tmp_path: Path
 ) -> None:
     drawn = draw(pairs, tmp_path / "scores", restorer)
-    rows = list(folder.begin(tmp_path / "scores", pairs.identity, pairs.sources_of_all()).values())
+    rows = begun(pairs, tmp_path / "scores").rows(pairs)
     assert examples.read(tmp_path / "scores", rows).keys() == {each.key for each in drawn}
     assert examples.read(tmp_path / "scores", [{**row, "psnr": 1.0} for row in rows]) == {}
-    (tmp_path / "scores" / examples.NAME).write_text('{"rows": [], "examples": 5}')
+    (tmp_path / "scores" / examples.NAME).write_text('{"rows": [], "shown": 5}')
     assert examples.read(tmp_path / "scores", rows) == {}
 
 

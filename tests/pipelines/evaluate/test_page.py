@@ -9,13 +9,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from candidates import begun
 from lightning_fabric import Fabric
 
 from cdgnet import CDGNet, ModelConfig
 from pipelines.evaluate import examples
-from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate import page as scores_page
-from pipelines.evaluate.conditions import Conditions
 from pipelines.evaluate.frame_sources import PictureFrames
 from pipelines.evaluate.mask_source import MaskSource
 from pipelines.evaluate.measures import FrameScores
@@ -76,8 +75,11 @@ def test_numbers_are_written_to_their_places(value: float, name: str, text: str)
     assert scores_page.number(value, name) == text
 
 
+Scored = tuple[Path, list[dict[str, Any]], dict[str, Any], list[examples.Example]]
+
+
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
     """Of four frames that differ in their names and gains, one of them without a pixel of M = 1."""
     folder, rng = tmp_path_factory.mktemp("scores"), np.random.default_rng(0)
     for number, key in enumerate(("clip/2", "clip/10", "clip/1", f"clip/{HOSTILE}")):
@@ -89,16 +91,22 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = layouts.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
     pairs = PictureFrames("pairs", dataset.pairs, MaskSource(method="laplacian", mu=0.5))
     restorer = Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
-    done = scores_folder.begin(folder / "eval", pairs.identity, pairs.sources_of_all())
-    rows = [dict(each) for each in score_frames(pairs, folder / "eval", done, restorer)]
+    candidate = begun(pairs, folder / "eval", restorer)
+    rows = [dict(each) for each in score_frames(pairs, [candidate])]
     for each in rows:
         each["psnr"] = each["psnr_blurry"] + GAINS[str(each["key"])]
     rows[0]["psnr_m1"] = rows[0]["psnr_m1_blurry"] = math.nan
-    summary = summarise(rows, pairs, Conditions(), restorer)
+    summary = summarise(rows, pairs, candidate)
     drawing, count = examples.draw_examples(pairs, rows, restorer, examples.Shortlist(), {})
     drawn = list(drawing)
     assert len(drawn) == count == 4
-    return scores_page.write(folder / "eval", rows, summary, drawn)
+    return folder / "eval", rows, summary, drawn
+
+
+@pytest.fixture(scope="module")
+def page(scored: Scored) -> Path:
+    """The page of those frames."""
+    return scores_page.write(*scored)
 
 
 def test_the_page_needs_no_other_file_and_escapes_names(page: Path) -> None:
@@ -106,9 +114,17 @@ def test_the_page_needs_no_other_file_and_escapes_names(page: Path) -> None:
     assert "http" not in text.replace("http-equiv", "")
     assert "<img src=x" not in text
     assert ">nan" not in text and "nan dB" not in text
-    assert "CDGNet 2021 (the authors)" in text and "quoted" in text
     assert "Means by sequence" in text and '<td class="key">clip</td>' in text
     assert "small attention" in text and "error before" in text
+
+
+def test_the_papers_table_is_quoted_beside_all_of_gopros_test_frames_alone(scored: Scored, tmp_path: Path) -> None:
+    _, rows, summary, _ = scored
+    assert summary["quotes_table_1"] is False
+    for is_all in (False, True):
+        path = scores_page.write(tmp_path, rows, summary | {"quotes_table_1": is_all}, [])
+        text = path.read_text(encoding="utf-8")
+        assert ("CDGNet 2021 (the authors)" in text) == ("quoted" in text) == is_all
 
 
 @pytest.fixture(scope="module")

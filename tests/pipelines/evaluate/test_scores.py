@@ -6,11 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from candidates import begun
 from lightning_fabric import Fabric
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cdgnet import CDGNet, ModelConfig
-from pipelines.evaluate import by_extent, folder, frame_sources, statistics
+from pipelines.evaluate import by_extent, frame_sources, statistics
 from pipelines.evaluate.frame_sources import FrameSource, PackFrames, PictureFrames
 from pipelines.evaluate.mask_source import MaskSource
 from pipelines.evaluate.measures import MEASURES, FrameScores
@@ -29,8 +30,7 @@ def identity() -> Restorer:
 
 
 def scored(frames_: FrameSource, place: Path, restorer: Restorer | None = None) -> list[FrameScores]:
-    done = folder.begin(place, frames_.identity, frames_.sources_of_all())
-    return [without_time(row) for row in score_frames(frames_, place, done, restorer)]
+    return [without_time(row) for row in score_frames(frames_, [begun(frames_, place, restorer)])]
 
 
 def without_time(row: FrameScores) -> FrameScores:
@@ -110,14 +110,14 @@ def test_a_handful_of_pixels_is_no_component(identity: Restorer, tmp_path: Path)
 def test_what_is_scored_is_not_scored_again(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     pack_frames = PackFrames(test_pack)
     whole = scored(pack_frames, tmp_path / "whole", identity)
-    done = folder.begin(tmp_path / "part", pack_frames.identity, {})
-    next(score_frames(pack_frames, tmp_path / "part", done, identity))  # and killed
+    next(score_frames(pack_frames, [begun(pack_frames, tmp_path / "part", identity)]))  # and killed
 
-    done = folder.begin(tmp_path / "part", pack_frames.identity, {})
-    left = [without_time(row) for row in score_frames(pack_frames, tmp_path / "part", done, identity)]
+    candidate = begun(pack_frames, tmp_path / "part", identity)
+    done = list(candidate.row_of.values())
+    left = [without_time(row) for row in score_frames(pack_frames, [candidate])]
 
-    assert list(done) == [whole[0]["key"]]
-    assert [*map(without_time, done.values()), *left] == whole
+    assert [row["key"] for row in done] == [whole[0]["key"]]
+    assert [*map(without_time, done), *left] == whole
 
 
 def test_a_picture_that_was_replaced_is_scored_again_and_no_other(tmp_path: Path) -> None:
@@ -147,8 +147,7 @@ def test_a_picture_that_was_replaced_is_scored_again_and_no_other(tmp_path: Path
 def test_several_processes_read_the_same(identity: Restorer, test_pack: Path, tmp_path: Path) -> None:
     pack_frames = PackFrames(test_pack)
     one = scored(pack_frames, tmp_path / "one", identity)
-    done = folder.begin(tmp_path / "two", pack_frames.identity, {})
-    two = score_frames(pack_frames, tmp_path / "two", done, identity, workers=2)
+    two = score_frames(pack_frames, [begun(pack_frames, tmp_path / "two", identity)], workers=2)
     assert [without_time(row) for row in two] == one
 
 
@@ -159,7 +158,7 @@ def test_equal_pictures_score_infinity_and_come_back_so(tmp_path: Path) -> None:
         tmp_path / "restored", tmp_path / "sharp", None, MaskSource(method="lbp", mu=0.9)
     )
     (row,) = scored(results, tmp_path / "scores")
-    (again,) = folder.begin(tmp_path / "scores", results.identity, results.sources_of_all()).values()
+    (again,) = begun(results, tmp_path / "scores").rows(results)
     assert (row["psnr"], again) == (math.inf, row)
     assert math.isnan(statistics.bootstrap_interval(["a"], [math.inf]).low)
 

@@ -1,0 +1,162 @@
+"""Scores of the same frames by several candidates -> one comparison: means, paired differences, blur length, cost."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.measures import MEASURES, FrameScores
+from pipelines.evaluate.statistics import bootstrap_interval, compare, mean_scores
+from prep.errors import ReadError
+from prep.io import files
+
+
+class _Cost(TypedDict, total=False):
+    parameters: int
+    megabytes: float
+    honest_gmac: float
+    seconds: float | None
+    peak_megabytes: int | None
+    device: str
+
+
+_Range = TypedDict(
+    "_Range", {"from": float, "to": float | str, "pixels": float, "psnr": float, "psnr_blurry": NotRequired[float]}
+)
+
+
+class _ByExtent(TypedDict, total=False):
+    ranges: list[_Range]
+
+
+class _Summary(TypedDict, total=False):
+    """What is taken of an earlier ``results.json``."""
+
+    name: str
+    protocol: str
+    weights: dict[str, str]
+    by_extent: _ByExtent
+    cost: _Cost
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One row of the comparison."""
+
+    name: str
+    row_of: Mapping[str, FrameScores]  # by key
+    summary: Mapping[str, Any]  # of ``summarise``, or as an earlier run wrote it; empty of a table alone
+    folder: Path
+
+
+def read_earlier(paths: Sequence[Path], taken: Sequence[str]) -> list[Entry]:
+    """Earlier scores as entries.
+
+    Args:
+        paths: Folders that ``cdg-eval`` wrote, or their ``results.csv``.
+        taken: Names of other entries.
+
+    Raises:
+        EvaluationError: If one holds no scores, or they are damaged.
+    """
+    entries: list[Entry] = []
+    for path in paths:
+        entry = _read_entry(path)
+        if entry.name in (*taken, *(each.name for each in entries)):
+            entry = replace(entry, name=f"{entry.name} ({entry.folder.resolve().name})")
+        entries.append(entry)
+    return entries
+
+
+def _read_entry(folder: Path) -> Entry:
+    row_of = scores_folder.read(folder)
+    place = folder if folder.is_dir() else folder.parent
+    path = place / "results.json"
+    try:
+        summary = files.as_type(files.read_object(path), _Summary, path.name) if path.exists() else _Summary()
+    except ReadError as error:
+        raise EvaluationError(f"{place} is damaged ({error}); score the frames again") from error
+    name = summary.get("name") or place.resolve().name
+    return Entry(name=name, row_of=row_of, summary=summary, folder=place)
+
+
+def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]:
+    """What ``compare.json`` holds.
+
+    Args:
+        entries: At least two; the first is what the others are compared with first.
+        keys: The frames that are compared; each entry has scored all of them.
+
+    Raises:
+        EvaluationError: If an entry lacks a frame.
+    """
+    for entry in entries:
+        if missing := [key for key in keys if key not in entry.row_of]:
+            raise EvaluationError(
+                f"the scores of {entry.folder} hold no {missing[0]} ({len(missing)} missing); score the same frames"
+            )
+    rows_of = [[entry.row_of[key] for key in keys] for entry in entries]
+    protocol = entries[0].summary.get("protocol", "")
+    return {
+        "protocol": protocol,
+        "frames": len(keys),
+        "quotes_table_1": bool(entries[0].summary.get("quotes_table_1")),
+        "blurry": _blurry(rows_of),
+        "entries": [_describe(*pair, keys, protocol) for pair in zip(entries, rows_of, strict=True)],
+        "differences": [
+            {
+                "of": entries[late].name,
+                "less": entries[early].name,
+                **asdict(compare(rows_of[late], entries[early].row_of)),
+            }
+            for early, late in combinations(range(len(entries)), 2)
+        ],
+    }
+
+
+def _blurry(rows_of: Sequence[Sequence[FrameScores]]) -> dict[str, float]:
+    """The means of the blurry frames, where an entry has them."""
+    means = next((mean_scores(rows) for rows in rows_of if "psnr_blurry" in rows[0]), {})
+    return {measure: means[f"{measure}_blurry"] for measure in MEASURES if f"{measure}_blurry" in means}
+
+
+def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], protocol: str) -> dict[str, Any]:
+    means = mean_scores(rows)
+    measures = [measure for measure in MEASURES if measure in means]
+    own = entry.summary.get("protocol", "")
+    return {
+        "name": entry.name,
+        "folder": str(entry.folder),
+        "weights": entry.summary.get("weights", {}),
+        "mean": {measure: means[measure] for measure in measures},
+        "interval": {
+            measure: asdict(bootstrap_interval(keys, [float(row[measure]) for row in rows])) for measure in measures
+        },
+        "by_extent": entry.summary.get("by_extent", {}),
+        "cost": entry.summary.get("cost", {}),
+        "other_protocol": own if own and own != protocol else "",
+    }
+
+
+def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry], keys: Sequence[str]) -> None:
+    """Write ``compare.json`` and ``compare.csv``, a frame a row, into a folder that is there.
+
+    Raises:
+        ForeignFile: If a person's own file has one of these names.
+    """
+    files.refuse_foreign(folder / "compare.json", '"protocol":')
+    files.refuse_foreign(folder / "compare.csv", "key")
+    files.write_text(folder / "compare.json", json.dumps(scores_folder.to_json(comparison), indent=1) + "\n")
+    measures = [measure for measure in MEASURES if all(measure in entry.row_of[keys[0]] for entry in entries)]
+    rows = [
+        {
+            "key": key,
+            **{f"{each.name} {measure}": each.row_of[key][measure] for measure in measures for each in entries},
+        }
+        for key in keys
+    ]
+    files.write_text(folder / "compare.csv", scores_folder.to_csv(rows))

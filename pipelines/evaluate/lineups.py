@@ -1,0 +1,68 @@
+"""The pictures of a comparison: drawn of what was restored just now, kept, or else restored once more."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from cdgnet import to_bytes
+from pipelines.evaluate import gallery, kept_pictures
+from pipelines.evaluate.candidates import Candidate
+from pipelines.evaluate.frame_sources import FrameSource
+from pipelines.evaluate.gallery import DrawnLineup, Gallery, Lineup, RowsByName
+from pipelines.packs import to_range
+
+_NAME = "compare-pictures.json"
+
+
+def draw_all(
+    frames: FrameSource, candidates: Sequence[Candidate], fresh: Gallery, folder: Path
+) -> tuple[Iterator[DrawnLineup], int]:
+    """Draw the frames in which the candidates differ most; none where there is one candidate alone.
+
+    Args:
+        frames: That are scored.
+        candidates: That scored all of them.
+        fresh: What they restored in this run.
+        folder: Of the comparison, which may keep pictures of these very rows.
+
+    Returns:
+        All of them, as they come, and their number.
+    """
+    if len(candidates) < 2:
+        return iter(()), 0
+    rows_of = _rows_of(candidates)
+    chosen = gallery.choose(rows_of)
+    kept = kept_pictures.read(folder / _NAME, DrawnLineup, _signatures(rows_of))
+    numbers = {key: number for number, key in enumerate(frames.keys)}
+
+    def draw(key: str, reasons: Sequence[str]) -> DrawnLineup:
+        if key in kept:
+            return kept[key]
+        lineup = fresh.lineups.get(key) or _restore_again(frames, numbers[key], candidates)
+        return gallery.draw(lineup, rows_of[key], reasons)
+
+    return (draw(key, reasons) for key, reasons in chosen.items()), len(chosen)
+
+
+def keep(folder: Path, candidates: Sequence[Candidate], drawn: Sequence[DrawnLineup]) -> None:
+    """Keep pictures, so that the same command need not restore their frames again."""
+    if drawn:
+        kept_pictures.write(folder / _NAME, drawn, _signatures(_rows_of(candidates)))
+
+
+def _restore_again(frames: FrameSource, number: int, candidates: Sequence[Candidate]) -> Lineup:
+    """A frame that was scored in an earlier run."""
+    frame = frames[number]
+    assert frame.blurry is not None
+    blurry = to_range(frame.blurry[None])
+    restored = {each.name: to_bytes(each.restorer(blurry))[0] for each in candidates if each.restorer is not None}
+    return gallery.lineup_of(frame, restored)
+
+
+def _rows_of(candidates: Sequence[Candidate]) -> dict[str, RowsByName]:
+    return {key: {each.name: each.row_of[key] for each in candidates} for key in candidates[0].row_of}
+
+
+def _signatures(rows_of: dict[str, RowsByName]) -> dict[str, Any]:
+    """What the pictures of a frame depend on, as JSON."""
+    return {key: {name: row["psnr"] for name, row in rows.items()} for key, rows in rows_of.items()}

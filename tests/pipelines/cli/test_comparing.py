@@ -1,0 +1,106 @@
+"""Several networks in one evaluation: one table, one page, each frame restored once by each."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from commands import call, mistake
+from peer_networks import write
+
+from pipelines.restore.restorer import Restorer
+
+pytest.importorskip("spandrel")
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    folder = tmp_path_factory.mktemp("peers")
+    return write(folder, "NAFNet"), write(folder, "Restormer")
+
+
+def test_several_networks_become_one_table_and_one_page(
+    weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--weights", weights, *peers, "--h5", test_pack, "--out", "scores")
+    done = call(tmp_path, *words)
+
+    assert done.returncode == 0, done.stderr
+    assert "NAFNet less train: psnr" in done.stdout and "Restormer less train: psnr" in done.stdout
+    compared = json.loads((tmp_path / "scores" / "compare.json").read_text())
+    assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
+    assert len(compared["differences"]) == 3
+    by_itself = call(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--out", "alone", "--json")
+    assert compared["entries"][1]["mean"]["psnr"] == pytest.approx(json.loads(by_itself.stdout)["mean"]["psnr"])
+    page = (tmp_path / "scores" / "compare.html").read_text(encoding="utf-8")
+    assert "Where they differ" in page and "largest difference" in page and "quoted" not in page
+    assert (tmp_path / "scores" / "NAFNet" / "report.html").exists()
+    with (tmp_path / "scores" / "compare.csv").open() as file:
+        (first, _) = csv.DictReader(file)
+    assert {"key", "train psnr", "NAFNet psnr", "Restormer ssim"} <= first.keys()
+
+
+def test_no_frame_is_restored_twice_not_even_by_the_same_command(
+    weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[int] = []
+    restore = Restorer._restore
+
+    def counting(self: Restorer, *words: object) -> object:
+        passes.append(1)
+        return restore(self, *words)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Restorer, "_restore", counting)
+    words = ("evaluate", "--weights", *peers, "--h5", test_pack, "--out", "scores")
+    assert call(tmp_path, *words).returncode == 0
+    assert len(passes) == 4
+    page = (tmp_path / "scores" / "compare.html").read_bytes()
+    assert call(tmp_path, *words).returncode == 0
+    assert len(passes) == 4
+    assert (tmp_path / "scores" / "compare.html").read_bytes() == page
+
+
+def test_earlier_scores_are_compared_with(
+    weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+) -> None:
+    call(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--out", "one")
+    call(tmp_path, "evaluate", "--weights", peers[1], "--h5", test_pack, "--out", "two", "--precision", "bf16-mixed")
+    words = ("--h5", test_pack, "--out", "own", "--against", "one", "--against", "two", "--json")
+    done = call(tmp_path, "evaluate", "--weights", weights, *words)
+    compared = json.loads(done.stdout)
+    assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
+    assert compared["entries"][1]["cost"]["parameters"] > 0
+    assert (tmp_path / "own" / "compare.html").exists()
+
+
+def test_scores_of_other_frames_are_not_compared(
+    weights: Path, test_pack: Path, train_pack: Path, tmp_path: Path
+) -> None:
+    call(tmp_path, "evaluate", "--no-weights", "--h5", train_pack, "--out", "one")
+    line = mistake(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--against", "one")
+    assert "the scores of one hold no GOPR0003_00_00/" in line and "score the same frames" in line
+
+
+def test_a_network_is_compared_with_others_and_not_with_itself(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    line = mistake(
+        tmp_path,
+        "evaluate",
+        "--weights",
+        weights,
+        weights,
+        "--h5",
+        test_pack,
+    )
+    assert "are the same; pass each once" in line
+
+
+def test_weights_that_follow_no_option_are_named(weights: Path, test_pack: Path, tmp_path: Path) -> None:
+    assert "pass weights after --weights" in mistake(tmp_path, "evaluate", weights, "--h5", test_pack)
+
+
+@pytest.mark.parametrize("damage", ['"by_extent": {"ranges": 5}', '"cost": {"parameters": "x"}', '"weights": 7', "]"])
+def test_damaged_earlier_scores_are_one_line(weights: Path, test_pack: Path, tmp_path: Path, damage: str) -> None:
+    call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack, "--out", "one")
+    (tmp_path / "one" / "results.json").write_text("{" + damage + "}")
+    line = mistake(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--against", "one")
+    assert "one is damaged" in line and "score the frames again" in line
