@@ -13,6 +13,7 @@ _CHOICES = {
     "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
+_MOST_LEVELS = 4  # of the published DMPHN
 _MOST = 4096  # channels: 32 times those of the paper; a file may ask for any number
 
 
@@ -63,6 +64,13 @@ class ModelConfig:
         default=True,
         metadata={"help": "images are blurry + convolution, starting as blurry; off: the convolution alone"},
     )
+    levels: int = field(
+        default=1,
+        metadata={
+            "help": "levels of patches: the first sees the whole frame, each other one the patches above cut in two "
+            "(3 are DMPHN's 1-2-4); more than one only of the plain branch"
+        },
+    )
 
     def __post_init__(self) -> None:
         problems = [text for name, value in asdict(self).items() for text in _field_problems(name, value)]
@@ -73,8 +81,9 @@ class ModelConfig:
         """The widths called ``name``, in the structure called ``variant``.
 
         ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1; ``small`` and
-        ``tiny`` have half and a quarter of the width, for CPUs. Variants are the rows of Table 3; those of Table 4 are
-        ``large-branch`` with another ``attention`` (``dataclasses.replace``).
+        ``tiny`` have half and a quarter of the width, for CPUs. Variants are the rows of Table 3, and the networks that
+        Zhang et al. 2019 published; those of Table 4 are ``large-branch`` with another ``attention``
+        (``dataclasses.replace``).
 
         Raises:
             ValueError: If ``name`` is none of ``PRESETS``, or ``variant`` none of ``VARIANTS``.
@@ -90,19 +99,21 @@ class ModelConfig:
         """The name of this structure in ``VARIANTS``, ``, divided fusion`` after it if so; of another, its parts."""
         if self.fusion == "divided":
             return f"{replace(self, fusion='orientation').variant}, divided fusion"
-        parts = {name: getattr(self, name) for name in _VARIANTS["cdgnet"]}
-        known = next((name for name, structure in _VARIANTS.items() if structure == parts), None)
-        return known or ", ".join(f"{name} {value}" for name, value in parts.items())
+        for name, structure in _VARIANTS.items():
+            if all(getattr(self, part) == value for part, value in structure.items()):
+                return name
+        parts = [*_VARIANTS["cdgnet"], *(["residual"] if self.levels > 1 else [])]
+        return ", ".join(f"{name} {getattr(self, name)}" for name in parts)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Self:
-        """The configuration ``to_dict`` described; a triple may be a list, as it is after JSON.
+        """The configuration ``to_dict`` described; a triple may be a list, as it is after JSON; no ``levels`` is one.
 
         Raises:
             ValueError: If fields are unknown, missing or ill-typed; one line names every problem.
         """
         names = [each.name for each in fields(cls)]
-        given = {name: _untupled(name, value) for name, value in values.items()}
+        given = {"levels": 1, **{name: _untupled(name, value) for name, value in values.items()}}
         problems = [f"{name} is not a field; remove it" for name in given if name not in names]
         problems += [f"{name} is missing; add it" for name in names if name not in given]
         for name in names:
@@ -120,11 +131,15 @@ class ModelConfig:
             attention_reduction=cast(int, given["attention_reduction"]),
             offset_groups=cast(int, given["offset_groups"]),
             residual=cast(bool, given["residual"]),
+            levels=cast(int, given["levels"]),
         )
 
     def to_dict(self) -> dict[str, int | bool | str | list[int]]:
-        """Every field by name, in what JSON can hold: triples become lists."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        """Every field by name, in what JSON can hold: triples become lists. ``levels`` only where there are several:
+        files and runs of one level stay what they were before there were more.
+        """
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        return {name: value for name, value in values.items() if (name, value) != ("levels", 1)}
 
     def _misfits(self) -> list[str]:
         """What is wrong between fields that are each in order."""
@@ -148,6 +163,9 @@ class ModelConfig:
         if (self.branches == "both") != (self.fusion != "none"):
             wanted = "orientation, concat or divided" if self.branches == "both" else "none"
             problems.append(f"fusion is {self.fusion} with branches {self.branches}; make it {wanted}")
+        parts = f"branches {self.branches}, attention {self.attention}, skips {str(self.skips).lower()}"
+        if self.levels > 1 and parts != "branches plain, attention none, skips false":
+            problems.append(f"levels is {self.levels} with {parts}; make it 1, or take plain, none and false")
         return problems
 
 
@@ -155,9 +173,9 @@ def _untupled(name: str, value: object) -> object:
     return tuple(value) if name in _TRIPLES and isinstance(value, list) else value
 
 
-def _is_count(value: object) -> bool:
+def _is_count(value: object, most: int = _MOST) -> bool:
     # bool is an int to Python, and True would pass for one channel.
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
 def _field_problems(name: str, value: object) -> list[str]:
@@ -169,7 +187,8 @@ def _field_problems(name: str, value: object) -> list[str]:
         wanted = f"three whole numbers from 1 to {_MOST}"
         is_fine = isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))
     else:
-        wanted, is_fine = f"a whole number from 1 to {_MOST}", _is_count(value)
+        most = _MOST_LEVELS if name == "levels" else _MOST
+        wanted, is_fine = f"a whole number from 1 to {most}", _is_count(value, most)
     return [] if is_fine else [f"{name} is {reprlib.repr(value)}; it must be {wanted}"]
 
 
@@ -188,11 +207,19 @@ _PRESETS = {
 PRESETS = tuple(_PRESETS)
 
 
-def _structure(encoder: str, branches: str, attention: str, fusion: str, *, skips: bool = True) -> dict[str, Any]:
-    return {"encoder": encoder, "branches": branches, "attention": attention, "fusion": fusion, "skips": skips}
+def _structure(
+    encoder: str, branches: str, attention: str, fusion: str, *, skips: bool = True, levels: int = 1
+) -> dict[str, Any]:
+    parts = {"encoder": encoder, "branches": branches, "attention": attention, "fusion": fusion, "skips": skips}
+    return {**parts, "levels": levels}
 
 
-# The rows of Table 3. Those called dmphn have no skips: the public DMPHN has none inside a level.
+def _published(levels: int) -> dict[str, Any]:
+    """DMPHN as it is published: its last decoder gives the image itself."""
+    return {**_structure("residual", "plain", "none", "none", skips=False, levels=levels), "residual": False}
+
+
+# The rows of Table 3, then DMPHN as published. Those called dmphn have no skips: the public one has none in a level.
 _VARIANTS = {
     "dmphn-1": _structure("residual", "plain", "none", "none", skips=False),
     "dmphn-acda": _structure("residual", "plain", "both", "none", skips=False),
@@ -203,5 +230,7 @@ _VARIANTS = {
     "two-branch-concat": _structure("residual", "both", "both", "concat"),
     "two-branch-off": _structure("residual", "both", "both", "orientation"),
     "cdgnet": _structure("dense", "both", "both", "orientation"),
+    "dmphn-1-2-4": _published(levels=3),
+    "dmphn-1-2-4-8": _published(levels=4),
 }
 VARIANTS = tuple(_VARIANTS)

@@ -51,7 +51,7 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
 
     Returns:
         The cost of each part by name, and of the whole under ``total``. A branch's parts are ``BRANCH.attention``,
-        ``BRANCH.decoder``.
+        ``BRANCH.decoder``; those of a level of patches below the first ``levels.N.encoder``, ``levels.N.decoder``.
     """
     with torch.device("meta"):
         network = CDGNet(config).eval()
@@ -59,7 +59,7 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
     counted: dict[nn.Module, tuple[int, int]] = {}
     with _counting(_layers(network), counted), torch.no_grad():
         network(frame)
-    parts = {"encoder": network.encoder, **_branch_parts(network)}
+    parts = {"encoder": network.encoder, **_branch_parts(network), **_level_parts(network)}
     if network.fusion is not None:
         parts["fusion"] = network.fusion
     costs = {name: _cost(part, counted) for name, part in parts.items()}
@@ -80,6 +80,14 @@ def _branch_parts(network: CDGNet) -> dict[str, nn.Module]:
         for name, branch in network.branches.items()
         for part, module in branch.named_children()
         if next(module.parameters(), None) is not None
+    }
+
+
+def _level_parts(network: CDGNet) -> dict[str, nn.Module]:
+    return {
+        f"levels.{name}.{part}": module
+        for name, level in network.levels.items()
+        for part, module in level.named_children()
     }
 
 

@@ -3,6 +3,7 @@
 Legend: B batch, H and W the frame's height and width in pixels.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,6 +17,7 @@ from cdgnet.deform import DeformConv
 from cdgnet.encoder import Encoder, Features, ResBlock, ResidualDenseBlock
 from cdgnet.fusion import ConcatFusion, DivisionGate, OrientationFusion
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
+from cdgnet.patches import Cuts, PatchLevel, size_multiples, whole_frame
 
 
 class Components(NamedTuple):
@@ -65,7 +67,7 @@ _DECODERS = {"large": large_decoder, "small": small_decoder, "plain": plain_deco
 
 
 class CDGNet(nn.Module):
-    """Blurry component divided guided network, or a variant of it (Tables 3 and 4).
+    """Blurry component divided guided network, or a variant of it (Tables 3 and 4), or DMPHN.
 
     Args:
         config: Structure and shapes of all weights, and whether images are residual. With ``config.residual`` each
@@ -81,24 +83,30 @@ class CDGNet(nn.Module):
         self.encoder = Encoder(config)
         names = ("small", "large") if config.branches == "both" else (config.branches,)
         self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
+        # The first level is the encoder and the branch above.
+        self.levels = nn.ModuleDict({str(level): PatchLevel(config) for level in range(2, config.levels + 1)})
         fusions = {"orientation": OrientationFusion, "concat": ConcatFusion, "divided": OrientationFusion}
         self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
         for module in self.modules():
             if isinstance(module, Encoder | Decoder):
                 _initialise(module)
-            if config.residual and isinstance(module, Decoder | OrientationFusion | ConcatFusion):
+            # A level below the first changes nothing of the frame until it has learned something.
+            is_zero = config.residual or config.levels > 1
+            if is_zero and isinstance(module, Decoder | OrientationFusion | ConcatFusion):
                 _zero(module.head)
         # Last, so that all others draw the same random numbers with it and without.
         self.gate = DivisionGate(config) if config.fusion == "divided" else None
         self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
 
-    def forward(self, blurry: Tensor, mean: Tensor | None = None) -> Components:
+    def forward(self, blurry: Tensor, mean: Tensor | None = None, cuts: Sequence[Cuts] | None = None) -> Components:
         """Restore frames of any size.
 
         Args:
             blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W at least 16.
             mean: ``(B, widths[2], 1, 1)``, the encoder's last features averaged over the frame that ``blurry`` is a
                 part of; None where it is whole. See ``tiling.restore``.
+            cuts: Where each level cuts ``blurry``, a part of a frame whose sides ``size_multiples`` divide; None where
+                it is whole.
 
         Returns:
             Images of ``blurry``'s size, and the maps at a quarter of it. In training mode the result is what OFF makes
@@ -108,7 +116,7 @@ class CDGNet(nn.Module):
             ValueError: If ``blurry`` has another shape, is not float, or is smaller than 16 x 16.
         """
         _check(blurry)
-        features = self.encoder(pad_to_multiple(blurry))
+        features = self._encode(blurry, cuts)
         decoded: dict[str, Decoded] = {name: branch(features, mean) for name, branch in self.branches.items()}
         if self.fusion is None:
             ((name, only),) = decoded.items()
@@ -123,6 +131,18 @@ class CDGNet(nn.Module):
         images = (restored, small.image, large.image)
         restored_image, small_image, large_image = (self._image(blurry, image) for image in images)
         return Components(restored_image, small_image, large_image, small.spatial, large.spatial, share)
+
+    def _encode(self, blurry: Tensor, cuts: Sequence[Cuts] | None) -> Features:
+        """The first level's features, with what finer levels found."""
+        levels = len(self.levels) + 1
+        frame = blurry if cuts is not None else pad_to_multiple(blurry, size_multiples(levels))  # (B, 3, H', W')
+        cuts = whole_frame(levels, (frame.shape[-2], frame.shape[-1])) if cuts is None else cuts
+        seen, found = frame, None
+        for index, level in reversed(list(enumerate(self.levels.values(), start=1))):
+            change, found = level(seen, found, cuts[index], cuts[index - 1])
+            seen = frame + change
+        features: Features = self.encoder(seen)
+        return features if found is None else features._replace(quarter=features.quarter + found)
 
     def _image(self, blurry: Tensor, change: Tensor) -> Tensor:
         cropped = crop_to_size(change, (blurry.shape[-2], blurry.shape[-1]))  # (B, 3, H, W)

@@ -16,7 +16,7 @@ SIZE_MULTIPLE = 4
 """The encoder halves the frame twice, so both sides must be a multiple of this many pixels."""
 
 
-def pad_to_multiple(images: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
+def pad_to_multiple(images: Tensor, multiple: int | tuple[int, int] = SIZE_MULTIPLE) -> Tensor:
     """Repeat the last row and column until both sides are a multiple of ``multiple``.
 
     Only below and to the right, so that a pixel keeps its coordinates; repeated rather than mirrored, so that
@@ -24,13 +24,14 @@ def pad_to_multiple(images: Tensor, multiple: int = SIZE_MULTIPLE) -> Tensor:
 
     Args:
         images: ``(B, C, H, W)``, float.
-        multiple: Pixels, at least 1.
+        multiple: Pixels, at least 1; two are of the height and of the width.
 
     Returns:
         ``(B, C, H', W')``, each side the next multiple; ``images`` itself where nothing is missing.
     """
     height, width = images.shape[-2:]
-    below, right = -height % multiple, -width % multiple
+    down, across = multiple if isinstance(multiple, tuple) else (multiple, multiple)
+    below, right = -height % down, -width % across
     if not is_exporting() and not below and not right:  # an exported program must not depend on one frame's size
         return images
     return functional.pad(images, (0, right, 0, below), mode="replicate")

@@ -14,6 +14,7 @@ from cdgnet.config import ModelConfig
 from cdgnet.float64 import to_float64
 from cdgnet.network import CDGNet, Components
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
+from cdgnet.patches import in_window, size_multiples, whole_frame
 
 HALO = 144
 """Pixels around a tile that are computed with it: 117, which decide it with all taps at rest, and 27 for offsets."""
@@ -34,9 +35,11 @@ class _Tile(NamedTuple):
 
 
 def halo_of(config: ModelConfig) -> int:
-    """Pixels around a tile that a network needs: ``HALO``, and fewer where it deforms nothing (``dmphn-1``)."""
+    """Pixels around a tile that a network needs: ``HALO``; what one level reaches, for each, where nothing is deformed
+    (``dmphn-1``).
+    """
     is_plain = config.branches == "plain" and config.attention in ("channel", "none")
-    return _PLAIN_HALO[config.encoder] if is_plain else HALO
+    return config.levels * _PLAIN_HALO[config.encoder] if is_plain else HALO
 
 
 @torch.no_grad()
@@ -48,7 +51,7 @@ def restore(
     A frame smaller than the network takes is continued by its last row and column. One that fits into a tile and its
     halo is restored whole. Of a larger one the encoder runs over all tiles first, where a channel attention needs an
     average over the whole frame. Then each tile is restored with its halo, which is dropped. What a pixel sees beyond
-    the halo is lost: only offsets of many pixels reach so far.
+    the halo is lost: only offsets of many pixels reach so far. Levels of patches cut a tile where they cut its frame.
 
     Args:
         network: In eval mode.
@@ -102,15 +105,17 @@ def _in_tiles(
         at_once = [cropped(result) for result in chosen(network(large))]
         report(1.0)
         return at_once
-    frame = pad_to_multiple(large)
+    levels = network.config.levels
+    frame = pad_to_multiple(large, size_multiples(levels))
     size = (frame.shape[-2], frame.shape[-1])
     needs_mean = network.config.attention in ("channel", "both")
     mean = _mean_features(network, frame, tile, report) if needs_mean else None
     before = _ENCODER_SHARE if needs_mean else 0.0
     wholes: list[Tensor | None] = []
     done = 0  # pixels
+    cuts = whole_frame(levels, size) if levels > 1 else None
     for part, window in _tiles(size, tile, halo):
-        results = chosen(network(frame[..., window[0], window[1]], mean))
+        results = chosen(network(frame[..., window[0], window[1]], mean, cuts and in_window(cuts, window)))
         wholes = wholes or [None if each is None else _empty_whole(each, frame) for each in results]
         for whole, result in zip(wholes, results, strict=True):
             if whole is not None and result is not None:

@@ -19,7 +19,7 @@ from cdgnet.config import ModelConfig
 from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
-from cdgnet.padding import SIZE_MULTIPLE
+from cdgnet.patches import size_multiples
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def save_weights(
         "version": VERSION,
         "config": json.dumps(network.config.to_dict()),
         "input_range": INPUT_RANGE,
-        "size_multiple": str(SIZE_MULTIPLE),
+        "size_multiple": str(max(size_multiples(network.config.levels))),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     if is_half:
@@ -88,7 +88,7 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     with torch.device("meta"):
         network = CDGNet(_config(path, header))
     problems = _misfits(network.state_dict(), tensors)
-    problems += [f"{name} {fault}" for name, tensor in tensors.items() if (fault := _fault(tensor))]
+    problems += [f"{name} {fault}" for name, tensor in tensors.items() if (fault := fault_of(tensor))]
     if problems:
         rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
         raise WeightsError(
@@ -160,7 +160,7 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
     return problems
 
 
-def _fault(tensor: Tensor) -> str:
+def fault_of(tensor: Tensor) -> str:
     """What makes a tensor useless whatever its shape; empty where nothing does."""
     if not tensor.is_floating_point():
         return f"is {str(tensor.dtype).removeprefix('torch.')}, wanted floating point"

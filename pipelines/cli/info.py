@@ -28,7 +28,9 @@ _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 @click.command("cdg-info", context_settings=SETTINGS, epilog=example("cdg-info --variant dmphn-1 --size 640x360"))
 @click.version_option(package_name="cdgnet")
 @click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
-@click.option("--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3.")
+@click.option(
+    "--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3, or DMPHN."
+)
 @click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead; "
               "a published deblurrer (.pth) too.")  # fmt: skip
 @click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")

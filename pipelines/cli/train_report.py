@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.progress import announce_if_slow, duration
-from pipelines.train.settings import ONE_BRANCH, TrainingConfig
+from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -94,7 +94,8 @@ def _say_recipe(plan: "Run") -> None:
     else:
         length = f"{duration(3600 * config.hours)} of steps of {windows}"
     click.echo(f"{length}; {_recipe(plan)}{_component_loss(config)}")
-    if config.learning_rate > STABLE_RATE and config.variant != "dmphn-1":  # which has no offsets
+    has_offsets = config.variant not in ("dmphn-1", *DMPHN)
+    if config.learning_rate > STABLE_RATE and has_offsets:
         click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from pipelines.paper import TABLE_1, TABLE_2, TABLE_3, PaperScore
-from pipelines.train.settings import VARIANTS, TrainingConfig
+from pipelines.train.settings import TrainingConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +75,7 @@ STUDIES: Mapping[str, Study] = {
         is_transfer=True,
     ),
     "table3": Study(
-        title="The network, part by part", source="Table 3", fields=("variant",), values=VARIANTS, paper=TABLE_3
+        title="The network, part by part", source="Table 3", fields=("variant",), values=tuple(TABLE_3), paper=TABLE_3
     ),
     "table4": Study(
         title="The attention of the large branch",

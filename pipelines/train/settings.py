@@ -16,8 +16,11 @@ VARIANTS = (
     "two-branch-concat",
     "two-branch-off",
     "cdgnet",
+    "dmphn-1-2-4",
+    "dmphn-1-2-4-8",
 )  # likewise
-ONE_BRANCH = VARIANTS[:6]  # which look at no masks
+DMPHN = VARIANTS[9:]  # as published, of several levels of patches: they have no attention
+ONE_BRANCH = (*VARIANTS[:6], *DMPHN)  # which look at no masks
 _LARGEST_WHOLE, _LARGEST = 10**9, 1e30  # of settings without a limit of their own: 32-bit floats hold the products
 
 
@@ -31,7 +34,9 @@ class TrainingConfig:
     """What decides a run. The defaults are the paper's, section 4.1."""
 
     preset: str = _setting("paper", "Widths of the network.", choices=PRESETS)
-    variant: str = _setting("cdgnet", "Structure of the network: a row of the paper's Table 3.", choices=VARIANTS)
+    variant: str = _setting(
+        "cdgnet", "Structure of the network: a row of the paper's Table 3, or DMPHN as published.", choices=VARIANTS
+    )
     attention: str = _setting(
         "variant",
         "Parts of each branch's attention, as the paper's Table 4 varies them; variant: those of the variant.",
@@ -150,6 +155,8 @@ class TrainingConfig:
             problems.append("graphs is on; it needs compile, and accumulate 1")
         if self.component_loss == "attention" and self.attention in ("none", "channel"):
             problems.append(f"component_loss attention needs spatial attention; attention is {self.attention}")
+        if self.attention not in ("variant", "none") and self.variant in DMPHN:
+            problems.append(f"attention is {self.attention}; {self.variant} has none: leave attention out")
         if self.fusion == "divided" and self.variant in ONE_BRANCH:
             problems.append(f"fusion divided needs a variant of two branches; variant is {self.variant}")
         elif self.fusion == "divided" and (self.component_loss in ("target", "whole") or not self.learns_from_masks):

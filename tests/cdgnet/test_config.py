@@ -17,11 +17,12 @@ def configs(draw: st.DrawFn) -> ModelConfig:
     groups, reduction = draw(st.sampled_from([1, 2, 4])), draw(st.sampled_from([1, 2, 4]))
     full, half, quarter = (draw(counts) for _ in range(3))
     branches = draw(st.sampled_from(["both", "large", "small", "plain"]))
+    attention, skips = draw(st.sampled_from(["both", "channel", "spatial", "none"])), draw(st.booleans())
     return ModelConfig(
         encoder=draw(st.sampled_from(["dense", "residual"])),
         branches=branches,
-        attention=draw(st.sampled_from(["both", "channel", "spatial", "none"])),
-        skips=draw(st.booleans()),
+        attention=attention,
+        skips=skips,
         fusion=draw(st.sampled_from(["orientation", "concat"])) if branches == "both" else "none",
         widths=(full * groups, half * groups, quarter * 4 * groups * reduction),
         growths=(draw(counts), draw(counts), draw(counts)),
@@ -29,6 +30,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         attention_reduction=reduction,
         offset_groups=groups,
         residual=draw(st.booleans()),
+        levels=draw(st.integers(1, 4)) if (branches, attention, skips) == ("plain", "none", False) else 1,
     )
 
 
@@ -74,6 +76,7 @@ def test_all_problems_of_a_description_come_in_one_line() -> None:
         ("encoder", "rdb"),
         ("fusion", None),
         ("residual", None),
+        ("levels", 5),
     ],
 )
 def test_an_ill_typed_field_is_refused(field: str, value: object) -> None:
@@ -97,10 +100,23 @@ def test_only_two_branches_are_fused(branches: str, fusion: str) -> None:
         ModelConfig(branches=branches, fusion=fusion)
 
 
+def test_a_network_of_one_level_is_described_as_before_there_were_several() -> None:
+    assert "levels" not in ModelConfig().to_dict()
+    assert ModelConfig.preset("tiny", "dmphn-1-2-4").to_dict()["levels"] == 3
+
+
+def test_only_the_plain_branch_without_attention_and_skips_has_levels() -> None:
+    ModelConfig.preset("tiny", "dmphn-1-2-4-8")
+    with pytest.raises(ValueError, match="levels is 3 with branches plain, attention channel, skips false; make it 1"):
+        replace(ModelConfig.preset("tiny", "dmphn-1-2-4"), attention="channel")
+
+
 def test_every_variant_knows_its_name_in_every_preset() -> None:
     assert [ModelConfig.preset("tiny", name).variant for name in VARIANTS] == list(VARIANTS)
-    assert len({ModelConfig.preset("paper", name) for name in VARIANTS}) == len(VARIANTS) == 9
+    assert len({ModelConfig.preset("paper", name) for name in VARIANTS}) == len(VARIANTS) == 11
     assert replace(ModelConfig(), fusion="divided").variant == "cdgnet, divided fusion"
+    residual = replace(ModelConfig.preset("paper", "dmphn-1-2-4"), residual=True).variant
+    assert residual.startswith("encoder residual") and residual.endswith("levels 3, residual True")
     assert replace(ModelConfig(), attention="none").variant.startswith("encoder dense, branches both, attention none")
     with pytest.raises(ValueError, match="variant 'srn' does not exist; pass one of dmphn-1, "):
         ModelConfig.preset("paper", "srn")

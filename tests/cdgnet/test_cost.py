@@ -20,6 +20,7 @@ ROWS = {
     ("paper", "small-branch"): (2_366_490, 270.1, 298.3),
     ("paper", "two-branch-concat"): (3_415_897, 354.5, 439.2),
     ("paper", "two-branch-off"): (3_442_713, 379.2, 463.8),
+    ("paper", "dmphn-1-2-4"): (3 * 1_808_131, 689.4, 687.0),  # each level costs what one does
     ("paper", "cdgnet"): (6_374_729, 541.0, 625.5),
     ("light", "cdgnet"): (2_875_937, 292.8, 377.6),
 }
@@ -62,6 +63,16 @@ def test_the_whole_is_the_sum_of_its_parts_and_a_real_network_has_as_many_parame
     for name in ("parameters", "ptflops", "honest"):
         assert getattr(total, name) == sum(getattr(cost, name) for cost in costs.values())
     assert total.parameters == sum(weight.numel() for weight in CDGNet(config).parameters())
+
+
+def test_each_level_of_patches_has_a_row() -> None:
+    costs = dict(network_cost(ModelConfig.preset("tiny", "dmphn-1-2-4"), 64, 96))
+    total = costs.pop("total")
+
+    levels = [f"levels.{level}.{part}" for level in "23" for part in ("encoder", "decoder")]
+    assert list(costs) == ["encoder", "plain.decoder", *levels]
+    for name in ("parameters", "ptflops", "honest"):
+        assert getattr(total, name) == sum(getattr(cost, name) for cost in costs.values())
 
 
 def test_a_convolution_is_counted_as_ptflops_counts_it(monkeypatch: pytest.MonkeyPatch) -> None:

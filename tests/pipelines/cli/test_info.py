@@ -10,7 +10,9 @@ import cdgnet
 def test_both_tables_come_with_one_command(tmp_path: Path) -> None:
     done = call(tmp_path, "info", "--tables", "--size", "64x64")
 
-    assert [line.split()[0] for line in done.stdout.splitlines()[2:11]] == list(cdgnet.VARIANTS)
+    assert [line.split()[0] for line in done.stdout.splitlines()[2:11]] == list(
+        cdgnet.VARIANTS[:9]
+    )  # the rest are no rows of it
     assert done.stdout.splitlines()[-1].split()[-1] == "7.67"
 
 
