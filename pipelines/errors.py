@@ -28,5 +28,9 @@ class InputError(PipelineError):
     """Inputs that are not there, or whose results would overwrite one another."""
 
 
+class CheckpointError(PipelineError):
+    """Checkpoints of others that are not what they should be."""
+
+
 class CompilerMissing(PipelineError):
     """A network that is to be compiled, where no compiler is installed."""

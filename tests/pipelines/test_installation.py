@@ -47,7 +47,7 @@ def test_data_are_prepared_and_judged_without_torch(gopro: Path, tmp_path: Path)
         assert done.returncode == 0, (words, done.stderr)
 
 
-@pytest.mark.parametrize("name", ["train", "evaluate", "deblur", "export", "info", "study"])
+@pytest.mark.parametrize("name", ["train", "evaluate", "deblur", "export", "imports", "info", "study"])
 def test_a_command_that_needs_torch_names_the_extra(name: str, train_pack: Path, tmp_path: Path) -> None:
     (tmp_path / "w.safetensors").touch()
     words: dict[str, tuple[object, ...]] = {
@@ -55,6 +55,7 @@ def test_a_command_that_needs_torch_names_the_extra(name: str, train_pack: Path,
         "evaluate": ("--h5", train_pack, "--weights", "w.safetensors"),
         "deblur": (tmp_path, "--weights", "w.safetensors", "--out", "out"),
         "export": ("--weights", "w.safetensors"),
+        "imports": ("dmphn", tmp_path),
         "study": ("table3", "--h5", train_pack, "--test", train_pack),
     }
     (tmp_path / "a.png").touch()

@@ -43,7 +43,8 @@ def test_the_main_job_needs_no_more_options_than_shown(work: Path) -> None:
     ("name", "words"),
     [
         *(("prep", [command]) for command in ("masks", "view", "pack", "info", "verify", "synth")),
-        *((name, []) for name in ("train", "evaluate", "deblur", "info", "export")),
+        *((name, []) for name in ("train", "evaluate", "deblur", "info", "export", "imports")),
+        ("imports", ["dmphn"]),
     ],
 )
 def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[str]) -> None:

@@ -1,0 +1,180 @@
+"""The checkpoints that DMPHN's authors published, as a network of ours.
+
+A level of theirs is two files, ``encoder_lvN.pkl`` and ``decoder_lvN.pkl``, each the state dict of one module. The
+files are pickles, and nothing in them is ever run: torch reads tensors from them and refuses all else.
+
+Source: Zhang, Dai, Li, Koniusz 2019, Deep stacked hierarchical multi-patch network for image deblurring.
+"""
+
+import hashlib
+import io
+import json
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdgnet import CDGNet, ModelConfig
+from cdgnet.weights import fault_of
+from pipelines.errors import CheckpointError
+
+_ENCODER = {  # their names, and ours
+    **{"layer1": "full_level.0", "layer2": "full_level.1.body", "layer3": "full_level.2.body"},
+    **{"layer5": "half_level.0", "layer6": "half_level.1.body", "layer7": "half_level.2.body"},
+    **{"layer9": "quarter_level.0", "layer10": "quarter_level.1.body", "layer11": "quarter_level.2.body"},
+}
+_DECODER = {
+    **{"layer13": "quarter_blocks.0.body", "layer14": "quarter_blocks.1.body", "layer16": "to_half"},
+    **{"layer17": "half_blocks.0.body", "layer18": "half_blocks.1.body", "layer20": "to_full"},
+    **{"layer21": "full_blocks.0.body", "layer22": "full_blocks.1.body", "layer24": "head"},
+}
+_VARIANTS = {3: "dmphn-1-2-4", 4: "dmphn-1-2-4-8"}  # by levels
+_SOURCE = (
+    "Zhang, Dai, Li, Koniusz 2019, Deep stacked hierarchical multi-patch network for image deblurring (CVPR); "
+    "from files in the authors' layout"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A folder that holds all files of one network."""
+
+    folder: Path
+    levels: int
+
+    @property
+    def variant(self) -> str:
+        """The network's, in ``cdgnet.VARIANTS``."""
+        return _VARIANTS[self.levels]
+
+    @property
+    def names(self) -> list[str]:
+        """Of its files."""
+        return _names(self.levels)
+
+
+def find(folder: Path) -> Checkpoint:
+    """See whether a folder holds the files of three levels, or of four; no file is read.
+
+    Raises:
+        CheckpointError: If some are missing, or others are there; the line names them.
+    """
+    there = {each.name for each in folder.iterdir() if each.is_file()}
+    if not there.intersection(_names(4)):
+        inner = sorted(each.name for each in folder.iterdir() if (each / "encoder_lv1.pkl").is_file())
+        hint = f"; pass {' or '.join(str(folder / name) for name in inner)}" if inner else ""
+        stacked = ", but those of stacked networks (SDNet)" if "encoder_s1_lv1.pkl" in there else ""
+        raise CheckpointError(f"{folder} holds no encoder_lv1.pkl, decoder_lv1.pkl and so on{stacked}{hint}")
+    is_deep = "1_2_4_8" in folder.resolve().name or bool(there.intersection(("encoder_lv4.pkl", "decoder_lv4.pkl")))
+    checkpoint = Checkpoint(folder=folder, levels=4 if is_deep else 3)
+    missing = [name for name in checkpoint.names if name not in there]
+    others = sorted(
+        name for name in there if re.fullmatch(r"(en|de)coder_\w+\.pkl", name) and name not in checkpoint.names
+    )
+    if missing or others:
+        found = [*(f"{name} is missing" for name in missing), *(f"{name} is one too many" for name in others)]
+        raise CheckpointError(
+            f"{folder}: {', '.join(found)}; {checkpoint.variant} is encoder_lv1.pkl to "
+            f"encoder_lv{checkpoint.levels}.pkl, and as many decoders"
+        )
+    return checkpoint
+
+
+def read(checkpoint: Checkpoint) -> tuple[CDGNet, dict[str, str]]:
+    """The network in eval mode, and what its weights file should say of where it came from.
+
+    Raises:
+        CheckpointError: If a file holds anything but the tensors of one of DMPHN's encoders or decoders.
+        OSError: If one cannot be read.
+    """
+    with torch.device("meta"):
+        network = CDGNet(ModelConfig.preset("paper", checkpoint.variant))
+    tensors: dict[str, Tensor] = {}
+    checksums = {}
+    for name in checkpoint.names:
+        path = checkpoint.folder / name
+        content = path.read_bytes()
+        checksums[name] = hashlib.sha256(content).hexdigest()
+        part, level = name.removesuffix(".pkl").split("_lv")
+        place, names = _place(part, int(level))
+        wanted = {_theirs(own, names): own for own in network.get_submodule(place).state_dict()}
+        state = _checked(path, _state(path, content), network.get_submodule(place), wanted)
+        tensors |= {f"{place}.{own}": state[theirs] for theirs, own in wanted.items()}
+    network = network.to_empty(device="cpu")
+    network.load_state_dict(tensors)
+    about = {"name": f"DMPHN {checkpoint.variant.removeprefix('dmphn-')}", "source": _SOURCE}
+    return network.eval(), {**about, "method": "cdg-import dmphn", "sha256": json.dumps(checksums)}
+
+
+def _names(levels: int) -> list[str]:
+    return [f"{part}_lv{level}.pkl" for level in range(1, levels + 1) for part in ("encoder", "decoder")]
+
+
+def _place(part: str, level: int) -> tuple[str, Mapping[str, str]]:
+    """Where a file's tensors belong in the network, and the names of their layers."""
+    if part == "encoder":
+        return "encoder" if level == 1 else f"levels.{level}.encoder", _ENCODER
+    return "branches.plain.decoder" if level == 1 else f"levels.{level}.decoder", _DECODER
+
+
+def _theirs(own: str, names: Mapping[str, str]) -> str:
+    """Their name of a tensor of ours."""
+    return next(f"{theirs}{own.removeprefix(ours)}" for theirs, ours in names.items() if own.startswith(f"{ours}."))
+
+
+def _state(path: Path, content: bytes) -> dict[str, Tensor]:
+    """The tensors of a file by their names, without the prefix that DataParallel gives them."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's about how old the file is
+            state: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # bytes of anybody's can make a reader fail in any way
+        raise CheckpointError(f"{path}: {_unread(error)}") from error
+    is_state = isinstance(state, Mapping) and all(
+        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+    )
+    if not is_state:
+        kind = type(state).__name__
+        raise CheckpointError(f"{path}: holds a {kind}, wanted tensors by name, as module.state_dict() gives them")
+    is_parallel = bool(state) and all(name.startswith("module.") for name in state)
+    prefix = "module." if is_parallel else ""
+    return {name.removeprefix(prefix): tensor.detach() for name, tensor in state.items()}
+
+
+def _unread(error: Exception) -> str:
+    """Why torch's safe reader gave up, in one line."""
+    code = re.search(r"GLOBAL ([\w.]+) (?:was not|whose module)", str(error))
+    if code:
+        return (
+            f"holds {code[1]}, which is code, and code in a checkpoint is never run; wanted tensors alone, as "
+            "torch.save(module.state_dict(), FILE) writes them"
+        )
+    # The text of an UnpicklingError tells people to run what the file holds.
+    reason = "" if isinstance(error, pickle.UnpicklingError) else " ".join(str(error).partition(".")[0].split())[:100]
+    return f"no checkpoint that torch reads safely{f' ({reason})' * bool(reason)}; it may be damaged: fetch it again"
+
+
+def _checked(path: Path, state: dict[str, Tensor], module: nn.Module, wanted: Mapping[str, str]) -> dict[str, Tensor]:
+    """The tensors, if they are those of the module: ``wanted`` has our names by theirs."""
+    shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    problems = [f"{name} is missing" for name in wanted if name not in state]
+    problems += [f"{name[:60]} is unexpected" for name in state if name not in wanted]
+    for name, tensor in state.items():
+        shape = shapes[wanted[name]] if name in wanted else tensor.shape
+        if tensor.shape != shape:
+            problems.append(f"{name} is {tuple(tensor.shape)}, wanted {tuple(shape)}")
+        elif tensor.layout != torch.strided or tensor.device.type != "cpu":
+            problems.append(f"{name} is {tensor.layout} on {tensor.device}, wanted plain values")
+        elif fault := fault_of(tensor):
+            problems.append(f"{name} {fault}")
+    if problems:
+        rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+        kind = "Encoder" if path.name.startswith("encoder") else "Decoder"
+        raise CheckpointError(f"{path} is not DMPHN's {kind}: {', '.join(problems[:3])}{rest}; pass the published file")
+    return state
