@@ -31,6 +31,10 @@ def command(weights: Path, suffix: str, out: Path | None, force: bool) -> None:
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists; pass --force to replace it, or --out with another name")
     network = load_weights(weights)
+    if suffix == ".onnx" and network.config.levels > 1:  # which torch's exporter does not finish in minutes
+        raise click.ClickException(
+            f"{weights} has {network.config.levels} levels of patches; pass --pt2 in place of ONNX"
+        )
     try:
         from cdgnet.export import to_archive, to_onnx
 

@@ -51,8 +51,9 @@ def test_onnxruntime_gives_what_torch_gives_for_frames_of_any_size(variant: str)
 
 
 @pytest.mark.slow
-def test_an_archive_of_torch_export_gives_what_the_network_gives_for_frames_of_any_size() -> None:
-    network, extra = learned(), {"cdgnet.json": ""}
+@pytest.mark.parametrize("variant", ["cdgnet", "dmphn-1-2-4"])
+def test_an_archive_of_torch_export_gives_what_the_network_gives_for_frames_of_any_size(variant: str) -> None:
+    network, extra = learned(variant), {"cdgnet.json": ""}
 
     restore = torch.export.load(io.BytesIO(to_archive(network)), extra_files=extra).module()
 

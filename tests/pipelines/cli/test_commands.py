@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from commands import call, mistake
 
+import cdgnet
 from pipelines.cli import entry, progress
 from prep.io import frames
 
@@ -75,6 +76,16 @@ def test_an_export_never_replaces_its_weights(weights: Path) -> None:
 
     assert "does not end in .onnx; pass --out NAME.onnx" in said
     assert weights.read_bytes() == before
+
+
+def test_levels_of_patches_are_no_onnx(tmp_path: Path) -> None:
+    network = cdgnet.CDGNet(cdgnet.ModelConfig.preset("tiny", "dmphn-1-2-4"))
+    cdgnet.save_weights(tmp_path / "w.safetensors", network, {})
+
+    said = mistake(tmp_path, "export", "--weights", "w.safetensors")
+
+    assert said == "cdg-export: w.safetensors has 3 levels of patches; pass --pt2 in place of ONNX"
+    assert not (tmp_path / "w.onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -147,3 +147,9 @@ def test_a_divided_fusion_is_another_run_and_needs_two_branches(train_pack: Path
             replace(divided, **untaught)
     with pytest.raises(ValueError, match="component_loss attention needs spatial attention; attention is none"):
         replace(CONFIG, component_loss="attention", attention="none")
+
+
+def test_attention_that_a_variant_cannot_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="attention is both; dmphn-1-2-4 has none: leave attention out"):
+        TrainingConfig(variant="dmphn-1-2-4", attention="both")
+    TrainingConfig(variant="dmphn-1-2-4", attention="none")
