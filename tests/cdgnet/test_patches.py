@@ -123,6 +123,7 @@ def test_levels_survive_a_weights_file_and_say_what_sizes_they_take(tmp_path: Pa
         assert torch.equal(loaded(frame_of(33, 41)).restored, network(frame_of(33, 41)).restored)
 
 
+@pytest.mark.slow
 def test_a_crop_is_learned_in_sixty_steps() -> None:
     torch.manual_seed(0)
     network = CDGNet(config_of(3))
