@@ -178,5 +178,6 @@ class DivisionGate(nn.Module):
         around = functional.avg_pool2d(
             torch.cat(energies, dim=1), _ENERGY_SIDE, stride=1, padding=_ENERGY_SIDE // 2, count_include_pad=False
         )  # (B, sum of the widths, H/4, W/4)
-        share: Tensor = self.body(((around + _LEAST_ENERGY).log() - _MEAN_LOGARITHM) / _SPREAD)
+        energy = ((around + _LEAST_ENERGY).log() - _MEAN_LOGARITHM) / _SPREAD
+        share: Tensor = self.body(energy.to(next(self.body.parameters()).dtype))
         return share

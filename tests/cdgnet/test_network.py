@@ -329,3 +329,12 @@ def test_the_gate_looks_at_ratios_of_energies_not_at_contrast() -> None:
 def test_divided_fusion_needs_two_branches() -> None:
     with pytest.raises(ValueError, match="fusion is divided with branches large; make it none"):
         replace(ModelConfig.preset("tiny", "large-branch"), fusion="divided")
+
+
+def test_a_gate_of_16_bit_weights_takes_features_of_16_bits() -> None:
+    gate = DivisionGate(TINY)
+    levels = [torch.rand(1, width, 32 // 2**level, 32 // 2**level) for level, width in enumerate(TINY.widths)]
+    wanted = gate(Features(*levels))
+    found = gate.to(torch.bfloat16)(Features(*(level.to(torch.bfloat16) for level in levels)))
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), wanted, rtol=0, atol=0.02)  # eight bits, through two convolutions
