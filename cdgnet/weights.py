@@ -20,6 +20,7 @@ from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
 from cdgnet.patches import size_multiples
+from cdgnet.recognition import SWITCHES, switches_of
 
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +65,8 @@ def save_weights(
         "size_multiple": str(max(size_multiples(network.config.levels))),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    if (switches := switches_of(network.config)) is not None:
+        tensors[SWITCHES] = switches
     if is_half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
     _write_whole(path, _in_order(save(tensors, metadata=header)))
@@ -85,16 +88,32 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     header, tensors = _read(path, wants_tensors=True)
     if is_pretrained:
         _LOG.info("weights: %s, which come with cdgnet", header["name"])
+    tensors.pop(SWITCHES, None)  # for programs that do not read the header
+    config = _config(path, header)
+    try:
+        return network_of(config, tensors)
+    except ValueError as error:
+        raise WeightsError(
+            f"{path}: tensors cannot be used with the config beside them: {error}; "
+            "save the network anew with save_weights, or fetch the file again"
+        ) from error
+
+
+def network_of(config: ModelConfig, tensors: Mapping[str, Tensor]) -> CDGNet:
+    """The network of a config, filled with tensors named as today; on the CPU, float32, in eval mode.
+
+    Draws no random numbers, and takes no memory before the shapes are compared.
+
+    Raises:
+        ValueError: If tensors are missing, too many, of the wrong shape or type, or hold what is no weight.
+    """
     with torch.device("meta"):
-        network = CDGNet(_config(path, header))
+        network = CDGNet(config)
     problems = _misfits(network.state_dict(), tensors)
     problems += [f"{name} {fault}" for name, tensor in tensors.items() if (fault := fault_of(tensor))]
     if problems:
         rest = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
-        raise WeightsError(
-            f"{path}: tensors cannot be used with the config beside them: {', '.join(problems[:3])}{rest}; "
-            "save the network anew with save_weights, or fetch the file again"
-        )
+        raise ValueError(f"{', '.join(problems[:3])}{rest}")
     network = network.to_empty(device="cpu")
     network.load_state_dict(tensors)
     return network.eval()

@@ -1,0 +1,103 @@
+"""A network's config out of its tensors: for programs that keep these and drop the header of a file."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from cdgnet.config import ModelConfig
+
+SWITCHES = "skips_residual"
+"""A tensor of two numbers, 0 or 1, that ``save_weights`` adds where the others do not tell these fields."""
+
+_LEVELS = ("full", "half", "quarter")
+
+
+def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
+    """The config of a network with these tensors; fields that decide nothing in it have values of no meaning.
+
+    No shape tells ``residual`` and ``skips``. Without ``SWITCHES`` images are residual, and the encoder's features are
+    added unless the one branch is plain: so is every network that the commands write, but for one deformable branch
+    without attention, of which the paper has both kinds.
+
+    Args:
+        tensors: Named as in ``CDGNet.state_dict``; further names do not matter.
+
+    Raises:
+        ValueError: If a tensor that tells a field is missing or of an impossible shape, or nothing tells ``skips``.
+    """
+    widths = [_outputs(tensors, f"encoder.{level}_level.0.weight") for level in _LEVELS]
+    is_dense = "encoder.full_level.1.join.weight" in tensors
+    growths = [_outputs(tensors, f"encoder.{level}_level.1.dense.0.0.weight") for level in _LEVELS if is_dense]
+    branches, attention, fusion = _branches(tensors), _attention(tensors), _fusion(tensors)
+    has_orientations = fusion in ("orientation", "divided")
+    squeeze = next((name for name in tensors if name.endswith("attention.channel.body.1.weight")), None)
+    guide = next((name for name in tensors if name.endswith(".offset_conv.weight")), None)
+    skips, residual = _usual_skips(branches, attention), True
+    if SWITCHES in tensors:
+        skips, residual = _switched(tensors[SWITCHES])
+    if skips is None:
+        raise ValueError(
+            f"nothing tells whether the {branches} branch takes features of the encoder (skips): the file is of an "
+            "early release; write it anew: save_weights(NEW, load_weights(OLD), {})"
+        )
+    return ModelConfig.from_dict(
+        {
+            "encoder": "dense" if is_dense else "residual",
+            "branches": branches,
+            "attention": attention,
+            "skips": skips,
+            "fusion": fusion,
+            "widths": widths,
+            "growths": growths or [1, 1, 1],
+            "fusion_width": _outputs(tensors, "fusion.large.0.weight") if has_orientations else 1,
+            "attention_reduction": widths[2] // max(_outputs(tensors, squeeze), 1) if squeeze else 1,
+            "offset_groups": _outputs(tensors, guide) // 27 if guide else 1,  # offsets and modulation of 3 x 3 taps
+            "residual": residual,
+        }
+    )
+
+
+def switches_of(config: ModelConfig) -> Tensor | None:
+    """The tensor ``SWITCHES`` of a network; None where ``config_of`` is right without."""
+    if config.residual and config.skips == _usual_skips(config.branches, config.attention):
+        return None
+    return torch.tensor([float(config.skips), float(config.residual)])
+
+
+def _usual_skips(branches: str, attention: str) -> bool | None:
+    """The rows of Tables 3 and 4; None where they differ: ``dmphn-ld`` has no skips, Table 4's first row has."""
+    if branches == "plain":
+        return False
+    return None if branches != "both" and attention == "none" else True
+
+
+def _switched(switches: Tensor) -> tuple[bool, bool]:
+    values = switches.flatten().tolist()
+    if len(values) != 2 or not set(values) <= {0, 1}:
+        raise ValueError(f"{SWITCHES} does not hold two numbers that are 0 or 1")
+    return bool(values[0]), bool(values[1])
+
+
+def _outputs(tensors: Mapping[str, Tensor], name: str) -> int:
+    if name not in tensors or not tensors[name].ndim:
+        raise ValueError(f"{name} is {'no weight' if name in tensors else 'missing'}")
+    return len(tensors[name])
+
+
+def _branches(tensors: Mapping[str, Tensor]) -> str:
+    names = {name.split(".")[1] for name in tensors if name.startswith("branches.")}
+    return "both" if names == {"small", "large"} else ", ".join(sorted(names)) or "none"
+
+
+def _attention(tensors: Mapping[str, Tensor]) -> str:
+    parts = [part for part in ("channel", "spatial") if any(f".attention.{part}." in name for name in tensors)]
+    return "both" if len(parts) == 2 else "".join(parts) or "none"
+
+
+def _fusion(tensors: Mapping[str, Tensor]) -> str:
+    if "fusion.head.weight" not in tensors:
+        return "none"
+    if "fusion.large.0.weight" not in tensors:
+        return "concat"
+    return "divided" if "gate.body.0.weight" in tensors else "orientation"

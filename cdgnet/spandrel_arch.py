@@ -1,0 +1,73 @@
+"""CDGNet for spandrel, and so for the programs that load networks by it; needs the extra ``peers``.
+
+To import this module is all: ``spandrel.ModelLoader`` then knows the files that ``save_weights`` writes.
+
+>>> import cdgnet.spandrel_arch
+>>> from cdgnet import PRETRAINED
+>>> from spandrel import ModelLoader
+>>> ModelLoader().load_from_file(PRETRAINED).architecture.name
+'CDGNet'
+"""
+
+from collections.abc import Mapping
+
+from spandrel import MAIN_REGISTRY, Architecture, ArchSupport, ImageModelDescriptor, ModelTiling
+from torch import Tensor
+
+from cdgnet.deform import current_name
+from cdgnet.errors import WeightsError
+from cdgnet.network import CDGNet
+from cdgnet.recognition import SWITCHES, config_of
+from cdgnet.tiling import restore
+from cdgnet.weights import network_of
+
+_ENCODER = tuple(f"encoder.{level}_level.0.weight" for level in ("full", "half", "quarter"))
+_HEADS = tuple(f"branches.{branch}.decoder.head.weight" for branch in ("small", "large", "plain"))
+
+
+class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no types
+    """Finds our networks among others by their tensors' names, and their config by these and by shapes."""
+
+    def __init__(self) -> None:
+        super().__init__(id="CDGNet", detect=_is_ours)
+
+    def load(self, state_dict: Mapping[str, Tensor]) -> ImageModelDescriptor[CDGNet]:
+        """A model that restores ``(B, 3, H, W)`` float in [0, 1], of any size, in tiles of its own where it is large.
+
+        Raises:
+            WeightsError: If the tensors are not those of one network, or cannot tell all of its config.
+        """
+        tensors = {current_name(name): tensor for name, tensor in state_dict.items()}
+        try:
+            config = config_of(tensors)
+            tensors.pop(SWITCHES, None)
+            network = network_of(config, tensors)
+        except ValueError as error:
+            raise WeightsError(f"the tensors do not make a CDGNet: {error}") from error
+        return ImageModelDescriptor(
+            network,
+            network.state_dict(),
+            architecture=self,
+            purpose="Restoration",
+            tags=[config.variant, f"{config.widths[0]}w"],
+            supports_half=True,
+            supports_bfloat16=True,
+            scale=1,
+            input_channels=3,
+            output_channels=3,
+            # Attention averages over the whole frame, and a tile sees 64 to 144 pixels around it: `restore` knows both.
+            tiling=ModelTiling.INTERNAL,
+            call_fn=_restore,
+        )
+
+
+def _is_ours(state_dict: Mapping[str, object]) -> bool:
+    return all(name in state_dict for name in _ENCODER) and any(name in state_dict for name in _HEADS)
+
+
+def _restore(network: CDGNet, images: Tensor) -> Tensor:
+    """``(B, 3, H, W)`` in [0, 1], as spandrel passes images on; it clamps the result itself."""
+    return restore(network, images - 0.5) + 0.5
+
+
+MAIN_REGISTRY.add(ArchSupport.from_architecture(CDGNetArch()), ignore_duplicates=True)
