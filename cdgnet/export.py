@@ -4,105 +4,159 @@ import io
 import json
 import logging
 import warnings
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from cdgnet.network import CDGNet, Components
+from cdgnet.network import CDGNet
+from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size
 from cdgnet.weights import INPUT_RANGE
 
+_SIDES = ("height", "width")
 
-def to_onnx(network: CDGNet) -> bytes:
-    """Translate a network; the frame's height and width stay free, from 16 pixels on.
+
+class Program(nn.Module):
+    """What is exported: a network that takes frames of any size, from 2 pixels on, and names its outputs.
+
+    Args:
+        network: On the CPU, in eval mode.
+        is_zero_to_one: Images are in [0, 1], and those that come out are limited to it; otherwise in [-0.5, 0.5], and
+            those that come out may leave it.
+        only_restored: Leave out all outputs but ``restored``, and what only they need.
+    """
+
+    def __init__(self, network: CDGNet, *, is_zero_to_one: bool = False, only_restored: bool = False) -> None:
+        super().__init__()
+        self.network = network
+        self.is_zero_to_one, self.only_restored = is_zero_to_one, only_restored
+
+    def forward(self, blurry: Tensor) -> dict[str, Tensor]:
+        """``(B, 3, H, W)`` float32 -> by the names of ``Components`` all that the network has."""
+        height, width = blurry.shape[-2:]
+        frames = blurry - 0.5 if self.is_zero_to_one else blurry
+        below, right = _missing(height), _missing(width)
+        components = self.network(functional.pad(frames, (0, right, 0, below), mode="replicate"))
+        quarter = (_quarter(height), _quarter(width))
+        results = {}
+        for name, part in components._asdict().items():
+            if part is None or (self.only_restored and name != "restored"):
+                continue
+            is_map = part.shape[1] == 1
+            result = crop_to_size(part, quarter if is_map else (height, width))
+            results[name] = (result + 0.5).clamp(0, 1) if self.is_zero_to_one and not is_map else result
+        return results
+
+    @property
+    def input_range(self) -> str:
+        """Of the frames that go in."""
+        return "[0, 1]" if self.is_zero_to_one else INPUT_RANGE
+
+    @property
+    def output_range(self) -> str:
+        """Of the images that come out; maps are in [0, 1]."""
+        return "[0, 1]" if self.is_zero_to_one else f"{INPUT_RANGE}, not limited to it"
+
+    def outputs(self) -> dict[str, tuple[str, ...]]:
+        """The shape of each output, as words."""
+        with torch.no_grad():
+            results = self(_example())
+        return {
+            name: ("batch", "1", *(f"ceil({side}/{SIZE_MULTIPLE})" for side in _SIDES))
+            if result.shape[1] == 1
+            else ("batch", "3", *_SIDES)
+            for name, result in results.items()
+        }
+
+    def about(self) -> dict[str, str]:
+        """What the file says of itself."""
+        return {
+            "format": "cdgnet",
+            "config": json.dumps(self.network.config.to_dict()),
+            "input_range": self.input_range,
+            "output_range": self.output_range,
+        }
+
+
+def to_onnx(program: Program) -> bytes:
+    """Translate a network; the batch and the frame's height and width stay free.
 
     The deformable convolutions become ``GridSample`` and a matrix product of 9 values a channel and pixel: more than a
     GB for each layer at 1280 x 720 in the preset ``paper``.
 
-    Args:
-        network: On the CPU, in eval mode.
-
     Returns:
-        An ONNX model: input ``blurry`` ``(1, 3, H, W)`` float32 in [-0.5, 0.5], outputs named as the fields of
-        ``Components`` that the network has. Its metadata hold the config and the input's range.
+        An ONNX model with the input ``blurry`` and the outputs that ``program`` has. Its metadata hold the config and
+        the range of images.
 
     Raises:
         ImportError: If the extra ``export`` is not installed.
     """
-    frame, sides = _example()
-    with torch.no_grad():
-        names = list(_named(network(frame)))
+    outputs = program.outputs()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's exporter about its own future
-        program = torch.onnx.export(
-            network,
-            (frame,),
+        translated = torch.onnx.export(
+            program,
+            (_example(),),
             dynamo=True,
-            dynamic_shapes={"blurry": sides},
+            dynamic_shapes={"blurry": _free_sides()},
             input_names=["blurry"],
-            output_names=names,
+            output_names=list(outputs),
             optimize=False,  # what onnxruntime does again, and better
             verbose=False,
         )
-    assert program is not None
-    model = program.model_proto
-    _name_sides(model.graph)
-    for key, value in _about(network).items():
+    assert translated is not None
+    model = translated.model_proto
+    _name_sides(model.graph, outputs)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where in which file of this machine each was traced: most of a small model's bytes
+    for key, value in program.about().items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     return bytes(model.SerializeToString())
 
 
-class _Named(nn.Module):
-    """A network whose outputs have names that an archive can hold."""
+def to_archive(program: Program) -> bytes:
+    """Trace a network into one graph of torch's operations; the batch, height and width stay free.
 
-    def __init__(self, network: CDGNet) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, blurry: Tensor) -> dict[str, Tensor]:
-        return _named(self.network(blurry))
-
-
-def to_archive(network: CDGNet) -> bytes:
-    """Trace a network into one graph of torch's operations; height and width stay free, from 16 pixels on.
-
-    ``torch.export.load`` reads it without this package. Its module takes ``blurry`` ``(1, 3, H, W)`` float32 in
-    [-0.5, 0.5], on a CPU, and gives a dict, by the names of ``Components``. The config and the input's range are in the
-    extra file ``cdgnet.json``.
-
-    Args:
-        network: On the CPU, in eval mode.
+    ``torch.export.load`` reads it without this package. Its module takes ``blurry`` on a CPU and gives a dict, as
+    ``Program.forward`` does. The config and the range of images are in the extra file ``cdgnet.json``.
 
     Returns:
         The archive, as ``torch.export.save`` writes it.
     """
-    frame, sides = _example()
     target = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's about how it packs weights
-        program = torch.export.export(_Named(network), (frame,), dynamic_shapes={"blurry": sides})
-        torch.export.save(program, target, extra_files={"cdgnet.json": json.dumps(_about(network))})
+        traced = torch.export.export(program, (_example(),), dynamic_shapes={"blurry": _free_sides()})
+        torch.export.save(traced, target, extra_files={"cdgnet.json": json.dumps(program.about())})
     return target.getvalue()
 
 
-def _example() -> tuple[Tensor, dict[int, Any]]:
-    """A frame to trace with, whose sides are no multiples of 4 so that the padding is traced, and which are free."""
-    return torch.zeros(1, 3, 50, 71), {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
+def _missing(side: int) -> int:
+    """Pixels to the least side that a network takes; of torch's symbols too, which have no ``max`` of Python's."""
+    return cast(int, torch.sym_max(MINIMUM_SIZE, side)) - side
 
 
-def _named(components: Components) -> dict[str, Tensor]:
-    return {name: part for name, part in components._asdict().items() if part is not None}
+def _quarter(side: int) -> int:
+    """Rounded up; not by a negative division, which ONNX rounds towards zero."""
+    return (side + SIZE_MULTIPLE - 1) // SIZE_MULTIPLE
 
 
-def _about(network: CDGNet) -> dict[str, str]:
-    return {"format": "cdgnet", "config": json.dumps(network.config.to_dict()), "input_range": INPUT_RANGE}
+def _example() -> Tensor:
+    """Frames to trace with: two, as one would be taken for a rule, of sides that are no multiples of 4."""
+    return torch.zeros(2, 3, 50, 71)
 
 
-def _name_sides(graph: Any) -> None:
-    """Call the frame's height and width so, and those that follow from them after their output."""
+def _free_sides() -> dict[int, Any]:
+    return dict.fromkeys((0, 2, 3), torch.export.Dim.AUTO)
+
+
+def _name_sides(graph: Any, outputs: dict[str, tuple[str, ...]]) -> None:
+    """Call the batch, height and width so, and those that follow from them after their output."""
+    shapes = {"blurry": ("batch", "3", *_SIDES), **outputs}
     for value in (*graph.input, *graph.output):
-        is_map = value.name.endswith("attention")
-        for place, side in ((2, "height"), (3, "width")):
-            value.type.tensor_type.shape.dim[place].dim_param = f"{side}/4" if is_map else side
+        for dimension, name in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):
+            if not name.isdigit():
+                dimension.dim_param = name

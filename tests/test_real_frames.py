@@ -17,7 +17,7 @@ from plain_ssim import ssim3d_by_scipy
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from cdgnet import CDGNet, ModelConfig, psnr
-from cdgnet.export import to_onnx
+from cdgnet.export import Program, to_onnx
 from pipelines.evaluate.frame_sources import PictureFrames
 from pipelines.evaluate.measures import measure_frame
 from pipelines.packs import to_tensor
@@ -143,7 +143,7 @@ def test_onnxruntime_gives_what_torch_gives_of_a_real_frame() -> None:
     pair = layouts.find(GOPRO).select("test")[0]
     frame = to_tensor(frames.read(pair.blurry))[None, :, :357, :638] / 255 - 0.5
 
-    session = onnxruntime.InferenceSession(to_onnx(network), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(to_onnx(Program(network)), providers=["CPUExecutionProvider"])
     (found,) = session.run(["restored"], {"blurry": frame.numpy()})
 
     with torch.no_grad():

@@ -118,14 +118,22 @@ def print_table(table: "Table", width: int = 140) -> None:
 
 @contextmanager
 def announce_if_slow(what: str) -> Iterator[None]:
-    """Say what is under way if it is not done within a second and a half."""
-    timer = threading.Timer(SLOW_SECONDS, click.echo, (what,), {"err": True})
-    timer.daemon = True
-    timer.start()
+    """Say what is under way if it is not done within a second and a half, and every half minute for how long it is."""
+    start, done = time.monotonic(), threading.Event()
+
+    def speak() -> None:
+        if not done.wait(SLOW_SECONDS):
+            click.echo(what, err=True)
+        while not done.wait(_SECONDS_BETWEEN_LINES):
+            click.echo(f"{what}: {duration(time.monotonic() - start)} so far", err=True)
+
+    thread = threading.Thread(target=speak, daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
+        thread.join()
 
 
 def duration(seconds: float) -> str:
