@@ -12,6 +12,8 @@ from torch import Tensor
 from cdgnet.float64 import to_float64
 
 PEAK = 255
+PSNR_CEILING = 100.0
+"""dB; what equal images count as: of infinity no mean and no interval would mean anything."""
 RADIUS = 5
 SIGMA = 1.5
 WINDOW = 2 * RADIUS + 1
@@ -34,7 +36,7 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
         mask: ``(B, 1, H, W)``; only pixels where it is not 0 count. None: all count.
 
     Returns:
-        ``(B,)`` float64 in dB; inf for equal images, NaN where ``mask`` marks no pixel.
+        ``(B,)`` float64 in dB, at most ``PSNR_CEILING``, which equal images have; NaN where ``mask`` marks no pixel.
 
     Raises:
         ValueError: If a shape or type is another.
@@ -44,7 +46,7 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
     marked = torch.ones_like(squares[:, :1]) if mask is None else _counting(mask, squares)
     total, count = (squares * marked).sum(dim=(1, 2, 3)), 3 * marked.sum(dim=(1, 2, 3))
     error = to_float64(total) / to_float64(count)  # (B,)
-    return 10 * torch.log10(PEAK**2 / error)
+    return (10 * torch.log10(PEAK**2 / error)).clamp(max=PSNR_CEILING)
 
 
 def ssim(restored: Tensor, sharp: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import Tensor
 
-from cdgnet.metrics import PEAK
+from cdgnet.metrics import PEAK, PSNR_CEILING
 
 EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)  # pixels
 
@@ -69,4 +69,6 @@ def psnr_by_extent(rows: Sequence[Mapping[str, Any]], *, are_measured: bool = Fa
 
 
 def _psnr(squared_error: float, pixels: float) -> float:
-    return 10 * math.log10(PEAK**2 * 3 * pixels / squared_error) if squared_error else math.inf
+    if not squared_error:
+        return PSNR_CEILING
+    return min(10 * math.log10(PEAK**2 * 3 * pixels / squared_error), PSNR_CEILING)

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from cdgnet.metrics import PSNR_CEILING
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import by_extent
 from pipelines.evaluate.measures import FrameScores
@@ -91,10 +92,17 @@ def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
             measures[name] = files.as_type(value, by_extent.Extents, f"extents of {place}")
         elif name not in ("key", "sources"):
             number = _FROM_JSON[value] if value in (None, "inf", "-inf") else value
-            measures[name] = files.as_type(number, float, f"{name} of {place}")
+            measures[name] = _finite(name, files.as_type(number, float, f"{name} of {place}"))
     if missing := [name for name in ("psnr", "ssim") if name not in measures]:
         raise ReadError(f"{place} lacks {missing[0]}")
     return measures, files.as_type(row.get("sources", []), list[FileStamp], place)
+
+
+def _finite(name: str, value: float) -> float:
+    """A score as it is measured today: of an earlier release equal pictures have an infinite PSNR."""
+    if name.startswith("psnr"):
+        return min(value, PSNR_CEILING)
+    return math.nan if math.isinf(value) else value
 
 
 def _is_current(stamps: Sequence[FileStamp], sources: Sequence[Source]) -> bool:
@@ -124,7 +132,10 @@ def read(path: Path) -> dict[str, FrameScores]:
             lines = list(csv.DictReader(file))
         if lines and lines[-1]["key"] == "mean":  # a frame may be called so too
             lines.pop()
-        scores = [{name: float(value or "nan") for name, value in line.items() if name != "key"} for line in lines]
+        scores = [
+            {name: _finite(name, float(value or "nan")) for name, value in line.items() if name != "key"}
+            for line in lines
+        ]
         rows: list[FrameScores] = [{"key": line["key"], **values} for line, values in zip(lines, scores, strict=True)]
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise EvaluationError(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluate.examples import ERROR_TOP, Example
-from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
+from pipelines.evaluate.measures import MEASURES, FrameScores, columns
 from pipelines.evaluate.scatter import scatter
 from pipelines.evaluate.statistics import psnr_gain
 from pipelines.pages import page_file
@@ -36,7 +36,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         folder=folder.resolve().name,
         summary=summary,
         measures=[measure for measure in MEASURES if measure in summary["mean"]],
-        legend=LEGEND,
+        legend=summary["legend"],
         heads=heads,
         rows=[_cells(row, heads) for row in rows],
         scatter=scatter(rows),
@@ -68,8 +68,6 @@ def number(value: float | None, name: str) -> str:
         return "–"  # noqa: RUF001
     if name == "mask_share":
         return f"{100 * value:.1f} %"
-    if math.isinf(value):
-        return "∞"
     if name == "gain" or name.startswith("lead"):
         return f"{value:+.2f}"
     return f"{value:.2f}" if name.startswith("psnr") else f"{value:.4f}"

@@ -1,6 +1,5 @@
 """Gain of each frame against its share of M = 1, in units of the 640 x 300 SVG view of ``scores.html.j2``."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,7 @@ class Scatter:
 
 def scatter(rows: Sequence[FrameScores]) -> Scatter | None:
     """Place each frame by its share of M = 1 and its gain; None where there is no gain to show."""
-    known = [row for row in rows if "mask_share" in row and "psnr_blurry" in row and math.isfinite(psnr_gain(row))]
+    known = [row for row in rows if "mask_share" in row and "psnr_blurry" in row]
     if not known:
         return None
     gains = [psnr_gain(row) for row in known]

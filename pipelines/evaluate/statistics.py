@@ -15,7 +15,7 @@ _FEWEST_SEQUENCES = 5  # that an interval can be drawn from
 
 
 def psnr_gain(row: FrameScores) -> float:
-    """PSNR of the restored frame less that of the blurry one, in dB; 0 where both equal the sharp frame."""
+    """PSNR of the restored frame less that of the blurry one, in dB; 0 where that is not known."""
     gain = float(row["psnr"]) - float(row["psnr_blurry"])
     return 0.0 if math.isnan(gain) else gain
 
@@ -69,7 +69,7 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
         values: One a frame; NaN does not count.
 
     Returns:
-        NaN at both ends where no value is finite, or one is infinite.
+        NaN at both ends where every value is NaN.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, section 13.3 (percentiles).
     """
@@ -79,7 +79,7 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
     of = "sequences" if is_clustered else "frames"
     scores = np.asarray(values, np.float64)
     known = ~np.isnan(scores)
-    if not known.any() or np.isinf(scores).any():  # equal pictures: their PSNR is infinite
+    if not known.any():
         return Interval(low=math.nan, high=math.nan, of=of)
     sums = np.bincount(clusters[known], scores[known], minlength=clusters.max() + 1)
     counts = np.bincount(clusters[known], minlength=clusters.max() + 1)
@@ -116,6 +116,7 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
         raise EvaluationError(f"the other scores hold no {missing[0]} ({len(missing)} missing); score the same frames")
     shared = [name for name in MEASURES if name in rows[0] and name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
+    gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # a component of no frame
     return Difference(
         means={name: float(np.nanmean(values)) for name, values in gains.items()},
         intervals={name: bootstrap_interval(keys, values) for name, values in gains.items()},

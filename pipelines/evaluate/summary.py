@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from cdgnet.metrics import PSNR_CEILING
 from pipelines.evaluate import by_extent, division
 from pipelines.evaluate.candidates import Candidate
 from pipelines.evaluate.cost import measure_cost
@@ -43,7 +44,11 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
         "name": candidate.name,
         "protocol": protocol,
         "scored": frames.scored,
-        "legend": {measure: LEGEND[measure] for measure in MEASURES if measure in rows[0]},
+        "legend": {
+            measure: LEGEND[measure] + _note_of_equals(rows, measure, frames.scored)
+            for measure in MEASURES
+            if measure in rows[0]
+        },
         "frames": len(rows),
         "quotes_table_1": protocol.startswith("gopro blur test: ") and len(rows) == _TABLE_1_FRAMES,
         "mean": mean_scores(rows),
@@ -70,6 +75,17 @@ def _libraries(restorer: Restorer | None) -> tuple[str, ...]:
 
 def _describe(weights: Path, restorer: Restorer) -> dict[str, str]:
     return {"file": weights.name, "sha256": weights_checksum(weights), "network": name_of(restorer.network)}
+
+
+def _note_of_equals(rows: Sequence[FrameScores], measure: str, scored: str) -> str:
+    """How many frames have the PSNR of equal ones; empty where none has, and for what is no PSNR."""
+    notes = []
+    for name, kind in ((f"{measure}_blurry", "blurry"), (measure, scored)):
+        if measure.startswith("psnr") and (count := sum(value >= PSNR_CEILING for value in _of_rows(rows, name))):
+            notes.append(f"{count} of {len(rows)} {kind} frames")
+    if not notes:
+        return ""
+    return f"; {' and '.join(notes)} equal the sharp frame, or all but, and count as {PSNR_CEILING:.0f} dB"
 
 
 def _of_rows(rows: Sequence[FrameScores], name: str) -> list[float]:

@@ -78,7 +78,9 @@ _IS_FIT: Mapping[str, Callable[[Any], bool]] = {
     "nonfinite_losses": _is_whole,
     "learning_rate_factor": lambda value: _is_number(value, 0, 1),
     "rolled_back_to": lambda value: _is_whole(value, -1),
-    "best_psnr": lambda value: value is None or _is_number(value, 0, math.inf),  # inf: the frames are equal
+    "best_psnr": lambda value: (
+        value is None or _is_number(value, 0, math.inf)
+    ),  # inf: of an earlier release, equal frames
     "is_validation_due": lambda value: isinstance(value, bool),
     "has_warned": lambda value: isinstance(value, bool),
     "usual_loss": lambda value: value is None or _is_number(value, -sys.float_info.max),

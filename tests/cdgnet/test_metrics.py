@@ -12,7 +12,7 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
+from cdgnet.metrics import PSNR_CEILING, psnr, ssim, ssim_matlab3d, to_bytes
 
 CONVENTION = {
     "data_range": 255,
@@ -68,9 +68,9 @@ def test_psnr_is_not_pooled_over_the_batch() -> None:
     assert float(psnr(restored, sharp).mean()) - pooled > 0.1
 
 
-def test_psnr_of_equal_images_is_infinite_and_of_opposites_zero() -> None:
+def test_psnr_of_equal_images_is_the_ceiling_and_of_opposites_zero() -> None:
     black, white = torch.zeros(1, 3, 11, 11, dtype=torch.uint8), torch.full((1, 3, 11, 11), 255).byte()
-    assert (float(psnr(black, black)), float(psnr(black, white))) == (math.inf, 0.0)
+    assert (float(psnr(black, black)), float(psnr(black, white))) == (PSNR_CEILING, 0.0)
 
 
 def test_masked_psnr_sees_only_the_marked_pixels() -> None:

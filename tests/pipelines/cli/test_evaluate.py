@@ -37,6 +37,30 @@ def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
     assert "mean of 1 images" in call(tmp_path, *asked, "scores").stdout
 
 
+def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_finite(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name in "abc":
+        sharp = rng.integers(0, 256, (32, 40, 3), np.uint8)
+        noisy = np.clip(sharp + rng.normal(0, 10, sharp.shape), 0, 255).astype(np.uint8)
+        kinds = {"sharp": sharp, "restored": sharp if name == "a" else noisy, "blurry": noisy}
+        for kind, picture in kinds.items():
+            frames.write(tmp_path / kind / f"{name}.png", picture)
+    words = ("--restored", "restored", "--sharp", "sharp", "--blurry", "blurry", "--method", "laplacian")
+
+    said = call(tmp_path, "evaluate", *words, "--out", "scores").stdout
+    again = call(tmp_path, "evaluate", *words, "--out", "again", "--against", "scores").stdout
+
+    assert "1 of 3 restored frames equal the sharp frame, or all but, and count as 100 dB; restored " in said
+    report = (tmp_path / "scores" / "report.html").read_text()
+    assert "1 of 3 restored frames equal the sharp frame" in report and "∞" not in report
+    text = (tmp_path / "scores" / "results.json").read_text()
+    answer = json.loads(text, parse_constant=pytest.fail)
+    psnrs = [row["psnr"] for row in answer["rows"]]
+    assert psnrs[0] == 100 and answer["mean"]["psnr"] == pytest.approx(np.mean(psnrs))
+    assert min(psnrs) <= answer["interval"]["psnr"]["low"] < answer["interval"]["psnr"]["high"] <= 100
+    assert "psnr against the earlier scores: +0.00 (+0.00 to +0.00)" in again
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

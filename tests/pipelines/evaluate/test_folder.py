@@ -1,11 +1,13 @@
 """A scores folder: other scores are refused, and tables come back as they were."""
 
 import csv
+import json
 import math
 from pathlib import Path
 
 import pytest
 
+from cdgnet.metrics import PSNR_CEILING
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import folder
 from pipelines.evaluate.measures import MEASURES
@@ -35,7 +37,7 @@ def test_two_processes_never_score_into_one_folder(tmp_path: Path) -> None:
 
 
 def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
-    row = {"key": "a", "psnr": math.inf, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10]] * 6}
+    row = {"key": "a", "psnr": 20.0, "psnr_m1": math.nan, "ssim": 0.5, "extents": [[3, 20, 10]] * 6}
     assert folder.begin(tmp_path / "s", {"pack": 1}, {}) == {}
     folder.append(tmp_path / "s", row, [])
 
@@ -43,6 +45,19 @@ def test_rows_come_back_as_they_were_scored(tmp_path: Path) -> None:
 
     assert math.isnan(found["psnr_m1"])
     assert {**found, "psnr_m1": 0} == {**row, "psnr_m1": 0}
+
+
+def test_scores_of_an_earlier_release_that_were_infinite_are_those_of_today(tmp_path: Path) -> None:
+    row = {"key": "a", "psnr": "inf", "psnr_m1": 112.0, "psnr_m0": None, "lead_small": "-inf", "ssim": 1.0}
+    folder.begin(tmp_path / "s", {"pack": 1}, {})
+    (tmp_path / "s" / "scores.jsonl").write_text(json.dumps({**row, "sources": []}) + "\n")
+    (tmp_path / "results.csv").write_text("key,psnr,psnr_m0\na,inf,\n")
+
+    (found,) = folder.begin(tmp_path / "s", {"pack": 1}, {}).values()
+
+    assert (found["psnr"], found["psnr_m1"]) == (PSNR_CEILING, PSNR_CEILING)
+    assert math.isnan(found["psnr_m0"]) and math.isnan(found["lead_small"])
+    assert folder.read(tmp_path)["a"]["psnr"] == PSNR_CEILING
 
 
 def test_a_return_in_a_name_ends_no_line_of_the_table(tmp_path: Path) -> None:
