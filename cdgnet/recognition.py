@@ -16,9 +16,9 @@ _LEVELS = ("full", "half", "quarter")
 def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
     """The config of a network with these tensors; fields that decide nothing in it have values of no meaning.
 
-    No shape tells ``residual`` and ``skips``. Without ``SWITCHES`` images are residual, and the encoder's features are
-    added unless the one branch is plain: so is every network that the commands write, but for one deformable branch
-    without attention, of which the paper has both kinds.
+    No shape tells ``residual`` and ``skips``. Without ``SWITCHES`` images are residual but for networks of several
+    levels, and the encoder's features are added unless the one branch is plain: so is every network that the commands
+    write, but for one deformable branch without attention, of which the paper has both kinds.
 
     Args:
         tensors: Named as in ``CDGNet.state_dict``; further names do not matter.
@@ -33,7 +33,8 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
     has_orientations = fusion in ("orientation", "divided")
     squeeze = next((name for name in tensors if name.endswith("attention.channel.body.1.weight")), None)
     guide = next((name for name in tensors if name.endswith(".offset_conv.weight")), None)
-    skips, residual = _usual_skips(branches, attention), True
+    levels = len({name.split(".")[1] for name in tensors if name.startswith("levels.")}) + 1
+    skips, residual = _usual_skips(branches, attention), levels == 1
     if SWITCHES in tensors:
         skips, residual = _switched(tensors[SWITCHES])
     if skips is None:
@@ -54,13 +55,14 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
             "attention_reduction": widths[2] // max(_outputs(tensors, squeeze), 1) if squeeze else 1,
             "offset_groups": _outputs(tensors, guide) // 27 if guide else 1,  # offsets and modulation of 3 x 3 taps
             "residual": residual,
+            "levels": levels,
         }
     )
 
 
 def switches_of(config: ModelConfig) -> Tensor | None:
     """The tensor ``SWITCHES`` of a network; None where ``config_of`` is right without."""
-    if config.residual and config.skips == _usual_skips(config.branches, config.attention):
+    if config.residual == (config.levels == 1) and config.skips == _usual_skips(config.branches, config.attention):
         return None
     return torch.tensor([float(config.skips), float(config.residual)])
 

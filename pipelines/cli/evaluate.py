@@ -127,7 +127,8 @@ def command(
         entries = [*(_report(frames, each) for each in candidates), *earlier]
         compared = _compare(frames, candidates, entries, gallery, out) if len(entries) > 1 else {}
     if as_json:
-        click.echo(json.dumps(compared or {**entries[0].summary, "rows": candidates[0].rows(frames)}, indent=2))
+        answer = compared or {**entries[0].summary, "rows": candidates[0].rows(frames)}
+        click.echo(json.dumps(scores_folder.to_json(answer), indent=2))
     elif compared:
         print_comparison(compared)
     else:

@@ -34,10 +34,20 @@ def test_the_tensors_of_every_published_network_tell_its_config(config: ModelCon
 
     found = config_of(wanted if switches is None else {**wanted, SWITCHES: switches})
 
-    assert (found.variant, found.residual) == (config.variant, True)
+    assert (found.variant, found.residual) == (config.variant, config.residual)
     assert {name: tensor.shape for name, tensor in state_of(found).items()} == {
         name: tensor.shape for name, tensor in wanted.items()
     }
+
+
+@pytest.mark.parametrize("variant", ["cdgnet", "dmphn-1", "dmphn-1-2-4"])
+def test_whether_images_are_residual_is_told_where_it_is_not_as_usual(variant: str) -> None:
+    usual = ModelConfig.preset("tiny", variant)
+    other = replace(usual, residual=not usual.residual)
+    assert switches_of(usual) is None
+    switches = switches_of(other)
+    assert switches is not None
+    assert config_of({**state_of(other), SWITCHES: switches}).residual == other.residual
 
 
 def test_only_one_deformable_branch_without_attention_needs_a_tensor_that_tells() -> None:

@@ -58,7 +58,7 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
     psnrs = [row["psnr"] for row in answer["rows"]]
     assert psnrs[0] == 100 and answer["mean"]["psnr"] == pytest.approx(np.mean(psnrs))
     assert min(psnrs) <= answer["interval"]["psnr"]["low"] < answer["interval"]["psnr"]["high"] <= 100
-    assert "psnr against the earlier scores: +0.00 (+0.00 to +0.00)" in again
+    assert "restored (scores) less restored: psnr +0.00 dB (+0.00 to +0.00" in again
 
 
 @pytest.mark.parametrize(
