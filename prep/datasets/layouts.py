@@ -16,12 +16,18 @@ from prep.io.storage import Source
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """One blurry frame and its sharp one."""
+class BlurryFrame:
+    """One blurry frame."""
 
     key: str  # sequence/name: unique in the data set, and a path below a masks folder
-    split: str  # "train" or "test"; "all" where no split is known
+    split: str  # "train", "valid" or "test"; "all" where no split is known
     blurry: Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair(BlurryFrame):
+    """One blurry frame and its sharp one."""
+
     sharp: Source
 
 
@@ -46,7 +52,7 @@ class Dataset:
         if self.made:
             return self.made
         usual = LAYOUTS[self.layout].variants[0] if self.layout in LAYOUTS else self.variant
-        return self.layout if self.variant == usual else f"{self.layout}-{self.variant}"
+        return self.layout if self.variant in (usual, "") else f"{self.layout}-{self.variant}"
 
     def select(self, split: str) -> tuple[Pair, ...]:
         """The pairs of one split.
@@ -57,11 +63,25 @@ class Dataset:
         chosen = tuple(pair for pair in self.pairs if split in ("all", pair.split))
         if not chosen:
             splits = ", ".join(sorted({pair.split for pair in self.pairs})) or "no pair at all"
-            raise DatasetError(f"{self.folders[0]} has no {split} pairs (it holds: {splits}); pass another --split")
+            lists = f", or put {missing} beside it" if (missing := _missing_lists(self)) else ""
+            raise DatasetError(
+                f"{self.folders[0]} has no {split} pairs (it holds: {splits}); pass another --split{lists}"
+            )
         return chosen
 
 
-_ARCHIVES = ("GOPRO_Large.zip", "DeepVideoDeblurring_Dataset.zip", "HIDE_dataset.zip", "REDS.zip", "RealBlur.zip")
+def _missing_lists(dataset: Dataset) -> str:
+    """The files that tell a data set's splits, where a frame is in none; empty where nothing is missing."""
+    lists = LAYOUTS[dataset.layout].lists if dataset.layout in LAYOUTS else ""
+    if not lists or all(pair.split != "all" for pair in dataset.pairs):
+        return ""
+    return " and ".join(lists.format(variant=dataset.variant, split=split) for split in ("train", "test"))
+
+
+_ARCHIVES = (
+    *("GOPRO_Large.zip", "DeepVideoDeblurring_Dataset.zip", "HIDE_dataset.zip", "REDS.zip", "RealBlur.zip"),
+    *("RSBlur.zip", "BSD.zip", "GoPro_INTER_ABME.zip"),
+)
 
 
 def tally(dataset: Dataset) -> list[str]:
@@ -75,6 +95,8 @@ def tally(dataset: Dataset) -> list[str]:
         total = published.TOTALS.get(dataset.layout, {}).get(split)
         is_official = not official or bool(clips & official.keys())
         lines.append(line + (f" ({total})" if total and is_official else ""))
+    if missing := _missing_lists(dataset):
+        lines.append(f"all: the authors' lists say in which split they are; put {missing} beside the data")
     return lines
 
 
@@ -97,7 +119,7 @@ def source(layout: str, key: str) -> str:
     if layout == "hide":
         return key.rpartition("from")[2] if "from" in key else ""
     clip = sequence(key)
-    return clip.partition("_")[0] if layout == "gopro" else clip
+    return clip.partition("_")[0] if layout in ("gopro", "gopro-abme") else clip
 
 
 def find_all(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
@@ -180,20 +202,31 @@ def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | N
     for home in layout.homes:
         matches = [match for shape in layout.shapes for match in path_patterns.match(root, home, shape)]
         matches = [match for match in matches if frames.is_frame(PurePosixPath(str(match.source)))]
+        if of_home := _variant_of_home(layout, root / home):
+            matches = [replace(match, named={"variant": of_home, **match.named}) for match in matches]
         kinds = {_variant(layout, match) for match in matches if match.named["role"] in layout.blurry}
         if kinds and any(match.named["role"] in layout.sharp for match in matches):
-            usual = layout.variants[0] if layout.variants[0] in kinds or len(kinds) > 1 else next(iter(kinds))
+            usual = next((known for known in layout.variants if known in kinds), "")
             wanted = usual if variant is None else variant
             if wanted not in kinds:
-                others = " and ".join(sorted(kinds))
-                raise DatasetError(
-                    f"{root / home} has no {wanted} frames, only {others}; pass --variant {sorted(kinds)[0]}"
-                )
-            listed = _read_lists(layout, root, home, wanted) if layout.lists else None
+                raise DatasetError(_no_such_kind(root / home, wanted, sorted(kinds)))
+            listed = _read_lists(layout, root, home, wanted) if layout.lists else {}
             found = _gather(layout, root / home, matches, wanted, listed, others=tuple(sorted(kinds - {wanted})))
             is_made = (root / home / "synthesis.json").is_file()
             return replace(found, made=(root / home).resolve().name) if is_made else found
     return None
+
+
+def _variant_of_home(layout: Layout, place: Path) -> str:
+    """The variant that a data set's folder is called after; empty where it is not."""
+    found = re.fullmatch(layout.variant_of_home, place.resolve().name) if layout.variant_of_home else None
+    return found["variant"] if found else ""
+
+
+def _no_such_kind(place: Path, wanted: str, kinds: Sequence[str]) -> str:
+    if not kinds[0]:
+        return f"{place} does not say which kind of blur it holds; leave out --variant {wanted}"
+    return f"{place} has no {wanted} frames, only {' and '.join(kinds)}; pass --variant {kinds[0]}"
 
 
 def _variant(layout: Layout, match: PathMatch) -> str:
@@ -206,7 +239,7 @@ def _gather(
     place: Path,
     matches: Sequence[PathMatch],
     variant: str,
-    listed: Mapping[str, str] | None,
+    listed: Mapping[str, str],
     others: tuple[str, ...],
 ) -> Dataset:
     blurry: Frames = {}
@@ -215,11 +248,11 @@ def _gather(
     for match in matches:
         if _variant(layout, match) not in (variant, ""):
             continue
-        key = layout.key.format(**match.named)
+        key = layout.key.format(**match.named).strip("/")  # copies may name no clip
         if match.named["role"] in layout.sharp:
             _add(sharp, key, match.source)
             continue
-        split = layout.split(match.named) if listed is None else listed.get(key, "all")
+        split = listed.get(key, "all") if layout.lists and "split" not in match.named else layout.split(match.named)
         if splits.setdefault(key, split) != split:
             raise DatasetError(f"{place} holds {key} in more than one split; a frame belongs to one")
         _add(blurry, key, match.source)
@@ -240,12 +273,20 @@ def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pai
     )
 
 
-def _add(named: Frames, key: str, source: Source) -> None:
-    """Add a frame; two of one name are refused, since nothing else distinguishes them, and a name that is no text."""
+def check_name(named: Mapping[str, Source], key: str, source: Source) -> None:
+    """Refuse a second frame of one name, since nothing else distinguishes them, and a name that is no text.
+
+    Raises:
+        DatasetError: If it is either.
+    """
     if not storage.is_text(key):
         raise DatasetError(f"the name of {source} is not UTF-8; rename it")
     if key in named:
         raise DatasetError(f"{named[key]} and {source} share one name; remove one of them")
+
+
+def _add(named: Frames, key: str, source: Source) -> None:
+    check_name(named, key, source)
     named[key] = source
 
 
@@ -256,12 +297,11 @@ def _orphans(blurry: Frames, sharp: Frames) -> tuple[Source, ...]:
 
 
 def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str, str]:
-    """Splits of the keys that the data set's own list files name; each line holds a pair's two paths."""
-    splits = {}
-    for split in ("train", "test"):
-        lines = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=split))
-        for clip, name in re.findall(r"(scene\d+)/(?:gt|blur)/\w+?_(\d+)\.", lines):
-            splits[f"{clip}/{name}"] = split
+    """Splits of the keys that the authors' list files name; they lie in the data set's folder or in the one above."""
+    splits: dict[str, str] = {}
+    for word, split in (("train", "train"), ("val", "valid"), ("test", "test")):
+        text = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=word))
+        splits |= {layout.key.format(**found.groupdict()): split for found in re.finditer(layout.list_entry, text)}
     return splits
 
 

@@ -83,14 +83,21 @@ def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -
 
 
 def read_text(root: Path, home: str, name: str) -> str:
-    """A text file below ``home``; empty where there is none.
+    """A text file in ``home``, else in the folder above it or, of an archive, beside that; empty where there is none.
 
     Raises:
         ReadError: If it cannot be read.
     """
     if root.is_dir():
-        path = root / home / name
-        return storage.read(path).decode("utf-8", "replace") if path.is_file() else ""
-    inside = str(PurePosixPath(home, name))
-    member = ArchiveMember(archive=root, name=inside)
-    return storage.read(member).decode("utf-8", "replace") if inside in storage.open_archive(root).namelist() else ""
+        sources: list[Source] = [path for path in (root / home / name, _above(root / home) / name) if path.is_file()]
+    else:
+        inside = storage.open_archive(root).namelist()
+        members = [str(PurePosixPath(home, name)), str(PurePosixPath(home).parent / name)]
+        sources = [ArchiveMember(archive=root, name=member) for member in members if member in inside]
+        sources += [path for path in [_above(root) / name] if path.is_file()]
+    return storage.read(sources[0]).decode("utf-8", "replace") if sources else ""
+
+
+def _above(path: Path) -> Path:
+    """The folder that holds a file or a folder, by the name that a person gave it."""
+    return path.absolute().parent

@@ -38,6 +38,10 @@ TOTALS: Mapping[str, Mapping[str, str]] = {
     "videodeblurring": {"train": "official 61 videos", "test": "official 10 videos"},
     "hide": {"train": "official 6397", "test": "official 2025"},
     "realblur": {"train": "official 3758", "test": "official 980"},
+    # Counted in the lists of the authors' repository (Rim et al. 2022).
+    "rsblur": {"train": "official 8878", "valid": "official 1120", "test": "official 3360"},
+    "gopro-abme": {"train": "official 2103"},
+    "bsd": {"train": "official 6000", "test": "official 3000"},  # of each exposure
 }
 
 # Su et al. 2017; the list is the authors' answer in their repository's issue 2.
@@ -64,9 +68,14 @@ class Layout:
     key: str = "{clip}/{name}"
     split: Callable[[Mapping[str, str]], str] = lambda named: "train" if named["split"] == "train" else "test"
     lists: str = ""  # name of the file that lists a split's frames, where no folder tells the splits apart
+    list_entry: str = ""  # regular expression that finds a frame's clip and name in such a list
+    variant_of_home: str = ""  # regular expression for the name of a folder that holds one variant
 
 
 _PICTURE = r"(?P<name>.+)\.\w+"
+_EXPOSURE = "BSD_(?P<variant>1ms8ms|2ms16ms|3ms24ms)"
+_BSD = ("(?P<split>train|valid|test)", r"(?P<clip>\d+)", "(?P<role>Blur|Sharp)", "RGB", _PICTURE)
+_FLAT_SCENE = r"(?P<clip>scene\d+|)[-_]?(?:(?:blur|gt)[-_])?(?P<name>.+)\.\w+"
 _FLAT = r"(?P<clip>GOPR\d+_\d+_\d+)[-_](?P<name>\d+)\.\w+"
 
 LAYOUTS: Mapping[str, Layout] = {
@@ -110,20 +119,25 @@ LAYOUTS: Mapping[str, Layout] = {
         ),
         Layout(
             name="hide",
-            looks="[HIDE_dataset/]{train,test/test-close-ups,test/test-long-shot,GT}/<name>.png",
+            looks="[HIDE_dataset/]{train,test/test-close-ups,test/test-long-shot,GT}/<name>.png, "
+            "or flat {train,test}/HIDE/{input,target}/<name>.png",
             homes=("", "HIDE_dataset", "HIDE"),
             shapes=(
                 ("(?P<role>(?P<split>train|test))", _PICTURE),
                 ("(?P<role>(?P<split>test))", "test-.+", _PICTURE),
                 ("(?P<role>GT)", _PICTURE),
+                # copies that MPRNet reads
+                ("(?P<split>train|test)", "HIDE", "(?P<role>input|target)", _PICTURE),
+                ("(?P<split>train|test)", "(?P<role>input|target)", r"(?P<name>\d+from.+)\.\w+"),
             ),
-            blurry={"train": "", "test": ""},
-            sharp=("GT",),
+            blurry={"train": "", "test": "", "input": ""},
+            sharp=("GT", "target"),
             key="{name}",  # one folder holds all sharp frames, so names are unique
         ),
         Layout(
             name="realblur",
-            looks="[RealBlur/]RealBlur-{J or R}_<...>/scene<NNN>/{blur/blur_<K>,gt/gt_<K>}.png",
+            looks="[RealBlur/]RealBlur-{J or R}_<...>/scene<NNN>/{blur/blur_<K>,gt/gt_<K>}.png, "
+            "or flat {train,test}/RealBlur_{J or R}/{input,target}/<name>.png",
             homes=("", "RealBlur"),
             shapes=(
                 (
@@ -132,11 +146,61 @@ LAYOUTS: Mapping[str, Layout] = {
                     "(?P<role>blur|gt)",
                     r"(?:blur|gt)_(?P<name>\d+)\.\w+",
                 ),
+                # copies that MPRNet reads
+                ("(?P<split>train|test)", "RealBlur_(?P<variant>[JR])", "(?P<role>input|target)", _FLAT_SCENE),
+                ("RealBlur_(?P<variant>[JR])", "(?P<split>train|test)", "(?P<role>input|target)", _FLAT_SCENE),
             ),
-            blurry={"blur": ""},
-            sharp=("gt",),
+            blurry={"blur": "", "input": ""},
+            sharp=("gt", "target"),
             variants=("J", "R"),
             lists="RealBlur_{variant}_{split}_list.txt",
+            list_entry=r"(?P<clip>scene\d+)/(?:gt|blur)/\w+?_(?P<name>\d+)\.",
+        ),
+        Layout(
+            name="rsblur",
+            looks="[RSBlur/]<scene>/<number>/{real_blur/real_blur,avg65_img/avg_blur,gt/gt_sharp}.png",
+            homes=("", "RSBlur"),
+            shapes=(
+                (
+                    r"(?P<clip>\d+)",
+                    r"(?P<name>\d+)",
+                    "(?P<role>real_blur|avg65_img|gt)",
+                    r"(?:real_blur|avg_blur|gt_sharp)\.\w+",
+                ),
+            ),
+            blurry={"real_blur": "real_blur", "avg65_img": "avg65_img"},
+            sharp=("gt",),
+            variants=("real_blur", "avg65_img"),
+            lists="RSBlur_real_{split}.txt",
+            list_entry=r"(?P<clip>\d+)/(?P<name>\d+)/gt/",
+        ),
+        Layout(
+            name="bsd",
+            looks="[BSD/]BSD_{1ms8ms,2ms16ms or 3ms24ms}/{train,valid,test}/<clip>/{Blur,Sharp}/RGB/<name>.png",
+            homes=("", "BSD"),
+            shapes=((_EXPOSURE, *_BSD), _BSD),
+            blurry={"Blur": ""},
+            sharp=("Sharp",),
+            variants=("1ms8ms", "2ms16ms", "3ms24ms"),
+            key="{split}/{clip}/{name}",
+            split=lambda named: named["split"],
+            variant_of_home=rf"{_EXPOSURE}(?:\.zip)?",
+        ),
+        Layout(
+            name="gopro-abme",
+            looks="[GoPro_INTER_ABME/]<SEQ>/<number>/{avg_inter_img/avg_blur,gt/gt_sharp}.png",
+            homes=("", "GoPro_INTER_ABME"),
+            shapes=(
+                (
+                    r"(?P<clip>GOPR\d+_\d+_\d+)",
+                    r"(?P<name>\d+)",
+                    "(?P<role>avg_inter_img|gt)",
+                    r"(?:avg_blur|gt_sharp)\.\w+",
+                ),
+            ),
+            blurry={"avg_inter_img": ""},
+            sharp=("gt",),
+            split=lambda named: "test" if named["clip"] in COUNTS["gopro"]["test"] else "train",
         ),
     )
 }
