@@ -10,6 +10,7 @@ from pathlib import Path
 from pipelines.errors import InputError
 from prep.datasets.path_patterns import is_junk
 from prep.io import photographs, video
+from prep.io.folders import files_below
 
 _LONGEST_NAME = 255  # bytes
 
@@ -130,7 +131,7 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
         found = "neither a file nor a folder" if path.exists() else "not there"
         raise InputError(f"{path} is {found}; pass pictures, videos or folders")
     results = out.resolve()
-    below = [each for each in sorted(path.rglob("*")) if not is_junk(each.name)]
+    below = [each for each in files_below(path) if not is_junk(each.name)]
     below = [each for each in below if not each.resolve().is_relative_to(results)]
     maps = {each for each in below if _is_map(each)}
     ignored.update({"maps of cdg-prep": len(maps)} if maps else {})

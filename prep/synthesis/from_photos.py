@@ -12,6 +12,7 @@ from prep import parallel
 from prep.arrays import Bytes, Floats, Size
 from prep.errors import ReadError, SynthesisError
 from prep.io import files, frames, photographs, storage
+from prep.io.folders import files_below
 from prep.sharpness.size import SMALLEST
 from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
@@ -53,7 +54,7 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
             raise SynthesisError(f"{place} is not there; pass a photograph, or a folder of photographs")
         if not place.is_dir() and not photographs.is_photo(place):
             raise SynthesisError(f"{place} is no photograph; leave it out, or leave out --photos")
-        for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        for path in files_below(place) if place.is_dir() else [place]:
             if path.is_file() and photographs.is_photo(path):
                 below = path.relative_to(place).parts[:-1] if place.is_dir() else ()
                 name = "-".join([*(part for part in below if part not in ("train", "test")), path.stem])

@@ -18,6 +18,7 @@ from prep.arrays import Bytes, Codes
 from prep.datasets.path_patterns import is_junk
 from prep.errors import ReadError, SynthesisError
 from prep.io import files, frames, storage, video
+from prep.io.folders import files_below
 from prep.synthesis import flow
 
 _WIDTH = 320  # of the small frames that are compared
@@ -77,7 +78,7 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
 
 def _in_folder(root: Path) -> list[Recording]:
     recordings, frames_of = [], dict[Path, list[Path]]()
-    for path in sorted(root.rglob("*")):
+    for path in files_below(root):
         if any(map(is_junk, path.relative_to(root).parts)) or not path.is_file():
             continue
         if video.is_video(path):
@@ -99,7 +100,7 @@ def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
         numbered = list(enumerate(paths, 1))
     numbers, ordered = zip(*sorted(numbered), strict=True)
     return Recording(
-        name=_name(folder.resolve().name), split=split_of(folder.parent), path=folder, frames=ordered, numbers=numbers
+        name=_name(_given_name(folder)), split=split_of(folder.parent), path=folder, frames=ordered, numbers=numbers
     )
 
 
@@ -110,7 +111,12 @@ def _name(name: str) -> str:
 
 def split_of(folder: Path) -> str:
     """The split that a folder is called after; empty where it is not."""
-    return folder.resolve().name if folder.resolve().name in ("train", "test") else ""
+    return name if (name := _given_name(folder)) in ("train", "test") else ""
+
+
+def _given_name(folder: Path) -> str:
+    """A folder's name; of a link its own, not that of the folder which it leads to."""
+    return folder.resolve().name if folder.name in ("", "..") else folder.name
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,35 @@
+"""All files below a folder, also behind links to folders: each real folder once."""
+
+import logging
+import os
+from collections import deque
+from pathlib import Path
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Files below a folder, sorted, by paths that begin with ``folder``; links to folders are followed.
+
+    Each real folder is read once, by its own path if it lies there, else by the first link to it. Every other link to
+    it is named in a warning: so is a link to a folder that holds the link itself, which would never end. Folders that
+    cannot be read are passed over, and so are links that lead nowhere.
+    """
+    found: list[Path] = []
+    seen: set[Path] = set()
+    waiting = deque([folder])
+    while waiting:
+        start = waiting.popleft()
+        target = start.resolve()
+        is_loop = start != folder and start.parent.resolve().is_relative_to(target)
+        if is_loop or target in seen:
+            reason = "holds this link" if is_loop else "is read already"
+            logging.getLogger(__name__).warning("%s is not followed: it leads to %s, which %s", start, target, reason)
+            continue
+        links: list[Path] = []
+        for place, folders, files in os.walk(start):
+            here = Path(place)
+            seen.add(target / here.relative_to(start))
+            links += [here / name for name in folders if (here / name).is_symlink()]
+            folders[:] = [name for name in folders if target / (here / name).relative_to(start) not in seen]
+            found += [here / name for name in files]
+        waiting.extend(sorted(links))
+    return sorted(found)
