@@ -24,7 +24,7 @@ from playwright.sync_api import sync_playwright
 from surroundings import add_save, save, surroundings
 
 from pipelines.review import site
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MaskRecord, MasksFolder
@@ -82,7 +82,7 @@ def make(folder: Path, count: int) -> site.Review:
                 frames.write(path, picture)
             else:
                 path.hardlink_to(source)
-    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
+    dataset = tree_pairs.find_pairs(folder / "blurry", folder / "sharp")
     plan = making.plan(dataset.pairs[:1], MasksFolder(folder / "one"), making.recipe_of(dataset, "laplacian"), 0.5)
     (row,) = making.make(plan, 1)
     assert isinstance(row, MaskRecord)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.review import site
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BROWSER = [
@@ -55,7 +55,7 @@ def masks_shown(page: Any, mu: float) -> np.ndarray:
 
 
 def review_of(folder: Path, *, is_served: bool = False) -> site.Review:
-    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
+    dataset = tree_pairs.find_pairs(folder / "blurry", folder / "sharp")
     maps = [site.open_maps(folder / method) for method in ("lbp-absolute", "laplacian")]
     return site.Review(
         name="pairs", pairs=dataset.pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=is_served

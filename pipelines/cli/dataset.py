@@ -11,7 +11,7 @@ import click
 from prep.datasets import published
 
 if TYPE_CHECKING:
-    from prep.datasets.layouts import Dataset
+    from prep.datasets.layouts import BlurryFrame, Dataset
 
 METHODS = (
     "lbp",
@@ -24,10 +24,14 @@ METHODS = (
 )  # those of prep.sharpness, named here so that --help need not load them
 MU = 0.96  # likewise that of prep.masks.making
 _SHOWN = 5  # entries of a long list
+PAIRING_RULE = (
+    "Frames belong together whose paths below the folders are equal, or what the wildcards of the patterns match; "
+    "suffixes and words such as blur, gt, input or target do not count."
+)
 
 
 path_type = click.Path(path_type=Path)
-split_type = click.Choice(["train", "test", "all"])
+split_type = click.Choice(["train", "valid", "test", "all"])
 LAYOUTS = tuple(published.LAYOUTS)
 layout_option = click.option(
     "--layout", type=click.Choice(LAYOUTS), help="Which data set, where several lie in one folder."
@@ -52,25 +56,44 @@ class Where:
     blurry: Path | None
     sharp: Path | None
 
+    @property
+    def is_of_photos(self) -> bool:
+        """Whether it is blurry frames without sharp ones."""
+        return self.blurry is not None and self.sharp is None
+
     def find(self, layout: str | None) -> "Dataset":
         """Find the data set and print its splits and orphans."""
-        from prep.datasets import layouts
+        from prep.datasets import layouts, tree_pairs
 
         if (self.blurry is None) != (self.sharp is None) or (layout == "pairs" and self.blurry is None):
             lacking = "--sharp DIR" if self.blurry else "--blurry DIR" if self.sharp else "--blurry DIR and --sharp DIR"
-            raise click.UsageError(f"masks and packs are of pairs of frames, whatever the method; pass {lacking} too")
-        if self.blurry and layout not in (None, "pairs"):
-            raise click.UsageError(f"--blurry and --sharp are pairs, asked for is {layout}; leave out one or the other")
+            raise click.UsageError(f"this works on pairs of frames; pass {lacking} too")
+        self._refuse_layout(layout)
         if self.blurry and self.sharp:
-            dataset = layouts.find_pairs(self.blurry, self.sharp)
+            dataset = tree_pairs.find_pairs(self.blurry, self.sharp)
         else:
             dataset = layouts.find(self.root, layout, self.variant)
-        click.echo(f"{dataset.layout} {dataset.variant}".rstrip() + f" in {dataset.folders[0]}")
+        place = self.blurry or dataset.folders[0]
+        click.echo(f"{dataset.layout} {dataset.variant}".rstrip() + f" in {place}")
         for line in layouts.tally(dataset):
             click.echo(f"  {line}")
         if dataset.orphans:
             click.echo(f"  without a partner: {listed([str(path) for path in dataset.orphans])}")
         return dataset
+
+    def find_photos(self, layout: str | None) -> "tuple[Dataset, tuple[BlurryFrame, ...]]":
+        """Find the blurry frames that have no sharp ones, and print their number."""
+        from prep.datasets import layouts, tree_pairs
+
+        assert self.blurry is not None
+        self._refuse_layout(layout)
+        dataset, found = tree_pairs.find_frames(self.blurry)
+        click.echo(f"{layouts.counted(len(found), 'photograph')} in {self.blurry}")
+        return dataset, found
+
+    def _refuse_layout(self, layout: str | None) -> None:
+        if self.blurry and layout not in (None, "pairs"):
+            raise click.UsageError(f"--blurry and --sharp are pairs, asked for is {layout}; leave out one or the other")
 
 
 def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -91,11 +114,16 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--variant",
             type=variant_type,
-            help="Kind of blur: gopro's blur or blur_gamma, reds' blur or blur_comp, realblur's J or R.  "
-            "[default: the first]",
+            help="Kind of blur: gopro's blur or blur_gamma, reds' blur or blur_comp, realblur's J or R, bsd's "
+            "exposures, rsblur's real_blur or avg65_img.  [default: the first]",
         ),
-        click.option("--blurry", type=path_type, metavar="DIR", help="Blurry frames of any other data set."),
-        click.option("--sharp", type=path_type, metavar="DIR", help="Its sharp frames."),
+        click.option(
+            "--blurry",
+            type=path_type,
+            metavar="DIR|PATTERN",
+            help="Blurry frames of any other data set: a folder, or a pattern in quotes, as 'DIR/**/blur_*.png'.",
+        ),
+        click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Its sharp frames. {PAIRING_RULE}"),
     )
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.dataset import LAYOUTS, method_type
+from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
@@ -44,11 +44,12 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
 @click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, if several data sets lie there.")
 @click.option("--variant", metavar="NAME", help="Of --root: kind of blur.  [default: the first]")
-@click.option("--split", default="test", show_default=True, help="Of --root: test, train or all.")
-@click.option("--restored", type=folder_type, metavar="DIR", help="Score pictures that another program restored.")
-@click.option("--sharp", type=folder_type, metavar="DIR", help="The sharp frames of the same names.")
-@click.option("--blurry", type=folder_type, metavar="DIR", help="The blurry ones: to restore and score, or beside "
-              "--restored for scores of both components.")  # fmt: skip
+@click.option("--split", default="test", show_default=True, help="Of --root: test, valid, train or all.")
+@click.option("--restored", type=path_type, metavar="DIR|PATTERN", help="Score pictures that another program restored: "
+              "a folder, or a pattern in quotes, as 'DIR/**/*_restored.png'.")  # fmt: skip
+@click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"The sharp frames. {PAIRING_RULE}")
+@click.option("--blurry", type=path_type, metavar="DIR|PATTERN", help="The blurry ones: to restore and score, or "
+              "beside --restored for scores of both components.")  # fmt: skip
 @click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
 @click.option("--method", type=method_type, help="Sharpness map that divides the frames.  [default: that of --masks, "
               "or what is known of the blur's length: extent, else paired]")  # fmt: skip
@@ -109,6 +110,8 @@ def command(
         frames: FrameSource = dataset_frames(root, layout, variant, split, mask_source)
     else:
         frames = _frames(pack, restored, sharp, blurry, mask_source)
+    if frames.orphans:
+        click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
     if no_weights:
         frames = BlurryFrames(frames)
     networks: list[Path | None] = [None]

@@ -24,7 +24,7 @@ from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import announce_if_slow, track
 
 if TYPE_CHECKING:
-    from prep.datasets.layouts import Dataset, Pair
+    from prep.datasets.layouts import BlurryFrame, Dataset
     from prep.masks.folder import MaskRecord, MasksFolder
 
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
@@ -51,18 +51,23 @@ def masks(
 ) -> int:
     """Write S and M of every blurry frame.
 
-    The same command goes on where it stopped; another --mu re-uses S.
+    The same command goes on where it stopped; another --mu re-uses S. Photographs without sharp partners are passed as
+    --blurry alone, with a method that reads nothing else: lbp, lbp-matting, lbp-absolute, hifst, laplacian.
     """
     if jobs and cluster:
         raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
     from prep.masks.folder import MasksFolder
 
-    dataset = where.find(layout)
+    if where.is_of_photos:
+        dataset, frames = where.find_photos(layout)
+    else:
+        dataset = where.find(layout)
+        frames = dataset.select(split)
     folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
-    status = make_masks(dataset, dataset.select(split), folder, method, mu, jobs, cluster=cluster)
+    status = make_masks(dataset, frames, folder, method, mu, jobs, cluster=cluster)
     from prep.sharpness import METHODS
 
-    if not METHODS[method].beside:
+    if not METHODS[method].beside and not where.is_of_photos:
         click.echo(
             f"{method} sees the blurry frame alone, which says little of motion; for training, "
             "--method paired --mu 0.85 measures each blur against its sharp partner"
@@ -72,7 +77,7 @@ def masks(
 
 def make_masks(
     dataset: "Dataset",
-    pairs: "Sequence[Pair]",
+    pairs: "Sequence[BlurryFrame]",
     masks: "MasksFolder",
     method: str,
     mu: float,

@@ -19,7 +19,7 @@ from pipelines.errors import EvaluationError
 from pipelines.evaluate.mask_source import DEFAULT_MASKS, Contents, MaskSource
 from pipelines.packs import Frame, read_frame, to_tensor
 from prep.arrays import Bytes, Codes
-from prep.datasets import layouts
+from prep.datasets import layouts, tree_pairs
 from prep.datasets.layouts import Pair
 from prep.io import extents, files, frames, storage
 from prep.io.storage import FileStamp, Source
@@ -50,6 +50,7 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
 
     name: str  # for the scores folder
     folders: Sequence[Path] = ()  # where the frames lie, if in folders
+    orphans: Sequence[Source] = ()  # frames that lie there without a partner, and are not scored
     keys: Sequence[str]
     identity: dict[str, Any]  # which frames and masks these are: JSON
     protocol: str  # how they are scored, in one line
@@ -238,6 +239,7 @@ class BlurryFrames(FrameSource):
 
     def __init__(self, source: FrameSource) -> None:
         self.source, self.name, self.folders, self.keys = source, f"{source.name}-blurry", source.folders, source.keys
+        self.orphans = source.orphans
         self.identity = {**source.identity, "restored": "nothing"}
         self.protocol, self.scored = f"{source.protocol}; the blurry frames themselves", "blurry"
         self.extent_source = source.extent_source
@@ -260,45 +262,45 @@ def dataset_frames(root: Path, layout: str | None, variant: str | None, split: s
     dataset = layouts.find(root, layout, variant)
     kind = " ".join(filter(None, (dataset.layout, dataset.variant, split)))
     source = PictureFrames(kind, dataset.select(split), masks)
-    source.name, source.folders = f"{dataset.name}-{split}", dataset.folders
+    source.name, source.folders, source.orphans = f"{dataset.name}-{split}", dataset.folders, dataset.orphans
     return source
 
 
 def pair_frames(blurry: Path, sharp: Path, masks: MaskSource) -> PictureFrames:
-    """The pairs of two folders that hold frames of the same names.
+    """The pairs of two folders or patterns, as ``tree_pairs.find_pairs`` finds them.
 
     Raises:
         DatasetError: If nothing pairs.
         EvaluationError: If a mask is missing.
     """
-    source = PictureFrames(f"pictures of {blurry} and {sharp}", layouts.find_pairs(blurry, sharp).pairs, masks)
-    source.name, source.folders = blurry.resolve().name, [blurry, sharp]
+    dataset = tree_pairs.find_pairs(blurry, sharp)
+    source = PictureFrames(f"pictures of {blurry} and {sharp}", dataset.pairs, masks)
+    source.name, source.folders, source.orphans = tree_pairs.name_of(blurry), dataset.folders, dataset.orphans
     return source
 
 
 def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskSource) -> PictureFrames:
-    """Another program's results with the sharp frames of the same names, and the blurry ones if given.
+    """Another program's results with their sharp frames, and the blurry ones if given, each a folder or a pattern.
 
     Raises:
-        DatasetError: If nothing pairs.
-        EvaluationError: If a result has no sharp, or no blurry, frame of its name.
+        DatasetError: If nothing pairs, or a result has no sharp frame of its name.
+        EvaluationError: If a result has no blurry frame of its name.
     """
-    dataset = layouts.find_pairs(restored, sharp, ("--restored", "--sharp"))
-    alone = [str(path) for path in dataset.orphans if Path(str(path)).is_relative_to(restored)]
-    if alone:
-        raise EvaluationError(f"{alone[0]} has no sharp frame of its name in {sharp} ({len(alone)} such); remove it")
+    dataset = tree_pairs.find_pairs(restored, sharp, ("--restored", "--sharp"), whole=True)
+    pairs, folders = dataset.pairs, dataset.folders
     blurry_of: dict[str, Source] = {}
     if blurry is not None:
-        blurry_of = {pair.key: pair.blurry for pair in layouts.find_pairs(blurry, sharp).pairs}
-        missing = [pair.key for pair in dataset.pairs if pair.key not in blurry_of]
+        of_blurry = tree_pairs.find_pairs(blurry, sharp)
+        known = {pair.sharp: pair for pair in of_blurry.pairs}
+        missing = [pair.key for pair in pairs if pair.sharp not in known]
         if missing:
             raise EvaluationError(f"{blurry} holds no frame {missing[0]} ({len(missing)} missing); pass all of them")
+        pairs = tuple(replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs)  # by the keys of a masks folder
+        blurry_of = {pair.key: known[pair.sharp].blurry for pair in pairs}
+        folders = (*folders, *of_blurry.folders)
     kind = f"pictures of {restored} against {sharp}"
-    source = PictureFrames(
-        kind, dataset.pairs, masks if blurry is not None else None, are_results=True, blurry=blurry_of
-    )
-    source.name = restored.resolve().name
-    source.folders = [place for place in (restored, sharp, blurry) if place is not None]
+    source = PictureFrames(kind, pairs, masks if blurry is not None else None, are_results=True, blurry=blurry_of)
+    source.name, source.folders, source.orphans = tree_pairs.name_of(restored), folders, dataset.orphans
     return source
 
 

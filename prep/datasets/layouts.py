@@ -1,14 +1,13 @@
-"""Find data sets of a known layout, or any two folders, and pair their frames. Reads no picture."""
+"""Find data sets of a known layout and pair their frames. Reads no picture."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from prep.datasets import path_patterns, published
-from prep.datasets.path_patterns import PathMatch, is_junk
+from prep.datasets.path_patterns import PathMatch
 from prep.datasets.published import LAYOUTS, Layout
 from prep.errors import DatasetError, ReadError
 from prep.io import frames, storage
@@ -303,50 +302,3 @@ def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str
         text = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=word))
         splits |= {layout.key.format(**found.groupdict()): split for found in re.finditer(layout.list_entry, text)}
     return splits
-
-
-def find_pairs(blurry: Path, sharp: Path, options: tuple[str, str] = ("--blurry", "--sharp")) -> Dataset:
-    """Pair two folders by equal relative path without suffix; failing that for all, by equal file name.
-
-    Args:
-        blurry: The one folder.
-        sharp: The other.
-        options: What a person passes the two folders as, for the errors' texts.
-
-    Raises:
-        DatasetError: If a folder is missing, both are one, or nothing pairs.
-    """
-    for folder in (blurry, sharp):
-        if not folder.is_dir():
-            raise DatasetError(f"{folder} is no folder; pass {' and '.join(options)} with the two folders of a pair")
-    if blurry.resolve() == sharp.resolve():
-        raise DatasetError(f"{' and '.join(options)} are both {blurry}; wanted two folders")
-    all_blurry, all_sharp = _by_path(blurry), _by_path(sharp)
-    first, second = all_blurry, all_sharp
-    if not first.keys() & second:
-        first, second = _by_name(first), _by_name(second)
-    if not first.keys() & second:
-        raise DatasetError(
-            f"no frame of {blurry} ({len(all_blurry)} frames) has one of the same name in {sharp} "
-            f"({len(all_sharp)} frames); pairs go by relative path, or by file name, without the suffix"
-        )
-    pairs = _pair(first, second, {})
-    used = {path for pair in pairs for path in (pair.blurry, pair.sharp)}
-    orphans = tuple(path for tree in (all_blurry, all_sharp) for path in tree.values() if path not in used)
-    return Dataset(layout="pairs", variant="", folders=(blurry, sharp), pairs=pairs, orphans=orphans)
-
-
-def _by_path(folder: Path) -> Frames:
-    """Frames below a folder by their relative path without the suffix."""
-    named: Frames = {}
-    for path in sorted(folder.rglob("*")):
-        below = path.relative_to(folder)
-        if frames.is_frame(path) and path.is_file() and not any(map(is_junk, below.parts)):
-            _add(named, below.with_suffix("").as_posix(), path)
-    return named
-
-
-def _by_name(tree: Frames) -> Frames:
-    """Drop folders from the names; where a name stands in two folders it pairs nothing."""
-    names = Counter(PurePosixPath(key).name for key in tree)
-    return {name: path for key, path in tree.items() if names[name := PurePosixPath(key).name] == 1}

@@ -10,7 +10,7 @@ import numpy as np
 
 from prep import parallel
 from prep.arrays import Codes
-from prep.datasets.layouts import Dataset, Pair
+from prep.datasets.layouts import BlurryFrame, Dataset, Pair
 from prep.errors import MaskError, ReadError
 from prep.io import extents, frames, storage
 from prep.io.storage import ArchiveMember, FileStamp, Source
@@ -69,12 +69,12 @@ def recipe_of(dataset: Dataset, method: str) -> Recipe:
 
 
 def plan(
-    pairs: Sequence[Pair], folder: MasksFolder, recipe: Recipe, mu: float, *, keep_masks: bool = False
+    pairs: Sequence[BlurryFrame], folder: MasksFolder, recipe: Recipe, mu: float, *, keep_masks: bool = False
 ) -> MaskPlan:
     """Compare what is asked with what a masks folder holds.
 
     Args:
-        pairs: The frames asked for.
+        pairs: The frames asked for; a method that reads more than the blurry one needs pairs.
         folder: Where S and M are to be.
         recipe: How S is to be made.
         mu: Threshold of the masks.
@@ -82,7 +82,8 @@ def plan(
 
     Raises:
         MaskError: If the folder holds maps of another recipe or another data set, maps without a ``masks.jsonl``, or
-            somebody else's mask of a frame; or if a frame lacks the map of extents that the method needs.
+            somebody else's mask of a frame; or if a frame lacks the sharp frame or the map of extents that the method
+            needs.
         ReadError: If a frame cannot be read.
     """
     folder.check_recipe(recipe)
@@ -124,10 +125,12 @@ def _is_foreign(key: str, folder: MasksFolder) -> bool:
     return folder.mask_path(key).exists() and not folder.sharpness_path(key).exists()
 
 
-def _sources(pair: Pair, method: Method) -> tuple[Source, ...]:
+def _sources(pair: BlurryFrame, method: Method) -> tuple[Source, ...]:
     """The files that S of a frame is made of."""
     if not method.beside:
         return (pair.blurry,)
+    if not isinstance(pair, Pair):
+        raise MaskError(f"{method.name} measures against sharp frames; pass them as --sharp, or --method lbp")
     beside = pair.sharp if method.beside == "sharp" else extents.find(pair.sharp)
     if beside is None:
         raise MaskError(

@@ -143,8 +143,26 @@ def test_no_data_set_is_said_in_a_few_words_and_recordings_are_known(tmp_path: P
 
 
 def test_pairs_of_which_one_folder_was_named_lack_the_other(tmp_path: Path) -> None:
-    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "masks", "--method", "hifst", "--blurry", "b")
+    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", "b")
     assert "pass --blurry DIR too" in mistake(tmp_path, "prep", "masks", "--sharp", "s")
+
+
+def test_photographs_without_sharp_ones_get_masks_of_blind_methods_alone(own: Path) -> None:
+    (own / "GOPRO_Large" / "train" / "GOPR0001_00_00" / "blur").rename(own / "photos")
+    asked = ("masks", "--blurry", "photos", "--mu", "0.5", "--method")
+
+    done = call(own, "prep", *asked, "laplacian")
+
+    names = {path.stem for path in (own / "photos").iterdir()}
+    assert f"{len(names)} photographs in photos" in done.stdout
+    assert set(MasksFolder(own / "masks" / "photos").records) == names
+    assert "measures each blur" not in done.stdout  # against sharp partners, which there are not
+    assert " 0 to compute, 0 to threshold" in call(own, "prep", *asked, "laplacian").stdout
+    for method in ("paired", "extent"):
+        line = mistake(own, "prep", *asked, method, "--out", method)
+        assert f"{method} measures against sharp frames; pass them as --sharp, or --method lbp" in line
+    (own / "empty").mkdir()
+    assert "empty holds no frame" in mistake(own, "prep", "masks", "--blurry", "empty")
 
 
 def test_info_of_a_set_with_one_kind_of_blur_needs_no_variant(own: Path) -> None:

@@ -22,7 +22,7 @@ from pipelines.evaluate.mask_source import MaskSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.scores import score_frames
 from pipelines.restore.restorer import Restorer
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 
 FRAMES = 14
@@ -35,7 +35,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> PictureFrames:
         sharp = cv2.GaussianBlur(rng.integers(0, 256, (40, 48, 3)).astype(np.uint8), (0, 0), 0.5 + 0.1 * number)
         frames.write(place / "sharp" / f"{number}.png", sharp)
         frames.write(place / "blur" / f"{number}.png", cv2.GaussianBlur(sharp, (0, 0), rng.uniform(0.3, 4)))
-    return PictureFrames("pairs", layouts.find_pairs(place / "blur", place / "sharp").pairs, MaskSource())
+    return PictureFrames("pairs", tree_pairs.find_pairs(place / "blur", place / "sharp").pairs, MaskSource())
 
 
 @pytest.fixture

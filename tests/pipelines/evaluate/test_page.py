@@ -22,7 +22,7 @@ from pipelines.evaluate.scatter import scatter
 from pipelines.evaluate.scores import score_frames
 from pipelines.evaluate.summary import summarise
 from pipelines.restore.restorer import Restorer
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -93,7 +93,7 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Scored:
         extent = np.full((64, 80), 256 * (1 + 4 * number), np.uint16)
         for kind, image in (("blur", blurry), ("sharp", sharp), ("extent", extent)):
             frames.write(folder / "set" / kind / f"{key}.png", image)
-    dataset = layouts.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
+    dataset = tree_pairs.find_pairs(folder / "set" / "blur", folder / "set" / "sharp")
     pairs = PictureFrames("pairs", dataset.pairs, MaskSource(method="laplacian", mu=0.5))
     restorer = Restorer(CDGNet(ModelConfig.preset("tiny")), Fabric(accelerator="cpu", devices=1))
     candidate = begun(pairs, folder / "eval", restorer)

@@ -19,7 +19,7 @@ from pipelines.evaluate.measures import MEASURES, FrameScores
 from pipelines.evaluate.scores import score_frames
 from pipelines.packs import read_crops
 from pipelines.restore.restorer import Restorer
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 from prep.packs.reader import read_info
 
@@ -76,7 +76,7 @@ def test_pairs_and_results_score_alike_where_their_pixels_are(identity: Restorer
         sharp = rng.integers(0, 256, (40, 60, 3)).astype(np.uint8)
         frames.write(tmp_path / "sharp" / f"{name}.png", sharp)
         frames.write(tmp_path / "blurry" / f"{name}.png", cv2.GaussianBlur(sharp, (0, 0), 2))
-    dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
+    dataset = tree_pairs.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
     masks = MaskSource(method="laplacian", mu=0.5)
     rows = scored(PictureFrames("pairs", dataset.pairs, masks), tmp_path / "network", identity)
     # What the untrained network gives back are the blurry frames: so do they score as somebody's results.
@@ -99,7 +99,7 @@ def test_a_handful_of_pixels_is_no_component(identity: Restorer, tmp_path: Path)
         extent.flat[:count] = 0
         for kind, image in (("blur", cv2.GaussianBlur(sharp, (0, 0), 2)), ("sharp", sharp), ("extent", extent)):
             frames.write(tmp_path / "set" / kind / f"{name}.png", image)
-    pairs = layouts.find_pairs(tmp_path / "set" / "blur", tmp_path / "set" / "sharp").pairs
+    pairs = tree_pairs.find_pairs(tmp_path / "set" / "blur", tmp_path / "set" / "sharp").pairs
     below, enough = scored(
         PictureFrames("pairs", pairs, MaskSource(method="extent", mu=0.85)), tmp_path / "scores", identity
     )
@@ -169,7 +169,7 @@ def test_the_psnr_of_a_frame_of_one_extent_is_that_of_its_range(identity: Restor
     extent = np.full((64, 96), 5 * 256, np.uint16)
     for kind, image in (("blur", cv2.GaussianBlur(sharp, (0, 0), 2)), ("sharp", sharp), ("extent", extent)):
         frames.write(tmp_path / "set" / kind / "1.png", image)
-    pairs = layouts.find_pairs(tmp_path / "set" / "blur", tmp_path / "set" / "sharp").pairs
+    pairs = tree_pairs.find_pairs(tmp_path / "set" / "blur", tmp_path / "set" / "sharp").pairs
     rows = scored(PictureFrames("pairs", pairs, None), tmp_path / "scores", identity)
     (of_range,) = by_extent.psnr_by_extent(rows)
     assert (of_range["from"], of_range["to"], of_range["pixels"]) == (4, 8, 64 * 96)

@@ -13,7 +13,7 @@ from PIL import Image
 from review_page import HOSTILE, review_of
 
 from pipelines.review import site
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
@@ -30,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         blurry[:, :50] = np.asarray(Image.fromarray(sharp).resize((12, 9)).resize((96, 72)))[:, :50]
         frames.write(folder / "sharp" / f"{name}.png", sharp)
         frames.write(folder / "blurry" / f"{name}.png", blurry)
-    dataset = layouts.find_pairs(folder / "blurry", folder / "sharp")
+    dataset = tree_pairs.find_pairs(folder / "blurry", folder / "sharp")
     for method in ("lbp-absolute", "laplacian"):
         plan = making.plan(dataset.pairs, MasksFolder(folder / method), making.recipe_of(dataset, method), 0.5)
         list(making.make(plan, jobs=1))

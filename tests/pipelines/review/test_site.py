@@ -16,7 +16,7 @@ from pipelines.review import site, verdicts
 from pipelines.review.sheet import SheetFrame, draw_masks
 from pipelines.review.verdicts import Verdict
 from prep import errors
-from prep.datasets import layouts
+from prep.datasets import layouts, tree_pairs
 from prep.io import frames
 from prep.masks import equations, making
 from prep.masks.folder import MaskRecord, MasksFolder
@@ -36,7 +36,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> layouts.Dataset:
     for number, name in enumerate(("clip/1", "clip/2", f"other/{HOSTILE}")):
         for kind in ("blurry", "sharp"):
             frames.write(folder / kind / f"{name}.png", photograph(48, 64, seed=number))
-    return layouts.find_pairs(folder / "blurry", folder / "sharp")
+    return tree_pairs.find_pairs(folder / "blurry", folder / "sharp")
 
 
 def make_masks(

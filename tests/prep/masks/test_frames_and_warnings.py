@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MaskRecord, MasksFolder
@@ -45,7 +45,7 @@ def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
         frames.write(tmp_path / side / "too-small.png", photo[:15])
         cv2.imwrite(str(tmp_path / side / "nan.tiff"), np.full((40, 40), np.nan, np.float32))
         (tmp_path / side / "text.png").write_text("no picture")
-    dataset = layouts.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
+    dataset = tree_pairs.find_pairs(tmp_path / "blurry", tmp_path / "sharp")
     plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, method), 0.96)
 
     outcomes = {outcome.key: outcome for outcome in making.make(plan, jobs=1)}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prep.datasets import layouts
+from prep.datasets import tree_pairs
 from prep.datasets.layouts import Dataset
 from prep.errors import MaskError
 from prep.io import frames
@@ -24,7 +24,7 @@ def data_set(folder: Path, contents: Mapping[str, int]) -> Dataset:
         frame = np.random.default_rng(seed).integers(0, 256, (16, 16, 3), np.uint8)
         for role in ("b", "s"):
             frames.write(folder / role / f"{name}.png", frame)
-    return layouts.find_pairs(folder / "b", folder / "s")
+    return tree_pairs.find_pairs(folder / "b", folder / "s")
 
 
 def make(dataset: Dataset, folder: Path, method: str = "laplacian", mu: float = 0.5) -> making.MaskPlan:
@@ -66,13 +66,13 @@ def test_the_same_blurry_frames_with_other_sharp_ones_are_another_data_set(tmp_p
     data_set(tmp_path / "other", {"a": 2})
 
     with pytest.raises(MaskError, match="another data set"):
-        make(layouts.find_pairs(tmp_path / "one" / "b", tmp_path / "other" / "s"), tmp_path / "m", method="paired")
+        make(tree_pairs.find_pairs(tmp_path / "one" / "b", tmp_path / "other" / "s"), tmp_path / "m", method="paired")
 
 
 def test_a_data_set_that_was_moved_keeps_its_masks_and_may_change_there(tmp_path: Path) -> None:
     make(data_set(tmp_path / "old", {"a": 1, "b": 2}), tmp_path / "m")
     (tmp_path / "old").rename(tmp_path / "new")
-    moved = layouts.find_pairs(tmp_path / "new" / "b", tmp_path / "new" / "s")
+    moved = tree_pairs.find_pairs(tmp_path / "new" / "b", tmp_path / "new" / "s")
     assert make(moved, tmp_path / "m").tasks == []
 
     make(data_set(tmp_path / "new", {"c": 3}), tmp_path / "m")
@@ -86,7 +86,7 @@ def test_a_check_finds_one_frame_that_changed_and_another_data_set(tmp_path: Pat
     make(dataset, tmp_path / "m")
     shutil.copytree(tmp_path / "one", tmp_path / "copy", copy_function=shutil.copyfile)
     masks = MasksFolder(tmp_path / "m")
-    making.check_frames(layouts.find_pairs(tmp_path / "copy" / "b", tmp_path / "copy" / "s").pairs, masks)
+    making.check_frames(tree_pairs.find_pairs(tmp_path / "copy" / "b", tmp_path / "copy" / "s").pairs, masks)
 
     with pytest.raises(MaskError, match="holds masks of another data set"):
         making.check_frames(data_set(tmp_path / "copy", {"b": 2}).pairs, masks)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from prep.datasets import layouts
+from prep.datasets import layouts, tree_pairs
 from prep.errors import PackError
 from prep.io import frames
 from prep.masks import making
@@ -38,7 +38,7 @@ def test_crops_are_counted_for_each_size(tmp_path: Path, suffix: str) -> None:
         for side in ("b", "s"):
             frames.write(tmp_path / side / clip / f"1{suffix}", np.zeros((*size, 3), np.uint8))
 
-    pairs = layouts.find_pairs(tmp_path / "b", tmp_path / "s").pairs
+    pairs = tree_pairs.find_pairs(tmp_path / "b", tmp_path / "s").pairs
 
     assert estimate.count_crops(pairs, (48, 48), whole_frames=False) == 1 + 2 * 3
     with pytest.raises(PackError, match=r"small/1: crop 64 x 64 does not fit .* 48 x 48 .*; pass --crop 48 or less"):
