@@ -65,13 +65,14 @@ def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
     with reader.reading(file, f"a crop of {key}"):
         blurry, sharp, mask, sharpness = (file[name][row] for name in ("blurry", "sharp", "mask", "sharpness"))
     reader.check_crop(file, row, key, crc, blurry, sharp, mask, sharpness)
+    height, width = pack.sizes[row]  # without what is padded
     return PackCrop(
         key=key,
         origin=pack.origins[row],
-        blurry=to_tensor(blurry),
-        sharp=to_tensor(sharp),
-        mask=torch.from_numpy(mask)[None],
-        sharpness=sharpness,
+        blurry=to_tensor(blurry[:height, :width]),
+        sharp=to_tensor(sharp[:height, :width]),
+        mask=torch.from_numpy(mask[:height, :width])[None],
+        sharpness=sharpness[:height, :width],
     )
 
 

@@ -131,7 +131,10 @@ def print_pack(pack: "PackInfo") -> None:
     """Print what a pack holds, for people."""
     header, (height, width) = pack.header, pack.header.crop
     frames, megabytes = len(set(pack.keys)), f"{pack.bytes / 1e6:.1f} MB"
-    click.echo(f"{pack.path}: {pack.crop_count} crops of {height} x {width} from {frames} frames, {megabytes}")
+    crops = f"{pack.crop_count} crops of {height} x {width} from {frames} frames"
+    if header.is_padded:
+        crops = f"{frames} whole frames of several sizes, each padded to {height} x {width}"
+    click.echo(f"{pack.path}: {crops}, {megabytes}")
     kind = f"{header.layout} {header.variant}".rstrip()
     click.echo(f"  {kind}, {header.split}; made by cdgnet {header.tool_version}")
     share = f"share {pack.mask_share:.1%}, {pack.empty_masks} empty"

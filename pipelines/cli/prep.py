@@ -83,7 +83,7 @@ def pack(
     """
     from prep.masks import making
     from prep.masks.folder import MasksFolder
-    from prep.packs import estimate, packing, reader
+    from prep.packs import estimate, packing
 
     side = _crop_side(crop)
     dataset = where.find(layout)
@@ -100,7 +100,15 @@ def pack(
     recipe = making.recipe_of(dataset, method or folder.method or "lbp")
     mu = _threshold(folder, pairs, mu)
     header = packing.header(
-        dataset, split, recipe, mu, size, whole_frames=side is None, targets=targets, excluded=excluded
+        dataset,
+        split,
+        recipe,
+        mu,
+        size,
+        whole_frames=side is None,
+        targets=targets,
+        excluded=excluded,
+        is_padded=side is None and len(set(packing.frame_sizes(pairs))) > 1,
     )
     count = estimate.count_crops(pairs, size, whole_frames=side is None)
     if dry_run:
@@ -109,13 +117,21 @@ def pack(
     estimate.check_space(path, size, count)
     if make_masks(dataset, pairs, folder, recipe.method, mu, jobs, keep_masks=True):
         return 1
+    _write(pairs, folder, path, header, jobs, force=force)
+    return 0
+
+
+def _write(
+    pairs: "Sequence[Pair]", folder: "MasksFolder", path: Path, header: "Header", jobs: int | None, *, force: bool
+) -> None:
+    from prep.packs import packing, reader
+
     if packing.is_begun(path) and not force:
         click.echo(f"going on with the half-made {path}")
     keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
     for _ in track(keys, len(pairs), f"pack {path.name}"):
         pass
     packs.print_new_pack(reader.read_info(path))
-    return 0
 
 
 def _crop_side(crop: str) -> int | None:

@@ -63,7 +63,7 @@ class TrainingSamples(Dataset[Sample]):
         self.frames, self.rows = list(frames), list(frames.values())
         self.crop, self.seed, self.turn, self.mu, self.is_soft = crop, seed, turn, mu, is_soft
         for path, pack in zip(paths, self.packs, strict=True):
-            height, width = pack.header.crop
+            height, width = min(pack.info.sizes, key=min)
             if crop > min(height, width):
                 raise DataError(
                     f"window {crop} is larger than the {height} x {width} crops of {path}; pass --crop "
@@ -86,7 +86,7 @@ class TrainingSamples(Dataset[Sample]):
         pack, rows = self.packs[self.frames[index].pack], self.rows[index]
         rng = np.random.default_rng([self.seed, 1, number])
         row = rows[int(rng.integers(len(rows)))]
-        y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.header.crop)
+        y, x = (int(rng.integers(side - self.crop + 1)) for side in pack.info.sizes[row])
         flips, turns = rng.integers(2, size=2), int(rng.integers(4)) if self.turn else 0
 
         corner = (row, y, x, self.crop)

@@ -4,16 +4,13 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prep.arrays import Size
-from prep.datasets import layouts
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
-from prep.io import frames, storage
-from prep.io.storage import Source
 from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.packs import crops, layout, packing, reader
@@ -34,8 +31,7 @@ class Estimate:
 
 
 def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int:
-    """Number of crops that pairs give: sizes are those in the PNGs' headers, of other formats that of each sequence's
-    first frame.
+    """Number of crops that pairs give.
 
     Raises:
         PackError: If a crop does not fit; it names the smallest frame.
@@ -43,27 +39,11 @@ def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int
     """
     if whole_frames:
         return len(pairs)
-    sizes = list(_sizes(pairs))
+    sizes = packing.frame_sizes(pairs)
     if not all(size[0] >= crop[0] and size[1] >= crop[1] for size in sizes):
         smallest = min(range(len(pairs)), key=lambda place: min(sizes[place]))
         packing.grid(sizes[smallest], crop, pairs[smallest].key)
     return sum(count * len(crops.grid(size, crop)) for size, count in Counter(sizes).items())
-
-
-def _sizes(pairs: Sequence[Pair]) -> Iterator[Size]:
-    known: dict[str, Size] = {}
-    for pair in pairs:
-        clip = layouts.sequence(pair.key)
-        if pair.blurry.suffix.lower() == ".png":
-            yield frames.png_size(storage.read(pair.blurry, frames.PNG_HEADER), pair.blurry)
-        else:
-            known[clip] = known.get(clip) or _decoded_size(pair.blurry)
-            yield known[clip]
-
-
-def _decoded_size(source: Source) -> Size:
-    height, width = frames.decode(storage.read(source), source).shape[:2]
-    return height, width
 
 
 def check_space(path: Path, crop: Size, count: int) -> None:

@@ -1,4 +1,4 @@
-"""The HDF5 layout of a pack, version 1. Stock h5py reads it.
+"""The HDF5 layout of a pack, versions 1 and 2. Stock h5py reads it.
 
 Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
 
@@ -11,13 +11,17 @@ Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
     crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
     mask_share     (N,)          float64 mean of the mask, in [0, 1]
 
+Version 2 holds whole frames of several sizes: each is padded with zeros, below and on the right, to H x W.
+
+    size           (N, 2)        int32   height, width of the frame; ``mask_share`` is of the frame alone
+
 What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
 ``Header``, besides ``format``, ``version``, ``mask_share`` (mean over the crops) and ``empty_masks`` (their number).
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +33,6 @@ from isal import isal_zlib
 from prep.arrays import Bytes, Codes, Size
 
 FORMAT = "cdgnet-pack"
-VERSION = 1
 BYTES_A_PIXEL = 7  # that lie uncompressed
 TARGETS = ("sgt", "lgt")
 LATER_ATTRIBUTES = ("excluded",)  # which packs of earlier releases lack
@@ -50,10 +53,15 @@ class Header:
     has_targets: bool
     tool_version: str
     excluded: str = "[]"  # JSON: keys of the frames that a person rejected, which are left out
+    is_padded: bool = False  # version 2; no attribute of its own
 
     @property
     def excluded_keys(self) -> list[str]:
         return list(json.loads(self.excluded))
+
+    @property
+    def version(self) -> int:
+        return 2 if self.is_padded else 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +75,7 @@ class FrameCrops:
     mask: Bytes  # (n, H, W)
     sharpness: Codes  # (n, H, W)
     made_of: str  # what they were cut from, in a form that ``Writer`` is asked about when it resumes
+    size: Size | None = None  # of a padded frame
 
 
 def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
@@ -102,12 +111,21 @@ def columns(header: Header) -> Mapping[str, Column]:
     }
     if header.has_targets:
         large |= {name: Column(shape=picture, dtype=np.dtype("u1"), filters=gzip) for name in TARGETS}
+    if header.is_padded:
+        large["size"] = Column(shape=(2,), dtype=np.dtype("<i4"), rows_a_chunk=1024)
     return large | {
         "key": KEY,
         "origin": Column(shape=(2,), dtype=np.dtype("<i4"), rows_a_chunk=1024),
         "crc32": Column(shape=(), dtype=np.dtype("<u4"), rows_a_chunk=1024),
         "mask_share": Column(shape=(), dtype=np.dtype("<f8"), rows_a_chunk=1024),
     }
+
+
+def attributes(header: Header) -> dict[str, Any]:
+    """The attributes of a pack that is begun."""
+    values = asdict(header)
+    del values["is_padded"]
+    return {"format": FORMAT, "version": header.version, **values}
 
 
 def create_data_sets(file: h5py.File, header: Header) -> None:
@@ -139,6 +157,7 @@ def read_header(file: h5py.File) -> Header:
             "crop": (height, width),
             "whole_frames": bool(values["whole_frames"]),
             "has_targets": bool(values["has_targets"]),
+            "is_padded": bool(file.attrs["version"] == 2),
         }
     )
 

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from prep import parallel
 from prep.arrays import Bytes, Codes, Size
+from prep.datasets import layouts
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import files, frames, storage
@@ -34,19 +37,39 @@ class PackTask:
 
 
 def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
-    """The crop's ``(height, width)``: a square of ``side`` pixels, or the whole frame for None.
+    """The crop's ``(height, width)``: a square of ``side`` pixels; for None the largest height and width of a frame.
 
     Reads the first pair, so that a crop that cannot be is refused before the long work.
 
     Raises:
         PackError: If the crop is larger than the first frame, or the pair's sizes differ.
-        FrameError: If the pair cannot be read.
+        FrameError: If a frame cannot be read.
     """
     blurry, _ = _read(pairs[0])
-    size = (blurry.shape[0], blurry.shape[1])
-    crop = size if side is None else (side, side)
-    grid(size, crop, pairs[0].key)
-    return crop
+    if side is None:
+        heights, widths = zip(*frame_sizes(pairs), strict=True)
+        return max(heights), max(widths)
+    grid((blurry.shape[0], blurry.shape[1]), (side, side), pairs[0].key)
+    return side, side
+
+
+def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
+    """Sizes of the frames: those in PNGs' headers, of other formats that of each sequence's first frame.
+
+    Raises:
+        FrameError: If a frame cannot be read.
+    """
+    sizes, decoded = [], dict[str, Size]()
+    for pair in pairs:
+        clip = layouts.sequence(pair.key)
+        if pair.blurry.suffix.lower() == ".png":
+            sizes.append(frames.png_size(storage.read(pair.blurry, frames.PNG_HEADER), pair.blurry))
+            continue
+        if clip not in decoded:
+            height, width = frames.decode(storage.read(pair.blurry), pair.blurry).shape[:2]
+            decoded[clip] = height, width
+        sizes.append(decoded[clip])
+    return sizes
 
 
 def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:
@@ -73,8 +96,12 @@ def header(
     whole_frames: bool,
     targets: bool,
     excluded: Sequence[str] = (),
+    is_padded: bool = False,
 ) -> Header:
-    """The attributes of a pack to be; ``excluded`` are keys of frames that are left out."""
+    """The attributes of a pack to be.
+
+    ``excluded`` are keys of frames that are left out; ``is_padded`` whole frames are of several sizes, up to ``crop``.
+    """
     return Header(
         layout=dataset.layout,
         split=split,
@@ -87,6 +114,7 @@ def header(
         has_targets=targets,
         tool_version=version("cdgnet"),
         excluded=json.dumps(sorted(excluded)),
+        is_padded=is_padded,
     )
 
 
@@ -205,11 +233,14 @@ def cut_pair(task: PackTask) -> FrameCrops:
     if codes.shape != size:
         raise PackError(f"{task.sharpness_path} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
     height, width = task.header.crop
-    if task.header.whole_frames and size != task.header.crop:
+    is_larger = size[0] > height or size[1] > width
+    if task.header.whole_frames and (is_larger if task.header.is_padded else size != task.header.crop):
         raise PackError(
-            f"{task.pair.key} is {_by(blurry)}, earlier frames {height} x {width}; pass --crop with a number"
+            f"{task.pair.key} is {_by(blurry)}, the pack's frames {height} x {width}; pass --crop with a number"
         )
-    origins = grid(size, task.header.crop, task.pair.key)
+    if task.header.is_padded:
+        blurry, sharp, codes = (_padded(each, task.header.crop) for each in (blurry, sharp, codes))
+    origins = grid((blurry.shape[0], blurry.shape[1]), task.header.crop, task.pair.key)
     mask = equations.mask_of_codes(codes, task.header.mu)
     windows = [np.s_[y : y + height, x : x + width] for y, x in origins]
     return FrameCrops(
@@ -220,7 +251,15 @@ def cut_pair(task: PackTask) -> FrameCrops:
         mask=np.stack([mask[window] for window in windows]),
         sharpness=np.stack([codes[window] for window in windows]),
         made_of=json.dumps([asdict(stamp) for stamp in stamps]),
+        size=size if task.header.is_padded else None,
     )
+
+
+def _padded(picture: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
+    """A picture with zeros below and on the right of it."""
+    padded = np.zeros((*size, *picture.shape[2:]), picture.dtype)
+    padded[: picture.shape[0], : picture.shape[1]] = picture
+    return padded
 
 
 def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import h5py
 
-from prep.arrays import Bytes, Codes
+from prep.arrays import Bytes, Codes, Size
 from prep.errors import PackError
 from prep.packs import layout, validation
 from prep.packs.crops import Origin
@@ -35,6 +35,7 @@ class PackInfo:
     header: Header
     keys: tuple[str, ...]  # the frame's key of each crop
     origins: tuple[Origin, ...]  # y, x in the frame of each crop's top left corner
+    sizes: tuple[Size, ...]  # height, width of each crop, without what is padded
     checksums: bytes  # CRC-32 of each crop as little-endian uint32; equal for packs of the same crops
     frames: tuple[PackFrame, ...]
     mask_share: float  # mean over the crops, in [0, 1]
@@ -49,7 +50,7 @@ class PackInfo:
         """Plain values for ``cdg-prep info --json``."""
         return {
             "path": str(self.path),
-            "format": f"{layout.FORMAT} {layout.VERSION}",
+            "format": f"{layout.FORMAT} {self.header.version}",
             **asdict(self.header),
             "method_parameters": json.loads(self.header.method_parameters),
             "excluded": self.header.excluded_keys,
@@ -82,12 +83,15 @@ def info_of(file: h5py.File) -> PackInfo:
         keys = tuple(layout.read_keys(file))
         origins = tuple((y, x) for y, x in file["origin"][:].tolist())
         checksums = file["crc32"][:].tobytes()
-    validation.check_index(path, keys, origins, header.crop)
+        padded = tuple((height, width) for height, width in file["size"][:].tolist()) if header.is_padded else ()
+    sizes = padded or (header.crop,) * len(keys)
+    validation.check_index(path, keys, origins, sizes, header)
     return PackInfo(
         path=path,
         header=header,
         keys=keys,
         origins=origins,
+        sizes=sizes,
         checksums=checksums,
         frames=tuple(_frames(keys)),
         mask_share=float(file.attrs["mask_share"]),
@@ -202,12 +206,15 @@ def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
         PackError: If one cannot be read, or its checksum differs.
     """
     rows = slice(frame.rows.start, frame.rows.stop)
+    is_padded = layout.read_header(file).is_padded
     with reading(file, f"crops of {frame.key}"):
         parts = {name: file[name][rows] for name in ("blurry", "sharp", "mask", "sharpness")}
         checksums, origins = file["crc32"][rows], file["origin"][rows]
+        height, width = file["size"][rows.start].tolist() if is_padded else (0, 0)
     for place, crc in enumerate(checksums):
         check_crop(file, rows.start + place, frame.key, crc, *(part[place] for part in parts.values()))
-    return FrameCrops(key=frame.key, origins=origins, made_of=made_of(file, frame), **parts)
+    size = (height, width) if is_padded else None
+    return FrameCrops(key=frame.key, origins=origins, made_of=made_of(file, frame), size=size, **parts)
 
 
 def check_crop(

@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from prep.arrays import Size
 from prep.errors import PackError
 from prep.packs import heaps, layout
 from prep.packs.crops import Origin
@@ -55,10 +56,8 @@ def _check(file: h5py.File, path: Path) -> Header:
     if not isinstance(kind, str) or kind != layout.FORMAT:
         raise PackError(f"{path} is an HDF5 file but no pack; make one with cdg-prep pack")
     version = file.attrs.get("version")
-    if not _is_whole(version) or version != layout.VERSION:
-        raise PackError(
-            f"{path} is a pack of version {_shown(version)}; this tool reads {layout.VERSION}; pack it again"
-        )
+    if not _is_whole(version) or version not in (1, 2):
+        raise PackError(f"{path} is a pack of version {_shown(version)}; this tool reads 1 and 2; pack it again")
     for name, (wanted, is_right) in _ATTRIBUTES.items():
         value = file.attrs.get(name)
         if not is_right(value) and not (value is None and name in layout.LATER_ATTRIBUTES):
@@ -178,13 +177,16 @@ def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
     return int(stored) * (_LARGEST_RATIO if data.id.get_create_plist().get_nfilters() else 1)
 
 
-def check_index(path: Path, keys: Sequence[str], origins: Sequence[Origin], crop: tuple[int, int]) -> None:
-    """Check that each frame stands in the pack once, in crops that cover it.
+def check_index(
+    path: Path, keys: Sequence[str], origins: Sequence[Origin], sizes: Sequence[Size], header: Header
+) -> None:
+    """Check that each frame stands in the pack once, in crops that cover it, or padded as one.
 
     Raises:
         PackError: At the first that does not.
     """
-    fault = next(_index_faults(keys, origins, crop), "")
+    faults = _size_faults(keys, sizes, header) if header.is_padded else iter(())
+    fault = next(itertools.chain(_index_faults(keys, origins, header.crop), faults), "")
     if fault:
         raise PackError(f"{path}: {fault}; pack it again")
 
@@ -202,6 +204,14 @@ def _index_faults(keys: Sequence[str], origins: Sequence[Origin], crop: tuple[in
         places = [sorted(set(along)) for along in zip(*corners, strict=True)]
         if corners != list(itertools.product(*places)) or not all(map(_covers, places, crop)):
             yield f"crops {rows[0]} to {rows[-1]} ({key}) are no whole grid"
+
+
+def _size_faults(keys: Sequence[str], sizes: Sequence[Size], header: Header) -> Iterator[str]:
+    for row, (key, size) in enumerate(zip(keys, sizes, strict=True)):
+        if not all(1 <= side <= whole for side, whole in zip(size, header.crop, strict=True)):
+            yield f"crop {row} ({key}) has size {size}; wanted at most {header.crop}"
+        if row and keys[row - 1] == key:
+            yield f"{key} is padded and stands in more than one crop"
 
 
 def _covers(places: Sequence[int], side: int) -> bool:

@@ -78,8 +78,12 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
         yield "checksum differs"
     if not np.array_equal(rows["mask"], equations.mask_of_codes(rows["sharpness"], header.mu)):
         yield f"mask is not S > {header.mu:g}"
-    if rows["mask_share"] != rows["mask"].mean():
-        yield f"mask_share is not {rows['mask'].mean():.6f}"
+    height, width = rows.get("size", header.crop)
+    share = rows["mask"][:height, :width].mean()
+    if rows["mask_share"] != share:
+        yield f"mask_share is not {share:.6f}"
+    if any(rows[name][height:].any() or rows[name][:, width:].any() for name in ("blurry", "sharp", "sharpness")):
+        yield "what lies beyond the frame is not zero"
     if header.has_targets:
         sgt, lgt = equations.component_targets(rows["sharp"], rows["mask"])
         if not (np.array_equal(rows["sgt"], sgt) and np.array_equal(rows["lgt"], lgt)):

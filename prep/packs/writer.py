@@ -3,6 +3,7 @@
 While it is written a pack is called ``NAME.part``; a kill loses at most what was added since the last commit.
 """
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -52,8 +53,10 @@ def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
     values = {
         "origin": crops.origins,
         "crc32": np.array([layout.checksum(*part) for part in parts], np.uint32),
-        "mask_share": np.array([np.count_nonzero(mask) / mask.size for mask in crops.mask]),
+        "mask_share": np.array([np.count_nonzero(mask) / math.prod(crops.size or mask.shape) for mask in crops.mask]),
     }
+    if crops.size:
+        values["size"] = np.array([crops.size], np.int32)
     return EncodedCrops(key=crops.key, made_of=crops.made_of, values=values, chunks=chunks)
 
 
@@ -149,7 +152,7 @@ class Writer:
         self._journal.seek(0)
         self._journal.truncate()
         self._file = self._open("w")
-        self._file.attrs.update({"format": layout.FORMAT, "version": layout.VERSION, **asdict(self.header)})
+        self._file.attrs.update(layout.attributes(self.header))
         layout.create_data_sets(self._file, self.header)
         self._file.create_dataset(_MADE_OF, (0,), h5py.string_dtype(), chunks=(1024,), maxshape=(None,))
         self._commit()  # which opens it again

@@ -38,8 +38,9 @@ def make_pack(root: Path, folder: Path, split: str, side: int | None) -> Path:
     dataset = layouts.find(root)
     pairs, recipe = dataset.select(split), making.recipe_of(dataset, "lbp")
     list(making.make(making.plan(pairs, MasksFolder(folder / "masks"), recipe, 0.96), jobs=1))
-    size = packing.crop_size(pairs, side)
-    head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=side is None, targets=True)
+    size, is_whole = packing.crop_size(pairs, side), side is None
+    is_padded = is_whole and len(set(packing.frame_sizes(pairs))) > 1
+    head = packing.header(dataset, split, recipe, 0.96, size, whole_frames=is_whole, targets=True, is_padded=is_padded)
     list(packing.pack(pairs, MasksFolder(folder / "masks"), folder / f"{split}.h5", head, jobs=1))
     return folder / f"{split}.h5"
 

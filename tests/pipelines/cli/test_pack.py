@@ -8,6 +8,7 @@ import h5py
 import pytest
 from commands import call, mistake
 
+from prep.datasets import layouts
 from prep.io import frames
 
 
@@ -65,6 +66,28 @@ def test_a_crop_larger_than_the_frame_is_refused_before_masks_are_made(work: Pat
 
     assert "crop 512 x 512 does not fit into the frame's 64 x 80" in line
     assert not (work / "masks").exists()
+
+
+def test_whole_frames_of_several_sizes_are_packed_and_scored_as_they_are(own: Path, weights: Path) -> None:
+    for number, pair in enumerate(layouts.find(own).pairs):
+        for role, source in (("blur", pair.blurry), ("gt", pair.sharp)):
+            pixels = frames.read(source)[: 64 - 8 * number, 8 * number :]
+            frames.write(own / "RealBlur" / "RealBlur-J_x" / "scene001" / role / f"{role}_{number}.png", pixels)
+        frame = f"RealBlur-J_x/scene001/{{0}}/{{0}}_{number}.png"
+        with (own / "RealBlur" / "RealBlur_J_test_list.txt").open("a") as lists:
+            lists.write(f"{frame.format('gt')} {frame.format('blur')} \n")
+
+    done = call(own, "prep", "pack", "realblur", "--split", "test", "--crop", "frame", "--method", "laplacian")
+
+    assert "2 whole frames of several sizes, each padded to 64 x 80" in done.stdout
+    assert "2 of 2 crops are whole and consistent" in call(own, "prep", "verify", "realblur-test.h5").stdout
+    assert json.loads(call(own, "prep", "info", "realblur-test.h5", "--json").stdout)["format"] == "cdgnet-pack 2"
+    scores = [
+        json.loads(call(own, "evaluate", "--weights", weights, *place, "--json").stdout)["rows"]
+        for place in (("--h5", "realblur-test.h5"), ("--root", "RealBlur"))
+    ]
+    names = ("key", "psnr", "psnr_blurry", "ssim", "mask_share")
+    assert [[row[name] for name in names] for row in scores[0]] == [[row[name] for name in names] for row in scores[1]]
 
 
 def test_a_crop_that_is_no_number_is_one_line(work: Path) -> None:

@@ -3,7 +3,7 @@
 import pickle
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import h5py
@@ -17,6 +17,7 @@ from pipelines.errors import DataError
 from pipelines.train.samples import Sample, TrainingSamples
 from pipelines.train.split import Split, split_by_source
 from prep import errors
+from prep.io.frames import write
 from prep.packs import packing, reader
 from prep.packs.reader import read_info
 
@@ -236,6 +237,20 @@ def test_another_mu_gives_the_masks_that_a_pack_of_that_mu_holds(train_pack: Pat
 
     assert all(torch.equal(asked[number].mask, packed[number].mask) for number in range(12))
     assert any(asked[number].mask.any() for number in range(12))
+
+
+def test_windows_never_show_what_is_padded(packing_of: Callable[..., Path], tmp_path: Path) -> None:
+    for number, size in enumerate([(48, 64, 3), (64, 40, 3)], 1):
+        for role in ("blur", "sharp"):
+            write(tmp_path / "set" / "train" / f"GOPR000{number}_00_00" / role / "1.png", np.full(size, 9, np.uint8))
+    pack = packing_of(tmp_path / "set", tmp_path, "train", None)
+
+    shown = samples(pack, crop=32)
+
+    assert read_info(pack).header.crop == (64, 64)
+    assert all((shown[number].blurry == 9).all() for number in range(60))
+    with pytest.raises(DataError, match="window 41 is larger than the 64 x 40 crops"):
+        samples(pack, crop=41)
 
 
 def test_soft_masks_are_of_the_window_and_turned_with_it(train_pack: Path) -> None:

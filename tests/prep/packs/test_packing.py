@@ -144,13 +144,13 @@ def test_frames_of_a_pair_must_have_one_size(setup: PackSetup, tmp_path: Path) -
         setup.pack(tmp_path / "p.h5")
 
 
-def test_whole_frames_must_all_have_one_size(setup: PackSetup, tmp_path: Path) -> None:
+def test_whole_frames_that_are_not_padded_have_one_size(setup: PackSetup, tmp_path: Path) -> None:
     for path in (setup.pairs[1].blurry, setup.pairs[1].sharp):
         frames.write(path, np.tile(frames.read(path), (2, 1, 1)))
     sharpness = setup.masks.sharpness_path(setup.pairs[1].key)
     frames.write(sharpness, np.tile(frames.read_sharpness(sharpness), (2, 1)))
 
-    with pytest.raises(PackError, match="000002 is 192 x 128, earlier frames 96 x 128; pass --crop with a number"):
+    with pytest.raises(PackError, match="000001 is 96 x 128, the pack's frames 192 x 128; pass --crop with a number"):
         setup.pack(tmp_path / "p.h5", side=None)
 
 

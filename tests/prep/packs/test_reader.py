@@ -38,9 +38,9 @@ def test_foreign_and_incomplete_files_are_refused(setup: PackSetup, tmp_path: Pa
 def test_a_pack_of_another_version_is_refused(setup: PackSetup, tmp_path: Path) -> None:
     path = setup.pack(tmp_path / "p.h5")
     with h5py.File(path, "r+") as file:
-        file.attrs["version"] = 2
+        file.attrs["version"] = 3
 
-    with pytest.raises(PackError, match="version 2; this tool reads 1"):
+    with pytest.raises(PackError, match="version 3; this tool reads 1 and 2"):
         reader.open_pack(path)
 
 
