@@ -33,7 +33,7 @@ _SMALL_SHARE = 0.02  # of M = 1 over all frames
 @click.command(epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
 @dataset_options
 @layout_option
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which split of the data set.")
 @click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
 @click.option("--mu", type=FiniteRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14.")
 @click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")

@@ -43,7 +43,7 @@ def prep() -> None:
 @click.argument("layout", type=click.Choice([*LAYOUTS, "pairs"]))
 @dataset_options
 @masks_option
-@click.option("--split", type=split_type, help="Which half of the data set.  [default: train; all for pairs]")
+@click.option("--split", type=split_type, help="Which split of the data set.  [default: train; all for pairs]")
 @click.option(
     "--method", type=method_type, help="Sharpness map of missing masks.  [default: the masks folder's, else lbp]"
 )

@@ -26,7 +26,7 @@ _SAMPLE, _SHEET = 48, 6  # frames
     "--masks", "folders", type=path_type, multiple=True, metavar="DIR",
     help="Masks folder; may be repeated, to compare methods.  [default: masks/LAYOUT]",
 )  # fmt: skip
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which half of the data set.")
+@click.option("--split", type=split_type, default="all", show_default=True, help="Which split of the data set.")
 @click.option(
     "--frames", "count", type=FrameCount(), metavar="N|all",
     help=f"Frames, evenly spread.  [default: all served, {_SAMPLE} in a folder, {_SHEET} on a sheet]",

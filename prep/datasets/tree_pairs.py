@@ -112,7 +112,9 @@ def _read_tree(place: Path, option: str) -> _Tree:
         found = "a file" if place.exists() else "no folder"
         raise DatasetError(f"{place} is {found}; pass {option} with a folder, or with a pattern in quotes")
     base, parts = _split(place)
-    named = _named(_matches(base, parts))
+    if base.is_file():
+        raise DatasetError(f"{base} is a file, and {place} looks into it; unpack it, or pass --root {base}")
+    named = _named(_matches(base, parts)) if base.is_dir() else {}
     if not named:
         raise DatasetError(f"{place} matches no frame; * and ? stand for parts of a name, ** for folders at any depth")
     below = [path.relative_to(base) for path in named.values()]

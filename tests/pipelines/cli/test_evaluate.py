@@ -10,6 +10,7 @@ import pytest
 from commands import call, mistake
 
 from cdgnet import PRETRAINED, read_metadata
+from pipelines.cli.dataset import PAIRING_RULE
 from pipelines.evaluate import division
 from prep.io import frames
 
@@ -83,6 +84,37 @@ def test_two_folders_of_frames_are_scored_without_a_pack(gopro: Path, weights: P
 
     scores = [[(row["psnr"], row["psnr_blurry"], row["mask_share"]) for row in each["rows"]] for each in (found, whole)]
     assert len(scores[0]) > 0 and scores[0] == scores[1]
+
+
+def test_results_of_other_names_are_scored_and_frames_without_one_are_named(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (3, 20, 30, 3), np.uint8)
+    for number, pixels in enumerate(noise):
+        for name in (f"RealBlur/scene001/gt/gt_{number}.png", f"RealBlur/scene001/blur/blur_{number}.png"):
+            frames.write(tmp_path / name, pixels)
+    for number in (0, 2):
+        frames.write(tmp_path / "results" / f"scene001_blur_{number}.png", noise[number] // 2)
+    sharp = ("--sharp", "RealBlur/**/gt_*.png")
+
+    done = call(tmp_path, "evaluate", "--restored", "results", *sharp, "--json")
+
+    assert [row["key"] for row in json.loads(done.stdout)["rows"]] == ["scene001/0", "scene001/2"]
+    assert "without a partner, not scored: RealBlur/scene001/gt/gt_1.png\n" in done.stderr
+    blurry = ("--blurry", "RealBlur/**/blur_*.png")
+    call(tmp_path, "prep", "masks", *blurry, *sharp, "--method", "laplacian", "--mu", "0.5")
+    asked = ("evaluate", "--restored", "results", *sharp, *blurry, "--masks", "masks/pairs", "--mu", "0.5", "--json")
+    assert [row["key"] for row in json.loads(call(tmp_path, *asked).stdout)["rows"]] == ["scene001/0", "scene001/2"]
+    assert "RealBlur/none/* matches no frame" in mistake(tmp_path, "evaluate", "--blurry", "RealBlur/none/*", *sharp)
+    assert "pattern that matches only one of them" in mistake(
+        tmp_path, "evaluate", "--restored", "results", "--sharp", "RealBlur"
+    )
+
+
+def test_help_says_in_one_sentence_which_frames_belong_together(tmp_path: Path) -> None:
+    said = [
+        " ".join(call(tmp_path, *command, "--help").stdout.split()) for command in (("evaluate",), ("prep", "masks"))
+    ]
+
+    assert all(PAIRING_RULE in text for text in said)
 
 
 def test_without_weights_the_page_speaks_of_blurry_frames(test_pack: Path, tmp_path: Path) -> None:

@@ -134,6 +134,8 @@ def test_what_is_no_tree_is_named_with_its_option(tmp_path: Path, monkeypatch: p
     for place, said in (
         ("b/*.jpg", r"b/\*\.jpg matches no frame"),
         ("none/**", r"none/\*\* matches no frame"),
+        ("none/*/x", r"none/\*/x matches no frame"),
+        ("b/1.png/*", r"1\.png is a file, and .*/\* looks into it; unpack it, or pass --root .*1\.png"),
         ("b/notes.*", "matches no frame"),
         ("b/1.png", r"1\.png is a file; pass --blurry with a folder, or with a pattern in quotes"),
         ("none", "none is no folder; pass --blurry"),
