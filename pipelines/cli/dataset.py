@@ -25,8 +25,8 @@ METHODS = (
 MU = 0.96  # likewise that of prep.masks.making
 _SHOWN = 5  # entries of a long list
 PAIRING_RULE = (
-    "Frames belong together whose paths below the folders are equal, or what the wildcards of the patterns match; "
-    "suffixes and words such as blur, gt, input or target do not count."
+    "Frames belong together if their paths below the folders (of patterns: what the wildcards match) have the same "
+    "words, not counting suffixes and words such as blur, gt, input, target; if no path does, if their file names do."
 )
 
 

@@ -59,6 +59,8 @@ def masks(
     from prep.masks.folder import MasksFolder
 
     if where.is_of_photos:
+        if split != "all":
+            raise click.UsageError("photographs have no splits; leave out --split, or pass --sharp DIR too")
         dataset, frames = where.find_photos(layout)
     else:
         dataset = where.find(layout)

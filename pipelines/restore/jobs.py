@@ -1,6 +1,5 @@
 """Files, folders and patterns -> what is to be restored, where each result goes, how. Needs no torch."""
 
-import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.errors import InputError
+from prep.datasets import wildcards
 from prep.datasets.path_patterns import is_junk
 from prep.io import photographs, video
 from prep.io.folders import files_below
@@ -104,10 +104,9 @@ def _check_targets(jobs: Iterable[RestoreJob]) -> None:
 
 def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
     """The files that a pattern matches, where the shell has not expanded it; any other path as it is."""
-    if path.exists() or not glob.has_magic(str(path)):
+    if not wildcards.is_pattern(path):
         return [path]
-    matches = glob.glob(str(path), recursive=True)  # noqa: PTH207 (Path.glob takes no absolute pattern)
-    known = _known_files(sorted(Path(name) for name in matches), ignored)
+    known = _known_files((match for match, _ in wildcards.matches(path)), ignored)
     if not known:
         raise InputError(f"{path} matches no picture and no video; pass files or folders")
     return known

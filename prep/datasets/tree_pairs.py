@@ -1,12 +1,11 @@
 """Pair the frames of any two trees by their names: of two folders, or of what two patterns match. Reads no picture."""
 
-import glob
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from prep.datasets import path_patterns
+from prep.datasets import wildcards
 from prep.datasets.layouts import BlurryFrame, Dataset, Pair, check_name
 from prep.datasets.path_patterns import is_junk
 from prep.errors import DatasetError
@@ -19,7 +18,6 @@ _ROLES = {
     *("restored", "deblur", "deblurred", "output"),
 }
 _SEPARATORS = re.compile(r"[/_\-. ]+")  # between the words of a path
-_WILDCARD = re.compile(r"(\*+|\?|\[!?\]?[^\]]*\])")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,14 +84,7 @@ def find_frames(blurry: Path) -> tuple[Dataset, tuple[BlurryFrame, ...]]:
 def name_of(place: Path) -> str:
     """What to call the frames of a folder, or of a pattern: the folder's name, or that of the one it begins with."""
     place = place.expanduser()
-    return (place if place.is_dir() else _split(place)[0]).resolve().name
-
-
-def _split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
-    """The folder that a pattern begins with, and the parts from the first with a wildcard on."""
-    parts = pattern.parts
-    start = next((number for number, part in enumerate(parts) if glob.has_magic(part)), len(parts))
-    return Path(*parts[:start]), parts[start:]
+    return (wildcards.base_of(place) if wildcards.is_pattern(place) else place).resolve().name
 
 
 def _are_one(first: _Tree, second: _Tree) -> bool:
@@ -105,16 +96,17 @@ def _are_one(first: _Tree, second: _Tree) -> bool:
 def _read_tree(place: Path, option: str) -> _Tree:
     place = place.expanduser()
     if place.is_dir():
-        below = _without_junk(files_below(place), place)
-        named = _named((path.relative_to(place).with_suffix("").as_posix(), path) for path in below)
+        below = [path.relative_to(place) for path in files_below(place)]
+        frames_below = [path for path in below if not any(map(is_junk, path.parts)) and (place / path).is_file()]
+        named = _named((place / path, path.with_suffix("").as_posix()) for path in frames_below)
         return _Tree(named=named, folders=(place,), is_pattern=False, option=option)
-    if place.exists() or not glob.has_magic(str(place)):
+    if not wildcards.is_pattern(place):
         found = "a file" if place.exists() else "no folder"
         raise DatasetError(f"{place} is {found}; pass {option} with a folder, or with a pattern in quotes")
-    base, parts = _split(place)
+    base = wildcards.base_of(place)
     if base.is_file():
         raise DatasetError(f"{base} is a file, and {place} looks into it; unpack it, or pass --root {base}")
-    named = _named(_matches(base, parts)) if base.is_dir() else {}
+    named = _named(wildcards.matches(place))
     if not named:
         raise DatasetError(f"{place} matches no frame; * and ? stand for parts of a name, ** for folders at any depth")
     below = [path.relative_to(base) for path in named.values()]
@@ -122,53 +114,15 @@ def _read_tree(place: Path, option: str) -> _Tree:
     return _Tree(named=named, folders=tuple(folders), is_pattern=True, option=option)
 
 
-def _without_junk(paths: Iterable[Path], base: Path) -> list[Path]:
-    return [path for path in paths if not any(map(is_junk, path.relative_to(base).parts))]
-
-
-def _named(found: Iterable[tuple[str, Path]]) -> dict[str, Path]:
+def _named(files: Iterable[tuple[Path, str]]) -> dict[str, Path]:
     """Frames by their names; other files are left out."""
     named: dict[str, Path] = {}
-    for text, path in found:
-        if frames.is_frame(path) and path.is_file():
-            key = text.strip("/") or path.stem
+    for path, name in files:
+        if frames.is_frame(path):
+            key = name.strip("/") or path.stem
             check_name(named, key, path)
             named[key] = path
     return named
-
-
-def _matches(base: Path, parts: Sequence[str]) -> Iterator[tuple[str, Path]]:
-    """What the wildcards of a pattern matched, joined by slashes, without the suffix; and the file.
-
-    ``parts`` are those of the pattern below ``base``.
-    """
-    levels = [_expression(part) for part in parts]
-    if "**" in parts:
-        paths = _without_junk(files_below(base), base)
-        levels = ["(?:(.+)/)?" if part == "**" else f"{level}/" for part, level in zip(parts, levels, strict=True)]
-        whole = "".join(levels[:-1]) + ("(.+)" if parts[-1] == "**" else levels[-1].removesuffix("/"))
-    else:
-        paths = [Path(str(match.source)) for match in path_patterns.match(base, "", levels)]
-        whole = "/".join(levels)
-    for path in paths:
-        below = path.relative_to(base).as_posix()
-        if found := re.fullmatch(whole, below, re.DOTALL):
-            end = len(below) - len(path.suffix)
-            texts = (below[start : min(stop, end)] for start, stop in found.regs[1:] if start >= 0)
-            yield "/".join(filter(None, texts)), path
-
-
-def _expression(part: str) -> str:
-    """A regular expression for a part of a pattern, with a group for each wildcard."""
-    texts = []
-    for text in _WILDCARD.split(part):
-        if text.startswith("*"):
-            texts.append("([^/]*)")
-        elif _WILDCARD.fullmatch(text):
-            texts.append("([^/])" if text == "?" else f"({text.replace('[!', '[^', 1)})")
-        else:
-            texts.append(re.escape(text))
-    return "".join(texts)
 
 
 def _pairs(first: _Tree, second: _Tree) -> tuple[Pair, ...]:

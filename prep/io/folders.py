@@ -30,6 +30,7 @@ def files_below(folder: Path) -> list[Path]:
             seen.add(target / here.relative_to(start))
             links += [here / name for name in folders if (here / name).is_symlink()]
             folders[:] = [name for name in folders if target / (here / name).relative_to(start) not in seen]
-            found += [here / name for name in files]
+            paths = (here / name for name in files)
+            found += [path for path in paths if not path.is_symlink() or path.exists()]
         waiting.extend(sorted(links))
     return sorted(found)

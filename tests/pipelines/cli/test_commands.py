@@ -198,7 +198,8 @@ def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
     done = call(tmp_path, "prep", "pack")
 
     assert done.stderr.count("\n") == 1
-    assert "Choose from: gopro, videodeblurring, reds, hide, realblur, pairs (see cdg-prep pack --help)" in done.stderr
+    names = "gopro, videodeblurring, reds, hide, realblur, rsblur, bsd, gopro-abme, pairs"
+    assert f"Choose from: {names} (see cdg-prep pack --help)" in done.stderr
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])

@@ -161,6 +161,7 @@ def test_photographs_without_sharp_ones_get_masks_of_blind_methods_alone(own: Pa
     for method in ("paired", "extent"):
         line = mistake(own, "prep", *asked, method, "--out", method)
         assert f"{method} measures against sharp frames; pass them as --sharp, or --method lbp" in line
+    assert "leave out --split, or pass --sharp DIR too" in mistake(own, "prep", *asked, "lbp", "--split", "test")
     (own / "empty").mkdir()
     assert "empty holds no frame" in mistake(own, "prep", "masks", "--blurry", "empty")
 
