@@ -1,6 +1,5 @@
 """Links to folders are followed wherever data are found, each real folder once."""
 
-import logging
 import tempfile
 from pathlib import Path
 
@@ -61,7 +60,6 @@ def test_a_loop_is_named_and_not_followed(tmp_path: Path, caplog: pytest.LogCapt
 @given(links=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=12))
 @settings(max_examples=60, deadline=None)
 def test_any_graph_of_links_ends_and_each_file_that_links_reach_is_found_once(links: list[tuple[int, int]]) -> None:
-    logging.disable(logging.WARNING)
     with tempfile.TemporaryDirectory() as place:
         root = Path(place).resolve()
         folders = [root / f"{number}" for number in range(6)]
@@ -75,7 +73,6 @@ def test_any_graph_of_links_ends_and_each_file_that_links_reach_is_found_once(li
         while more := {other for one, other in links if one in reached} - reached:
             reached |= more
         assert sorted(path.name for path in found) == sorted(f"{number}.png" for number in reached)
-    logging.disable(logging.NOTSET)
 
 
 def test_sequences_behind_links_are_found_by_everything_that_looks_for_data(tmp_path: Path) -> None:
