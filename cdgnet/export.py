@@ -109,8 +109,8 @@ def to_onnx(program: Program) -> bytes:
     assert translated is not None
     model = translated.model_proto
     _name_sides(model.graph, outputs)
-    for node in model.graph.node:
-        del node.metadata_props[:]  # where in which file of this machine each was traced: most of a small model's bytes
+    for node in model.graph.node:  # most of a small model's bytes would name the files that it was traced through
+        del node.metadata_props[:]
     for key, value in program.about().items():
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
@@ -130,6 +130,8 @@ def to_archive(program: Program) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's about how it packs weights
         traced = torch.export.export(program, (_example(),), dynamic_shapes={"blurry": _free_sides()})
+        for node in traced.graph.nodes:
+            node.meta.pop("stack_trace", None)
         torch.export.save(traced, target, extra_files={"cdgnet.json": json.dumps(program.about())})
     return target.getvalue()
 

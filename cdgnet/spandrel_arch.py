@@ -55,7 +55,7 @@ class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no
             scale=1,
             input_channels=3,
             output_channels=3,
-            # Attention averages over the whole frame, and a tile sees 64 to 144 pixels around it: `restore` knows both.
+            # Attention averages over the whole frame, and a tile needs many pixels around it: `restore` knows of both.
             tiling=ModelTiling.INTERNAL,
             call_fn=_restore,
         )
