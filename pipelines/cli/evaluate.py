@@ -1,7 +1,7 @@
 """``cdg-eval``: weights and frames in, scores out; or the results of another program."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
+    from pipelines.evaluate.pairs import Comparisons
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -58,6 +60,11 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Earlier scores of the same frames, to "
               "compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="End with status 1 where frames and their sharp ones are no pairs; else that is only said.",
+)
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
 @click.option(
     "--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME, beside the weights if passed]"
@@ -81,6 +88,7 @@ def command(
     mu: float | None,
     against: tuple[Path, ...],
     wants_lpips: bool,
+    strict: bool,
     workers: int,
     out: Path | None,
     as_json: bool,
@@ -88,7 +96,7 @@ def command(
     is_compiled: bool,
     tile: int | None,
     is_ensemble: bool,
-) -> None:
+) -> int:
     """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
 
     Frames come from a pack, a data set, or folders: --restored and --sharp score the results of any other program.
@@ -126,7 +134,7 @@ def command(
     with ExitStack() as stack:
         for each in candidates:
             stack.enter_context(scores_folder.held(each.folder))
-        gallery = _score_all(frames, candidates, workers)
+        gallery, comparisons = _score_all(frames, candidates, workers)
         entries = [*(_report(frames, each) for each in candidates), *earlier]
         compared = _compare(frames, candidates, entries, gallery, out) if len(entries) > 1 else {}
     if as_json:
@@ -136,6 +144,8 @@ def command(
         print_comparison(compared)
     else:
         print_summary(candidates[0].rows(frames), entries[0].summary)
+    is_wrong = _warn_of_pairs(frames, comparisons, is_thorough=strict)
+    return 1 if strict and is_wrong else 0
 
 
 def _check_options(*options: Path | None) -> None:
@@ -203,8 +213,14 @@ def _candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: 
     ]
 
 
-def _score_all(frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int) -> "Gallery":
-    """Score the frames that the candidates' folders do not hold yet; gives those of this run that may be shown."""
+def _score_all(
+    frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int
+) -> "tuple[Gallery, dict[str, Comparisons]]":
+    """Score the frames that the candidates' folders do not hold yet.
+
+    Returns:
+        Of those of this run what may be shown, and how each looks beside its sharp one.
+    """
     from pipelines.evaluate import page
     from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.scores import score_frames
@@ -224,9 +240,20 @@ def _score_all(frames: "FrameSource", candidates: "Sequence[Candidate]", workers
         many = f": {len(frames)} frames by {len(candidates)} networks" if len(candidates) > 1 else ""
         click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
     gallery = Gallery()
-    for _ in track(score_frames(frames, candidates, workers, gallery), missing, "eval"):
+    comparisons: dict[str, Comparisons] = {}
+    for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "eval"):
         pass
-    return gallery
+    return gallery, comparisons
+
+
+def _warn_of_pairs(frames: "FrameSource", compared: "Mapping[str, Comparisons]", *, is_thorough: bool) -> bool:
+    """Name frames that are no pairs with their sharp ones; thoroughly, among those scored earlier too."""
+    from pipelines.evaluate import pairs
+
+    earlier = [key for key in frames.keys if key not in compared] if is_thorough else []
+    every = {**compared, **pairs.compare_sample(frames, earlier)}
+    found = pairs.findings({key: every[key] for key in frames.keys if key in every})
+    return wrong_pairs.warn(found, "look at these frames: their scores may mean nothing")
 
 
 def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":

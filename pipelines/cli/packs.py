@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
 from pipelines.cli.entry import example
 from pipelines.cli.masks import warn_of_ceiling, warn_of_share
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> int:
     """Say what a pack holds, or what a folder or zip archive holds of known data sets.
 
-    Every frame of a data set is read and checked; the counts stand beside the official ones.
+    Every frame of a data set is read and checked; the counts stand beside the official ones. A sample of the pairs is
+    compared: other scenes, shifts, equal frames, exchanged colours, another gamma and other sizes are named.
     """
     from prep.datasets import layouts
     from prep.packs import reader
@@ -61,6 +63,7 @@ def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
         "orphans": [str(orphan) for orphan in dataset.orphans],
         "sizes": survey.sizes(examined),
         "faults": survey.faults(examined),
+        "wrong_pairs": [str(finding) for finding in wrong_pairs.search(dataset.pairs, jobs)],
     }
 
 
@@ -76,6 +79,8 @@ def _print_report(report: dict[str, Any]) -> None:
     for fault in report["faults"]:
         click.echo(f"  {fault}", err=True)
     click.echo(f"  {len(report['faults']) or 'no'} damaged or unequal")
+    for finding in report["wrong_pairs"]:
+        click.echo(f"  {finding}", err=True)
 
 
 @click.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
@@ -104,8 +109,12 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 @click.command(epilog=example("cdg-prep verify gopro.h5"))
 @click.argument("path", type=path_type)
 @click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
-def verify(path: Path, fast: bool) -> int:
-    """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong."""
+@click.option("--strict", is_flag=True, help="End with status 1 where pairs are no pairs, too.")
+def verify(path: Path, fast: bool, strict: bool) -> int:
+    """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong.
+
+    A sample of the pairs is compared too: other scenes, shifts, equal frames, exchanged colours, another gamma.
+    """
     from prep.packs import reader, verification
 
     pack = reader.read_info(path)
@@ -118,7 +127,10 @@ def verify(path: Path, fast: bool) -> int:
     click.echo(f"{path}: {checked}{total - len(damaged)} of {total} crops are whole and consistent")
     if structural:
         click.echo(f"{path}: its structure is wrong in {len(structural)} places")
-    return 1 if structural or damaged else 0
+    is_wrong = wrong_pairs.warn(
+        verification.wrong_pairs(pack), "mend the data set, or reject these frames in cdg-prep view, and pack again"
+    )
+    return 1 if structural or damaged or (strict and is_wrong) else 0
 
 
 def print_new_pack(pack: "PackInfo") -> None:

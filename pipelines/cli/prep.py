@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli import masks, packs, synth, view
+from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import (
     LAYOUTS,
     Where,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from prep.masks.folder import MasksFolder
     from prep.packs.layout import Header
 
+_REMEDY = "look at these pairs; mend the data set, or reject them in cdg-prep view and pass --exclude"
 VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
 
 
@@ -59,6 +61,9 @@ def prep() -> None:
 @click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
 @click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
 @click.option("--force", is_flag=True, help="Replace an existing pack.")
+@click.option(
+    "--strict", is_flag=True, help="Stop before anything is written where pairs are no pairs; else they are only named."
+)
 @click.option("--dry-run", is_flag=True, help="Only say how many crops, bytes and minutes it would be.")
 @jobs_option
 def pack(
@@ -74,6 +79,7 @@ def pack(
     skip_orphans: bool,
     out: Path | None,
     force: bool,
+    strict: bool,
     dry_run: bool,
     jobs: int | None,
 ) -> int:
@@ -96,6 +102,8 @@ def pack(
     folder = MasksFolder(outside(dataset, masks_folder or default_masks(dataset)))
     if not dry_run:
         packing.check_target(path, force=force)
+    if wrong_pairs.warn(wrong_pairs.search(pairs, jobs), _REMEDY) and strict:
+        raise click.ClickException("nothing was written, because of --strict")
     size = packing.crop_size(pairs, side)
     recipe = making.recipe_of(dataset, method or folder.method or "lbp")
     mu = _threshold(folder, pairs, mu)

@@ -1,7 +1,7 @@
 """Frames in, a row of scores a frame and candidate out, each on disk before the next."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.gallery import Gallery
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
+from pipelines.evaluate.pairs import Comparisons, compare_frame
 from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
 from pipelines.timing import peak_megabytes, wait_for
@@ -27,7 +28,11 @@ Item = TypeVar("Item")
 
 
 def score_frames(
-    frames: FrameSource, candidates: Sequence[Candidate], workers: int = 0, gallery: Gallery | None = None
+    frames: FrameSource,
+    candidates: Sequence[Candidate],
+    workers: int = 0,
+    gallery: Gallery | None = None,
+    compared: MutableMapping[str, Comparisons] | None = None,
 ) -> Iterator[FrameScores]:
     """Score the frames that are not scored: each is read once, and restored once by each candidate.
 
@@ -36,6 +41,7 @@ def score_frames(
         candidates: Whose folders were begun. Each row is in its folder, and in ``row_of``, before it is given.
         workers: Processes that read frames and make masks.
         gallery: Is offered each frame that all candidates restored just now.
+        compared: Is given what each frame looks like beside its sharp one, by key.
 
     Raises:
         DataError: If a process that reads was killed.
@@ -45,7 +51,9 @@ def score_frames(
     is_missing = [any(key not in each.row_of for each in candidates) for key in frames.keys]
     missing = [number for number, is_wanted in enumerate(is_missing) if is_wanted]
     loader = DataLoader(_Stamped(frames), batch_size=None, sampler=missing, num_workers=workers, collate_fn=_unchanged)
-    for frame, stamps in batches_of(loader):
+    for frame, stamps, comparisons in batches_of(loader):
+        if compared is not None:
+            compared[frame.key] = comparisons
         pictures: dict[str, Tensor] = {}
         for candidate in candidates:
             if frame.key not in candidate.row_of:
@@ -92,14 +100,15 @@ def restore_and_measure(
     return row, restored, components
 
 
-class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp]]]):
-    """Frames with the stamps of the files that they are read from."""
+class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp], Comparisons]]):
+    """Frames with the stamps of the files that they are read from, compared with their sharp ones."""
 
     def __init__(self, frames: FrameSource) -> None:
         self.frames = frames
 
-    def __getitem__(self, number: int) -> tuple[EvaluationFrame, Sequence[FileStamp]]:
-        return self.frames.read_stamped(number)
+    def __getitem__(self, number: int) -> tuple[EvaluationFrame, Sequence[FileStamp], Comparisons]:
+        frame, stamps = self.frames.read_stamped(number)
+        return frame, stamps, compare_frame(frame, self.frames.scored)
 
 
 def _unchanged(frame: Item) -> Item:

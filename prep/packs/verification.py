@@ -1,15 +1,18 @@
 """Check a pack's structure, checksums and equations 14 and 15; name each fault."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import h5py
 import numpy as np
 
+from prep.arrays import Bytes
 from prep.masks import equations
 from prep.packs import layout, reader, validation
 from prep.packs.layout import Header
 from prep.packs.reader import PackInfo
+from prep.pairing import search
+from prep.pairing.search import Finding
 
 _EVERY = 50  # crop that a fast check reads
 
@@ -88,3 +91,19 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
         sgt, lgt = equations.component_targets(rows["sharp"], rows["mask"])
         if not (np.array_equal(rows["sgt"], sgt) and np.array_equal(rows["lgt"], lgt)):
             yield "sgt and lgt are not mask * sharp and (1 - mask) * sharp"
+
+
+def wrong_pairs(pack: PackInfo) -> list[Finding]:
+    """Search a pack for pairs that are none, as ``search.search`` does, by the middle crop of each frame.
+
+    Raises:
+        PackError: As ``reader.open_pack``.
+    """
+    rows: Mapping[str, int] = {frame.key: frame.rows[len(frame.rows) // 2] for frame in pack.frames}
+    with reader.open_pack(pack.path) as file:
+
+        def read(key: str) -> tuple[Bytes, Bytes]:
+            with reader.reading(file, f"a crop of {key}"):
+                return file["blurry"][rows[key]], file["sharp"][rows[key]]
+
+        return search.search(list(rows), read, jobs=-1)

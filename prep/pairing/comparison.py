@@ -1,0 +1,170 @@
+"""Whether a blurry frame and a sharp one are a pair at all, from the two pictures alone.
+
+Legend: H, W a frame's height and width.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from prep.arrays import Bytes, Floats
+from prep.pairing import alignment
+from prep.pairing.alignment import Shift
+from prep.sharpness import paired
+
+EQUAL, SCENE, SHIFT, SCALE, CHANNELS, GAMMA = "equal", "scene", "shift", "scale", "channels", "gamma"
+
+_LEAST_SIDE = 32  # pixels: of smaller frames only equality can be told
+_SURE_CORRELATION = 0.75  # of one scene, whatever is left unexplained; another moment of it has up to 0.7
+_LEAST_CORRELATION = 0.4  # of a partner blurred by 60 pixels of 768
+_MOST_UNEXPLAINED = 0.3  # of it: 0.19; of other scenes 0.5 and more
+_LIT_CORRELATION = 0.55  # of a night whose lights, saturated in the sharp frame, draw trails,
+_LIT_CONTRAST = 1.5  # which have more contrast than the lights: no other blur adds any
+_LEAST_SHIFT = 0.01  # of the longer side; below it only the whole data set can tell (``search.py``)
+_LEFT = 0.5  # of the difference between the frames, at most, once the shift is undone
+_OUTSIDE = 0.75  # of the blur's length: a sharp frame taken within the exposure is off by half of it at most
+_EXCHANGED = -0.8  # correlation of red minus blue
+_LEAST_COLOUR = 4.0  # grey levels, root mean square of red minus blue
+_LEAST_CHANGE = 8.0  # grey levels, root mean square, that another gamma makes
+_GAMMA_LEAVES = 0.35  # of that, at most, once the gamma is undone
+_BESIDE_GAIN = 0.9  # and of what a factor leaves: exposures differ by a factor, which says nothing
+_GAMMAS = np.exp(np.linspace(-1.2, 1.2, 25))  # 0.3 to 3.3
+_LEAST_GAMMA = 1.15
+_ZOOMS = [2 ** (step / 8) for step in range(-12, 13) if step]  # 0.35 to 2.8
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What a pair looks like."""
+
+    fault: str = ""  # one of the kinds above; empty: a pair
+    figure: str = ""  # what was measured of the fault, in words
+    shift: Shift | None = None  # x, y in pixels of the frames, of blurry against sharp; None where it is not known
+
+
+def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
+    """Compare the frames of a pair.
+
+    Blur of any length and direction, noise, compression, saturation and another exposure are no faults. Nor is a sharp
+    frame from the beginning or the end of the exposure. Frames without texture, or smaller than 32 pixels, tell
+    nothing.
+
+    Args:
+        blurry: ``(H, W, 3)`` uint8 RGB.
+        sharp: The same, of any size.
+    """
+    if blurry.shape != sharp.shape:
+        return _compare_sizes(blurry, sharp)
+    small = alignment.reduced(blurry), alignment.reduced(sharp)
+    b, g = map(alignment.brightness, small)
+    if cv2.norm(blurry, sharp, cv2.NORM_INF) == 0:
+        return Comparison(fault=EQUAL if g.std() >= 1 else "")
+    if min(b.shape) < _LEAST_SIDE:
+        return Comparison()
+    shift, is_same = _aligned(b, g)
+    if is_same is None:
+        return Comparison()
+    if not is_same:
+        zoom = _zoom(b, g)
+        if zoom is not None:
+            return Comparison(fault=SCALE, figure=f"about {zoom:.1f} times as large")
+        correlation, _ = alignment.explained(b, g)
+        return Comparison(fault=SCENE, figure=f"correlation {correlation:.2f}")
+    factor = blurry.shape[1] / b.shape[1]
+    found = (shift[0] * factor, shift[1] * factor)
+    if _is_outside(small, shift):
+        return Comparison(fault=SHIFT, figure=f"by {found[0]:.0f}, {found[1]:.0f} pixels (x, y)", shift=found)
+    if _are_exchanged(*small):
+        return Comparison(fault=CHANNELS, shift=found)
+    gamma = _gamma(*small, shift)
+    if gamma is not None:
+        return Comparison(fault=GAMMA, figure=f"about sharp to the power of {gamma:.2f}", shift=found)
+    return Comparison(shift=found)
+
+
+def _compare_sizes(blurry: Bytes, sharp: Bytes) -> Comparison:
+    """Frames of two sizes: one picture twice, or two; that the sizes differ is for others to name."""
+    (height, width), (sharp_height, sharp_width) = blurry.shape[:2], sharp.shape[:2]
+    if abs(np.log(height * sharp_width / (width * sharp_height))) > 0.02 or min(blurry.shape[:2]) < _LEAST_SIDE:
+        return Comparison()
+    small = alignment.reduced(blurry if width < sharp_width else sharp)
+    size = (small.shape[1], small.shape[0])
+    frames = (np.asarray(cv2.resize(each, size, interpolation=cv2.INTER_AREA), np.uint8) for each in (blurry, sharp))
+    if not _is_same(*map(alignment.brightness, frames)):
+        return Comparison()
+    sizes = f"{width} x {height} against {sharp_width} x {sharp_height} pixels"
+    return Comparison(fault=SCALE, figure=f"{width / sharp_width:.2g} times as large: {sizes}")
+
+
+def _aligned(blurry: Floats, sharp: Floats) -> tuple[Shift, bool | None]:
+    """The shift between two frames and whether they then show one scene; None where nothing can be told."""
+    shift = alignment.small_shift(blurry, sharp)
+    is_same = _is_same(*alignment.overlap(blurry, sharp, shift))
+    if is_same is False:
+        other = alignment.large_shift(blurry, sharp)
+        if _is_same(*alignment.overlap(blurry, sharp, other)):
+            return other, True
+        if _is_same(blurry, sharp):
+            return (0.0, 0.0), True
+    return shift, is_same
+
+
+def _is_same(blurry: Floats, sharp: Floats) -> bool | None:
+    correlation, unexplained = alignment.explained(blurry, sharp)
+    if np.isnan(correlation):
+        return None
+    is_blurred = correlation >= _LEAST_CORRELATION and unexplained <= _MOST_UNEXPLAINED
+    is_lit = correlation >= _LIT_CORRELATION and unexplained >= _LIT_CONTRAST * (1 - correlation**2)
+    return correlation >= _SURE_CORRELATION or is_blurred or is_lit
+
+
+def _is_outside(small: tuple[Bytes, Bytes], shift: Shift) -> bool:
+    """Whether the frames are further apart than blur of the length that they have can move them."""
+    distance, least = float(np.hypot(*shift)), _LEAST_SHIFT * max(small[0].shape)
+    if distance < least:
+        return False
+    if alignment.left_by(alignment.brightness(small[0]), alignment.brightness(small[1]), shift) > _LEFT:
+        return False
+    extent = paired.extent(*map(np.ascontiguousarray, alignment.overlap(*small, shift)))
+    known = extent[np.isfinite(extent)]
+    return known.size > 0 and distance > least + _OUTSIDE * float(np.median(known))
+
+
+def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
+    """Whether red and blue changed places."""
+    b, g = (alignment.coarse(each[..., 0].astype(np.float32) - each[..., 2]) for each in (blurry, sharp))
+    blurry_square, sharp_square = float((b * b).mean()), float((g * g).mean())
+    if min(blurry_square, sharp_square) < _LEAST_COLOUR**2:
+        return False
+    return float((b * g).mean()) < _EXCHANGED * float(np.sqrt(blurry_square * sharp_square))
+
+
+def _gamma(blurry: Bytes, sharp: Bytes, shift: Shift) -> float | None:
+    """The power that turns one frame's codes into the other's, where there is one."""
+    b, g = map(np.ascontiguousarray, alignment.overlap(blurry, sharp, shift))
+    target = alignment.coarse(alignment.brightness(b))
+
+    def left(image: Floats) -> float:
+        return float(np.sqrt(((target - image) ** 2).mean()))
+
+    plain = alignment.coarse(alignment.brightness(g))
+    change = left(plain)
+    if change < _LEAST_CHANGE:
+        return None
+    codes = np.arange(256) / 255
+    curves = [np.rint(255 * codes**gamma).astype(np.uint8) for gamma in _GAMMAS]
+    errors = [left(alignment.coarse(alignment.brightness(curve[g]))) for curve in curves]
+    place = int(np.argmin(errors))
+    by_gain = left(plain * float((plain * target).sum() / max(float((plain * plain).sum()), 1e-6)))
+    is_gamma = errors[place] <= min(_GAMMA_LEAVES * change, _BESIDE_GAIN * by_gain)
+    gamma = float(_GAMMAS[place])
+    return gamma if is_gamma and not 1 / _LEAST_GAMMA < gamma < _LEAST_GAMMA else None
+
+
+def _zoom(blurry: Floats, sharp: Floats) -> float | None:
+    """The factor by which one frame shows the other's scene larger, where there is one."""
+    b, g = (np.asarray(cv2.pyrDown(each), np.float32) for each in (blurry, sharp))
+    found = [(alignment.explained(*alignment.zoomed(b, g, zoom)), zoom) for zoom in _ZOOMS]
+    (correlation, unexplained), zoom = max(found, key=lambda each: each[0][0])
+    return zoom if correlation >= 0.8 and unexplained <= _MOST_UNEXPLAINED else None

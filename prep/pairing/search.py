@@ -1,0 +1,145 @@
+"""Search many pairs for those that are none: a sample first, and more of them where the sample is suspicious."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from prep import parallel
+from prep.arrays import Bytes
+from prep.datasets import layouts
+from prep.datasets.layouts import Pair
+from prep.errors import PrepError
+from prep.io import frames
+from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT, Comparison, compare
+
+Reader = Callable[[str], tuple[Bytes, Bytes]]
+"""Gives the blurry and the sharp frame of a key."""
+
+MEANINGS = {
+    SCENE: "{} and sharp show different scenes",
+    SHIFT: "{} is shifted against sharp",
+    EQUAL: "{} and sharp are one and the same picture",
+    CHANNELS: "red and blue are exchanged in {} or in sharp",
+    GAMMA: "{} and sharp differ in gamma",
+    SCALE: "{} and sharp show the scene at different sizes",
+}
+_SAMPLE = 32  # pairs
+_MORE = 224  # at most, of the sequences in which the sample has faults
+_LEAST_SHIFTED = 5  # pairs that agree on a small shift
+_AGREEING = 0.6  # of the pairs, at least
+_LEAST_COMMON = 0.7  # pixels
+_SPREAD = 0.5, 0.25  # pixels, and a share of the common shift, by which a pair may be off it
+_GAMMA_SHARE = 0.5  # of the pairs: a gamma is a whole data set's; a single frame is lit otherwise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What is wrong with some of the pairs that were compared."""
+
+    fault: str  # a key of ``MEANINGS``
+    keys: tuple[str, ...]  # of the pairs, in their order
+    compared: int  # pairs altogether
+    figure: str  # of the first, in words; may be empty
+    picture: str = "blurry"  # what was compared with the sharp frame
+
+    def __str__(self) -> str:
+        figure = f" ({self.figure})" if self.figure else ""
+        pairs = f"{len(self.keys)} of {layouts.counted(self.compared, 'pair')} compared"
+        return f"{pairs}: {MEANINGS[self.fault].format(self.picture)}; first {self.keys[0]}{figure}"
+
+
+def search_dataset(pairs: Sequence[Pair], jobs: int) -> list[Finding]:
+    """Search the pairs of a data set; reads 32 of them, and up to 224 more to count what is wrong.
+
+    Pairs that cannot be read are passed over: others name them.
+
+    Args:
+        pairs: Sorted by key.
+        jobs: Threads; -1 for one a core.
+    """
+    named = {pair.key: pair for pair in pairs}
+
+    def read(key: str) -> tuple[Bytes, Bytes]:
+        return frames.read(named[key].blurry), frames.read(named[key].sharp)
+
+    return search(list(named), read, jobs)
+
+
+def search(keys: Sequence[str], read: Reader, jobs: int) -> list[Finding]:
+    """Search pairs by key, as ``search_dataset`` does.
+
+    Args:
+        keys: Of all pairs, those of a sequence together.
+        read: May raise ``PrepError``; the pair is then passed over.
+        jobs: Threads; -1 for one a core.
+    """
+    first = sample(keys)
+    compared = _compare_all(first, read, jobs)
+    wrong = {key for finding in summarise(compared) for key in finding.keys}
+    if len(wrong) <= len(compared) / 2:  # else it is the whole data set, and more of it tells no more
+        clips = set(map(layouts.sequence, wrong))
+        rest = [key for key in keys if layouts.sequence(key) in clips and key not in compared]
+        compared |= _compare_all(sample(rest, _MORE), read, jobs)
+    return summarise({key: compared[key] for key in keys if key in compared})
+
+
+def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> list[Finding]:
+    """What is wrong with pairs that were compared, a finding a kind of fault.
+
+    Args:
+        compared: By key, in order.
+        picture: What was compared with the sharp frames.
+    """
+    keys: dict[str, list[str]] = {fault: [] for fault in MEANINGS}
+    for key, comparison in compared.items():
+        if comparison.fault:
+            keys[comparison.fault].append(key)
+    if len(keys[GAMMA]) < _GAMMA_SHARE * len(compared):
+        keys[GAMMA] = []
+    figures = {fault: compared[faulty[0]].figure for fault, faulty in keys.items() if faulty}
+    if common := _common_shift(compared):
+        keys[SHIFT], figures[SHIFT] = common
+    return [
+        Finding(fault=fault, keys=tuple(keys[fault]), compared=len(compared), figure=figure, picture=picture)
+        for fault, figure in figures.items()
+    ]
+
+
+def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] | None:
+    """The keys of pairs that are all shifted alike, and by how much, where most are.
+
+    Blur itself moves a pair by some pixels, each into a direction of its own: one pair tells nothing of a small shift.
+    """
+    shifts = {key: each.shift for key, each in compared.items() if each.shift is not None}
+    if len(shifts) < _LEAST_SHIFTED:
+        return None
+    points = np.array(list(shifts.values()))
+    common = np.median(points, axis=0)
+    size = float(np.hypot(*common))
+    near = np.hypot(*(points - common).T) <= max(_SPREAD[0], _SPREAD[1] * size)
+    if size < _LEAST_COMMON or near.mean() < _AGREEING:
+        return None
+    alike = [key for key, is_near in zip(shifts, near, strict=True) if is_near]
+    x, y = (round(float(distance), 1) + 0.0 for distance in common)  # no -0.0
+    return alike, f"by about {x}, {y} pixels (x, y), most of them alike"
+
+
+def sample(keys: Sequence[str], count: int = _SAMPLE) -> list[str]:
+    """``count`` of the keys, evenly spread, or all of them."""
+    if len(keys) <= count:
+        return list(keys)
+    return [keys[(2 * place + 1) * len(keys) // (2 * count)] for place in range(count)]
+
+
+def _compare_all(keys: Sequence[str], read: Reader, jobs: int) -> dict[str, Comparison]:
+    results = parallel.in_threads(keys, partial(_compare, read=read), jobs, ahead=2)
+    return {key: result for key, result in zip(keys, results, strict=True) if result is not None}
+
+
+def _compare(key: str, read: Reader) -> Comparison | None:
+    try:
+        return compare(*read(key))
+    except PrepError:
+        return None
