@@ -60,11 +60,9 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Earlier scores of the same frames, to "
               "compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
-@click.option(
-    "--strict",
-    is_flag=True,
-    help="End with status 1 where frames and their sharp ones are no pairs; else that is only said.",
-)
+@click.option("--align", is_flag=True, help="Align each picture to its sharp frame first, as RealBlur's authors do: "
+              "psnr and ssim alone, seconds a frame.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="End with status 1 where pairs are no pairs; else that is only said.")
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
 @click.option(
     "--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME, beside the weights if passed]"
@@ -88,6 +86,7 @@ def command(
     mu: float | None,
     against: tuple[Path, ...],
     wants_lpips: bool,
+    align: bool,
     strict: bool,
     workers: int,
     out: Path | None,
@@ -110,6 +109,7 @@ def command(
         raise click.UsageError(f"found {others[0]}; pass weights after --weights")
     from pipelines.evaluate import comparison
     from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate.alignment import check_against
     from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
 
@@ -120,6 +120,8 @@ def command(
         frames = _frames(pack, restored, sharp, blurry, mask_source)
     if frames.orphans:
         click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
+    if align:
+        frames = _aligned_frames(frames, {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu})
     if no_weights:
         frames = BlurryFrames(frames)
     networks: list[Path | None] = [None]
@@ -128,6 +130,8 @@ def command(
     shared = Conditions(precision=precision, is_ensemble=is_ensemble, tile=tile, lpips=_load_lpips(wants_lpips))
     candidates = _candidates(frames, [replace(shared, weights=each) for each in networks], out)
     earlier = comparison.read_earlier(against, [each.name for each in candidates])
+    for entry in earlier:
+        check_against(frames, entry.row_of)
     for each in candidates:
         if weights := each.conditions.weights:
             each.restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, is_whole=True)
@@ -144,7 +148,8 @@ def command(
         print_comparison(compared)
     else:
         print_summary(candidates[0].rows(frames), entries[0].summary)
-    is_wrong = _warn_of_pairs(frames, comparisons, is_thorough=strict)
+    rows_of_each = [each.rows(frames) for each in candidates]
+    is_wrong = wrong_pairs.warn_of_scored(frames, rows_of_each, comparisons, is_thorough=strict)
     return 1 if strict and is_wrong else 0
 
 
@@ -246,14 +251,13 @@ def _score_all(
     return gallery, comparisons
 
 
-def _warn_of_pairs(frames: "FrameSource", compared: "Mapping[str, Comparisons]", *, is_thorough: bool) -> bool:
-    """Name frames that are no pairs with their sharp ones; thoroughly, among those scored earlier too."""
-    from pipelines.evaluate import pairs
+def _aligned_frames(frames: "FrameSource", others: Mapping[str, Any]) -> "FrameSource":
+    """The frames, to be aligned; refuses options that ask for other scores."""
+    from pipelines.evaluate.alignment import AlignedFrames
 
-    earlier = [key for key in frames.keys if key not in compared] if is_thorough else []
-    every = {**compared, **pairs.compare_sample(frames, earlier)}
-    found = pairs.findings({key: every[key] for key in frames.keys if key in every})
-    return wrong_pairs.warn(found, "look at these frames: their scores may mean nothing")
+    if asked := [f"--{name}" for name, value in others.items() if value not in (None, False)]:
+        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {' and '.join(asked)}")
+    return AlignedFrames(frames)
 
 
 def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":

@@ -1,6 +1,6 @@
 """What the commands say of pairs that are no pairs. Loads no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -8,6 +8,9 @@ import click
 from pipelines.cli.progress import announce_if_slow
 
 if TYPE_CHECKING:
+    from pipelines.evaluate.frame_sources import FrameSource
+    from pipelines.evaluate.measures import FrameScores
+    from pipelines.evaluate.pairs import Comparisons
     from prep.datasets.layouts import Pair
     from prep.pairing.search import Finding
 
@@ -27,3 +30,31 @@ def warn(findings: "Sequence[Finding]", remedy: str) -> bool:
     if findings:
         click.echo(remedy, err=True)
     return bool(findings)
+
+
+def warn_of_scored(
+    frames: "FrameSource",
+    rows_of_each: "Sequence[Sequence[FrameScores]]",
+    compared: "Mapping[str, Comparisons]",
+    *,
+    is_thorough: bool,
+) -> bool:
+    """Name scored frames that lie off their sharp ones, or are no pairs; gives whether any are none.
+
+    Args:
+        frames: That were scored.
+        rows_of_each: Their scores, of each network.
+        compared: How those of this run look beside their sharp ones.
+        is_thorough: Look at a sample of those that were scored earlier too.
+    """
+    from pipelines.evaluate import alignment, pairs
+
+    if unaligned := list(dict.fromkeys(key for rows in rows_of_each for key in alignment.unaligned_keys(rows))):
+        few = f"{len(unaligned)} of {len(frames)} frames, first {unaligned[0]}"
+        click.echo(f"ECC found no homography for {few}: they are scored as they lie", err=True)
+    if not frames.is_aligned and (hint := pairs.misalignment(frames, compared)):
+        click.echo(hint, err=True)
+    earlier = [key for key in frames.keys if key not in compared] if is_thorough else []
+    every = {**compared, **pairs.compare_sample(frames, earlier)}
+    found = pairs.findings({key: every[key] for key in frames.keys if key in every})
+    return warn(found, "look at these frames: their scores may mean nothing")

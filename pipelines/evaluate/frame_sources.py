@@ -55,6 +55,7 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
     identity: dict[str, Any]  # which frames and masks these are: JSON
     protocol: str  # how they are scored, in one line
     extent_source: str = ""  # where the extent of the blur is known from; empty: nowhere
+    is_aligned: bool = False  # whether each picture is laid over its sharp frame before it is scored
     scored: str = "restored"  # what the scores are of, besides the blurry frames beside it
 
     def set_extent_source(self, source: str) -> None:
@@ -242,7 +243,7 @@ class BlurryFrames(FrameSource):
         self.orphans = source.orphans
         self.identity = {**source.identity, "restored": "nothing"}
         self.protocol, self.scored = f"{source.protocol}; the blurry frames themselves", "blurry"
-        self.extent_source = source.extent_source
+        self.extent_source, self.is_aligned = source.extent_source, source.is_aligned
 
     def sources(self, number: int) -> Sequence[Source]:
         return self.source.sources(number)

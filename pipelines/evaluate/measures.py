@@ -51,12 +51,7 @@ def measure_frame(
     Raises:
         EvaluationError: If the frame is smaller than SSIM's window.
     """
-    height, width = frame.sharp.shape[1:]
-    if min(height, width) < WINDOW:
-        raise EvaluationError(
-            f"{frame.key} is {width} x {height} pixels; wanted at least {WINDOW} x {WINDOW}, the window of SSIM; "
-            "leave it out"
-        )
+    check_size(frame)
     scores: dict[str, Any] = {"key": frame.key}
     sharp = frame.sharp[None].to(device)
     parts = {}
@@ -80,6 +75,20 @@ def measure_frame(
     if frame.extent is not None:
         scores["extents"] = by_extent.squared_errors(frame.extent, frame.sharp, [frame.blurry, restored.cpu()])
     return scores
+
+
+def check_size(frame: EvaluationFrame) -> None:
+    """Refuse a frame that is smaller than SSIM's window.
+
+    Raises:
+        EvaluationError: If it is.
+    """
+    height, width = frame.sharp.shape[1:]
+    if min(height, width) < WINDOW:
+        raise EvaluationError(
+            f"{frame.key} is {width} x {height} pixels; wanted at least {WINDOW} x {WINDOW}, the window of SSIM; "
+            "leave it out"
+        )
 
 
 def columns(scores: FrameScores) -> list[str]:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from cdgnet import Components, to_bytes
 from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.alignment import measure_aligned
 from pipelines.evaluate.candidates import Candidate
 from pipelines.evaluate.examples import scene_of
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
@@ -57,21 +58,24 @@ def score_frames(
         pictures: dict[str, Tensor] = {}
         for candidate in candidates:
             if frame.key not in candidate.row_of:
-                row, pictures[candidate.name] = _score(frame, candidate, stamps)
+                row, pictures[candidate.name] = _score(frame, candidate, stamps, is_aligned=frames.is_aligned)
                 yield row
         if gallery is not None and len(pictures) == len(candidates):
             gallery.offer(frame, {each.name: each.row_of[frame.key] for each in candidates}, pictures)
 
 
-def _score(frame: EvaluationFrame, candidate: Candidate, stamps: Sequence[FileStamp]) -> tuple[FrameScores, Tensor]:
+def _score(
+    frame: EvaluationFrame, candidate: Candidate, stamps: Sequence[FileStamp], *, is_aligned: bool
+) -> tuple[FrameScores, Tensor]:
     """Score one frame of one candidate, and keep the row; gives it, and the restored frame."""
     components: Components | None = None
+    lpips = candidate.conditions.lpips
     if candidate.restorer is None:
         assert frame.restored is not None
         restored = frame.restored
-        row = measure_frame(frame, restored, torch.device("cpu"), candidate.conditions.lpips)
+        row = _measure(frame, restored, torch.device("cpu"), lpips, is_aligned=is_aligned)
     else:
-        row, restored, components = restore_and_measure(frame, candidate.restorer, candidate.conditions.lpips)
+        row, restored, components = restore_and_measure(frame, candidate.restorer, lpips, is_aligned=is_aligned)
     scores_folder.append(candidate.folder, row, stamps)
     candidate.row_of[frame.key] = row
     candidate.shortlist.offer(row, partial(scene_of, frame, restored, components))
@@ -79,9 +83,9 @@ def _score(frame: EvaluationFrame, candidate: Candidate, stamps: Sequence[FileSt
 
 
 def restore_and_measure(
-    frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None
+    frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None, *, is_aligned: bool = False
 ) -> tuple[FrameScores, Tensor, Components]:
-    """Restore a frame and measure it.
+    """Restore a frame and measure it, ``is_aligned`` after it was laid over its sharp frame.
 
     Returns:
         Its scores, ``seconds`` being those of restoring it and ``peak_megabytes`` the most memory until then; the
@@ -95,9 +99,23 @@ def restore_and_measure(
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
     peak = peak_megabytes(restorer.device)
-    measured = measure_frame(frame, restored, restorer.device, lpips, components)
+    measured = _measure(frame, restored, restorer.device, lpips, components, is_aligned=is_aligned)
     row = {**measured, "seconds": seconds, "peak_megabytes": peak}
     return row, restored, components
+
+
+def _measure(
+    frame: EvaluationFrame,
+    restored: Tensor,
+    device: torch.device,
+    lpips: LPIPS | None = None,
+    components: Components | None = None,
+    *,
+    is_aligned: bool,
+) -> FrameScores:
+    if is_aligned:
+        return measure_aligned(frame, restored)
+    return measure_frame(frame, restored, device, lpips, components)
 
 
 class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp], Comparisons]]):

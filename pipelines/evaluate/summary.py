@@ -34,12 +34,13 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
     conditions, restorer = candidate.conditions, candidate.restorer
     protocol, weights = conditions.protocol(frames), conditions.weights
     keys = [str(row["key"]) for row in rows]
-    chosen = set(author_frames(keys)) if protocol.startswith("videodeblurring") else set()
+    chosen = set(author_frames(keys)) if protocol.startswith("videodeblurring") and not frames.is_aligned else set()
     author_rows = [row for row in rows if row["key"] in chosen]
     ranges = (
         by_extent.psnr_by_extent(rows, are_measured=frames.extent_source == MEASURED) if frames.extent_source else []
     )
     peak = max(_of_rows(rows, "peak_megabytes"), default=None)
+    is_whole_table = len(rows) == _TABLE_1_FRAMES and not frames.is_aligned
     return {
         "name": candidate.name,
         "protocol": protocol,
@@ -50,7 +51,7 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
             if measure in rows[0]
         },
         "frames": len(rows),
-        "quotes_table_1": protocol.startswith("gopro blur test: ") and len(rows) == _TABLE_1_FRAMES,
+        "quotes_table_1": protocol.startswith("gopro blur test: ") and is_whole_table,
         "mean": mean_scores(rows),
         "interval": {
             name: asdict(bootstrap_interval(keys, [float(row[name]) for row in rows])) for name in columns(rows[0])

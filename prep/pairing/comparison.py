@@ -41,6 +41,7 @@ class Comparison:
     fault: str = ""  # one of the kinds above; empty: a pair
     figure: str = ""  # what was measured of the fault, in words
     shift: Shift | None = None  # x, y in pixels of the frames, of blurry against sharp; None where it is not known
+    left: float = 1.0  # share of the difference between the frames that is left once the shift is undone
 
 
 def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
@@ -72,15 +73,21 @@ def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
         correlation, _ = alignment.explained(b, g)
         return Comparison(fault=SCENE, figure=f"correlation {correlation:.2f}")
     factor = blurry.shape[1] / b.shape[1]
-    found = (shift[0] * factor, shift[1] * factor)
-    if _is_outside(small, shift):
-        return Comparison(fault=SHIFT, figure=f"by {found[0]:.0f}, {found[1]:.0f} pixels (x, y)", shift=found)
+    found, left = (shift[0] * factor, shift[1] * factor), alignment.left_by(b, g, shift)
+    fault, figure = _fault(small, shift, left)
+    if fault == SHIFT:
+        figure = f"by {found[0]:.0f}, {found[1]:.0f} pixels (x, y)"
+    return Comparison(fault=fault, figure=figure, shift=found, left=left)
+
+
+def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float) -> tuple[str, str]:
+    """What is wrong with two frames of one scene, and the figure, in words."""
+    if _is_outside(small, shift, left):
+        return SHIFT, ""
     if _are_exchanged(*small):
-        return Comparison(fault=CHANNELS, shift=found)
+        return CHANNELS, ""
     gamma = _gamma(*small, shift)
-    if gamma is not None:
-        return Comparison(fault=GAMMA, figure=f"about sharp to the power of {gamma:.2f}", shift=found)
-    return Comparison(shift=found)
+    return ("", "") if gamma is None else (GAMMA, f"about sharp to the power of {gamma:.2f}")
 
 
 def _compare_sizes(blurry: Bytes, sharp: Bytes) -> Comparison:
@@ -119,12 +126,10 @@ def _is_same(blurry: Floats, sharp: Floats) -> bool | None:
     return correlation >= _SURE_CORRELATION or is_blurred or is_lit
 
 
-def _is_outside(small: tuple[Bytes, Bytes], shift: Shift) -> bool:
+def _is_outside(small: tuple[Bytes, Bytes], shift: Shift, left: float) -> bool:
     """Whether the frames are further apart than blur of the length that they have can move them."""
     distance, least = float(np.hypot(*shift)), _LEAST_SHIFT * max(small[0].shape)
-    if distance < least:
-        return False
-    if alignment.left_by(alignment.brightness(small[0]), alignment.brightness(small[1]), shift) > _LEFT:
+    if distance < least or left > _LEFT:
         return False
     extent = paired.extent(*map(np.ascontiguousarray, alignment.overlap(*small, shift)))
     known = extent[np.isfinite(extent)]
