@@ -3,8 +3,9 @@
 RealBlur's blurry and sharp frames come from two cameras behind a beam splitter, so that they lie off each other by what
 calibration leaves, and a network's result lies where the blurry frame does. The steps and constants here are those of
 the script that its authors score with: brightness is matched by one factor, ECC (Evangelidis & Psarakis 2008) finds
-the homography, and PSNR and SSIM count the pixels that the aligned picture covers. Their script stops where ECC finds
-none; here such a picture is scored as it lies, and counted.
+the homography, and PSNR and SSIM count the pixels that the aligned picture covers. Two things differ. Their script
+stops where ECC finds none; here such a picture is scored as it lies, and counted. And it aligns results alone; here
+blurry frames are aligned too, or a part of the gain would be that of the alignment.
 
 Source: Rim et al. 2020, Real-world blur dataset for learning and benchmarking deblurring algorithms, section 5.
 
