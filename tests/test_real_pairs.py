@@ -10,7 +10,7 @@ import pytest
 from wrong_pairs import enlarged_middle, shifted, to_gamma
 
 from prep.arrays import Bytes
-from prep.datasets import layouts
+from prep.datasets import layouts, tree_pairs
 from prep.datasets.layouts import Pair
 from prep.io import frames
 from prep.pairing import search
@@ -21,7 +21,7 @@ CASES = Path(__file__).parents[2] / "shared" / "cases" / "wrong_pairs"
 DATASETS = {
     "gopro": lambda: layouts.find(DATA, "gopro").pairs,
     "reds": lambda: layouts.find(DATA, "reds").pairs,
-    "reds_x4": lambda: layouts.find_pairs(DATA / "REDS_x4_027" / "blur", DATA / "REDS_x4_027" / "sharp").pairs,
+    "reds_x4": lambda: tree_pairs.find_pairs(DATA / "REDS_x4_027" / "blur", DATA / "REDS_x4_027" / "sharp").pairs,
 }
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real frames in {DATA}; set CDG_DATA to a copy")
 
@@ -33,7 +33,7 @@ def test_no_real_pair_is_called_wrong(name: str) -> None:
 
 @pytest.mark.skipif(not CASES.is_dir(), reason=f"no wrong pairs in {CASES}")
 def test_each_of_three_wrong_pairs_is_named_by_its_kind() -> None:
-    found = search.search_dataset(layouts.find_pairs(CASES / "b", CASES / "s").pairs, jobs=-1)
+    found = search.search_dataset(tree_pairs.find_pairs(CASES / "b", CASES / "s").pairs, jobs=-1)
 
     assert {finding.fault: finding.keys for finding in found} == {"scene": ("0",), "shift": ("1",), "equal": ("2",)}
 

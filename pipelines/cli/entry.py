@@ -10,7 +10,7 @@ from pipelines.cli.printing import escaping, one_line
 from pipelines.errors import PipelineError
 from prep.errors import PrepError
 
-SETTINGS = {"help_option_names": ["-h", "--help"]}
+SETTINGS = {"help_option_names": ["-h", "--help"], "color": True}  # as in _fail
 EXTRAS = {  # which extra brings a package that may be missing
     "torch": "train",
     "torchvision": "train",
@@ -78,7 +78,7 @@ def _is_mistake(error: Exception) -> bool:
 
 
 def _fail(line: str, status: int) -> NoReturn:
-    click.echo(one_line(line), err=True)
+    click.echo(one_line(line), err=True, color=True)  # else click drops escape sequences, which are a part of names
     sys.exit(status)
 
 
