@@ -1,8 +1,9 @@
 """A network's config out of its tensors alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -27,7 +28,20 @@ def state_of(config: ModelConfig) -> dict[str, Tensor]:
         return dict(CDGNet(config).state_dict())
 
 
-@pytest.mark.parametrize("config", list(configs()), ids=lambda config: f"{config.variant} {config.widths[0]}")
+def most_slow(all_configs: Iterable[ModelConfig]) -> list[Any]:
+    """Networks as a test's parameters: those of other widths than ``tiny`` are slow."""
+    tiny = ModelConfig.preset("tiny").widths
+    return [
+        pytest.param(
+            config,
+            id=f"{config.variant} {config.widths[0]}",
+            marks=[] if config.widths == tiny else [pytest.mark.slow],
+        )
+        for config in all_configs
+    ]
+
+
+@pytest.mark.parametrize("config", most_slow(configs()))
 def test_the_tensors_of_every_published_network_tell_its_config(config: ModelConfig) -> None:
     wanted = state_of(config)
     switches = switches_of(config)

@@ -60,6 +60,7 @@ def test_no_frame_is_restored_twice_not_even_by_the_same_command(
     assert (tmp_path / "scores" / "compare.html").read_bytes() == page
 
 
+@pytest.mark.slow
 def test_earlier_scores_are_compared_with(
     weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_earlier_scores_are_compared_with(
     assert (tmp_path / "own" / "compare.html").exists()
 
 
+@pytest.mark.slow
 def test_scores_of_other_frames_are_not_compared(
     weights: Path, test_pack: Path, train_pack: Path, tmp_path: Path
 ) -> None:

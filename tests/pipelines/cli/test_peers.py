@@ -69,6 +69,7 @@ def test_published_weights_have_no_card(tmp_path: Path) -> None:
     assert line.endswith("NAFNet.pth is not of cdgnet: only weights of cdgnet have a card; leave --card out")
 
 
+@pytest.mark.slow
 def test_scores_in_tiles_have_a_folder_and_a_protocol_of_their_own(tmp_path: Path) -> None:
     weights, _ = write(tmp_path, "NAFNet"), make_frames(tmp_path)
     words = ("--weights", weights, "--blurry", "blurry", "--sharp", "sharp")

@@ -127,6 +127,7 @@ def folders(tmp_path: Path) -> Path:
 ASKED = ("evaluate", "--restored", "theirs", "--sharp", "sharp", "--blurry", "blurry")
 
 
+@pytest.mark.slow
 def test_aligned_scores_have_a_folder_and_a_protocol_of_their_own(folders: Path) -> None:
     plain, aligned = (json.loads(call(folders, *ASKED, *words, "--json").stdout) for words in ((), ("--align",)))
 
@@ -138,6 +139,7 @@ def test_aligned_scores_have_a_folder_and_a_protocol_of_their_own(folders: Path)
     assert not torch.tensor([row["unaligned"] for row in aligned["rows"]]).any()
 
 
+@pytest.mark.slow
 def test_aligned_and_plain_scores_are_never_mixed(folders: Path) -> None:
     call(folders, *ASKED, "--out", "plain")
 
@@ -150,6 +152,7 @@ def test_aligned_and_plain_scores_are_never_mixed(folders: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_blurry_frames_alone_are_aligned_too(folders: Path) -> None:
     done = call(folders, "evaluate", "--no-weights", "--sharp", "sharp", "--blurry", "blurry", "--align", "--json")
 

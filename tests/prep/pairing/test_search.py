@@ -35,6 +35,7 @@ def test_true_pairs_are_read_as_a_sample_of_every_sequence_and_pass_without_a_wo
     assert {key.partition("/")[0] for key in frames.read_keys} == {"clip_0", "clip_1", "clip_2"}
 
 
+@pytest.mark.slow
 def test_where_the_sample_is_suspicious_its_sequence_is_read_whole_and_counted() -> None:
     frames = Frames(wrong=[key for key in KEYS if key.startswith("clip_1")][:20])
 
