@@ -155,7 +155,7 @@ def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> 
 
 def _scores(frame: EvaluationFrame, restored: torch.Tensor, extent: float) -> Scores:
     assert frame.blurry is not None
-    blurry, sharp, result = frame.blurry[None], frame.sharp[None], restored[None]
+    blurry, sharp, result = frame.blurry[None], frame.truth[None], restored[None]
     pictures = [frame.blurry, restored]
     return {
         "median_extent": extent,
@@ -165,7 +165,7 @@ def _scores(frame: EvaluationFrame, restored: torch.Tensor, extent: float) -> Sc
         "ssim": float(ssim(result, sharp)),
         "largest_change": int((restored.int() - frame.blurry.int()).abs().max()),
         "mean_change": float((restored.int() - frame.blurry.int()).abs().float().mean()),
-        "extents": squared_errors(frame.extent, frame.sharp, pictures) if frame.extent is not None else None,
+        "extents": squared_errors(frame.extent, frame.truth, pictures) if frame.extent is not None else None,
     }
 
 

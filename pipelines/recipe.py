@@ -26,7 +26,7 @@ from pipelines import collage
 from pipelines.card import Card
 from pipelines.errors import DataError
 from pipelines.evaluate import statistics
-from pipelines.evaluate.measures import FrameScores
+from pipelines.evaluate.measures import FrameScores, gain
 from pipelines.timing import has_amx
 from prep import parallel
 from prep.io import files, frames, photographs
@@ -324,7 +324,7 @@ def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
     """The scores of ``cdg-eval``, frame by frame, as a line of the card."""
     names = ("psnr_blurry", "psnr", "ssim_blurry", "ssim")
     means = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
-    gains = [statistics.psnr_gain(row) for row in rows]
+    gains = [gain(row) for row in rows]
     interval = statistics.bootstrap_interval([str(row["key"]) for row in rows], gains)
     return {
         "frames": f"{frames_name}, {len(rows)}",

@@ -22,6 +22,7 @@ EXTRAS = {  # which extra brings a package that may be missing
     "onnxscript": "export",
     "pillow_heif": "heif",
     "skimage": "dev",
+    "pyiqa": "iqa",
     "spandrel": "peers",
     "spandrel_extra_arches": "peers",
 }

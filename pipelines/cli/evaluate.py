@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
+    from pipelines.evaluate.no_reference import NoReference
     from pipelines.evaluate.pairs import Comparisons
 
 path_type = click.Path(path_type=Path)
@@ -60,6 +61,9 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Earlier scores of the same frames, to "
               "compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
+@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Score by a measure that needs no sharp "
+              "frames too: niqe, or one of pyiqa's whose weights are at hand, as musiq (extra iqa; pyiqa's licence "
+              "forbids commercial use); may be repeated.  [default: niqe, where no sharp frames are]")  # fmt: skip
 @click.option("--align", is_flag=True, help="Align each picture to its sharp frame first, as RealBlur's authors do: "
               "psnr and ssim alone, seconds a frame.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="End with status 1 where pairs are no pairs; else that is only said.")
@@ -86,6 +90,7 @@ def command(
     mu: float | None,
     against: tuple[Path, ...],
     wants_lpips: bool,
+    measures: tuple[str, ...],
     align: bool,
     strict: bool,
     workers: int,
@@ -99,6 +104,7 @@ def command(
     """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
 
     Frames come from a pack, a data set, or folders: --restored and --sharp score the results of any other program.
+    Without --sharp, --blurry and --restored are scored by NIQE, which needs no sharp frames, or by another --measure.
     Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
     command resumes an interrupted one.
     """
@@ -114,20 +120,29 @@ def command(
     from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
 
     mask_source = _mask_source(masks, method, mu)
+    of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
     if root is not None:
         frames: FrameSource = dataset_frames(root, layout, variant, split, mask_source)
     else:
         frames = _frames(pack, restored, sharp, blurry, mask_source)
+    if not frames.has_truth and (asked := _asked({**of_truth, "align": align, "strict": strict})):
+        raise click.UsageError(f"without --sharp there is nothing to compare with; leave out {asked}")
     if frames.orphans:
         click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
     if align:
-        frames = _aligned_frames(frames, {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu})
+        frames = _aligned_frames(frames, {**of_truth, "measure": measures})
     if no_weights:
         frames = BlurryFrames(frames)
     networks: list[Path | None] = [None]
     if not no_weights and restored is None:
         networks = [weights_or_pretrained(weights), *others]
-    shared = Conditions(precision=precision, is_ensemble=is_ensemble, tile=tile, lpips=_load_lpips(wants_lpips))
+    shared = Conditions(
+        precision=precision,
+        is_ensemble=is_ensemble,
+        tile=tile,
+        lpips=_load_lpips(wants_lpips),
+        blind=_load_measures(measures or (() if frames.has_truth else ("niqe",))),
+    )
     candidates = _candidates(frames, [replace(shared, weights=each) for each in networks], out)
     earlier = comparison.read_earlier(against, [each.name for each in candidates])
     for entry in earlier:
@@ -156,25 +171,25 @@ def command(
 def _check_options(*options: Path | None) -> None:
     weights, pack, root, restored, sharp, blurry = options
     sources = [name for name, path in (("--h5", pack), ("--root", root), ("--restored", restored)) if path]
-    if not sources and sharp is not None and blurry is not None:
+    if not sources and blurry is not None:
         return
     if len(sources) != 1:
-        alone = "--blurry without --sharp" if blurry is not None else "--sharp without --blurry" if sharp else "none"
-        found = " and ".join(sources) or alone
-        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry with --sharp; found {found}")
-    if restored is not None and (weights is not None or sharp is None):
-        raise click.UsageError("--restored needs --sharp, and no --weights: those pictures are restored already")
+        found = " and ".join(sources) or ("--sharp without --blurry" if sharp else "none")
+        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry; found {found}")
+    if restored is not None and weights is not None:
+        raise click.UsageError("--restored takes no --weights: those pictures are restored already")
 
 
 def _frames(
     pack: Path | None, restored: Path | None, sharp: Path | None, blurry: Path | None, masks: "MaskSource"
 ) -> "FrameSource":
-    """The frames of a pack, of another program's results, or of two folders."""
-    from pipelines.evaluate import frame_sources
+    """The frames of a pack, of another program's results, of two folders, or of pictures without sharp frames."""
+    from pipelines.evaluate import frame_sources, photographs
 
     if pack is not None:
         return frame_sources.PackFrames(pack, masks)
-    assert sharp is not None
+    if sharp is None:
+        return photographs.find(restored, blurry)
     if restored is not None:
         return frame_sources.result_frames(restored, sharp, blurry, masks)
     assert blurry is not None
@@ -196,6 +211,15 @@ def _load_lpips(is_wanted: bool) -> "LPIPS | None":
     from pipelines.evaluate.lpips import LPIPS
 
     return LPIPS(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+
+
+def _load_measures(names: Sequence[str]) -> "list[NoReference]":
+    import torch
+
+    from pipelines.evaluate import no_reference
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return [no_reference.load(name, device) for name in dict.fromkeys(names)]
 
 
 def _candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
@@ -255,9 +279,14 @@ def _aligned_frames(frames: "FrameSource", others: Mapping[str, Any]) -> "FrameS
     """The frames, to be aligned; refuses options that ask for other scores."""
     from pipelines.evaluate.alignment import AlignedFrames
 
-    if asked := [f"--{name}" for name, value in others.items() if value not in (None, False)]:
-        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {' and '.join(asked)}")
+    if asked := _asked(others):
+        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {asked}")
     return AlignedFrames(frames)
+
+
+def _asked(options: Mapping[str, Any]) -> str:
+    """The options of these that were passed, for an error's text."""
+    return " and ".join(f"--{name}" for name, value in options.items() if value not in (None, False, ()))
 
 
 def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":

@@ -127,7 +127,7 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
     print_table(table)
     for difference in comparison["differences"]:
         if difference["less"] == entries[0]["name"]:
-            _print_difference(difference)
+            _print_difference(difference, comparison["measure"])
     click.echo(f"protocol: {comparison['protocol']}; means of {comparison['frames']} frames")
     for entry in entries:
         if entry["other_protocol"]:
@@ -149,10 +149,17 @@ def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:
     return f"{cost['parameters']:,}", f"{cost['honest_gmac']:.1f}", seconds
 
 
-def _print_difference(difference: Mapping[str, Any]) -> None:
-    psnr, interval = difference["means"]["psnr"], difference["intervals"]["psnr"]
+def _print_difference(difference: Mapping[str, Any], measure: str) -> None:
+    from pipelines.evaluate.no_reference import is_lower_better
+
+    between = f"{difference['of']} less {difference['less']}: {measure}"
+    if measure not in difference["means"]:
+        click.echo(f"{between} is known of no frame")
+        return
+    mean, interval = difference["means"][measure], difference["intervals"][measure]
+    unit, note = " dB" if measure == "psnr" else "", "; lower is better" if is_lower_better(measure) else ""
     click.echo(
-        f"{difference['of']} less {difference['less']}: psnr {_signed(psnr, 'psnr')} dB "
-        f"({_signed(interval['low'], 'psnr')} to {_signed(interval['high'], 'psnr')}, 95 %, paired), "
-        f"higher in {difference['higher']['psnr']} of {difference['frames']} frames"
+        f"{between} {_signed(mean, measure)}{unit} "
+        f"({_signed(interval['low'], measure)} to {_signed(interval['high'], measure)}, 95 %, paired), "
+        f"higher in {difference['higher'][measure]} of {difference['frames']} frames{note}"
     )

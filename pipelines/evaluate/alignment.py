@@ -99,7 +99,7 @@ def measure_aligned(frame: EvaluationFrame, restored: Tensor) -> FrameScores:
     for suffix, picture in (("_blurry", frame.blurry), ("", restored)):
         if picture is None:
             continue
-        aligned = align(_to_floats(picture), _to_floats(frame.sharp))
+        aligned = align(_to_floats(picture), _to_floats(frame.truth))
         failed += not aligned.is_found
         scores["psnr" + suffix] = masked_psnr(aligned)
         scores["ssim" + suffix] = masked_ssim(aligned)

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import folder as scores_folder
-from pipelines.evaluate.measures import MEASURES, FrameScores
+from pipelines.evaluate.measures import FrameScores, has_blurry, measures_of
 from pipelines.evaluate.statistics import bootstrap_interval, compare, mean_scores
 from prep.errors import ReadError
 from prep.io import files
@@ -100,10 +100,12 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
                 f"the scores of {entry.folder} hold no {missing[0]} ({len(missing)} missing); score the same frames"
             )
     rows_of = [[entry.row_of[key] for key in keys] for entry in entries]
+    shared = _shared_measures(entries, keys)
     protocol = entries[0].summary.get("protocol", "")
     return {
         "protocol": protocol,
         "frames": len(keys),
+        "measure": shared[0],
         "quotes_table_1": bool(entries[0].summary.get("quotes_table_1")),
         "blurry": _blurry(rows_of),
         "entries": [_describe(*pair, keys, protocol) for pair in zip(entries, rows_of, strict=True)],
@@ -118,15 +120,27 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
     }
 
 
+def _shared_measures(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
+    """The measures that all entries have; what they are compared by is the first."""
+    measures = measures_of(entries[0].row_of[keys[0]])
+    for entry in entries[1:]:
+        own = measures_of(entry.row_of[keys[0]])
+        if not (shared := [measure for measure in measures if measure in own]):
+            wanted, found = " or ".join(measures), ", ".join(own) or "no score"
+            raise EvaluationError(f"the scores of {entry.folder} are {found}; wanted {wanted}: score both alike")
+        measures = shared
+    return measures
+
+
 def _blurry(rows_of: Sequence[Sequence[FrameScores]]) -> dict[str, float]:
     """The means of the blurry frames, where an entry has them."""
-    means = next((mean_scores(rows) for rows in rows_of if "psnr_blurry" in rows[0]), {})
-    return {measure: means[f"{measure}_blurry"] for measure in MEASURES if f"{measure}_blurry" in means}
+    means = next((mean_scores(rows) for rows in rows_of if has_blurry(rows[0])), {})
+    return {measure: means[f"{measure}_blurry"] for measure in measures_of(means) if f"{measure}_blurry" in means}
 
 
 def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], protocol: str) -> dict[str, Any]:
     means = mean_scores(rows)
-    measures = [measure for measure in MEASURES if measure in means]
+    measures = measures_of(means)
     own = entry.summary.get("protocol", "")
     return {
         "name": entry.name,
@@ -151,7 +165,7 @@ def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry],
     files.refuse_foreign(folder / "compare.json", '"protocol":')
     files.refuse_foreign(folder / "compare.csv", "key")
     files.write_text(folder / "compare.json", json.dumps(scores_folder.to_json(comparison), indent=1) + "\n")
-    measures = [measure for measure in MEASURES if all(measure in entry.row_of[keys[0]] for entry in entries)]
+    measures = _shared_measures(entries, keys)
     rows = [
         {
             "key": key,

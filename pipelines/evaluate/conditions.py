@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pipelines.errors import EvaluationError
 from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.lpips import LPIPS
+from pipelines.evaluate.no_reference import NoReference
 from pipelines.restore import networks, peers
 from pipelines.restore.restorer import weights_checksum
 
@@ -25,6 +26,7 @@ class Conditions:
     is_ensemble: bool = False
     tile: int | None = None  # pixels; None: whole frames, or tiles that give the same
     lpips: LPIPS | None = None
+    blind: Sequence[NoReference] = ()  # measures that need no sharp frame
 
     def identity(self, frames: FrameSource) -> dict[str, Any]:
         """All that decides the scores, as ``asked.json`` holds it."""
@@ -41,6 +43,8 @@ class Conditions:
             identity["tile"] = self.tile
         if self.lpips is not None:
             identity["lpips"] = self.lpips.weights
+        if self.blind:
+            identity["measure"] = {measure.name: measure.origin for measure in self.blind}
         return identity
 
     def _has_seams(self) -> bool:
@@ -56,6 +60,7 @@ class Conditions:
             rules.append(f"restored in tiles of {self.tile} pixels with {peers.HALO} around, which is not the whole")
         if self.lpips is not None:
             rules.append(f"lpips by AlexNet, weights {self.lpips.weights}")
+        rules += [f"{measure.name} by {measure.origin}" for measure in self.blind]
         return "; ".join(rules)
 
     def scores_folder(self, out: Path | None, frames: FrameSource) -> Path:

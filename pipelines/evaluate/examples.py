@@ -3,6 +3,7 @@
 Legend: H, W a frame's height and width.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,11 +18,12 @@ from cdgnet.padding import SIZE_MULTIPLE
 from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate import kept_pictures
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
-from pipelines.evaluate.measures import FrameScores
-from pipelines.evaluate.statistics import psnr_gain
+from pipelines.evaluate.measures import FrameScores, first_measure, gain, has_blurry, merit
+from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.packs import to_range
 from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import greatest_square, shrink, small_map
+from pipelines.restore import comparison
 from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
 
@@ -48,8 +50,9 @@ class Example:
 
     key: str
     reasons: str  # why it was chosen
-    psnr_blurry: float | None  # dB
-    psnr: float  # dB
+    measure: str  # by which it was chosen
+    score_blurry: float | None
+    score: float
     wipes: Sequence[Wipe]
     panels: Sequence[Panel]
 
@@ -57,11 +60,15 @@ class Example:
 def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
     """The frames worth a look, by key, each with why: lowest and highest score, smallest and largest gain."""
     reasons: dict[str, list[str]] = {}
-    orders = {"lowest PSNR": lambda row: row["psnr"], "highest PSNR": lambda row: -row["psnr"]}
-    if "psnr_blurry" in rows[0]:
-        orders["smallest gain"], orders["largest gain"] = psnr_gain, lambda row: -psnr_gain(row)
+    measure = first_measure(rows[0])
+    name = "PSNR" if measure == "psnr" else measure
+    worst, best = ("highest", "lowest") if is_lower_better(measure) else ("lowest", "highest")
+    orders = {f"{worst} {name}": merit, f"{best} {name}": lambda row: -merit(row)}
+    if has_blurry(rows[0]):
+        orders["smallest gain"], orders["largest gain"] = gain, lambda row: -gain(row)
+    known = [row for row in rows if not math.isnan(merit(row))] or rows
     for reason, order in orders.items():
-        for place, row in enumerate(sorted(rows, key=order)[:_FRAMES_A_REASON]):
+        for place, row in enumerate(sorted(known, key=order)[:_FRAMES_A_REASON]):
             reasons.setdefault(row["key"], []).append(("", "second ", "third ")[place] + reason)
     return reasons
 
@@ -156,30 +163,40 @@ def draw_examples(
 def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) -> Example:
     """One frame in pictures; ``scored`` says what is scored."""
     frame = scene.frame
-    key, sharp, after = frame.key, _image(frame.sharp), _image(scene.restored)
-    if frame.blurry is None:
-        wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, scored, after))]
-        panels: list[Panel] = []
-    else:
+    key, after = frame.key, _image(scene.restored)
+    sharp = None if frame.sharp is None else _image(frame.sharp)
+    wipes: list[Wipe] = []
+    panels: list[Panel] = []
+    if frame.blurry is not None:
         wipes, panels = _against_blurry(key, _image(frame.blurry), after, sharp)
-    panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
+    elif sharp is not None:
+        wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, scored, after))]
+    else:
+        panels = [_photo(key, scored, after)]
+    if sharp is not None:
+        panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
     if frame.mask is not None:
         panels.append(_mask_panel(key, frame.mask))
     if scene.middle is not None:
-        panels.extend(_branch_panels(key, scene.middle, _middle(frame.sharp)))
+        panels.extend(_branch_panels(key, scene.middle, None if frame.sharp is None else _middle(frame.sharp)))
+    measure = first_measure(row)
     return Example(
         key=key,
         reasons="; ".join(reasons),
-        psnr_blurry=row.get("psnr_blurry"),
-        psnr=row["psnr"],
+        measure=measure,
+        score_blurry=row.get(f"{measure}_blurry"),
+        score=row[measure],
         wipes=wipes,
         panels=panels,
     )
 
 
-def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes) -> tuple[list[Wipe], list[Panel]]:
+def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes | None) -> tuple[list[Wipe], list[Panel]]:
     """Wipes between the blurry and the restored frame, whole and a part enlarged; that part sharp; the error before."""
-    part = most_changed_part(before, after, sharp)
+    if sharp is None:
+        part = comparison.most_changed_part(before, after, _PART_SIDE)
+    else:
+        part = most_changed_part(before, after, sharp)
     width = _PART_SIDE * _ZOOM
     whole = Wipe(key=key, before=_photo(key, "blurry", before), after=_photo(key, "restored", after))
     enlarged = Wipe(
@@ -187,6 +204,8 @@ def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes) -> tupl
         before=photo_panel("blurry", f"{key}, part, blurry", _enlarge(before[part]), width),
         after=photo_panel("restored", f"{key}, part, restored", _enlarge(after[part]), width),
     )
+    if sharp is None:
+        return [whole, enlarged], []
     sharp_part = photo_panel("the same part, sharp", f"{key}, part, sharp", _enlarge(sharp[part]), width)
     return [whole, enlarged], [sharp_part, _error_map("error before", key, before, sharp)]
 
@@ -230,9 +249,9 @@ def _middle(picture: Tensor) -> Tensor:
     return picture[..., top : top + side, left : left + side].cpu().clone()
 
 
-def _branch_panels(key: str, components: Components, sharp: Tensor) -> Iterator[Panel]:
+def _branch_panels(key: str, components: Components, sharp: Tensor | None) -> Iterator[Panel]:
     """What both branches make of the middle of a frame, their attention (Figure 13), and which of them is nearer to the
-    sharp frame.
+    sharp frame, if there is one.
     """
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
@@ -242,7 +261,7 @@ def _branch_panels(key: str, components: Components, sharp: Tensor) -> Iterator[
         if (given := getattr(components, field)) is not None:
             codes = (given[0, 0].numpy() * 65535).round().astype(np.uint16)
             yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
-    if components.small is not None and components.large is not None:
+    if sharp is not None and components.small is not None and components.large is not None:
         small, large = (_image(to_bytes(image)[0]) for image in (components.small, components.large))
         yield _nearer_map(key, small, large, _image(sharp))
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from cdgnet.metrics import PSNR_CEILING
 from pipelines.errors import EvaluationError
-from pipelines.evaluate import by_extent
+from pipelines.evaluate import by_extent, no_reference
 from pipelines.evaluate.measures import FrameScores
 from pipelines.evaluate.statistics import mean_scores
 from prep.errors import ReadError
@@ -93,7 +93,8 @@ def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
         elif name not in ("key", "sources"):
             number = _FROM_JSON[value] if value in (None, "inf", "-inf") else value
             measures[name] = _finite(name, files.as_type(number, float, f"{name} of {place}"))
-    if missing := [name for name in ("psnr", "ssim") if name not in measures]:
+    is_blind = any(name in measures for name in no_reference.NAMES)
+    if missing := [name for name in ("psnr", "ssim") if name not in measures and not is_blind]:
         raise ReadError(f"{place} lacks {missing[0]}")
     return measures, files.as_type(row.get("sources", []), list[FileStamp], place)
 

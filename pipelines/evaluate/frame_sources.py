@@ -38,11 +38,17 @@ class EvaluationFrame:
     """One frame to score."""
 
     key: str  # sequence/name
-    sharp: Tensor  # (3, H, W) uint8
+    sharp: Tensor | None  # (3, H, W) uint8; None of a photograph, of which there is none
     blurry: Tensor | None  # the same; None where there are only results
     mask: Tensor | None  # (1, H, W) uint8, 0 or 1; None where there is none
     restored: Tensor | None = None  # another program's result; None where a network is to restore the blurry frame
     extent: Tensor | None = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None where nothing is known
+
+    @property
+    def truth(self) -> Tensor:
+        """The sharp frame, where there must be one."""
+        assert self.sharp is not None
+        return self.sharp
 
 
 class FrameSource(Dataset[EvaluationFrame], ABC):
@@ -56,6 +62,7 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
     protocol: str  # how they are scored, in one line
     extent_source: str = ""  # where the extent of the blur is known from; empty: nowhere
     is_aligned: bool = False  # whether each picture is laid over its sharp frame before it is scored
+    has_truth: bool = True  # whether there are sharp frames
     scored: str = "restored"  # what the scores are of, besides the blurry frames beside it
 
     def set_extent_source(self, source: str) -> None:
@@ -66,7 +73,10 @@ class FrameSource(Dataset[EvaluationFrame], ABC):
 
     def size(self) -> tuple[int, int]:
         """Height and width of the first frame."""
-        height, width = self[0].sharp.shape[1:]
+        frame = self[0]
+        picture = frame.restored if frame.blurry is None else frame.blurry
+        assert picture is not None
+        height, width = picture.shape[1:]
         return height, width
 
     def __len__(self) -> int:
@@ -244,6 +254,7 @@ class BlurryFrames(FrameSource):
         self.identity = {**source.identity, "restored": "nothing"}
         self.protocol, self.scored = f"{source.protocol}; the blurry frames themselves", "blurry"
         self.extent_source, self.is_aligned = source.extent_source, source.is_aligned
+        self.has_truth = source.has_truth
 
     def sources(self, number: int) -> Sequence[Source]:
         return self.source.sources(number)

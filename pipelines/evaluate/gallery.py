@@ -3,6 +3,7 @@
 Legend: H, W a frame's height and width.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from pipelines.evaluate.examples import Wipe
 from pipelines.evaluate.frame_sources import EvaluationFrame
-from pipelines.evaluate.measures import FrameScores
+from pipelines.evaluate.measures import FrameScores, first_measure, merit
+from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.pictures import greatest_square
 from prep.arrays import Bytes
@@ -29,7 +31,7 @@ class Lineup:
 
     key: str
     blurry: Tensor | None  # (3, H, W) uint8
-    sharp: Tensor  # the same
+    sharp: Tensor | None  # the same
     restored: Mapping[str, Tensor]  # the same, by name
 
 
@@ -39,7 +41,7 @@ class DrawnLineup:
 
     key: str
     reasons: str  # why it was chosen
-    wipe: Wipe  # the whole frame, between the candidates of lowest and highest PSNR
+    wipe: Wipe  # the whole frame, between the worst and the best candidate's
     parts: Sequence[Panel]  # the square where candidates differ most, enlarged: blurry, of each, sharp
 
 
@@ -50,16 +52,19 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
         rows_of: By key.
     """
 
+    def known(rows: RowsByName) -> list[float]:
+        return [value for row in rows.values() if not math.isnan(value := merit(row))]
+
     def spread(rows: RowsByName) -> float:
-        psnrs = [float(row["psnr"]) for row in rows.values()]
-        return max(psnrs) - min(psnrs)
+        merits = known(rows)
+        return max(merits) - min(merits) if merits else 0.0
 
     def best(rows: RowsByName) -> float:
-        return max(float(row["psnr"]) for row in rows.values())
+        return max(known(rows), default=math.inf)
 
     orders: dict[str, tuple[Callable[[RowsByName], float], int]] = {
         "largest difference": (lambda rows: -spread(rows), 3),
-        "lowest PSNR of the best": (best, 2),
+        f"{_worst_of_best(rows_of)} of the best": (best, 2),
         "smallest difference": (spread, 1),
     }
     reasons: dict[str, list[str]] = {}
@@ -67,6 +72,12 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
         for place, key in enumerate(sorted(rows_of, key=lambda key: order(rows_of[key]))[:count]):
             reasons.setdefault(key, []).append(_ORDINALS[place] + reason)
     return reasons
+
+
+def _worst_of_best(rows_of: Mapping[str, RowsByName]) -> str:
+    measure = first_measure(next(row for rows in rows_of.values() for row in rows.values()))
+    name = "PSNR" if measure == "psnr" else measure
+    return f"{'highest' if is_lower_better(measure) else 'lowest'} {name}"
 
 
 class Gallery:
@@ -94,12 +105,15 @@ def lineup_of(frame: EvaluationFrame, restored: Mapping[str, Tensor]) -> Lineup:
 
 def draw(lineup: Lineup, rows: RowsByName, reasons: Sequence[str]) -> DrawnLineup:
     """One frame in pictures."""
-    sharp, images = _image(lineup.sharp), {name: _image(picture) for name, picture in lineup.restored.items()}
-    order = sorted(images, key=lambda name: float(rows[name]["psnr"]))
+    sharp = None if lineup.sharp is None else _image(lineup.sharp)
+    images = {name: _image(picture) for name, picture in lineup.restored.items()}
+    order = sorted(images, key=lambda name: merit(rows[name]))
     part = most_different_part(list(images.values()), sharp)
-    shown = {f"{name}, {rows[name]['psnr']:.2f} dB": image for name, image in images.items()}
+    shown = {f"{name}, {_score(rows[name])}": image for name, image in images.items()}
     if lineup.blurry is not None:
         shown = {"blurry": _image(lineup.blurry), **shown}
+    if sharp is not None:
+        shown["sharp"] = sharp
     return DrawnLineup(
         key=lineup.key,
         reasons="; ".join(reasons),
@@ -108,15 +122,20 @@ def draw(lineup: Lineup, rows: RowsByName, reasons: Sequence[str]) -> DrawnLineu
             before=_photo(lineup.key, order[0], images[order[0]], _WHOLE_WIDTH),
             after=_photo(lineup.key, order[-1], images[order[-1]], _WHOLE_WIDTH),
         ),
-        parts=[
-            _photo(f"{lineup.key}, part", *each, _PART_SIDE * _ZOOM)
-            for each in _enlarged({**shown, "sharp": sharp}, part)
-        ],
+        parts=[_photo(f"{lineup.key}, part", *each, _PART_SIDE * _ZOOM) for each in _enlarged(shown, part)],
     )
 
 
-def most_different_part(images: Sequence[Bytes], sharp: Bytes) -> tuple[slice, slice]:
-    """Rows and columns of the square in which the pictures' squared errors differ most."""
+def _score(row: FrameScores) -> str:
+    measure = first_measure(row)
+    return f"{row[measure]:.2f} dB" if measure == "psnr" else f"{measure} {row[measure]:.2f}"
+
+
+def most_different_part(images: Sequence[Bytes], sharp: Bytes | None) -> tuple[slice, slice]:
+    """Rows and columns of the square in which the pictures' squared errors differ most; the pictures without truth."""
+    if sharp is None:
+        spread = np.max(images, axis=0).astype(np.float64) - np.min(images, axis=0)
+        return greatest_square(np.square(spread).sum(axis=2), _PART_SIDE)
     errors = [np.square(image.astype(np.float64) - sharp).sum(axis=2) for image in images]
     return greatest_square(np.max(errors, axis=0) - np.min(errors, axis=0), _PART_SIDE)
 

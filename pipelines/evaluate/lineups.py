@@ -9,6 +9,7 @@ from pipelines.evaluate import gallery, kept_pictures
 from pipelines.evaluate.candidates import Candidate
 from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.gallery import DrawnLineup, Gallery, Lineup, RowsByName
+from pipelines.evaluate.measures import first_measure
 from pipelines.packs import to_range
 
 _NAME = "compare-pictures.json"
@@ -65,4 +66,4 @@ def _rows_of(candidates: Sequence[Candidate]) -> dict[str, RowsByName]:
 
 def _signatures(rows_of: dict[str, RowsByName]) -> dict[str, Any]:
     """What the pictures of a frame depend on, as JSON."""
-    return {key: {name: row["psnr"] for name, row in rows.items()} for key, rows in rows_of.items()}
+    return {key: {name: row[first_measure(row)] for name, row in rows.items()} for key, rows in rows_of.items()}

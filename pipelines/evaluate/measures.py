@@ -3,7 +3,8 @@
 Legend: H, W a frame's height and width.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,9 +13,10 @@ from torch import Tensor
 from cdgnet import Components, psnr, ssim, ssim_matlab3d
 from cdgnet.metrics import WINDOW
 from pipelines.errors import EvaluationError
-from pipelines.evaluate import by_extent, division
+from pipelines.evaluate import by_extent, division, no_reference
 from pipelines.evaluate.frame_sources import EvaluationFrame
 from pipelines.evaluate.lpips import LPIPS
+from pipelines.evaluate.no_reference import NoReference
 
 MEASURES = ("psnr", "ssim", "ssim_matlab3d", "psnr_m1", "psnr_m0", "lpips")
 LEGEND = {
@@ -24,11 +26,12 @@ LEGEND = {
     "psnr_m1": f"psnr where M = 1 (small blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
     "psnr_m0": "psnr where M = 0 (large blur), likewise",
     "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
+    **no_reference.LEGEND,
 }
 
-# A row of a scores folder: ``key``, the measures, those of ``division``, ``mask_share`` where there is a mask,
-# ``seconds`` and ``peak_megabytes`` where a network restored the frame, and ``extents`` (``by_extent.squared_errors``)
-# where the extent of the blur is known.
+# A row of a scores folder: ``key``, the measures (without a sharp frame those of ``no_reference`` alone), those of
+# ``division``, ``mask_share`` where there is a mask, ``seconds`` and ``peak_megabytes`` where a network restored the
+# frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the blur is known.
 FrameScores = Mapping[str, Any]
 
 
@@ -38,21 +41,25 @@ def measure_frame(
     device: torch.device,
     lpips: LPIPS | None = None,
     components: Components | None = None,
+    blind: Sequence[NoReference] = (),
 ) -> FrameScores:
     """All measures of one frame, of the blurry picture (``_blurry``) and of the restored one.
 
     Args:
-        frame: Without a mask it gets no measure of a component.
+        frame: Without a mask it gets no measure of a component, without a sharp frame those of ``blind`` alone.
         restored: ``(3, H, W)`` uint8.
         device: Where PSNR and SSIM are computed.
         lpips: Adds LPIPS.
         components: All that the network made of the frame, for the measures of the division.
+        blind: Measures that need no sharp frame.
 
     Raises:
-        EvaluationError: If the frame is smaller than SSIM's window.
+        EvaluationError: If the frame is smaller than SSIM's window, or than one of ``blind`` needs.
     """
-    check_size(frame)
     scores: dict[str, Any] = {"key": frame.key}
+    if frame.sharp is None:
+        return {**scores, **_measure_blindly(frame, restored, blind)}
+    check_size(frame)
     sharp = frame.sharp[None].to(device)
     parts = {}
     if frame.mask is not None:
@@ -70,10 +77,23 @@ def measure_frame(
             scores[name + suffix] = float(psnr(batch, sharp, part))
         if lpips is not None:
             scores["lpips" + suffix] = lpips(picture, frame.sharp)
+    scores |= _measure_blindly(frame, restored, blind)
     if components is not None and frame.mask is not None and frame.extent is not None:
         scores |= division.measure(components, frame.sharp, frame.mask, frame.extent)
     if frame.extent is not None:
         scores["extents"] = by_extent.squared_errors(frame.extent, frame.sharp, [frame.blurry, restored.cpu()])
+    return scores
+
+
+def _measure_blindly(frame: EvaluationFrame, restored: Tensor, measures: Sequence[NoReference]) -> dict[str, Any]:
+    scores: dict[str, Any] = {}
+    for measure in measures:
+        for suffix, picture in (("_blurry", frame.blurry), ("", restored)):
+            if picture is not None:
+                try:
+                    scores[measure.name + suffix] = measure(picture)
+                except EvaluationError as error:
+                    raise EvaluationError(f"{frame.key}: {error}; leave it out") from error
     return scores
 
 
@@ -83,7 +103,7 @@ def check_size(frame: EvaluationFrame) -> None:
     Raises:
         EvaluationError: If it is.
     """
-    height, width = frame.sharp.shape[1:]
+    height, width = frame.truth.shape[1:]
     if min(height, width) < WINDOW:
         raise EvaluationError(
             f"{frame.key} is {width} x {height} pixels; wanted at least {WINDOW} x {WINDOW}, the window of SSIM; "
@@ -93,6 +113,38 @@ def check_size(frame: EvaluationFrame) -> None:
 
 def columns(scores: FrameScores) -> list[str]:
     """The measures that a frame has, blurry before restored."""
-    return [
-        name for measure in (*MEASURES, *division.MEASURES) for name in (measure + "_blurry", measure) if name in scores
-    ]
+    known = (*MEASURES, *no_reference.NAMES, *division.MEASURES)
+    return [name for measure in known for name in (measure + "_blurry", measure) if name in scores]
+
+
+def measures_of(scores: Mapping[str, Any]) -> list[str]:
+    """The measures of the restored picture that scores hold, without those of the division."""
+    return [measure for measure in (*MEASURES, *no_reference.NAMES) if measure in scores]
+
+
+def first_measure(scores: Mapping[str, Any]) -> str:
+    """What frames are sorted and networks compared by: PSNR, or the first measure that scores without one hold."""
+    return measures_of(scores)[0]
+
+
+def merit(scores: FrameScores, suffix: str = "") -> float:
+    """The first measure, turned where less is better: more of it is better.
+
+    Args:
+        scores: Of one frame.
+        suffix: ``_blurry`` for the blurry picture's.
+    """
+    measure = first_measure(scores)
+    value = float(scores[measure + suffix])
+    return -value if no_reference.is_lower_better(measure) else value
+
+
+def gain(scores: FrameScores) -> float:
+    """How much better the restored frame is than the blurry one, by the first measure; 0 where that is not known."""
+    difference = merit(scores) - merit(scores, "_blurry")
+    return 0.0 if math.isnan(difference) else difference
+
+
+def has_blurry(scores: Mapping[str, Any]) -> bool:
+    """Whether scores hold the blurry picture's beside those of the restored one."""
+    return f"{first_measure(scores)}_blurry" in scores

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.evaluate.examples import ERROR_TOP, Example
-from pipelines.evaluate.measures import MEASURES, FrameScores, columns
+from pipelines.evaluate.measures import FrameScores, columns, first_measure, gain, has_blurry, measures_of
+from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.scatter import scatter
-from pipelines.evaluate.statistics import psnr_gain
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -29,13 +29,16 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         ForeignFile: If a person's own file has its name.
     """
     measures = columns(rows[0])
-    gain = ["gain"] if "psnr_blurry" in measures else []
-    heads = ["key", *measures, *gain, *(["mask_share"] if "mask_share" in rows[0] else [])]
+    gains = ["gain"] if has_blurry(rows[0]) else []
+    heads = ["key", *measures, *gains, *(["mask_share"] if "mask_share" in rows[0] else [])]
     page = templates(Path(__file__).parent).get_template("scores.html.j2")
     text = page.render(
         folder=folder.resolve().name,
         summary=summary,
-        measures=[measure for measure in MEASURES if measure in summary["mean"]],
+        first=first_measure(rows[0]),
+        is_lower_better=is_lower_better(first_measure(rows[0])),
+        is_pair=has_blurry(rows[0]),
+        measures=measures_of(summary["mean"]),
         legend=summary["legend"],
         heads=heads,
         rows=[_cells(row, heads) for row in rows],
@@ -44,6 +47,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         table_1=TABLE_1 if summary["quotes_table_1"] else {},
         error_top=ERROR_TOP,
         number=number,
+        score=score,
     )
     path = folder / NAME
     page_file.write(path, text)
@@ -56,8 +60,10 @@ def _cells(row: FrameScores, heads: Sequence[str]) -> list[tuple[str, str]]:
     for head in heads:
         if head == "key":
             cells.append((row["key"], row["key"]))
+        elif head == "gain":
+            cells.append((signed(gain(row), first_measure(row)), repr(gain(row))))
         else:
-            value = psnr_gain(row) if head == "gain" else float(row[head])
+            value = float(row[head])
             cells.append((number(value, head), "" if math.isnan(value) else repr(value)))
     return cells
 
@@ -71,3 +77,13 @@ def number(value: float | None, name: str) -> str:
     if name == "gain" or name.startswith("lead"):
         return f"{value:+.2f}"
     return f"{value:.2f}" if name.startswith("psnr") else f"{value:.4f}"
+
+
+def signed(value: float, measure: str) -> str:
+    """A difference between two scores."""
+    return ("+" if value >= 0 else "") + number(value, measure)
+
+
+def score(value: float | None, measure: str) -> str:
+    """A score with its unit, or else with the name of its measure."""
+    return f"{number(value, measure)} dB" if measure == "psnr" else f"{measure} {number(value, measure)}"

@@ -30,6 +30,8 @@ def compare_frame(frame: EvaluationFrame, restored: str = "restored") -> Compari
         frame: To be scored.
         restored: What another program's picture is called.
     """
+    if frame.sharp is None:
+        return {}
     pictures = {"blurry": frame.blurry, restored: frame.restored}
     sharp = _to_array(frame.sharp)
     return {name: compare(_to_array(each), sharp) for name, each in pictures.items() if each is not None}
@@ -84,7 +86,7 @@ def _psnr_undone(frame: EvaluationFrame, name: str, shift: tuple[float, float]) 
     picture = frame.blurry if name == "blurry" and frame.blurry is not None else frame.restored
     assert picture is not None
     there = _to_array(picture).astype(np.float32)
-    sharp = _to_array(frame.sharp).astype(np.float32)
+    sharp = _to_array(frame.truth).astype(np.float32)
     height, width = sharp.shape[:2]
     matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], np.float32)
     back = cv2.warpAffine(there, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

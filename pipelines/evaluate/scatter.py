@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.evaluate.measures import FrameScores
-from pipelines.evaluate.statistics import psnr_gain
+from pipelines.evaluate.measures import FrameScores, gain
 from pipelines.pages import plots
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 628.0, 10.0, 252.0  # the axes
@@ -35,7 +34,7 @@ def scatter(rows: Sequence[FrameScores]) -> Scatter | None:
     known = [row for row in rows if "mask_share" in row and "psnr_blurry" in row]
     if not known:
         return None
-    gains = [psnr_gain(row) for row in known]
+    gains = [gain(row) for row in known]
     shares = [float(row["mask_share"]) for row in known]
     low, high = plots.even_range([0.0, *gains])
     start, end = plots.even_range([0.0, max(shares) or 1.0])

@@ -18,6 +18,7 @@ from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
 from pipelines.evaluate.gallery import Gallery
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.measures import FrameScores, measure_frame
+from pipelines.evaluate.no_reference import NoReference
 from pipelines.evaluate.pairs import Comparisons, compare_frame
 from pipelines.packs import to_range
 from pipelines.restore.restorer import Restorer
@@ -69,13 +70,15 @@ def _score(
 ) -> tuple[FrameScores, Tensor]:
     """Score one frame of one candidate, and keep the row; gives it, and the restored frame."""
     components: Components | None = None
-    lpips = candidate.conditions.lpips
+    lpips, blind = candidate.conditions.lpips, candidate.conditions.blind
     if candidate.restorer is None:
         assert frame.restored is not None
         restored = frame.restored
-        row = _measure(frame, restored, torch.device("cpu"), lpips, is_aligned=is_aligned)
+        row = _measure(frame, restored, torch.device("cpu"), lpips, blind=blind, is_aligned=is_aligned)
     else:
-        row, restored, components = restore_and_measure(frame, candidate.restorer, lpips, is_aligned=is_aligned)
+        row, restored, components = restore_and_measure(
+            frame, candidate.restorer, lpips, blind=blind, is_aligned=is_aligned
+        )
     scores_folder.append(candidate.folder, row, stamps)
     candidate.row_of[frame.key] = row
     candidate.shortlist.offer(row, partial(scene_of, frame, restored, components))
@@ -83,7 +86,12 @@ def _score(
 
 
 def restore_and_measure(
-    frame: EvaluationFrame, restorer: Restorer, lpips: LPIPS | None = None, *, is_aligned: bool = False
+    frame: EvaluationFrame,
+    restorer: Restorer,
+    lpips: LPIPS | None = None,
+    *,
+    blind: Sequence[NoReference] = (),
+    is_aligned: bool = False,
 ) -> tuple[FrameScores, Tensor, Components]:
     """Restore a frame and measure it, ``is_aligned`` after it was laid over its sharp frame.
 
@@ -99,7 +107,7 @@ def restore_and_measure(
     seconds = time.perf_counter() - start
     restored = to_bytes(components.restored)[0]
     peak = peak_megabytes(restorer.device)
-    measured = _measure(frame, restored, restorer.device, lpips, components, is_aligned=is_aligned)
+    measured = _measure(frame, restored, restorer.device, lpips, components, blind=blind, is_aligned=is_aligned)
     row = {**measured, "seconds": seconds, "peak_megabytes": peak}
     return row, restored, components
 
@@ -111,11 +119,12 @@ def _measure(
     lpips: LPIPS | None = None,
     components: Components | None = None,
     *,
+    blind: Sequence[NoReference],
     is_aligned: bool,
 ) -> FrameScores:
     if is_aligned:
         return measure_aligned(frame, restored)
-    return measure_frame(frame, restored, device, lpips, components)
+    return measure_frame(frame, restored, device, lpips, components, blind)
 
 
 class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp], Comparisons]]):

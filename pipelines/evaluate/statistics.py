@@ -7,17 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipelines.errors import EvaluationError
-from pipelines.evaluate.measures import MEASURES, FrameScores, columns
+from pipelines.evaluate.measures import FrameScores, columns, measures_of
 from prep.datasets import layouts
 
 _RESAMPLES = 10_000
 _FEWEST_SEQUENCES = 5  # that an interval can be drawn from
-
-
-def psnr_gain(row: FrameScores) -> float:
-    """PSNR of the restored frame less that of the blurry one, in dB; 0 where that is not known."""
-    gain = float(row["psnr"]) - float(row["psnr_blurry"])
-    return 0.0 if math.isnan(gain) else gain
 
 
 def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
@@ -114,7 +108,7 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
     missing = [key for key in keys if key not in others]
     if missing:
         raise EvaluationError(f"the other scores hold no {missing[0]} ({len(missing)} missing); score the same frames")
-    shared = [name for name in MEASURES if name in rows[0] and name in others[keys[0]]]
+    shared = [name for name in measures_of(rows[0]) if name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
     gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # a component of no frame
     return Difference(

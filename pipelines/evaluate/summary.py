@@ -13,7 +13,7 @@ from pipelines.evaluate import by_extent, division
 from pipelines.evaluate.candidates import Candidate
 from pipelines.evaluate.cost import measure_cost
 from pipelines.evaluate.frame_sources import MEASURED, FrameSource
-from pipelines.evaluate.measures import LEGEND, MEASURES, FrameScores, columns
+from pipelines.evaluate.measures import LEGEND, FrameScores, columns, measures_of
 from pipelines.evaluate.statistics import author_frames, bootstrap_interval, mean_scores, sequence_means
 from pipelines.restore.networks import name_of
 from pipelines.restore.peers import PeerNetwork
@@ -46,9 +46,7 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
         "protocol": protocol,
         "scored": frames.scored,
         "legend": {
-            measure: LEGEND[measure] + _note_of_equals(rows, measure, frames.scored)
-            for measure in MEASURES
-            if measure in rows[0]
+            measure: LEGEND[measure] + _note_of_equals(rows, measure, frames.scored) for measure in measures_of(rows[0])
         },
         "frames": len(rows),
         "quotes_table_1": protocol.startswith("gopro blur test: ") and is_whole_table,

@@ -68,13 +68,17 @@ def find_pairs(
     return Dataset(layout="pairs", variant="", folders=folders, pairs=pairs, orphans=(*alone, *rest))
 
 
-def find_frames(blurry: Path) -> tuple[Dataset, tuple[BlurryFrame, ...]]:
+def find_frames(blurry: Path, option: str = "--blurry") -> tuple[Dataset, tuple[BlurryFrame, ...]]:
     """The blurry frames of a folder or a pattern, which have no sharp ones; the data set says where they lie.
+
+    Args:
+        blurry: As for ``find_pairs``.
+        option: What a person passes it as, for the errors' texts.
 
     Raises:
         DatasetError: If there are none.
     """
-    tree = _read_tree(blurry, "--blurry")
+    tree = _read_tree(blurry, option)
     if not tree.named:
         raise DatasetError(f"{blurry} holds no frame ({', '.join(frames.SUFFIXES)}); pass a folder of photographs")
     found = tuple(BlurryFrame(key=key, split="all", blurry=tree.named[key]) for key in sorted(tree.named))

@@ -65,11 +65,10 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "wanted one of --h5, --root, --restored, and --blurry with --sharp; found none"),
+        ((), "wanted one of --h5, --root, --restored, and --blurry; found none"),
         (("--sharp", "."), "found --sharp without --blurry"),
-        (("--blurry", "."), "found --blurry without --sharp"),
         (("--root", ".", "--restored", "."), "found --root and --restored"),
-        (("--restored", "."), "--restored needs --sharp, and no --weights"),
+        (("--restored", ".", "--weights", PRETRAINED), "--restored takes no --weights"),
     ],
 )
 def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

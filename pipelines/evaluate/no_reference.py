@@ -1,0 +1,154 @@
+"""Measures that need no sharp frame: NIQE, which is computed here, and those of pyiqa (extra ``iqa``)."""
+
+import hashlib
+import io
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipelines.errors import EvaluationError
+from pipelines.evaluate import niqe
+
+_LOWER_IS_BETTER = ("niqe", "piqe", "ilniqe", "brisque", "pi", "afine_nr")
+_HIGHER_IS_BETTER = (
+    *("musiq", "musiq-ava", "musiq-paq2piq", "musiq-spaq", "maniqa", "maniqa-pipal", "maniqa-kadid", "clipiqa"),
+    *("clipiqa+", "clipiqa+_vitL14_512", "clipiqa+_rn50_512", "topiq_nr", "topiq_nr-flive", "topiq_nr-spaq", "nrqm"),
+    *("hyperiqa", "metaiqa", "dbcnn", "cnniqa", "paq2piq", "tres", "tres-flive", "wadiqam_nr", "unique", "liqe"),
+    *("liqe_mix", "nima", "nima-koniq", "nima-spaq", "nima-vgg16-ava", "laion_aes", "entropy", "arniqa", "arniqa-live"),
+    *("arniqa-csiq", "arniqa-tid", "arniqa-kadid", "arniqa-clive", "arniqa-flive", "arniqa-spaq", "maclip", "fgresq"),
+    *("qualiclip", "qualiclip+", "qualiclip+-clive", "qualiclip+-flive", "qualiclip+-spaq"),
+)
+NAMES = (*_LOWER_IS_BETTER, *_HIGHER_IS_BETTER)
+"""As pyiqa calls them; of its others some score whole sets, some need words, and some are models of gigabytes."""
+
+_DIRECTIONS = {**dict.fromkeys(_LOWER_IS_BETTER, "lower"), **dict.fromkeys(_HIGHER_IS_BETTER, "higher")}
+LEGEND = {name: f"by pyiqa; {direction} is better" for name, direction in _DIRECTIONS.items()}
+LEGEND["niqe"] = f"blocks of {niqe.BLOCK} x {niqe.BLOCK}, the authors' model; lower is better"
+
+
+class NoReference(Protocol):
+    """A measure of one picture."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def origin(self) -> str:
+        """What computes it, of which weights: equal where the scores are."""
+        ...
+
+    def __call__(self, picture: Tensor) -> float:
+        """The score of a ``(3, H, W)`` uint8 picture; NaN where it has none.
+
+        Raises:
+            EvaluationError: If the picture is too small.
+        """
+        ...
+
+
+def is_lower_better(name: str) -> bool:
+    """Whether less is better, of a measure without a sharp frame; False of all others that the scores are sorted by."""
+    return name in _LOWER_IS_BETTER
+
+
+def load(name: str, device: torch.device) -> NoReference:
+    """A measure by its name.
+
+    Args:
+        name: One of ``NAMES``.
+        device: Where a network computes it.
+
+    Raises:
+        EvaluationError: If there is no such measure, or weights are missing; nothing is fetched from a network.
+        ModuleNotFoundError: If it is one of pyiqa's, and that is not installed.
+    """
+    if name not in NAMES:
+        raise EvaluationError(f"--measure {name} is unknown; wanted one of {', '.join(NAMES)}")
+    return NIQE() if name == "niqe" else PyIQA(name, device)
+
+
+class NIQE:
+    """See ``niqe.niqe``."""
+
+    name, origin = "niqe", "the authors' model of 2013"
+
+    def __call__(self, picture: Tensor) -> float:
+        return niqe.niqe(np.ascontiguousarray(picture.cpu().permute(1, 2, 0).numpy()))
+
+
+class PyIQA:
+    """A measure of pyiqa, a package whose licence (PolyForm Noncommercial) forbids commercial use.
+
+    Args:
+        name: As pyiqa calls it.
+        device: Where it is computed.
+
+    Raises:
+        EvaluationError: If weights are missing, or this release of pyiqa has no such measure.
+        ModuleNotFoundError: If pyiqa is not installed.
+    """
+
+    def __init__(self, name: str, device: torch.device) -> None:
+        self.name, self.device = name, device
+        import pyiqa
+
+        if name not in pyiqa.list_models("NR"):
+            raise EvaluationError(f"pyiqa {pyiqa.__version__} has no measure {name}; install a later release")
+        with _no_downloads(name), redirect_stdout(io.StringIO()):  # it prints what it loads
+            self._metric = pyiqa.create_metric(name, device=device)
+        self.origin = f"pyiqa {pyiqa.__version__}, weights {_checksum(self._metric)}"
+
+    @torch.no_grad()
+    def __call__(self, picture: Tensor) -> float:
+        batch = picture[None].to(self.device).float() / 255
+        try:
+            with redirect_stdout(io.StringIO()):
+                return float(self._metric(batch))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            height, width = picture.shape[1:]
+            reason = " ".join(str(error).split())
+            raise EvaluationError(f"pyiqa gives no {self.name} of {width} x {height} pixels ({reason})") from error
+
+
+def _checksum(network: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _no_downloads(name: str) -> Iterator[None]:
+    """Refuse what a package would fetch from a network, and name it."""
+
+    def refuse_file(url: str, dst: str, *_: object, **__: object) -> None:
+        raise EvaluationError(f"--measure {name} needs {dst}; put the file there, or {remedy}")
+
+    def refuse_connection(host: object, *_: object, **__: object) -> Any:
+        raise EvaluationError(f"--measure {name} needs weights that pyiqa fetches from {host}; {remedy}")
+
+    remedy = f"""run python -c "import pyiqa; pyiqa.create_metric('{name}')" where there is a network"""
+    holders = [torch.hub, *(each for known, each in sys.modules.items() if known.startswith("pyiqa."))]
+    with ExitStack() as stack:
+        for module in holders:
+            if "download_url_to_file" in vars(module):
+                stack.enter_context(_replaced(module, "download_url_to_file", refuse_file))
+        stack.enter_context(_replaced(socket, "getaddrinfo", refuse_connection))
+        yield
+
+
+@contextmanager
+def _replaced(module: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, function)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)
