@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,20 +13,14 @@ from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
-from pipelines.cli.progress import track
 from pipelines.cli.score_report import print_comparison, print_summary
-from prep.datasets.layouts import counted
+from pipelines.cli.scoring import make_candidates, score_and_report
 
 if TYPE_CHECKING:
-    from pipelines.evaluate.candidates import Candidate
-    from pipelines.evaluate.comparison import Entry
-    from pipelines.evaluate.conditions import Conditions
     from pipelines.evaluate.frame_sources import FrameSource
-    from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.lpips import LPIPS
     from pipelines.evaluate.mask_source import MaskSource
     from pipelines.evaluate.no_reference import NoReference
-    from pipelines.evaluate.pairs import Comparisons
 
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -108,34 +101,16 @@ def command(
     Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
     command resumes an interrupted one.
     """
-    _check_options(weights, pack, root, restored, sharp, blurry)
-    if no_weights and (weights or restored):
-        raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
-    if others and weights is None:
-        raise click.UsageError(f"found {others[0]}; pass weights after --weights")
+    _check_options(weights, others, no_weights, pack, root, restored, sharp, blurry)
     from pipelines.evaluate import comparison
-    from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate.alignment import check_against
     from pipelines.evaluate.conditions import Conditions
-    from pipelines.evaluate.frame_sources import BlurryFrames, dataset_frames
 
-    mask_source = _mask_source(masks, method, mu)
+    frames = _frames(pack, root, (layout, variant, split), restored, sharp, blurry, _mask_source(masks, method, mu))
     of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
-    if root is not None:
-        frames: FrameSource = dataset_frames(root, layout, variant, split, mask_source)
-    else:
-        frames = _frames(pack, restored, sharp, blurry, mask_source)
-    if not frames.has_truth and (asked := _asked({**of_truth, "align": align, "strict": strict})):
-        raise click.UsageError(f"without --sharp there is nothing to compare with; leave out {asked}")
-    if frames.orphans:
-        click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
-    if align:
-        frames = _aligned_frames(frames, {**of_truth, "measure": measures})
-    if no_weights:
-        frames = BlurryFrames(frames)
-    networks: list[Path | None] = [None]
-    if not no_weights and restored is None:
-        networks = [weights_or_pretrained(weights), *others]
+    frames = _prepared(frames, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
+    is_restored = no_weights or restored is not None
+    networks = [None] if is_restored else [weights_or_pretrained(weights), *others]
     shared = Conditions(
         precision=precision,
         is_ensemble=is_ensemble,
@@ -143,33 +118,39 @@ def command(
         lpips=_load_lpips(wants_lpips),
         blind=_load_measures(measures or (() if frames.has_truth else ("niqe",))),
     )
-    candidates = _candidates(frames, [replace(shared, weights=each) for each in networks], out)
+    candidates = make_candidates(frames, [replace(shared, weights=each) for each in networks], out)
     earlier = comparison.read_earlier(against, [each.name for each in candidates])
     for entry in earlier:
         check_against(frames, entry.row_of)
     for each in candidates:
-        if weights := each.conditions.weights:
-            each.restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, is_whole=True)
-    with ExitStack() as stack:
-        for each in candidates:
-            stack.enter_context(scores_folder.held(each.folder))
-        gallery, comparisons = _score_all(frames, candidates, workers)
-        entries = [*(_report(frames, each) for each in candidates), *earlier]
-        compared = _compare(frames, candidates, entries, gallery, out) if len(entries) > 1 else {}
-    if as_json:
-        answer = compared or {**entries[0].summary, "rows": candidates[0].rows(frames)}
-        click.echo(json.dumps(scores_folder.to_json(answer), indent=2))
-    elif compared:
-        print_comparison(compared)
-    else:
-        print_summary(candidates[0].rows(frames), entries[0].summary)
+        if path := each.conditions.weights:
+            each.restorer = make_restorer(path, precision, is_compiled, tile, is_ensemble, is_whole=True)
+    answer, comparisons = score_and_report(frames, candidates, earlier, out, workers)
     rows_of_each = [each.rows(frames) for each in candidates]
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+    elif "entries" in answer:
+        print_comparison(answer)
+    else:
+        print_summary(rows_of_each[0], answer)
     is_wrong = wrong_pairs.warn_of_scored(frames, rows_of_each, comparisons, is_thorough=strict)
     return 1 if strict and is_wrong else 0
 
 
-def _check_options(*options: Path | None) -> None:
-    weights, pack, root, restored, sharp, blurry = options
+def _check_options(
+    weights: Path | None,
+    others: Sequence[Path],
+    no_weights: bool,
+    pack: Path | None,
+    root: Path | None,
+    restored: Path | None,
+    sharp: Path | None,
+    blurry: Path | None,
+) -> None:
+    if others and weights is None:
+        raise click.UsageError(f"found {others[0]}; pass weights after --weights")
+    if no_weights and (weights or restored):
+        raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
     sources = [name for name, path in (("--h5", pack), ("--root", root), ("--restored", restored)) if path]
     if not sources and blurry is not None:
         return
@@ -181,11 +162,21 @@ def _check_options(*options: Path | None) -> None:
 
 
 def _frames(
-    pack: Path | None, restored: Path | None, sharp: Path | None, blurry: Path | None, masks: "MaskSource"
+    pack: Path | None,
+    root: Path | None,
+    part: tuple[str | None, str | None, str],
+    restored: Path | None,
+    sharp: Path | None,
+    blurry: Path | None,
+    masks: "MaskSource",
 ) -> "FrameSource":
-    """The frames of a pack, of another program's results, of two folders, or of pictures without sharp frames."""
+    """The frames of a pack, of a part of a data set (layout, variant, split), of another program's results, of two
+    folders, or of pictures without sharp frames.
+    """
     from pipelines.evaluate import frame_sources, photographs
 
+    if root is not None:
+        return frame_sources.dataset_frames(root, *part, masks)
     if pack is not None:
         return frame_sources.PackFrames(pack, masks)
     if sharp is None:
@@ -194,6 +185,34 @@ def _frames(
         return frame_sources.result_frames(restored, sharp, blurry, masks)
     assert blurry is not None
     return frame_sources.pair_frames(blurry, sharp, masks)
+
+
+def _prepared(
+    frames: "FrameSource",
+    of_truth: Mapping[str, object],
+    measures: Sequence[str],
+    *,
+    is_aligned: bool,
+    is_strict: bool,
+    is_blurry: bool,
+) -> "FrameSource":
+    """The frames as they are to be scored; refuses options that they have no use for, and names those left out."""
+    from pipelines.evaluate.alignment import AlignedFrames
+    from pipelines.evaluate.frame_sources import BlurryFrames
+
+    if not frames.has_truth and (asked := _asked({**of_truth, "align": is_aligned, "strict": is_strict})):
+        raise click.UsageError(f"without --sharp there is nothing to compare with; leave out {asked}")
+    if is_aligned and (asked := _asked({**of_truth, "measure": measures})):
+        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {asked}")
+    if frames.orphans:
+        click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
+    frames = AlignedFrames(frames) if is_aligned else frames
+    return BlurryFrames(frames) if is_blurry else frames
+
+
+def _asked(options: Mapping[str, object]) -> str:
+    """The options of these that were passed, for an error's text."""
+    return " and ".join(f"--{name}" for name, value in options.items() if value not in (None, False, ()))
 
 
 def _mask_source(folder: Path | None, method: str | None, mu: float | None) -> "MaskSource":
@@ -220,113 +239,6 @@ def _load_measures(names: Sequence[str]) -> "list[NoReference]":
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return [no_reference.load(name, device) for name in dict.fromkeys(names)]
-
-
-def _candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
-    """Name what is scored, and give each a folder; they load no weights."""
-    from pipelines.evaluate.candidates import Candidate, names_of
-
-    paths = [each.weights for each in conditions if each.weights is not None]
-    names = names_of(paths) or [frames.name if frames.scored == "restored" else frames.scored]
-    is_one = len(conditions) == 1
-    folders = [
-        each.scores_folder(out if is_one or out is None else out / name.replace("/", "-"), frames)
-        for name, each in zip(names, conditions, strict=True)
-    ]
-    for place, folder in enumerate(folders):
-        if folder in folders[:place]:
-            raise click.UsageError(f"{paths[folders.index(folder)]} and {paths[place]} are the same; pass each once")
-    return [
-        Candidate(name=name, conditions=each, folder=folder, restorer=None)
-        for name, each, folder in zip(names, conditions, folders, strict=True)
-    ]
-
-
-def _score_all(
-    frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int
-) -> "tuple[Gallery, dict[str, Comparisons]]":
-    """Score the frames that the candidates' folders do not hold yet.
-
-    Returns:
-        Of those of this run what may be shown, and how each looks beside its sharp one.
-    """
-    from pipelines.evaluate import page
-    from pipelines.evaluate.gallery import Gallery
-    from pipelines.evaluate.scores import score_frames
-    from pipelines.pages import page_file
-    from pipelines.timing import device_name
-
-    missing = 0
-    for each in candidates:
-        page_file.refuse_foreign(each.folder / page.NAME)
-        each.begin(frames)
-        missing += len(frames) - len(each.row_of)
-        if each.row_of:
-            click.echo(f"{len(each.row_of)} of {len(frames)} frames are scored in {each.folder}", err=True)
-    if missing:
-        restorer = candidates[0].restorer
-        device = device_name(restorer.device) if restorer else "cpu"
-        many = f": {len(frames)} frames by {len(candidates)} networks" if len(candidates) > 1 else ""
-        click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
-    gallery = Gallery()
-    comparisons: dict[str, Comparisons] = {}
-    for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "eval"):
-        pass
-    return gallery, comparisons
-
-
-def _aligned_frames(frames: "FrameSource", others: Mapping[str, Any]) -> "FrameSource":
-    """The frames, to be aligned; refuses options that ask for other scores."""
-    from pipelines.evaluate.alignment import AlignedFrames
-
-    if asked := _asked(others):
-        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {asked}")
-    return AlignedFrames(frames)
-
-
-def _asked(options: Mapping[str, Any]) -> str:
-    """The options of these that were passed, for an error's text."""
-    return " and ".join(f"--{name}" for name, value in options.items() if value not in (None, False, ()))
-
-
-def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":
-    """Write the tables and the page of one candidate."""
-    from pipelines.evaluate import examples, page
-    from pipelines.evaluate import folder as scores_folder
-    from pipelines.evaluate.comparison import Entry
-    from pipelines.evaluate.summary import summarise
-
-    folder, rows = candidate.folder, candidate.rows(frames)
-    summary = summarise(rows, frames, candidate)
-    scores_folder.write(folder, rows, summary)
-    kept = examples.read(folder, rows)
-    drawing, count = examples.draw_examples(frames, rows, candidate.restorer, candidate.shortlist, kept)
-    drawn = list(track(drawing, count, "pictures"))
-    examples.write(folder, rows, drawn)
-    report = page.write(folder, rows, summary, drawn)
-    click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}", err=True)
-    return Entry(name=candidate.name, row_of=candidate.row_of, summary=summary, folder=folder)
-
-
-def _compare(
-    frames: "FrameSource",
-    candidates: "Sequence[Candidate]",
-    entries: "Sequence[Entry]",
-    gallery: "Gallery",
-    out: Path | None,
-) -> dict[str, Any]:
-    """Write the tables and the page of several; gives what they hold."""
-    from pipelines.evaluate import comparison, comparison_page, lineups
-
-    folder = out if out is not None and len(candidates) > 1 else candidates[0].folder
-    compared = comparison.compare_all(entries, frames.keys)
-    comparison.write(folder, compared, entries, frames.keys)
-    drawing, count = lineups.draw_all(frames, candidates, gallery, folder)
-    drawn = list(track(drawing, count, "pictures"))
-    lineups.keep(folder, candidates, drawn)
-    path = comparison_page.write(folder, compared, entries, frames.keys, drawn)
-    click.echo(f"wrote {path}, compare.csv and compare.json", err=True)
-    return compared
 
 
 def main() -> None:

@@ -156,14 +156,23 @@ def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], pr
     }
 
 
+def refuse_foreign(folder: Path) -> None:
+    """Refuse to replace a person's own ``compare.json`` or ``compare.csv``.
+
+    Raises:
+        ForeignFile: If there is one.
+    """
+    files.refuse_foreign(folder / "compare.json", '"protocol":')
+    files.refuse_foreign(folder / "compare.csv", "key")
+
+
 def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry], keys: Sequence[str]) -> None:
     """Write ``compare.json`` and ``compare.csv``, a frame a row, into a folder that is there.
 
     Raises:
         ForeignFile: If a person's own file has one of these names.
     """
-    files.refuse_foreign(folder / "compare.json", '"protocol":')
-    files.refuse_foreign(folder / "compare.csv", "key")
+    refuse_foreign(folder)
     files.write_text(folder / "compare.json", json.dumps(scores_folder.to_json(comparison), indent=1) + "\n")
     measures = _shared_measures(entries, keys)
     rows = [

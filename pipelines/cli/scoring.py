@@ -1,0 +1,145 @@
+"""From frames and weights to scores folders, with tables and pages: what ``cdg-eval`` does once it knows them."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from pipelines.cli.progress import track
+from prep.datasets.layouts import counted
+
+if TYPE_CHECKING:
+    from pipelines.evaluate.candidates import Candidate
+    from pipelines.evaluate.comparison import Entry
+    from pipelines.evaluate.conditions import Conditions
+    from pipelines.evaluate.frame_sources import FrameSource
+    from pipelines.evaluate.gallery import Gallery
+    from pipelines.evaluate.pairs import Comparisons
+
+
+def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
+    """Name what is scored, and give each a folder; they load no weights."""
+    from pipelines.evaluate.candidates import Candidate, names_of
+
+    paths = [each.weights for each in conditions if each.weights is not None]
+    names = names_of(paths) or [frames.name if frames.scored == "restored" else frames.scored]
+    is_one = len(conditions) == 1
+    folders = [
+        each.scores_folder(out if is_one or out is None else out / name.replace("/", "-"), frames)
+        for name, each in zip(names, conditions, strict=True)
+    ]
+    for place, folder in enumerate(folders):
+        if folder in folders[:place]:
+            raise click.UsageError(f"{paths[folders.index(folder)]} and {paths[place]} are the same; pass each once")
+    return [
+        Candidate(name=name, conditions=each, folder=folder, restorer=None)
+        for name, each, folder in zip(names, conditions, folders, strict=True)
+    ]
+
+
+def score_and_report(
+    frames: "FrameSource",
+    candidates: "Sequence[Candidate]",
+    earlier: "Sequence[Entry]",
+    out: Path | None,
+    workers: int,
+) -> "tuple[dict[str, Any], dict[str, Comparisons]]":
+    """Score what is not scored, and write all tables and pages.
+
+    Returns:
+        The summary and the rows, or the comparison of several, as JSON; and how the frames of this run look beside
+        their sharp ones.
+    """
+    from pipelines.evaluate import comparison, comparison_page
+    from pipelines.evaluate import folder as scores_folder
+    from pipelines.pages import page_file
+
+    is_compared = len(candidates) + len(earlier) > 1
+    place = out if out is not None and len(candidates) > 1 else candidates[0].folder
+    if is_compared:
+        comparison.refuse_foreign(place)
+        page_file.refuse_foreign(place / comparison_page.NAME)
+    with ExitStack() as stack:
+        for each in candidates:
+            stack.enter_context(scores_folder.held(each.folder))
+        gallery, comparisons = _score_all(frames, candidates, workers)
+        entries = [*(_report(frames, each) for each in candidates), *earlier]
+        if is_compared:
+            answer = _compare(frames, candidates, entries, gallery, place)
+        else:
+            answer = {**entries[0].summary, "rows": candidates[0].rows(frames)}
+    return cast(dict[str, Any], scores_folder.to_json(answer)), comparisons
+
+
+def _score_all(
+    frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int
+) -> "tuple[Gallery, dict[str, Comparisons]]":
+    """Score the frames that the candidates' folders do not hold yet.
+
+    Returns:
+        Of those of this run what may be shown, and how each looks beside its sharp one.
+    """
+    from pipelines.evaluate import page
+    from pipelines.evaluate.gallery import Gallery
+    from pipelines.evaluate.scores import score_frames
+    from pipelines.pages import page_file
+    from pipelines.timing import device_name
+
+    missing = 0
+    for each in candidates:
+        page_file.refuse_foreign(each.folder / page.NAME)
+        each.begin(frames)
+        missing += len(frames) - len(each.row_of)
+        if each.row_of:
+            click.echo(f"{len(each.row_of)} of {len(frames)} frames are scored in {each.folder}", err=True)
+    if missing:
+        restorer = candidates[0].restorer
+        device = device_name(restorer.device) if restorer else "cpu"
+        many = f": {len(frames)} frames by {len(candidates)} networks" if len(candidates) > 1 else ""
+        click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
+    gallery = Gallery()
+    comparisons: dict[str, Comparisons] = {}
+    for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "eval"):
+        pass
+    return gallery, comparisons
+
+
+def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":
+    """Write the tables and the page of one candidate."""
+    from pipelines.evaluate import examples, page
+    from pipelines.evaluate import folder as scores_folder
+    from pipelines.evaluate.comparison import Entry
+    from pipelines.evaluate.summary import summarise
+
+    folder, rows = candidate.folder, candidate.rows(frames)
+    summary = summarise(rows, frames, candidate)
+    scores_folder.write(folder, rows, summary)
+    kept = examples.read(folder, rows)
+    drawing, count = examples.draw_examples(frames, rows, candidate.restorer, candidate.shortlist, kept)
+    drawn = list(track(drawing, count, "pictures"))
+    examples.write(folder, rows, drawn)
+    report = page.write(folder, rows, summary, drawn)
+    click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}", err=True)
+    return Entry(name=candidate.name, row_of=candidate.row_of, summary=summary, folder=folder)
+
+
+def _compare(
+    frames: "FrameSource",
+    candidates: "Sequence[Candidate]",
+    entries: "Sequence[Entry]",
+    gallery: "Gallery",
+    folder: Path,
+) -> dict[str, Any]:
+    """Write the tables and the page of several into a folder; gives what they hold."""
+    from pipelines.evaluate import comparison, comparison_page, lineups
+
+    compared = comparison.compare_all(entries, frames.keys)
+    comparison.write(folder, compared, entries, frames.keys)
+    drawing, count = lineups.draw_all(frames, candidates, gallery, folder)
+    drawn = list(track(drawing, count, "pictures"))
+    lineups.keep(folder, candidates, drawn)
+    path = comparison_page.write(folder, compared, entries, frames.keys, drawn)
+    click.echo(f"wrote {path}, compare.csv and compare.json", err=True)
+    return compared
