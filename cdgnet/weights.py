@@ -143,7 +143,7 @@ def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str,
     except SafetensorError as error:
         reason = " ".join(str(error).split())
         raise WeightsError(
-            f"{path}: not a safetensors file ({reason}); pass one written by cdg-train or save_weights, never a pickle"
+            f"{path}: not a safetensors file ({reason}); pass one written by cdg-train or save_weights"
         ) from error
 
 

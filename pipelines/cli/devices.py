@@ -43,7 +43,8 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         metavar="PIXELS",
-        help="Cut larger pictures into tiles of this side: less memory, the same result. auto: by the free memory.",
+        help="Cut larger pictures into tiles of this side: less memory, the same result (nearly, of networks of other "
+        "projects). auto: by the free memory.",
     ),
     click.option(
         "--ensemble",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pipelines.evaluate.mask_source import MaskSource
     from pipelines.evaluate.no_reference import NoReference
 
+_NAMES = {"pack": "h5"}
 path_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -32,9 +34,9 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE [FILE]...", help="Of cdg-train, or of published "
-              "deblurrers (.pth); several are compared.  [default: those that come with cdgnet]")  # fmt: skip
-@click.argument("others", type=WEIGHTS_FILE, nargs=-1, metavar="")
+@click.option("--weights", "first", type=WEIGHTS_FILE, multiple=True, metavar="FILE [FILE]...", help="Of cdg-train, or "
+              "of published deblurrers (.pth); several are compared.  [default: those of cdgnet]")  # fmt: skip
+@click.argument("others", type=WEIGHTS_FILE, nargs=-1, metavar="[FILE]...")
 @click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: what a network has to beat.")
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
 @click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
@@ -67,7 +69,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
 @device_options
 def command(
-    weights: Path | None,
+    first: tuple[Path, ...],
     others: tuple[Path, ...],
     no_weights: bool,
     pack: Path | None,
@@ -101,8 +103,10 @@ def command(
     Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
     command resumes an interrupted one.
     """
-    _check_options(weights, others, no_weights, pack, root, restored, sharp, blurry)
+    weights = (*first, *others)
+    _check_options(click.get_current_context(), has_weights=bool(first))
     from pipelines.evaluate import comparison
+    from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate.alignment import check_against
     from pipelines.evaluate.conditions import Conditions
 
@@ -110,7 +114,7 @@ def command(
     of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
     frames = _prepared(frames, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
     is_restored = no_weights or restored is not None
-    networks = [None] if is_restored else [weights_or_pretrained(weights), *others]
+    networks = [None] if is_restored else list(weights) or [weights_or_pretrained(None)]
     shared = Conditions(
         precision=precision,
         is_ensemble=is_ensemble,
@@ -128,7 +132,7 @@ def command(
     answer, comparisons = score_and_report(frames, candidates, earlier, out, workers)
     rows_of_each = [each.rows(frames) for each in candidates]
     if as_json:
-        click.echo(json.dumps(answer, indent=2))
+        click.echo(json.dumps(scores_folder.to_json(answer), indent=2))
     elif "entries" in answer:
         print_comparison(answer)
     else:
@@ -137,28 +141,27 @@ def command(
     return 1 if strict and is_wrong else 0
 
 
-def _check_options(
-    weights: Path | None,
-    others: Sequence[Path],
-    no_weights: bool,
-    pack: Path | None,
-    root: Path | None,
-    restored: Path | None,
-    sharp: Path | None,
-    blurry: Path | None,
-) -> None:
-    if others and weights is None:
-        raise click.UsageError(f"found {others[0]}; pass weights after --weights")
-    if no_weights and (weights or restored):
-        raise click.UsageError(f"--no-weights and --{'weights' if weights else 'restored'} do not go together")
-    sources = [name for name, path in (("--h5", pack), ("--root", root), ("--restored", restored)) if path]
-    if not sources and blurry is not None:
-        return
-    if len(sources) != 1:
-        found = " and ".join(sources) or ("--sharp without --blurry" if sharp else "none")
-        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry; found {found}")
-    if restored is not None and weights is not None:
+def _check_options(context: click.Context, *, has_weights: bool) -> None:
+    """Refuse what does not say which frames are scored, or would be passed over."""
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if context.params["others"] and not has_weights:
+        file = context.params["others"][0]
+        raise click.UsageError(f"found {file}; pass weights after --weights, and patterns in quotes")
+    if context.params["no_weights"] and (has_weights or "restored" in given):
+        other = "weights" if has_weights else "restored"
+        raise click.UsageError(f"--no-weights and --{other} do not go together")
+    if "restored" in given and has_weights:
         raise click.UsageError("--restored takes no --weights: those pictures are restored already")
+    sources = [f"--{_NAMES.get(name, name)}" for name in ("pack", "root", "restored") if name in given]
+    folders = [name for name in ("blurry", "sharp") if name in given]
+    if len(sources) > 1 or not (sources or "blurry" in folders):
+        found = " and ".join(sources) or ("--sharp without --blurry" if folders else "none")
+        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry; found {found}")
+    unused: list[str] = [*folders] if sources in (["--h5"], ["--root"]) else []
+    if sources != ["--root"]:
+        unused = [*unused, *(name for name in ("layout", "variant", "split") if name in given)]
+    if unused:
+        raise click.UsageError(f"{(sources or ['--blurry'])[0]} and --{unused[0]} do not go together; leave one out")
 
 
 def _frames(

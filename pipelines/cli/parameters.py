@@ -56,7 +56,7 @@ class ExistingFile(click.Path):
 PACK_FILE = ExistingFile("make it with cdg-prep pack")
 
 
-WEIGHTS_FILE = ExistingFile("cdg-train writes weights into its run folder")
+WEIGHTS_FILE = ExistingFile("pass weights of cdg-train (runs/NAME/weights.safetensors), or of a published network")
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:

@@ -118,7 +118,7 @@ def print_comparison(comparison: Mapping[str, Any]) -> None:
 
     entries, blurry = comparison["entries"], comparison["blurry"]
     measures = list(entries[0]["mean"])
-    table = Table("", *(f"{measure}\n(95 %)" for measure in measures), "parameters", "GMac", "s a frame")
+    table = Table("", *(f"{measure}\n(95 %)" for measure in measures), "parameters", "GMac,\n1280x720", "s a frame")
     if blurry:
         table.add_row("blurry", *(_number(blurry[each], each) if each in blurry else "" for each in measures))
     for entry in entries:
@@ -152,7 +152,7 @@ def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:
 def _print_difference(difference: Mapping[str, Any], measure: str) -> None:
     from pipelines.evaluate.no_reference import is_lower_better
 
-    between = f"{difference['of']} less {difference['less']}: {measure}"
+    between = f"{difference['of']} minus {difference['less']}: {measure}"
     if measure not in difference["means"]:
         click.echo(f"{between} is known of no frame")
         return

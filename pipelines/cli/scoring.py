@@ -1,9 +1,11 @@
 """From frames and weights to scores folders, with tables and pages: what ``cdg-eval`` does once it knows them."""
 
+import json
+import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -21,22 +23,33 @@ if TYPE_CHECKING:
 
 def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
     """Name what is scored, and give each a folder; they load no weights."""
-    from pipelines.evaluate.candidates import Candidate, names_of
+    from pipelines.evaluate.candidates import Candidate, folder_names, names_of
 
     paths = [each.weights for each in conditions if each.weights is not None]
     names = names_of(paths) or [frames.name if frames.scored == "restored" else frames.scored]
     is_one = len(conditions) == 1
     folders = [
-        each.scores_folder(out if is_one or out is None else out / name.replace("/", "-"), frames)
-        for name, each in zip(names, conditions, strict=True)
+        each.scores_folder(out if is_one or out is None else out / name, frames)
+        for name, each in zip(folder_names(names), conditions, strict=True)
     ]
-    for place, folder in enumerate(folders):
-        if folder in folders[:place]:
-            raise click.UsageError(f"{paths[folders.index(folder)]} and {paths[place]} are the same; pass each once")
+    files = [path.resolve() for path in paths] or folders
+    for place, (folder, file) in enumerate(zip(folders, files, strict=True)):
+        if folder in folders[:place] or file in files[:place]:
+            first = folders.index(folder) if folder in folders[:place] else files.index(file)
+            raise click.UsageError(f"{paths[first]} and {paths[place]} are the same; pass each once")
     return [
         Candidate(name=name, conditions=each, folder=folder, restorer=None)
         for name, each, folder in zip(names, conditions, folders, strict=True)
     ]
+
+
+def _place_of_comparison(names: "Sequence[str]", candidates: "Sequence[Candidate]", out: Path | None) -> Path:
+    """The folder of a comparison: ``out`` for several networks, else one of its own for these, beside their scores."""
+    if out is not None and len(candidates) > 1:
+        return out
+    folder = candidates[0].folder
+    own = f"compare-{zlib.crc32(json.dumps(names).encode()):08x}"
+    return folder.with_name(f"{folder.name}-{own}")
 
 
 def score_and_report(
@@ -49,7 +62,7 @@ def score_and_report(
     """Score what is not scored, and write all tables and pages.
 
     Returns:
-        The summary and the rows, or the comparison of several, as JSON; and how the frames of this run look beside
+        The summary and the rows, or the comparison of several; and how the frames of this run look beside
         their sharp ones.
     """
     from pipelines.evaluate import comparison, comparison_page
@@ -57,20 +70,21 @@ def score_and_report(
     from pipelines.pages import page_file
 
     is_compared = len(candidates) + len(earlier) > 1
-    place = out if out is not None and len(candidates) > 1 else candidates[0].folder
+    names = [*(each.name for each in candidates), *(each.name for each in earlier)]
+    place = _place_of_comparison(names, candidates, out) if is_compared else candidates[0].folder
     if is_compared:
-        comparison.refuse_foreign(place)
+        comparison.refuse_foreign(place, names)
         page_file.refuse_foreign(place / comparison_page.NAME)
     with ExitStack() as stack:
-        for each in candidates:
-            stack.enter_context(scores_folder.held(each.folder))
+        for folder in dict.fromkeys([*(each.folder for each in candidates), place]):
+            stack.enter_context(scores_folder.held(folder))
         gallery, comparisons = _score_all(frames, candidates, workers)
         entries = [*(_report(frames, each) for each in candidates), *earlier]
         if is_compared:
             answer = _compare(frames, candidates, entries, gallery, place)
         else:
             answer = {**entries[0].summary, "rows": candidates[0].rows(frames)}
-    return cast(dict[str, Any], scores_folder.to_json(answer)), comparisons
+    return answer, comparisons
 
 
 def _score_all(
@@ -97,7 +111,7 @@ def _score_all(
     if missing:
         restorer = candidates[0].restorer
         device = device_name(restorer.device) if restorer else "cpu"
-        many = f": {len(frames)} frames by {len(candidates)} networks" if len(candidates) > 1 else ""
+        many = f" ({len(candidates)} networks, {len(frames)} frames each)" if len(candidates) > 1 else ""
         click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
     gallery = Gallery()
     comparisons: dict[str, Comparisons] = {}

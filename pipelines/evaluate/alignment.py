@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cdgnet.metrics import PEAK, RADIUS, similarity
+from cdgnet.metrics import PEAK, PSNR_CEILING, RADIUS, similarity
 from pipelines.errors import EvaluationError
 from pipelines.evaluate.frame_sources import RULES, EvaluationFrame, FrameSource
 from pipelines.evaluate.mask_source import Contents
@@ -138,10 +138,10 @@ def align(picture: Floats, sharp: Floats) -> Aligned:
 
 
 def masked_psnr(aligned: Aligned) -> float:
-    """PSNR in dB of the pixels that the picture reaches; infinite for equal ones."""
+    """PSNR in dB of the pixels that the picture reaches; ``PSNR_CEILING`` for equal ones."""
     squares = np.sum((aligned.sharp - aligned.picture) ** 2, dtype=np.float64)
     with np.errstate(divide="ignore"):
-        return float(10 * np.log10(aligned.valid.sum(dtype=np.float64) / squares))
+        return min(float(10 * np.log10(aligned.valid.sum(dtype=np.float64) / squares)), PSNR_CEILING)
 
 
 def masked_ssim(aligned: Aligned) -> float:

@@ -1,5 +1,6 @@
 """What is scored side by side, each into a folder of its own: networks, results, the blurry frames themselves."""
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,17 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     stems = [path.resolve().with_suffix("").parts for path in paths]
     stems = [stem[:-1] if stem[-1] == _GENERIC else stem for stem in stems]
     return [_unique_end(stems, place) or _unique_end(files, place) or str(path) for place, path in enumerate(paths)]
+
+
+def folder_names(names: Sequence[str]) -> list[str]:
+    """A folder's name for each of these, all different, and none that a comparison's own files have."""
+    given: list[str] = []
+    for name in names:
+        plain = name.replace("/", "-").lstrip(".") or "network"
+        is_free = plain not in given and not plain.startswith("compare")
+        numbered = (f"{plain}-{number}" for number in itertools.count(2))
+        given.append(plain if is_free else next(each for each in numbered if each not in given))
+    return given
 
 
 def _unique_end(all_parts: Sequence[Sequence[str]], place: int) -> str:

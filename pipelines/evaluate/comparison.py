@@ -1,18 +1,22 @@
 """Scores of the same frames by several candidates -> one comparison: means, paired differences, blur length, cost."""
 
+import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import folder as scores_folder
+from pipelines.evaluate.frame_sources import RULES
 from pipelines.evaluate.measures import FrameScores, has_blurry, measures_of
 from pipelines.evaluate.statistics import bootstrap_interval, compare, mean_scores
 from prep.errors import ReadError
 from prep.io import files
+
+_EQUAL = 0.001  # dB: devices add up in another order
 
 
 class _Cost(TypedDict, total=False):
@@ -66,9 +70,10 @@ def read_earlier(paths: Sequence[Path], taken: Sequence[str]) -> list[Entry]:
     entries: list[Entry] = []
     for path in paths:
         entry = _read_entry(path)
-        if entry.name in (*taken, *(each.name for each in entries)):
-            entry = replace(entry, name=f"{entry.name} ({entry.folder.resolve().name})")
-        entries.append(entry)
+        used = {*taken, *(each.name for each in entries)}
+        longer = f"{entry.name} ({entry.folder.resolve().name})"
+        names = itertools.chain([entry.name, longer], (f"{longer} {number}" for number in itertools.count(2)))
+        entries.append(replace(entry, name=next(name for name in names if name not in used)))
     return entries
 
 
@@ -80,6 +85,8 @@ def _read_entry(folder: Path) -> Entry:
         summary = files.as_type(files.read_object(path), _Summary, path.name) if path.exists() else _Summary()
     except ReadError as error:
         raise EvaluationError(f"{place} is damaged ({error}); score the frames again") from error
+    if not _Cost.__annotations__.keys() <= summary.get("cost", {}).keys():
+        summary.pop("cost", None)  # of results that no network of this run restored, or of an earlier release
     name = summary.get("name") or place.resolve().name
     return Entry(name=name, row_of=row_of, summary=summary, folder=place)
 
@@ -92,13 +99,14 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
         keys: The frames that are compared; each entry has scored all of them.
 
     Raises:
-        EvaluationError: If an entry lacks a frame.
+        EvaluationError: If an entry lacks a frame, or has scored another of its name.
     """
     for entry in entries:
         if missing := [key for key in keys if key not in entry.row_of]:
             raise EvaluationError(
                 f"the scores of {entry.folder} hold no {missing[0]} ({len(missing)} missing); score the same frames"
             )
+        _refuse_other_pictures(entries[0], entry, keys)
     rows_of = [[entry.row_of[key] for key in keys] for entry in entries]
     shared = _shared_measures(entries, keys)
     protocol = entries[0].summary.get("protocol", "")
@@ -115,9 +123,20 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
                 "less": entries[early].name,
                 **asdict(compare(rows_of[late], entries[early].row_of)),
             }
-            for early, late in combinations(range(len(entries)), 2)
+            for early, late in itertools.combinations(range(len(entries)), 2)
         ],
     }
+
+
+def _refuse_other_pictures(one: Entry, other: Entry, keys: Sequence[str]) -> None:
+    """Refuse scores of frames of the same names and other content: their blurry frames have another PSNR."""
+    for key in keys:
+        psnrs = [each.row_of[key].get("psnr_blurry", math.nan) for each in (one, other)]
+        if abs(psnrs[0] - psnrs[1]) > _EQUAL:
+            raise EvaluationError(
+                f"{key} is another picture in the scores of {other.folder}: blurry {psnrs[1]:.2f} dB there, "
+                f"{psnrs[0]:.2f} dB in those of {one.folder}; score the same frames"
+            )
 
 
 def _shared_measures(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
@@ -152,18 +171,37 @@ def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], pr
         },
         "by_extent": entry.summary.get("by_extent", {}),
         "cost": entry.summary.get("cost", {}),
-        "other_protocol": own if own and own != protocol else "",
+        "other_protocol": own if own and _rules(own) != _rules(protocol) else "",
     }
 
 
-def refuse_foreign(folder: Path) -> None:
-    """Refuse to replace a person's own ``compare.json`` or ``compare.csv``.
+def _rules(protocol: str) -> str:
+    """A protocol without the folders that the frames are in: the same may be written in many ways."""
+    source, _, rules = protocol.partition(f": {RULES}")
+    return rules if source.startswith("pictures of ") else f"{source}: {rules}"
+
+
+def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
+    """Refuse to replace a person's own ``compare.json`` or ``compare.csv``, or a comparison of others.
+
+    Args:
+        folder: That a comparison is to go into.
+        names: Of its entries; empty: any comparison may be replaced.
 
     Raises:
-        ForeignFile: If there is one.
+        ForeignFile: If there is a person's own file.
+        EvaluationError: If there is a comparison of other entries.
     """
-    files.refuse_foreign(folder / "compare.json", '"protocol":')
+    path = folder / "compare.json"
+    files.refuse_foreign(path, '"protocol":')
     files.refuse_foreign(folder / "compare.csv", "key")
+    if names and path.exists():
+        try:
+            found = [str(entry["name"]) for entry in files.read_object(path)["entries"]]
+        except (ReadError, KeyError, TypeError):
+            return
+        if found != list(names):
+            raise EvaluationError(f"{folder} holds a comparison of {', '.join(found)}; pass another --out")
 
 
 def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry], keys: Sequence[str]) -> None:

@@ -57,7 +57,12 @@ class Conditions:
         if self.is_ensemble:
             rules.append("mean over the eight orientations of each frame (self-ensemble)")
         if self._has_seams():
-            rules.append(f"restored in tiles of {self.tile} pixels with {peers.HALO} around, which is not the whole")
+            assert self.tile is not None
+            side = self.tile + 2 * peers.HALO
+            rules.append(
+                f"frames larger than {side} x {side} restored in tiles of {self.tile} pixels with {peers.HALO} around, "
+                "which is not the whole"
+            )
         if self.lpips is not None:
             rules.append(f"lpips by AlexNet, weights {self.lpips.weights}")
         rules += [f"{measure.name} by {measure.origin}" for measure in self.blind]

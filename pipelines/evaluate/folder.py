@@ -73,7 +73,7 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
         raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
-        raise EvaluationError(f"{folder} holds scores of another {', '.join(names)}; pass another --out")
+        raise EvaluationError(f"{folder} holds other scores (not the same: {', '.join(names)}); pass another --out")
     for name, sign in _TABLES.items():
         files.refuse_foreign(folder / name, sign)
     return {key: scores for key, (scores, stamps) in kept.items() if _is_current(stamps, sources.get(key, ()))}

@@ -1,6 +1,7 @@
 """The pictures of a comparison: drawn of what was restored just now, kept, or else restored once more."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def draw_all(
 
     def draw(key: str, reasons: Sequence[str]) -> DrawnLineup:
         if key in kept:
-            return kept[key]
+            return replace(kept[key], reasons="; ".join(reasons))
         lineup = fresh.lineups.get(key) or _restore_again(frames, numbers[key], candidates)
         return gallery.draw(lineup, rows_of[key], reasons)
 

@@ -1,5 +1,6 @@
 """The summary of an evaluation: means, intervals, and all that a reader must know of them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
@@ -46,7 +47,8 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
         "protocol": protocol,
         "scored": frames.scored,
         "legend": {
-            measure: LEGEND[measure] + _note_of_equals(rows, measure, frames.scored) for measure in measures_of(rows[0])
+            measure: LEGEND[measure] + _note_of_missing(rows, measure) + _note_of_equals(rows, measure, frames.scored)
+            for measure in measures_of(rows[0])
         },
         "frames": len(rows),
         "quotes_table_1": protocol.startswith("gopro blur test: ") and is_whole_table,
@@ -74,6 +76,12 @@ def _libraries(restorer: Restorer | None) -> tuple[str, ...]:
 
 def _describe(weights: Path, restorer: Restorer) -> dict[str, str]:
     return {"file": weights.name, "sha256": weights_checksum(weights), "network": name_of(restorer.network)}
+
+
+def _note_of_missing(rows: Sequence[FrameScores], measure: str) -> str:
+    """How many frames have a measure; empty where all have, or none."""
+    count = sum(not math.isnan(value) for value in _of_rows(rows, measure))
+    return "" if count in (0, len(rows)) else f"; {count} of {len(rows)} frames have it"
 
 
 def _note_of_equals(rows: Sequence[FrameScores], measure: str, scored: str) -> str:

@@ -11,6 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 from torch.utils.flop_counter import FlopCounterMode
 
+_SMALL_SIDE = 128  # pixels
+
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
@@ -23,16 +25,34 @@ class Footprint:
 def measure(network: nn.Module, height: int, width: int) -> Footprint:
     """Run a network's shapes on torch's meta device, where tensors have shapes and no values.
 
+    One that looks at values is run on a small frame instead, and the frame's pixels are counted up.
+
     Args:
         network: Takes ``(1, 3, height, width)`` float.
         height: Of the frame, in pixels.
         width: Of the frame, in pixels.
     """
+    try:
+        return _of_shapes(network, height, width)
+    except (NotImplementedError, RuntimeError):
+        device = next(network.parameters()).device
+        small = _run(network, torch.zeros(1, 3, _SMALL_SIDE, _SMALL_SIDE, device=device))
+        scale = height * width / _SMALL_SIDE**2
+        return Footprint(
+            bytes=round(small.bytes * scale), multiply_accumulates=round(small.multiply_accumulates * scale)
+        )
+
+
+def _of_shapes(network: nn.Module, height: int, width: int) -> Footprint:
     values: dict[int, Any] = {id(value): value.detach().to("meta") for value in network.buffers()}
     values |= {id(value): nn.Parameter(value.detach().to("meta")) for value in network.parameters()}
     shapes = deepcopy(network, values)  # which copies what holds the weights, and none of them
+    return _run(shapes, torch.zeros(1, 3, height, width, device="meta"))
+
+
+def _run(network: nn.Module, frame: torch.Tensor) -> Footprint:
     with torch.no_grad(), _Memory() as memory, FlopCounterMode(display=False) as counter:
-        shapes(torch.zeros(1, 3, height, width, device="meta"))
+        network(frame)
     return Footprint(bytes=memory.peak, multiply_accumulates=counter.get_total_flops() // 2)
 
 

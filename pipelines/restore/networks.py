@@ -23,14 +23,14 @@ def load(path: Path) -> Network:
 
 
 def is_ours(path: Path) -> bool:
-    """Whether a file is of cdgnet, by its first bytes and its header; one that cannot be read counts as ours."""
+    """Whether a file is of cdgnet, by its first bytes and its header; of one that cannot be read its name decides."""
     if peers.is_pickle(path):
         return False
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
     except SafetensorError:
-        return True
+        return path.suffix == ".safetensors"
     return header.get("format") not in (None, "pt")
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from cdgnet import WeightsError
 from cdgnet.tiling import Progress
+from cdgnet.weights import fault_of
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -25,7 +26,8 @@ HALO = 64
 """Pixels around a tile that are computed with it."""
 
 _MIXED = 32  # pixels on each side of a border between tiles, at most, where the results of both are mixed
-_PICKLES = (b"PK", b"\x80")  # how torch.save's files begin: a zip archive, or a bare pickle as before torch 1.6
+_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how torch.save's files begin: an archive, or a pickle as before torch 1.6
+_LATEST_PROTOCOL = 5  # of pickles
 
 
 class PeerNetwork(nn.Module):
@@ -44,8 +46,9 @@ class PeerNetwork(nn.Module):
     def forward(self, blurry: Tensor) -> Tensor:
         """Restore ``(B, 3, H, W)`` float in [-0.5, 0.5]; gives the same, clamped."""
         with _without_warnings():
-            restored = [self._descriptor(frame + 0.5) for frame in torch.split(blurry, 1)]  # (1, 3, H, W) each
-        return torch.cat(restored) - 0.5
+            # (1, 3, H, W) each; less 0.5 at once, since with CUDA graphs the next frame overwrites the result
+            restored = [self._descriptor(frame + 0.5) - 0.5 for frame in torch.split(blurry, 1)]
+        return torch.cat(restored)
 
     def padded(self, height: int, width: int) -> int:
         """Pixels of a frame once its sides are as the network needs them."""
@@ -54,9 +57,15 @@ class PeerNetwork(nn.Module):
 
 
 def is_pickle(path: Path) -> bool:
-    """Whether a file is one of ``torch.save``, by its first bytes."""
+    """Whether a file is one of ``torch.save``, by its first bytes.
+
+    Those of safetensors are a length, which may be any, and a bracket.
+    """
     with path.open("rb") as file:
-        return file.read(2).startswith(_PICKLES)
+        start = file.read(9)
+    if start[8:] == b"{":
+        return False
+    return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[1:2] <= bytes([_LATEST_PROTOCOL]))
 
 
 def load(path: Path) -> PeerNetwork:
@@ -79,6 +88,7 @@ def load(path: Path) -> PeerNetwork:
 
         spandrel_extra_arches.install(ignore_duplicates=True)
         tensors = _read(path)
+        _check_sizes(path, tensors)
         try:
             descriptor = spandrel.ModelLoader().load_from_state_dict(tensors)
         except spandrel.UnsupportedModelError as error:
@@ -86,7 +96,7 @@ def load(path: Path) -> PeerNetwork:
                 f"{path}: spandrel knows no architecture with these weights; wanted one of cdg-train, or of "
                 "NAFNet, Restormer, FFTformer, MPRNet, Uformer, KBNet, MIRNet-v2, M3SNet and others"
             ) from error
-        except (RuntimeError, KeyError, ValueError, IndexError, AttributeError, ZeroDivisionError) as error:
+        except Exception as error:  # of the library's code, whatever is wrong with the shapes
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(f"{path}: damaged, or of a variant that spandrel does not know ({reason})") from error
     channels = (descriptor.input_channels, descriptor.output_channels)
@@ -96,6 +106,10 @@ def load(path: Path) -> PeerNetwork:
             f"{path}: {what}, {channels[0]} to {channels[1]} channels, scale {descriptor.scale}; wanted a network that "
             "restores RGB pictures at their own size"
         )
+    values = descriptor.model.named_parameters()
+    faults = [f"{name} {fault}" for name, value in values if (fault := fault_of(value.detach()))]
+    if faults:
+        raise WeightsError(f"{path}: cannot be used: {faults[0]} ({len(faults)} such); fetch the file again")
     return PeerNetwork(descriptor).eval()
 
 
@@ -105,7 +119,10 @@ def _read(path: Path) -> Mapping[str, Any]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise WeightsError(f"{path}: not a safetensors file ({' '.join(str(error).split())})") from error
+            raise WeightsError(
+                f"{path}: neither a safetensors file nor one of torch.save ({' '.join(str(error).split())}); "
+                "it may be a web page, or a pointer in its place: fetch it again"
+            ) from error
     try:
         with path.open("rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)
@@ -114,11 +131,24 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"{path}: holds more than tensors, and code in it is not run; save its state_dict() alone, with torch.save "
             "or as safetensors"
         ) from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except Exception as error:  # of torch's code, whatever is wrong with the bytes
         raise WeightsError(f"{path}: no whole file of torch.save ({' '.join(str(error).split())[:200]})") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(f"{path}: holds a {type(content).__name__}, wanted tensors by name")
     return content
+
+
+def _check_sizes(path: Path, content: Mapping[str, Any]) -> None:
+    """Refuse tensors that are larger than what the file holds of them, which would take any memory.
+
+    Raises:
+        WeightsError: If there is one.
+    """
+    for name, value in content.items():
+        if isinstance(value, Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightsError(f"{path}: {name} is larger than what the file holds of it; fetch the file again")
+        if isinstance(value, Mapping):
+            _check_sizes(path, value)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ def test_several_networks_become_one_table_and_one_page(
     done = call(tmp_path, *words)
 
     assert done.returncode == 0, done.stderr
-    assert "NAFNet less train: psnr" in done.stdout and "Restormer less train: psnr" in done.stdout
+    assert "NAFNet minus train: psnr" in done.stdout and "Restormer minus train: psnr" in done.stdout
     compared = json.loads((tmp_path / "scores" / "compare.json").read_text())
     assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
     assert len(compared["differences"]) == 3
@@ -55,6 +55,8 @@ def test_no_frame_is_restored_twice_not_even_by_the_same_command(
     assert call(tmp_path, *words).returncode == 0
     assert len(passes) == 4
     page = (tmp_path / "scores" / "compare.html").read_bytes()
+    kept = tmp_path / "scores" / "compare-pictures.json"
+    kept.write_text(kept.read_text().replace('"reasons": "', '"reasons": "outdated '))
     assert call(tmp_path, *words).returncode == 0
     assert len(passes) == 4
     assert (tmp_path / "scores" / "compare.html").read_bytes() == page
@@ -71,7 +73,26 @@ def test_earlier_scores_are_compared_with(
     compared = json.loads(done.stdout)
     assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
     assert compared["entries"][1]["cost"]["parameters"] > 0
-    assert (tmp_path / "own" / "compare.html").exists()
+    assert len(list(tmp_path.glob("own-compare-*/compare.html"))) == 1
+
+
+@pytest.mark.slow
+def test_earlier_scores_of_one_name_stay_apart(peers: tuple[Path, Path], test_pack: Path, tmp_path: Path) -> None:
+    for name, network in zip("ab", peers, strict=True):
+        (tmp_path / name / "best").mkdir(parents=True)
+        (tmp_path / name / "best" / "weights.pth").write_bytes(network.read_bytes())
+        words = ("--weights", f"{name}/best/weights.pth", "--h5", test_pack, "--out", f"{name}/scores")
+        assert call(tmp_path, "evaluate", *words).returncode == 0
+    words = ("--h5", test_pack, "--out", "c", "--against", "a/scores", "--against", "b/scores", "--against", "a/scores")
+    done = call(tmp_path, "evaluate", "--no-weights", *words, "--json")
+    compared = json.loads(done.stdout)
+    names = [entry["name"] for entry in compared["entries"]]
+    assert names == ["blurry", "best", "best (scores)", "best (scores) 2"]
+    gaps = {(each["of"], each["less"]): each["means"]["psnr"] for each in compared["differences"]}
+    assert gaps["best (scores) 2", "best"] == 0 != gaps["best (scores)", "best"]
+    (table,) = tmp_path.glob("c-compare-*/compare.csv")
+    with table.open() as file:
+        assert len(next(csv.reader(file))) == 1 + 4 * 5
 
 
 @pytest.mark.slow
@@ -98,6 +119,51 @@ def test_a_network_is_compared_with_others_and_not_with_itself(weights: Path, te
 
 def test_weights_that_follow_no_option_are_named(weights: Path, test_pack: Path, tmp_path: Path) -> None:
     assert "pass weights after --weights" in mistake(tmp_path, "evaluate", weights, "--h5", test_pack)
+
+
+def test_a_comparison_is_not_replaced_by_that_of_others(
+    weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+) -> None:
+    words = ("evaluate", "--h5", test_pack, "--weights", peers[0], "--weights")
+    assert call(tmp_path, *words, peers[1], "--out", "c").returncode == 0
+    line = mistake(tmp_path, *words, weights, "--out", "c")
+    assert line.endswith("c holds a comparison of NAFNet, Restormer; pass another --out")
+    assert "NAFNet minus train" in call(tmp_path, "evaluate", "--h5", test_pack, "--weights", weights, peers[0]).stdout
+
+
+def test_scores_of_other_pictures_of_the_same_names_are_not_compared(
+    peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+) -> None:
+    call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack, "--out", "one")
+    table = tmp_path / "one" / "results.csv"
+    head, first, *rest = table.read_text().splitlines()
+    column = head.split(",").index("psnr")
+    blurry = first.split(",")
+    text = "\n".join([f"{head},psnr_blurry", f"{first},{float(blurry[column]) + 1}", *(f"{each}," for each in rest)])
+    table.write_text(text + "\n")
+    line = mistake(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--against", "one")
+    assert "is another picture in the scores of one: blurry" in line and "score the same frames" in line
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--root", ".", "--sharp", "."), "--root and --sharp do not go together"),
+        (("--split", "train", "--blurry", "."), "--blurry and --split do not go together"),
+    ],
+)
+def test_options_that_would_be_passed_over_are_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    assert said in mistake(tmp_path, "evaluate", *words)
+
+
+def test_a_persons_own_file_is_refused_before_any_frame_is_scored(
+    peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "scores").mkdir()
+    (tmp_path / "scores" / "compare.html").write_text("mine")
+    line = mistake(tmp_path, "evaluate", "--weights", *peers, "--h5", test_pack, "--out", "scores")
+    assert "compare.html would be replaced" in line
+    assert not list((tmp_path / "scores").glob("*/scores.jsonl"))
 
 
 @pytest.mark.parametrize("damage", ['"by_extent": {"ranges": 5}', '"cost": {"parameters": "x"}', '"weights": 7', "]"])

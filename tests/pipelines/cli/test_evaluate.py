@@ -27,7 +27,7 @@ def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--against", "scores"
     )
     assert "2 of 2 frames are scored in scores" in again.stderr
-    assert "train (scores) less train: psnr +0.00 dB (+0.00 to +0.00, 95 %, paired), higher in 0 of 2" in again.stdout
+    assert "train (scores) minus train: psnr +0.00 dB (+0.00 to +0.00, 95 %, paired), higher in 0 of 2" in again.stdout
 
 
 def test_scores_never_go_among_the_frames(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
     psnrs = [row["psnr"] for row in answer["rows"]]
     assert psnrs[0] == 100 and answer["mean"]["psnr"] == pytest.approx(np.mean(psnrs))
     assert min(psnrs) <= answer["interval"]["psnr"]["low"] < answer["interval"]["psnr"]["high"] <= 100
-    assert "restored (scores) less restored: psnr +0.00 dB (+0.00 to +0.00" in again
+    assert "restored (scores) minus restored: psnr +0.00 dB (+0.00 to +0.00" in again
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_masks_that_are_named_are_taken(weights: Path, test_pack: Path, tmp_path
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--method", "laplacian", "--out", "other"
     )
     assert "M by laplacian at mu 0.96;" in other.stdout
-    assert "holds scores of another extents, method, mu" in mistake(
+    assert "holds other scores (not the same: extents, method, mu" in mistake(
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "own"
     )
 

@@ -75,7 +75,7 @@ def test_scores_in_tiles_have_a_folder_and_a_protocol_of_their_own(tmp_path: Pat
     words = ("--weights", weights, "--blurry", "blurry", "--sharp", "sharp")
     whole = call(tmp_path, "evaluate", *words)
     tiled = call(tmp_path, "evaluate", *words, "--tile", "64")
-    assert "in tiles of 64 pixels with 64 around, which is not the whole" in tiled.stdout
+    assert "larger than 192 x 192 restored in tiles of 64 pixels with 64 around, which is not the whole" in tiled.stdout
     assert "in tiles" not in whole.stdout
     assert len(list((tmp_path / "eval").glob("blurry-*"))) == 2
 

@@ -81,11 +81,11 @@ def test_several_are_compared_by_the_measure_of_which_less_is_better(photos: Pat
     done = call(photos, "evaluate", *asked)
 
     assert done.returncode == 0, done.stderr
-    assert "theirs less new: niqe -" in done.stdout and "higher in 0 of 3 frames; lower is better" in done.stdout
+    assert "theirs minus new: niqe -" in done.stdout and "higher in 0 of 3 frames; lower is better" in done.stdout
     compared = json.loads((photos / "scores" / "compare.json").read_text())
     assert compared["measure"] == "niqe" and len(compared["entries"]) == 3
     page = (photos / "scores" / "compare.html").read_text(encoding="utf-8")
-    assert "niqe, row less column" in page and "Less is better" in page and "highest niqe of the best" in page
+    assert "niqe, row minus column" in page and "Less is better" in page and "highest niqe of the best" in page
     (difference,) = (each for each in compared["differences"] if (each["of"], each["less"]) == ("theirs", "new"))
     better = difference["means"]["niqe"]
     assert f'<span class="is-best">{better:.4f}</span>' in page and f"<span>+{-better:.4f}</span>" in page
@@ -109,7 +109,7 @@ def test_frames_with_sharp_partners_get_the_measure_beside_theirs(photos: Path) 
     assert [row["psnr"] for row in rows.values()] == [row["psnr"] for row in plain.values()]
     assert of(photos, *words, "--out", "scores")
     other = mistake(photos, "evaluate", *words, "--measure", "niqe", "--out", "scores")
-    assert "scores holds scores of another measure; pass another --out" in other
+    assert "scores holds other scores (not the same: measure); pass another --out" in other
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ def test_aligned_scores_have_a_folder_and_a_protocol_of_their_own(folders: Path)
 def test_aligned_and_plain_scores_are_never_mixed(folders: Path) -> None:
     call(folders, *ASKED, "--out", "plain")
 
-    assert "holds scores of another align" in mistake(folders, *ASKED, "--align", "--out", "plain")
+    assert "holds other scores (not the same: align" in mistake(folders, *ASKED, "--align", "--out", "plain")
     line = mistake(folders, *ASKED, "--align", "--out", "aligned", "--against", "plain")
     assert "the frames of the earlier scores were not aligned" in line
     assert not (folders / "aligned").exists()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.evaluate.candidates import names_of
+from pipelines.evaluate.candidates import folder_names, names_of
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,8 @@ def test_names_are_unique_whatever_the_paths() -> None:
     paths = [Path(*parts) for parts in (("a", "weights.pt"), ("b", "a.pt"), ("b", "a", "weights.pt"), ("a.pt",))]
     names = names_of(paths)
     assert len(set(names)) == len(names)
+
+
+def test_folders_of_networks_are_all_different_and_none_is_a_file_of_the_comparison() -> None:
+    names = folder_names(["a/b", "a-b", "compare.json", "compare.html", ".", "..hidden", "plain"])
+    assert names == ["a-b", "a-b-2", "compare.json-2", "compare.html-2", "network", "hidden", "plain"]

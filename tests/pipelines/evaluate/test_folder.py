@@ -15,11 +15,11 @@ from pipelines.evaluate.measures import MEASURES
 
 def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> None:
     folder.begin(tmp_path / "scores", {"mu": 0.9}, {})
-    with pytest.raises(EvaluationError, match="holds scores of another mu; pass another --out"):
+    with pytest.raises(EvaluationError, match=r"holds other scores \(not the same: mu\); pass another --out"):
         folder.begin(tmp_path / "scores", {"mu": 0.8}, {})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(EvaluationError, match="holds other files"):
+    with pytest.raises(EvaluationError, match=r"holds other files"):
         folder.begin(tmp_path / "mine", {"mu": 0.9}, {})
 
 

@@ -139,9 +139,24 @@ def test_the_multiply_accumulates_are_those_of_the_convolutions(tmp_path: Path) 
 
 def test_the_memory_of_a_frame_grows_with_its_pixels_and_holds_what_is_alive_at_once() -> None:
     chain = torch.nn.Sequential(*(torch.nn.Conv2d(3, 3, 3, padding=1) for _ in range(9)))
-    # The frame and two neighbours of the chain live at once, in float32, whatever its length.
-    assert footprint.measure(chain, 100, 200).bytes == 3 * 3 * 100 * 200 * 4
-    assert footprint.measure(chain, 200, 200).bytes == 3 * 3 * 200 * 200 * 4
+    # Two neighbours of the chain live at once, in float32, whatever its length.
+    assert footprint.measure(chain, 100, 200).bytes == 2 * 3 * 100 * 200 * 4
+    assert footprint.measure(chain, 200, 200).bytes == 2 * 3 * 200 * 200 * 4
+
+
+class Choosy(torch.nn.Module):
+    """A network that looks at values, which shapes do not have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 3, 1)
+
+    def forward(self, frame: Tensor) -> Tensor:
+        return self.layer(frame) if float(frame.sum()) >= 0 else frame
+
+
+def test_a_network_that_looks_at_values_is_measured_on_a_small_frame() -> None:
+    assert footprint.measure(Choosy(), 256, 512).multiply_accumulates == 9 * 256 * 512
 
 
 def test_measuring_leaves_the_weights_where_they_are(tmp_path: Path) -> None:
@@ -201,7 +216,7 @@ def test_whole_networks_in_a_pickle_are_refused_with_what_to_do(tmp_path: Path) 
 def test_a_file_that_is_cut_off_is_named(tmp_path: Path, part: float) -> None:
     path = write(tmp_path, "NAFNet")
     path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
-    with pytest.raises(WeightsError, match=r"NAFNet\.pth: (no whole file of torch\.save|not a safetensors file)"):
+    with pytest.raises(WeightsError, match=r"NAFNet\.pth: (no whole file of torch\.save|neither a safetensors file)"):
         networks.load(path)
 
 
@@ -257,3 +272,41 @@ def test_a_compiled_network_restores_the_same(tmp_path: Path) -> None:
     plain = Restorer(load(tmp_path, "NAFNet"), CPU)(frame)
     fast = Restorer(load(tmp_path, "NAFNet"), CPU, is_compiled=True)(frame)
     torch.testing.assert_close(fast, plain, rtol=0, atol=1e-4)  # float32: fused operations round in another order
+
+
+def test_safetensors_are_told_from_pickles_whatever_the_length_of_their_header(tmp_path: Path) -> None:
+    """The header's length comes first, and may look like the beginning of a pickle."""
+    network, firsts = CDGNet(ModelConfig.preset("tiny")), set()
+    for length in range(0, 256, 8):
+        path = tmp_path / f"{length}.safetensors"
+        save_weights(path, network, {"name": "x" * length})
+        firsts.add(path.read_bytes()[0])
+        assert networks.is_ours(path)
+    assert 0x80 in firsts
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "NAFNet")
+    content = torch.load(path, weights_only=True)
+    content["params"]["intro.weight"][0, 0, 0, 0] = torch.nan
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=r"cannot be used: intro\.weight holds nan or inf \(1 such\)"):
+        networks.load(path)
+
+
+def test_a_small_file_that_claims_large_tensors_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "NAFNet")
+    content = torch.load(path, weights_only=True)
+    content["params"]["intro.weight"] = torch.zeros(1).expand(100_000, 3, 3, 3)
+    torch.save(content, path)
+    with pytest.raises(WeightsError, match=r"intro\.weight is larger than what the file holds of it"):
+        networks.load(path)
+
+
+@pytest.mark.parametrize("length", [50, 733, 5000])
+def test_a_file_of_an_early_torch_that_is_cut_off_is_named(tmp_path: Path, length: int) -> None:
+    path = write(tmp_path, "NAFNet")
+    torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(WeightsError, match=r"NAFNet\.pth: (no whole file|holds more than tensors)"):
+        networks.load(path)
