@@ -133,13 +133,13 @@ def command(
 
 def _network(weights: Path | None, is_ensemble: bool) -> "Network":
     """What restores; weights that are none are refused even where there is nothing to do."""
-    from cdgnet import PRETRAINED, read_metadata
+    from cdgnet import PRETRAINED
     from pipelines.restore import networks
     from pipelines.restore.origins import Network
     from pipelines.restore.restorer import weights_checksum
 
-    if weights is not None and networks.is_ours(weights):
-        read_metadata(weights)
+    if weights is not None:
+        networks.check_kind(weights)
     return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble)
 
 

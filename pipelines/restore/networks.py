@@ -4,7 +4,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from cdgnet import CDGNet, load_weights
+from cdgnet import CDGNet, load_weights, read_metadata
 from pipelines.restore import peers
 from pipelines.restore.peers import PeerNetwork
 
@@ -20,6 +20,18 @@ def load(path: Path) -> Network:
         OSError: If it cannot be read.
     """
     return load_weights(path) if is_ours(path) else peers.load(path)
+
+
+def check_kind(path: Path) -> None:
+    """Refuse a file that can hold no weights, by its beginning.
+
+    Raises:
+        WeightsError: If it is of cdgnet and damaged, or of no known kind.
+    """
+    if is_ours(path):
+        read_metadata(path)
+    else:
+        peers.check_kind(path)
 
 
 def is_ours(path: Path) -> bool:

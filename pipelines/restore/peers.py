@@ -11,7 +11,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -68,6 +68,24 @@ def is_pickle(path: Path) -> bool:
     return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[1:2] <= bytes([_LATEST_PROTOCOL]))
 
 
+def check_kind(path: Path) -> None:
+    """Refuse a file that can hold no weights, by its beginning.
+
+    Raises:
+        WeightsError: If it is neither a safetensors file nor one of ``torch.save``.
+    """
+    if is_pickle(path):
+        return
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except SafetensorError as error:
+        raise WeightsError(
+            f"{path}: neither a safetensors file nor one of torch.save ({' '.join(str(error).split())}); "
+            "it may be a web page, or a pointer in its place: fetch it again"
+        ) from error
+
+
 def load(path: Path) -> PeerNetwork:
     """The network in a file of weights as its project published them, on the CPU, in eval mode.
 
@@ -115,14 +133,9 @@ def load(path: Path) -> PeerNetwork:
 
 def _read(path: Path) -> Mapping[str, Any]:
     """What a file holds, its tensors by name or dictionaries of them."""
+    check_kind(path)
     if not is_pickle(path):
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise WeightsError(
-                f"{path}: neither a safetensors file nor one of torch.save ({' '.join(str(error).split())}); "
-                "it may be a web page, or a pointer in its place: fetch it again"
-            ) from error
+        return load_file(path)
     try:
         with path.open("rb") as file:
             content = torch.load(file, map_location="cpu", weights_only=True)

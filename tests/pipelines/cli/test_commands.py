@@ -106,7 +106,7 @@ def test_an_export_prints_what_goes_in_and_out_and_how_long_it_took(tmp_path: Pa
         ("train", ("--h5", "--preset", "tiny"), "found the option --preset, wanted a file"),
         ("train", ("--h5", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
         ("train", ("--h5", "."), ". is a folder; pass a file in it"),
-        ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none is not there; cdg-train writes weights"),
+        ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none is not there; pass weights of cdg-train"),
         ("info", ("--weights", "none"), "none is not there"),
         ("prep", ("info", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
         ("prep", ("verify", "."), ". is a folder; pass a pack"),
