@@ -90,7 +90,7 @@ def test_weights_that_are_none_are_refused_though_every_result_is_there(tmp_path
     for name in ("a.png", "restored/a.png"):
         frames.write(tmp_path / name, np.full((20, 20), 9, np.uint8))
     (tmp_path / "text.jpg").write_text("a letter")
-    assert "text.jpg: not a safetensors file" in mistake(tmp_path, "deblur", "a.png", "--weights", "text.jpg")
+    assert "text.jpg: neither a safetensors file" in mistake(tmp_path, "deblur", "a.png", "--weights", "text.jpg")
 
 
 def test_a_name_too_long_for_a_comparison_fails_alone(weights: Path, tmp_path: Path) -> None:
