@@ -96,6 +96,8 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
 def wrong_pairs(pack: PackInfo) -> list[Finding]:
     """Search a pack for pairs that are none, as ``search.search`` does, by the middle crop of each frame.
 
+    A frame is read without its padding: borders that are black in both pictures would make one scene of any two.
+
     Raises:
         PackError: As ``reader.open_pack``.
     """
@@ -103,7 +105,9 @@ def wrong_pairs(pack: PackInfo) -> list[Finding]:
     with reader.open_pack(pack.path) as file:
 
         def read(key: str) -> tuple[Bytes, Bytes]:
+            row = rows[key]
             with reader.reading(file, f"a crop of {key}"):
-                return file["blurry"][rows[key]], file["sharp"][rows[key]]
+                height, width = file["size"][row] if pack.header.is_padded else pack.header.crop
+                return file["blurry"][row, :height, :width], file["sharp"][row, :height, :width]
 
         return search.search(list(rows), read, jobs=-1)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import h5py
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_a_padded_frame_is_zero_beyond_its_size(dataset: Dataset, tmp_path: Path
             assert file["mask_share"][row] == equations.mask_of_codes(codes, 0.5).mean()
     assert not verification.structure(info)
     assert list(verification.verify(info)) == [None, None, None]
+
+
+def test_wrong_pairs_of_a_padded_pack_are_found_though_their_padding_agrees(dataset: Dataset, tmp_path: Path) -> None:
+    texture = np.random.default_rng(0).integers(0, 256, (8, 6, 8, 3), np.uint8)
+    for noise, pair in zip(texture, dataset.pairs, strict=False):
+        height, width = SIZES[pair.key]
+        frames.write(Path(str(pair.sharp)), cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC))
+
+    (finding,) = verification.wrong_pairs(reader.read_info(pack(dataset, tmp_path / "p.h5")))
+
+    assert (finding.fault, finding.keys) == ("scene", tuple(SIZES))
 
 
 def test_another_threshold_of_a_padded_pack_is_that_of_its_frames(dataset: Dataset, tmp_path: Path) -> None:
