@@ -3,7 +3,7 @@
 import fnmatch
 import glob
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from prep.datasets import path_patterns
@@ -38,30 +38,45 @@ def matches(pattern: Path) -> Iterator[tuple[Path, str]]:
     base, parts = _split(pattern)
     if not base.is_dir():
         return
-    levels = [_expression(part) for part in parts]
     if "**" in parts:
         paths = [path for path in files_below(base) if not any(map(is_junk, path.relative_to(base).parts))]
-        levels = ["(?:(.+)/)?" if part == "**" else f"{level}/" for part, level in zip(parts, levels, strict=True)]
-        whole = "".join(levels[:-1]) + ("(.+)" if parts[-1] == "**" else levels[-1].removesuffix("/"))
     else:
-        paths = [Path(str(match.source)) for match in path_patterns.match(base, "", levels)]
-        whole = "/".join(levels)
+        paths = [
+            Path(str(match.source)) for match in path_patterns.match(base, "", list(map(fnmatch.translate, parts)))
+        ]
+    whole = re.compile(_backwards(parts), re.DOTALL)
     for path in paths:
         below = path.relative_to(base).as_posix()
-        if path.is_file() and (found := re.fullmatch(whole, below, re.DOTALL)):
-            end = len(below) - len(path.suffix)
-            texts = (below[start : min(stop, end)] for start, stop in found.regs[1:] if start >= 0)
+        if path.is_file() and (found := whole.fullmatch(below[::-1])):
+            size, end = len(below), len(below) - len(path.suffix)
+            texts = (below[size - stop : min(size - start, end)] for start, stop in found.regs[:0:-1] if start >= 0)
             yield path, "/".join(filter(None, texts))
 
 
-def _expression(part: str) -> str:
-    """A regular expression for a part of a pattern, with a group for each wildcard."""
-    texts = []
-    for text in _WILDCARD.split(part):
+def _backwards(parts: Sequence[str]) -> str:
+    """A regular expression, with a group for each wildcard, that a path fits when it is read from its end.
+
+    So each star can take as little as possible and never has to try again (no name takes long, however many stars
+    there are), and yet the first of a pattern gets as much as possible.
+    """
+    last, *above = reversed(parts)
+    levels = ["(.+?)" if last == "**" else _backwards_in_part(last)]
+    levels += ["(?:/(.+?))??" if part == "**" else f"/{_backwards_in_part(part)}" for part in above]
+    return "".join(levels)
+
+
+def _backwards_in_part(part: str) -> str:
+    """The same of a name and a part of a pattern."""
+    pieces = [""]  # what stands between the stars
+    for place, text in reversed([*enumerate(_WILDCARD.split(part))]):
+        character = "" if place % 2 == 0 else fnmatch.translate(text)[4:-3]  # stands between (?s: and )\\Z
         if text.startswith("*"):
-            texts.append("([^/]*)")
-        elif _WILDCARD.fullmatch(text):
-            texts.append(f"({fnmatch.translate(text)[4:-3]})")  # which stands between (?s: and )\\Z
+            pieces.append("")
+        elif character and not character.startswith("\\["):  # [] and [!] are no wildcards
+            pieces[-1] += f"((?!/){character})"
         else:
-            texts.append(re.escape(text))
-    return "".join(texts)
+            pieces[-1] += re.escape(text[::-1])
+    end, *middle = pieces
+    if not middle:
+        return end
+    return end + "".join(f"(?>([^/]*?){piece})" for piece in middle[:-1]) + f"([^/]*){middle[-1]}"

@@ -1,6 +1,7 @@
 """Patterns match the files that Python's own glob matches; and what each wildcard stood for is known."""
 
 import glob
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,33 @@ def test_the_files_are_those_of_glob(tree: Path, parts: list[str]) -> None:
 
     wanted = sorted({Path(name) for name in glob.glob(str(pattern), recursive=True)})  # noqa: PTH207
     assert found == [path for path in wanted if path.is_file()]
+
+
+def test_the_first_of_several_stars_gets_as_much_as_possible(tmp_path: Path) -> None:
+    (tmp_path / "a_b" / "c_d").mkdir(parents=True)
+    (tmp_path / "a_b" / "c_d" / "e_f_g.png").touch()
+
+    texts = ["a_b/c/d/e_f/g", "a_b/c_d/e/f/g", "a_b/c_d/e_f_/g"]
+    for pattern, text in zip(["*/*_*/*_*", "**/*_*_*.png", "**/*?.png"], texts, strict=True):
+        assert [found for _, found in wildcards.matches(tmp_path / pattern)] == [text]
+
+
+def test_a_question_mark_stands_for_no_slash(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.png").touch()
+
+    assert not list(wildcards.matches(tmp_path / "**" / "a?b.png"))
+    assert not list(wildcards.matches(tmp_path / "**" / "a[!c]b.png"))
+
+
+@pytest.mark.parametrize("above", ["", "**/"])
+def test_many_stars_and_a_long_name_take_no_time(tmp_path: Path, above: str) -> None:
+    (tmp_path / f"{'a' * 120}.png").touch()
+
+    start = time.perf_counter()
+    assert not list(wildcards.matches(tmp_path / f"{above}{'*a' * 30}b.png"))
+    assert len(list(wildcards.matches(tmp_path / f"{above}{'*a' * 30}*.png"))) == 1
+    assert time.perf_counter() - start < 1
 
 
 @pytest.mark.parametrize(
