@@ -1,5 +1,6 @@
 """Pair the frames of any two trees by their names: of two folders, or of what two patterns match. Reads no picture."""
 
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ def find_pairs(
     Frames belong together by their paths below the folders, or by what the patterns' wildcards match, without suffixes.
     Where no two are equal they are compared word by word (words end at ``/``, ``_``, ``-``, ``.`` or a space), without
     the words that say what a frame is: ``blur``, ``gt``, ``input`` and so on. Where none are equal either, the words of
-    file names alone count, unless both are patterns; a name that stands twice then pairs nothing.
+    file names alone count, unless both are patterns; a name that stands twice then pairs nothing, and a warning says
+    that it went so.
 
     Args:
         blurry: A folder, or a pattern with ``*``, ``?``, ``[...]`` or ``**``; ``~`` is the home folder.
@@ -141,13 +143,25 @@ def _pairs(first: _Tree, second: _Tree) -> tuple[Pair, ...]:
     elif first.is_pattern and second.is_pattern:
         return ()
     else:
-        blurry, sharp = (_by_words(tree.named, map(_last_part, tree.named)) for tree in (first, second))
-        found = {
-            _bare(_last_part(sharp[words][0])): (blurry[words][0], sharp[words][0])
-            for words in blurry.keys() & sharp
-            if len(blurry[words]) == len(sharp[words]) == 1
-        }
+        found = _by_file_names(first, second)
     return _sorted_pairs({key: (first.named[one], second.named[other]) for key, (one, other) in found.items()})
+
+
+def _by_file_names(first: _Tree, second: _Tree) -> dict[str, tuple[str, str]]:
+    """Names of either tree by key, where only the file's own name agrees; says so, since folders may be other clips."""
+    blurry, sharp = (_by_words(tree.named, map(_last_part, tree.named)) for tree in (first, second))
+    found = {
+        _bare(_last_part(sharp[words][0])): (blurry[words][0], sharp[words][0])
+        for words in blurry.keys() & sharp
+        if len(blurry[words]) == len(sharp[words]) == 1
+    }
+    if found:
+        one, other = found[min(found)]
+        logging.getLogger(__name__).warning(
+            "%d of %d and %d frames are paired by their file names alone, since no paths agree; first %s with %s",
+            *(len(found), len(first.named), len(second.named), first.named[one], second.named[other]),
+        )
+    return found
 
 
 def _sorted_pairs(found: Mapping[str, tuple[Path, Path]]) -> tuple[Pair, ...]:

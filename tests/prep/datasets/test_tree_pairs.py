@@ -46,6 +46,22 @@ def test_pairs_fall_back_to_file_names_where_no_path_agrees(tmp_path: Path) -> N
     assert dataset.orphans == (blurry / "left" / "2.png", blurry / "right" / "2.png", sharp / "2.png")
 
 
+def test_a_warning_says_where_file_names_alone_made_the_pairs(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    blurry, sharp = tmp_path / "b", tmp_path / "s"
+    touch(blurry / "clip1" / "0001.png", blurry / "clip1" / "0002.png", sharp / "clip3" / "0001.png")
+
+    tree_pairs.find_pairs(blurry, sharp)
+
+    assert [record.message for record in caplog.records] == [
+        "1 of 2 and 1 frames are paired by their file names alone, since no paths agree; "
+        f"first {blurry}/clip1/0001.png with {sharp}/clip3/0001.png"
+    ]
+    caplog.clear()
+    touch(sharp / "clip1" / "0002.png")
+    tree_pairs.find_pairs(blurry, sharp)
+    assert not caplog.records
+
+
 def test_one_folder_is_no_pair(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png")
 
