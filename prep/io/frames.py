@@ -4,6 +4,7 @@ Legend: H, W a frame's height and width.
 """
 
 import struct
+import warnings
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -11,6 +12,7 @@ import cv2
 import imagecodecs
 import numpy as np
 from isal import isal_zlib
+from PIL import Image
 
 from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
@@ -33,6 +35,9 @@ _PNG_DECODERS = {  # that take two thirds of OpenCV's time
 }
 _MOST_PIXELS = 2**30  # OpenCV's own limit, for PNGs too, which others decode
 PNG_HEADER = 33  # bytes: signature and first chunk
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # the EXIF tag, and its values that exchange height and width
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which photographs of 200 megapixels exceed
+warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata are no news to who wants pixels
 
 
 def is_frame(path: PurePath) -> bool:
@@ -140,6 +145,24 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
         raise FrameError(f"{path} is no PNG; fetch it again or remove it")
     width, height = struct.unpack_from(">II", head, len(png.SIGNATURE) + 8)
     return height, width
+
+
+def size_of(source: Source) -> tuple[int, int]:
+    """The ``(height, width)`` that ``decode`` would give a picture, by its header wherever that says it.
+
+    Raises:
+        FrameError: If it is damaged in its header, or no picture.
+        ReadError: If it cannot be read at all.
+    """
+    if source.suffix.lower() == ".png":
+        return png_size(storage.read(source, PNG_HEADER), source)
+    try:
+        with storage.opened(source) as file, Image.open(file) as image:
+            is_lying = image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION) in _LYING
+            return image.size if is_lying else image.size[::-1]
+    except Exception:  # Pillow and zipfile promise no kind of error; those of reading it all are ours
+        height, width = decode(storage.read(source), source).shape[:2]
+        return height, width
 
 
 def _decode_png(data: bytes, path: Source) -> Bytes | Codes:

@@ -9,7 +9,6 @@ import io
 import logging
 import math
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
@@ -27,8 +26,6 @@ from prep.io import files, frames, storage
 from prep.io.storage import Source
 
 MOST_PIXELS = 500_000_000  # of a picture; its header is asked before any memory is taken
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which photographs of 200 megapixels exceed
-warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata are no news to who wants a picture restored
 logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised here, with the file's name
 # What decoders raise over damaged data, besides their own kinds; none of them promises any.
 _DAMAGE = (

@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from prep.errors import ReadError
 
@@ -80,6 +81,13 @@ def read(source: Source, count: int = -1) -> bytes:
         raise ReadError(f"{source} cannot be read from its archive ({error}); unpack it") from error
     except OSError as error:
         raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
+
+
+def opened(source: Source) -> IO[bytes]:
+    """A source to read parts of; raises whatever ``open`` and ``zipfile`` raise."""
+    if isinstance(source, ArchiveMember):
+        return open_archive(source.archive).open(source.name)
+    return source.open("rb")
 
 
 def read_stamped(source: Source) -> tuple[bytes, FileStamp]:

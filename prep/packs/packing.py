@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from prep import parallel
 from prep.arrays import Bytes, Codes, Size
-from prep.datasets import layouts
 from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import files, frames, storage
@@ -54,22 +53,12 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
 
 
 def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
-    """Sizes of the frames: those in PNGs' headers, of other formats that of each sequence's first frame.
+    """Sizes of the frames, as their headers state them.
 
     Raises:
         FrameError: If a frame cannot be read.
     """
-    sizes, decoded = [], dict[str, Size]()
-    for pair in pairs:
-        clip = layouts.sequence(pair.key)
-        if pair.blurry.suffix.lower() == ".png":
-            sizes.append(frames.png_size(storage.read(pair.blurry, frames.PNG_HEADER), pair.blurry))
-            continue
-        if clip not in decoded:
-            height, width = frames.decode(storage.read(pair.blurry), pair.blurry).shape[:2]
-            decoded[clip] = height, width
-        sizes.append(decoded[clip])
-    return sizes
+    return [frames.size_of(pair.blurry) for pair in pairs]
 
 
 def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:

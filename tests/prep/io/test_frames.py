@@ -1,15 +1,18 @@
 """Reading and writing frames."""
 
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from prep import errors
 from prep.io import frames, png
+from prep.io.storage import ArchiveMember
 
 RNG = np.random.default_rng(0)
 PICTURE = RNG.integers(0, 256, (20, 30, 3), np.uint8)
@@ -20,6 +23,29 @@ def test_a_frame_comes_back_as_it_was_written(tmp_path: Path, name: str) -> None
     frames.write(tmp_path / name, PICTURE)
 
     assert np.array_equal(frames.read(tmp_path / name), PICTURE)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_size_in_a_header_is_that_of_the_decoded_picture(tmp_path: Path, kind: str, orientation: int) -> None:
+    path, exif = tmp_path / f"a.{kind.lower()}", Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "x" * 9000  # a long description stands before a JPEG's size
+    Image.fromarray(PICTURE).save(path, kind, exif=exif)
+
+    assert frames.size_of(path) == frames.read(path).shape[:2]
+
+
+def test_the_size_of_a_jpeg_is_known_without_decoding_it(tmp_path: Path) -> None:
+    start = frames.encode(PICTURE, tmp_path / "a.jpg")[:640]  # all but the pixels
+    (tmp_path / "a.jpg").write_bytes(start)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.jpg", start)
+
+    assert frames.size_of(tmp_path / "a.jpg") == (20, 30)
+    assert frames.size_of(ArchiveMember(archive=tmp_path / "a.zip", name="a.jpg")) == (20, 30)
+    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")
+    with pytest.raises(errors.FrameError, match="is no readable picture"):
+        frames.size_of(tmp_path / "a.jpg")
 
 
 def test_red_comes_first(tmp_path: Path) -> None:

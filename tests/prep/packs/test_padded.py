@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from gopro_packs import pack_content
 
-from prep.datasets import layouts
+from prep.datasets import layouts, tree_pairs
 from prep.datasets.layouts import Dataset
 from prep.errors import PackError
 from prep.io import frames
@@ -67,6 +67,18 @@ def test_wrong_pairs_of_a_padded_pack_are_found_though_their_padding_agrees(data
     (finding,) = verification.wrong_pairs(reader.read_info(pack(dataset, tmp_path / "p.h5")))
 
     assert (finding.fault, finding.keys) == ("scene", tuple(SIZES))
+
+
+def test_jpegs_of_several_sizes_in_one_folder_are_padded_to_the_largest(tmp_path: Path, photo: np.ndarray) -> None:
+    for key, (height, width) in SIZES.items():
+        for number, role in enumerate("bs"):
+            path = tmp_path / role / f"{key.replace('/', '_')}.jpg"
+            path.parent.mkdir(exist_ok=True)
+            frames.write(path, photo[:height, number : width + number])
+
+    jpegs = tree_pairs.find_pairs(tmp_path / "b", tmp_path / "s")
+
+    assert reader.read_info(pack(jpegs, tmp_path / "p.h5")).sizes == tuple(SIZES.values())
 
 
 def test_another_threshold_of_a_padded_pack_is_that_of_its_frames(dataset: Dataset, tmp_path: Path) -> None:
