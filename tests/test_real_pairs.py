@@ -14,7 +14,7 @@ from prep.datasets import layouts, tree_pairs
 from prep.datasets.layouts import Pair
 from prep.io import frames
 from prep.pairing import search
-from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SHIFT
+from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT, compare
 
 DATA = Path(os.environ.get("CDG_DATA", Path(__file__).parents[2] / "shared" / "data"))
 CASES = Path(__file__).parents[2] / "shared" / "cases" / "wrong_pairs"
@@ -29,6 +29,14 @@ pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real frames in {D
 @pytest.mark.parametrize("name", DATASETS)
 def test_no_real_pair_is_called_wrong(name: str) -> None:
     assert search.search_dataset(DATASETS[name](), jobs=-1) == []
+
+
+def test_frames_of_other_clips_are_other_scenes_wherever_a_part_of_them_looks_alike() -> None:
+    named = {pair.key: pair for pair in DATASETS["gopro"]()}
+    alike = [("GOPR0372_07_00/000048", "GOPR0410_11_00/000161"), ("GOPR0385_11_01/003100", "GOPR0410_11_00/000161")]
+
+    for one, other in alike:
+        assert compare(frames.read(named[one].blurry), frames.read(named[other].sharp)).fault == SCENE, one
 
 
 @pytest.mark.skipif(not CASES.is_dir(), reason=f"no wrong pairs in {CASES}")

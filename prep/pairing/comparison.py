@@ -23,6 +23,7 @@ _LIT_CORRELATION = 0.33  # of a night whose lights, saturated in the sharp frame
 _LIT_CONTRAST = 1.5  # which have more contrast than the lights: no other blur adds any
 _LEAST_SHIFT = 0.01  # of the longer side; below it only the whole data set can tell (``search.py``)
 _LEFT = 0.5  # of the difference between the frames, at most, once the shift is undone
+_FAR = 0.15  # of the longer side: from there on two scenes may look alike in what is left of them
 _OUTSIDE = 0.75  # of the blur's length: a sharp frame taken within the exposure is off by half of it at most
 _EXCHANGED = -0.8  # correlation of red minus blue
 _LEAST_COLOUR = 4.0  # grey levels, root mean square of red minus blue
@@ -108,12 +109,13 @@ def _aligned(blurry: Floats, sharp: Floats) -> tuple[Shift, bool | None]:
     """The shift between two frames and whether they then show one scene; None where nothing can be told."""
     shift = alignment.small_shift(blurry, sharp)
     is_same = _is_same(*alignment.overlap(blurry, sharp, shift))
-    if is_same is False:
+    is_far = np.hypot(*shift) > _FAR * max(sharp.shape)
+    if is_same is False or (is_same and is_far and alignment.left_by(blurry, sharp, shift) > _LEFT):
         other = alignment.large_shift(blurry, sharp)
-        if _is_same(*alignment.overlap(blurry, sharp, other)):
+        is_found = alignment.left_by(blurry, sharp, other) <= _LEFT  # some part of any two scenes looks alike
+        if is_found and _is_same(*alignment.overlap(blurry, sharp, other)):
             return other, True
-        if _is_same(blurry, sharp):
-            return (0.0, 0.0), True
+        return ((0.0, 0.0), True) if _is_same(blurry, sharp) else (shift, False)
     return shift, is_same
 
 
