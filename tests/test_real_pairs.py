@@ -31,6 +31,18 @@ def test_no_real_pair_is_called_wrong(name: str) -> None:
     assert search.search_dataset(DATASETS[name](), jobs=-1) == []
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("gain", "offset"), [(1.8, 0), (2.2, 0), (1, 16), (1, -24), (0.4, 140)])
+def test_another_exposure_or_black_level_of_real_pairs_is_no_fault(gain: float, offset: int) -> None:
+    named = {pair.key: pair for dataset in DATASETS.values() for pair in dataset()[::3]}
+
+    def read(key: str) -> tuple[Bytes, Bytes]:
+        blurry, sharp = (frames.read(source) for source in (named[key].blurry, named[key].sharp))
+        return np.clip(gain * blurry.astype(np.float32) + offset, 0, 255).astype(np.uint8), sharp
+
+    assert search.search(list(named), read, jobs=-1) == []
+
+
 def test_frames_of_other_clips_are_other_scenes_wherever_a_part_of_them_looks_alike() -> None:
     named = {pair.key: pair for pair in DATASETS["gopro"]()}
     alike = [("GOPR0372_07_00/000048", "GOPR0410_11_00/000161"), ("GOPR0385_11_01/003100", "GOPR0410_11_00/000161")]

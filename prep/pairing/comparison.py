@@ -29,8 +29,11 @@ _EXCHANGED = -0.8  # correlation of red minus blue
 _LEAST_COLOUR = 4.0  # grey levels, root mean square of red minus blue
 _LEAST_CHANGE = 8.0  # grey levels, root mean square, that another gamma makes
 _GAMMA_LEAVES = 0.35  # of that, at most, once the gamma is undone
-_BESIDE_GAIN = 0.9  # and of what a factor leaves: exposures differ by a factor, which says nothing
+_BESIDE_LINE = 0.9  # and of what a factor and an offset leave: of another exposure or black level, which say nothing
+_UNSATURATED = 0.9  # of the pixels that a coarse one stands for, where the tones are compared
+_LEAST_KNOWN = 0.1  # of the coarse pixels
 _GAMMAS = np.exp(np.linspace(-1.2, 1.2, 25))  # 0.3 to 3.3
+_FINER_GAMMAS = np.exp(np.linspace(-0.04, 0.04, 5))  # about the best of those
 _LEAST_GAMMA = 1.15
 _ZOOMS = [2 ** (step / 8) for step in range(-12, 13) if step]  # 0.35 to 2.8
 
@@ -150,23 +153,33 @@ def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
 def _gamma(blurry: Bytes, sharp: Bytes, shift: Shift) -> float | None:
     """The power that turns one frame's codes into the other's, where there is one."""
     b, g = map(np.ascontiguousarray, alignment.overlap(blurry, sharp, shift))
-    target = alignment.coarse(alignment.brightness(b))
+    both = np.concatenate([b, g], axis=2)
+    is_known = alignment.coarse(((both.min(axis=2) > 0) & (both.max(axis=2) < 255)).astype(np.float32)) > _UNSATURATED
+    if is_known.mean() < _LEAST_KNOWN:
+        return None
 
-    def left(image: Floats) -> float:
-        return float(np.sqrt(((target - image) ** 2).mean()))
+    def seen(frame: Bytes) -> Floats:
+        return alignment.coarse(alignment.brightness(frame))[is_known]
 
-    plain = alignment.coarse(alignment.brightness(g))
-    change = left(plain)
+    target, plain = seen(b), seen(g)
+    change = _root_mean_square(target - plain)
     if change < _LEAST_CHANGE:
         return None
-    codes = np.arange(256) / 255
-    curves = [np.rint(255 * codes**gamma).astype(np.uint8) for gamma in _GAMMAS]
-    errors = [left(alignment.coarse(alignment.brightness(curve[g]))) for curve in curves]
-    place = int(np.argmin(errors))
-    by_gain = left(plain * float((plain * target).sum() / max(float((plain * plain).sum()), 1e-6)))
-    is_gamma = errors[place] <= min(_GAMMA_LEAVES * change, _BESIDE_GAIN * by_gain)
-    gamma = float(_GAMMAS[place])
+
+    def left(gamma: float) -> float:
+        curve = np.rint(255 * (np.arange(256) / 255) ** gamma).astype(np.uint8)
+        return _root_mean_square(target - seen(curve[g]))
+
+    near = min(_GAMMAS, key=left)
+    gamma = float(min(near * _FINER_GAMMAS, key=left))
+    x, y = plain - plain.mean(), target - target.mean()
+    by_line = _root_mean_square(y - x * float((x * y).sum() / max(float((x * x).sum()), 1e-6)))
+    is_gamma = left(gamma) <= min(_GAMMA_LEAVES * change, _BESIDE_LINE * by_line)
     return gamma if is_gamma and not 1 / _LEAST_GAMMA < gamma < _LEAST_GAMMA else None
+
+
+def _root_mean_square(values: Floats) -> float:
+    return float(np.sqrt((values**2).mean()))
 
 
 def _zoom(blurry: Floats, sharp: Floats) -> float | None:

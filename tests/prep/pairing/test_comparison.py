@@ -30,6 +30,10 @@ TRUE_PAIRS: dict[str, Callable[[Bytes], Bytes]] = {
     "noise": lambda sharp: noisy(smeared(sharp, 15), 20),
     "JPEG of quality 10": lambda sharp: compressed(noisy(smeared(sharp, 15), 8), 10),
     "three quarters of the light": lambda sharp: np.rint(0.75 * smeared(sharp, 15)).astype(np.uint8),
+    "1.8 times the light": lambda sharp: np.clip(1.8 * smeared(sharp, 15), 0, 255).astype(np.uint8),
+    "2.2 times the light": lambda sharp: np.clip(2.2 * smeared(sharp, 15), 0, 255).astype(np.uint8),
+    "24 levels brighter": lambda sharp: np.clip(smeared(sharp, 15) + 24.0, 0, 255).astype(np.uint8),
+    "fog": lambda sharp: np.rint(0.4 * smeared(sharp, 15) + 140).astype(np.uint8),
     "a shake of 3 pixels": lambda sharp: shifted(smeared(sharp, 8), 3, -2),
 }
 FAULTS: dict[str, tuple[Callable[[Bytes], Bytes], str]] = {
@@ -76,10 +80,13 @@ def test_a_shift_is_measured_to_a_third_of_a_pixel_whatever_the_blur(x: int, y: 
     assert shift == pytest.approx((x, y), abs=1 / 3)
 
 
-def test_the_gamma_is_measured() -> None:
+@pytest.mark.parametrize("gamma", [0.45, 0.8, 1.25, 2.2])
+def test_the_gamma_is_measured(gamma: float) -> None:
     sharp = picture("coffee")
 
-    assert "to the power of 2.2" in compare(to_gamma(smeared(sharp, 10), 2.2), sharp).figure
+    figure = compare(to_gamma(smeared(sharp, 10), gamma), sharp).figure
+
+    assert float(figure.rpartition(" ")[2]) == pytest.approx(gamma, rel=0.05)
 
 
 @pytest.mark.parametrize(
