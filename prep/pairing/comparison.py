@@ -12,6 +12,7 @@ from prep.arrays import Bytes, Floats
 from prep.pairing import alignment
 from prep.pairing.alignment import Shift
 from prep.sharpness import paired
+from prep.sharpness.size import SMALLEST
 
 EQUAL, SCENE, SHIFT, SCALE, CHANNELS, GAMMA = "equal", "scene", "shift", "scale", "channels", "gamma"
 
@@ -45,6 +46,7 @@ class Comparison:
     fault: str = ""  # one of the kinds above; empty: a pair
     figure: str = ""  # what was measured of the fault, in words
     shift: Shift | None = None  # x, y in pixels of the frames, of blurry against sharp; None where it is not known
+    blur: float = 0.0  # pixels of the frames: its usual extent; 0 where it is not known
     left: float = 1.0  # share of the difference between the frames that is left once the shift is undone
 
 
@@ -78,15 +80,17 @@ def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
         return Comparison(fault=SCENE, figure=f"correlation {correlation:.2f}")
     factor = blurry.shape[1] / b.shape[1]
     found, left = (shift[0] * factor, shift[1] * factor), alignment.left_by(b, g, shift)
-    fault, figure = _fault(small, shift, left)
+    blur = _blur(small, shift)
+    fault, figure = _fault(small, shift, left, blur)
     if fault == SHIFT:
         figure = f"by {found[0]:.0f}, {found[1]:.0f} pixels (x, y)"
-    return Comparison(fault=fault, figure=figure, shift=found, left=left)
+    return Comparison(fault=fault, figure=figure, shift=found, blur=blur * factor, left=left)
 
 
-def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float) -> tuple[str, str]:
+def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float, blur: float) -> tuple[str, str]:
     """What is wrong with two frames of one scene, and the figure, in words."""
-    if _is_outside(small, shift, left):
+    least = _LEAST_SHIFT * max(small[0].shape)
+    if left <= _LEFT and is_outside(shift, blur, least):
         return SHIFT, ""
     if _are_exchanged(*small):
         return CHANNELS, ""
@@ -131,14 +135,25 @@ def _is_same(blurry: Floats, sharp: Floats) -> bool | None:
     return correlation >= _SURE_CORRELATION or is_blurred or is_lit
 
 
-def _is_outside(small: tuple[Bytes, Bytes], shift: Shift, left: float) -> bool:
-    """Whether the frames are further apart than blur of the length that they have can move them."""
-    distance, least = float(np.hypot(*shift)), _LEAST_SHIFT * max(small[0].shape)
-    if distance < least or left > _LEFT:
-        return False
-    extent = paired.extent(*map(np.ascontiguousarray, alignment.overlap(*small, shift)))
+def is_outside(shift: Shift, blur: float, least: float) -> bool:
+    """Whether frames are further apart than blur of the length that they have can move them; False if it has none.
+
+    Args:
+        shift: Pixels.
+        blur: Its extent, in the same; 0 where it is not known.
+        least: What is allowed in any case.
+    """
+    return blur > 0 and float(np.hypot(*shift)) > least + _OUTSIDE * blur
+
+
+def _blur(small: tuple[Bytes, Bytes], shift: Shift) -> float:
+    """The median extent of the blur where there is texture; 0 where there is none."""
+    b, g = map(np.ascontiguousarray, alignment.overlap(*small, shift))
+    if min(b.shape[:2]) < SMALLEST:
+        return 0.0
+    extent = paired.extent(b, g)
     known = extent[np.isfinite(extent)]
-    return known.size > 0 and distance > least + _OUTSIDE * float(np.median(known))
+    return float(np.median(known)) if known.size else 0.0
 
 
 def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:

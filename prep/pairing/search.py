@@ -12,7 +12,7 @@ from prep.datasets import layouts
 from prep.datasets.layouts import Pair
 from prep.errors import PrepError
 from prep.io import frames
-from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT, Comparison, compare
+from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT, Comparison, compare, is_outside
 
 Reader = Callable[[str], tuple[Bytes, Bytes]]
 """Gives the blurry and the sharp frame of a key."""
@@ -110,7 +110,8 @@ def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> li
 def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] | None:
     """The keys of pairs that are all shifted alike, and by how much, where most are.
 
-    Blur itself moves a pair by some pixels, each into a direction of its own: one pair tells nothing of a small shift.
+    Blur itself moves a pair by some pixels, each clip into a direction of its own: of a shift within the blur one clip
+    tells nothing.
     """
     shifts = {key: each.shift for key, each in compared.items() if each.shift is not None}
     if len(shifts) < _LEAST_SHIFTED:
@@ -121,6 +122,13 @@ def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] |
     near = np.hypot(*(points - common).T) <= max(_SPREAD[0], _SPREAD[1] * size)
     if size < _LEAST_COMMON or near.mean() < _AGREEING:
         return None
+    clips: dict[str, list[bool]] = {}
+    for key, is_near in zip(shifts, near, strict=True):
+        clips.setdefault(layouts.sequence(key), []).append(bool(is_near))
+    blur = float(np.median([compared[key].blur for key in shifts]))
+    is_of_many = sum(np.mean(each) >= _AGREEING for each in clips.values()) > 1
+    if not is_of_many and not is_outside((float(common[0]), float(common[1])), blur, _LEAST_COMMON):
+        return None  # one pan, with the sharp frame at its beginning or end, moves all pairs alike
     alike = [key for key, is_near in zip(shifts, near, strict=True) if is_near]
     x, y = (round(float(distance), 1) + 0.0 for distance in common)  # no -0.0
     return alike, f"by about {x}, {y} pixels (x, y), most of them alike"

@@ -57,6 +57,23 @@ def test_a_small_shift_is_found_once_most_pairs_share_it(shift: tuple[int, int])
     assert f"by about {shift[0]}.0, {shift[1]}.0 pixels (x, y), most of them alike" in str(finding)
 
 
+@pytest.mark.parametrize("length", [4, 8, 16, 32])
+def test_one_pan_with_the_sharp_frame_at_its_beginning_shares_no_shift_but_that_of_its_blur(length: int) -> None:
+    photo = picture("coffee")[:240]
+    windows = {place: photo[:, place : place + 360] for place in range(12 * 8 + 40)}
+    further = 0
+
+    def read(key: str) -> tuple[Bytes, Bytes]:
+        begin = 8 * int(key)
+        blurry = np.mean([windows[begin + step] for step in range(length + 1)], axis=0)
+        return shifted(np.rint(blurry).astype(np.uint8), further, 0), windows[begin]
+
+    keys = [str(number) for number in range(12)]
+    assert search.search(keys, read, jobs=1) == []
+    further = -length
+    assert [finding.fault for finding in search.search(keys, read, jobs=1)] == [SHIFT]
+
+
 def test_a_pair_that_cannot_be_read_is_passed_over() -> None:
     frames = Frames()
 
