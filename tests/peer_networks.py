@@ -65,7 +65,7 @@ _ARCHITECTURES: dict[str, tuple[Callable[[], nn.Module], Callable[[Weights], dic
     ),
 }
 ARCHITECTURES = tuple(_ARCHITECTURES)
-_QUICK = ("NAFNet", "Restormer")
+_QUICK = ("NAFNet",)
 
 
 def some_slow(names: Sequence[str]) -> list[Any]:

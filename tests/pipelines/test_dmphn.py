@@ -73,6 +73,7 @@ def test_six_files_become_weights_that_restore_as_dmphn_does(
     assert json.loads(about["sha256"]) == sums and len(sums) == 6
 
 
+@pytest.mark.slow
 def test_eight_files_become_four_levels(tmp_path: Path) -> None:
     plain, frame = PlainDMPHN(4), frame_of(32, 24)
 

@@ -121,6 +121,7 @@ def test_weights_that_follow_no_option_are_named(weights: Path, test_pack: Path,
     assert "pass weights after --weights" in mistake(tmp_path, "evaluate", weights, "--h5", test_pack)
 
 
+@pytest.mark.slow
 def test_a_comparison_is_not_replaced_by_that_of_others(
     weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def test_scores_of_wrong_pairs_are_given_with_a_warning_and_fail_if_strict_even_
     assert "3 of 3 frames are scored" in strict.stderr
 
 
+@pytest.mark.slow
 def test_another_programs_results_are_compared_too(true: Path) -> None:
     for name in ("a", "b"):
         frames.write(true / "theirs" / f"{name}.png", frames.read(true / "s" / f"{name}.png")[..., ::-1])

@@ -161,6 +161,7 @@ def test_blurry_frames_alone_are_aligned_too(folders: Path) -> None:
     assert answer["protocol"].endswith("nothing else is scored; the blurry frames themselves")
 
 
+@pytest.mark.slow
 def test_frames_that_lie_off_are_said_to_with_what_it_costs_unless_blur_costs_more(folders: Path) -> None:
     plain, aligned = (call(folders, *ASKED, *words) for words in ((), ("--align",)))
     blurry = call(folders, "evaluate", "--no-weights", "--sharp", "sharp", "--blurry", "blurry")

@@ -159,6 +159,7 @@ def test_a_network_that_looks_at_values_is_measured_on_a_small_frame() -> None:
     assert footprint.measure(Choosy(), 256, 512).multiply_accumulates == 9 * 256 * 512
 
 
+@pytest.mark.slow
 def test_measuring_leaves_the_weights_where_they_are(tmp_path: Path) -> None:
     network = load(tmp_path, "MPRNet")  # which uses one activation in many places
     before = {name: value.clone() for name, value in network.state_dict().items()}

@@ -50,6 +50,7 @@ def test_where_the_sample_is_suspicious_its_sequence_is_read_whole_and_counted()
 
 
 @pytest.mark.parametrize("shift", [(1, 0), (-1, 2)])
+@pytest.mark.slow
 def test_a_small_shift_is_found_once_most_pairs_share_it(shift: tuple[int, int]) -> None:
     (finding,) = search.search(KEYS, Frames(shift=shift).read, jobs=1)
 
