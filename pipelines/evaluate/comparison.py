@@ -25,6 +25,7 @@ class _Cost(TypedDict, total=False):
     honest_gmac: float
     seconds: float | None
     peak_megabytes: int | None
+    size: str
     device: str
 
 
