@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prep.arrays import Codes
+from prep.arrays import Bytes, Codes
 from prep.masks.equations import mask_of_codes
 from prep.packs import reader
 from prep.packs.reader import PackInfo
@@ -27,6 +27,11 @@ def to_range(picture: Tensor) -> Tensor:
 def to_tensor(picture: np.ndarray) -> Tensor:
     """``(H, W, 3)`` -> ``(3, H, W)``."""
     return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+
+
+def to_array(picture: Tensor) -> Bytes:
+    """``(3, H, W)`` uint8, on any device -> ``(H, W, 3)``."""
+    return np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
 
 
 class Frame(NamedTuple):

@@ -26,6 +26,7 @@ from pipelines.errors import EvaluationError
 from pipelines.evaluate.frame_sources import RULES, EvaluationFrame, FrameSource
 from pipelines.evaluate.mask_source import Contents
 from pipelines.evaluate.measures import FrameScores, check_size
+from pipelines.packs import to_array
 from prep.arrays import Floats
 from prep.io.storage import Source
 
@@ -155,7 +156,7 @@ def masked_ssim(aligned: Aligned) -> float:
 
 def _to_floats(picture: Tensor) -> Floats:
     """``(3, H, W)`` uint8 -> ``(H, W, 3)`` float32 in [0, 1]."""
-    return np.ascontiguousarray(picture.cpu().permute(1, 2, 0).numpy().astype(np.float32) / PEAK)
+    return np.asarray(to_array(picture).astype(np.float32) / PEAK, np.float32)
 
 
 def _to_batch(picture: Floats) -> Tensor:

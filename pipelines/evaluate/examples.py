@@ -18,9 +18,8 @@ from cdgnet.padding import SIZE_MULTIPLE
 from pipelines.evaluate import folder as scores_folder
 from pipelines.evaluate import kept_pictures
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
-from pipelines.evaluate.measures import FrameScores, first_measure, gain, has_blurry, merit
-from pipelines.evaluate.no_reference import is_lower_better
-from pipelines.packs import to_range
+from pipelines.evaluate.measures import FrameScores, first_measure, gain, has_blurry, merit, worst_and_best
+from pipelines.packs import to_array, to_range
 from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import greatest_square, shrink, small_map
 from pipelines.restore import comparison
@@ -30,7 +29,8 @@ from prep.arrays import Bytes
 NAME = "pictures.json"
 ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
 _FRAMES_A_REASON = 3
-_WIPE_WIDTH, _PANEL_WIDTH, _PART_SIDE, _ZOOM = 960, 480, 160, 3  # pixels; times
+PART_SIDE = 160  # pixels, of the part that is shown enlarged
+_WIPE_WIDTH, _PANEL_WIDTH, _ZOOM = 960, 480, 3  # pixels; times
 _MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
 LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
 
@@ -60,17 +60,20 @@ class Example:
 def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
     """The frames worth a look, by key, each with why: lowest and highest score, smallest and largest gain."""
     reasons: dict[str, list[str]] = {}
-    measure = first_measure(rows[0])
-    name = "PSNR" if measure == "psnr" else measure
-    worst, best = ("highest", "lowest") if is_lower_better(measure) else ("lowest", "highest")
-    orders = {f"{worst} {name}": merit, f"{best} {name}": lambda row: -merit(row)}
+    worst, best = worst_and_best(first_measure(rows[0]))
+    orders = {worst: merit, best: lambda row: -merit(row)}
     if has_blurry(rows[0]):
         orders["smallest gain"], orders["largest gain"] = gain, lambda row: -gain(row)
     known = [row for row in rows if not math.isnan(merit(row))] or rows
     for reason, order in orders.items():
-        for place, row in enumerate(sorted(known, key=order)[:_FRAMES_A_REASON]):
-            reasons.setdefault(row["key"], []).append(("", "second ", "third ")[place] + reason)
+        note_places(reasons, reason, [row["key"] for row in sorted(known, key=order)[:_FRAMES_A_REASON]])
     return reasons
+
+
+def note_places(reasons: dict[str, list[str]], reason: str, keys: Sequence[str]) -> None:
+    """Note of up to three frames, by key, that they are the first, second and third by ``reason``."""
+    for ordinal, key in zip(("", "second ", "third "), keys, strict=False):
+        reasons.setdefault(key, []).append(ordinal + reason)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,16 +166,16 @@ def draw_examples(
 def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) -> Example:
     """One frame in pictures; ``scored`` says what is scored."""
     frame = scene.frame
-    key, after = frame.key, _image(scene.restored)
-    sharp = None if frame.sharp is None else _image(frame.sharp)
+    key, after = frame.key, to_array(scene.restored)
+    sharp = None if frame.sharp is None else to_array(frame.sharp)
     wipes: list[Wipe] = []
     panels: list[Panel] = []
     if frame.blurry is not None:
-        wipes, panels = _against_blurry(key, _image(frame.blurry), after, sharp)
+        wipes, panels = _against_blurry(key, to_array(frame.blurry), after, sharp)
     elif sharp is not None:
-        wipes = [Wipe(key=key, before=_photo(key, "sharp", sharp), after=_photo(key, scored, after))]
+        wipes = [Wipe(key=key, before=photo(key, "sharp", sharp), after=photo(key, scored, after))]
     else:
-        panels = [_photo(key, scored, after)]
+        panels = [photo(key, scored, after)]
     if sharp is not None:
         panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
     if frame.mask is not None:
@@ -194,19 +197,18 @@ def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) ->
 def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes | None) -> tuple[list[Wipe], list[Panel]]:
     """Wipes between the blurry and the restored frame, whole and a part enlarged; that part sharp; the error before."""
     if sharp is None:
-        part = comparison.most_changed_part(before, after, _PART_SIDE)
+        part = comparison.most_changed_part(before, after, PART_SIDE)
     else:
         part = most_changed_part(before, after, sharp)
-    width = _PART_SIDE * _ZOOM
-    whole = Wipe(key=key, before=_photo(key, "blurry", before), after=_photo(key, "restored", after))
+    whole = Wipe(key=key, before=photo(key, "blurry", before), after=photo(key, "restored", after))
     enlarged = Wipe(
         key=f"{key}, enlarged",
-        before=photo_panel("blurry", f"{key}, part, blurry", _enlarge(before[part]), width),
-        after=photo_panel("restored", f"{key}, part, restored", _enlarge(after[part]), width),
+        before=part_panel("blurry", f"{key}, part, blurry", before[part]),
+        after=part_panel("restored", f"{key}, part, restored", after[part]),
     )
     if sharp is None:
         return [whole, enlarged], []
-    sharp_part = photo_panel("the same part, sharp", f"{key}, part, sharp", _enlarge(sharp[part]), width)
+    sharp_part = part_panel("the same part, sharp", f"{key}, part, sharp", sharp[part])
     return [whole, enlarged], [sharp_part, _error_map("error before", key, before, sharp)]
 
 
@@ -214,14 +216,11 @@ def most_changed_part(before: Bytes, after: Bytes, sharp: Bytes) -> tuple[slice,
     """Rows and columns of the square in which restoring changed the squared error most, for better or worse."""
     errors = [np.square(image.astype(np.float64) - sharp).sum(axis=2) for image in (before, after)]
     change = errors[0] - errors[1]
-    return greatest_square(change, _PART_SIDE)
+    return greatest_square(change, PART_SIDE)
 
 
-def _image(picture: Tensor) -> Bytes:
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())  # (H, W, 3)
-
-
-def _photo(key: str, name: str, image: Bytes) -> Panel:
+def photo(key: str, name: str, image: Bytes) -> Panel:
+    """A whole frame as a panel."""
     return photo_panel(name, f"{key}, {name}", image, _WIPE_WIDTH)
 
 
@@ -237,9 +236,10 @@ def _error_map(name: str, key: str, image: Bytes, sharp: Bytes) -> Panel:
     return map_panel(name, f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
 
 
-def _enlarge(image: Bytes) -> Bytes:
-    """Each pixel as a square of ``_ZOOM``: interpolation would flatter the result."""
-    return np.ascontiguousarray(image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
+def part_panel(name: str, alt: str, image: Bytes) -> Panel:
+    """A part of a frame as a panel, each pixel as a square of ``_ZOOM``: interpolation would flatter the result."""
+    enlarged = np.ascontiguousarray(image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
+    return photo_panel(name, alt, enlarged, PART_SIDE * _ZOOM)
 
 
 def _middle(picture: Tensor) -> Tensor:
@@ -255,15 +255,15 @@ def _branch_panels(key: str, components: Components, sharp: Tensor | None) -> It
     """
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
-            picture = _image(to_bytes(image)[0])
+            picture = to_array(to_bytes(image)[0])
             yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
     for field, name in MAP_TITLES.items():
         if (given := getattr(components, field)) is not None:
             codes = (given[0, 0].numpy() * 65535).round().astype(np.uint16)
             yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
     if sharp is not None and components.small is not None and components.large is not None:
-        small, large = (_image(to_bytes(image)[0]) for image in (components.small, components.large))
-        yield _nearer_map(key, small, large, _image(sharp))
+        small, large = (to_array(to_bytes(image)[0]) for image in (components.small, components.large))
+        yield _nearer_map(key, small, large, to_array(sharp))
 
 
 def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:

@@ -4,22 +4,19 @@ Legend: H, W a frame's height and width.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 
-from pipelines.evaluate.examples import Wipe
+from pipelines.evaluate.examples import PART_SIDE, Wipe, note_places, part_panel, photo
 from pipelines.evaluate.frame_sources import EvaluationFrame
-from pipelines.evaluate.measures import FrameScores, first_measure, merit
-from pipelines.evaluate.no_reference import is_lower_better
-from pipelines.pages.panels import Panel, photo_panel
+from pipelines.evaluate.measures import FrameScores, first_measure, merit, worst_and_best
+from pipelines.packs import to_array
+from pipelines.pages.panels import Panel
 from pipelines.pages.pictures import greatest_square
 from prep.arrays import Bytes
-
-_PART_SIDE, _ZOOM, _WHOLE_WIDTH = 160, 3, 960  # pixels; times; pixels
-_ORDINALS = ("", "second ", "third ")
 
 RowsByName = Mapping[str, FrameScores]
 """The rows of one frame, by the candidates' names."""
@@ -62,22 +59,16 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
     def best(rows: RowsByName) -> float:
         return max(known(rows), default=math.inf)
 
+    worst, _ = worst_and_best(first_measure(next(row for rows in rows_of.values() for row in rows.values())))
     orders: dict[str, tuple[Callable[[RowsByName], float], int]] = {
         "largest difference": (lambda rows: -spread(rows), 3),
-        f"{_worst_of_best(rows_of)} of the best": (best, 2),
+        f"{worst} of the best": (best, 2),
         "smallest difference": (spread, 1),
     }
     reasons: dict[str, list[str]] = {}
     for reason, (order, count) in orders.items():
-        for place, key in enumerate(sorted(rows_of, key=lambda key: order(rows_of[key]))[:count]):
-            reasons.setdefault(key, []).append(_ORDINALS[place] + reason)
+        note_places(reasons, reason, sorted(rows_of, key=lambda key: order(rows_of[key]))[:count])
     return reasons
-
-
-def _worst_of_best(rows_of: Mapping[str, RowsByName]) -> str:
-    measure = first_measure(next(row for rows in rows_of.values() for row in rows.values()))
-    name = "PSNR" if measure == "psnr" else measure
-    return f"{'highest' if is_lower_better(measure) else 'lowest'} {name}"
 
 
 class Gallery:
@@ -105,13 +96,13 @@ def lineup_of(frame: EvaluationFrame, restored: Mapping[str, Tensor]) -> Lineup:
 
 def draw(lineup: Lineup, rows: RowsByName, reasons: Sequence[str]) -> DrawnLineup:
     """One frame in pictures."""
-    sharp = None if lineup.sharp is None else _image(lineup.sharp)
-    images = {name: _image(picture) for name, picture in lineup.restored.items()}
+    sharp = None if lineup.sharp is None else to_array(lineup.sharp)
+    images = {name: to_array(picture) for name, picture in lineup.restored.items()}
     order = sorted(images, key=lambda name: merit(rows[name]))
     part = most_different_part(list(images.values()), sharp)
     shown = {f"{name}, {_score(rows[name])}": image for name, image in images.items()}
     if lineup.blurry is not None:
-        shown = {"blurry": _image(lineup.blurry), **shown}
+        shown = {"blurry": to_array(lineup.blurry), **shown}
     if sharp is not None:
         shown["sharp"] = sharp
     return DrawnLineup(
@@ -119,10 +110,10 @@ def draw(lineup: Lineup, rows: RowsByName, reasons: Sequence[str]) -> DrawnLineu
         reasons="; ".join(reasons),
         wipe=Wipe(
             key=lineup.key,
-            before=_photo(lineup.key, order[0], images[order[0]], _WHOLE_WIDTH),
-            after=_photo(lineup.key, order[-1], images[order[-1]], _WHOLE_WIDTH),
+            before=photo(lineup.key, order[0], images[order[0]]),
+            after=photo(lineup.key, order[-1], images[order[-1]]),
         ),
-        parts=[_photo(f"{lineup.key}, part", *each, _PART_SIDE * _ZOOM) for each in _enlarged(shown, part)],
+        parts=[part_panel(name, f"{lineup.key}, part, {name}", image[part]) for name, image in shown.items()],
     )
 
 
@@ -135,20 +126,6 @@ def most_different_part(images: Sequence[Bytes], sharp: Bytes | None) -> tuple[s
     """Rows and columns of the square in which the pictures' squared errors differ most; the pictures without truth."""
     if sharp is None:
         spread = np.max(images, axis=0).astype(np.float64) - np.min(images, axis=0)
-        return greatest_square(np.square(spread).sum(axis=2), _PART_SIDE)
+        return greatest_square(np.square(spread).sum(axis=2), PART_SIDE)
     errors = [np.square(image.astype(np.float64) - sharp).sum(axis=2) for image in images]
-    return greatest_square(np.max(errors, axis=0) - np.min(errors, axis=0), _PART_SIDE)
-
-
-def _enlarged(images: Mapping[str, Bytes], part: tuple[slice, slice]) -> Iterator[tuple[str, Bytes]]:
-    """A part of each picture, each pixel as a square: interpolation would flatter the result."""
-    for name, image in images.items():
-        yield name, np.ascontiguousarray(image[part].repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
-
-
-def _photo(place: str, name: str, image: Bytes, width: int) -> Panel:
-    return photo_panel(name, f"{place}, {name}", image, width)
-
-
-def _image(picture: Tensor) -> Bytes:
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())  # (H, W, 3)
+    return greatest_square(np.max(errors, axis=0) - np.min(errors, axis=0), PART_SIDE)

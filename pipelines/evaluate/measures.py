@@ -127,6 +127,13 @@ def first_measure(scores: Mapping[str, Any]) -> str:
     return measures_of(scores)[0]
 
 
+def worst_and_best(measure: str) -> tuple[str, str]:
+    """What the worst and the best score of a measure are called: ``lowest PSNR``, ``highest PSNR``."""
+    ends = ("highest", "lowest") if no_reference.is_lower_better(measure) else ("lowest", "highest")
+    worst, best = (f"{end} {'PSNR' if measure == 'psnr' else measure}" for end in ends)
+    return worst, best
+
+
 def merit(scores: FrameScores, suffix: str = "") -> float:
     """The first measure, turned where less is better: more of it is better.
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import niqe
+from pipelines.packs import to_array
 
 _LOWER_IS_BETTER = ("niqe", "piqe", "ilniqe", "brisque", "pi", "afine_nr")
 _HIGHER_IS_BETTER = (
@@ -79,7 +79,7 @@ class NIQE:
     name, origin = "niqe", "the authors' model of 2013"
 
     def __call__(self, picture: Tensor) -> float:
-        return niqe.niqe(np.ascontiguousarray(picture.cpu().permute(1, 2, 0).numpy()))
+        return niqe.niqe(to_array(picture))
 
 
 class PyIQA:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import cv2
 import numpy as np
-from torch import Tensor
 
 from cdgnet.metrics import PEAK
 from pipelines.evaluate.frame_sources import EvaluationFrame, FrameSource
-from prep.arrays import Bytes
+from pipelines.packs import to_array
 from prep.pairing import search
 from prep.pairing.comparison import Comparison, compare
 from prep.pairing.search import Finding
@@ -33,8 +32,8 @@ def compare_frame(frame: EvaluationFrame, restored: str = "restored") -> Compari
     if frame.sharp is None:
         return {}
     pictures = {"blurry": frame.blurry, restored: frame.restored}
-    sharp = _to_array(frame.sharp)
-    return {name: compare(_to_array(each), sharp) for name, each in pictures.items() if each is not None}
+    sharp = to_array(frame.sharp)
+    return {name: compare(to_array(each), sharp) for name, each in pictures.items() if each is not None}
 
 
 def findings(compared: Mapping[str, Comparisons]) -> list[Finding]:
@@ -85,8 +84,8 @@ def _psnr_undone(frame: EvaluationFrame, name: str, shift: tuple[float, float]) 
     """PSNR of a picture as it lies, and moved back by ``shift``, of the pixels that both show."""
     picture = frame.blurry if name == "blurry" and frame.blurry is not None else frame.restored
     assert picture is not None
-    there = _to_array(picture).astype(np.float32)
-    sharp = _to_array(frame.truth).astype(np.float32)
+    there = to_array(picture).astype(np.float32)
+    sharp = to_array(frame.truth).astype(np.float32)
     height, width = sharp.shape[:2]
     matrix = np.array([[1, 0, -shift[0]], [0, 1, -shift[1]]], np.float32)
     back = cv2.warpAffine(there, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -95,8 +94,3 @@ def _psnr_undone(frame: EvaluationFrame, name: str, shift: tuple[float, float]) 
     errors = (float(np.square(each[inner] - sharp[inner]).mean()) for each in (there, back))
     before, after = (10 * math.log10(PEAK**2 / max(error, _ROUNDING)) for error in errors)
     return before, after
-
-
-def _to_array(picture: Tensor) -> Bytes:
-    """``(3, H, W)`` -> ``(H, W, 3)``."""
-    return np.ascontiguousarray(picture.permute(1, 2, 0).numpy())

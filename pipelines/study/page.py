@@ -10,7 +10,7 @@ import numpy as np
 from cdgnet.cost import network_cost
 from pipelines.evaluate.frame_sources import PackFrames
 from pipelines.evaluate.measures import LEGEND
-from pipelines.packs import Frame, read_frame
+from pipelines.packs import Frame, read_frame, to_array
 from pipelines.pages import dot_plots, page_file, plots
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
@@ -173,7 +173,7 @@ def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Pan
     pack = read_info(test)
     for place, frame in enumerate(evenly_spaced(pack.frames, PICTURES)):
         whole = read_frame([pack], Frame(0, frame.key), frame.rows)
-        pictures = {"blurry": np.ascontiguousarray(whole.blurry.permute(1, 2, 0).numpy())}
+        pictures = {"blurry": to_array(whole.blurry)}
         for line in table:
             path = line.results[0].training.scores / f"{place}.png"
             pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
@@ -181,7 +181,7 @@ def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Pan
                 mask = equations.mask_of_codes(whole.sharpness, mu)
                 name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
                 pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
-        pictures["sharp"] = np.ascontiguousarray(whole.sharp.permute(1, 2, 0).numpy())
+        pictures["sharp"] = to_array(whole.sharp)
         panels = [
             photo_panel(name, f"{frame.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()
         ]

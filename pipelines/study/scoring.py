@@ -5,7 +5,6 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from lightning_fabric import Fabric
 
 from cdgnet import load_weights
@@ -15,6 +14,7 @@ from pipelines.evaluate.frame_sources import PackFrames
 from pipelines.evaluate.measures import MEASURES
 from pipelines.evaluate.scores import restore_and_measure
 from pipelines.evaluate.statistics import author_frames
+from pipelines.packs import to_array
 from pipelines.restore.restorer import Restorer
 from pipelines.sampling import evenly_spaced
 from pipelines.study.design import Training
@@ -45,8 +45,7 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
         row, restored, _ = restore_and_measure(scenes[number], restorer)
         rows.append(row)
         if number in shown:
-            pixels = restored.permute(1, 2, 0).cpu().numpy()
-            frames.write(training.scores / f"{shown.index(number)}.png", np.ascontiguousarray(pixels))
+            frames.write(training.scores / f"{shown.index(number)}.png", to_array(restored))
         yield
     scores_folder.write_csv(training.scores / "results.csv", rows)
 
