@@ -62,7 +62,10 @@ class Restorer:
         self.is_tile_free = tile is None
         self.is_whole = is_whole and self.is_tile_free and isinstance(network, PeerNetwork)
         self._fitting_sizes: set[tuple[int, int]] = set()  # of frames that were found to fit whole
-        self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
+        if self.is_whole:
+            self.tile = _SMALLEST_TILE  # until the first frame says what it needs
+        else:
+            self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
         if is_compiled:
             compile_for_restoring(network.model if isinstance(network, PeerNetwork) else network, fabric.device)
 
