@@ -1,7 +1,5 @@
 """From frames and weights to scores folders, with tables and pages: what ``cdg-eval`` does once it knows them."""
 
-import json
-import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,9 +45,10 @@ def _place_of_comparison(names: "Sequence[str]", candidates: "Sequence[Candidate
     """The folder of a comparison: ``out`` for several networks, else one of its own for these, beside their scores."""
     if out is not None and len(candidates) > 1:
         return out
+    from pipelines.evaluate.conditions import checksum
+
     folder = candidates[0].folder
-    own = f"compare-{zlib.crc32(json.dumps(names).encode()):08x}"
-    return folder.with_name(f"{folder.name}-{own}")
+    return folder.with_name(f"{folder.name}-compare-{checksum(names)}")
 
 
 def score_and_report(

@@ -75,12 +75,13 @@ class Conditions:
             EvaluationError: If that lies among the frames.
         """
         beside = self.weights.parent if self.weights and self.weights != PRETRAINED else Path()
-        folder = out or beside / "eval" / f"{frames.name}-{_checksum(self.identity(frames))}"
+        folder = out or beside / "eval" / f"{frames.name}-{checksum(self.identity(frames))}"
         for place in frames.folders:
             if folder.resolve().is_relative_to(place.resolve()):
                 raise EvaluationError(f"{folder} lies inside {place}, which holds frames; pass --out elsewhere")
         return folder
 
 
-def _checksum(identity: Mapping[str, Any]) -> str:
+def checksum(identity: Mapping[str, Any] | Sequence[str]) -> str:
+    """By which the folders of different scores, or comparisons, are told apart."""
     return f"{zlib.crc32(json.dumps(identity, sort_keys=True).encode()):08x}"

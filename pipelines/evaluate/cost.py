@@ -61,10 +61,5 @@ def figures(cost: Cost) -> dict[str, Any]:
 def peer_figures(network: PeerNetwork, height: int, width: int) -> dict[str, Any]:
     """The same of a network of another project, whose layers ptflops would count by rules of their own."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    multiply_accumulates = footprint.measure(network, height, width).multiply_accumulates
-    return {
-        "parameters": parameters,
-        "megabytes": round(4 * parameters / 1e6, 3),
-        "ptflops_gmac": None,
-        "honest_gmac": round(multiply_accumulates / 1e9, 2),
-    }
+    work = footprint.measure(network, height, width).multiply_accumulates
+    return {**figures(Cost(parameters=parameters, ptflops=0, honest=work)), "ptflops_gmac": None}
