@@ -16,6 +16,8 @@ from pipelines.evaluate.statistics import bootstrap_interval, compare, mean_scor
 from prep.errors import ReadError
 from prep.io import files
 
+# And how they begin.
+_FILES = {"compare.json": '"protocol":', "compare.csv": "key", "compare-pictures.json": '"rows":'}
 _EQUAL = 0.001  # dB: devices add up in another order
 
 
@@ -193,9 +195,9 @@ def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
         ForeignFile: If there is a person's own file.
         EvaluationError: If there is a comparison of other entries.
     """
+    for name, sign in _FILES.items():
+        files.refuse_foreign(folder / name, sign)
     path = folder / "compare.json"
-    files.refuse_foreign(path, '"protocol":')
-    files.refuse_foreign(folder / "compare.csv", "key")
     if names and path.exists():
         try:
             found = [str(entry["name"]) for entry in files.read_object(path)["entries"]]

@@ -157,13 +157,14 @@ def test_options_that_would_be_passed_over_are_refused(tmp_path: Path, words: tu
     assert said in mistake(tmp_path, "evaluate", *words)
 
 
+@pytest.mark.parametrize("name", ["compare.html", "compare-pictures.json"])
 def test_a_persons_own_file_is_refused_before_any_frame_is_scored(
-    peers: tuple[Path, Path], test_pack: Path, tmp_path: Path
+    peers: tuple[Path, Path], test_pack: Path, tmp_path: Path, name: str
 ) -> None:
     (tmp_path / "scores").mkdir()
-    (tmp_path / "scores" / "compare.html").write_text("mine")
+    (tmp_path / "scores" / name).write_text("mine")
     line = mistake(tmp_path, "evaluate", "--weights", *peers, "--h5", test_pack, "--out", "scores")
-    assert "compare.html would be replaced" in line
+    assert f"{name} would be replaced" in line
     assert not list((tmp_path / "scores").glob("*/scores.jsonl"))
 
 
