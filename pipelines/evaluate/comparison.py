@@ -163,15 +163,16 @@ def _blurry(rows_of: Sequence[Sequence[FrameScores]]) -> dict[str, float]:
 def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], protocol: str) -> dict[str, Any]:
     means = mean_scores(rows)
     measures = measures_of(means)
+    intervals = entry.summary.get("interval") or {  # an earlier run's are not taken from its file
+        measure: asdict(bootstrap_interval(keys, [float(row[measure]) for row in rows])) for measure in measures
+    }
     own = entry.summary.get("protocol", "")
     return {
         "name": entry.name,
         "folder": str(entry.folder),
         "weights": entry.summary.get("weights", {}),
         "mean": {measure: means[measure] for measure in measures},
-        "interval": {
-            measure: asdict(bootstrap_interval(keys, [float(row[measure]) for row in rows])) for measure in measures
-        },
+        "interval": {measure: intervals[measure] for measure in measures},
         "by_extent": entry.summary.get("by_extent", {}),
         "cost": entry.summary.get("cost", {}),
         "other_protocol": own if own and _rules(own) != _rules(protocol) else "",
@@ -185,7 +186,7 @@ def _rules(protocol: str) -> str:
 
 
 def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
-    """Refuse to replace a person's own ``compare.json`` or ``compare.csv``, or a comparison of others.
+    """Refuse to replace a person's own file of the name of one of ours, or a comparison of others.
 
     Args:
         folder: That a comparison is to go into.
