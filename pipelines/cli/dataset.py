@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prep.datasets import published
+from prep.units import counted
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import BlurryFrame, Dataset
@@ -83,12 +84,12 @@ class Where:
 
     def find_photos(self, layout: str | None) -> "tuple[Dataset, tuple[BlurryFrame, ...]]":
         """Find the blurry frames that have no sharp ones, and print their number."""
-        from prep.datasets import layouts, tree_pairs
+        from prep.datasets import tree_pairs
 
         assert self.blurry is not None
         self._refuse_layout(layout)
         dataset, found = tree_pairs.find_frames(self.blurry)
-        click.echo(f"{layouts.counted(len(found), 'photograph')} in {self.blurry}")
+        click.echo(f"{counted(len(found), 'photograph')} in {self.blurry}")
         return dataset, found
 
     def _refuse_layout(self, layout: str | None) -> None:

@@ -13,6 +13,7 @@ from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
 from pipelines.cli.progress import Parts, track
 from pipelines.cli.serving import address_options
+from prep.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -206,7 +207,6 @@ def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
 
 
 def _counted(jobs: "Sequence[RestoreJob]") -> str:
-    from prep.datasets.layouts import counted
 
     videos = sum(job.is_video for job in jobs)
     pictures = len(jobs) - videos

@@ -8,7 +8,8 @@ import psutil
 
 from pipelines.cli import deblur, evaluate, prep, study, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
-from pipelines.cli.progress import duration, track
+from pipelines.cli.progress import track
+from prep.units import duration
 
 STEPS = 320
 TRAIN = (

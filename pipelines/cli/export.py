@@ -9,7 +9,8 @@ import click
 
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE
-from pipelines.cli.progress import announce_if_slow, duration
+from pipelines.cli.progress import announce_if_slow
+from prep.units import duration
 
 if TYPE_CHECKING:
     from cdgnet.export import Program

@@ -24,7 +24,8 @@ from pipelines.cli.dataset import (
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.masks import make_masks
 from pipelines.cli.parameters import ExistingFile, FiniteRange
-from pipelines.cli.progress import announce_if_slow, duration, track
+from pipelines.cli.progress import announce_if_slow, track
+from prep.units import duration
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from pipelines.cli.printing import encoding_of, escaped, escaping, unescaped
+from prep.units import duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -134,11 +135,3 @@ def announce_if_slow(what: str) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them: ``42 s``, ``3 min``, ``2.5 h``, ``4.1 days``."""
-    for limit, unit, name in ((120, 1, "s"), (7200, 60, "min")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 3600:.1f} h" if seconds < 172800 else f"{seconds / 86400:.1f} days"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli.progress import track
-from prep.datasets.layouts import counted
+from prep.units import counted
 
 if TYPE_CHECKING:
     from pipelines.evaluate.candidates import Candidate

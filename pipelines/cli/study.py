@@ -13,10 +13,11 @@ from click.core import ParameterSource
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE
-from pipelines.cli.progress import announce_if_slow, duration, print_table, track
+from pipelines.cli.progress import announce_if_slow, print_table, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train import config_of, setting_options
 from pipelines.study.definitions import STUDIES, Study
+from prep.units import duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

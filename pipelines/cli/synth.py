@@ -13,6 +13,7 @@ from pipelines.cli.dataset import jobs_option, path_type
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange, FrameSize, Range
 from pipelines.cli.progress import announce_if_slow, track
+from prep.units import counted
 
 if TYPE_CHECKING:
     from prep.synthesis.from_recordings import Clip
@@ -181,7 +182,6 @@ def _plan_clips(
 def _make_of_photos(
     inputs: Sequence[Path], out: Path, recipe: "PhotoRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> None:
-    from prep.datasets.layouts import counted
     from prep.synthesis import from_photos, output, recordings
 
     photos = from_photos.find(inputs)
@@ -200,7 +200,6 @@ def _make_of_photos(
 
 def _describe(clip: "Clip") -> str:
     """One line: the clip's frames, what of them is left out, and its pairs."""
-    from prep.datasets.layouts import counted
 
     survey = clip.survey
     left_out = [
@@ -219,7 +218,7 @@ def _describe(clip: "Clip") -> str:
 
 def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
     """Sources are split whole: a share may come to none."""
-    from prep.datasets.layouts import counted, source
+    from prep.datasets.layouts import source
 
     if test_share and not splits:
         click.echo(
@@ -247,7 +246,6 @@ def _warn_of_slow(clips: "Sequence[Clip]", recipe: "RecordingRecipe") -> None:
 
 
 def _print_result(out: Path, total: int) -> None:
-    from prep.datasets.layouts import counted
 
     click.echo(
         f"{counted(total, 'pair')} in {out}; next: cdg-prep masks --root {out} --method extent --mu 0.85 (M is 1 where "

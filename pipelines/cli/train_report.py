@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.progress import announce_if_slow, duration
+from pipelines.cli.progress import announce_if_slow
 from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
+from prep.units import duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric

@@ -12,6 +12,7 @@ from prep.datasets.published import LAYOUTS, Layout
 from prep.errors import DatasetError, ReadError
 from prep.io import frames, storage
 from prep.io.storage import Source
+from prep.units import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +98,6 @@ def tally(dataset: Dataset) -> list[str]:
     if missing := _missing_lists(dataset):
         lines.append(f"all: the authors' lists say in which split they are; put {missing} beside the data")
     return lines
-
-
-def counted(number: int, name: str) -> str:
-    """``1 pair``, ``2 pairs``."""
-    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def sequence(key: str) -> str:

@@ -11,6 +11,7 @@ from prep.datasets.layouts import Dataset
 from prep.errors import ReadError
 from prep.io import frames, storage
 from prep.io.storage import Source
+from prep.units import counted
 
 _SHOWN = 5  # of the sequences that are missing
 
@@ -37,7 +38,7 @@ def differences(dataset: Dataset) -> list[str]:
         for clip in sorted(pairs):
             if pairs[clip] != counts.get(clip):
                 known = f"official {counts[clip]}" if clip in counts else "no official sequence"
-                lines.append(f"{clip}: {layouts.counted(pairs[clip], 'pair')} ({known})")
+                lines.append(f"{clip}: {counted(pairs[clip], 'pair')} ({known})")
         missing = sorted(counts.keys() - pairs.keys())
         if missing:
             more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
@@ -72,7 +73,7 @@ def faults(examined: Sequence[CheckedFile]) -> list[str]:
 def sizes(examined: Sequence[CheckedFile]) -> str:
     """The frames' sizes in words, the most frequent first."""
     counts = Counter(file.size for file in examined if file.size)
-    return ", ".join(f"{_by(size)} ({layouts.counted(count, 'file')})" for size, count in counts.most_common())
+    return ", ".join(f"{_by(size)} ({counted(count, 'file')})" for size, count in counts.most_common())
 
 
 def _by(size: Size) -> str:

@@ -13,6 +13,7 @@ from prep.datasets.layouts import Pair
 from prep.errors import PrepError
 from prep.io import frames
 from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT, Comparison, compare, is_outside
+from prep.units import counted
 
 Reader = Callable[[str], tuple[Bytes, Bytes]]
 """Gives the blurry and the sharp frame of a key."""
@@ -46,7 +47,7 @@ class Finding:
 
     def __str__(self) -> str:
         figure = f" ({self.figure})" if self.figure else ""
-        pairs = f"{len(self.keys)} of {layouts.counted(self.compared, 'pair')} compared"
+        pairs = f"{len(self.keys)} of {counted(self.compared, 'pair')} compared"
         return f"{pairs}: {MEANINGS[self.fault].format(self.picture)}; first {self.keys[0]}{figure}"
 
 

@@ -1,0 +1,39 @@
+"""How numbers are written for people: counts with their noun, sizes of files and of memory, durations."""
+
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A count with its noun: ``1 pair``, ``2 pairs``, ``1,111 frames``.
+
+    Args:
+        number: Of them, 0 or more.
+        noun: In the singular.
+        plural: Where an s at the end does not make it.
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def file_size(size: float) -> str:
+    """Bytes in powers of 1000, with three digits at most before the unit: ``820 bytes``, ``2.5 MB``, ``31 GB``."""
+    if size < 999.5:
+        return counted(round(size), "byte")
+    for unit in ("kB", "MB", "GB", "TB"):
+        size /= 1000
+        if size < 999.5 or unit == "TB":
+            break
+    return f"{size:.1f} {unit}" if size < 9.95 else f"{size:,.0f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in one or two units: ``under 1 s``, ``42 s``, ``3 min``, ``2 h 30 min``, ``4.1 days``, ``28.6 years``."""
+    if seconds < 1:
+        return "under 1 s"
+    if seconds < 2 * _MINUTE:
+        return f"{seconds:.0f} s"
+    if seconds < 2 * _HOUR:
+        return f"{seconds / _MINUTE:.0f} min"
+    if seconds < 2 * _DAY:
+        hours, minutes = divmod(round(seconds / _MINUTE), 60)
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{seconds / _DAY:,.1f} days" if seconds < 2 * _YEAR else f"{seconds / _YEAR:,.1f} years"
