@@ -40,6 +40,7 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell
 
 bench: .venv/ready
 	$(BIN)/python benchmarks/sharpness_speed.py
