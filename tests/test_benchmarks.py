@@ -56,6 +56,10 @@ SMOKES = {
     "gpu_tuning": Smoke(words="--device cpu", rows=("full     forward", "full     backward"), marks=TRITON),
     "kernels": Smoke(words="--capability 80 --type bf16", rows=("       8.0 bf16     32, 32 backward",), marks=TRITON),
     "loading": Smoke(words="--pairs 1 --workers 1 --seconds 0.1 --turns 1", rows=("pack", "lmdb", "png", "loader")),
+    "mask_methods": Smoke(
+        words="--data DATA --photo coffee.png --seeds 0 1 --methods extent paired laplacian --figure masks.jpg",
+        rows=("extent", "paired", "laplacian"),
+    ),
     "masks_scale": Smoke(
         words="--frames 1 --repeats 1 --many 400 --every 0.05",
         rows=("lbp, 1 frames", "memory of the command", "memory of the worker"),
