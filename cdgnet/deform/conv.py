@@ -1,7 +1,7 @@
 """Modulated deformable convolution (DCNv2): one interface, several backends.
 
-Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups: the C / G channels of a group move together.
+Legend: B batch, C input channels, D output channels, H and W height and width of the features, h and w those of the
+output, K = k * k taps of the kernel, G offset groups, whose C / G channels share their offsets.
 """
 
 import logging
@@ -22,18 +22,19 @@ from cdgnet.tracing import is_exporting
 
 Backend = Literal["torchvision", "sample", "numba", "fused"]
 BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "numba", "fused")
-_PREFERRED = os.environ.get("CDGNET_DEFORM")  # the way round a kernel that fails on somebody's GPU
+_PREFERRED = os.environ.get("CDGNET_DEFORM")  # a workaround for kernels that fail on some GPU
 
 
 def default_backend(device: torch.device) -> Backend:
-    """The fastest backend on a device, as benchmarks/deform.py finds it.
+    """The fastest backend on a device, as measured by benchmarks/deform.py.
 
-    On CUDA ``fused``, on a CPU ``numba``: in both no buffer of samples is written. On meta, where only shapes are asked
-    for, ``torchvision``, one operator. Elsewhere, and in exported programs, ``sample``: other runtimes have its
-    operators. The environment variable CDGNET_DEFORM, read when this is imported, names another one.
+    On CUDA it is ``fused`` and on CPUs ``numba``, neither of which stores the samples in memory. On the meta device it
+    is ``torchvision``, a single operator. On other devices, and while a network is exported, it is ``sample``, whose
+    operators other runtimes support. The environment variable CDGNET_DEFORM overrides the choice, except during
+    export; it is read when the module is imported.
 
     Raises:
-        CDGNetError: If CDGNET_DEFORM names none.
+        CDGNetError: If CDGNET_DEFORM is not one of ``BACKENDS``.
     """
     if is_exporting():
         return "sample"
@@ -57,27 +58,30 @@ def deform_conv2d(
     padding: int,
     backend: Backend | None = None,
 ) -> Tensor:
-    """Convolve with taps that each pixel moves and weighs; stride 1, no dilation.
+    """Modulated deformable convolution (DCNv2) with stride 1 and no dilation.
 
-    Outside the frame features are zero, and a tap between two pixels mixes them bilinearly, so that a tap
-    less than one pixel outside still sees the edge. Positions are at least float32, also under autocast: in half
-    precision one beyond column 512 is known to half a pixel. So is all else, but for the products of ``fused``.
+    At each pixel every tap of the kernel reads the features at its own position plus an offset, by bilinear
+    interpolation, and multiplies the sample by a factor. Features outside the frame are zero; a tap less than one pixel
+    outside therefore still sees the edge.
+
+    Positions are computed in float32 or better, also under autocast: float16 resolves columns beyond 512 to half a
+    pixel. The products are float32 too, except in the backend ``fused``, which multiplies in the features' type.
 
     Args:
         features: ``(B, C, H, W)`` float.
-        offset: ``(B, 2GK, h, w)`` in pixels: for each group, for each tap by rows, down and then right.
-        modulation: ``(B, GK, h, w)``, the factor of each tap's sample.
-        weight: ``(D, C, k, k)``, k odd.
+        offset: ``(B, 2GK, h, w)`` in pixels. The order is groups, then taps row by row, then (down, right).
+        modulation: ``(B, GK, h, w)``, the factor of each tap.
+        weight: ``(D, C, k, k)`` with odd k.
         bias: ``(D,)``.
-        padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1.
-        backend: Which implementation; None chooses the fastest, see ``default_backend``. Where it cannot run, another
-            takes its place; in that of ``fused``, the log says why, once.
+        padding: Zeros around the frame, in pixels; h = H + 2 padding - k + 1, and w accordingly.
+        backend: One of ``BACKENDS``, or None for ``default_backend``. A backend that cannot run here is replaced by
+            another; if it is ``fused``, the reason is logged once.
 
     Returns:
-        ``(B, D, h, w)``, of the features' type.
+        ``(B, D, h, w)`` in the features' type.
 
     Raises:
-        ValueError: If the shapes do not fit, k is even, or ``backend`` is unknown.
+        ValueError: If the shapes do not match, k is even, or ``backend`` is unknown.
 
     Source: Zhu et al. 2019 (Deformable ConvNets v2), equation 1.
     """
@@ -113,7 +117,7 @@ def deform_conv2d(
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> bool:
-    """Whether ``fused`` can run; a compiled program knows the answer and does not ask again."""
+    """Whether ``fused`` can run; ``torch.compile`` treats the answer as a constant."""
     try:
         from cdgnet.deform import fused
     except ImportError:
@@ -127,7 +131,7 @@ def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int)
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch.Size) -> bool:
-    """Whether ``numba`` can run; compiles its loops where that has not been done."""
+    """Whether ``numba`` can run; compiles its loops on the first call."""
     try:
         from cdgnet.deform import numba_op
     except ImportError:
@@ -137,12 +141,12 @@ def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch
 
 @cache
 def _tell(message: str) -> None:
-    """Once a process."""
+    """Log a message once per process."""
     logging.getLogger(__name__).warning(message)
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    # Where there is none, nothing is said of it: an exported program would hold a region for each.
+    # Only where autocast is on: an exported program would otherwise contain a region for each call.
     is_on = device.type != "meta" and torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if is_on else nullcontext()
 
@@ -178,7 +182,7 @@ def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
 
 
 class _OffsetConv(nn.Conv2d):
-    """A convolution that on CUDA computes channels of zeros up to a multiple of 8: else cuDNN pads and copies them."""
+    """A convolution that on CUDA computes a multiple of 8 channels; otherwise cuDNN pads and copies."""
 
     def forward(self, features: Tensor) -> Tensor:
         missing = -self.out_channels % 8
@@ -190,20 +194,20 @@ class _OffsetConv(nn.Conv2d):
 
 
 class DeformConv(nn.Module):
-    """A 3x3 deformable convolution that finds its own offsets; same height and width in and out.
+    """A 3x3 modulated deformable convolution (DCNv2) that predicts its own offsets.
 
-    One 3x3 convolution, started at zero, gives the offsets and the logits of the modulation, whose sigmoid is
-    in (0, 1) as in DCNv2. Every tap therefore starts at rest and at 1/2. The kernel starts at twice the range
-    of ``nn.Conv2d``, so that a new layer is an ordinary new 3x3 convolution and not half of one: DCNv2 could
-    leave that to the normalisation behind it, here there is none.
+    A 3x3 convolution predicts the offsets and the logits of the modulation. It starts at zero: all taps begin at
+    their regular positions with a modulation of sigmoid(0) = 1/2. The kernel is initialised in twice the range of
+    ``nn.Conv2d`` to compensate, so that a new layer acts like a new 3x3 convolution. DCNv2 does not need this, since
+    normalisation follows its layers.
 
     Args:
-        inputs: C.
-        outputs: D.
-        offset_groups: G; C is a multiple of it.
+        inputs: C, input channels.
+        outputs: D, output channels.
+        offset_groups: G, groups of channels that share their offsets; C must be a multiple of it.
 
-    Source: Zhu et al. 2019 (Deformable ConvNets v2), section 3.2; that the offsets learn at the kernel's
-    rate, not at a tenth of it, is ours.
+    Source: Zhu et al. 2019 (Deformable ConvNets v2), section 3.2. Unlike there, the offsets have the same learning
+    rate as the kernel, not a tenth of it.
     """
 
     SIZE = 3
@@ -226,10 +230,10 @@ class DeformConv(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *others)
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, H, W)`` -> ``(B, D, H, W)``."""
+        """Convolve features, ``(B, C, H, W)`` -> ``(B, D, H, W)``."""
         if self.is_one_pass(features):
             return self.in_one_pass(features)
-        # Half precision would move the taps by steps of its own.
+        # Offsets in half precision would be too coarse.
         with _without_autocast(features.device):
             moves = self.offset_conv(features.to(self.weight.dtype))  # (B, 3GK, H, W)
         taps = self.offset_channels // 2
@@ -237,7 +241,10 @@ class DeformConv(nn.Module):
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
 
     def in_one_pass(self, features: Tensor, join: nn.Conv2d | None = None) -> Tensor:
-        """``forward``, where ``is_one_pass``; with ``join``, a 1x1 convolution, features + join(ReLU(forward))."""
+        """``forward`` as a single operator, for use if ``is_one_pass``.
+
+        With ``join``, a 1x1 convolution, the result is features + join(ReLU(forward(features))).
+        """
         from cdgnet.deform.numba_op import layer
 
         guide, joins = self.offset_conv, (None, None) if join is None else (join.weight, join.bias)
@@ -247,7 +254,7 @@ class DeformConv(nn.Module):
         return result.to(features.dtype)
 
     def is_one_pass(self, features: Tensor) -> bool:
-        """Whether offsets may stay inside one operator: by ``numba``, and unless somebody watches them."""
+        """Whether one operator can do the whole layer: with ``numba``, unless a hook needs the offsets."""
         if default_backend(features.device) != "numba" or self.offset_conv._forward_hooks:
             return False
         exact = torch.promote_types(features.dtype, self.weight.dtype)
@@ -256,5 +263,5 @@ class DeformConv(nn.Module):
 
 
 def current_name(name: str) -> str:
-    """What a tensor of a state dict is called today: files of the first release call ``offset_conv`` ``guide``."""
+    """The current name of a tensor in a state dict; files of the first release call ``offset_conv`` ``guide``."""
     return re.sub(r"(^|\.)guide\.(weight|bias)$", r"\1offset_conv.\2", name)

@@ -1,10 +1,11 @@
-"""Modulated deformable convolution in one Triton kernel: no buffer of samples, channels last, half precision.
+"""Modulated deformable convolution as one Triton kernel: channels last, also in half precision.
 
-``torch.ops.cdgnet.deform_conv2d`` is known to torch.library with its shapes and gradients, so that torch.compile and
-torch.export take it as one operator. Importing this needs Triton.
+Samples stay in registers and are never stored in memory. ``torch.ops.cdgnet.deform_conv2d`` is registered with
+torch.library, shapes and gradients included, so that torch.compile and torch.export treat it as one operator.
+Importing this module needs Triton.
 
-Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups.
+Legend: B batch, C input channels, D output channels, H and W height and width of the features, h and w those of the
+output, K = k * k taps of the kernel, G offset groups.
 """
 
 import functools
@@ -21,13 +22,13 @@ from cdgnet.deform.layout import channels_last, like, new
 from cdgnet.deform.sample import by_sample
 
 GROUP_WIDTH, OUTPUTS = 64, 128
-"""Channels of an offset group and channels out, the most that one program's registers hold."""
+"""Largest number of channels in an offset group, and of output channels, that fit into a program's registers."""
 
 _KINDS = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 
 
 def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> str:
-    """Why features of so many channels a group cannot be convolved, in words for a log; empty where they can."""
+    """Why the kernels cannot run for ``width`` channels per group and ``outputs`` channels; empty if they can."""
     if width > GROUP_WIDTH or outputs > OUTPUTS:
         return f"{width} channels a group and {outputs} out, at most {GROUP_WIDTH} and {OUTPUTS} fit a program"
     name = str(kind).removeprefix("torch.")
@@ -36,7 +37,7 @@ def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> 
 
 @functools.cache
 def _fault_of(device: torch.device) -> str:
-    """Try the kernels on a small case, once a process, before anybody's night of training depends on them."""
+    """Check the kernels on a small case, once per process, so that a fault shows before a long training."""
     if device.type == "cpu" and not _is_interpreted():
         return "Triton's kernels run on a CPU only under TRITON_INTERPRET=1"
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
@@ -44,10 +45,12 @@ def _fault_of(device: torch.device) -> str:
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
             results = [each.cpu() for each in _trial(by_fused, device)]
-            wanted = _trial(by_sample, torch.device("cpu"))  # on CUDA it is not deterministic, which may be forbidden
-    except Exception as error:  # whatever a compiler, a driver or a launch may raise
+            wanted = _trial(
+                by_sample, torch.device("cpu")
+            )  # on the CPU: not deterministic on CUDA, which may be an error
+    except Exception as error:  # compilers, drivers and launches raise many types
         return f"the kernels failed ({' '.join(str(error).split())[:120]})"
-    # Products in TF32 keep three digits.
+    # TF32 products have about three digits.
     faults = [float((one - other).abs().max() / other.abs().max()) for one, other in zip(results, wanted, strict=True)]
     return "" if all(each < 0.01 for each in faults) else f"the kernels erred by {max(faults):.1%} in a trial"
 
@@ -68,14 +71,15 @@ def _trial(convolve: Callable[..., Tensor], device: torch.device) -> tuple[Tenso
 def by_fused(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """As ``deform.deform_conv2d``, of float32, float16 or bfloat16 features.
+    """``deform.deform_conv2d`` for float32, float16 or bfloat16 features.
 
-    Products are of the features' type, sums of float32. For float32 a product is one of TF32 where
-    ``torch.set_float32_matmul_precision`` allows it, and else three, which is float32 but for the last digit.
+    Products are computed in the features' type and summed in float32. With float32, a product uses TF32 if
+    ``torch.set_float32_matmul_precision`` allows it, otherwise three TF32 products that reach float32 except for the
+    last digit.
 
-    The gradient of the features is summed by atomic additions, whose order varies, and with it the last digits. Where
-    ``torch.use_deterministic_algorithms`` asks for it, they add whole numbers, 2**36 for the largest value that one
-    can have, and the result is the same every time.
+    The gradient of the features is summed by atomic additions in varying order, so its last digits vary. Under
+    ``torch.use_deterministic_algorithms`` fixed-point integers are added instead, scaled so that the largest possible
+    term is 2**36 at most; the result is then reproducible.
     """
     result: Tensor = _convolve(features, offset.float(), modulation.float(), weight.float(), bias.float(), padding)
     return result
@@ -194,8 +198,9 @@ _convolve.register_autograd(_backward, setup_context=_keep)
 
 
 def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
-    """``maps`` so that a pixel's channels are neighbours and pixels evenly spaced, and how far: some channels of a map
-    already are so. Of one pixel the strides say nothing.
+    """``maps`` with adjacent channels and evenly spaced pixels, and the distance between pixels.
+
+    A slice of a channels_last tensor's channels already has this layout and is not copied.
     """
     item, channel, row, column = maps.stride()
     if channel == 1 and row == column * maps.shape[3] and item == row * maps.shape[2]:
@@ -233,9 +238,10 @@ def _constants(features: Tensor, modulation: Tensor, weight: Tensor, padding: in
 def _block(
     features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward: bool, capability: tuple[int, int]
 ) -> tuple[int, int]:
-    """Pixels of a block and warps of a program, so that registers and the least shared memory, 99 kB, hold them.
+    """Pixels per block and warps per program that fit into the registers and into 99 kB of shared memory.
 
-    The fastest on an H100 (compute capability 9.0) in half precision; else found by compiling. See docs/gpu.md.
+    99 kB is the smallest shared memory of the supported GPUs. For half precision on compute capability 9.0 these are
+    the fastest settings on an H100; the others were found by compiling (benchmarks/kernels.py). See docs/gpu.md.
     """
     outputs, channels, size = weight.shape[:3]
     widest = max(channels * size**2 // modulation.shape[1], outputs // 2)
@@ -247,21 +253,21 @@ def _block(
 
 
 def _capability(device: torch.device) -> tuple[int, int]:
-    """Compute capability of a device; (0, 0) of a CPU, which only interprets the kernels."""
+    """Compute capability of a device; (0, 0) for a CPU, where the kernels are interpreted."""
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
 
 
 def _parts(pixels: int, block: int, weight: Tensor) -> int:
-    """Programs that share a step's pixels in the backward pass: as many as fill a GPU, in 40 MB of sums at most."""
+    """Programs that share a step's pixels in the backward pass: enough to fill a GPU, with up to 40 MB of sums."""
     fitting = min(256, 2**20 // (weight.shape[0] * weight.shape[1]))
     return max(1, min(max(64, fitting), -(-pixels // block)))
 
 
 def _scale(gradient: Tensor, weight: Tensor, modulation: Tensor) -> Tensor:
-    """A power of two that makes whole numbers of the parts of the features' gradient, ``()`` float32.
+    """The power of two that scales terms of the features' gradient to integers, ``()`` float32.
 
-    The largest part that can be becomes 2**36 at most, so that 2**26 of them can meet in one pixel.
+    The largest possible term becomes 2**36 at most, so that 2**26 terms can add up in one pixel without overflow.
     """
     largest = gradient.abs().amax().float() * weight.abs().sum(dim=0).amax() * modulation.abs().amax()
     _, exponent = torch.frexp(largest)
-    return torch.ldexp(torch.ones_like(largest), 36 - exponent) + 0 * largest  # NaN and infinity stay visible
+    return torch.ldexp(torch.ones_like(largest), 36 - exponent) + 0 * largest  # propagates NaN and infinity

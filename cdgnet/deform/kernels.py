@@ -1,10 +1,10 @@
 """The Triton kernels of the fused deformable convolution; ``fused`` launches them.
 
-All tensors lie channels last. A program holds a block of P pixels: it reads the four pixels around each of their
-positions, mixes them, and multiplies the samples by the kernel's slice of one tap at once, so that no sample ever
-reaches the device's memory.
+All tensors are channels last. A program processes a block of P pixels. For each tap it reads the four pixels around
+each position, interpolates between them, and multiplies the samples by the tap's slice of the kernel right away, so
+that samples are never stored in device memory.
 
-Legend: P pixels of a block, E channels of an offset group, D channels out; a step is one tap of one offset group.
+Legend: P pixels of a block, E channels of an offset group, D output channels; a step is one tap of one offset group.
 """
 
 import triton
@@ -15,7 +15,7 @@ import triton.language as tl
 def _read_place(
     offset, offset_stride, modulation, modulation_stride, pixel, is_in, row, column, tap, channel, PADDING, SIZE
 ):
-    """Where a tap reads and the factor of its sample: row and column in pixels, float32, ``(P,)`` each."""
+    """Row and column at which a tap reads, in pixels, and the factor of its sample; ``(P,)`` float32 each."""
     down = tl.load(offset + pixel * offset_stride + 2 * channel, is_in, other=0.0)
     right = tl.load(offset + pixel * offset_stride + 2 * channel + 1, is_in, other=0.0)
     factor = tl.load(modulation + pixel * modulation_stride + channel, is_in, other=0.0)
@@ -24,8 +24,8 @@ def _read_place(
 
 @triton.jit
 def _split(position, side):
-    """The pixel before a position, and how far beyond it the position lies; a NaN stays one."""
-    # What is further than a pixel outside reads nothing; bounded, it fits an integer.
+    """The integer and the fractional part of a position; the fractional part of NaN is NaN."""
+    # Positions more than a pixel outside read zeros; clamped, they fit into an int32.
     bounded = tl.minimum(tl.maximum(position, -2.0), side + 1.0)
     before = tl.floor(bounded)
     return before.to(tl.int32), tl.where(position == position, bounded - before, position)
@@ -33,7 +33,7 @@ def _split(position, side):
 
 @triton.jit
 def _read(features, is_in, y, x, first, channel, is_channel, height, width, CHANNELS):
-    """One pixel beside each position, ``(P, E)`` float32, zero outside; and where it lies, and whether it is inside."""
+    """One neighbour of each position, ``(P, E)`` float32, zero outside the frame; its address; whether it is inside."""
     is_inside = is_in & (y >= 0) & (y < height) & (x >= 0) & (x < width)
     at = (first + y * width + x)[:, None] * CHANNELS + channel[None, :]
     is_read = is_inside[:, None] & is_channel[None, :]
@@ -42,7 +42,10 @@ def _read(features, is_in, y, x, first, channel, is_channel, height, width, CHAN
 
 @triton.jit
 def _multiply(one, other, total, KIND, PRECISION):
-    """``total`` + ``one`` @ ``other``, rounded like ``other``, multiplied as KIND: the interpreter has no bfloat16."""
+    """``total`` + ``one`` @ ``other``, with ``one`` rounded to the type of ``other``.
+
+    The product is computed in KIND, because Triton's interpreter has no bfloat16.
+    """
     return tl.dot(one.to(other.dtype).to(KIND), other.to(KIND), total, input_precision=PRECISION)
 
 
@@ -114,7 +117,7 @@ def convolve(
 
 @triton.jit
 def _add(sums, at, is_read, value, scale, IS_EXACT):
-    """Add to a gradient that many programs share; as whole numbers the order of the additions cannot matter."""
+    """Add to a gradient that many programs share; as integers if IS_EXACT, to be independent of their order."""
     if IS_EXACT:
         tl.atomic_add(sums + at, tl.floor(value * scale + 0.5).to(tl.int64), is_read, sem="relaxed")
     else:
@@ -153,8 +156,10 @@ def differentiate(
     IS_EXACT: tl.constexpr,
     NEEDS_FEATURES: tl.constexpr,
 ):
-    """All gradients but the bias's. A program takes one step and every n-th block, so that its part of the weight's
-    gradient is summed in registers, in the same order each time.
+    """All gradients except the bias's.
+
+    A program processes one step for every n-th block of pixels. It can therefore sum its part of the weight's gradient
+    in registers, always in the same order.
     """
     step = tl.program_id(0)
     tap, group = step // GROUPS, step % GROUPS
@@ -179,7 +184,7 @@ def differentiate(
         given = tl.load(
             gradient + pixel[:, None] * OUTPUTS + output[None, :], is_in[:, None] & is_output[None, :], other=0.0
         )  # (P, D)
-        # The sample's gradient, (P, E).
+        # Gradient of the samples, (P, E).
         wanted = _multiply(given, tl.trans(kernel), tl.zeros((BLOCK_P, BLOCK_E), tl.float32), KIND, PRECISION)
         row_at, column_at, factor = _read_place(
             offset, offset_stride, modulation, modulation_stride, pixel, is_in, row, column, tap, place, PADDING, SIZE
@@ -199,7 +204,7 @@ def differentiate(
         )
         upper = here + beyond * (right - here)
         lower = under + beyond * (across - under)
-        sample = upper + below * (lower - upper)  # (P, E), without its factor
+        sample = upper + below * (lower - upper)  # (P, E), before modulation
         tl.store(modulation_gradient + pixel * (SIZE * SIZE * GROUPS) + place, tl.sum(wanted * sample, axis=1), is_in)
         wanted *= factor
         down = tl.sum(wanted * (lower - upper), axis=1)

@@ -1,22 +1,23 @@
-"""Tensors whose pixels' channels lie side by side in memory (channels_last), as the compiled backends read them."""
+"""Tensors in channels_last memory format, which the compiled backends read and write."""
 
 import torch
 from torch import Tensor
 
 
 def channels_last(images: Tensor) -> Tensor:
-    """``(B, C, H, W)``, copied only if need be."""
+    """Convert ``(B, C, H, W)`` to channels_last; copies only if necessary."""
     return images.contiguous(memory_format=torch.channels_last)
 
 
 def like(maps: Tensor) -> Tensor:
-    """Empty, of the same shape."""
+    """An uninitialised channels_last tensor of the same shape and type."""
     return torch.empty_like(maps, memory_format=torch.channels_last)
 
 
 def new(features: Tensor, channels: int, place: Tensor) -> Tensor:
-    """An empty ``(B, D, h, w)`` of the features' type, as high and wide as ``place``; no view, so that a ReLU may work
-    in place.
+    """An uninitialised ``(B, channels, h, w)`` of the features' type, with the height and width of ``place``.
+
+    It is not a view, so that a ReLU can work in place.
     """
     shape = (features.shape[0], channels, *place.shape[2:])
     return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)

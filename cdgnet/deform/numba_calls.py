@@ -1,10 +1,11 @@
-"""What the compiled programs of the deformable convolution for CPUs are called with, and where they write.
+"""Arguments, scratch memory and results of the compiled CPU programs for deformable convolution.
 
-Weights are packed in the order in which they are read, features get a rim of zeros, a batch is divided into units.
+Weights are packed in the order in which they are read, features are padded with a rim of zeros, and a batch is divided
+into units of work.
 
-Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups, L = CK samples of a pixel, M = 3GK offsets and logits, rounded up, V
-values of a row that are multiplied at once.
+Legend: B batch, C input channels, D output channels, H and W height and width of the features, h and w those of the
+output, K = k * k taps of the kernel, G offset groups, L = CK samples per pixel, M = 3GK offsets and logits per pixel,
+rounded up, V lanes of a vector.
 """
 
 import functools
@@ -20,49 +21,51 @@ from cdgnet.deform.numba_rows import BLOCK
 from cdgnet.deform.numba_samples import RIM
 from cdgnet.deform.threads import run
 
-_UNITS = 16  # that a batch is divided into, for as many threads at most
-_UNIT_PIXELS = 512  # of a unit at least
-_SAMPLE_LANES = 16  # of four samples at most, that fit into the registers with their shares
+_UNITS = 16  # units of work in a batch, which limits the number of threads
+_UNIT_PIXELS = 512  # smallest unit
+_SAMPLE_LANES = 16  # widest vector: four samples and their weights must fit into the registers
 
 
 @functools.cache
 def is_compiled(width: int, outputs: int, size: int) -> bool:
-    """Whether the programs for ``width`` channels a group are compiled, which this tries; those for the gradients
-    follow when they are first called.
+    """Compile the forward programs for ``width`` channels per group; return whether that worked.
+
+    The programs for gradients are compiled on their first call.
     """
     of_samples, is_one, of_products = _lanes(width, outputs)
     try:
         programs.frame(of_samples)
         programs.convolve(of_samples, is_one, of_products, size)
-    except Exception:  # whatever a compiler or a cache on disk may raise
+    except Exception:  # compilers and the cache on disk raise many types
         return False
     return True
 
 
 def _lanes(width: int, outputs: int) -> tuple[int, bool, int]:
-    """Of samples; whether those are all channels of a group; of products with the weight."""
+    """Vector lanes for samples; whether one vector holds a whole group; vector lanes for products with the weight."""
     lanes = programs.lanes(width, _SAMPLE_LANES)
     return lanes, lanes == width, programs.lanes(outputs)
 
 
 class Moves(NamedTuple):
-    """Where offsets and modulation come from."""
+    """Source of offsets and modulation: given tensors, or a convolution of the features (the guide)."""
 
     groups: int
-    numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide; what is kept
-    kept: tuple[Tensor, ...]  # what these are addresses in
+    numbers: tuple[int, ...]  # offset, modulation and their strides; M, weight and bias of the guide; stored results
+    kept: tuple[Tensor, ...]  # the tensors whose addresses are in ``numbers``
 
 
 def given_moves(offset: Tensor, modulation: Tensor, size: int) -> Moves:
-    """Those of ``(B, 2GK, h, w)`` offsets and ``(B, GK, h, w)`` factors, for a kernel of ``size``."""
+    """Moves from given offsets ``(B, 2GK, h, w)`` and factors ``(B, GK, h, w)``, for a ``size`` x ``size`` kernel."""
     offset, modulation = channels_last(offset), channels_last(modulation)
     numbers = (offset.data_ptr(), offset.shape[1], modulation.data_ptr(), modulation.shape[1], 0, 0, 0, 0)
     return Moves(modulation.shape[1] // size**2, numbers, (offset, modulation))
 
 
 def found_moves(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> Moves:
-    """Those that a convolution of the features gives, ``(3GK, C, k, k)`` and ``(3GK,)``, written to ``kept`` if that is
-    not empty.
+    """Moves computed by a convolution of the features, with weight ``(3GK, C, k, k)`` and bias ``(3GK,)``.
+
+    The program stores them in ``kept`` unless that is empty.
     """
     moves = programs.rounded(len(guide))
     packed = _packed(_widened(guide.permute(2, 3, 1, 0)))  # (M / V, L, V)
@@ -72,7 +75,7 @@ def found_moves(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> Moves:
 
 
 def moves_before(guide: Tensor, kept: Tensor) -> Moves:
-    """As ``found_moves``, for the gradients: what was found is in ``kept``, and the weight is turned."""
+    """``found_moves`` for the backward pass: reads the moves stored in ``kept``, and transposes the weight."""
     moves = programs.rounded(len(guide))
     rows = guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
     turned = _packed(_widened(pad(rows, (0, 0, 0, moves - len(rows)))))  # (L / V, M, V)
@@ -81,7 +84,7 @@ def moves_before(guide: Tensor, kept: Tensor) -> Moves:
 
 
 class Join(NamedTuple):
-    """The 1x1 convolution that ends a layer, and what it convolves: ``(B H W + 8, D)``, or none of it."""
+    """The 1x1 convolution at the end of a layer; ``kept`` stores its input, ``(B H W + 8, D)``, or is empty."""
 
     weight: Tensor  # (D, D, 1, 1)
     bias: Tensor | None  # (D,)
@@ -89,7 +92,7 @@ class Join(NamedTuple):
 
 
 def empty_rows(features: Tensor, channels: int, keeps: bool) -> Tensor:
-    """Empty, for ``channels`` of each pixel, and a block more, since one may jut out; or none of it."""
+    """An uninitialised row of ``channels`` per pixel, plus one block that the last block may overrun; or nothing."""
     batch, _, height, width = features.shape
     kept = features.new_empty((batch * height * width + BLOCK, channels) if keeps else 0)
     kept[-BLOCK:] = 0
@@ -105,7 +108,7 @@ def forward(
     padding: int,
     join: Join | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The result, as high and wide as ``place``, and the rows that each unit reads."""
+    """Compute the result, with the height and width of ``place``, and the range of rows that each unit reads."""
     result, extents = new(features, len(weight), place), empty_extents(features, place)
     if not result.numel():
         return result, extents
@@ -125,8 +128,8 @@ class Gradients(NamedTuple):
     features: Tensor
     weight: Tensor
     bias: Tensor
-    guide: Tensor  # (L + 1, M), the last row the bias's
-    join: Tensor  # (D + 1, D), the last row the bias's; or nothing
+    guide: Tensor  # (L + 1, M); the last row belongs to the bias
+    join: Tensor  # (D + 1, D); the last row belongs to the bias; empty without a join
 
 
 def backward(
@@ -139,7 +142,7 @@ def backward(
     padding: int,
     join: Join | None = None,
 ) -> Gradients:
-    """All gradients; those of given offsets and modulation are written to ``of_moves``."""
+    """Compute all gradients; those of given offsets and modulation are written to ``of_moves``."""
     outputs, length, moves_width = len(weight), weight[0].numel(), moves.numbers[4]
     gradient = channels_last(gradient)
     work = _Work(features, moves, gradient, weight, padding)
@@ -178,9 +181,9 @@ def backward(
 
 
 class _Windows(NamedTuple):
-    """Sums of the features' gradient, for each unit of the rows that it reads."""
+    """Partial sums of the features' gradient: each unit has its own, for the rows that it reads."""
 
-    addresses: Tensor  # (units,), where the first row of the rim would be
+    addresses: Tensor  # (units,), address that the rim's first row would have
     sums: Tensor
 
 
@@ -195,7 +198,7 @@ def _windows(extents: Tensor, features: Tensor) -> _Windows:
 
 
 class _Work:
-    """What both programs are given first, and what it holds addresses of."""
+    """The leading arguments of both programs, and the tensors whose addresses they contain."""
 
     def __init__(self, features: Tensor, moves: Moves, place: Tensor, weight: Tensor, padding: int) -> None:
         outputs, channels, size = weight.shape[:3]
@@ -214,7 +217,7 @@ class _Work:
 
 
 def _framed(features: Tensor, lanes: int) -> Tensor:
-    """The features in a rim of zeros, ``(B, H + 4, W + 4, C)`` in one row; and zeros for blocks that jut out."""
+    """The features with a rim of zeros, ``(B, H + 4, W + 4, C)`` flattened, and zeros for overrunning blocks."""
     features = channels_last(features)
     batch, channels, height, breadth = features.shape
     rows = height + 2 * RIM
@@ -230,31 +233,31 @@ def _framed(features: Tensor, lanes: int) -> Tensor:
 
 @functools.cache
 def _steps(size: int, padding: int) -> Tensor:
-    """How far down and right of a pixel each tap is at rest: ``(2, K)``."""
+    """Displacement of each tap without offset, down and right, ``(2, K)`` in pixels."""
     steps = torch.arange(size, dtype=torch.float32) - padding
     return torch.stack((steps.repeat_interleave(size), steps.repeat(size)))
 
 
 def _by_sample(weight: Tensor, groups: int) -> Tensor:
-    """``(D, C, k, k)`` -> ``(G, K, C / G, D)``, in the order of a pixel's samples."""
+    """``(D, C, k, k)`` -> ``(G, K, C / G, D)``, the order of a pixel's samples."""
     outputs, channels = weight.shape[:2]
     return weight.reshape(outputs, groups, channels // groups, -1).permute(1, 3, 2, 0)
 
 
 def _packed(matrix: Tensor) -> Tensor:
-    """``(..., N)`` -> ``(N / V, ..., V)``: what is multiplied at once lies together."""
+    """``(..., N)`` -> ``(N / V, ..., V)``: the lanes of each vector become contiguous."""
     split = matrix.reshape(*matrix.shape[:-1], -1, programs.lanes(matrix.shape[-1]))
     return split.movedim(-2, 0).contiguous()
 
 
 def _widened(matrix: Tensor) -> Tensor:
-    """``(..., N)`` with zeros behind, so that N is a multiple of ``WIDEST``."""
+    """Pad ``(..., N)`` with zeros until N is a multiple of ``WIDEST``."""
     missing = programs.rounded(matrix.shape[-1]) - matrix.shape[-1]
     return pad(matrix, (0, missing)) if missing else matrix
 
 
 def _bands(place: Tensor) -> tuple[int, int]:
-    """Into how many bands of how many rows each frame of a result is divided."""
+    """Number of bands in each frame of the result, and rows per band."""
     batch, _, height, width = place.shape
     wanted = min(-(-_UNITS // max(1, batch)), max(1, height * width // _UNIT_PIXELS), height)
     rows = -(-height // max(1, wanted))
@@ -262,6 +265,6 @@ def _bands(place: Tensor) -> tuple[int, int]:
 
 
 def empty_extents(features: Tensor, place: Tensor) -> Tensor:
-    """For the first row and the last but one that each unit reads, ``(units, 2)``."""
+    """Space for the first and the second to last row that each unit reads, ``(units, 2)``."""
     bands, _ = _bands(place)
     return torch.empty(features.shape[0] * bands, 2, dtype=torch.int64, device=features.device)

@@ -1,11 +1,12 @@
-"""Modulated deformable convolution in one pass, by loops that numba compiles: for CPUs, float32, channels last.
+"""Modulated deformable convolution for CPUs in one pass, by loops compiled with numba: float32, channels last.
 
-``torch.ops.cdgnet.deform_conv2d_cpu`` and ``deform_layer_cpu`` are known to torch.library with their shapes and
-gradients, so that torch.compile and torch.export take each as one operator. Importing this needs numba. The first call
-with new numbers of channels compiles for seconds; later processes read the result from disk.
+``torch.ops.cdgnet.deform_conv2d_cpu`` and ``deform_layer_cpu`` are registered with torch.library, shapes and gradients
+included, so that torch.compile and torch.export treat each as one operator. Importing this module needs numba. The
+first call with new numbers of channels compiles for some seconds; later processes load the result from disk.
 
-Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups, L = CK samples of a pixel, M = 3GK offsets and logits, rounded up.
+Legend: B batch, C input channels, D output channels, H and W height and width of the features, h and w those of the
+output, K = k * k taps of the kernel, G offset groups, L = CK samples per pixel, M = 3GK offsets and logits per pixel,
+rounded up.
 """
 
 from typing import Any
@@ -30,7 +31,15 @@ from cdgnet.deform.numba_samples import RIM
 
 
 def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, size: int) -> bool:
-    """Whether features of ``width`` channels a group can be convolved; compiles the loops where that is missing."""
+    """Whether this backend supports the convolution; compiles its loops on the first call.
+
+    Args:
+        device: Device of the features.
+        kind: Their type.
+        width: Channels per offset group.
+        outputs: Output channels.
+        size: Side of the kernel.
+    """
     is_known = device.type == "cpu" and kind == torch.float32 and size // 2 <= RIM
     return is_known and is_compiled(width, outputs, size)
 
@@ -38,7 +47,7 @@ def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, s
 def by_numba(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """As ``deform.deform_conv2d``, of float32 tensors; the result is channels_last, and the same every time."""
+    """``deform.deform_conv2d`` for float32 tensors; the result is channels_last and reproducible."""
     result: Tensor = _convolve(features, offset, modulation, weight, bias, padding)[0]
     return result
 
@@ -52,18 +61,19 @@ def layer(
     join: Tensor | None = None,
     join_bias: Tensor | None = None,
 ) -> Tensor:
-    """``by_numba`` by offsets, and logits of the modulation, that a convolution of the features gives.
+    """A deformable layer in one operator: predicts offsets and modulation, convolves, and optionally adds a skip.
 
-    They are written to memory only for the gradient, and their own gradient never is.
+    Offsets and logits are stored only if gradients are needed; their own gradients are never stored.
 
     Args:
         features: ``(B, C, H, W)`` float32.
-        guide: ``(3GK, C, k, k)``, the convolution's weight; for each group two offsets a tap, then the logits.
+        guide: ``(3GK, C, k, k)``, weight of the convolution that predicts the offsets of all groups (two per tap), then
+            the logits of the modulation.
         guide_bias: ``(3GK,)``.
-        weight: ``(D, C, k, k)``, k odd.
+        weight: ``(D, C, k, k)`` with odd k.
         bias: ``(D,)``.
-        join: ``(C, C, 1, 1)``, for D = C: the result is features + join * ReLU(deformable convolution) + join_bias.
-        join_bias: ``(C,)``.
+        join: ``(C, C, 1, 1)`` with D = C, or None. With it the result is features + join(ReLU(convolution)).
+        join_bias: ``(C,)``, or None.
 
     Returns:
         ``(B, D, H, W)``, channels_last.
@@ -203,7 +213,7 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> N
     features, offset, modulation, weight, _, ctx.padding = inputs
     ctx.save_for_backward(features, offset, modulation, weight, output[1])
     ctx.mark_non_differentiable(output[1])
-    ctx.set_materialize_grads(False)  # or zeros are made for what has no gradient
+    ctx.set_materialize_grads(False)  # otherwise torch allocates zeros for outputs without gradient
 
 
 def _differentiate(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:

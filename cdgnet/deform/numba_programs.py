@@ -1,15 +1,15 @@
-"""What one thread of the deformable convolution for CPUs does, from the first unit of work to the last.
+"""The programs that each thread runs for the deformable convolution on CPUs.
 
-A unit is a band of rows of one frame. Which they are depends on the shapes alone, and so does what is summed in which
-order: the result is the same with any number of threads. A program takes the next unit until there is none. Its
-argument is the address of int64: the next unit, the next thread's number, and what the program unpacks first.
+A unit of work is a band of rows of one frame. Units and the order of all sums depend on the shapes only, so the result
+is the same for any number of threads. A program fetches the next unit until none is left. Its argument is the address
+of an int64 array: the next unit, the next thread's number, and the arguments that the program unpacks first.
 
-Offsets and logits of the modulation are found here too where a ``guide`` is given, the address of the weight of the
-convolution that finds them. They are written down only for the gradient, and their own gradient never is. With
-``join``, the weight of a 1x1 convolution, the result is that of a whole layer: features + join(ReLU(convolution)).
+With ``guide``, the address of a convolution's weight, the program also predicts the offsets and the logits of the
+modulation. They are stored only if gradients are needed; their own gradients are never stored. With ``join``, the
+weight of a 1x1 convolution, the result is that of a whole layer: features + join(ReLU(convolution)).
 
-Legend: K = SIZE * SIZE taps, C channels in, D channels out, L = CK samples of a pixel, M channels of offsets and
-logits, rounded up; W lanes of a group's channels (IS_ONE: that is all of them), V of the channels out.
+Legend: K = SIZE * SIZE taps, C input channels, D output channels, L = CK samples per pixel, M channels of offsets and
+logits, rounded up; W vector lanes for a group's channels (IS_ONE: one vector holds them all), V for output channels.
 """
 
 import functools
@@ -36,26 +36,26 @@ from cdgnet.deform.numba_samples import FIELDS, RIM, find_block, find_gradients,
 from cdgnet.deform.vectors import fill, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
-# What numba keeps on disk follows changes of this file; with this number in a program, of the others too.
+# numba recompiles when this file changes; a checksum inside each program makes it follow the other files too.
 _SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_rows, numba_samples, vectors)))
 WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
-"""Lanes of which the registers hold ten vectors."""
+"""Widest vector, in lanes, of which ten fit into the registers."""
 SPAN = 4 * BLOCK
-"""Pixels of a row of which the weight's gradient is summed at once."""
+"""Pixels of a row over which the weight's gradient is summed at a time."""
 
 
 def lanes(channels: int, most: int = WIDEST) -> int:
-    """How many channels are worked on at once: a power of two that divides them."""
+    """Vector lanes for ``channels``: the largest power of two that divides them, up to ``most``."""
     return min(most, channels & -channels)
 
 
 def rounded(count: int) -> int:
-    """The next multiple of ``WIDEST``."""
+    """Round up to a multiple of ``WIDEST``."""
     return -(-count // WIDEST) * WIDEST
 
 
 def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
-    """What a thread keeps of the pixels that it is at."""
+    """Size of a thread's scratch memory, in floats."""
     moves = rounded(3 * groups * taps)
     row = rounded(length) + outputs + moves + groups * taps * (FIELDS + 4)
     return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps)
@@ -63,7 +63,7 @@ def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
 
 @functools.cache
 def frame(W: int) -> int:
-    """The address of the program that copies features into a rim of zeros; a unit is a row of the copy."""
+    """Address of the program that copies features and adds a rim of zeros; a unit is a row of the copy."""
     sources = _SOURCES
 
     @_compiled
@@ -89,7 +89,7 @@ def frame(W: int) -> int:
 
 @functools.cache
 def convolve(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
-    """The address of the program that convolves."""
+    """Address of the program that convolves."""
     K, sources = SIZE * SIZE, _SOURCES
 
     @_compiled
@@ -156,9 +156,10 @@ def convolve(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
 
 @functools.cache
 def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
-    """The address of the program that computes all gradients; the features' in windows, as ``collect`` wants them.
+    """Address of the program that computes all gradients; ``collect`` adds up those of the features.
 
-    ``windows`` holds where each unit's sums of the first row of the features, of the rim, would be.
+    Each unit sums its share of the features' gradient in its own window. ``windows`` holds the address that the rim's
+    first row would have in each.
     """
     K, sources = SIZE * SIZE, _SOURCES
 
@@ -267,8 +268,9 @@ def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
 
 @functools.cache
 def collect(W: int) -> int:
-    """The address of the program that adds the windows to ``base``, or to zeros; a unit is a row of the features'
-    gradient.
+    """Address of the program that adds the windows to ``base`` or to zeros.
+
+    A unit is a row of the features' gradient.
     """
     sources = _SOURCES
 

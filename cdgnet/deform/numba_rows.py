@@ -1,7 +1,7 @@
-"""Products of a few rows with a matrix, sums and copies: loops for CPUs, compiled by numba.
+"""Matrix products of a few rows, sums and copies, as loops compiled with numba for CPUs.
 
-8 rows, a block of pixels, are multiplied at once by a matrix, which so is read once for all 8. Arguments are addresses,
-in bytes, and counts; capital letters are constants of the compiled program: V and W lanes of a vector.
+A block of 8 rows, one per pixel, is multiplied by a matrix at once, which is thus read only once for all 8. Arguments
+are addresses, in bytes, and counts. Capital letters are constants of the compiled program: V and W are vector lanes.
 """
 
 from numba import njit
@@ -18,15 +18,15 @@ from cdgnet.deform.vectors import (
 )
 
 BLOCK = 8
-"""Rows that are multiplied at once: so many pixels a thread works on."""
+"""Rows multiplied at once, which are the pixels that a thread processes together."""
 
 
 @njit
 def multiply(result, result_stride, rows, stride, parts, length, jump, weight, bias, outputs, count, V):
-    """8 rows times a weight ``(outputs / V, parts * length, V)``, plus a bias: ``count`` rows of the result.
+    """Multiply 8 rows by a weight ``(outputs / V, parts * length, V)`` and add a bias; write ``count`` rows.
 
-    Rows begin ``stride`` floats apart, and consist of ``parts`` of ``length`` floats that begin ``jump`` floats apart:
-    those around a pixel in a frame, which need not be copied so.
+    Rows start ``stride`` floats apart. Each consists of ``parts`` pieces of ``length`` floats, ``jump`` floats apart:
+    the neighbourhood of a pixel can thus be read from the frame without copying it.
     """
     for d in range(0, outputs, V):
         r0 = load(bias + 4 * d, V)
@@ -65,8 +65,9 @@ def multiply(result, result_stride, rows, stride, parts, length, jump, weight, b
 
 @njit
 def add_products(total, rows, stride, parts, length, jump, given, outputs, count, V):
-    """Add the products of ``count`` rows, as in ``multiply``, and ``(count, outputs)`` gradients to ``(parts * length,
-    outputs)``; 8 rows of it are in registers while all of the pixels pass.
+    """Add the products of ``count`` rows and ``(count, outputs)`` gradients to ``(parts * length, outputs)``.
+
+    Rows are laid out as in ``multiply``. 8 rows of the sum stay in registers while the loop runs over all pixels.
     """
     for part in range(parts):
         for k in range(0, length, BLOCK):
@@ -113,7 +114,7 @@ def _add_1(to, row, stride, given, outputs, count, V):
 
 @njit
 def add_gradients(total, given, outputs, count, V):
-    """Add ``(count, outputs)`` gradients to ``(outputs,)``, the bias's."""
+    """Sum ``(count, outputs)`` gradients into the bias's ``(outputs,)``."""
     for d in range(0, outputs, V):
         value = load(total + 4 * d, V)
         for p in range(count):
@@ -123,8 +124,9 @@ def add_gradients(total, given, outputs, count, V):
 
 @njit
 def add_rows(sums, rows, stride, count, parts, length, jump, channels, W):
-    """Add ``count`` rows of ``parts`` times ``length`` floats, ``stride`` apart, to a frame: each to the pixels around
-    one, which lie ``channels`` apart and in lines ``jump`` apart.
+    """Add ``count`` rows of ``parts`` times ``length`` floats to a frame, each to the neighbourhood of its pixel.
+
+    Rows are ``stride`` floats apart; in the frame, pixels are ``channels`` and lines ``jump`` floats apart.
     """
     for p in range(count):
         for part in range(parts):
@@ -135,7 +137,7 @@ def add_rows(sums, rows, stride, count, parts, length, jump, channels, W):
 
 @njit
 def rectify(values, count, V):
-    """ReLU of ``count`` floats, a multiple of V, where they lie."""
+    """Apply ReLU in place to ``count`` floats, a multiple of V."""
     for k in range(0, count, V):
         value = load(values + 4 * k, V)
         store(values + 4 * k, unless_nan(value, maximum(value, fill(0.0, V))))
@@ -143,7 +145,7 @@ def rectify(values, count, V):
 
 @njit
 def rectify_gradient(gradient, values, count, V):
-    """The gradient of what ``rectify`` made ``values`` of, where it lies."""
+    """Backward pass of ``rectify`` in place: zero the gradient where the results ``values`` are not positive."""
     for k in range(0, count, V):
         store(gradient + 4 * k, where_positive(load(values + 4 * k, V), load(gradient + 4 * k, V)))
 

@@ -1,12 +1,11 @@
-"""Where the taps of a deformable convolution read, what they read there, and the gradients of both: loops for CPUs,
-compiled by numba.
+"""Positions and samples of the taps of a deformable convolution, and their gradients, compiled with numba for CPUs.
 
-All tensors lie channels last. Each loop does one step for a block of pixels of a row, ``numba_rows`` the products
-between them, and ``numba_programs`` puts them together: the samples of a block stay in the cache nearest to the core.
+All tensors are channels last. Each loop performs one step for a block of pixels of a row; ``numba_rows`` has the
+products in between, and ``numba_programs`` combines the steps. The samples of a block stay in the first-level cache.
 
-Arguments are addresses, in bytes, and counts; capital letters are constants of the compiled program.
+Arguments are addresses, in bytes, and counts. Capital letters are constants of the compiled program.
 
-Legend: K taps, C channels, G offset groups, each of ``width`` channels, W lanes of a vector of those.
+Legend: K taps, C channels, G offset groups of ``width`` channels each, W vector lanes for those.
 """
 
 from numba import njit
@@ -30,25 +29,27 @@ from cdgnet.deform.vectors import (
 )
 
 RIM = 2
-"""Pixels of zeros around the features: what is further outside is read there."""
+"""Width of the rim of zeros around the features, in pixels; positions further outside are clamped to it."""
 FIELDS = 8
-"""Of a place: where it reads, int32; shares of the four pixels; how far below and beyond the first; modulation."""
+"""Fields of a place: index of its first pixel (int32), weights of its four pixels, vertical and horizontal distance
+from the first, modulation."""
 
 
 @njit
 def _split(offset, rest, side, K):
-    """The pixel at or before a position, as whole floats, and how far beyond it that lies: as exact as the offset, far
-    from the frame's corner too.
+    """The integer part of a position, as a float, and its fractional part.
+
+    The fractional part is as exact as the offset, also far from the frame's corner.
     """
     low, high = fill(-float(RIM), K) - rest, fill(float(side), K) - rest
-    bounded = minimum(maximum(offset, low), high)  # what is beyond reads zeros as well; NaN becomes a number
+    bounded = minimum(maximum(offset, low), high)  # positions beyond read zeros as well; NaN becomes a number
     whole = floor(bounded)
     return rest + whole, unless_nan(offset, bounded - whole)
 
 
 @njit
 def _find(place, extent, offset, modulation, is_logit, steps, row, column, height, frame_width, channels, K):
-    """Write the ``(FIELDS, K)`` of one group's taps at one pixel, and widen the ``(2, K)`` least and largest rows."""
+    """Write the ``(FIELDS, K)`` of one group at one pixel, and extend the ``(2, K)`` minimum and maximum rows."""
     y, below = _split(load_every(offset, K, 2, 0), load(steps, K) + fill(float(row), K), height, K)
     x, beyond = _split(load_every(offset, K, 2, 1), load(steps + 4 * K, K) + fill(float(column), K), frame_width, K)
     store(extent, minimum(load(extent, K), y))
@@ -76,7 +77,7 @@ def find_block(
     places, extent, count, groups, offset, offset_stride, modulation, modulation_stride, is_logit,
     steps, row, column, height, frame_width, channels, K,
 ):  # fmt: skip
-    """Places of ``count`` pixels of a row, all groups: ``(count, G, FIELDS, K)``."""
+    """Compute the places of ``count`` pixels of a row, for all groups: ``(count, G, FIELDS, K)``."""
     for p in range(count):
         for g in range(groups):
             _find(
@@ -98,7 +99,7 @@ def _shares(place, t, W, K):
 
 @njit
 def sample_block(samples, places, count, groups, table, channels, line, width, W, K):
-    """Mix the four pixels around each place of ``count`` pixels, all groups: ``(count, G, K, E)``, E = ``width``."""
+    """Interpolate between the four pixels of each place, for ``count`` pixels: ``(count, G, K, width)``."""
     for p in range(count):
         for g in range(groups):
             n = p * groups + g
@@ -127,9 +128,10 @@ def _sample(samples, place, table, channels, line, width, W, K):
 def spread_block(
     samples, wanted, wanted_width, dots, places, count, groups, table, totals, channels, line, width, W, K
 ):  # fmt: skip
-    """``sample_block`` backwards: mix the samples again, add ``wanted``, their gradients ``(count, wanted_width)``, to
-    the features' gradient in ``totals``, and write the products of ``wanted`` and each of the four pixels,
-    ``(count, G, K, 4)``.
+    """Backward pass of ``sample_block``; also computes the samples again.
+
+    ``wanted`` holds the samples' gradients, ``(count, wanted_width)``. They are added to the features' gradient in
+    ``totals``, and their dot products with each of the four pixels are written to ``dots``, ``(count, G, K, 4)``.
     """
     for p in range(count):
         for g in range(groups):
@@ -170,7 +172,7 @@ def _spread(samples, wanted, dots, place, table, totals, channels, line, width, 
 def find_gradients(
     of_offset, offset_stride, of_modulation, modulation_stride, dots, places, count, groups, is_logit, K
 ):  # fmt: skip
-    """``find_block`` backwards: gradients of offsets and modulation, from what ``spread_block`` wrote."""
+    """Backward pass of ``find_block``: gradients of offsets and modulation, from the dots of ``spread_block``."""
     for p in range(count):
         for g in range(groups):
             n = p * groups + g

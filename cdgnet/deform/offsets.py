@@ -1,4 +1,4 @@
-"""How far the taps of deformable convolutions are moved, watched from outside."""
+"""Measurement of the offsets of a network's deformable convolutions, by forward hooks."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,30 +11,44 @@ from cdgnet.deform.conv import DeformConv
 
 
 class OffsetMeter:
-    """Gathers offsets while ``measure_offsets`` is open; reading it is what waits for the device."""
+    """Collects offsets while ``measure_offsets`` is active; only ``mean`` waits for the device."""
 
     def __init__(self) -> None:
         self._means: list[Tensor] = []
 
     def add(self, offset: Tensor) -> None:
-        """Take in one forward pass of one layer, ``(B, 2GK, H, W)`` in pixels."""
+        """Add the offsets of one layer in one forward pass, ``(B, 2GK, H, W)`` in pixels."""
         self._means.append(offset.detach().float().abs().mean())
 
     def mean(self) -> float:
-        """Mean |offset| of a coordinate, in pixels.
+        """Mean absolute offset per coordinate, in pixels.
 
-        Each layer and pass counts alike, so that a small map's layer does not hide behind a large one's. NaN
-        before any deformable convolution ran.
+        All layers and passes have the same weight, whatever the size of their maps. NaN if no deformable convolution
+        ran.
         """
         return float(torch.stack(self._means).mean()) if self._means else float("nan")
 
 
 @contextmanager
 def measure_offsets(network: nn.Module) -> Iterator[OffsetMeter]:
-    """Watch the offsets of every ``DeformConv`` in ``network`` for the forward passes inside; free outside.
+    """Measure the offsets of every ``DeformConv`` in a network during the forward passes in a ``with`` block.
+
+    There is no overhead outside the block.
+
+    Args:
+        network: Any module that contains ``DeformConv`` layers, such as ``CDGNet``.
+
+    Yields:
+        A meter, whose ``mean()`` is the mean absolute offset in pixels.
 
     Example:
-        ``with measure_offsets(network) as meter: network(blurry)``, and then ``meter.mean()``.
+        >>> import torch
+        >>> from cdgnet import CDGNet, ModelConfig
+        >>> network = CDGNet(ModelConfig.preset("tiny"))
+        >>> with measure_offsets(network) as meter:
+        ...     components = network(torch.zeros(1, 3, 32, 32))
+        >>> meter.mean()
+        0.0
     """
     meter = OffsetMeter()
     handles = [_watch(layer, meter) for layer in network.modules() if isinstance(layer, DeformConv)]

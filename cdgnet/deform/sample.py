@@ -1,7 +1,7 @@
-"""Modulated deformable convolution by ``grid_sample`` and a matrix product: for any device, and for exports.
+"""Modulated deformable convolution by ``grid_sample`` and a matrix product, for any device and for export.
 
-Legend: B batch, C channels in, D channels out, H and W the features' height and width, h and w the output's,
-K = k * k taps of the kernel, G offset groups.
+Legend: B batch, C input channels, D output channels, H and W height and width of the features, h and w those of the
+output, K = k * k taps of the kernel, G offset groups.
 """
 
 import torch
@@ -15,13 +15,13 @@ from cdgnet.tracing import is_exporting
 def by_sample(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """As ``deform.deform_conv2d``: ``grid_sample`` for all taps of a strip of rows, then one matrix product."""
+    """``deform.deform_conv2d`` by ``grid_sample`` for all taps of a strip of rows, then one matrix product."""
     batch, channels = features.shape[:2]
     taps = weight.shape[-1] ** 2
     groups = modulation.shape[1] // taps
     frame = features if is_exporting() else _enlarged(features)  # (B, C, H', W')
     frame = frame.reshape(batch * groups, channels // groups, *frame.shape[-2:])  # (BG, C/G, H', W')
-    # Expanded and not left to matmul, which would copy the samples so as to have one product for the batch.
+    # Expanded here, because matmul would copy the samples to form one product for the whole batch.
     kernels = weight.flatten(1).expand(batch, -1, -1)  # (B, D, CK)
     row_bytes = features.element_size() * batch * channels * taps * offset.shape[-1]
     rows = min(offset.shape[-2], strip_height(row_bytes, features.device))
@@ -36,11 +36,11 @@ def by_sample(
 
 
 def _enlarged(features: Tensor) -> Tensor:
-    """Zeros to the right and below, until both sides are powers of two.
+    """Pad with zeros on the right and below until height and width are powers of two.
 
-    ``grid_sample`` wants positions as fractions of the frame. Only with a power of two is a whole pixel still
-    whole after the way there and back; one rounding beside it, and the gradient would come from the wrong
-    pair of pixels. New layers have all their taps on whole pixels.
+    ``grid_sample`` takes positions as fractions of the frame. Only with powers of two do whole pixels survive the
+    conversion exactly; after a rounding error the gradient would come from the wrong pair of pixels. In new layers all
+    taps are on whole pixels.
     """
     height, width = features.shape[-2:]
     below, right = (_power_of_two(side) - side for side in (height, width))
@@ -52,7 +52,7 @@ def _power_of_two(side: int) -> int:
 
 
 def _resting_positions(offset: Tensor, size: int, groups: int, padding: int) -> Tensor:
-    """Where each tap reads with no offset: ``(1, 2GK, h, w)``, row then column, in pixels."""
+    """Position of each tap without offset, ``(1, 2GK, h, w)``, row and column in pixels."""
     height, width = offset.shape[-2:]
     steps = torch.arange(size, dtype=offset.dtype, device=offset.device) - padding
     down = torch.arange(height, dtype=offset.dtype, device=offset.device)
@@ -63,11 +63,10 @@ def _resting_positions(offset: Tensor, size: int, groups: int, padding: int) -> 
 
 
 def _sample(frame: Tensor, positions: Tensor, modulation: Tensor, taps: int) -> Tensor:
-    """Read and weigh one strip: ``frame`` ``(BG, C/G, H', W')`` -> ``(BG, C/G, K, rows, w)``."""
+    """Sample and modulate one strip: ``frame`` ``(BG, C/G, H', W')`` -> ``(BG, C/G, K, rows, w)``."""
     rows, width = positions.shape[-2:]
     places = positions.reshape(frame.shape[0], taps, 2, rows, width)
-    # A position p, counted from the first pixel's centre, lies (p + 1/2) / side of the way, which runs from
-    # -1 to 1.
+    # With align_corners=False, -1 and 1 are the outer edges of the frame, and pixel p has its centre at p + 1/2.
     fractions = [
         (places[:, :, axis] + 0.5) * (2 / side) - 1 for axis, side in enumerate(frame.shape[-2:])
     ]  # down, right: (BG, K, rows, w) each

@@ -1,4 +1,4 @@
-"""How much of a deformable convolution is computed at a time."""
+"""Height of the strips in which a deformable convolution is computed."""
 
 import sys
 
@@ -11,13 +11,15 @@ _STRIP_BYTES = 2**28
 
 
 def strip_height(row_bytes: int, device: torch.device) -> int:
-    """How many rows of ``row_bytes`` each are best computed at a time, at least 1.
+    """Number of rows of ``row_bytes`` each to compute at a time, at least 1.
 
-    On a CPU a strip that stays in the cache is twice as fast on a 1280 x 720 frame, and a third faster in training,
-    than all rows at once. Elsewhere each strip costs launches, and in a compiled program a copy of the code: there the
-    bound only keeps a frame from filling the memory. An exported program has one strip: it must hold for every size.
+    On a CPU, strips that fit into the cache are twice as fast as the whole frame at 1280 x 720, and a third faster in
+    training. On other devices each strip costs kernel launches, and in compiled programs a copy of the code, so the
+    limit only bounds memory. An exported program has a single strip, because it must hold for frames of any size.
     """
     if is_exporting():
         return sys.maxsize
     is_small = device.type == "cpu" and not torch.compiler.is_compiling()
-    return max(1, (_CPU_STRIP_BYTES if is_small else _STRIP_BYTES) // max(1, row_bytes))  # a batch may be empty
+    return max(
+        1, (_CPU_STRIP_BYTES if is_small else _STRIP_BYTES) // max(1, row_bytes)
+    )  # row_bytes is 0 for an empty batch

@@ -1,7 +1,7 @@
-"""Compiled loops on the threads that torch's own loops use.
+"""Runs compiled loops on torch's own OpenMP threads.
 
-A second pool beside torch's would fight with it: OpenMP's threads wait for work in a loop, on a core each, for
-milliseconds after their last.
+A second thread pool would compete with torch's: after finishing their work, OpenMP threads busy-wait on their cores
+for milliseconds.
 """
 
 import ctypes
@@ -16,12 +16,12 @@ _Program = ctypes.CFUNCTYPE(None, ctypes.c_int64)
 
 
 def run(program: int, arguments: Sequence[int], units: int) -> None:
-    """Call a program on as many of torch's threads as it has units of work, and wait for all of them.
+    """Run a program on torch's threads, at most one per unit of work, and wait until all have returned.
 
     Args:
-        program: Address of ``void program(int64)``.
-        arguments: int64, which it finds, after two that are zero, at the address that it is given.
-        units: How many threads can have work at most.
+        program: Address of ``void program(int64)``, which receives the address of an int64 array.
+        arguments: Contents of that array, after two zeros that the program uses as counters.
+        units: Number of units of work.
     """
     numbers = (ctypes.c_int64 * (2 + len(arguments)))(0, 0, *arguments)
     threads = min(torch.get_num_threads(), units)
@@ -33,7 +33,7 @@ def run(program: int, arguments: Sequence[int], units: int) -> None:
 
 @cache
 def _in_parallel() -> Callable[[int, int, int], None]:
-    """OpenMP's own call, from the library that torch has loaded; where there is none, threads of Python's."""
+    """OpenMP's entry point in the library that torch has loaded; Python threads if there is none."""
     library = Path(torch.__file__).parent / "lib/libtorch_cpu.so"
     try:
         call = ctypes.CDLL(str(library)).GOMP_parallel

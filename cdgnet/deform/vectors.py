@@ -1,7 +1,7 @@
-"""Vectors of a fixed number of float32 or int32, for loops that numba compiles: what Triton has and numba lacks.
+"""Fixed-width vectors of float32 or int32 for loops compiled with numba.
 
-A vector lives in registers; operations act on each lane. Memory is read and written by address, an int64 that counts
-bytes. Widths are constants of the compiled program; one that the machine's registers lack is made of several.
+A vector lives in registers, and operations act on each lane. Memory is read and written by address, an int64 in bytes.
+Widths are constants of the compiled program; a vector wider than the machine's registers occupies several of them.
 """
 
 import operator
@@ -17,7 +17,7 @@ _LONG = ir.IntType(64)
 
 
 class Vector(types.Type):
-    """Numba's type of a vector: ``kind`` is float32 or int32, ``width`` the number of lanes."""
+    """The numba type of a vector: ``kind`` is float32 or int32, ``width`` the number of lanes."""
 
     def __init__(self, kind, width):
         self.kind, self.width = kind, width
@@ -40,7 +40,7 @@ def _mask(lanes):
 
 @intrinsic(prefer_literal=True)
 def load(typing, address, width):
-    """The floats from an address on."""
+    """Load ``width`` consecutive floats."""
     vector = Vector("float32", width.literal_value)
     return vector(types.int64, width), lambda context, builder, signature, arguments: _loaded(
         builder, arguments[0], _llvm(vector)
@@ -49,7 +49,7 @@ def load(typing, address, width):
 
 @intrinsic(prefer_literal=True)
 def load_every(typing, address, width, step, first):
-    """So many floats, ``step`` apart, from the ``first`` after an address on."""
+    """Load ``width`` floats, ``step`` apart, starting at index ``first`` after the address."""
     vector = Vector("float32", width.literal_value)
 
     def generate(context, builder, signature, arguments):
@@ -85,7 +85,7 @@ load_int = _scalar_reader(types.int32, _INT)
 
 @intrinsic(prefer_literal=True)
 def load_longs(typing, address, count):
-    """So many int64 from an address on, as a tuple."""
+    """Load ``count`` consecutive int64 as a tuple."""
     numbers = types.UniTuple(types.int64, count.literal_value)
 
     def generate(context, builder, signature, arguments):
@@ -97,7 +97,7 @@ def load_longs(typing, address, count):
 
 @intrinsic
 def store(typing, address, value):
-    """Write a vector, a float32 or an int64 to an address."""
+    """Store a vector, a float32 or an int64."""
     llvm = _llvm(value) if isinstance(value, Vector) else {types.float32: ir.FloatType(), types.int64: _LONG}[value]
 
     def generate(context, builder, signature, arguments):
@@ -109,7 +109,7 @@ def store(typing, address, value):
 
 @intrinsic(prefer_literal=True)
 def fill(typing, value, width):
-    """The same float32 or int32 in each lane."""
+    """A vector with the same float32 or int32 in each lane."""
     scalar = types.float32 if isinstance(types.unliteral(value), types.Float) else types.int32
     vector = Vector(scalar.name, width.literal_value)
 
@@ -143,7 +143,7 @@ _operator(operator.truediv, "fdiv", "sdiv")
 
 
 def _function(name, count):
-    """One of LLVM's own functions of ``count`` float vectors."""
+    """An LLVM intrinsic that takes ``count`` float vectors."""
 
     def generate(context, builder, signature, arguments):
         vector = signature.args[0]
@@ -160,15 +160,15 @@ def _function(name, count):
 
 floor = _function("floor", 1)
 minimum = _function("minnum", 2)
-"""The smaller of two; of NaN and a number the number."""
+"""The smaller of two values; if one is NaN, the other."""
 maximum = _function("maxnum", 2)
 fma = _function("fma", 3)
-"""``fma(one, other, third)``: one * other + third, rounded once."""
+"""Fused multiply-add: one * other + third, rounded once."""
 
 
 @intrinsic
 def unless_nan(typing, tested, value):
-    """``value``, and NaN where ``tested`` is NaN."""
+    """``value``, but NaN in the lanes where ``tested`` is NaN."""
 
     def generate(context, builder, signature, arguments):
         tested, value = arguments
@@ -179,7 +179,7 @@ def unless_nan(typing, tested, value):
 
 @intrinsic
 def where_positive(typing, tested, value):
-    """``value`` where ``tested`` is above 0, and 0 elsewhere."""
+    """``value`` in the lanes where ``tested`` is positive, 0 in the others."""
 
     def generate(context, builder, signature, arguments):
         tested, value = arguments
@@ -191,14 +191,14 @@ def where_positive(typing, tested, value):
 
 @intrinsic
 def to_ints(typing, floats):
-    """Whole floats as int32."""
+    """Convert integral floats to int32."""
     ints = Vector("int32", floats.width)
     return ints(floats), lambda context, builder, signature, arguments: builder.fptosi(arguments[0], _llvm(ints))
 
 
 @intrinsic
 def power_of_two(typing, exponents):
-    """2 to the power of whole floats from -126 to 127: their bits are put together."""
+    """2 to the power of integral floats from -126 to 127, assembled from bits."""
     ints = Vector("int32", exponents.width)
 
     def generate(context, builder, signature, arguments):
@@ -213,7 +213,7 @@ def power_of_two(typing, exponents):
 
 @intrinsic
 def interleave(typing, one, other):
-    """Lanes of two vectors in turn."""
+    """Alternate the lanes of two vectors."""
     both = Vector(one.kind, 2 * one.width)
 
     def generate(context, builder, signature, arguments):
@@ -225,7 +225,7 @@ def interleave(typing, one, other):
 
 @intrinsic
 def sums(typing, first, second, third, fourth):
-    """The sum over the lanes of each of four vectors, whose width is a power of two, as a vector of four."""
+    """The sums over the lanes of four vectors, whose width is a power of two, as a vector of four."""
     four = Vector("float32", 4)
 
     def generate(context, builder, signature, arguments):
@@ -244,12 +244,12 @@ def sums(typing, first, second, third, fourth):
 
 
 def _joined(builder, one, other):
-    """The lanes of one vector and then those of another of the same width."""
+    """Concatenate two vectors of the same width."""
     return builder.shuffle_vector(one, other, _mask(range(2 * one.type.count)))
 
 
 def _added(builder, vector, lanes, others):
-    """Some lanes of a vector plus as many others."""
+    """Add some lanes of a vector to as many others."""
     return builder.fadd(
         builder.shuffle_vector(vector, vector, _mask(lanes)), builder.shuffle_vector(vector, vector, _mask(others))
     )
@@ -257,7 +257,7 @@ def _added(builder, vector, lanes, others):
 
 @intrinsic
 def take_number(typing, address):
-    """The int64 at an address, which grows by one; no two threads get the same."""
+    """Atomically increment the int64 at an address and return its old value."""
 
     def generate(context, builder, signature, arguments):
         pointer = builder.inttoptr(arguments[0], _LONG.as_pointer())
@@ -268,9 +268,9 @@ def take_number(typing, address):
 
 @njit
 def sigmoid(logits, width):
-    """1 / (1 + exp(-logits)), to the last digit but one.
+    """1 / (1 + exp(-logits)), accurate except for the last digit.
 
-    exp(-x) = 2**n 2**f with n whole and f at most 1/2, whose power is its Taylor series.
+    exp(-x) is computed as 2**n * 2**f with integer n and abs(f) <= 1/2, the second factor by a Taylor series.
     """
     exponent = minimum(maximum(logits * fill(-1.442695041, width), fill(-126.0, width)), fill(126.0, width))
     whole = floor(exponent + fill(0.5, width))
