@@ -1,8 +1,9 @@
-"""CDGNet (Wang et al. 2021): a network that restores motion-blurred frames by dividing large from small blur.
+"""CDGNet (Wang et al. 2021): a motion-deblurring network with separate branches for small and for large blur.
 
-Tensors only: ``(B, C, H, W)``, RGB, float in [-0.5, 0.5]. Frames go in through ``CDGNet`` and come out as
-``Components``; ``load_weights`` and ``save_weights`` are all that touches the disk. The package needs torch,
-torchvision and safetensors, prints nothing, and can be lifted into another program as it is.
+Networks take and return tensors: ``(B, 3, H, W)``, RGB, float in [-0.5, 0.5]. ``CDGNet`` maps a batch of blurry frames
+to ``Components``; ``restore`` does the same for Pillow images, NumPy arrays and tensors of 8 or 16 bits. Only
+``load_weights``, ``read_metadata`` and ``save_weights`` access files. The package depends on torch, torchvision and
+safetensors and prints nothing.
 
 >>> import torch
 >>> from cdgnet import CDGNet, ModelConfig

@@ -1,4 +1,4 @@
-"""Adaptive component divided attention, ACDA: which channels and where (section 3.2).
+"""Adaptive component divided attention (ACDA): a branch's channel and spatial attention (section 3.2).
 
 Legend: B batch, C channels of the encoder's last level, h and w its height and width (a quarter of the
 frame's).
@@ -14,16 +14,16 @@ from cdgnet.encoder import ResBlock
 
 
 class Attended(NamedTuple):
-    """What one branch's attention gives: features for its decoder, and the map a person can look at."""
+    """Output of one branch's attention: features for its decoder, and the spatial map for display."""
 
     features: Tensor  # (B, C, h, w)
-    spatial: Tensor | None  # (B, 1, h, w) in (0, 1), the paper's Ms; None where the attention has no such part
+    spatial: Tensor | None  # (B, 1, h, w) in (0, 1), the paper's Ms; None without spatial attention
 
 
 class ChannelAttention(nn.Module):
-    """How much each channel counts: average pool, 1x1 down, ReLU, 1x1 up, sigmoid.
+    """A weight per channel: average pooling, 1x1 convolution down, ReLU, 1x1 convolution up, sigmoid.
 
-    Source: Wang et al. 2021, equation 5; CBAM (Woo et al. 2018) without its max pool.
+    Source: Wang et al. 2021, equation 5; CBAM (Woo et al. 2018) without its max pooling.
     """
 
     def __init__(self, channels: int, reduction: int) -> None:
@@ -37,19 +37,25 @@ class ChannelAttention(nn.Module):
         )
 
     def forward(self, features: Tensor, mean: Tensor | None = None) -> Tensor:
-        """``(B, C, h, w)`` -> Mc, ``(B, C, 1, 1)`` in (0, 1).
+        """Compute the channel weights.
 
-        With ``mean``, ``(B, C, 1, 1)``, that is taken for the average over the frame: ``features`` are a part of it.
+        Args:
+            features: ``(B, C, h, w)``.
+            mean: ``(B, C, 1, 1)``, the average over the whole frame when ``features`` cover only a tile of it; None
+                to average ``features``.
+
+        Returns:
+            Mc, ``(B, C, 1, 1)`` in (0, 1).
         """
         weights: Tensor = self.body(features) if mean is None else self.body[1:](mean)
         return weights
 
 
 class SpatialAttention(nn.Module):
-    """Where a branch's blur is: convolutions, ResBlocks and deformable convolutions down to one channel.
+    """A weight per pixel: convolution, ResBlocks and deformable convolutions that reduce the features to one channel.
 
-    The two deformable convolutions are bare, without the 1x1 and the sum of a decoder's deformable layer,
-    because they change the number of channels.
+    The two deformable convolutions lack the 1x1 convolution and the skip connection of ``DeformableLayer``, because
+    they change the number of channels.
 
     Source: Wang et al. 2021, equation 5 and Figure 5.
     """
@@ -73,7 +79,9 @@ class SpatialAttention(nn.Module):
 
 
 class ComponentAttention(nn.Module):
-    """One branch's ACDA: Fatt = FE * Mc * Ms + FE, where Ms looks at FE * Mc; or a part of it, for Table 4.
+    """One branch's ACDA: Fatt = FE * Mc * Ms + FE, with Ms computed from FE * Mc.
+
+    ``config.attention`` selects both parts, one of them or none (the ablation of Table 4).
 
     Source: Wang et al. 2021, equations 4 to 6.
     """
@@ -85,9 +93,9 @@ class ComponentAttention(nn.Module):
         self.spatial = SpatialAttention(channels, config.offset_groups) if parts in ("both", "spatial") else None
 
     def forward(self, features: Tensor, mean: Tensor | None = None) -> Attended:
-        """Weigh the encoder's last features ``(B, C, h, w)`` for one branch; without any part they stay as they are.
+        """Weight the encoder's last features ``(B, C, h, w)``; they stay unchanged if there is no attention.
 
-        ``mean`` as in ``ChannelAttention.forward``.
+        ``mean`` is that of ``ChannelAttention.forward``.
         """
         if self.channel is None and self.spatial is None:
             return Attended(features, None)

@@ -1,4 +1,4 @@
-"""ModelConfig: every field decides a weight's shape, or, once, what the images are."""
+"""ModelConfig: structure and sizes of a network, stored with its weights."""
 
 import reprlib
 from collections.abc import Mapping
@@ -13,16 +13,41 @@ _CHOICES = {
     "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
-_MOST_LEVELS = 4  # of the published DMPHN
-_MOST = 4096  # channels: 32 times those of the paper; a file may ask for any number
+_MOST_LEVELS = 4  # as many as the largest published DMPHN
+_MOST = 4096  # channels, 32 times the paper's; protects against absurd values in a file
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What one network is built from. The defaults are CDGNet in the preset ``paper``.
+    """Structure and sizes of a network. The defaults are CDGNet with the paper's sizes.
+
+    Most users take a named configuration, ``ModelConfig.preset("paper")``, and change fields of it with
+    ``dataclasses.replace``. All arguments are keyword-only.
+
+    Args:
+        encoder: Blocks of the encoder: ``dense`` (residual dense blocks, section 3.1) or ``residual`` (DMPHN's
+            ResBlocks).
+        branches: ``both``, or a single branch: ``large``, ``small`` (section 3.3) or ``plain`` (DMPHN's decoder,
+            without deformable convolutions).
+        attention: Parts of each branch's attention (section 3.2): ``both``, ``channel``, ``spatial`` or ``none``.
+        skips: Whether the decoders add the encoder's features. DMPHN has no such skip connections.
+        fusion: How the branches are merged: ``orientation`` (OFF, section 3.4), ``concat`` (concatenation and one
+            convolution) or ``divided`` (OFF plus a gate that favours the small branch where it finds little blur).
+            ``none`` for networks with one branch.
+        widths: Channels at full, half and quarter resolution.
+        growths: Growth of the dense blocks at full, half and quarter resolution; unused with ``residual`` encoders.
+        fusion_width: Channels per orientation in the fusion.
+        attention_reduction: Divisor from the quarter-resolution width to the channel attention's hidden width.
+        offset_groups: Groups of channels in a deformable convolution; the channels of a group share their offsets.
+        residual: Whether the output images are the blurry frame plus a learned change, instead of the change alone.
+        levels: Levels of DMPHN's patch hierarchy, 1 to 4. The first level sees the whole frame, each further level
+            halves the patches; 3 levels are DMPHN(1-2-4). More than one needs ``branches="plain"``,
+            ``attention="none"`` and ``skips=False``.
 
     Raises:
-        ValueError: If a field is ill-typed or the fields do not fit together; one line names every problem.
+        ValueError: If fields have a wrong type or value, or do not fit together; the message lists every problem.
+
+    Source: Wang et al. 2021, section 3; Zhang et al. 2019 for the parts of DMPHN.
     """
 
     encoder: str = field(
@@ -78,15 +103,20 @@ class ModelConfig:
 
     @classmethod
     def preset(cls, name: str, variant: str = "cdgnet") -> "ModelConfig":
-        """The widths called ``name``, in the structure called ``variant``.
+        """Return a named configuration.
 
-        ``paper`` has the sizes of Tables 1 and 4, ``light`` the multiply-accumulates of Table 1; ``small`` and
-        ``tiny`` have half and a quarter of the width, for CPUs. Variants are the rows of Table 3, and the networks that
-        Zhang et al. 2019 published; those of Table 4 are ``large-branch`` with another ``attention``
-        (``dataclasses.replace``).
+        Args:
+            name: Sizes, one of ``PRESETS``. ``paper`` matches the model sizes of Tables 1 and 4, ``light`` the
+                multiply-accumulates of Table 1. ``small`` and ``tiny`` have half and a quarter of the width, for CPUs.
+            variant: Structure, one of ``VARIANTS``: ``cdgnet``, the other rows of Table 3, and the DMPHN networks of
+                Zhang et al. 2019. The rows of Table 4 are ``large-branch`` with other values of ``attention``.
 
         Raises:
-            ValueError: If ``name`` is none of ``PRESETS``, or ``variant`` none of ``VARIANTS``.
+            ValueError: If ``name`` or ``variant`` is unknown.
+
+        Example:
+            >>> ModelConfig.preset("tiny", "dmphn-1").widths
+            (8, 16, 32)
         """
         if name not in _PRESETS:
             raise ValueError(f"preset {name!r} does not exist; pass one of {', '.join(PRESETS)}")
@@ -96,7 +126,10 @@ class ModelConfig:
 
     @property
     def variant(self) -> str:
-        """The name of this structure in ``VARIANTS``, ``, divided fusion`` after it if so; of another, its parts."""
+        """The structure's name in ``VARIANTS``, or a list of its fields if it has no name.
+
+        With ``fusion="divided"`` the text ends in ``, divided fusion``.
+        """
         if self.fusion == "divided":
             return f"{replace(self, fusion='orientation').variant}, divided fusion"
         for name, structure in _VARIANTS.items():
@@ -107,10 +140,13 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Self:
-        """The configuration ``to_dict`` described; a triple may be a list, as it is after JSON; no ``levels`` is one.
+        """Build a configuration from the output of ``to_dict``.
+
+        Args:
+            values: All fields by name. ``widths`` and ``growths`` may be lists; a missing ``levels`` means 1.
 
         Raises:
-            ValueError: If fields are unknown, missing or ill-typed; one line names every problem.
+            ValueError: If fields are unknown, missing or of a wrong type; the message lists every problem.
         """
         names = [each.name for each in fields(cls)]
         given = {"levels": 1, **{name: _untupled(name, value) for name, value in values.items()}}
@@ -135,21 +171,22 @@ class ModelConfig:
         )
 
     def to_dict(self) -> dict[str, int | bool | str | list[int]]:
-        """Every field by name, in what JSON can hold: triples become lists. ``levels`` only where there are several:
-        files and runs of one level stay what they were before there were more.
+        """All fields by name, ready for JSON: tuples become lists.
+
+        ``levels`` is left out if it is 1, as in files written before the field existed.
         """
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
         return {name: value for name, value in values.items() if (name, value) != ("levels", 1)}
 
     def _misfits(self) -> list[str]:
-        """What is wrong between fields that are each in order."""
+        """Problems between fields that are valid by themselves."""
         quarter = self.widths[2]
         problems = [
             f"width {width} is not a multiple of offset_groups {self.offset_groups}; change either"
             for width in self.widths
             if width % self.offset_groups
         ]
-        # The spatial attention halves the width twice and deforms both halves in groups.
+        # The spatial attention halves the width twice; both results must be divisible by the groups.
         if quarter % (4 * self.offset_groups):
             problems.append(
                 f"the last of widths, {quarter}, is not a multiple of 4 * offset_groups "
@@ -174,7 +211,7 @@ def _untupled(name: str, value: object) -> object:
 
 
 def _is_count(value: object, most: int = _MOST) -> bool:
-    # bool is an int to Python, and True would pass for one channel.
+    # bool is a subclass of int; True must not pass as 1.
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
@@ -201,7 +238,7 @@ _PRESETS = {
     "paper": ModelConfig(),
     "light": ModelConfig(growths=(4, 8, 16), fusion_width=8),
     "small": ModelConfig(widths=(16, 32, 64), growths=(4, 8, 16), fusion_width=8, attention_reduction=8),
-    # Eight units inside the channel attention as in paper: with two, both are dead in every fourth new network.
+    # The channel attention keeps eight hidden units, as in `paper`: with two, both are dead in 1 of 4 new networks.
     "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
 }
 PRESETS = tuple(_PRESETS)
@@ -215,11 +252,11 @@ def _structure(
 
 
 def _published(levels: int) -> dict[str, Any]:
-    """DMPHN as it is published: its last decoder gives the image itself."""
+    """DMPHN as published: its last decoder outputs the image, not a change of it."""
     return {**_structure("residual", "plain", "none", "none", skips=False, levels=levels), "residual": False}
 
 
-# The rows of Table 3, then DMPHN as published. Those called dmphn have no skips: the public one has none in a level.
+# The rows of Table 3, then DMPHN as published. The dmphn rows have no skip connections, as in the published code.
 _VARIANTS = {
     "dmphn-1": _structure("residual", "plain", "none", "none", skips=False),
     "dmphn-acda": _structure("residual", "plain", "both", "none", skips=False),

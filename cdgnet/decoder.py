@@ -1,4 +1,4 @@
-"""The decoders and their blocks: attended features -> a branch's features (section 3.3).
+"""The decoders and their blocks: from attended features to a branch's features (section 3.3).
 
 Legend: B batch, C channels, h and w a feature map's height and width, H and W the frame's.
 """
@@ -13,9 +13,10 @@ from cdgnet.encoder import Features, PointwiseConv, ResBlock
 
 
 class DeformableLayer(nn.Module):
-    """Deformable 3x3 convolution, ReLU, 1x1 convolution, added to the input.
+    """Deformable 3x3 convolution, ReLU and 1x1 convolution, added to the input.
 
-    Source: Wang et al. 2021, Figure 6; the ReLU and the sum follow from Table 4's sizes, not from the text.
+    Source: Wang et al. 2021, Figure 6. The paper does not mention the ReLU and the sum; Table 4's model sizes imply
+    them.
     """
 
     def __init__(self, channels: int, offset_groups: int) -> None:
@@ -34,14 +35,14 @@ class DeformableLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Three levels of blocks with 4x4 stride-2 transposed convolutions between, and a head to RGB.
+    """Three levels of blocks, joined by 4x4 transposed convolutions of stride 2, and a convolution to RGB.
+
+    ``head`` turns the branch's features into the image of equation 16. ``forward`` does not call it, because the
+    fusion needs the features.
 
     Args:
         widths: Channels at full, half and quarter resolution.
-        blocks: Makes one level's blocks for so many channels, same shape in and out.
-
-    ``head`` turns the branch's features into the image that equation 16 compares; ``forward`` leaves it to
-    the caller, because the fusion takes the features and not the image.
+        blocks: Builds one level's blocks from its number of channels; their input and output have the same shape.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: Callable[[int], nn.Module]) -> None:
@@ -55,12 +56,12 @@ class Decoder(nn.Module):
         self.head = nn.Conv2d(full, 3, 3, padding=1)
 
     def forward(self, attended: Tensor, skips: Features | None) -> Tensor:
-        """A branch's features.
+        """Decode a branch's features.
 
         Args:
-            attended: ``(B, widths[2], H/4, W/4)``, what the branch's attention gave.
-            skips: The encoder's features; ``half`` and ``full`` are added where the resolution is theirs. None for
-                no skips, as in DMPHN.
+            attended: ``(B, widths[2], H/4, W/4)``, the output of the branch's attention.
+            skips: The encoder's features; ``half`` and ``full`` are added at their resolution. None for no skip
+                connections, as in DMPHN.
 
         Returns:
             ``(B, widths[0], H, W)``: Lout or Sout.
@@ -76,7 +77,7 @@ class Decoder(nn.Module):
 
 
 def large_decoder(config: ModelConfig) -> Decoder:
-    """The decoder of large blur: two deformable layers a level.
+    """The large-blur decoder: two deformable layers per level.
 
     Source: Wang et al. 2021, Figure 6(a).
     """
@@ -88,7 +89,7 @@ def large_decoder(config: ModelConfig) -> Decoder:
 
 
 def small_decoder(config: ModelConfig) -> Decoder:
-    """The decoder of small blur: two ResBlocks and then one deformable layer a level.
+    """The small-blur decoder: two ResBlocks and one deformable layer per level.
 
     Source: Wang et al. 2021, Figure 6(b).
     """
@@ -101,7 +102,7 @@ def small_decoder(config: ModelConfig) -> Decoder:
 
 
 def plain_decoder(config: ModelConfig) -> Decoder:
-    """DMPHN's decoder: two ResBlocks a level, nothing deformable.
+    """DMPHN's decoder: two ResBlocks per level, no deformable layers.
 
     Source: Zhang et al. 2019, the baseline of Table 3.
     """

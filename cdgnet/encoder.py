@@ -1,4 +1,4 @@
-"""The encoder and its blocks: blurry frame -> features at three resolutions (section 3.1).
+"""The encoder and its blocks: from the blurry frame to features at three resolutions (section 3.1).
 
 Legend: B batch, C channels, H and W a frame's height and width (multiples of 4), g growth.
 """
@@ -13,11 +13,11 @@ from cdgnet.config import ModelConfig
 from cdgnet.tracing import is_exporting
 
 DENSE_LAYERS = 3
-_REGISTER = 16  # float32 of a CPU's widest registers
+_REGISTER = 16  # float32 values in the widest CPU registers
 
 
 class Features(NamedTuple):
-    """The encoder's output at each resolution; ``full`` and ``half`` are the decoders' skip connections."""
+    """The encoder's output at three resolutions; ``full`` and ``half`` feed the decoders' skip connections."""
 
     full: Tensor  # (B, widths[0], H, W)
     half: Tensor  # (B, widths[1], H/2, W/2)
@@ -25,9 +25,9 @@ class Features(NamedTuple):
 
 
 class PointwiseConv(nn.Conv2d):
-    """A 1x1 convolution, which on a CPU is computed as the matrix product that it is: backwards twice as fast.
+    """A 1x1 convolution that runs as a matrix product on CPUs, which halves the time of the backward pass.
 
-    torch's own convolution leaves oneDNN where there is one thread and the kernel is 1x1.
+    With one thread, torch does not use oneDNN for 1x1 kernels.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -37,12 +37,12 @@ class PointwiseConv(nn.Conv2d):
         """``(B, inputs, h, w)`` -> ``(B, outputs, h, w)``."""
         if input.device.type != "cpu" or is_exporting():
             return super().forward(input)
-        pixels = input.permute(0, 2, 3, 1)  # (B, h, w, inputs), as channels_last features lie
+        pixels = input.permute(0, 2, 3, 1)  # (B, h, w, inputs), the memory order of channels_last
         return functional.linear(pixels, self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
 class ResBlock(nn.Module):
-    """3x3 convolution, ReLU, 3x3 convolution, added to the input; no normalisation.
+    """3x3 convolution, ReLU and 3x3 convolution, added to the input; no normalisation.
 
     Source: DMPHN (Zhang et al. 2019).
     """
@@ -62,14 +62,14 @@ class ResBlock(nn.Module):
 
 
 class ResidualDenseBlock(nn.Module):
-    """Three 3x3 convolutions that each see all that came before, joined by a 1x1, added to the input.
+    """Three densely connected 3x3 convolutions and a 1x1 convolution, added to the input.
 
     Args:
-        channels: C, in and out.
+        channels: C, channels of the input and the output.
         growth: g, channels that each dense layer adds.
 
-    Source: Zhang et al. 2018 (Residual Dense Network), as section 3.1 of Wang et al. 2021 counts it: four
-    convolutions and three ReLUs.
+    Source: Zhang et al. 2018 (Residual Dense Network), with the four convolutions and three ReLUs of Wang et al.
+    2021, section 3.1.
     """
 
     def __init__(self, channels: int, growth: int) -> None:
@@ -93,13 +93,15 @@ class ResidualDenseBlock(nn.Module):
         return joined + features
 
     def _by_source(self, features: Tensor) -> Tensor:
-        """What the last of the dense layers leaves, ``(B, C + 3g, H, W)``: for each source, all that later layers take
-        from it is convolved at once, and then summed. One layer's few channels would leave a CPU's registers empty.
+        """The input and the output of all dense layers, ``(B, C + 3g, H, W)``, computed source by source.
+
+        Each source is convolved once for all later layers, which then add up their parts. Layer by layer, the few
+        channels of each would leave CPU registers partly empty.
         """
         convolutions = [each for each in self.dense.modules() if isinstance(each, nn.Conv2d)]
         biases: Tensor | None = torch.cat([each.bias for each in convolutions if each.bias is not None])
         known, begin = [features], 0
-        sums: list[Tensor] = []  # (B, g, H, W) of each layer that is left
+        sums: list[Tensor] = []  # (B, g, H, W) for each remaining layer
         for index in range(DENSE_LAYERS):
             channels = slice(begin, begin + known[-1].shape[1])
             kernels = torch.cat([each.weight[:, channels] for each in convolutions[index:]])  # (left * g, C or g, 3, 3)
@@ -111,9 +113,9 @@ class ResidualDenseBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Three 3x3 convolutions, the last two of stride 2, each followed by two blocks: residual dense ones or ResBlocks.
+    """Three 3x3 convolutions, the last two with stride 2, each followed by two residual dense blocks or ResBlocks.
 
-    No normalisation anywhere, as in DMPHN (Zhang et al. 2019), whose skeleton this is.
+    The layout is that of DMPHN (Zhang et al. 2019), without normalisation.
 
     Source: Wang et al. 2021, equation 3 and Figure 4.
     """
@@ -128,17 +130,17 @@ class Encoder(nn.Module):
             )
             for before, width, growth, stride in zip(inputs, config.widths, config.growths, (1, 2, 2), strict=True)
         )
-        # Not plain `half`: that is a method of every module.
+        # Not `half`: nn.Module has a method of that name.
         self.full_level, self.half_level, self.quarter_level = full, half, quarter
 
     def forward(self, images: Tensor) -> Features:
-        """Features of frames.
+        """Encode frames.
 
         Args:
-            images: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W multiples of 4.
+            images: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W are multiples of 4.
 
         Returns:
-            Features at H x W, H/2 x W/2 and H/4 x W/4.
+            Features of H x W, H/2 x W/2 and H/4 x W/4 pixels.
         """
         full = self.full_level(images)
         half = self.half_level(full)

@@ -1,4 +1,4 @@
-"""Sums in float64, which not every device has."""
+"""Conversion to float64, which some devices do not support."""
 
 from torch import Tensor
 
@@ -6,5 +6,5 @@ _WITHOUT_FLOAT64 = ("mps",)  # Apple's GPUs
 
 
 def to_float64(values: Tensor) -> Tensor:
-    """Any numbers as float64: where they lie, or on the CPU where their device knows none."""
+    """Convert to float64, on the tensor's device if it supports float64, otherwise on the CPU."""
     return (values.cpu() if values.device.type in _WITHOUT_FLOAT64 else values).double()

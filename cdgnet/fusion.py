@@ -1,4 +1,6 @@
-"""What joins the branches: orientation-based feature fusion, OFF, Lout, Sout -> RGB (section 3.4), and a gate of ours.
+"""Fusion of the branches Lout and Sout to RGB: orientation-based feature fusion (OFF, section 3.4) and alternatives.
+
+``ConcatFusion`` is the paper's baseline; ``DivisionGate`` is an addition of this project.
 
 Legend: B batch, C channels of a branch, w fusion width, H and W the frame's height and width.
 """
@@ -13,22 +15,21 @@ from cdgnet.config import ModelConfig
 from cdgnet.encoder import Features, PointwiseConv
 from cdgnet.tracing import is_exporting
 
-_ENERGY_SIDE = 9  # of the square, in cells of 4 pixels, that energies are the mean of
+_ENERGY_SIDE = 9  # side of the averaging window for energies, in cells of 4 pixels
 _LEAST_ENERGY = 1e-6
-_MEAN_LOGARITHM, _SPREAD = -4.0, 2.0  # of new and of trained networks: convolutions learn fastest near 0 and 1
+_MEAN_LOGARITHM, _SPREAD = -4.0, 2.0  # of new and of trained networks; inputs of mean 0 and deviation 1 train fastest
 
 
 class DiagonalConv(nn.Conv2d):
-    """A 3x3 convolution of which only the taps on one diagonal count.
+    """A 3x3 convolution restricted to the three taps on one diagonal.
 
-    The weight is kept as a full 3x3, so that a file of weights reads like any other convolution's; the six
-    other taps are multiplied by zero, which also zeroes their gradient, and start at zero. Without the mask
-    the main and the anti-diagonal operators would be one.
+    The weight is stored as a full 3x3 kernel, as in other convolutions. The six taps off the diagonal start at zero,
+    and a mask keeps them and their gradients at zero.
 
     Args:
-        inputs: Channels in.
-        outputs: Channels out.
-        is_main: True for the diagonal from upper left to lower right, False for the other one.
+        inputs: Input channels.
+        outputs: Output channels.
+        is_main: True for the diagonal from upper left to lower right, False for the anti-diagonal.
     """
 
     def __init__(self, inputs: int, outputs: int, *, is_main: bool) -> None:
@@ -38,12 +39,12 @@ class DiagonalConv(nn.Conv2d):
             self.weight.mul_(self._taps())
 
     def _taps(self) -> Tensor:
-        # Made when asked for: a buffer would have no values in a network built on the meta device.
+        # Not a buffer: on the meta device, where networks are built before loading, it would have no values.
         taps = torch.eye(3, dtype=self.weight.dtype, device=self.weight.device)
         return taps if self.is_main else taps.flip(0)
 
     def kernel(self) -> Tensor:
-        """The weight with the other taps zero, ``(outputs, inputs, 3, 3)``."""
+        """The weight with zeros off the diagonal, ``(outputs, inputs, 3, 3)``."""
         return self.weight * self._taps()
 
     def forward(self, input: Tensor) -> Tensor:
@@ -52,7 +53,7 @@ class DiagonalConv(nn.Conv2d):
 
 
 class Orientations(nn.ModuleList):
-    """One branch's four operators: horizontal, vertical, main-diagonal, anti-diagonal.
+    """One branch's four oriented convolutions: horizontal, vertical, main diagonal, anti-diagonal.
 
     Source: Wang et al. 2021, equation 10.
     """
@@ -68,7 +69,7 @@ class Orientations(nn.ModuleList):
         )
 
     def squares(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each operator's weight as ``(outputs, inputs, 3, 3)``, zero where it has no taps, and its bias."""
+        """Each operator's weight, padded with zeros to ``(outputs, inputs, 3, 3)``, and its bias."""
         for operator in self:
             assert isinstance(operator, nn.Conv2d) and operator.bias is not None
             if isinstance(operator, DiagonalConv):
@@ -79,7 +80,7 @@ class Orientations(nn.ModuleList):
 
 
 class ConcatFusion(nn.Module):
-    """Join the branches' channels and let a 3x3 convolution turn them into RGB: what OFF is compared with.
+    """Concatenate the branches' channels and apply a 3x3 convolution to RGB: the paper's baseline for OFF.
 
     Source: Wang et al. 2021, Table 3.
     """
@@ -95,9 +96,9 @@ class ConcatFusion(nn.Module):
 
 
 class OrientationFusion(nn.Module):
-    """Filter both branches along four orientations, join each orientation, join the four to RGB.
+    """OFF: filter both branches along four orientations, merge each orientation, then merge the four to RGB.
 
-    The branches have weights of their own; "the same operator" of the paper is read as the same shape.
+    Each branch has its own weights: the paper's "the same operator" is taken to mean the same kernel shape.
 
     Source: Wang et al. 2021, equations 9 to 12.
     """
@@ -118,7 +119,7 @@ class OrientationFusion(nn.Module):
             small: Sout, the same shape.
 
         Returns:
-            ``(B, 3, H, W)``: the restored image, or what is to be added to the blurry one.
+            ``(B, 3, H, W)``: the restored image, or with ``config.residual`` its difference from the blurry one.
         """
         if large.device.type == "cpu" and not is_exporting():
             oriented = self._at_once(torch.cat((large, small), dim=1))
@@ -134,8 +135,10 @@ class OrientationFusion(nn.Module):
         return image
 
     def _at_once(self, both: Tensor) -> Tensor:
-        """All operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``: what is between them is
-        linear. Of twelve narrow convolutions each would leave half of a CPU's registers empty.
+        """All operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``.
+
+        There is no non-linearity between them. Each of the twelve narrow convolutions would leave half of the CPU
+        registers empty.
         """
         kernels, biases = [], []
         for large, small, join in zip(self.large.squares(), self.small.squares(), self.joins, strict=True):
@@ -151,12 +154,12 @@ class OrientationFusion(nn.Module):
 
 
 class DivisionGate(nn.Module):
-    """Where blur is small: how much of each pixel the small branch gives, by the energy of the encoder's features.
+    """Predicts the small branch's share of each pixel from the energy of the encoder's features.
 
-    Blur takes energy from fine features and leaves it in coarse ones. A convolution can weigh differences of
-    logarithms, which are ratios of energies, whatever the frame's contrast; so this learns within a few hundred steps
-    what the attention maps are slow to learn (docs/studies.md). No gradient goes back into the features. Ours, not the
-    paper's.
+    Blur removes energy from fine features and keeps it in coarse ones. The gate sees logarithms of energies, whose
+    differences do not depend on the frame's contrast, and therefore learns within a few hundred steps what the
+    attention maps learn slowly (docs/studies.md). No gradient flows back into the features. An addition of this
+    project, not part of the paper.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -170,7 +173,7 @@ class DivisionGate(nn.Module):
         )
 
     def forward(self, features: Features) -> Tensor:
-        """The encoder's features -> the share of the small branch, ``(B, 1, H/4, W/4)`` in (0, 1)."""
+        """Compute the small branch's share, ``(B, 1, H/4, W/4)`` in (0, 1), from the encoder's features."""
         energies = [
             functional.avg_pool2d(level.detach().float().square(), size)
             for level, size in ((features.full, 4), (features.half, 2), (features.quarter, 1))

@@ -1,4 +1,4 @@
-"""Equations 13, 15, 16 and 17: what CDGNet is trained to do, and the other losses of Figure 10.
+"""Training losses of CDGNet: equations 13, 15, 16 and 17 of Wang et al. 2021, and the alternatives of Figure 10.
 
 Legend: B batch, H and W a frame's height and width.
 """
@@ -14,35 +14,42 @@ from cdgnet.metrics import PEAK, similarity
 from cdgnet.network import Components
 
 BLACK = -0.5
-INVISIBLE = 1e-4  # MSE of 40 dB, 2.6 grey levels
+INVISIBLE = 1e-4  # mean squared error at 40 dB; 2.6 grey levels
 
 
 class Losses(NamedTuple):
-    """The loss and its parts; scalars, squared units of the network's range, unweighted but for ``total``."""
+    """The training loss and its terms, as scalars in the unit of the chosen loss function.
 
-    total: Tensor  # equation 17
-    restored: Tensor  # equation 13
-    small: Tensor  # equation 16, Ls
-    large: Tensor  # equation 16, Ll
+    Attributes:
+        total: restored + lambda_small * small + lambda_large * large (equation 17).
+        restored: Loss of the restored frames, Lrec (equation 13).
+        small: Loss of the small branch, Ls (equation 16), without its weight; 0 for networks with one branch.
+        large: Loss of the large branch, Ll (equation 16), without its weight; 0 for networks with one branch.
+    """
+
+    total: Tensor
+    restored: Tensor
+    small: Tensor
+    large: Tensor
 
 
 def component_targets(sharp: Tensor, mask: Tensor, *, masked_out: float = BLACK) -> tuple[Tensor, Tensor]:
-    """Divide a sharp frame by blur: Sgt = M * Igt, Lgt = (1 - M) * Igt.
+    """Split a sharp frame into the targets of the two branches: Sgt = M * Igt, Lgt = (1 - M) * Igt.
 
-    Equation 15 multiplies images in [0, 1], where a masked-out pixel is black. Here black is -0.5.
-    Multiplying after 0.5 is taken off, which the paper's text allows too, makes such pixels mid-grey:
-    ``masked_out=0.0``.
+    Equation 15 multiplies images in [0, 1], so that masked-out pixels are black; in the range used here black is -0.5.
+    The paper can also be read as multiplying after 0.5 is subtracted, which makes these pixels mid-grey: choose
+    ``masked_out=0.0`` for that.
 
     Args:
-        sharp: ``(B, 3, H, W)`` float in [-0.5, 0.5].
-        mask: M, ``(B, 1, H, W)`` of any type, 1 where blur is small and 0 where it is large.
-        masked_out: What a pixel of the other component is set to, in the units of ``sharp``.
+        sharp: Sharp frames Igt, ``(B, 3, H, W)`` float in [-0.5, 0.5].
+        mask: M, ``(B, 1, H, W)`` of any type; 0 where blur is large, any other value where it is small.
+        masked_out: Value of the pixels that belong to the other component, in the units of ``sharp``.
 
     Returns:
-        ``(sgt, lgt)``, each of ``sharp``'s shape and type.
+        Small-blur target Sgt and large-blur target Lgt, each with the shape and type of ``sharp``.
 
     Raises:
-        ValueError: If the shapes do not belong together.
+        ValueError: If the shapes do not match.
 
     Source: Wang et al. 2021, equation 15.
     """
@@ -58,14 +65,17 @@ def _check_mask(sharp: Tensor, mask: Tensor) -> None:
 
 
 def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Squared L2 norm over a pixel's three channels, mean over the pixels and the batch; a scalar.
+    """L2 loss: squared differences summed over the three channels, averaged over pixels and batch.
 
-    Three times ``torch.nn.functional.mse_loss``, which also takes the mean over channels.
+    Equals three times ``torch.nn.functional.mse_loss``, which also averages over channels.
 
     Args:
-        image: ``(B, 3, H, W)``.
-        target: The same.
-        weights: How much each pixel counts in the mean, ``(B, 1, H, W)``, at least 0; None for all alike.
+        image: ``(B, 3, H, W)`` float.
+        target: ``(B, 3, H, W)`` float.
+        weights: Weight of each pixel in the mean, ``(B, 1, H, W)``, non-negative; None for equal weights.
+
+    Returns:
+        A scalar, non-negative; 0 if all weights are 0.
 
     Raises:
         ValueError: If the shapes differ.
@@ -77,23 +87,27 @@ def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) 
 
 
 def absolute_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """L1: absolute differences summed over a pixel's three channels, mean over the pixels and the batch; a scalar.
+    """L1 loss: absolute differences summed over the three channels, averaged over pixels and batch.
 
-    Arguments and errors are those of ``squared_error``.
+    Arguments, result and errors are those of ``squared_error``.
 
-    Source: Wang et al. 2021, Figure 10 and section 4.4, which state no normalisation: that of ``squared_error``.
+    Source: Wang et al. 2021, Figure 10 and section 4.4. The paper states no normalisation; that of ``squared_error``
+    is used.
     """
     _check_alike(image, target)
     return _mean((image - target).abs().sum(dim=1), weights)
 
 
 def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """1 - SSIM in the convention of ``metrics.ssim``, without its rounding; a scalar in [0, 2].
+    """SSIM loss: 1 - SSIM, computed as in ``metrics.ssim`` but without rounding to 8 bits.
 
     Arguments are those of ``squared_error``.
 
+    Returns:
+        A scalar in [0, 2].
+
     Raises:
-        ValueError: If the shapes differ, or the images are smaller than 11 x 11.
+        ValueError: If the shapes differ, or the images are smaller than 11 x 11 pixels.
 
     Source: Wang et al. 2004; as a loss in Wang et al. 2021, Figure 10.
     """
@@ -103,15 +117,18 @@ def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) 
 
 
 def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """How many decibels an image's PSNR is below that of no error, mean over the batch; a scalar, at least 0.
+    """PSNR loss: ``10 log10(1 + MSE / INVISIBLE)`` of each image, averaged over the batch.
 
-    Of each image ``10 log10(1 + MSE / INVISIBLE)``, where MSE is over pixels and channels. In a squared error the badly
-    blurred images of a batch outweigh all others; here only an image's relative error counts, so a sharp one that is
-    changed costs as much as a blurred one that is not.
+    MSE is the mean over pixels and channels. In the L2 loss, strongly blurred images dominate a batch. Here only the
+    relative error of an image counts: making a sharp image worse costs as much as failing to improve a blurry one.
 
-    Arguments and errors are those of ``squared_error``; an image without any weight counts as one without error.
+    Arguments and errors are those of ``squared_error``; an image whose weights are all 0 counts as free of error.
 
-    Source: Chen et al. 2021 (HINet), whose loss is the negative PSNR; ``INVISIBLE`` is ours.
+    Returns:
+        A scalar in dB, non-negative.
+
+    Source: Chen et al. 2021 (HINet), whose loss is the negative PSNR; the constant ``INVISIBLE``, which bounds the
+    loss from below, is an addition of this project.
     """
     _check_alike(image, target)
     errors = (image - target).square().mean(dim=1)  # (B, H, W)
@@ -124,10 +141,10 @@ def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> T
 
 
 def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
-    """The mean of ``(B, h, w)``, weighted; 0 where all weights are."""
+    """Weighted mean of ``(B, h, w)``; 0 if all weights are 0."""
     if weights is None:
         return errors.mean()
-    # Where no pixel counts the sum is 0, and so is the quotient.
+    # The clamp avoids 0 / 0 if all weights are 0.
     return (errors * weights[:, 0]).sum() / weights.sum().clamp(min=torch.finfo(errors.dtype).tiny)
 
 
@@ -143,18 +160,18 @@ LOSSES: Mapping[str, Callable[..., Tensor]] = {
     "ssim": dissimilarity,
     "psnr": psnr_loss,
 }
-"""What two images are compared by; ``l2`` is the paper's."""
+"""Loss functions for a pair of images, by name; ``l2`` is the paper's."""
 
 
 COMPONENT_LOSSES = ("target", "region", "attention", "whole")
-"""What a branch's image is compared with, and where; ``target`` is the paper's. See ``deblurring_losses``."""
+"""Losses of the two branches, by name; ``target`` is the paper's. ``deblurring_losses`` explains them."""
 
 ATTENTION_WEIGHT = 0.01
-"""Of the attention maps' cross-entropy beside an image's squared error: they start at 0.7 and some 0.005."""
+"""Weight of the attention maps' cross-entropy, which starts near 0.7; an image's L2 loss starts near 0.005."""
 
 GATE_WEIGHT = 0.001
-"""Of the gate's. No other weight of the network learns from it and Adam's steps do not depend on it, so it is small
-beside the images' losses."""
+"""Weight of the gate's cross-entropy. It trains the gate only, and Adam's steps do not depend on its scale, so it is
+kept small relative to the image losses."""
 
 
 def deblurring_losses(
@@ -168,37 +185,42 @@ def deblurring_losses(
     masked_out: float = BLACK,
     compare: Callable[..., Tensor] = squared_error,
 ) -> Losses:
-    """Compare all three images with their targets: loss = Lrec + lambda1 * Ls + lambda2 * Ll.
+    """Compute the training loss of a batch: Lrec + lambda_small * Ls + lambda_large * Ll.
 
-    Of a network of one branch, which has no components, the loss is Lrec alone and the other two are 0. The branches'
-    losses, Ls and Ll, have these forms:
+    Lrec compares the restored frame with the sharp one. ``component_loss`` selects how the branches' images are
+    compared (Ls and Ll):
 
-    * ``target``, equation 16: over the whole frame, with Sgt and Lgt, where pixels of the other component are black or
-      grey. A branch must therefore paint what is not its own.
-    * ``region``: with the sharp frame, and only where the branch's component lies: the mean over those pixels of the
-      batch, so that a weight means the same whatever share of the frame they are. A mask between 0 and 1 weighs.
-    * ``attention``: ``region``, and besides each branch's attention map learns where its component lies, by
-      ``attention_loss`` times ``ATTENTION_WEIGHT``.
-    * ``whole``: over the whole frame with the sharp frame. It divides nothing: the control for the others.
+    * ``target``: with Sgt and Lgt over the whole frame (equation 16). Pixels of the other component are black or grey
+      in these targets, so a branch must also learn to paint them.
+    * ``region``: with the sharp frame, on the pixels of the branch's own component only. The mean is taken over these
+      pixels of the batch, whatever their number. Mask values between 0 and 1 act as weights.
+    * ``attention``: as ``region``, plus ``ATTENTION_WEIGHT`` times ``attention_loss``, which trains each branch's
+      attention map to mark its component.
+    * ``whole``: with the sharp frame over the whole frame. The mask has no effect; a baseline for the other losses.
 
-    With ``region`` and ``attention`` the gate of a divided fusion learns the mask too, by ``gate_loss`` times
-    ``GATE_WEIGHT``, half of it in Ls and half in Ll.
+    With ``region`` and ``attention``, the gate of ``fusion="divided"`` is trained on the mask: ``GATE_WEIGHT`` times
+    ``gate_loss``, half of it in Ls and half in Ll. For a network with one branch the loss is Lrec.
 
     Args:
-        components: What the network gave for the blurry frames.
-        sharp: ``(B, 3, H, W)`` float in [-0.5, 0.5].
-        mask: M, ``(B, 1, H, W)``, 1 where blur is small; values between 0 and 1 for ``region`` and ``attention`` alone.
-        lambda_small: Weight of the small branch's loss; the paper's lambda1.
-        lambda_large: Weight of the large branch's loss; the paper's lambda2.
+        components: The network's output for the blurry frames.
+        sharp: Sharp frames, ``(B, 3, H, W)`` float in [-0.5, 0.5].
+        mask: M, ``(B, 1, H, W)``; 1 where blur is small, 0 where it is large. Values in between are allowed with
+            ``region`` and ``attention``.
+        lambda_small: Weight of the small branch's loss, the paper's lambda1.
+        lambda_large: Weight of the large branch's loss, the paper's lambda2.
         component_loss: One of ``COMPONENT_LOSSES``.
-        masked_out: Of ``target``: see ``component_targets``.
-        compare: An image with its target, one of ``LOSSES``.
+        masked_out: Value of masked-out pixels with ``target``; see ``component_targets``.
+        compare: Loss function for an image and its target, one of the values of ``LOSSES``.
+
+    Returns:
+        The total loss and its terms, all scalars.
 
     Raises:
-        ValueError: If the shapes do not belong together, the form is unknown, or ``attention`` is asked of a network
-            without spatial attention.
+        ValueError: If the shapes do not match, ``component_loss`` is unknown, or it is ``attention`` and the network
+            has no spatial attention.
 
-    Source: Wang et al. 2021, equations 13, 16 and 17; ``region`` and ``attention`` are ours.
+    Source: Wang et al. 2021, equations 13, 16 and 17; ``region``, ``attention`` and ``whole`` are additions of this
+    project.
     """
     restored = compare(components.restored, sharp)
     if components.small is None or components.large is None:
@@ -224,16 +246,19 @@ def deblurring_losses(
 
 
 def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
-    """Cross-entropy between a branch's attention map and where its component lies; a scalar.
+    """Class-balanced cross-entropy between a branch's attention map and its component.
 
-    Both classes weigh one half, whatever share of the batch they are.
+    Pixels inside and outside the component each contribute half, whatever their numbers.
 
     Args:
         attention: ``(B, 1, ceil(H / 4), ceil(W / 4))`` in (0, 1).
-        share: How much a pixel belongs to the component, ``(B, 1, H, W)`` in [0, 1].
+        share: Degree to which each pixel belongs to the component, ``(B, 1, H, W)`` in [0, 1].
+
+    Returns:
+        A scalar in nats, non-negative.
 
     Raises:
-        ValueError: If there is no map.
+        ValueError: If ``attention`` is None.
     """
     if attention is None:
         raise ValueError("the network has no spatial attention to teach; pass another component loss")
@@ -242,17 +267,24 @@ def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
 
 
 def gate_loss(given: Tensor, share: Tensor) -> Tensor:
-    """Cross-entropy between the gate's share of the small branch and where blur is small; a scalar.
+    """Cross-entropy between the gate's output and the small-blur component.
 
-    Every pixel weighs alike, so that the share becomes a probability, which is the best weight of a mean of two images.
-    Arguments are those of ``attention_loss``.
+    All pixels have the same weight, which makes the gate's output an estimate of the probability that blur is small:
+    the best weight for averaging two images.
+
+    Args:
+        given: The gate's output, ``(B, 1, ceil(H / 4), ceil(W / 4))`` in (0, 1).
+        share: Degree to which each pixel belongs to the small-blur component, ``(B, 1, H, W)`` in [0, 1].
+
+    Returns:
+        A scalar in nats, non-negative.
     """
     wanted, within, outside = _cross_entropies(given, share)
     return (wanted[:, 0] * within + (1 - wanted[:, 0]) * outside).mean()
 
 
 def _cross_entropies(given: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Means of ``share`` over 4 x 4 pixels, and the costs of what is ``given`` where the component is and is not."""
+    """``share`` averaged over 4 x 4 pixels, and the cross-entropies of ``given`` inside and outside the component."""
     wanted = avg_pool2d(share.float(), 4, ceil_mode=True)  # (B, 1, ceil(H / 4), ceil(W / 4))
-    given = given.float().clamp(1e-6, 1 - 1e-6)  # half precision rounds to 0 and 1
+    given = given.float().clamp(1e-6, 1 - 1e-6)  # half precision may round to 0 or 1
     return wanted, -given.log()[:, 0], -(1 - given).log()[:, 0]

@@ -1,4 +1,4 @@
-"""PSNR and SSIM of 8-bit frames, each under the name of its convention.
+"""PSNR and SSIM of 8-bit RGB frames; SSIM in the two conventions found in the literature.
 
 Legend: B batch, H and W a frame's height and width.
 """
@@ -13,33 +13,48 @@ from cdgnet.float64 import to_float64
 
 PEAK = 255
 PSNR_CEILING = 100.0
-"""dB; what equal images count as: of infinity no mean and no interval would mean anything."""
+"""PSNR of identical images, in dB; infinity would make means and confidence intervals meaningless."""
 RADIUS = 5
 SIGMA = 1.5
 WINDOW = 2 * RADIUS + 1
 
 
 def to_bytes(image: Tensor) -> Tensor:
-    """What a file will hold: [-0.5, 0.5] float -> uint8, clamped and rounded to the nearest, never truncated.
+    """Convert a float image in [-0.5, 0.5] to 8 bits, as it is stored in a file.
 
-    Any shape. Scores are taken of these bytes, because they are what a reader of the results can see.
+    Values are clamped and rounded to the nearest integer. All scores are computed from these 8-bit values.
+
+    Args:
+        image: Float tensor of any shape; -0.5 is black, 0.5 is white.
+
+    Returns:
+        uint8 tensor of the same shape, 0 to 255.
     """
     return ((image.float() + 0.5).clamp(0, 1) * PEAK).round().to(torch.uint8)
 
 
 def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio of RGB, a score an image (the error is not pooled over the batch).
+    """Peak signal-to-noise ratio of RGB images: ``10 log10(255^2 / MSE)``, one score per image.
+
+    The mean squared error is taken over the pixels and channels of each image, not over the batch.
 
     Args:
         restored: ``(B, 3, H, W)`` uint8.
-        sharp: The same.
-        mask: ``(B, 1, H, W)``; only pixels where it is not 0 count. None: all count.
+        sharp: Reference, ``(B, 3, H, W)`` uint8.
+        mask: ``(B, 1, H, W)``; only pixels with a non-zero mask count. None to count all pixels.
 
     Returns:
-        ``(B,)`` float64 in dB, at most ``PSNR_CEILING``, which equal images have; NaN where ``mask`` marks no pixel.
+        ``(B,)`` float64 in dB. Identical images score ``PSNR_CEILING`` (100 dB), the maximum; images without a marked
+        pixel score NaN.
 
     Raises:
-        ValueError: If a shape or type is another.
+        ValueError: If a shape or type differs from the above.
+
+    Example:
+        >>> import torch
+        >>> sharp = torch.full((1, 3, 16, 16), 100, dtype=torch.uint8)
+        >>> round(psnr(sharp + 5, sharp).item(), 2)
+        34.15
     """
     _check(restored, sharp)
     squares = (restored.to(torch.int32) - sharp.to(torch.int32)).square()
@@ -50,21 +65,22 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Structural similarity in scikit-image's Gaussian convention, a score an image.
+    """Structural similarity in the convention of scikit-image and of the SSIM paper, one score per image.
 
-    11 x 11 Gaussian window of sigma 1.5, per channel, covariances not unbiased, mean over the interior where
-    the whole window lies in the frame: ``structural_similarity(..., gaussian_weights=True, sigma=1.5,
-    use_sample_covariance=False, data_range=255, channel_axis=-1)``.
+    SSIM is computed per channel with an 11 x 11 Gaussian window (sigma 1.5 pixels) and population covariances, and
+    averaged over the channels and over all positions where the window lies inside the frame. It equals
+    ``skimage.metrics.structural_similarity`` with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+    data_range=255, channel_axis=-1``.
 
     Args:
-        restored: ``(B, 3, H, W)`` uint8; H and W at least 11.
-        sharp: The same.
+        restored: ``(B, 3, H, W)`` uint8; H and W are at least 11.
+        sharp: Reference, ``(B, 3, H, W)`` uint8.
 
     Returns:
-        ``(B,)`` float64, at most 1.
+        ``(B,)`` float64, at most 1; identical images score 1.
 
     Raises:
-        ValueError: If a shape or type is another, or the frames are smaller than the window.
+        ValueError: If a shape or type differs from the above, or the frames are smaller than 11 x 11 pixels.
 
     Source: Wang et al. 2004.
     """
@@ -72,11 +88,11 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
 
 
 def similarity(one: Tensor, other: Tensor) -> Tensor:
-    """The map whose mean is ``ssim``, differentiable and of any float type.
+    """SSIM map, whose mean is ``ssim``; differentiable, in any float type.
 
     Args:
-        one: ``(B, 3, H, W)`` float in [0, 255]; H and W at least 11.
-        other: The same.
+        one: ``(B, 3, H, W)`` float in [0, 255]; H and W are at least 11.
+        other: ``(B, 3, H, W)`` float in [0, 255].
 
     Returns:
         ``(B, 3, H - 10, W - 10)``, at most 1.
@@ -87,12 +103,21 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
 
 
 def ssim_matlab3d(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Structural similarity as MATLAB's ``ssim`` scores an RGB array, which it takes for a volume.
+    """Structural similarity as MATLAB's ``ssim`` computes it for an RGB array, one score per image.
 
-    11 x 11 x 11 Gaussian window of sigma 1.5 over rows, columns and channels, edges repeated, mean over
-    everything. Higher than ``ssim``; the tables of MPRNet, NAFNet, Restormer and SRN hold this one.
+    MATLAB treats the array as a volume: an 11 x 11 x 11 Gaussian window (sigma 1.5) covers rows, columns and channels,
+    edges are repeated, and the mean is taken over all positions. Scores are higher than those of ``ssim``. The
+    published tables of MPRNet, NAFNet, Restormer and SRN use this convention.
 
-    Arguments, result and errors are those of ``ssim``.
+    Args:
+        restored: ``(B, 3, H, W)`` uint8; H and W are at least 11.
+        sharp: Reference, ``(B, 3, H, W)`` uint8.
+
+    Returns:
+        ``(B,)`` float64, at most 1; identical images score 1.
+
+    Raises:
+        ValueError: If a shape or type differs from the above, or the frames are smaller than 11 x 11 pixels.
     """
 
     def smooth_volume(maps: Tensor) -> Tensor:
@@ -108,7 +133,7 @@ def _mean_similarity(restored: Tensor, sharp: Tensor, smooth: Callable[[Tensor],
     if min(height, width) < WINDOW:
         wanted = f"at least {WINDOW} x {WINDOW}"
         raise ValueError(f"frames are {width} x {height} pixels, wanted {wanted}; score larger frames")
-    # An image at a time: a batch of whole frames in float64 would take gigabytes.
+    # One image at a time: a batch of whole frames in float64 would take gigabytes.
     scores = [
         _similarity(to_float64(one[None]), to_float64(other[None]), smooth).mean()
         for one, other in zip(restored, sharp, strict=True)
@@ -117,30 +142,30 @@ def _mean_similarity(restored: Tensor, sharp: Tensor, smooth: Callable[[Tensor],
 
 
 def _similarity(one: Tensor, other: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
-    """The map of Wang et al. 2004, equation 13, on ``(1, 3, H, W)`` float64 in [0, 255]."""
+    """SSIM map (Wang et al. 2004, equation 13) of ``(B, 3, H, W)`` in [0, 255]."""
     floor_mean, floor_spread = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     mean_one, mean_other = smooth(one), smooth(other)
     mean_product, mean_squares = mean_one * mean_other, mean_one**2 + mean_other**2
     covariance = smooth(one * other) - mean_product
-    # The two variances are only ever needed summed, which saves a fifth smoothing.
+    # Only the sum of the two variances is needed, which saves a fifth smoothing.
     variances = smooth(one**2 + other**2) - mean_squares
     likeness = (2 * mean_product + floor_mean) * (2 * covariance + floor_spread)
     return likeness / ((mean_squares + floor_mean) * (variances + floor_spread))
 
 
 def _gaussian() -> Tensor:
-    """The window, on the CPU: not every device has float64."""
+    """The Gaussian window, on the CPU, because some devices lack float64."""
     steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
     window = torch.exp(-(steps**2) / (2 * SIGMA**2))
     return window / window.sum()  # (WINDOW,)
 
 
 def _smooth(maps: Tensor) -> Tensor:
-    """Gaussian window along rows and columns where it fits: ``(B, 3, H, W)`` -> ``(B, 3, H-10, W-10)``."""
+    """Smooth rows and columns, without padding: ``(B, 3, H, W)`` -> ``(B, 3, H - 10, W - 10)``."""
     window = _gaussian().tolist()
     for axis in (2, 3):
         size = maps.shape[axis] - 2 * RADIUS
-        # Summed by hand: torch's float64 convolution of one channel is six times slower on a CPU.
+        # A loop, because torch's single-channel float64 convolution is six times slower on a CPU.
         total = maps.narrow(axis, 0, size) * window[0]
         for step, share in enumerate(window[1:], start=1):
             total.add_(maps.narrow(axis, step, size), alpha=share)
@@ -149,7 +174,7 @@ def _smooth(maps: Tensor) -> Tensor:
 
 
 def _channel_matrix(device: torch.device) -> Tensor:
-    """The window along three channels with repeated ends is a ``(3, 3)`` matrix, from channel to channel."""
+    """The window along the three channels, with repeated edges, as a ``(3, 3)`` matrix."""
     window = _gaussian()
     matrix = torch.zeros(3, 3, dtype=torch.float64)
     for channel in range(3):

@@ -1,4 +1,4 @@
-"""CDGNet: a blurry frame -> the restored frame and its two components (section 3, Figure 3).
+"""CDGNet: from a blurry frame to the restored frame and its two components (section 3, Figure 3).
 
 Legend: B batch, H and W the frame's height and width in pixels.
 """
@@ -21,33 +21,43 @@ from cdgnet.patches import Cuts, PatchLevel, size_multiples, whole_frame
 
 
 class Components(NamedTuple):
-    """All that one forward pass gives. Images are not clamped and may leave [-0.5, 0.5].
+    """Output of one forward pass of ``CDGNet``.
 
-    A network of one branch has no components: ``small`` and ``large`` are None, and so is each map that it lacks.
+    Images are float, nominally in [-0.5, 0.5]; they are not clamped and may exceed that range. A network with a single
+    branch has no components: its ``small`` and ``large`` are None.
+
+    Attributes:
+        restored: The restored frames, ``(B, 3, H, W)``.
+        small: Image of the small branch, ``(B, 3, H, W)``, trained to be sharp where blur is small (Sout).
+        large: Image of the large branch, ``(B, 3, H, W)``, trained to be sharp where blur is large (Lout).
+        small_attention: Spatial attention Ms of the small branch, ``(B, 1, ceil(H/4), ceil(W/4))`` in (0, 1); None if
+            the network has none.
+        large_attention: The same for the large branch.
+        share: The small branch's share of each pixel, of the same shape and range; only with ``fusion="divided"``.
     """
 
-    restored: Tensor  # (B, 3, H, W), the paper's result
-    small: Tensor | None  # (B, 3, H, W), sharp where blur is small (Sout as an image)
-    large: Tensor | None  # (B, 3, H, W), sharp where blur is large (Lout as an image)
-    small_attention: Tensor | None  # (B, 1, ceil(H/4), ceil(W/4)) in (0, 1), Ms of the small branch
-    large_attention: Tensor | None  # the same, of the large branch
-    share: Tensor | None = None  # the same size: how much of the result the small branch gives, in a divided fusion
+    restored: Tensor
+    small: Tensor | None
+    large: Tensor | None
+    small_attention: Tensor | None
+    large_attention: Tensor | None
+    share: Tensor | None = None
 
 
 class Decoded(NamedTuple):
-    """What a branch gives; H' and W' are the frame's sides, padded."""
+    """Output of one branch; H' and W' are the padded height and width."""
 
     features: Tensor  # (B, widths[0], H', W'), Lout or Sout
-    image: Tensor  # (B, 3, H', W'), them as an image, or what is to be added to the blurry one
-    spatial: Tensor | None  # (B, 1, H'/4, W'/4), its attention
+    image: Tensor  # (B, 3, H', W'), as an image, or with config.residual its difference from the blurry frame
+    spatial: Tensor | None  # (B, 1, H'/4, W'/4), spatial attention
 
 
 class Branch(nn.Module):
     """Attention and decoder of one component.
 
     Args:
-        config: Shapes of all weights.
-        decoder: Decodes what the attention gives.
+        config: The network's configuration.
+        decoder: Takes the attended features.
     """
 
     def __init__(self, config: ModelConfig, decoder: Decoder) -> None:
@@ -57,7 +67,7 @@ class Branch(nn.Module):
         self.has_skips = config.skips
 
     def forward(self, features: Features, mean: Tensor | None = None) -> Decoded:
-        """Decode the encoder's features; ``mean`` as in ``CDGNet.forward``."""
+        """Decode the encoder's features; ``mean`` is that of ``CDGNet.forward``."""
         attended = self.attention(features.quarter, mean)
         decoded = self.decoder(attended.features, features if self.has_skips else None)
         return Decoded(decoded, self.decoder.head(decoded), attended.spatial)
@@ -67,14 +77,20 @@ _DECODERS = {"large": large_decoder, "small": small_decoder, "plain": plain_deco
 
 
 class CDGNet(nn.Module):
-    """Blurry component divided guided network, or a variant of it (Tables 3 and 4), or DMPHN.
+    """Blurry component divided guided network, one of its ablations (Tables 3 and 4), or DMPHN.
 
     Args:
-        config: Structure and shapes of all weights, and whether images are residual. With ``config.residual`` each
-            image is blurry + convolution and those convolutions start at zero, so that a new network is the identity
-            and training starts at the blurry PSNR; the paper's literal reading is ``residual=False``.
+        config: Structure and sizes of the network. With ``config.residual`` each output image is the blurry frame plus
+            a convolution that starts at zero, so that a new network is the identity. The paper's literal reading is
+            ``residual=False``.
 
-    Source: Wang et al. 2021, equation 2; the fusion called ``divided`` is ours.
+    Example:
+        >>> import torch
+        >>> network = CDGNet(ModelConfig.preset("tiny")).eval()
+        >>> network(torch.zeros(1, 3, 720, 1280)).restored.shape
+        torch.Size([1, 3, 720, 1280])
+
+    Source: Wang et al. 2021, equation 2; ``fusion="divided"`` is an addition of this project.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -90,30 +106,29 @@ class CDGNet(nn.Module):
         for module in self.modules():
             if isinstance(module, Encoder | Decoder):
                 _initialise(module)
-            # A level below the first changes nothing of the frame until it has learned something.
+            # Levels below the first start without effect on the frame.
             is_zero = config.residual or config.levels > 1
             if is_zero and isinstance(module, Decoder | OrientationFusion | ConcatFusion):
                 _zero(module.head)
-        # Last, so that all others draw the same random numbers with it and without.
+        # Created last: the other modules then draw the same random numbers with and without a gate.
         self.gate = DivisionGate(config) if config.fusion == "divided" else None
-        self.to(memory_format=torch.channels_last)  # a quarter faster on a CPU
+        self.to(memory_format=torch.channels_last)  # 25 % faster on a CPU
 
     def forward(self, blurry: Tensor, mean: Tensor | None = None, cuts: Sequence[Cuts] | None = None) -> Components:
         """Restore frames of any size.
 
         Args:
-            blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W at least 16.
-            mean: ``(B, widths[2], 1, 1)``, the encoder's last features averaged over the frame that ``blurry`` is a
-                part of; None where it is whole. See ``tiling.restore``.
-            cuts: Where each level cuts ``blurry``, a part of a frame whose sides ``size_multiples`` divide; None where
-                it is whole.
+            blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5]; H and W are at least 16.
+            mean: For tiles only: the encoder's last features averaged over the whole frame, ``(B, widths[2], 1, 1)``.
+                None if ``blurry`` holds whole frames. See ``tiling.restore``.
+            cuts: For tiles only: where each patch level cuts ``blurry``. None if ``blurry`` holds whole frames.
 
         Returns:
-            Images of ``blurry``'s size, and the maps at a quarter of it. In training mode the result is what OFF makes
-            of the branches, in a divided fusion too: its gate learns beside them and disturbs nothing.
+            Images of the size of ``blurry``, and maps at a quarter of it. In training mode ``restored`` is always the
+            output of the fusion, also with ``fusion="divided"``: the gate is trained but not applied.
 
         Raises:
-            ValueError: If ``blurry`` has another shape, is not float, or is smaller than 16 x 16.
+            ValueError: If ``blurry`` is not ``(B, 3, H, W)``, not float, or smaller than 16 x 16 pixels.
         """
         _check(blurry)
         features = self._encode(blurry, cuts)
@@ -133,7 +148,7 @@ class CDGNet(nn.Module):
         return Components(restored_image, small_image, large_image, small.spatial, large.spatial, share)
 
     def _encode(self, blurry: Tensor, cuts: Sequence[Cuts] | None) -> Features:
-        """The first level's features, with what finer levels found."""
+        """The first level's features, with those of the finer levels added."""
         levels = len(self.levels) + 1
         frame = blurry if cuts is not None else pad_to_multiple(blurry, size_multiples(levels))  # (B, 3, H', W')
         cuts = whole_frame(levels, (frame.shape[-2], frame.shape[-1])) if cuts is None else cuts
@@ -150,17 +165,17 @@ class CDGNet(nn.Module):
 
 
 def _mix(small: Tensor, fused: Tensor, share: Tensor) -> Tensor:
-    """The small branch's image where its share is 1, the fused one where that is 0: ``(B, 3, H', W')``."""
+    """Interpolate from the fused image (share 0) to the small branch's image (share 1), ``(B, 3, H', W')``."""
     share = interpolate(share, scale_factor=SIZE_MULTIPLE, mode="bilinear").to(fused.dtype)  # (B, 1, H', W')
     return fused + share * (small - fused)
 
 
 def _initialise(part: nn.Module) -> None:
-    """Draw weights that keep the features' size from layer to layer, and start all biases at 0.
+    """Draw weights that preserve the features' magnitude from layer to layer, and set biases to zero.
 
-    With torch's own start features shrink to a third at every convolution, biases drown them, and after some hundred
-    steps nine of ten ReLUs of a narrow network give nothing any more. The last convolution of a residual block starts
-    at 0.7 of the size, so that a sum of two stays as large as one (He et al. 2015, without the factor for ReLUs).
+    With torch's default initialisation features shrink to a third at each convolution, biases dominate them, and
+    after some hundred steps nine of ten ReLUs in a narrow network are dead. The last convolution of a residual block
+    is scaled by 0.7, so that the sum has the magnitude of one term (He et al. 2015, without the factor for ReLUs).
     """
     lasts = [each.body[-1] for each in part.modules() if isinstance(each, ResBlock | DeformableLayer)]
     lasts += [each.join for each in part.modules() if isinstance(each, ResidualDenseBlock)]
@@ -169,11 +184,11 @@ def _initialise(part: nn.Module) -> None:
         if not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | DeformConv) or module in offsets:
             continue
         inputs = module.weight[0].numel()
-        if isinstance(module, nn.ConvTranspose2d):  # (inputs, outputs, 4, 4), of which each pixel sees 2 x 2
+        if isinstance(module, nn.ConvTranspose2d):  # (inputs, outputs, 4, 4); each output pixel uses 2 x 2 taps
             inputs = module.weight.shape[0] * 4
         nn.init.normal_(module.weight, std=inputs**-0.5 * (0.5**0.5 if module in lasts else 1))
         if isinstance(module, DeformConv):
-            module.weight.data.mul_(2)  # its modulation starts at 1/2
+            module.weight.data.mul_(2)  # compensates the modulation, which starts at 1/2
         assert module.bias is not None
         nn.init.zeros_(module.bias)
 

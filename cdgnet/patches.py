@@ -1,9 +1,9 @@
-"""Levels of patches: each level sees the patches of the one above cut in two, and hands up what it found.
+"""DMPHN's patch hierarchy: each level halves the patches of the level above and passes its features up.
 
-A level's encoder sees its own patches, each alone; its decoder sees two of them joined, which are one patch of the
-level above. So nothing reaches over the edge of a patch but what coarser levels see there.
+A level's encoder processes its patches separately. Its decoder processes them in pairs, each pair being one patch of
+the level above. Only coarser levels therefore see across the edge of a patch.
 
-Legend: B batch, C channels, H and W the sides of a frame, or of a window of one, multiples of 4.
+Legend: B batch, C channels, H and W height and width of a frame or of a tile of it, multiples of 4.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,20 +19,23 @@ from cdgnet.padding import SIZE_MULTIPLE
 
 
 class Cuts(NamedTuple):
-    """Where a level cuts what it sees, in pixels from its upper left corner; empty where it stays whole."""
+    """Positions at which a level cuts its input, in pixels from the upper left corner; empty for no cuts."""
 
     rows: tuple[int, ...] = ()
     columns: tuple[int, ...] = ()
 
 
 def size_multiples(levels: int) -> tuple[int, int]:
-    """What height and width must be multiples of, in pixels, for all patches of a level to be equal multiples of 4."""
+    """The height and width, in pixels, of which a frame must be a multiple.
+
+    All patches of a level then have the same size, a multiple of 4 pixels.
+    """
     rows, columns = _grid(levels)
     return SIZE_MULTIPLE * rows, SIZE_MULTIPLE * columns
 
 
 def whole_frame(levels: int, size: tuple[int, int]) -> list[Cuts]:
-    """Where each level, the whole frame's first, cuts a frame of ``size`` = (height, width) multiples."""
+    """The cuts of each level, coarsest first, for a frame of ``size`` = (height, width) in pixels."""
     return [
         Cuts(
             *(tuple(side * index // count for index in range(1, count)) for side, count in zip(size, grid, strict=True))
@@ -42,7 +45,7 @@ def whole_frame(levels: int, size: tuple[int, int]) -> list[Cuts]:
 
 
 def in_window(cuts: Sequence[Cuts], window: tuple[slice, slice]) -> list[Cuts]:
-    """The same cuts as seen from a window of the frame, its rows and columns; those outside are dropped."""
+    """Translate cuts of a frame to a window of it, given as rows and columns; cuts outside are dropped."""
     return [Cuts(*(_inside(one, side) for one, side in zip(each, window, strict=True))) for each in cuts]
 
 
@@ -58,16 +61,16 @@ class PatchLevel(nn.Module):
         self.decoder = plain_decoder(config)
 
     def forward(self, frame: Tensor, finer: Tensor | None, cuts: Cuts, above: Cuts) -> tuple[Tensor, Tensor]:
-        """What the next coarser level needs.
+        """Compute this level's contribution to the next coarser level.
 
         Args:
-            frame: ``(B, 3, H, W)``, the blurry frame and what the next finer level would change of it.
-            finer: ``(B, widths[2], H/4, W/4)``, features of the next finer level; None where this is the finest.
-            cuts: This level's.
-            above: Those of the next coarser level.
+            frame: ``(B, 3, H, W)``, the blurry frame plus the change proposed by the next finer level.
+            finer: ``(B, widths[2], H/4, W/4)``, features of the next finer level; None at the finest level.
+            cuts: Cuts of this level.
+            above: Cuts of the next coarser level.
 
         Returns:
-            What is to be added to the frame, ``(B, 3, H, W)``, and features of ``finer``'s shape.
+            The change to add to the frame, ``(B, 3, H, W)``, and features, ``(B, widths[2], H/4, W/4)``.
         """
         features = in_patches(lambda patch: self.encoder(patch).quarter, frame, cuts)
         features = features if finer is None else features + finer
@@ -76,7 +79,7 @@ class PatchLevel(nn.Module):
 
 
 def in_patches(work: Callable[[Tensor], Tensor], images: Tensor, cuts: Cuts) -> Tensor:
-    """Cut ``(B, C, H, W)`` up, do the work on each patch alone, and join the results."""
+    """Cut ``(B, C, H, W)`` into patches, apply ``work`` to each, and join the results."""
     strips = [
         _joined([work(patch) for patch in strip.tensor_split(cuts.columns, dim=-1)], dim=-1)
         for strip in images.tensor_split(cuts.rows, dim=-2)
@@ -89,7 +92,7 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
 
 
 def _grid(level: int) -> tuple[int, int]:
-    """Patches of a level down and across: 1 x 1, 2 x 1, 2 x 2, 4 x 2; each cuts the one before, downwards first."""
+    """Rows and columns of patches: 1 x 1, 2 x 1, 2 x 2, 4 x 2. Levels halve the height and the width in turn."""
     return 2 ** (level // 2), 2 ** ((level - 1) // 2)
 
 

@@ -1,8 +1,10 @@
-"""What a network must know while torch traces it into a program of its own."""
+"""Detection of export: some code takes another path while torch traces a network."""
 
 import torch
 
 
 def is_exporting() -> bool:
-    """Whether torch.export is looking on: what it sees must hold for every size."""
-    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())  # the former from torch 2.7
+    """Whether ``torch.export`` is tracing the network; the traced code must hold for frames of any size."""
+    return bool(
+        getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)()
+    )  # is_exporting: torch 2.7 and newer

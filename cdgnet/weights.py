@@ -1,4 +1,4 @@
-"""Self-describing safetensors: the one file of this package that touches the disk."""
+"""Weights as self-describing safetensors files; the only module of this package that accesses files."""
 
 import json
 import logging
@@ -25,30 +25,35 @@ from cdgnet.recognition import SWITCHES, switches_of
 _LOG = logging.getLogger(__name__)
 
 PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
-"""The weights that come with the package; ``read_metadata`` gives their name and their card."""
+"""Path of the weights included in the package; ``read_metadata`` returns their name and model card."""
 
 FORMAT = "cdgnet"
 VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
-_LARGEST = 1e6  # of a weight: those of a trained network are below some tens, and float32 overflows soon from here
+_LARGEST = 1e6  # absolute value of a weight; trained weights stay below 100, and float32 would soon overflow
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 
 def save_weights(
     path: Path | str, network: CDGNet, metadata: Mapping[str, str], *, overwrite: bool = False, is_half: bool = False
 ) -> None:
-    """Write the network with all that is needed to use it; the file appears whole or not at all.
+    """Save a network and its configuration as a safetensors file.
+
+    The file is written under a temporary name and renamed, so that ``path`` never holds a partial file.
 
     Args:
-        path: Where, usually ``*.safetensors``; the folder exists.
+        path: File to write, usually ``*.safetensors``, in an existing folder.
         network: On any device.
-        metadata: What the caller wants remembered, such as the data set and the step.
-        overwrite: Whether ``path`` may be replaced.
-        is_half: Store 16-bit floats: half the size; ``load_weights`` gives float32 again.
+        metadata: Further entries for the file's header, such as the data set and the step; ``read_metadata`` returns
+            them.
+        overwrite: Whether an existing file may be replaced.
+        is_half: Store float16, which halves the size; ``load_weights`` converts back to float32.
 
     Raises:
         FileExistsError: If ``path`` exists and ``overwrite`` is False.
-        ValueError: If ``metadata`` uses a name that the format keeps for itself.
+        ValueError: If ``metadata`` uses a name that the format reserves (``format``, ``version``, ``config``,
+            ``input_range``, ``size_multiple``).
+        OSError: If the file cannot be written.
     """
     path = Path(path)
     if path.exists() and not overwrite:
@@ -73,22 +78,31 @@ def save_weights(
 
 
 def load_weights(path: Path | str | None = None) -> CDGNet:
-    """The network a file describes, on the CPU, in eval mode; without a path, the one that comes with the package.
+    """Load a network from a file written by ``save_weights`` or ``cdg-train``.
 
-    Which weights come with the package is logged. The file holds no code, and the shapes it claims are compared before
-    memory is taken for them. Draws no random numbers.
+    Loading executes no code from the file and does not change the state of the random number generators.
+
+    Args:
+        path: A ``*.safetensors`` file; None for the weights included in the package (``PRETRAINED``), whose name is
+            then logged.
+
+    Returns:
+        The network in float32, on the CPU, in eval mode.
 
     Raises:
-        WeightsError: If the file is no safetensors file, is of another format or version, describes no network, or
-            its tensors are missing, too many, of the wrong shape or type, or hold what is no weight.
-        OSError: If it cannot be read.
+        WeightsError: If the file is not a safetensors file of this format and version, its configuration is invalid,
+            or its tensors do not fit the configuration or hold invalid values.
+        OSError: If the file cannot be read.
+
+    Example:
+        ``network = load_weights("runs/gopro/weights.safetensors").to("cuda")``
     """
     is_pretrained = path is None
     path = PRETRAINED if path is None else Path(path)
     header, tensors = _read(path, wants_tensors=True)
     if is_pretrained:
         _LOG.info("weights: %s, which come with cdgnet", header["name"])
-    tensors.pop(SWITCHES, None)  # for programs that do not read the header
+    tensors.pop(SWITCHES, None)  # only for programs that do not read the header
     config = _config(path, header)
     try:
         return network_of(config, tensors)
@@ -100,12 +114,19 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
 
 
 def network_of(config: ModelConfig, tensors: Mapping[str, Tensor]) -> CDGNet:
-    """The network of a config, filled with tensors named as today; on the CPU, float32, in eval mode.
+    """Build a network from a configuration and its tensors.
 
-    Draws no random numbers, and takes no memory before the shapes are compared.
+    Draws no random numbers, and allocates memory only after all shapes were checked.
+
+    Args:
+        config: The network's configuration.
+        tensors: The state dict, with current names (see ``deform.current_name``).
+
+    Returns:
+        The network in float32, on the CPU, in eval mode.
 
     Raises:
-        ValueError: If tensors are missing, too many, of the wrong shape or type, or hold what is no weight.
+        ValueError: If tensors are missing or unexpected, have a wrong shape or type, or hold invalid values.
     """
     with torch.device("meta"):
         network = CDGNet(config)
@@ -120,11 +141,18 @@ def network_of(config: ModelConfig, tensors: Mapping[str, Tensor]) -> CDGNet:
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
-    """Everything a file says about itself, the caller's own entries included, without its tensors.
+    """Read the header of a weights file without its tensors.
+
+    Args:
+        path: A file written by ``save_weights`` or ``cdg-train``.
+
+    Returns:
+        All entries as text: ``format``, ``version``, ``config`` (JSON), ``input_range``, ``size_multiple``, and the
+        ``metadata`` given to ``save_weights``.
 
     Raises:
-        WeightsError: If the file is no safetensors file or of another format or version.
-        OSError: If it cannot be read.
+        WeightsError: If the file is not a safetensors file of this format and version.
+        OSError: If the file cannot be read.
     """
     return _read(Path(path), wants_tensors=False)[0]
 
@@ -132,7 +160,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
     if path.is_dir():
         raise WeightsError(f"{path} is a folder; pass the weights.safetensors in it")
-    if path.exists() and not path.is_file():  # a pipe would be waited for
+    if path.exists() and not path.is_file():  # opening a pipe would block
         raise WeightsError(f"{path} is no regular file; pass a weights.safetensors")
     try:
         with safe_open(path, framework="pt") as file:
@@ -180,10 +208,10 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
 
 
 def fault_of(tensor: Tensor) -> str:
-    """What makes a tensor useless whatever its shape; empty where nothing does."""
+    """Why a tensor cannot be a weight, whatever its shape; empty if it can."""
     if not tensor.is_floating_point():
         return f"is {str(tensor.dtype).removeprefix('torch.')}, wanted floating point"
-    values = tensor.float()  # of some short floats torch compares nothing
+    values = tensor.float()  # torch cannot compare some short float types
     if not values.isfinite().all():
         return "holds nan or inf"
     largest = float(values.abs().max()) if values.numel() else 0.0
@@ -191,15 +219,15 @@ def fault_of(tensor: Tensor) -> str:
 
 
 def _in_order(content: bytes) -> bytes:
-    """The same file with its header's names in order: safetensors writes them in another at every call."""
+    """Sort the names in the header, whose order varies between calls of safetensors; makes files reproducible."""
     length = int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # so that the tensors behind it stay aligned
+    header += b" " * (-len(header) % 8)  # keeps the tensors aligned
     return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    # Nobody can put a link there beforehand, and prep.io.files knows again what a kill leaves.
+    # The random name cannot be occupied by a link in advance; prep.io.files recognises what a killed run leaves.
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     machine = f"{zlib.crc32(platform.node().encode()):08x}"
     part = path.with_name(f".{os.getpid()}-{machine}-{secrets.token_hex(8)}.cdg.part")
@@ -211,7 +239,7 @@ def _write_whole(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         if error.errno:
-            error.filename = error.filename or str(path)  # a full disk's error names no file
+            error.filename = error.filename or str(path)  # the error of a full disk lacks the file name
         raise
     finally:
         part.unlink(missing_ok=True)
