@@ -1,8 +1,12 @@
-"""How much faster a CPU with AMX computes in bfloat16 (``--precision bf16-mixed``) than in float32.
+"""Compare bfloat16 (``--precision bf16-mixed``) with float32 on a CPU.
 
-Run ``python benchmarks/bfloat16.py`` for a table, with ``--save`` also for benchmarks/results/bfloat16-DATE.json. A
-step is forward, losses and backward of 4 crops of 112 x 112; a forward pass is that of a frame of 640 x 360. Both
-precisions take turns, run by run; each time is the median of the faster half of its runs. One thread by default.
+Usage: ``python benchmarks/bfloat16.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/bfloat16-DATE.json.
+
+* step: forward pass, losses and backward pass for 4 crops of 112 x 112 pixels.
+* forward: forward pass for one frame of 640 x 360 pixels.
+
+Runs alternate between the precisions. Each time is the median of the faster half of the runs.
 """
 
 import argparse
@@ -23,7 +27,7 @@ TRIAL_SIZES = (16, (16, 32))
 
 
 def works(preset: str, variant: str, side: int, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
-    """A training step on square crops, and a forward pass of a frame."""
+    """A training step on square crops, and the forward pass for a frame."""
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset, variant))
     frame = torch.rand(1, 3, *size) - 0.5
@@ -36,23 +40,23 @@ def works(preset: str, variant: str, side: int, size: tuple[int, int]) -> dict[s
 
 
 def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Of one run, by precision."""
+    """Seconds per run of ``work``, by precision."""
     found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for turn in range(repeats + 1):
         for name, times in found.items():
             begun = time.perf_counter()
             with torch.autocast("cpu", torch.bfloat16, enabled=name == "bfloat16"):
                 work()
-            if turn:  # the first warms up
+            if turn:  # the first run warms up
                 times.append(time.perf_counter() - begun)
     return {name: faster_half(times) for name, times in found.items()}
 
 
 def main() -> None:
-    """Measure and print."""
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=6, help="timed runs per row and precision [%(default)s]")
     add_trial(parser)
     add_save(parser)
     asked = parser.parse_args()

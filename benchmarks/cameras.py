@@ -1,11 +1,12 @@
-"""Does it help to train on blur as a camera makes it? One network, trained on the same motion by several cameras.
+"""Compare camera models of ``cdg-prep synth`` by training the same network on the output of each.
 
-Pairs of photographs (``cdg-prep synth --photos``) differ in the camera alone; each network is scored on centres of
-GoPro and REDS pairs, which it never saw, as they are and with a phone's noise on the blurry frame. Rows are compared
-with ``none`` seed by seed, with 95 % intervals (Student's t).
+Training pairs are made from the same photographs and motion (``cdg-prep synth --photos``) and differ in the camera
+only. Networks are scored on the centres of GoPro and REDS pairs, which are not in the training data, with the original
+blurry frames and with the noise of a phone added to them. Gains over the camera ``none`` are paired by seed; intervals
+are 95 % (Student's t).
 
-Run ``python benchmarks/cameras.py --data DIR --work FOLDER``: DIR holds photographs, GOPRO_Large and REDS. What is
-there is not made again. With ``--save`` the table goes to benchmarks/results/cameras-DATE.json.
+Usage: ``python benchmarks/cameras.py --data DIR --work FOLDER [--save]``. DIR contains photographs, GOPRO_Large and
+REDS. Existing pairs, packs and runs in FOLDER are reused. ``--save`` writes benchmarks/results/cameras-DATE.json.
 """
 
 import argparse
@@ -46,12 +47,12 @@ TRAIN = (
     *("--learning-rate", "1e-3", "--schedule", "cosine", "--log-every", "100", "--workers", "0"),
 )
 SETS = ("GoPro", "REDS", "GoPro, noisy", "REDS, noisy")
-_CENTRE = (360, 640)  # height, width of what is scored of a frame
-_SHOT, _READ = 1.1e-3, 1.08e-3  # the middle of the phone's noise, on its own line
+_CENTRE = (360, 640)  # height, width of the scored part of a frame
+_SHOT, _READ = 1.1e-3, 1.08e-3  # middle of the phone's noise range
 
 
 class Line(TypedDict):
-    """A row of the table; dB."""
+    """One row of the table; all numbers in dB."""
 
     set: str
     camera: str
@@ -63,7 +64,7 @@ class Line(TypedDict):
 
 
 def command(*words: object) -> None:
-    """Run one of the project's commands, one thread a process."""
+    """Run one of the project's commands with one thread per process."""
     name, *rest = map(str, words)
     done = subprocess.run(
         [Path(sys.executable).with_name(name), *rest],
@@ -76,7 +77,7 @@ def command(*words: object) -> None:
 
 
 def prepare(data: Path, work: Path, camera: str) -> Path:
-    """The pack of a camera's pairs."""
+    """Make the pack of a camera's training pairs, unless it exists."""
     made, pack = work / camera, work / f"{camera}.h5"
     if not pack.exists():
         command("cdg-prep", "synth", data / "photographs", *SYNTH, *CAMERAS[camera], "--out", made)
@@ -87,7 +88,7 @@ def prepare(data: Path, work: Path, camera: str) -> Path:
 
 
 def tested(data: Path) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """Set, blurry and sharp centre, ``(1, 3, H, W)`` uint8."""
+    """Yield the test set's name and the centres of a blurry and a sharp frame, ``(1, 3, H, W)`` uint8."""
     noisy = replace(PHONE, shot=(_SHOT, _SHOT), read=(_READ, _READ), highlights=(1.0, 1.0))
     clean = replace(NONE, response=SRGB).draw(np.random.default_rng(0))
     for name, root in (("GoPro", data / "GOPRO_Large"), ("REDS", data / "REDS")):
@@ -110,7 +111,7 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def score(data: Path, weights: Path | None) -> dict[str, float]:
-    """Mean PSNR of each set, dB, of 8-bit RGB; of the blurry frames without weights."""
+    """Mean PSNR on each test set in dB (8-bit RGB); without weights, that of the blurry frames."""
     network = load_weights(weights).eval() if weights else None
     scores: dict[str, list[float]] = {name: [] for name in SETS}
     for name, blurry, sharp in tested(data):
@@ -120,7 +121,7 @@ def score(data: Path, weights: Path | None) -> dict[str, float]:
 
 
 def train(data: Path, work: Path, camera: str, seed: int, steps: int) -> dict[str, float]:
-    """Train and score one network, where that is not done."""
+    """Train and score one network, unless its scores exist."""
     folder = work / f"{camera}-{steps}-seed{seed}"
     result = folder / "scores.json"
     if not result.exists():
@@ -131,7 +132,7 @@ def train(data: Path, work: Path, camera: str, seed: int, steps: int) -> dict[st
 
 
 def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> list[Line]:
-    """A row a camera and set: mean, spread over seeds, and the difference from ``none`` with its interval."""
+    """One row per camera and test set: mean, standard deviation over seeds, and gain over ``none``."""
     lines: list[Line] = []
     for name in SETS:
         for camera, scores in runs.items():
@@ -153,8 +154,8 @@ def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> 
 
 
 def show(lines: Sequence[Line]) -> None:
-    """Print the table in Markdown."""
-    print("| scored on | trained on | PSNR | against none (95 %) |\n|---|---|---|---|")
+    """Print the table as Markdown."""
+    print("| test set | camera | PSNR, dB | gain over none (95 %) |\n|---|---|---|---|")
     for line in lines:
         low, high = line["interval"]
         gain = "" if line["camera"] == "none" else f"{line['against_none']:+.2f} ({low:+.2f} to {high:+.2f})"
@@ -163,20 +164,20 @@ def show(lines: Sequence[Line]) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Train, score and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True, help="Folder for pairs, packs and runs.")
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--only", nargs="+", choices=list(CAMERAS), default=list(CAMERAS))
-    parser.add_argument("--jobs", type=int, default=1, help="Trainings at a time.")
+    parser.add_argument("--data", type=Path, required=True, help="folder with photographs, GOPRO_Large and REDS")
+    parser.add_argument("--work", type=Path, required=True, help="folder for pairs, packs and runs")
+    parser.add_argument("--steps", type=int, default=1000, help="training steps per network [%(default)s]")
+    parser.add_argument("--seeds", type=int, default=5, help="networks per camera, at least 2 [%(default)s]")
+    parser.add_argument("--only", nargs="+", choices=list(CAMERAS), default=list(CAMERAS), help="cameras [all]")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings that run in parallel [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     if "none" not in options.only:
-        parser.error("the others are compared with none; add it: --only none " + " ".join(options.only))
+        parser.error("the baseline none is missing; add it: --only none " + " ".join(options.only))
     if options.seeds < 2:
-        parser.error(f"--seeds is {options.seeds}, and an interval needs 2; pass --seeds 5")
+        parser.error(f"--seeds is {options.seeds}; intervals need at least 2, for example --seeds 5")
     torch.set_num_threads(1)
     start = time.monotonic()
     for camera in options.only:
@@ -189,15 +190,15 @@ def main() -> None:
         for number, (camera, future) in enumerate(waiting, 1):
             runs[camera].append(future.result())
             minutes = (time.monotonic() - start) / 60
-            print(f"{number} of {len(tasks)} networks, {minutes:.0f} minutes", file=sys.stderr)
+            print(f"{number} of {len(tasks)} networks, {minutes:.0f} min", file=sys.stderr)
     lines = table(runs, score(options.data, None))
     show(lines)
     if options.save:
-        told = {**surroundings(), "torch": torch.__version__, "steps": options.steps, "seeds": options.seeds}
+        about = {**surroundings(), "torch": torch.__version__, "steps": options.steps, "seeds": options.seeds}
         save(
             options.save,
             "cameras",
-            told,
+            about,
             {"synth": SYNTH, "train": TRAIN, "cameras": CAMERAS, "table": lines, "runs": runs},
         )
 

@@ -1,12 +1,14 @@
-"""How much more than ``dmphn-1`` the network ``cdgnet`` takes on a CPU: a training step, and a forward pass.
+"""Time of ``cdgnet`` relative to ``dmphn-1`` on a CPU, for a training step and a forward pass.
 
-Run ``python benchmarks/cpu.py`` for a table, with ``--save`` also for benchmarks/results/cpu-DATE.json. With ``--before
-CHECKOUT``, another working copy of this repository, both are measured in turn, round by round, so that a slow minute of
-the machine slows both. A step is forward, losses and backward. Times are of the process with one thread, of the clock
-with more; each is the median of the faster half of its runs, and networks take turns run by run.
+Usage: ``python benchmarks/cpu.py [--before CHECKOUT] [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/cpu-DATE.json. ``--before`` also measures another working copy of this repository. The copies
+alternate, so that a slow phase of the machine affects both.
 
-The last figure of a line is the ratio of both networks' multiply-accumulates, what the ratio of times would be if all
-of cdgnet ran at dmphn-1's rate.
+A step is forward pass, losses and backward pass. Times are CPU time with one thread and wall time with several: the
+median of the faster half of the runs, which alternate between the networks.
+
+The column ``macs`` is the ratio of the networks' multiply-accumulates. The ratio of times would equal it if cdgnet
+computed at the rate of dmphn-1.
 """
 
 import argparse
@@ -32,7 +34,7 @@ HERE = Path(__file__).parents[1]
 
 
 def measure(cases: Sequence[Case], threads: int, repeats: int) -> list[dict[str, Any]]:
-    """Seconds of each case, work and network, in this process."""
+    """Seconds for each case, kind of work and network, in this process."""
     import torch
 
     torch.set_num_threads(threads)
@@ -46,7 +48,7 @@ def measure(cases: Sequence[Case], threads: int, repeats: int) -> list[dict[str,
                 for name in NETWORKS:
                     begun = clock()
                     works[name][work]()
-                    if turn:  # the first warms up
+                    if turn:  # the first run warms up
                         seconds[name].append(clock() - begun)
             for name in NETWORKS:
                 rows.append({"preset": preset, "batch": batch, "side": side, "work": work, "network": name})
@@ -71,7 +73,7 @@ def _works(preset: str, variant: str, batch: int, side: int) -> dict[str, Any]:
 
 
 def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
-    """Forward, losses and backward of square crops on the network's device, without the optimiser."""
+    """Forward pass, losses and backward pass for square crops on the network's device, without the optimiser."""
     import torch
 
     from cdgnet import deblurring_losses
@@ -89,7 +91,7 @@ def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
 
 
 def ratio_of_work(preset: str) -> float:
-    """Multiply-accumulates of cdgnet over dmphn-1's."""
+    """Multiply-accumulates of cdgnet divided by those of dmphn-1."""
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 
@@ -113,10 +115,10 @@ def faster_half(seconds: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--before", type=Path, help="another working copy, measured in turn with this one")
-    parser.add_argument("--threads", type=int, action="append", help="may be repeated  [default: 1 and 2]")
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each working copy")
-    parser.add_argument("--repeats", type=int, default=6, help="timed runs of each line and process")
+    parser.add_argument("--before", type=Path, help="another working copy to compare with")
+    parser.add_argument("--threads", type=int, action="append", help="threads of torch; may be repeated [1 and 2]")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per working copy [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=6, help="timed runs per row and process [%(default)s]")
     add_save(parser)
     add_trial(parser)
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)

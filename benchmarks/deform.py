@@ -1,9 +1,11 @@
-"""Time of each backend of the deformable convolution, beside torchvision's: alone, and in a whole layer of a decoder.
+"""Speed of the deformable convolution's backends relative to torchvision, alone and in a decoder's layer.
 
-Run ``python benchmarks/deform.py`` for a table, with ``--save`` also for benchmarks/results/deform-DATE-DEVICE.json.
-The shapes are those of the presets tiny (96 x 96 crops), paper (one 256 x 256 crop) and, forward only, of tiny on a
-1280 x 720 frame. A layer also finds its offsets, and adds a 1x1 convolution of the result's ReLU to the features:
-``numba`` does all of it in one pass. A ratio above 1 is slower than torchvision in the same run.
+Usage: ``python benchmarks/deform.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/deform-DATE-DEVICE.json.
+
+Shapes are those of the presets tiny (four 96 x 96 crops) and paper (one 256 x 256 crop), and for the forward pass
+those of tiny on a 1280 x 720 frame. A layer also predicts the offsets, and adds ReLU, 1x1 convolution and skip
+connection; ``numba`` computes all of it in one pass. A ratio above 1 means slower than torchvision in the same run.
 """
 
 import argparse
@@ -27,7 +29,7 @@ TAPS = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One call: ``(batch, channels, height, width)`` in, as many channels out."""
+    """Shape of the input, ``(batch, channels, height, width)``; the output has as many channels."""
 
     name: str
     shape: tuple[int, int, int, int]
@@ -47,7 +49,7 @@ TRIAL = (Case(name="trial", shape=(1, 8, 16, 16)),)
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One measurement: median and quartiles over the repeats, in ms."""
+    """One measurement: median and quartiles over the repeats."""
 
     case: str
     shape: tuple[int, int, int, int]
@@ -59,7 +61,7 @@ class Row:
 
 
 def make_inputs(case: Case, device: torch.device) -> list[Tensor]:
-    """Features, offsets of half a pixel, modulation, weight and bias."""
+    """Random features, offsets of about half a pixel, modulation, weight and bias."""
     torch.manual_seed(0)
     batch, channels, height, width = case.shape
     place = (height, width)
@@ -87,7 +89,7 @@ def forward_and_backward(inputs: list[Tensor], backend: Backend) -> None:
 
 
 def make_layer(case: Case, device: torch.device) -> DeformableLayer:
-    """A decoder's layer whose offsets are about half a pixel."""
+    """A decoder's layer with offsets of about half a pixel."""
     torch.manual_seed(0)
     channels = case.shape[1]
     layer = DeformableLayer(channels, GROUPS)
@@ -97,7 +99,7 @@ def make_layer(case: Case, device: torch.device) -> DeformableLayer:
 
 
 def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], None]]:
-    """What is timed of one case, by name, for any backend."""
+    """The timed functions of a case, by name; each takes a backend."""
     inputs, layer = make_inputs(case, device), make_layer(case, device)
     features = inputs[0].contiguous(memory_format=torch.channels_last)
 
@@ -124,11 +126,11 @@ def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], Non
 def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
     """All backends on one case; torchvision is the baseline."""
     rows: list[Row] = []
-    # On a CPU another backend would take the place of fused.
+    # On a CPU, fused would fall back to another backend.
     backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
     for name, work in works(case, device).items():
         found: dict[Backend, list[float]] = {backend: [] for backend in backends}
-        for _ in range(repeats):  # in turn, so that a slow minute of the machine slows all
+        for _ in range(repeats):  # alternating, so that a slow phase of the machine affects all backends
             for backend in backends:
                 (seconds,) = times(lambda w=work, b=backend: w(b), device, 1)  # type: ignore[misc]
                 found[backend].append(1000 * seconds)
@@ -151,7 +153,7 @@ def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
 
 
 def surroundings(device: torch.device) -> dict[str, str | int]:
-    """What a reader must know to compare these times with others."""
+    """Machine, versions and threads, for comparison with other results."""
     about = machine() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
     if device.type == "cuda":
         about["device"] = torch.cuda.get_device_name(device)
@@ -160,14 +162,16 @@ def surroundings(device: torch.device) -> dict[str, str | int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda")
-    parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each line, at least 2")
+    parser.add_argument(
+        "--device", default="cuda" if torch.cuda.is_available() else "cpu", help="cpu or cuda [%(default)s]"
+    )
+    parser.add_argument("--threads", type=int, help="threads of torch on a CPU [torch's default]")
+    parser.add_argument("--repeats", type=int, default=5, help="timed runs per row, at least 2 [%(default)s]")
     add_trial(parser)
     add_save(parser)
     options = parser.parse_args()
     if options.repeats < 2:
-        parser.error(f"--repeats is {options.repeats}, and a spread needs 2; pass --repeats 5")
+        parser.error(f"--repeats is {options.repeats}; quartiles need at least 2, for example --repeats 5")
     if options.threads:
         torch.set_num_threads(options.threads)
     device = torch.device(options.device)

@@ -1,4 +1,4 @@
-"""A GoPro folder of any length for the benchmarks: real pairs, or blurred photographs, under many names."""
+"""A GoPro folder of any size for the benchmarks, filled with links to a few pairs."""
 
 from pathlib import Path
 
@@ -9,12 +9,15 @@ SIZE = (720, 1280)
 
 
 def make_gopro(folder: Path, count: int, data: Path | None) -> Path:
-    """Write ``count`` training pairs of 1280 x 720 in GoPro's layout, by links to a few.
+    """Make a GoPro data set of ``count`` training pairs of 1280 x 720 pixels, as links to a few different pairs.
 
     Args:
-        folder: Where ``GOPRO_Large`` is made.
-        count: Pairs.
-        data: Folder of the test data, whose real pairs are taken; else photographs that come with scikit-image.
+        folder: Folder for ``GOPRO_Large``.
+        count: Number of pairs.
+        data: Folder of the test data, to use its real pairs; None to blur photographs of scikit-image.
+
+    Returns:
+        Path of ``GOPRO_Large``.
     """
     root = folder / "GOPRO_Large"
     clip = root / "train" / "clip"
@@ -37,7 +40,7 @@ def _real(data: Path) -> list[tuple[Path, Path]]:
 
 
 def _photographs(folder: Path) -> list[tuple[Path, Path]]:
-    """Photographs at 1280 x 720 with a sensor's noise, and the same smeared by nine pixels."""
+    """Photographs of 1280 x 720 pixels with noise, sharp and with a horizontal blur of nine pixels."""
     from skimage import data
 
     from prep.io import frames

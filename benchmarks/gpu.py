@@ -1,12 +1,15 @@
-"""One run on a GPU: the fused kernels, a training step and a 1280 x 720 frame, each improvement in turn.
+"""GPU benchmark: the fused kernels, and the effect of each optimisation on a training step and a 1280 x 720 frame.
 
-Run ``python benchmarks/gpu.py`` for tables, with ``--save`` also for benchmarks/results/gpu-DATE-DEVICE.json. It needs
-the packages of ``cdgnet`` and no data: weights, frames and offsets are random. Everything is timed by CUDA events
-between synchronisations; medians, with the fastest and the slowest. Each row adds to the one before it, and the
-ratios are to the first of its table: float32, eager, torchvision's deformable convolution, contiguous, Adam as it
-comes. A row that fails says why, and the others go on; none is begun after ``--minutes``.
+Usage: ``python benchmarks/gpu.py [--save]`` prints tables; ``--save`` also writes
+benchmarks/results/gpu-DATE-DEVICE.json. No data are needed: weights, frames and offsets are random.
 
-``--device cpu`` shows that all of it runs, on small shapes; its times mean nothing.
+Times come from CUDA events between synchronisations: median, fastest and slowest. Optimisations are cumulative, each
+row adding one to those above it. Ratios refer to the first row of the table: eager float32 with torchvision's
+deformable convolution, contiguous tensors and the default Adam. The column ``floor`` is the time of the arithmetic
+alone, at the rate of a large matrix product, as a share of the measured time. A row that fails prints the reason; the
+others still run. No row starts after ``--minutes``.
+
+``--device cpu`` only tests the script, on small shapes; its times are meaningless.
 """
 
 import argparse
@@ -26,27 +29,27 @@ from cdgnet.cost import network_cost
 from cdgnet.deform import Backend, conv, deform_conv2d
 from cdgnet.deform.sample import by_sample
 
-STEPS = 1_050_000  # of the paper's recipe
+STEPS = 1_050_000  # length of the paper's training
 LEVELS = {"full": (6, 32, 256, 256), "half": (6, 64, 128, 128), "quarter": (6, 128, 64, 64), "720p": (1, 32, 720, 1280)}
 HALF = torch.bfloat16
 
-# (name, what it adds), each on top of those before it
+# Optimisations in the order in which they are added
 STEP_ROWS = ("eager float32", "channels last", "fused Adam", "fused deform", "bfloat16", "compiled", "CUDA graphs")
 FRAME_ROWS = ("eager float32", "channels last", "fused deform", "bfloat16", "compiled", "CUDA graphs")
 QUICK_ROWS = ("eager float32", "bfloat16", "CUDA graphs")
 
 
 class Clock:
-    """Times work on a device, and says when there is no time for more."""
+    """Times functions on a device, and enforces the time limit."""
 
     def __init__(self, device: torch.device, minutes: float, repeats: int) -> None:
         self.device, self.repeats = device, repeats
         self.end = time.monotonic() + 60 * minutes
 
     def measure(self, work: Callable[[], object]) -> dict[str, float]:
-        """Milliseconds of ``work``, after three passes to warm up, and the most that torch held, in GB.
+        """Time ``work`` in milliseconds, after three warm-up passes, and measure torch's peak memory in GB.
 
-        On a CPU, where nothing is measured, of a single pass: kernels that are interpreted take seconds each.
+        On a CPU a single pass is made, because interpreted kernels take seconds each.
         """
         if self.device.type != "cuda":
             begun = time.perf_counter()
@@ -68,7 +71,7 @@ class Clock:
         return {"ms": statistics.median(taken), "fastest": min(taken), "slowest": max(taken), "GB": peak}
 
     def guarded(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """What ``work`` finds, or why it found nothing."""
+        """The result of ``work``, or the reason for its failure under ``failed``."""
         if time.monotonic() > self.end:
             return {"failed": "not measured: out of time"}
         try:
@@ -79,7 +82,7 @@ class Clock:
 
 @contextmanager
 def chosen(backend: Backend) -> Iterator[None]:
-    """Every deformable convolution by this backend; on a CPU, where fused has no place, as it comes."""
+    """Use a backend for all deformable convolutions; no effect on a CPU, where fused cannot run."""
     kept = conv.default_backend
     if torch.cuda.is_available():
         conv.default_backend = lambda device: backend
@@ -90,7 +93,7 @@ def chosen(backend: Backend) -> Iterator[None]:
 
 
 def convolution(shape: tuple[int, int, int, int], backend: Backend, kind: torch.dtype, clock: Clock) -> dict[str, Any]:
-    """Forward, and forward with backward, of one layer with offsets of half a pixel; and its error."""
+    """Time one layer with offsets of up to half a pixel, forward and with backward, and measure its error."""
     torch.manual_seed(0)
     batch, channels, *place = shape
     shapes = (shape, (batch, 36, *place), (batch, 18, *place), (channels, channels, 3, 3), (channels,))
@@ -142,12 +145,12 @@ def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[
 
 
 def compiler(clock: Clock) -> str:
-    """On a CPU, where nothing is measured, one that only traces."""
+    """Backend of torch.compile; on a CPU one that only traces, since nothing is measured."""
     return "inductor" if clock.device.type == "cuda" else "aot_eager"
 
 
 def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
-    """Random weights whose heads are not zero and whose offsets reach a pixel, as after some training."""
+    """A network with random non-zero heads and offsets of about a pixel, as after some training."""
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset)).to(device)
     with torch.no_grad():
@@ -160,7 +163,7 @@ def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
 
 
 def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock) -> dict[str, Any]:
-    """A training step with the improvements up to ``row``."""
+    """Time a training step with the optimisations up to ``row``."""
     torch._dynamo.reset()
     has = dict(zip(STEP_ROWS, [index <= row for index in range(len(STEP_ROWS))], strict=True))
     batch, side = shape
@@ -187,7 +190,7 @@ def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock) -> dic
 
 
 def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dict[str, Any]:
-    """A frame restored with the improvements up to ``row``; and the result, on the CPU."""
+    """Time a frame with the optimisations up to ``row``; also return the restored frame, on the CPU."""
     torch._dynamo.reset()
     has = dict(zip(FRAME_ROWS, [index <= row for index in range(len(FRAME_ROWS))], strict=True))
     network = new_network(preset, clock.device, is_last=has["channels last"]).eval()
@@ -211,7 +214,7 @@ def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dic
 
 
 def busiest(work: Callable[[], object]) -> list[tuple[str, float]]:
-    """The kernels that take most of one pass, in ms."""
+    """The slowest CUDA kernels of one pass, with their times in ms."""
     if not torch.cuda.is_available():
         return []
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
@@ -222,7 +225,7 @@ def busiest(work: Callable[[], object]) -> list[tuple[str, float]]:
 
 
 def matrix_rate(kind: torch.dtype, clock: Clock) -> float:
-    """Multiply-accumulates a second of one large matrix product."""
+    """Multiply-accumulates per second of one large matrix product."""
     side = 8192 if clock.device.type == "cuda" else 256
     one, other = (torch.rand(side, side, device=clock.device, dtype=kind) for _ in "12")
     return side**3 / (clock.measure(lambda: one @ other)["ms"] / 1000)
@@ -232,7 +235,7 @@ def table(
     names: dict[int, str], floor: float, measure: Callable[[int], dict[str, Any]], clock: Clock, unit: str
 ) -> list[dict[str, Any]]:
     """Measure and profile each row of a table."""
-    print(f"{'each on top of those above':28}{'ms':>9}{'spread':>18}{'ratio':>7}{'of floor':>9}{'GB':>6}  {unit}")
+    print(f"{'optimisations, cumulative':28}{'ms':>9}{'spread':>18}{'ratio':>7}{'floor':>9}{'GB':>6}  {unit}")
     rows: list[dict[str, Any]] = []
     reference: Tensor | None = None
     for index, name in names.items():
@@ -257,7 +260,7 @@ def table(
 
 
 def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
-    """A frame and a training step; ``rate`` is what the arithmetic of their floors is done at."""
+    """Measure a frame and a training step; ``rate``, in multiply-accumulates per second, gives their floors."""
     is_real = clock.device.type == "cuda"
 
     def rows(names: tuple[str, ...]) -> dict[int, str]:
@@ -267,7 +270,9 @@ def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
     costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
     floors = [1000 * macs / rate for macs in (3 * batch * costs[side, side], costs[size])]
     print(f"\na frame of {size[1]} x {size[0]}, preset {preset}; floor {floors[1]:.2f} ms (arithmetic, bfloat16)")
-    restoring = table(rows(FRAME_ROWS), floors[1], lambda i: frame_row(i, preset, size, clock), clock, "of 31 dB, of 1")
+    restoring = table(
+        rows(FRAME_ROWS), floors[1], lambda i: frame_row(i, preset, size, clock), clock, "PSNR, max. change"
+    )
     print(f"\na training step of {batch} x {side} x {side}, preset {preset}; floor {floors[0]:.2f} ms")
     training = table(
         rows(STEP_ROWS), floors[0], lambda i: step_row(i, preset, (batch, side), clock), clock, f"{STEPS:,} steps"
@@ -280,7 +285,7 @@ def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
 
 
 def difference(restored: Tensor, reference: Tensor) -> tuple[float, float]:
-    """What a PSNR of 31 dB, the paper's, changes by; and the largest difference of a pixel, of 1."""
+    """Change of a PSNR of 31 dB (the paper's), and the largest difference of a pixel value in [0, 1]."""
     torch.manual_seed(2)
     sharp = reference + torch.randn_like(reference) * 10 ** (-31 / 20)
     one, other = (-10 * torch.log10((each - sharp).square().mean()) for each in (restored, reference))
@@ -289,14 +294,14 @@ def difference(restored: Tensor, reference: Tensor) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
-    parser.add_argument("--minutes", type=float, default=8.0, help="no row is begun later")
-    parser.add_argument("--repeats", type=int, default=30, help="timed passes of each row")
-    parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}: half the time")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to test the script [%(default)s]")
+    parser.add_argument("--minutes", type=float, default=8.0, help="time limit: no row starts later [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=30, help="timed passes per row [%(default)s]")
+    parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}; half the time")
     add_save(parser)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
-        parser.error("there is no CUDA device; pass --device cpu to try the script on small shapes")
+        parser.error("no CUDA device found; use --device cpu to test the script on small shapes")
     device = torch.device(options.device)
     clock = Clock(device, options.minutes, options.repeats)
     is_real = device.type == "cuda"
@@ -308,7 +313,7 @@ def main() -> None:
     print("matrix products: " + ", ".join(f"{kind} {rate / 1e12:.1f} TMac/s" for kind, rate in rates.items()))
 
     levels = LEVELS if is_real else {"full": (1, 8, 4, 4)}
-    print("\none deformable convolution, C to C channels; ratios to torchvision's")
+    print("\none deformable convolution, C to C channels; ratio: speed relative to torchvision")
     found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"

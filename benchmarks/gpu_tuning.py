@@ -1,8 +1,10 @@
-"""The fused kernel's launch settings on a GPU: pixels of a block, warps of a program, parts of the backward pass.
+"""Compare launch settings of the fused kernels on a GPU: pixels per block, warps, and parts of the backward pass.
 
-Run ``python benchmarks/gpu_tuning.py`` for a table, with ``--save`` also for
-benchmarks/results/gpu-tuning-DATE-DEVICE.json. Random values; a CUDA graph of one launch is replayed between
-synchronised events, so that no launch is counted. What it finds fastest is ``cdgnet.deform.fused._block``.
+Usage: ``python benchmarks/gpu_tuning.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/gpu-tuning-DATE-DEVICE.json.
+
+Inputs are random. A CUDA graph of one launch is replayed between synchronised events, so that launch overhead does not
+count. The fastest settings are used in ``cdgnet.deform.fused._block``.
 """
 
 import argparse
@@ -12,7 +14,7 @@ from typing import Any
 
 import torch
 
-if not torch.cuda.is_available():  # before Triton is imported: on a CPU only its interpreter runs the kernels
+if not torch.cuda.is_available():  # set before Triton is imported: on a CPU the kernels need its interpreter
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 from gpu import HALF, LEVELS, Clock
@@ -20,18 +22,18 @@ from surroundings import add_save, save, surroundings
 
 from cdgnet.deform import fused
 
-# (pixels of a block, warps of a program), and for the backward pass its parts
+# (pixels per block, warps), and for the backward pass also the number of parts
 FORWARD_BLOCKS = ((32, 4), (64, 4), (64, 8), (128, 8))
 BACKWARD_BLOCKS = ((32, 4, 64), (64, 4, 64), (64, 4, 256), (64, 8, 64), (64, 8, 256), (128, 8, 64))
 
 
 def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[dict[str, Any]]:
-    """The kernels of one layer in bfloat16 with other launch settings; ms of a replayed CUDA graph."""
+    """Time the kernels of one layer in bfloat16 with each launch setting, in ms per launch."""
     usual, parts = fused._block, fused._parts
     print(f"\n{'layer':9}{'pass':10}{'block':>7}{'warps':>7}{'parts':>7}{'ms':>10}")
     rows = []
     settings = [("forward", *each, 0) for each in FORWARD_BLOCKS] + [("backward", *each) for each in BACKWARD_BLOCKS]
-    if clock.device.type != "cuda":  # Triton's interpreter takes seconds for each
+    if clock.device.type != "cuda":  # Triton's interpreter needs seconds for each
         settings = [settings[0], settings[-1]]
     for level, shape in levels.items():
         for name, block, warps, given in settings:
@@ -46,7 +48,7 @@ def tuning(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[d
 
 
 def launch(shape: tuple[int, int, int, int], clock: Clock, *, is_backward: bool) -> dict[str, Any]:
-    """One pass of one layer in bfloat16, without autograd."""
+    """Time one pass of one layer in bfloat16, without autograd."""
     torch.manual_seed(0)
     batch, channels, *place = shape
     shapes = (shape, (batch, 36, *place), (batch, 18, *place))
@@ -73,13 +75,13 @@ def launch(shape: tuple[int, int, int, int], clock: Clock, *, is_backward: bool)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda", help="cuda, or cpu to try the script")
-    parser.add_argument("--minutes", type=float, default=4.0, help="no row is begun later")
+    parser.add_argument("--device", default="cuda", help="cuda, or cpu to test the script [%(default)s]")
+    parser.add_argument("--minutes", type=float, default=4.0, help="time limit: no row starts later [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     is_real = options.device == "cuda"
     if is_real and not torch.cuda.is_available():
-        parser.error("there is no CUDA device; pass --device cpu to try the script on small shapes")
+        parser.error("no CUDA device found; use --device cpu to test the script on small shapes")
     about = surroundings() | {"torch": torch.__version__}
     if is_real:
         about["device"] = torch.cuda.get_device_name()

@@ -1,8 +1,10 @@
-"""What the fused kernels need of a GPU, found by compiling them: no GPU is needed.
+"""Resources of the fused kernels, as reported by the compiler; no GPU is needed.
 
-Run ``python benchmarks/kernels.py`` for a table, with ``--save`` also for benchmarks/results/kernels-DATE.json. For the
-shapes of the preset paper: registers a thread, bytes that a thread spills for want of them, and shared memory of a
-block, of which every GPU from compute capability 8.0 on has 99 kB.
+Usage: ``python benchmarks/kernels.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/kernels-DATE.json.
+
+For the shapes of the preset paper, the table lists registers per thread, bytes spilled per thread, and shared memory
+per block. All GPUs of compute capability 8.0 or newer have at least 99 kB of shared memory.
 """
 
 import argparse
@@ -23,14 +25,20 @@ from triton.compiler import ASTSource
 
 from cdgnet.deform import fused, kernels
 
-WIDTHS = ((32, 32), (64, 64), (128, 128), (64, 32), (32, 1))  # channels in and out of the preset paper's layers
+WIDTHS = (
+    (32, 32),
+    (64, 64),
+    (128, 128),
+    (64, 32),
+    (32, 1),
+)  # input and output channels of the layers in the preset paper
 KINDS = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 GROUPS = 2
 CUOBJDUMP = Path(triton.__file__).parent / "backends/nvidia/bin/cuobjdump"
 
 
 def measure(capability: int, kind: str, channels: int, outputs: int, work: str) -> dict[str, Any]:
-    """Compile one kernel as it is launched for features of so many channels."""
+    """Compile one kernel with its usual launch settings for ``channels`` input and ``outputs`` output channels."""
     is_backward = work == "backward"
     features = torch.empty(1, channels, 8, 8, dtype=KINDS[kind], device="meta")
     modulation = torch.empty(1, 9 * GROUPS, 8, 8, device="meta")
@@ -66,7 +74,7 @@ def measure(capability: int, kind: str, channels: int, outputs: int, work: str) 
 
 
 def resources(program: bytes) -> tuple[int, int]:
-    """Registers a thread, and bytes of stack that spilled ones take."""
+    """Registers per thread, and bytes of stack per thread, which hold spilled registers."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(program)
         file.flush()
@@ -78,8 +86,12 @@ def resources(program: bytes) -> tuple[int, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--capability", type=int, action="append", help="80, 90; may be repeated  [default: both]")
-    parser.add_argument("--type", action="append", choices=list(KINDS), help="may be repeated  [default: all]")
+    parser.add_argument(
+        "--capability", type=int, action="append", help="compute capability times 10; may be repeated [80 and 90]"
+    )
+    parser.add_argument(
+        "--type", action="append", choices=list(KINDS), help="type of the features; may be repeated [all]"
+    )
     add_save(parser)
     options = parser.parse_args()
     about = surroundings() | {"torch": torch.__version__, "triton": triton.__version__}

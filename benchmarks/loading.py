@@ -1,16 +1,17 @@
-"""Random 256 x 256 windows a second: from a pack, from LMDB, from PNG folders; and samples a second of the loader.
+"""Reading speed: random 256 x 256 crops per second from packs, LMDB and PNG files, and training samples per second.
 
-Run ``python benchmarks/loading.py``; ``--data DIR`` takes the real pairs of DIR/GOPRO_Large, under many names. A window
-is blurry, sharp and mask at a random place of a random crop of 512, copied out. Readers:
+Usage: ``python benchmarks/loading.py [--data DIR] [--save]``. ``--data`` uses the real pairs in DIR/GOPRO_Large instead
+of photographs. A read copies blurry, sharp and mask at a random position of a random 512 x 512 crop. Readers:
 
-* pack: ``prep.packs.windows``, a memory map of the pack, as the trainer reads;
-* h5py: the same pack, sliced by h5py at its defaults;
-* lmdb: the same crops as raw bytes in LMDB, a value a crop, read-only, without a copy before the window's;
-* png: whole frames and masks as PNG files, decoded by OpenCV, then cut, as most trainers do.
+* pack: ``prep.packs.windows``, a memory map of the pack, as in training.
+* h5py: the same pack, sliced by h5py with its default settings.
+* lmdb: the same crops as raw bytes in LMDB, one value per crop, read-only and without an intermediate copy.
+* png: whole frames and masks as PNG files, decoded by OpenCV and then cut, as in most training code.
+* loader: torch's DataLoader with the trainer's samples in batches of 6, including flips and rotations.
 
-All read the same content in the same run, which fits the page cache and was read once before. Readers take turns,
-each in as many processes of one thread as asked; a rate is that of all together, the median of the turns, and the ratio
-to LMDB is taken turn by turn. The loader is torch's with the trainer's samples, flips and turns included, batch 6.
+All readers read the same content, which fits into the page cache and is read once before. They run alternately, in
+the given number of single-threaded processes. Rates are totals over the processes, as medians over the turns; ratios
+to LMDB are computed per turn.
 """
 
 import argparse
@@ -34,7 +35,7 @@ from surroundings import add_save, save, surroundings
 SIDE, CROP, BATCH = 256, 512, 6
 METHOD = "lbp"
 PLANES = (("blurry", 3), ("sharp", 3), ("mask", 1))
-Read = Callable[[int, int, int], tuple[np.ndarray, ...]]  # crop, y, x -> windows
+Read = Callable[[int, int, int], tuple[np.ndarray, ...]]  # crop, y, x -> blurry, sharp, mask
 
 
 def read_pack(folder: Path) -> Read:
@@ -94,12 +95,12 @@ READERS = {"pack": read_pack, "h5py": read_h5py, "lmdb": read_lmdb, "png": read_
 
 
 def work(name: str, folder: Path, seconds: float, seed: int, start: Barrier, rates: "Queue[float]") -> None:
-    """Read windows for so long, in a process of its own, and say how many a second."""
+    """Read for ``seconds`` in a separate process, and put the number of reads per second into ``rates``."""
     read, rng = READERS[name](folder), np.random.default_rng(seed)
     with h5py.File(folder / "pack.h5") as file:
         rows = len(file["key"])
     for row in range(0, rows, rows if name == "png" else 1):
-        read(row, 0, 0)  # opens what is opened late, and the page cache holds it
+        read(row, 0, 0)  # opens all files and fills the page cache
     start.wait()
     begun, done = time.perf_counter(), 0
     while (passed := time.perf_counter() - begun) < seconds:
@@ -123,7 +124,7 @@ def measure(name: str, folder: Path, workers: int, seconds: float, seed: int) ->
 
 
 def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> float:
-    """Samples a second of the trainer's own loader, in the steady state."""
+    """Samples per second of the trainer's loader, after 20 batches to warm up."""
     from torch.utils.data import DataLoader
 
     from pipelines.train.samples import TrainingSamples
@@ -143,7 +144,7 @@ def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> flo
 
 
 def prepare(folder: Path, pairs: int, data: Path | None) -> None:
-    """One content three times: PNG files, a pack, LMDB."""
+    """Write the same content as PNG files, as a pack and as LMDB."""
     from prep import sharpness
     from prep.datasets import layouts
     from prep.masks import making
@@ -166,7 +167,7 @@ def prepare(folder: Path, pairs: int, data: Path | None) -> None:
 
 
 def check(folder: Path) -> None:
-    """All readers must give the same windows."""
+    """Check that all readers return the same pixels."""
     reads = {name: reader(folder) for name, reader in READERS.items()}
     wanted = reads["pack"](5, 100, 30)
     for name, read in reads.items():
@@ -175,22 +176,22 @@ def check(folder: Path) -> None:
             if name == "png":
                 values = values[:, :, ::-1] if values.shape[2] == 3 else values // 255
             if not np.array_equal(values, plane.reshape(values.shape)):
-                sys.exit(f"{name} reads something else")
+                sys.exit(f"the reader {name} returns other pixels than pack")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the test data")
-    parser.add_argument("--pairs", type=int, default=100, help="frames, six crops each [%(default)s]")
-    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), help="processes [%(default)s]")
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement [%(default)s]")
-    parser.add_argument("--turns", type=int, default=5, help="measurements of each reader [%(default)s]")
+    parser.add_argument("--data", type=Path, help="folder of the test data [photographs]")
+    parser.add_argument("--pairs", type=int, default=100, help="frames, with six crops each [%(default)s]")
+    parser.add_argument("--workers", type=int, nargs="+", default=(1, 2), help="numbers of processes [1 2]")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of a measurement [%(default)s]")
+    parser.add_argument("--turns", type=int, default=5, help="measurements per reader [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     about = surroundings() | {"h5py": h5py.__version__, "lmdb": lmdb.__version__, "pairs": options.pairs}
     about["frames"] = "real" if options.data else "photographs"
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(f"{'reader':10}{'workers':>8}{'windows/s':>11}{'spread':>18}{'x lmdb':>9}")
+    print(f"{'reader':10}{'workers':>8}{'reads/s':>11}{'spread':>18}{'x lmdb':>9}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder), options.pairs, options.data)

@@ -1,12 +1,13 @@
-"""Frames a second of ``cdg-prep masks`` with one process and with several, and its memory over thousands of frames.
+"""Scaling of ``cdg-prep masks`` with the number of processes, and its memory over thousands of frames.
 
-Run ``python benchmarks/masks_scale.py``; ``--data DIR`` takes a real blurry frame from DIR/GOPRO_Large instead of a
-blurred photograph. Both parts run the command itself, on one frame under many names. Time is wall time of the whole
-command, its start and its workers' start included. Three settings take turns: one process, several processes, and as
-many commands of one process at once, which is what the machine can do at best; ratios are those of the medians in this
-run. Memory is the unique set size (what would be free if the process ended) of the command and of its largest
-worker, read once a second (``--every``), in the second tenth of the frames and in the last: growth is the later over
-the earlier.
+Usage: ``python benchmarks/masks_scale.py [--data DIR] [--save]``. ``--data`` uses a real blurry frame from
+DIR/GOPRO_Large instead of a blurred photograph. Both parts run the command itself, on links to a single frame.
+
+* Speed: frames per second of wall time, including the start of the command and its workers. Three settings alternate:
+  one process, several processes, and as many single-process commands at once, the best that the machine can do.
+  Ratios are those of the medians.
+* Memory: unique set size (the memory that would be freed if a process ended) of the command and of its largest worker.
+  The largest readings in the second and in the last tenth of the frames show whether memory grows.
 """
 
 import argparse
@@ -24,11 +25,13 @@ import psutil
 from sharpness_speed import make_pair
 from surroundings import add_save, save, surroundings
 
+from prep.units import counted
+
 MAIN = "from pipelines.cli.prep import main; main()"
 
 
 def make_data(folder: Path, frame: np.ndarray, count: int) -> Path:
-    """A GoPro folder of one frame under many names, by links."""
+    """Make a GoPro folder of ``count`` links to one frame."""
     from prep.io import frames
 
     for side in ("blur", "sharp"):
@@ -50,7 +53,7 @@ def start(root: Path, out: Path, method: str, jobs: int) -> subprocess.Popen[byt
 
 
 def measure_rate(root: Path, count: int, method: str, jobs: int, commands: int) -> float:
-    """Frames a second of whole runs, several commands at once."""
+    """Frames per second of ``commands`` simultaneous runs."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         running = [start(root, Path(folder, f"masks{number}"), method, jobs) for number in range(commands)]
@@ -62,7 +65,7 @@ def measure_rate(root: Path, count: int, method: str, jobs: int, commands: int) 
 
 
 def measure_memory(root: Path, count: int, method: str, jobs: int, every: float) -> dict[str, int]:
-    """Megabytes of the command and of its largest worker, early and late."""
+    """Memory in MB of the command and of its largest worker, early and late in a run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "masks")
         process = start(root, out, method, jobs)
@@ -73,14 +76,12 @@ def measure_memory(root: Path, count: int, method: str, jobs: int, every: float)
             done = rows.read_bytes().count(b"\n") / count if rows.exists() else 0
             part = "early" if 0.1 <= done < 0.2 else "late" if 0.9 <= done < 1 else ""
             if part:
-                with contextlib.suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
                     seen[part].append(read_memory(process.pid))
         if process.returncode:
             sys.exit(f"cdg-prep masks ended with status {process.returncode}")
         if not all(seen.values()):
-            sys.exit(
-                f"no reading of the memory fell into one of the two tenths of {count} frames; pass a larger --many"
-            )
+            sys.exit(f"{count} frames took too little time to measure memory; use a larger --many")
     return {
         f"{who}_{part}_mb": round(max(pair[place] for pair in pairs))
         for part, pairs in seen.items()
@@ -89,18 +90,18 @@ def measure_memory(root: Path, count: int, method: str, jobs: int, every: float)
 
 
 def read_memory(pid: int) -> tuple[float, float]:
-    """Megabytes of a process and of the largest below it."""
+    """Memory in MB of a process and of its largest descendant."""
     below = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
             below.append(child.memory_full_info().uss / 1e6)
         except psutil.Error:
-            continue  # it ended meanwhile
+            continue  # it has just ended
     return psutil.Process(pid).memory_full_info().uss / 1e6, max(below, default=0.0)
 
 
 def measure_rates(frame: np.ndarray, options: argparse.Namespace) -> dict[str, list[float]]:
-    """Frames a second of one process, of several, and of several commands of one process each."""
+    """Frames per second of one process, of several, and of several single-process commands."""
     settings = {"one": (1, 1), "processes": (options.jobs, 1), "commands": (1, options.jobs)}
     rates: dict[str, list[float]] = {name: [] for name in settings}
     with tempfile.TemporaryDirectory() as folder:
@@ -113,7 +114,7 @@ def measure_rates(frame: np.ndarray, options: argparse.Namespace) -> dict[str, l
 
 
 def measure_memory_of_many(frame: np.ndarray, options: argparse.Namespace) -> dict[str, int]:
-    """Memory of the command and of a worker over many small frames."""
+    """Measure memory over many small frames."""
     with tempfile.TemporaryDirectory() as folder:
         small = cv2.resize(frame, (320, 180), interpolation=cv2.INTER_AREA)
         root = make_data(Path(folder, "GOPRO_Large"), small, options.many)
@@ -122,13 +123,13 @@ def measure_memory_of_many(frame: np.ndarray, options: argparse.Namespace) -> di
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the test data")
-    parser.add_argument("--method", default="lbp", help="sharpness map [%(default)s]")
+    parser.add_argument("--data", type=Path, help="folder of the test data [a photograph]")
+    parser.add_argument("--method", default="lbp", help="method of the sharpness map [%(default)s]")
     parser.add_argument("--jobs", type=int, default=2, help="processes to compare with one [%(default)s]")
-    parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 a timed run [%(default)s]")
-    parser.add_argument("--repeats", type=int, default=2, help="timed runs of each setting [%(default)s]")
-    parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 of the memory run [%(default)s]")
-    parser.add_argument("--every", type=float, default=1.0, help="seconds between readings of memory [%(default)s]")
+    parser.add_argument("--frames", type=int, default=240, help="frames of 1280 x 720 per timed run [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=2, help="timed runs per setting [%(default)s]")
+    parser.add_argument("--many", type=int, default=4000, help="frames of 320 x 180 in the memory run [%(default)s]")
+    parser.add_argument("--every", type=float, default=1.0, help="seconds between memory readings [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     about = surroundings()
@@ -138,13 +139,14 @@ def main() -> None:
     medians = {name: statistics.median(values) for name, values in rates.items()}
     ratio, possible = (medians[name] / medians["one"] for name in ("processes", "commands"))
     print(
-        f"{options.method}, {options.frames} frames: {options.jobs} processes are {ratio:.2f} times one; "
-        f"{options.jobs} commands at once {possible:.2f} times"
+        f"{options.method}, {counted(options.frames, 'frame')}: {options.jobs} processes {ratio:.2f} x the speed of "
+        f"one, {options.jobs} separate commands {possible:.2f} x"
     )
     memory = measure_memory_of_many(frame, options)
     for who in ("command", "worker"):
         early, late = memory[f"{who}_early_mb"], memory[f"{who}_late_mb"]
-        print(f"memory of the {who} over {options.many} frames: {early} MB early, {late} MB late, x {late / early:.2f}")
+        done = counted(options.many, "frame")
+        print(f"memory of the {who} over {done}: {early} MB early, {late} MB late ({late / early:.2f} x)")
     if options.save:
         result = {
             "method": options.method,

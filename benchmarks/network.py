@@ -1,15 +1,18 @@
-"""Latency, training step and memory of whole networks, backends of the deformable convolution side by side.
+"""Latency, training step and memory of whole networks with each backend of the deformable convolution.
 
-Run ``python benchmarks/network.py`` for a table, with ``--save`` also for benchmarks/results/network-DATE-DEVICE.json.
-A frame of 640 x 360 is restored in eval mode, by the backends that are chosen also one of 1280 x 720; a training step
-is forward, losses and backward of two crops of 256 x 256, without the optimiser. Each line is a process of its own:
-one pass to warm up, then the median of ``--repeats`` (torchvision's on a CPU, of minutes, a single one); its memory is
-the largest resident set of that process (on CUDA what torch held). ``chosen`` is what a user gets: whatever
-default_backend says of each layer. ``plain`` is grid_sample without strips and without channels_last, the baseline of
-the ratios; a network without deformable layers has only these two.
+Usage: ``python benchmarks/network.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/network-DATE-DEVICE.json.
 
-The floor is honest multiply-accumulates, two operations each, over the matrix rate that this run measured (float32,
-2048 x 2048); a training step counts thrice, for the backward pass multiplies twice as much as the forward.
+* frame: restore a frame of 640 x 360 pixels in eval mode; 720p: the same for 1280 x 720, default backend only.
+* step: forward pass, losses and backward pass for two crops of 256 x 256, without the optimiser.
+
+Each row runs in its own process: one warm-up pass, then the median of ``--repeats`` passes (a single pass for
+torchvision on a CPU, which takes minutes). Memory is the peak resident set of the process, on CUDA torch's peak
+allocation. The backend ``chosen`` is the default that users get. ``plain``, the baseline of the ratios, is grid_sample
+without strips and without channels_last. Networks without deformable layers run with these two only.
+
+The floor is the time of the network's multiply-accumulates at the rate measured for a 2048 x 2048 matrix product in
+float32. A training step counts three times, because the backward pass has twice the operations of the forward pass.
 """
 
 import argparse
@@ -40,7 +43,7 @@ CHOICES: tuple[Choice, ...] = ("plain", "torchvision", "sample", "chosen")
 def measure(
     preset: str, variant: str, work: str, shape: Shape, backend: Choice, repeats: int, device_name: str
 ) -> dict[str, float]:
-    """Seconds and megabytes of one line, in this process."""
+    """Seconds and megabytes of one row, in this process."""
     import torch
 
     from cdgnet import CDGNet, ModelConfig
@@ -75,7 +78,7 @@ def measure(
 
 
 def matrix_rate(device_name: str) -> float:
-    """float32 multiply-accumulates a second, best of thirty."""
+    """float32 multiply-accumulates per second of a matrix product, best of 30 runs."""
     import torch
 
     one, other = (torch.rand(2048, 2048, device=device_name) for _ in "12")
@@ -91,7 +94,7 @@ def matrix_rate(device_name: str) -> float:
 
 
 def floor(preset: str, variant: str, work: str, shape: Shape, rate: float) -> float:
-    """Seconds that the arithmetic alone takes."""
+    """Seconds of the arithmetic alone, at ``rate`` multiply-accumulates per second."""
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 
@@ -110,9 +113,9 @@ def in_a_process(*words: str) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3, help="timed passes of each line")
-    parser.add_argument("--threads", type=int, help="of torch on a CPU; its own choice if not given")
-    parser.add_argument("--device", default=None, help="cpu or cuda; cuda where there is one")
+    parser.add_argument("--repeats", type=int, default=3, help="timed passes per row [%(default)s]")
+    parser.add_argument("--threads", type=int, help="threads of torch on a CPU [torch's default]")
+    parser.add_argument("--device", default=None, help="cpu or cuda [cuda if available]")
     add_save(parser)
     add_trial(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)

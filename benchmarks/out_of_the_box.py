@@ -1,16 +1,17 @@
-"""What the weights that come with cdgnet do, beside what a person could do otherwise.
+"""Compare the weights included in cdgnet with classical deblurring filters.
 
-Frames: the test pairs of GoPro, pairs of REDS, and photographs never trained on, shaken by ``cdg-prep synth``. Methods:
+Frames: test pairs of GoPro, pairs of REDS, and photographs outside the training data, blurred by ``cdg-prep synth``.
+Methods:
 
-* nothing: the blurry frame;
-* unsharp: skimage.filters.unsharp_mask, with the radius and amount that score highest on these very frames;
-* Wiener (the best of three balances on these frames), Richardson-Lucy: scikit-image's, with a straight stroke as
-  kernel, whose length is the frame's true median extent, and whose direction is, of twelve, the one that scores
-  highest against the sharp frame: nobody has either;
-* the weights, and others that are passed (``--weights NAME=FILE``).
+* nothing: the blurry frame.
+* unsharp: skimage.filters.unsharp_mask, with the radius and amount that score best on these frames.
+* Wiener and Richardson-Lucy: scikit-image's filters with a straight line as kernel. Its length is the frame's true
+  median blur length, its direction the best of twelve when compared with the sharp frame. Neither is known in
+  practice, so these scores are optimistic. Wiener uses the best of three balances on these frames.
+* the included weights, and others given by ``--weights NAME=FILE``.
 
-Run ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER``: DIR holds GOPRO_Large and REDS, FOLDER what
-``make weights`` left. With ``--save`` the table goes to benchmarks/results/out_of_the_box-DATE.json.
+Usage: ``python benchmarks/out_of_the_box.py --data DIR --work FOLDER [--save]``. DIR contains GOPRO_Large and REDS,
+FOLDER the output of ``make weights``. ``--save`` writes benchmarks/results/out_of_the_box-DATE.json.
 """
 
 import argparse
@@ -34,13 +35,15 @@ from pipelines.evaluate.statistics import bootstrap_interval
 NOTHING = "nothing"
 DIRECTIONS = 12
 RADII, AMOUNTS = (1.0, 2.0, 4.0), (0.5, 1.0, 2.0)
-_MIDDLE = 256  # pixels, side of the part that the direction is chosen on
-BALANCES, ITERATIONS = (0.1, 1.0, 10.0), 15  # of Wiener's regularisation; of Richardson-Lucy
-Method = Callable[[np.ndarray, np.ndarray, float], np.ndarray]  # blurry, sharp, extent in pixels -> restored, all 8 bit
+_MIDDLE = 256  # pixels, side of the part used to choose the direction
+BALANCES, ITERATIONS = (0.1, 1.0, 10.0), 15  # Wiener's regularisation; iterations of Richardson-Lucy
+Method = Callable[
+    [np.ndarray, np.ndarray, float], np.ndarray
+]  # blurry, sharp, blur length in pixels -> restored; 8 bits
 
 
 class Scores(TypedDict):
-    """Of one restored frame."""
+    """Scores of one restored frame."""
 
     median_extent: float  # pixels
     psnr_blurry: float
@@ -49,11 +52,11 @@ class Scores(TypedDict):
     ssim: float
     largest_change: int  # grey levels
     mean_change: float
-    extents: list[list[int]] | None  # as ``squared_errors`` gives them
+    extents: list[list[int]] | None  # output of ``squared_errors``
 
 
 class Line(TypedDict):
-    """A row of the table: one method on the frames of a source."""
+    """One row of the table: one method on all frames of a source."""
 
     method: str
     psnr: float
@@ -66,7 +69,7 @@ class Line(TypedDict):
 
 
 class Changes(TypedDict):
-    """What one method does to frames that need nothing; grey levels and dB."""
+    """Changes that one method makes to sharp frames, in grey levels and dB."""
 
     method: str
     mean_change: float
@@ -76,7 +79,15 @@ class Changes(TypedDict):
 
 
 def stroke(length: float, angle: float) -> np.ndarray:
-    """A straight stroke as a kernel: ``length`` in pixels, ``angle`` in radians; odd sides, sum 1."""
+    """A straight line as a blur kernel.
+
+    Args:
+        length: In pixels.
+        angle: In radians.
+
+    Returns:
+        A square kernel of odd side and sum 1.
+    """
     half = int(np.ceil(length / 2)) + 1
     kernel = np.zeros((2 * half + 1, 2 * half + 1))
     for along in np.linspace(-length / 2, length / 2, max(2, int(8 * length))):
@@ -93,7 +104,7 @@ def stroke(length: float, angle: float) -> np.ndarray:
 
 
 def by_kernel(deconvolve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
-    """Deconvolution by the stroke of the true length, in the direction that scores highest in the frame's middle."""
+    """Deconvolve with a line of the true length, in the direction that scores best in the middle of the frame."""
 
     def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
         middle = tuple(slice((side - _MIDDLE) // 2, (side + _MIDDLE) // 2) for side in blurry.shape[:2])
@@ -122,7 +133,7 @@ def _lucy(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def by_wiener(balance: float) -> Method:
-    """Wiener's filter."""
+    """Wiener filter."""
     return by_kernel(lambda plane, kernel: wiener(plane, kernel, balance))
 
 
@@ -137,13 +148,13 @@ def unsharp(radius: float, amount: float) -> Method:
 
 
 def by_weights(path: Path | None) -> Method:
-    """A network."""
+    """Restore with a network; None for the included weights."""
     network = load_weights(path)
     return lambda blurry, sharp, extent: restore(blurry, network)
 
 
 def measured(source: FrameSource, count: int, methods: Mapping[str, Method]) -> Iterator[tuple[str, str, Scores]]:
-    """Method, frame and scores, of at most ``count`` evenly spaced frames."""
+    """Yield method, frame and scores for up to ``count`` evenly spaced frames."""
     for number in np.unique(np.linspace(0, len(source) - 1, min(count, len(source))).astype(int)):
         frame = source[int(number)]
         blurry, sharp = (_image(each) for each in (frame.blurry, frame.sharp))
@@ -179,7 +190,7 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 
 def best(settings: Mapping[str, Method], source: FrameSource, count: int) -> dict[str, Method]:
-    """The setting with the highest mean PSNR on these frames."""
+    """Select the setting with the highest mean PSNR on these frames."""
     scores: dict[str, list[float]] = {name: [] for name in settings}
     for name, _, row in measured(source, count, settings):
         scores[name].append(row["psnr"])
@@ -188,7 +199,7 @@ def best(settings: Mapping[str, Method], source: FrameSource, count: int) -> dic
 
 
 def line_of(name: str, rows: Mapping[str, Scores], are_measured: bool) -> Line:
-    """A row of the table."""
+    """Summarise one method's scores as a row of the table."""
     gains = [row["psnr"] - row["psnr_blurry"] for row in rows.values()]
     interval = bootstrap_interval(list(rows), gains)
     return {
@@ -204,7 +215,7 @@ def line_of(name: str, rows: Mapping[str, Scores], are_measured: bool) -> Line:
 
 
 def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Method]) -> list[Changes]:
-    """What methods do to frames that need nothing: the sharp ones themselves."""
+    """Apply the methods to sharp frames, which should stay as they are."""
     lines: list[Changes] = []
     for name, method in methods.items():
         changes = []
@@ -225,10 +236,10 @@ def changes_to_sharp(source: FrameSource, count: int, methods: Mapping[str, Meth
 
 
 def show(title: str, lines: Sequence[Line]) -> None:
-    """Print a table in Markdown."""
-    lengths = [f"to {each['to']:g} px" if math.isfinite(each["to"]) else "more" for each in lines[0]["by_extent"]]
+    """Print a table as Markdown."""
+    lengths = [f"to {each['to']:g} px" if math.isfinite(each["to"]) else "above" for each in lines[0]["by_extent"]]
     header = ("method", "PSNR, dB", "SSIM", "gain (95 %)", "worst frame", *lengths)
-    print(f"\n{title}; gain in PSNR by the length of blur:\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
+    print(f"\n{title}; last columns: gain in PSNR by blur length\n\n| {' | '.join(header)} |\n|{'---|' * len(header)}")
     for line in lines:
         low, high = line["interval"]
         cells = [line["method"], f"{line['psnr']:.2f}", f"{line['ssim']:.3f}"]
@@ -241,7 +252,7 @@ def show(title: str, lines: Sequence[Line]) -> None:
 
 
 def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
-    """What is scored: a title, its frames, and how many of them."""
+    """Yield each test set as title, frames, and number of frames to score."""
     masks = MaskSource(method="", mu=None, folder=None)
     yield "GoPro, test", dataset_frames(data / "GOPRO_Large", None, None, "test", masks), 7
     yield "REDS, clips 000 and 001", dataset_frames(data / "REDS", None, None, "all", masks), 8
@@ -251,17 +262,17 @@ def sources(data: Path, work: Path) -> Iterator[tuple[str, FrameSource, int]]:
 
 
 def say_changes(lines: Sequence[Changes]) -> None:
-    """Print what methods do to frames that need nothing."""
+    """Print the changes to sharp frames."""
     for line in lines:
         print(
-            f"sharp frames by {line['method']}: changed by {line['mean_change']:.2f} grey levels in the mean, "
-            f"1 in 1000 by {line['change_of_1_in_1000']:.0f} and more; least PSNR {line['least_psnr']:.1f} dB",
+            f"sharp frames by {line['method']}: mean change {line['mean_change']:.2f} grey levels, "
+            f"1 value in 1000 by {line['change_of_1_in_1000']:.0f} or more; lowest PSNR {line['least_psnr']:.1f} dB",
             flush=True,
         )
 
 
 def baselines(source: FrameSource, count: int) -> dict[str, Method]:
-    """What a person could do without a network."""
+    """The methods that need no network."""
     masked = {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}
     filtered = {f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}
     return {
@@ -273,12 +284,14 @@ def baselines(source: FrameSource, count: int) -> dict[str, Method]:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Score all methods and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--frames", type=int, help="of each set, at most; 7, 8, 24 and 24 if not given")
-    parser.add_argument("--weights", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--data", type=Path, required=True, help="folder with GOPRO_Large and REDS")
+    parser.add_argument("--work", type=Path, required=True, help="folder with the output of make weights")
+    parser.add_argument("--frames", type=int, help="largest number of frames per test set [7, 8, 24, 24]")
+    parser.add_argument(
+        "--weights", action="append", default=[], metavar="NAME=FILE", help="further weights; may be repeated"
+    )
     add_save(parser)
     asked = parser.parse_args()
     own = {"these weights": by_weights(None)}

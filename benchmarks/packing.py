@@ -1,12 +1,15 @@
-"""Seconds, bytes and memory of ``cdg-prep pack``, beside decoding the same PNGs once.
+"""Time, size and memory of ``cdg-prep pack``, relative to decoding the same PNG files once.
 
-Run ``python benchmarks/packing.py``; ``--data DIR`` takes the real pairs of DIR/GOPRO_Large, under many names. The
-masks are there beforehand. The baseline decodes both pictures of each pair with OpenCV in as many processes as the
-pack has threads, and throws them away: what any tool must do at least. Each measurement is a process of its own and
-is taken from its first task to the end, workers' start included; baseline and pack take turns, all files are in the
-page cache, the ratio is that of the medians in this run. Packs are written with crops of 512, with Sgt and Lgt and
-without, and synced to disk. Memory is the unique set size of the command, largest of readings four times a second; of
-its workers the sum.
+Usage: ``python benchmarks/packing.py [--data DIR] [--save]``. ``--data`` uses the real pairs in DIR/GOPRO_Large instead
+of photographs.
+
+* decode: decode both pictures of each pair with OpenCV and discard them; the minimum for any tool, and the baseline.
+* plain: pack 512 x 512 crops without the targets Sgt and Lgt; masks already exist.
+* targets: the same with Sgt and Lgt.
+
+Each measurement is a separate process with the same number of workers, whose start counts; packs are synced to disk.
+The three kinds alternate, all files are in the page cache, and ratios are those of the medians. Memory is the unique
+set size of the command and the sum over its workers, the largest of four readings per second.
 """
 
 import argparse
@@ -36,7 +39,7 @@ METHOD = "lbp"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One kind of work on so many pairs."""
+    """Measurements of one kind of work on ``pairs`` pairs."""
 
     kind: str
     pairs: int
@@ -50,7 +53,7 @@ class Row:
 
 
 def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
-    """Seconds, megabytes and bytes of one run, in this process."""
+    """Seconds, pack size in bytes and memory in MB of one run, in this process."""
     from prep import parallel
     from prep.datasets import layouts
     from prep.masks import making
@@ -82,7 +85,7 @@ def decode(pair: "Pair") -> None:
 
 
 class Memory:
-    """Largest unique set size of this process, and of all below it together, while it is open."""
+    """Peak unique set size of this process, and of all its descendants together, inside a ``with`` block."""
 
     def __enter__(self) -> "Memory":
         self.command = self.workers = 0.0
@@ -145,10 +148,10 @@ def make_masks(root: Path, folder: Path, jobs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the test data")
-    parser.add_argument("--jobs", type=int, default=2, help="processes [%(default)s]")
-    parser.add_argument("--repeats", type=int, default=3, help="runs of each measurement [%(default)s]")
-    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="pairs [%(default)s]")
+    parser.add_argument("--data", type=Path, help="folder of the test data [photographs]")
+    parser.add_argument("--jobs", type=int, default=2, help="worker processes [%(default)s]")
+    parser.add_argument("--repeats", type=int, default=3, help="runs per measurement [%(default)s]")
+    parser.add_argument("--counts", type=int, nargs="+", default=COUNTS, help="numbers of pairs [25 50 100 200]")
     add_save(parser)
     for name in ("--only", "--root", "--masks"):
         parser.add_argument(name, help=argparse.SUPPRESS)
@@ -158,9 +161,7 @@ def main() -> None:
         return
     about = surroundings() | {"opencv": cv2.__version__, "processes": options.jobs}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(
-        f"{'pairs':>6}{'':10}{'seconds':>9}{'spread':>16}{'ms a pair':>11}{'x decoding':>12}{'MB a pair':>11}", end=""
-    )
+    print(f"{'pairs':>6}{'':10}{'seconds':>9}{'spread':>16}{'ms/pair':>11}{'x decoding':>12}{'MB/pair':>11}", end="")
     print(f"{'command MB':>12}{'workers MB':>12}")
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -1,19 +1,19 @@
-"""Is synthetic blur like a camera's? Statistics of ``cdg-prep synth``'s blurry frames beside real ones.
+"""Compare statistics of the blurry frames made by ``cdg-prep synth`` with those of real frames.
 
-For each camera: pairs of photographs against blurry frames of GoPro and REDS. Those are averages of 7 and more frames
-of a video, so they have next to no noise; GoPro's raw frames at 240 frames/s are single exposures.
+Synthetic frames of each camera model are compared with blurry frames of GoPro and REDS, which are averages of 7 or more
+video frames and thus almost free of noise, and with GoPro's raw frames at 240 frames/s, which are single exposures.
 
-* Spectrum: power of the luminance, radial mean, scaled to 1 at 0.02 cycles a pixel.
-* Gradients: share of the differences between pixels side by side, in grey levels.
-* Noise: standard deviation, in grey levels, of what a 3 x 3 filter leaves (Immerkaer 1996), at the 5th percentile of
-  the blocks of a brightness: the flattest. 0.29 is that of rounding alone.
-* Clipped: share of values from 250 on.
+* Spectrum: radial mean of the luminance's power, scaled to 1 at 0.02 cycles/pixel.
+* Gradients: histogram of the differences between adjacent pixels, in grey levels.
+* Noise: standard deviation of the residual of a 3 x 3 filter (Immerkaer 1996), in grey levels, by brightness. Taken at
+  the 5th percentile of the blocks, the flattest ones. Rounding alone gives 0.29.
+* Clipped: share of values of 250 or more.
 
-And the noise of GoPro's raw frames in light, at the finest scale and between consecutive frames, at the 10th percentile
-of the blocks. ``prep.synthesis.cameras`` takes the gopro camera's noise from it.
+The noise of GoPro's raw frames is also measured in linear light, at the finest scale and between consecutive frames, at
+the 10th percentile of the blocks. The noise of the ``gopro`` camera in ``prep.synthesis.cameras`` is based on it.
 
-Run ``python benchmarks/realism.py --data DIR``: DIR holds photographs, GOPRO_Large, GOPRO_Large_all and REDS. With
-``--save`` the figures go to benchmarks/results/realism-DATE.json, and a picture beside it.
+Usage: ``python benchmarks/realism.py --data DIR [--save]``. DIR contains photographs, GOPRO_Large, GOPRO_Large_all and
+REDS. ``--save`` writes benchmarks/results/realism-DATE.json and a plot next to it.
 """
 
 import argparse
@@ -38,29 +38,29 @@ from prep.synthesis.response import GAMMA
 SIZE = (480, 640)
 BLOCK = 16  # pixels
 BRIGHTNESS = np.linspace(0, 1, 11)
-LEVELS = np.arange(0, 64.5)  # of gradients, grey levels
+LEVELS = np.arange(0, 64.5)  # bins of the gradients, in grey levels
 _LAPLACE = (
     np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6
-)  # Immerkaer 1996: of noise, its own deviation
+)  # Immerkaer 1996; keeps the standard deviation of white noise
 
 Numbers = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Of a number of frames."""
+    """Statistics of a set of frames."""
 
     frames: int
-    frequency: list[float]  # cycles a pixel
+    frequency: list[float]  # cycles/pixel
     spectrum: list[float]
-    gradients: list[float]  # share a grey level, LEVELS apart
-    brightness: list[float]  # middles, of 1
-    noise: list[float]  # grey levels; NaN where there are few blocks
+    gradients: list[float]  # share in each bin of LEVELS
+    brightness: list[float]  # centres of the bins, 0 to 1
+    noise: list[float]  # grey levels; NaN in bins with too few blocks
     clipped: float
 
 
 def statistics(pictures: Iterable[npt.NDArray[np.uint8]]) -> Statistics:
-    """Measure frames, each cut to ``SIZE``."""
+    """Measure frames, each cropped to its central ``SIZE``."""
     spectra, gradients, clipped, means, deviations = [], np.zeros(len(LEVELS) - 1), [], [], []
     for picture in pictures:
         cut = _centre(picture)
@@ -96,7 +96,7 @@ def _centre(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _radial(grey: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
-    """Frequencies in cycles a pixel, and the mean power at each."""
+    """Frequencies in cycles/pixel, and the mean power at each."""
     window = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
     power = np.abs(np.fft.rfft2((grey - grey.mean()) * window)) ** 2
     radius = np.hypot(np.fft.fftfreq(grey.shape[0])[:, None], np.fft.rfftfreq(grey.shape[1])[None])
@@ -112,7 +112,7 @@ def _blocks(plane: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.uint8]]:
-    """Blurry frames of photographs, the same motion for every camera."""
+    """Yield synthetic blurry frames, with the same motion for every camera."""
     recipe = PhotoRecipe(count=1, size=SIZE, camera=CAMERAS[camera])
     photos = sorted((data / "photographs").glob("*.*g"))
     large = [photo for photo in map(frames.read, photos) if photo.shape[0] >= SIZE[0] and photo.shape[1] >= SIZE[1]]
@@ -122,10 +122,10 @@ def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.ui
 
 
 def raw_noise(data: Path) -> list[dict[str, float]]:
-    """Noise of single raw frames of GoPro by brightness: variances over the mean light, rounding's share taken off.
+    """Noise of GoPro's raw frames by brightness: variance divided by mean light, after subtracting rounding noise.
 
-    ``finest`` is what the 3 x 3 filter leaves; ``between`` is half the variance of the difference of two consecutive
-    frames, which noise that the camera smoothed shows in, and a little motion.
+    ``finest`` comes from the residual of the 3 x 3 filter. ``between`` is half the variance of the difference between
+    consecutive frames; it includes noise that the camera has smoothed, and some motion.
     """
     paths = sorted((data / "GOPRO_Large_all").glob("*/*/*.png"))
     means, finest, between = [], [], []
@@ -149,7 +149,7 @@ def raw_noise(data: Path) -> list[dict[str, float]]:
 
 
 def distance(one: Statistics, other: Statistics) -> dict[str, float]:
-    """How far two are apart: decades of the spectrum (root mean square), nats of the gradients (Jensen-Shannon)."""
+    """Distances: RMS difference of the log10 spectra, and Jensen-Shannon divergence of the gradients in nats."""
     apart = np.log10(np.array(one.spectrum) / np.array(other.spectrum))
     p, q = np.array(one.gradients) + 1e-9, np.array(other.gradients) + 1e-9
     mean = (p + q) / 2
@@ -158,7 +158,7 @@ def distance(one: Statistics, other: Statistics) -> dict[str, float]:
 
 
 def draw(found: dict[str, Statistics], path: Path) -> None:
-    """One row of plots a camera, beside the real frames."""
+    """Plot each camera in a row, together with the real frames."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -174,10 +174,10 @@ def draw(found: dict[str, Statistics], path: Path) -> None:
             row[1].semilogy(LEVELS[:-1], line.gradients, color=colour, lw=width)
             share = f"{label}: {100 * line.clipped:.1f} %"
             row[2].plot(line.brightness, line.noise, ".-", label=share, color=colour, lw=width)
-        row[0].set(xlabel="cycles a pixel", ylabel="power", title=f"camera {camera}: spectrum")
-        row[1].set(xlabel="grey levels between pixels side by side", ylabel="share", title="gradients")
+        row[0].set(xlabel="cycles/pixel", ylabel="power", title=f"camera {camera}: spectrum")
+        row[1].set(xlabel="difference of adjacent pixels, grey levels", ylabel="share", title="gradients")
         row[2].set(
-            xlabel="brightness", ylabel="grey levels", title="noise of flat places, and clipped share", ylim=(0, 6)
+            xlabel="brightness", ylabel="grey levels", title="noise in flat areas, and clipped share", ylim=(0, 6)
         )
         row[0].legend(fontsize=7)
         row[2].legend(fontsize=7)
@@ -185,10 +185,10 @@ def draw(found: dict[str, Statistics], path: Path) -> None:
 
 
 def main() -> None:
-    """Entry point."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--count", type=int, default=48, help="Synthetic frames of each camera.")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
+    parser.add_argument("--count", type=int, default=48, help="synthetic frames per camera [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     gopro, reds = (layouts.find(options.data / name).pairs for name in ("GOPRO_Large", "REDS"))
@@ -197,7 +197,7 @@ def main() -> None:
     found["GoPro, blurry"] = statistics(frames.read(pair.blurry) for pair in gopro)
     found["REDS, blurry"] = statistics(frames.read(pair.blurry) for pair in reds)
     found["GoPro, one raw frame"] = statistics(map(frames.read, raw))
-    print("| frames | noise at 0.25, 0.45, 0.65 | clipped | from GoPro: spectrum, gradients | from REDS |")
+    print("| frames | noise at 0.25, 0.45, 0.65 | clipped | distance to GoPro: spectrum, gradients | to REDS |")
     print("|---|---|---|---|---|")
     distances = {}
     for name, line in found.items():
@@ -207,9 +207,7 @@ def main() -> None:
         columns = [f"{each['spectrum']:.2f}, {each['gradients']:.4f}" for each in apart]
         print(f"| {name} ({line.frames}) | {levels} | {100 * line.clipped:.2f} % | {' | '.join(columns)} |")
     noise = raw_noise(options.data)
-    print(
-        "\nnoise of GoPro's raw frames, variance over light\n| light | finest scale | between frames |\n|---|---|---|"
-    )
+    print("\nnoise of GoPro's raw frames, variance / light\n| light | finest scale | between frames |\n|---|---|---|")
     for each in noise:
         print(f"| {each['light']:.2f} | {each['finest']:.1e} | {each['between']:.1e} |")
     if options.save:

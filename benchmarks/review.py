@@ -1,9 +1,8 @@
-"""The review of many frames in a browser: time to the first paint, and the frames of scrolling.
+"""Speed of the page of ``cdg-prep view`` with many frames: time to first paint, and frame times while scrolling.
 
-    python benchmarks/review.py [--frames 3000] [--loads 3] [--save]
-
-Synthetic frames of 640 x 360, written to a folder and served from it as plain files, so that the browser is measured
-and not the making of thumbs, which has a line of its own. Needs Chromium.
+Usage: ``python benchmarks/review.py [--save]``; needs Chromium. The page shows synthetic frames of 640 x 360 pixels and
+is served as plain files, so that only the browser is measured. The time to write the page and its thumbnails is
+reported separately.
 """
 
 import argparse
@@ -41,14 +40,14 @@ SCROLL = """async speed => {
   }
   return times;
 }"""
-SPEEDS = (30, 120, 325)  # pixels between two frames: reading, searching, through all of them at once
+SPEEDS = (30, 120, 325)  # pixels per animation frame: reading, searching, skimming
 PAINTED = "performance.getEntriesByType('paint').find(one => one.name === 'first-contentful-paint')?.startTime"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--frames", type=int, default=3000, help="to review [%(default)s]")
-    parser.add_argument("--loads", type=int, default=3, help="times that the page is loaded and scrolled [%(default)s]")
+    parser.add_argument("--frames", type=int, default=3000, help="frames on the page [%(default)s]")
+    parser.add_argument("--loads", type=int, default=3, help="times to load and scroll the page [%(default)s]")
     add_save(parser)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -65,7 +64,7 @@ def main() -> None:
 
 
 def make(folder: Path, count: int) -> site.Review:
-    """A data set of one picture under many names, and its masks folder."""
+    """Make a data set of ``count`` links to one picture, and its masks folder."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(360, 640, 3)).astype(np.float32)
     photo = np.clip(128 + 2000 * cv2.GaussianBlur(noise, (0, 0), 12), 0, 255).astype(np.uint8)
@@ -100,7 +99,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def measure(folder: Path, loads: int) -> dict[str, Any]:
-    """Load and scroll the page so many times; the medians, and the worst frame of all."""
+    """Load and scroll the page ``loads`` times; return medians and worst cases."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(_Quiet, directory=folder))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     paints, cells = [], []
@@ -133,7 +132,7 @@ def measure(folder: Path, loads: int) -> dict[str, Any]:
 
 
 def spread(steps: list[float]) -> dict[str, float]:
-    """Milliseconds a frame of scrolling."""
+    """Milliseconds per animation frame while scrolling."""
     ordered = sorted(steps)
     return {
         "frames": len(ordered),

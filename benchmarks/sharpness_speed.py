@@ -1,12 +1,14 @@
-"""Seconds and memory of each sharpness map on one 1280 x 720 frame, beside the PyPI package blur_detector.
+"""Time and memory of each sharpness map on a 1280 x 720 frame, relative to the PyPI package blur_detector.
 
-Run ``python benchmarks/sharpness_speed.py``; ``--data DIR`` takes a real blurry frame from DIR/GOPRO_Large instead of
-a blurred photograph that comes with scikit-image. One core: each measurement is a process of its own, its threads
-held at one. Seconds are wall time, the median of the repeats after one to warm up. blur_detector at its defaults runs
-before each map and after the last, since a shared machine changes its pace; the ratio is the mean of the run before
-and the run after over the map's seconds. Memory is the largest that the process ever held, imports
-included. ``extent`` is given a map that says nine pixels everywhere; its time does not depend on what the map says.
-blur_detector brings a second OpenCV along, so it is no dependency of ours:
+Usage: ``python benchmarks/sharpness_speed.py [--data DIR] [--save]``. ``--data`` uses a real blurry frame from
+DIR/GOPRO_Large instead of a blurred photograph of scikit-image.
+
+Each measurement is a separate process with one thread. Times are wall times: the median of the repeats after a warm-up
+run. blur_detector runs with its default settings before each map and after the last one, because the speed of a shared
+machine varies. Ratios use the mean of its runs before and after the map. Memory is the peak of the process, including
+imports. The method ``extent`` reads a constant blur length of 9 pixels; its time does not depend on the values.
+
+blur_detector would install a second OpenCV and is therefore not a dependency; install it with
 
     pip install --no-deps blur_detector
 """
@@ -32,39 +34,44 @@ from surroundings import add_save, save, surroundings
 BASELINE = "blur_detector"
 SIZE = (720, 1280)
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-LIMITS = {"lbp": 0.43, "lbp-matting": 4.0, "hifst": 8.0, "paired": 0.3}  # seconds; megabytes for all: 600
+LIMITS = {
+    "lbp": 0.43,
+    "lbp-matting": 4.0,
+    "hifst": 8.0,
+    "paired": 0.3,
+}  # seconds; the limit of memory is 600 MB for all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """One map in a process of its own."""
+    """Measurements of one map in a separate process."""
 
     first: float  # seconds
-    times: list[float]  # seconds, of the later frames
+    times: list[float]  # seconds for each later frame
     megabytes: float
 
 
 class Detector(Protocol):
-    """What blur_detector makes."""
+    """Interface of blur_detector's object."""
 
     def detectBlur(self, grey: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One map on one frame."""
+    """One row of the table: one map on one frame."""
 
     method: str
     seconds: float  # median
     fastest: float
     slowest: float
-    first: float  # the first frame of the process, with what is loaded for it
+    first: float  # seconds for the first frame of the process, including what is loaded for it
     megabytes: float
     times_faster: float | None
 
 
 def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """A blurry and a sharp frame of 1280 x 720."""
+    """A blurry and a sharp frame of 1280 x 720 pixels."""
     from prep.io import frames
 
     paths = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []
@@ -78,7 +85,7 @@ def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
 
 
 def measure(method: str, repeats: int, least: float, data: Path | None) -> Measured:
-    """Time one map in this process, ``repeats`` times and ``least`` seconds at least."""
+    """Time one map in this process: at least ``repeats`` runs and at least ``least`` seconds."""
     cv2.setNumThreads(1)
     blurry, sharp = make_pair(data)
     if method == BASELINE:
@@ -107,7 +114,7 @@ def measure(method: str, repeats: int, least: float, data: Path | None) -> Measu
 
 
 def load_baseline() -> Callable[[], Detector]:
-    """Makes blur_detector's object, which takes one frame; newer scikit-image lacks a name that it imports."""
+    """Return a factory of blur_detector's object, after adding a name that newer scikit-image lacks."""
     import skimage.morphology
 
     if not hasattr(skimage.morphology, "square"):
@@ -118,7 +125,7 @@ def load_baseline() -> Callable[[], Detector]:
 
 
 def measure_apart(method: str, repeats: int, least: float, data: Path | None) -> Measured:
-    """Time one map in a process of its own, with one thread."""
+    """Time one map in a separate process with one thread."""
     command = [sys.executable, __file__, "--only", method, "--repeats", str(repeats), "--least", str(least)]
     command += ["--data", str(data)] if data else []
     alone = os.environ | dict.fromkeys(ONE_THREAD, "1")
@@ -129,7 +136,7 @@ def measure_apart(method: str, repeats: int, least: float, data: Path | None) ->
 
 
 def measure_baseline(data: Path | None) -> Measured | None:
-    """One run of blur_detector, which compiles nothing that would need a warm start; None where it is missing."""
+    """Time one run of blur_detector, which needs no warm-up; None if it is not installed."""
     return measure_apart(BASELINE, 0, 0.0, data) if find_spec(BASELINE) else None
 
 
@@ -147,13 +154,13 @@ def make_row(method: str, measured: Measured, baseline: float | None) -> Row:
 
 
 def measure_all(methods: Sequence[str], repeats: int, least: float, data: Path | None) -> list[Row]:
-    """Measure methods, the baseline between them, and print each row."""
+    """Measure the methods, with the baseline in between, and print each row."""
     rows: list[Row] = []
     if find_spec(BASELINE):
-        print(f"timing {BASELINE} first, half a minute", file=sys.stderr)
+        print(f"timing {BASELINE} first, about 30 s", file=sys.stderr)
     before = measure_baseline(data)
     if before is None:
-        print(f"{BASELINE} is not installed, so there are no ratios: pip install --no-deps {BASELINE}")
+        print(f"no ratios, because {BASELINE} is not installed; install it: pip install --no-deps {BASELINE}")
     baselines = [before] if before else []
     for method in methods:
         measured = measure_apart(method, repeats, least, data)
@@ -176,10 +183,10 @@ def main() -> None:
     from prep.sharpness import METHODS
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder of the test data")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="which maps")
-    parser.add_argument("--repeats", type=int, default=5, help="timed runs of each map, at least")
-    parser.add_argument("--least", type=float, default=4.0, help="seconds that each map is timed, at least")
+    parser.add_argument("--data", type=Path, help="folder of the test data [a photograph]")
+    parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), help="maps to time [all]")
+    parser.add_argument("--repeats", type=int, default=5, help="lowest number of timed runs per map [%(default)s]")
+    parser.add_argument("--least", type=float, default=4.0, help="shortest timing per map, in seconds [%(default)s]")
     parser.add_argument("--only", help=argparse.SUPPRESS)
     add_save(parser)
     options = parser.parse_args()
@@ -188,7 +195,7 @@ def main() -> None:
         return
     about = surroundings() | {"opencv": cv2.__version__, "threads": 1}
     print(", ".join(f"{key} {value}" for key, value in about.items()))
-    print(f"{'method':14}{'s a frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
+    print(f"{'method':14}{'s/frame':>10}{'spread':>18}{'first':>8}{'MB':>6}{'x ' + BASELINE:>18}{'limit, s':>10}")
     rows = measure_all(options.methods, options.repeats, options.least, options.data)
     if options.save:
         save(options.save, "sharpness_speed", about, {"rows": [asdict(row) for row in rows]})

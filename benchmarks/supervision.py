@@ -1,12 +1,18 @@
-"""How true each sharpness map is, on frames whose blur is known: see truth.py for (a), (b) and (c).
+"""Accuracy of each sharpness map on frames with known blur; truth.py describes the groups (a), (b) and (c).
 
-Run ``python benchmarks/supervision.py --data DIR``, where DIR holds GOPRO_Large, GOPRO_Large_all and blur_detection.
-With ``--save`` the table goes to benchmarks/results/supervision-DATE.json and the figure beside it.
+Usage: ``python benchmarks/supervision.py --data DIR [--save]``. DIR contains GOPRO_Large, GOPRO_Large_all and
+blur_detection. ``--save`` writes benchmarks/results/supervision-DATE.json and a figure next to it.
 
-Small blur is an extent up to 3 pixels, large blur one from 8. AUC, precision, recall and F1 (of M = S > 0.96, "small"
-being what is looked for) count the pixels of these two classes that have texture; "strict" is the precision when the
-pixels between 3 and 8 pixels count as wrong too. Maps are sampled at every fourth pixel either way. The method
-``extent`` is left out: it would be given the very extents that the others are measured against.
+Pixels with a blur length of at most 3 pixels have small blur, those with 8 pixels or more have large blur. Only
+textured pixels of these two classes count, and maps are sampled at every fourth row and column.
+
+* AUC: area under the ROC curve of S, with small blur as the positive class, over all frames of a group; median: the
+  median of the frames' own AUCs.
+* prec., recall, F1: precision, recall and F1 score of the mask M = S > 0.96.
+* strict: precision if blur lengths between 3 and 8 pixels count as errors, too.
+* share: mean share of the frame with M = 1; empty: share of frames without any such pixel.
+
+The method ``extent`` is excluded, because its input is the blur length used as ground truth here.
 """
 
 import argparse
@@ -28,7 +34,7 @@ from prep.sharpness.paired import extent
 
 MU = 0.96
 SMALL, LARGE = 3.0, 8.0  # pixels
-LONGEST = 20.0  # pixels up to which the relative error of an extent is stated
+LONGEST = 20.0  # pixels, largest blur length included in the relative error
 STRIDE = 4
 GROUPS = {"a": "scenes", "b": "240 fps GoPro", "c": "CUHK"}
 MEASURED = tuple(name for name, method in METHODS.items() if method.beside != "extent")
@@ -38,7 +44,7 @@ Numbers = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """One method on one frame: S and the extent where it counts, and the mask of the whole frame."""
+    """One method on one frame: S and blur length of the pixels that count, and mask share of the whole frame."""
 
     group: str
     method: str
@@ -49,7 +55,7 @@ class Outcome:
 
 @dataclass(frozen=True, kw_only=True)
 class Extents:
-    """The extents that ``paired`` measured on one frame, and the true ones, where they count."""
+    """Blur lengths of the pixels that count on one frame: as measured by ``paired``, and true."""
 
     group: str
     measured: Numbers
@@ -58,7 +64,7 @@ class Extents:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One method on one group of frames; NaN where it does not apply."""
+    """One row of the table: one method on one group of frames; NaN if a measure does not apply."""
 
     group: str
     method: str
@@ -75,23 +81,23 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Errors:
-    """The extent that ``paired`` measures against the true one, between 3 and 20 pixels."""
+    """Error of the blur length measured by ``paired``, for true lengths from 3 to 20 pixels."""
 
     group: str
     median_error: float  # relative
-    curve: list[tuple[float, float, float, float]]  # true extent, quartiles of the measured one
+    curve: list[tuple[float, float, float, float]]  # true blur length, quartiles of the measured one
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One source of frames and the methods to run on it."""
+    """A source of frames and the methods to run on it."""
 
     source: Scene | Recording | Photograph
     methods: tuple[str, ...]
 
 
 def measure(task: Task) -> tuple[list[Outcome], list[Extents]]:
-    """All methods on the frames of one source."""
+    """Run all methods on the frames of one source."""
     outcomes: list[Outcome] = []
     extents: list[Extents] = []
     for case in task.source.make():
@@ -119,7 +125,11 @@ def measure(task: Task) -> tuple[list[Outcome], list[Extents]]:
 
 
 def auc(small: Numbers, large: Numbers) -> float:
-    """Chance that a pixel of small blur has the higher S, ties counting half (Mann & Whitney 1947)."""
+    """Area under the ROC curve, from the S of pixels with small and with large blur.
+
+    It is the probability that S is higher at a random pixel with small blur than at one with large blur, where ties
+    count one half (Mann & Whitney 1947). NaN if a class is empty.
+    """
     if not small.size or not large.size:
         return float("nan")
     _, place, count = np.unique(np.concatenate([small, large]), return_inverse=True, return_counts=True)
@@ -128,7 +138,7 @@ def auc(small: Numbers, large: Numbers) -> float:
 
 
 def score(outcomes: Sequence[Outcome]) -> Line:
-    """One line of the table from one method on all frames of one group."""
+    """Compute one row of the table: one method on all frames of one group."""
     sharpness = np.concatenate([each.sharpness for each in outcomes])
     true = np.concatenate([each.extent for each in outcomes])
     small, large = true <= SMALL, true >= LARGE
@@ -157,7 +167,7 @@ def score(outcomes: Sequence[Outcome]) -> Line:
 
 
 def errors(extents: Sequence[Extents]) -> Errors:
-    """How far the measured extent is from the true one."""
+    """Compare measured with true blur lengths."""
     measured = np.concatenate([each.measured for each in extents])
     true = np.concatenate([each.true for each in extents])
     inside = (true >= SMALL) & (true <= LONGEST)
@@ -175,7 +185,7 @@ def errors(extents: Sequence[Extents]) -> Errors:
 
 
 def draw(lines: Sequence[Line], measured: Sequence[Errors], path: Path) -> None:
-    """AUC of each method on each group, and the extent that ``paired`` measures."""
+    """Plot the AUC of each method and group, and measured against true blur length."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.4), layout="constrained")
@@ -187,14 +197,14 @@ def draw(lines: Sequence[Line], measured: Sequence[Errors], path: Path) -> None:
         bars.bar(left, [line.auc for line in chosen], width=0.25, label=f"({group}) {name}")
     bars.axhline(0.5, color="k", linestyle=":", linewidth=1)
     bars.set_xticks(range(len(methods)), methods, rotation=20)
-    bars.set(ylabel="AUC: extent up to 3 against from 8 pixels", ylim=(0, 1.2), title="0.5 is chance")
+    bars.set(ylabel="AUC, blur up to 3 against 8 or more pixels", ylim=(0, 1.2), title="0.5 is chance")
     bars.legend(loc="upper center", ncols=3)
     for each in filter(lambda each: each.curve, measured):
         true, low, middle, high = np.array(each.curve).T
         (line,) = extents.plot(true, middle, label=f"({each.group}) {GROUPS[each.group]}")
         extents.fill_between(true, low, high, alpha=0.25, color=line.get_color())
     extents.plot([0, 30], [0, 30], "k:", linewidth=1)
-    extents.set(xlabel="true extent, pixels", ylabel="measured by paired: median and quartiles", ylim=(0, 40))
+    extents.set(xlabel="true blur length, pixels", ylabel="measured by paired: median and quartiles", ylim=(0, 40))
     extents.legend(loc="upper left")
     figure.savefig(path, dpi=110)
 
@@ -207,20 +217,24 @@ def show(lines: Iterable[Line], measured: Iterable[Errors]) -> None:
         shares = f"{line.mask_share:8.1%}{line.empty:8.0%}"
         print(f"{line.group:3}{line.method:14}{line.frames:7}" + "".join(f"{value:8.3f}" for value in values) + shares)
     for each in measured:
-        print(f"{each.group}: median relative error of the extent by paired, 3 to 20 pixels: {each.median_error:.1%}")
+        print(
+            f"{each.group}: median relative error of the blur length by paired, 3 to 20 pixels: {each.median_error:.1%}"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder of the test data")
-    parser.add_argument("--methods", nargs="+", choices=MEASURED, default=MEASURED, help="which maps")
-    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS, help="of the scenes; five for each seed")
-    parser.add_argument("--jobs", type=int, default=-1, help="processes; one a core")
+    parser.add_argument("--methods", nargs="+", choices=MEASURED, default=MEASURED, help="maps to measure [all]")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=SEEDS, help="seeds of the scenes, five scenes each [10 11 12]"
+    )
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 for one per core [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     tasks = [Task(source=source, methods=tuple(options.methods)) for source in find(options.data, options.seeds)]
     if not tasks:
-        parser.error(f"{options.data} holds none of GOPRO_Large, GOPRO_Large_all, blur_detection; pass their folder")
+        parser.error(f"{options.data} contains none of GOPRO_Large, GOPRO_Large_all, blur_detection; use --data DIR")
     outcomes: list[Outcome] = []
     extents: list[Extents] = []
     start = time.monotonic()

@@ -1,4 +1,4 @@
-"""What a reader must know to compare a benchmark's figures with others."""
+"""Shared by all benchmarks: a description of the machine, common options, and saving results."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def surroundings() -> dict[str, str | int]:
-    """Date, processor, cores, Python and commit."""
+    """Date, processor, number of cores, Python version and commit."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
     )
@@ -27,35 +27,38 @@ def surroundings() -> dict[str, str | int]:
 
 
 def add_save(parser: argparse.ArgumentParser) -> None:
-    """Give a benchmark its option ``--save``: the folder for ``save``, None where it is not given."""
+    """Add the option ``--save``: a folder for ``save``, or None if the option is not used."""
     parser.add_argument(
         "--save",
         type=Path,
         nargs="?",
         const=RESULTS,
         metavar="FOLDER",
-        help="also write a dated JSON to FOLDER [benchmarks/results]",
+        help="write the results as dated JSON to FOLDER [benchmarks/results]",
     )
 
 
 def add_trial(parser: argparse.ArgumentParser) -> None:
-    """Give a benchmark its option ``--trial``."""
+    """Add the option ``--trial``."""
     parser.add_argument(
-        "--trial", action="store_true", help="small shapes, to see that all of it runs; the times mean nothing"
+        "--trial", action="store_true", help="test the script on small shapes; the times are meaningless"
     )
 
 
 def save(
     folder: Path, name: str, about: Mapping[str, object], content: Mapping[str, object], *, kind: str = ""
 ) -> Path:
-    """Write what was measured to NAME-DATE.json, or NAME-DATE-KIND.json, and say where.
+    """Write results to NAME-DATE.json or NAME-DATE-KIND.json, and print the path.
 
     Args:
-        folder: Where to; made if it is missing.
-        name: The benchmark's.
-        about: What ``surroundings`` gives, and what else a reader must know; comes first.
-        content: What was measured.
-        kind: Tells results of one day apart, as a device does.
+        folder: Created if it does not exist.
+        name: Name of the benchmark.
+        about: The output of ``surroundings``, with versions and settings; the first entries of the file.
+        content: The measurements.
+        kind: Distinguishes results of the same day, for example by device.
+
+    Returns:
+        Path of the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{'-'.join(filter(None, (name, str(about['date']), kind)))}.json"
@@ -65,7 +68,7 @@ def save(
 
 
 def processor() -> str:
-    """The processor's name as the system gives it."""
+    """Name of the processor, as reported by the system."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

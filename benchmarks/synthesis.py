@@ -1,11 +1,12 @@
-"""Pairs of photographs a second, by ``cdg-prep synth --photos``, and what drawing only what changes gains.
+"""Speed of ``cdg-prep synth --photos``, and the gain from drawing only what changes.
 
-* Exposure: the scenes of 8 pairs of 1280 x 720, as ``prep.synthesis.scene`` exposes them (each layer in its own box, in
-  as many sub-frames as its motion needs) and plainly: every layer over the whole frame at every moment, by cubics.
-* The command: pairs a second with one process and with two, start included, and their memory.
+* Exposure: scenes of 1280 x 720 pixels, rendered by ``prep.synthesis.scene`` (each layer in its bounding box, with as
+  many sub-frames as its motion needs), and by the plain method (every layer over the whole frame at every moment, with
+  cubic interpolation).
+* Command: pairs per second and peak memory with one and with two processes, including their start.
 
-Run ``python benchmarks/synthesis.py``; ``--photo FILE`` takes another photograph than scikit-image's. With ``--save``
-the figures go to benchmarks/results/synthesis-DATE.json.
+Usage: ``python benchmarks/synthesis.py [--photo FILE] [--save]``. ``--photo`` replaces the photograph of scikit-image.
+``--save`` writes benchmarks/results/synthesis-DATE.json.
 """
 
 import argparse
@@ -30,12 +31,13 @@ from prep.synthesis import scene
 from prep.synthesis.cameras import NONE
 from prep.synthesis.outlines import Segments
 from prep.synthesis.scene import Layer
+from prep.units import counted
 
 SIZE = (720, 1280)
 
 
 def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
-    """The mean light of a scene, ``(H, W, 3)``: every layer over the whole frame at every moment."""
+    """Mean light of a scene, ``(H, W, 3)``, by the plain method."""
     count = max(layer.motion.count for layer in layers)
     total = np.zeros((*size, 3))
     for moment in range(count):
@@ -53,11 +55,11 @@ def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
 
 
 def time_exposure(photo: Bytes, scenes: int) -> dict[str, float]:
-    """Median seconds a scene of both ways, taken in turns, and how far their results are apart."""
+    """Median seconds per scene of both methods, run alternately, and the largest mean difference of their results."""
     segments, setting = Segments(photo), NONE.draw(np.random.default_rng(0))
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
     errors = []
-    for seed in range(-1, scenes):  # the first compiles
+    for seed in range(-1, scenes):  # the first run compiles
         rng = np.random.default_rng(abs(seed))
         layers = scene.compose(photo, segments, SIZE, setting, rng, things=int(rng.integers(1, 4)))
         start = time.perf_counter()
@@ -72,7 +74,7 @@ def time_exposure(photo: Bytes, scenes: int) -> dict[str, float]:
 
 
 def time_command(folder: Path, pairs: int, jobs: int) -> dict[str, float]:
-    """Seconds of the whole command, and the most memory of all its processes, MB."""
+    """Seconds of the whole command, and peak memory of all its processes together in MB."""
     out = folder / f"made{jobs}"
     words = (Path(sys.executable).with_name("cdg-prep"), "synth", folder / "photos", "--photos", "--out", out)
     start = time.perf_counter()
@@ -100,29 +102,28 @@ def _memory(pid: int) -> int:
 
 
 def main() -> None:
-    """Entry point."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--photo", type=Path)
-    parser.add_argument("--scenes", type=int, default=8, help="that are exposed both ways [%(default)s]")
-    parser.add_argument("--pairs", type=int, default=64, help="that the command makes [%(default)s]")
+    parser.add_argument("--photo", type=Path, help="photograph to use [one of scikit-image]")
+    parser.add_argument("--scenes", type=int, default=8, help="scenes rendered by both methods [%(default)s]")
+    parser.add_argument("--pairs", type=int, default=64, help="pairs made by the command [%(default)s]")
     add_save(parser)
     options = parser.parse_args()
     cv2.setNumThreads(1)
     photo = frames.read(options.photo) if options.photo else cv2.resize(data.astronaut(), (1600, 1200))
     exposure = time_exposure(photo, options.scenes)
     ratio = exposure["plain"] / exposure["ours"]
-    print(
-        f"a scene exposed: {exposure['ours']:.2f} s, {ratio:.1f} times as fast as plainly ({exposure['plain']:.2f} s)"
-    )
+    print(f"a scene: {exposure['ours']:.2f} s, {ratio:.1f} x as fast as the plain method ({exposure['plain']:.2f} s)")
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         frames.write(folder / "photos" / "a.png", photo)
         runs = {jobs: time_command(folder, options.pairs, jobs) for jobs in (1, 2)}
     for jobs, run in runs.items():
         rate = options.pairs / run["seconds"]
-        print(f"{options.pairs} pairs, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f}/s, {run['megabytes']:.0f} MB")
+        made = counted(options.pairs, "pair")
+        print(f"{made}, --jobs {jobs}: {run['seconds']:.1f} s, {rate:.2f} pairs/s, {run['megabytes']:.0f} MB")
     gain = runs[1]["seconds"] / runs[2]["seconds"]
-    print(f"two processes: {gain:.2f} times one")
+    print(f"two processes: {gain:.2f} x the speed of one")
     if options.save:
         found = {"exposure": exposure, "ratio": ratio, "pairs": options.pairs, "command": runs, "two_processes": gain}
         save(options.save, "synthesis", surroundings(), found)

@@ -1,11 +1,14 @@
-"""Images a second of ``cdg-train``, where a step's time goes, and how long the paper's 3000 epochs would take.
+"""Speed of ``cdg-train``: images per second, time of each part of a step, and hours for the paper's 3000 epochs.
 
-Run ``python benchmarks/training.py`` for a table, with ``--save`` for benchmarks/results/training-DATE-DEVICE.json too.
-A step is that of the trainer: six windows of 256 x 256 from a pack of photographs by two worker processes, flips and
-turns, all losses, backward, AdamW. Every line is a process of its own and is timed twice after two steps to warm up:
-``--steps`` steps as they come, which give the rate, and as many with the device waited for after each part, which give
-the parts' shares. The ratio is that of the first line of the same preset, ``eager 32-true``, in the same run. Hours are
-those of 1,051,500 steps, GoPro's 2103 frames 3000 times, at that rate.
+Usage: ``python benchmarks/training.py [--save]`` prints a table; ``--save`` also writes
+benchmarks/results/training-DATE-DEVICE.json.
+
+A step is that of the trainer: six random crops of 256 x 256 from a pack of photographs, read by two worker processes,
+with flips and rotations, all losses, backward pass and AdamW. Each row runs in its own process and is timed twice after
+two warm-up steps. ``--steps`` steps without synchronisation give the rate and ``waits``, the share of time spent on
+waiting for data. As many steps with synchronisation after each part give the times of the parts. Ratios are speeds
+relative to the first row of the same preset, ``eager 32-true``. ``hours`` is for 1,051,500 steps: 3000 epochs of
+GoPro's 2,103 frames.
 """
 
 import argparse
@@ -34,7 +37,7 @@ BATCH = 6
 
 
 def lines(device: str, *, is_trial: bool) -> list[tuple[str, Precision, bool]]:
-    """Preset, precision, compiled or not."""
+    """The rows of the table: preset, precision, and whether the network is compiled."""
     if is_trial:
         return [("tiny", "32-true", False)]
     if device == "cpu":
@@ -54,7 +57,7 @@ def lines(device: str, *, is_trial: bool) -> list[tuple[str, Precision, bool]]:
 
 
 def make_pack(folder: Path) -> Path:
-    """Twelve frames of photographs in crops of 512; its masks are those of ``laplacian``, which is quick."""
+    """Make a pack of twelve frames in 512 x 512 crops, with masks by the fast method ``laplacian``."""
     from prep.datasets import layouts
     from prep.masks import making
     from prep.masks.folder import MasksFolder
@@ -71,12 +74,12 @@ def make_pack(folder: Path) -> Path:
 
 
 class StepTimer:
-    """Trains steps and adds up the seconds of their parts.
+    """Runs training steps and sums the time of their parts.
 
     Args:
-        pack: To train on.
-        config: Decides the step.
-        fabric: Decides the device.
+        pack: Training data.
+        config: Settings of the training.
+        fabric: Selects device and precision.
     """
 
     def __init__(self, pack: Path, config: "TrainingConfig", fabric: "Fabric") -> None:
@@ -87,10 +90,13 @@ class StepTimer:
         run = runs.prepare(config, [pack], pack.parent / "run", keep=False)
         self.learner = set_up(run, fabric)
         self.batches = loader.batches(run, fabric, 0)
-        self.seconds: dict[str, float] = defaultdict(float)  # of PARTS
+        self.seconds: dict[str, float] = defaultdict(float)  # by part, see PARTS
 
     def train(self, steps: int, *, is_synchronised: bool) -> float:
-        """Seconds that steps take; the parts' are counted anew, exact where the device is waited for after each."""
+        """Run ``steps`` steps and return their total time in seconds.
+
+        ``seconds`` is reset and holds the times of the parts, which are exact if ``is_synchronised``.
+        """
         from pipelines.packs import to_range
         from pipelines.train.gradients import compute_losses
 
@@ -130,7 +136,7 @@ class StepTimer:
 def measure(
     pack: Path, preset: str, precision: Precision, compiled: bool, steps: int, accelerator: str
 ) -> dict[str, float]:
-    """Rate and shares of one line, in this process."""
+    """Measure one row in this process."""
     from lightning_fabric import Fabric
 
     from pipelines import timing
@@ -139,7 +145,7 @@ def measure(
     config = TrainingConfig(preset=preset, precision=precision, compile=compiled, steps=10**6, val=(), batch=BATCH)
     fabric = Fabric(accelerator=accelerator, devices=1, precision=precision)
     timer = StepTimer(pack, config, fabric)
-    timer.train(2, is_synchronised=False)  # to warm up
+    timer.train(2, is_synchronised=False)  # warm-up
     seconds = timer.train(steps, is_synchronised=False)
     waited = timer.seconds["load"] / seconds
     apart = timer.train(steps, is_synchronised=True)
@@ -154,7 +160,7 @@ def measure(
 
 
 def measure_line(pack: Path, device: str, steps: int, preset: str, precision: str, kind: str) -> dict[str, float]:
-    """What ``measure`` gives, in a process of its own."""
+    """Call ``measure`` in a separate process."""
     words = ["--device", device, "--steps", str(steps), "--line", str(pack), preset, precision, kind]
     done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True)
     if done.returncode:
@@ -164,7 +170,7 @@ def measure_line(pack: Path, device: str, steps: int, preset: str, precision: st
 
 
 def table(device: str, steps: int, *, is_trial: bool) -> list[dict[str, object]]:
-    """Measure every line and print it; gives the rows."""
+    """Measure and print every row, and return them."""
     titles = "".join(f"{name + ' ms':>14}" for name in PARTS)
     print(f"{'preset':8}{'precision':12}{'':10}{'images/s':>9}{'ratio':>7}{'waits':>7}{titles}{'MB':>8}{'hours':>9}")
     rows: list[dict[str, object]] = []
@@ -187,8 +193,8 @@ def table(device: str, steps: int, *, is_trial: bool) -> list[dict[str, object]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, help="timed steps of each line; 3 on a CPU, 50 on a GPU if not given")
-    parser.add_argument("--device", help="cpu or cuda; cuda where there is one")
+    parser.add_argument("--steps", type=int, help="timed steps per row [3 on a CPU, 50 on a GPU]")
+    parser.add_argument("--device", help="cpu or cuda [cuda if available]")
     add_save(parser)
     add_trial(parser)
     parser.add_argument("--line", nargs=4, help=argparse.SUPPRESS)

@@ -1,8 +1,8 @@
-"""Blurry frames whose blur is known at every pixel, to measure sharpness maps against.
+"""Blurry frames with known blur at every pixel: ground truth for the accuracy of sharpness maps.
 
-(a) Scenes: real sharp frames moved along exact paths and averaged.
-(b) Real motion: 3 to 11 frames of a 240 fps GoPro recording averaged, the extent taken from optical flow.
-(c) CUHK photographs with a person's mask: blurred or not, no extent.
+(a) Scenes: real sharp frames, moved along known paths and averaged.
+(b) Real motion: averages of 3 to 11 frames of GoPro recordings at 240 frames/s, with blur lengths from optical flow.
+(c) Photographs of CUHK with hand-drawn masks, blurred or not, without blur lengths.
 
 Legend: H, W = 720, 1280 in (a) and (b).
 """
@@ -19,12 +19,12 @@ from prep.arrays import Bytes, Floats, Size
 from prep.io import frames
 
 KINDS = ("moving region", "tracked region", "pan", "roll", "zoom")
-SEEDS = (10, 11, 12)  # those below were looked at while ``paired`` was made
+SEEDS = (10, 11, 12)  # lower seeds were used during the development of ``paired``
 WINDOW = 11  # frames
 AVERAGED = (3, 5, 7, 9, 11)
-_TEXTURE = 4.0  # grey levels a pixel: root mean square gradient of the sharp frame under a Gaussian of 5 pixels
-_MARGIN = 8  # pixels at the border that are not counted: what moves in from outside is not known
-_FLOW_ERROR = 0.5  # pixels that flow there and back may miss its start by
+_TEXTURE = 4.0  # grey levels/pixel: RMS gradient of the sharp frame in a Gaussian window (sigma 5 pixels)
+_MARGIN = 8  # pixels ignored at the border, where unknown content moves in
+_FLOW_ERROR = 0.5  # pixels, largest forward-backward error of the optical flow
 
 Doubles = npt.NDArray[np.float64]
 Marks = npt.NDArray[np.bool_]
@@ -32,26 +32,26 @@ Marks = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A blurry frame and what is known of it."""
+    """A blurry frame with its ground truth."""
 
     group: str  # "a", "b" or "c"
     name: str
     blurry: Bytes  # (H, W, 3)
     sharp: Bytes | None  # (H, W, 3)
-    extent: Floats  # (H, W) pixels; in (c) 0 or infinite
-    counted: Marks  # (H, W): where the extent is known and there is texture to see it by
+    extent: Floats  # (H, W), blur length in pixels; 0 or infinite in (c)
+    counted: Marks  # (H, W), True where the blur length is known and the frame has texture
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A scene of (a), to be made by ``make``."""
+    """A scene of (a)."""
 
     kind: str
     seed: int
     sharp: tuple[Path, ...]  # frames to choose from
 
     def make(self) -> Iterator[Case]:
-        """Move a background and, mostly, a region before it; average in as many steps as the longest way needs."""
+        """Move a background and in most scenes a region in front of it, and average over the exposure."""
         rng = np.random.default_rng([self.seed, KINDS.index(self.kind)])
         behind, before = (frames.read(self.sharp[place]) for place in rng.choice(len(self.sharp), 2, replace=False))
         size = (behind.shape[0], behind.shape[1])
@@ -76,11 +76,10 @@ class Recording:
     paths: tuple[Path, ...]
 
     def make(self) -> Iterator[Case]:
-        """Average ever more frames around the middle one.
+        """Average 3 to 11 frames around the middle one.
 
-        The extent is the length of the flow from the middle frame to both ends, times n / (n - 1): n frames expose
-        for n frame times, and their centres lie n - 1 apart. Where the flow there and back does not close, nothing
-        is counted.
+        The blur length is that of the flow from the middle frame to both ends, times n / (n - 1): n frames span n
+        frame times, but their centres only n - 1. Pixels with inconsistent forward and backward flow do not count.
         """
         shots = [frames.read(path) for path in self.paths]
         greys = [np.asarray(cv2.cvtColor(shot, cv2.COLOR_RGB2GRAY), np.uint8) for shot in shots]
@@ -111,7 +110,7 @@ class Photograph:
     blurred: Path
 
     def make(self) -> Iterator[Case]:
-        """Every pixel counts: there is no sharp frame to tell texture by."""
+        """Count every pixel, because there is no sharp frame to detect texture in."""
         marks = frames.read(self.blurred)[:, :, 0] >= 128
         yield Case(
             group="c",
@@ -124,7 +123,7 @@ class Photograph:
 
 
 def find(data: Path, seeds: Sequence[int] = SEEDS) -> list[Scene | Recording | Photograph]:
-    """What can be made of the folder of test data; the parts that are not there are left out."""
+    """All sources available in the folder of test data; missing data sets are skipped."""
     sharp = tuple(sorted(data.glob("GOPRO_Large/test/*/sharp/*.png")))
     scenes = [Scene(kind=kind, seed=seed, sharp=sharp) for seed in seeds for kind in KINDS] if len(sharp) > 1 else []
     recordings = []
@@ -141,21 +140,21 @@ def find(data: Path, seeds: Sequence[int] = SEEDS) -> list[Scene | Recording | P
 
 @dataclass(frozen=True, kw_only=True)
 class _Motion:
-    """What a surface does during the exposure, about a centre: shift, turn and growth, all at constant speed."""
+    """Motion of a surface during the exposure: translation, rotation and scaling about a centre at constant speed."""
 
     centre: Doubles  # x, y
     shift: Doubles  # pixels
     turn: float  # radians
-    growth: float  # natural logarithm
+    growth: float  # natural logarithm of the scale
 
     def at(self, time: float) -> Doubles:
-        """The affine map from the middle of the exposure to ``time`` in [-1/2, 1/2], ``(2, 3)``."""
+        """Affine map ``(2, 3)`` from the middle of the exposure to ``time`` in [-1/2, 1/2]."""
         angle, scale = self.turn * time, np.exp(self.growth * time)
         matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.column_stack([matrix, self.centre + self.shift * time - matrix @ self.centre])
 
     def extent(self, size: tuple[int, ...]) -> Floats:
-        """Way of each pixel: its speed in the middle, ``(H, W)`` pixels an exposure."""
+        """Blur length of each pixel, ``(H, W)`` in pixels: its speed in the middle of the exposure."""
         y, x = np.mgrid[: size[0], : size[1]]
         x, y = x - self.centre[0], y - self.centre[1]
         across = self.shift[0] - self.turn * y + self.growth * x
@@ -163,7 +162,7 @@ class _Motion:
 
 
 def _motions(kind: str, size: Size, rng: np.random.Generator) -> tuple[_Motion, _Motion]:
-    """The camera's motion and the region's."""
+    """Draw the motions of the camera and of the region."""
     centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2]) + rng.uniform(-150, 150, 2)
     still = np.zeros(2)
     rate = float(rng.uniform(15, 40) / np.hypot(*size) * 2 * rng.choice([-1, 1]))  # 15 to 40 pixels in the corners
@@ -193,9 +192,9 @@ def _region(size: tuple[int, ...], rng: np.random.Generator) -> Floats:
 def _expose(
     behind: Bytes, before: Bytes, alpha: Floats, camera: _Motion, region: _Motion, gamma: float
 ) -> tuple[Doubles, Floats, Doubles]:
-    """The blurry frame, the sharp one and the region's mean cover; averaged in light ``grey ** gamma``."""
+    """Blurry frame, sharp frame and mean coverage by the region; averages linear light, ``grey ** gamma``."""
     longest = max(float(camera.extent(alpha.shape).max()), float(np.hypot(*region.shift)) if alpha.any() else 0)
-    steps = 2 * int(longest) + 3  # odd, half a pixel each
+    steps = 2 * int(longest) + 3  # odd; at most half a pixel each
     total: Doubles = np.zeros(behind.shape)
     cover: Doubles = np.zeros(alpha.shape)
     for step in range(steps):
@@ -219,7 +218,7 @@ def _warp(image: Bytes | Floats, motion: Doubles) -> Floats:
 
 
 def _flow(start: Bytes, end: Bytes) -> tuple[Floats, Floats]:
-    """Length of the optical flow (DIS, Kroeger et al. 2016) and how far there and back misses, pixels."""
+    """Length and forward-backward error of the optical flow (DIS, Kroeger et al. 2016), in pixels."""
     method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     there, back = method.calc(start, end, None), method.calc(end, start, None)
     y, x = np.mgrid[: start.shape[0], : start.shape[1]].astype(np.float32)

@@ -62,7 +62,7 @@ SMOKES = {
     ),
     "masks_scale": Smoke(
         words="--frames 1 --repeats 1 --many 400 --every 0.05",
-        rows=("lbp, 1 frames", "memory of the command", "memory of the worker"),
+        rows=("lbp, 1 frame", "memory of the command", "memory of the worker"),
     ),
     "network": Smoke(words="--trial --device cpu --repeats 1", rows=("tiny            frame", "tiny            step")),
     "out_of_the_box": Smoke(
@@ -79,7 +79,7 @@ SMOKES = {
         words="--data DATA --methods laplacian paired --seeds 10 --jobs 1",
         rows=("a  laplacian", "a  paired", "b  paired", "c  laplacian", "b: median relative error"),
     ),
-    "synthesis": Smoke(words="--scenes 1 --pairs 1", rows=("a scene", "1 pairs, --jobs 1", "1 pairs, --jobs 2")),
+    "synthesis": Smoke(words="--scenes 1 --pairs 1", rows=("a scene", "1 pair, --jobs 1", "1 pair, --jobs 2")),
     "training": Smoke(words="--trial --device cpu --steps 1", rows=("tiny    32-true",)),
 }
 
@@ -160,7 +160,7 @@ def test_a_benchmark_fills_its_table_and_saves_it(name: str, places: dict[str, s
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "advice"),
-    [("--only gamma phone", "--only none gamma phone"), ("--seeds 1", "pass --seeds 5")],
+    [("--only gamma phone", "--only none gamma phone"), ("--seeds 1", "--seeds 5")],
 )
 def test_what_cameras_could_not_compare_is_refused_before_it_trains(words: str, advice: str, tmp_path: Path) -> None:
     done = run("cameras", [*["--data", "data", "--work", "work"], *words.split()], tmp_path)
