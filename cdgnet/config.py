@@ -114,7 +114,7 @@ class ModelConfig:
         Raises:
             ValueError: If ``name`` or ``variant`` is unknown.
 
-        Example:
+        Examples:
             >>> ModelConfig.preset("tiny", "dmphn-1").widths
             (8, 16, 32)
         """
@@ -242,6 +242,7 @@ _PRESETS = {
     "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
 }
 PRESETS = tuple(_PRESETS)
+"""Names of the sizes for ``ModelConfig.preset``, from large to small."""
 
 
 def _structure(
@@ -271,3 +272,4 @@ _VARIANTS = {
     "dmphn-1-2-4-8": _published(levels=4),
 }
 VARIANTS = tuple(_VARIANTS)
+"""Names of the structures for ``ModelConfig.preset``."""

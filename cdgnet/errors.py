@@ -1,9 +1,9 @@
-"""What goes wrong for a reason that a person can mend; the message is one line and says how."""
+"""Errors that users can fix; each message is one line and says how."""
 
 
 class CDGNetError(ValueError):
-    """The root: found something else than was wanted."""
+    """Base class of all errors that ``cdgnet`` raises for unusable input."""
 
 
 class WeightsError(CDGNetError):
-    """A file of weights that cannot be used; the message names it."""
+    """A weights file cannot be used; the message names the file and the reason."""

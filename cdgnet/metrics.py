@@ -50,7 +50,7 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
     Raises:
         ValueError: If a shape or type differs from the above.
 
-    Example:
+    Examples:
         >>> import torch
         >>> sharp = torch.full((1, 3, 16, 16), 100, dtype=torch.uint8)
         >>> round(psnr(sharp + 5, sharp).item(), 2)

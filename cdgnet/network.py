@@ -84,11 +84,11 @@ class CDGNet(nn.Module):
             a convolution that starts at zero, so that a new network is the identity. The paper's literal reading is
             ``residual=False``.
 
-    Example:
+    Examples:
         >>> import torch
         >>> network = CDGNet(ModelConfig.preset("tiny")).eval()
-        >>> network(torch.zeros(1, 3, 720, 1280)).restored.shape
-        torch.Size([1, 3, 720, 1280])
+        >>> network(torch.zeros(1, 3, 90, 160)).restored.shape
+        torch.Size([1, 3, 90, 160])
 
     Source: Wang et al. 2021, equation 2; ``fusion="divided"`` is an addition of this project.
     """

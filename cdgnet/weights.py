@@ -94,8 +94,10 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
             or its tensors do not fit the configuration or hold invalid values.
         OSError: If the file cannot be read.
 
-    Example:
-        ``network = load_weights("runs/gopro/weights.safetensors").to("cuda")``
+    Examples:
+        >>> network = load_weights()
+        >>> network.config.variant
+        'dmphn-1'
     """
     is_pretrained = path is None
     path = PRETRAINED if path is None else Path(path)

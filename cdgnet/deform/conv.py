@@ -125,7 +125,7 @@ def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int)
     else:
         fault = fused.fault(device, kind, width, outputs)
     if fault:
-        _tell(f"deformable convolutions run without the fused kernel: {fault}")
+        _warn_once(f"deformable convolutions run without the fused kernel: {fault}")
     return not fault
 
 
@@ -140,7 +140,7 @@ def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch
 
 
 @cache
-def _tell(message: str) -> None:
+def _warn_once(message: str) -> None:
     """Log a message once per process."""
     logging.getLogger(__name__).warning(message)
 

@@ -30,7 +30,7 @@ _KINDS = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: 
 def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> str:
     """Why the kernels cannot run for ``width`` channels per group and ``outputs`` channels; empty if they can."""
     if width > GROUP_WIDTH or outputs > OUTPUTS:
-        return f"{width} channels a group and {outputs} out, at most {GROUP_WIDTH} and {OUTPUTS} fit a program"
+        return f"{width} channels per group and {outputs} output channels; the limits are {GROUP_WIDTH} and {OUTPUTS}"
     name = str(kind).removeprefix("torch.")
     return _fault_of(device) if kind in _KINDS else f"there are no kernels for {name}"
 
@@ -52,7 +52,7 @@ def _fault_of(device: torch.device) -> str:
         return f"the kernels failed ({' '.join(str(error).split())[:120]})"
     # TF32 products have about three digits.
     faults = [float((one - other).abs().max() / other.abs().max()) for one, other in zip(results, wanted, strict=True)]
-    return "" if all(each < 0.01 for each in faults) else f"the kernels erred by {max(faults):.1%} in a trial"
+    return "" if all(each < 0.01 for each in faults) else f"the kernels were wrong by {max(faults):.1%} on a test case"
 
 
 def _is_interpreted() -> bool:

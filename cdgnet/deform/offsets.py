@@ -41,7 +41,7 @@ def measure_offsets(network: nn.Module) -> Iterator[OffsetMeter]:
     Yields:
         A meter, whose ``mean()`` is the mean absolute offset in pixels.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from cdgnet import CDGNet, ModelConfig
         >>> network = CDGNet(ModelConfig.preset("tiny"))

@@ -242,15 +242,15 @@ def test_a_layer_is_fused_under_autocast(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("channels", "outputs", "kind", "reason"),
     [
-        (160, 32, torch.float32, "80 channels a group and 32 out, at most 64 and 128 fit a program"),
-        (32, 160, torch.float32, "16 channels a group and 160 out, at most 64 and 128 fit a program"),
+        (160, 32, torch.float32, "80 channels per group and 32 output channels; the limits are 64 and 128"),
+        (32, 160, torch.float32, "16 channels per group and 160 output channels; the limits are 64 and 128"),
         (8, 4, torch.float64, "there are no kernels for float64"),
     ],
 )
 def test_what_the_kernels_cannot_do_others_do_and_the_log_says_why_once(
     caplog: pytest.LogCaptureFixture, channels: int, outputs: int, kind: torch.dtype, reason: str
 ) -> None:
-    conv._tell.cache_clear()
+    conv._warn_once.cache_clear()
     features, offset, modulation, weight, bias = (each.to(kind) for each in make_inputs(2, channels, outputs))
     for _ in "12":
         found = deform_conv2d(features, offset, modulation, weight, bias, padding=1, backend="fused")
@@ -296,7 +296,7 @@ def test_the_trial_may_come_in_inference_mode_and_where_all_must_be_deterministi
 
 def test_kernels_that_fail_or_err_in_their_trial_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     device = torch.device("cpu")
-    for result, reason in ((lambda *inputs: inputs[0].sum() / 0, "kernels failed"), (wrong, "kernels erred by")):
+    for result, reason in ((lambda *inputs: inputs[0].sum() / 0, "kernels failed"), (wrong, "kernels were wrong by")):
         fused._fault_of.cache_clear()
         monkeypatch.setattr(fused, "by_fused", result)
         assert reason in fused._fault_of(device)
