@@ -2,7 +2,7 @@
 
 
 class CDGNetError(ValueError):
-    """Base class of all errors that ``cdgnet`` raises for unusable input."""
+    """Base class of the package's own errors, a ``ValueError``."""
 
 
 class WeightsError(CDGNetError):

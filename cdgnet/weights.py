@@ -213,7 +213,7 @@ def fault_of(tensor: Tensor) -> str:
     """Why a tensor cannot be a weight, whatever its shape; empty if it can."""
     if not tensor.is_floating_point():
         return f"is {str(tensor.dtype).removeprefix('torch.')}, wanted floating point"
-    values = tensor.float()  # torch cannot compare some short float types
+    values = tensor.float()  # torch cannot compare 8-bit floats
     if not values.isfinite().all():
         return "holds nan or inf"
     largest = float(values.abs().max()) if values.numel() else 0.0

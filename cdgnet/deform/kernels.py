@@ -135,7 +135,7 @@ def differentiate(
     offset_gradient,  # (B, h, w, 2GK) float32
     modulation_gradient,  # (B, h, w, GK) float32
     weight_sums,  # (parts, K, C, D) float32
-    scale,  # (), of the whole numbers in features_sums
+    scale,  # (), factor of the integers in features_sums
     offset_stride,
     modulation_stride,
     pixels,
