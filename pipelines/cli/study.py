@@ -1,5 +1,6 @@
-"""``cdg-study``: the paper's comparisons, trained and scored at a budget of one's own."""
+"""``cdg-study``: repeat the paper's comparisons, trained and scored within your own budget."""
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,12 @@ from click.core import ParameterSource
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE
-from pipelines.cli.progress import announce_if_slow, print_table, track
+from pipelines.cli.progress import announce_if_slow, track
 from pipelines.cli.signals import StopOnSignal
+from pipelines.cli.tables import print_list, print_table, print_wrapped
 from pipelines.cli.train import config_of, setting_options
 from pipelines.study.definitions import STUDIES, Study
-from prep.units import duration
+from prep.units import counted, duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -38,17 +40,26 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 @click.argument("name", metavar=f"[{_LIST}|{'|'.join(STUDIES)}]", type=click.Choice([_LIST, *STUDIES]))
 @click.option(
     "--h5", "packs", type=PACK_FILE, multiple=True, metavar="FILE",
-    help="Pack to train on; may be repeated, with the same crops and other masks, to compare these too.",
+    help="Pack to train on. May be repeated with packs of the same crops and other masks, to compare the masks.",
 )  # fmt: skip
-@click.option("--fine", type=PACK_FILE, metavar="FILE", help="table2: the pack of VideoDeblurring, to fine-tune on.")
-@click.option("--test", type=PACK_FILE, metavar="FILE", help="Pack to score on; its masks divide M.")
-@click.option("--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Study folder.")
+@click.option("--fine", type=PACK_FILE, metavar="FILE", help="table2 only: pack of VideoDeblurring to fine-tune on.")
+@click.option("--test", type=PACK_FILE, metavar="FILE", help="Pack to score on.")
 @click.option(
-    "--seeds", type=click.IntRange(1, 1000), default=3, show_default=True, metavar="N", help="Trainings a row."
+    "--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Folder of the studies."
 )
-@click.option("--only", multiple=True, metavar="ROW", help="Row to include; may be repeated.  [default: all]")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 1000),
+    default=3,
+    show_default=True,
+    metavar="N",
+    help="Trainings per row, each with its own random seed.",
+)
+@click.option(
+    "--only", multiple=True, metavar="ROW", help="Name of a row to include; may be repeated.  [default: all rows]"
+)
 @setting_options("hours")
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and for how long, and stop.")
+@click.option("--dry-run", is_flag=True, help="Show what would be trained and how long it would take, and exit.")
 def command(
     name: str,
     packs: tuple[Path, ...],
@@ -61,18 +72,28 @@ def command(
     dry_run: bool,
     **settings: Any,
 ) -> None:
-    """Train every row of one of the paper's comparisons alike, score them alike, and write a page and tables.
+    """Repeat one of the paper's comparisons: train and score every row in the same way; write tables and a page.
 
-    list: how long each would take, here and on one H100; table1: the network beside others; table2: fine-tuned from
-    GoPro to VideoDeblurring; table3: part by part; table4: attention; loss: Figure 10a; lambda: Figure 10b; mu: Figure
-    11; masks: a pack for each kind of masks, and none; supervision: the component losses, with controls. The same
-    command goes on; several processes, started by hand or by torchrun, share the trainings.
+    \b
+    list         how long each study takes, on this machine and on one H100
+    table1       CDGNet and other methods on GoPro
+    table2       fine-tuning from GoPro to VideoDeblurring
+    table3       the network, part by part
+    table4       the attention of the large branch
+    loss         Figure 10a: the loss function
+    lambda       Figure 10b: the weight of the branches' losses
+    masks        packs with different masks, and training without masks
+    supervision  the component losses, compared with controls
+    mu           Figure 11: the threshold of the masks
+
+    Results: NAME.html, NAME.csv and NAME-runs.csv in the folder of the studies. Run the same command again to continue
+    after an interruption. Several processes, started by hand or by torchrun, share the trainings.
     """
     if name == _LIST:
         _list(config_of(settings, val), seeds)
         return
     if not packs or test is None:
-        raise click.UsageError(f"{name} needs --h5, a pack to train on, and --test, one to score on")
+        raise click.UsageError(f"{name} needs two packs; pass --h5 FILE to train on and --test FILE to score on")
     study = STUDIES[name]
     _refuse_unfit(study, packs, fine)
     from pipelines.restore.compilation import refuse_without_compiler
@@ -103,9 +124,11 @@ def _say_plan(study: Study, trainings: "Sequence[Training]", seeds: int, fabric:
 
     done = sum(training.is_done for training in trainings)
     rows = len({training.row.title for training in trainings})
-    click.echo(f"{study.title}, {study.source}: {rows} rows x {seeds} seeds, {done} of {len(trainings)} trainings done")
+    count = f"{counted(rows, 'row')} x {counted(seeds, 'seed')}"
+    done_text = f"{done} of {counted(len(trainings), 'training')} done"
+    click.echo(f"{study.title} ({study.source}): {count}, {done_text}")
     missing = {training.row.title for training in trainings if not training.is_done}
-    with announce_if_slow(f"measuring a step of each of {len(missing)} rows"):
+    with announce_if_slow(f"timing one training step of each row ({counted(len(missing), 'row')})"):
         estimate = TimeEstimate(trainings, fabric)
     precision = trainings[0].config.precision
     click.echo(f"on {_device_name(fabric)}, precision {precision}: {_left_text(estimate)}")
@@ -116,54 +139,57 @@ def _say_trainings(trainings: "Sequence[Training]", estimate: "TimeEstimate") ->
     for training in trainings:
         time_left = "done" if training.is_done else duration(estimate.seconds[training.row.title])
         click.echo(f"  {training.title}: {time_left}")
-    click.echo("nothing done: --dry-run")
+    click.echo("dry run: nothing was trained")
 
 
 def _left_text(estimate: "TimeEstimate") -> str:
     missing = estimate.missing()
     if not missing:
         return "nothing left to train"
-    count = f"{len(missing)} {'training' if len(missing) == 1 else 'trainings'}"
-    return f"{count} to go, about {duration(estimate.seconds_left())}"
+    return f"{counted(len(missing), 'training')} left, about {duration(estimate.seconds_left())}"
 
 
 def _list(base: "TrainingConfig", seeds: int) -> None:
-    from rich.table import Table
-
     from pipelines.study import budget
 
     fabric = make_fabric(base.precision, _device())
-    with announce_if_slow("measuring a step"):
+    with announce_if_slow("timing one training step"):
         budgets = budget.budgets(base, seeds, fabric)
     name = _device_name(fabric)
-    table = Table("study", "", "in the paper", "rows x seeds", "new", f"on {name}", "on one H100")
+    rows = []
     for one in budgets:
         own = one.trainings - one.known
         each = (one.seconds, one.h100_seconds)
         times = ["-" if seconds is None or not own else duration(seconds) for seconds in each]
-        table.add_row(
-            one.name, one.study.title, one.study.source, str(one.trainings), str(own) if own else "none", *times
-        )
-    print_table(table, width=160)
-    length = f"{base.steps:,} steps" if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
-    click.echo(
-        f"{length}, {base.preset} widths, batches of {base.batch} x {base.crop} x {base.crop}, {seeds} seeds; "
-        f"masks is counted with {', '.join(budget.MASKS)} and none; 'new' leaves out what a study above trains too"
-    )
-    click.echo(
-        "A step of cdgnet was measured here; the time of other networks is in proportion to their multiply-accumulates."
-        " Times on the H100 are estimated likewise, from the 32 ms that a step took there (docs/gpu.md)."
+        rows.append([one.name, str(one.trainings), str(own), *times])
+    print_table(["study", "trainings", "new", "time\nhere", "time on\none H100"], rows)
+    length = counted(base.steps, "step") if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
+    click.echo()
+    for one in budgets:
+        click.echo(f"{one.name:11}  {one.study.title} ({one.study.source})")
+    print_list(
+        "\nnotes",
+        [
+            f"each training: {length}, preset {base.preset}, {base.batch} crops of {base.crop} x {base.crop} per step",
+            f"trainings: rows x {counted(seeds, 'seed')}; masks with {', '.join(budget.MASKS)} and without masks",
+            "new: trainings that no study above shares",
+            f"here: {name}; one step of cdgnet was timed, and other networks are estimated from their GMac",
+            f"H100: the same estimate, from {1000 * budget.H100_STEP:.0f} ms per step measured there (docs/gpu.md)",
+        ],
     )
 
 
 def _refuse_unfit(study: Study, packs: Sequence[Path], fine: Path | None) -> None:
-    """Refuse options that the study varies itself, and packs that it cannot use."""
+    """Refuse options that the study sets itself, and packs that it cannot use."""
     context = click.get_current_context()
     for field in (*study.fields, *study.fixed):
         if context.get_parameter_source(field) is ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{field.replace('_', '-')} is what this study varies; leave it out")
+            raise click.UsageError(f"--{field.replace('_', '-')} is varied or fixed by this study; leave it out")
     if study.is_transfer != (fine is not None) or (fine and len(packs) > 1):
-        raise click.UsageError("--fine is for table2 alone, which needs it, and one --h5")
+        if fine is None:
+            raise click.UsageError("table2 needs --fine FILE, a pack of VideoDeblurring to fine-tune on")
+        found = "table2 takes one --h5" if study.is_transfer else "--fine is for table2 only; leave it out"
+        raise click.UsageError(found)
 
 
 def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
@@ -173,13 +199,14 @@ def _warn_of_test_data(packs: Sequence[Path], test: Path) -> None:
     for path in packs:
         pack = read_info(path)
         if pack.header.split == "test":
-            click.echo(f"{path} holds the test split: scores on it will say nothing about these networks", err=True)
+            click.echo(f"warning: {path} is a test split; networks trained on it cannot be compared by it", err=True)
         if both := scored.intersection(pack.keys):
-            click.echo(f"{len(both)} of the {len(scored)} frames of {test} are trained on too, in {path}", err=True)
+            count = counted(len(scored), "frame")
+            click.echo(f"warning: {len(both)} of {count} of {test} are also in {path}, for training", err=True)
 
 
 def _device() -> int | list[int]:
-    """One device a process: the one that a launcher assigns."""
+    """One device per process: the one that a launcher assigns."""
     import torch
 
     return [int(os.environ.get("LOCAL_RANK", 0))] if torch.cuda.is_available() else 1
@@ -192,7 +219,7 @@ def _device_name(fabric: "Fabric") -> str:
 
 
 def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate: "TimeEstimate") -> list[str]:
-    """Train and score what is missing and no other process trains; gives what failed."""
+    """Train and score what is missing and no other process trains; returns what failed."""
     from pipelines.errors import DataError, RunInUse, TrainingError
     from pipelines.study import scoring
 
@@ -220,18 +247,20 @@ def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate
 
 
 def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnSignal, name: str) -> None:
-    """Bring a training to its end, or save it and end the command after a signal."""
+    """Finish a training, or save it and end the command after a signal."""
     from pipelines.train import loop
 
     if not plan.is_done:
         for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, name):
             pass
     if stopped():
-        raise stopped.stopped(f"stopped in {training.title}, saved in {training.folder}; the same command goes on")
+        raise stopped.stopped(
+            f"stopped during {training.title}, saved in {training.folder}; run the same command again to continue"
+        )
 
 
 def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: str) -> None:
-    """Score a training, or end the command at once after a signal: its frames are scored again next time."""
+    """Score a training, or end the command at once after a signal; its frames are then scored again next time."""
     from pipelines.study import scoring
     from pipelines.train import run_folder
     from prep.packs.reader import read_info
@@ -242,13 +271,14 @@ def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: 
             for _ in track(scoring.score(training, fabric), count, f"score {name}"):
                 pass
     except KeyboardInterrupt as interrupt:
-        message = f"stopped while scoring {training.title}; the same command scores it again"
+        message = f"stopped while scoring {training.title}; run the same command again to score it"
         raise stopped.stopped(message) from interrupt
 
 
 def _scores_text(means: Mapping[str, float]) -> str:
-    parts = (("psnr", "PSNR"), ("psnr_m1", "M=1"), ("psnr_m0", "M=0"))
-    return ", ".join(f"{title} {means[f'{name}_blurry']:.2f} → {means[name]:.2f} dB" for name, title in parts)
+    parts = (("psnr", "PSNR"), ("psnr_m1", "M = 1"), ("psnr_m0", "M = 0"))
+    known = [(title, means[f"{name}_blurry"], means[name]) for name, title in parts if not math.isnan(means[name])]
+    return ", ".join(f"{title} {before:.2f} → {after:.2f} dB" for title, before, after in known)
 
 
 def _publish(
@@ -259,51 +289,59 @@ def _publish(
     fabric: "Fabric",
     out: Path,
 ) -> None:
-    """Write the page and the tables of all results, and say what they say."""
+    """Write the page and the tables of all results, and print them."""
     from pipelines.study import comparisons, page, scoring, sentences, tables
 
     results = scoring.read_results(trainings)
     for failure in failures:
         click.echo(failure, err=True)
     if not results:
-        raise click.ClickException("no training has come to an end, so there is no table")
+        raise click.ClickException("no training has finished, so there is no table; see the messages above")
     table = comparisons.table_rows(results)
     _print_table(table)
     _print_differences(table, study)
     for comparison in comparisons.compare(table, study.controls):
-        click.echo(sentences.comparison_text(comparison))
+        print_wrapped(sentences.comparison_text(comparison))
     for sentence in (*sentences.author_sentences(table), *sentences.verdict(table)):
-        click.echo(sentence)
+        print_wrapped(sentence)
     paths = [page.write(name, study, results, trainings[0].test, _device_name(fabric), out)]
     paths += tables.write_tables(name, table, out)
     click.echo(f"wrote {', '.join(map(str, paths))}")
     if others := len(trainings) - len(results) - len(failures):
-        click.echo(f"trained by other processes: {others} of {len(trainings)}; the last to end writes the whole table")
+        count = counted(len(trainings), "training")
+        click.echo(f"{others} of {count} belong to other processes; the last process writes the complete table")
     if failures:
-        raise click.ClickException(f"{len(failures)} of {len(trainings)} trainings failed; the tables leave them out")
+        raise click.ClickException(
+            f"{len(failures)} of {counted(len(trainings), 'training')} failed; the tables leave them out"
+        )
 
 
 def _print_table(table: "Sequence[TableRow]") -> None:
-    from rich.table import Table
+    from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows
 
-    from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows, with_spread
+    print_table(["mean ± standard\ndeviation of seeds", "PSNR,\ndB", "M = 1,\ndB", "M = 0,\ndB", "SSIM", "seeds"], [
+        [*_named(line, MEASURES), str(len(line.results))] for line in table
+    ])  # fmt: skip
+    print_wrapped("PSNR: RGB, 8 bits; M = 1 where blur is small, M = 0 where it is large")
+    print_wrapped("SSIM: as in scikit-image, Gaussian window, mean of the channels")
+    dividing = dividing_rows(table)
+    aucs, leads = ([name for name in DIVISION if name.startswith(start)] for start in ("auc", "lead"))
+    for title, names in (("attention", aucs), ("each branch against the other", leads)) if dividing else ():
+        click.echo()
+        print_table([title, *(DIVISION[name].replace(", ", ",\n").replace(" where ", "\nwhere ") for name in names)],
+                    [_named(line, names) for line in dividing])  # fmt: skip
+    click.echo()
 
-    printed = Table("row", "masks", "PSNR, dB", "M = 1", "M = 0", "SSIM", "seeds")
-    for line in table:
-        cells = [with_spread(line, measure) for measure in MEASURES]
-        printed.add_row(line.row.name, line.row.masks, *cells, str(len(line.results)))
-    print_table(printed)
-    if dividing := dividing_rows(table):
-        printed = Table("is the division learnt?", "masks", *DIVISION.values())
-        for line in dividing:
-            printed.add_row(line.row.name, line.row.masks, *(with_spread(line, name) for name in DIVISION))
-        print_table(printed)
+
+def _named(line: "TableRow", measures: Sequence[str]) -> list[str]:
+    """A row's name and its scores."""
+    from pipelines.study.comparisons import with_spread
+
+    return [line.row.title, *(with_spread(line, measure) for measure in measures)]
 
 
 def _print_differences(table: "Sequence[TableRow]", study: Study) -> None:
-    """Each row against the study's controls, where it has some."""
-    from rich.table import Table
-
+    """Each row against the study's controls, if it has some."""
     from pipelines.study.comparisons import WHERE, against_controls
     from pipelines.study.sentences import difference_text
 
@@ -311,11 +349,14 @@ def _print_differences(table: "Sequence[TableRow]", study: Study) -> None:
         controls, lines = against_controls(table, study.controls, measure)
         if not lines:
             return
-        printed = Table(f"PSNR, {where}:\ndifference in dB", *(f"against\n{line.row.title}" for line in controls))
-        for line, cells in lines:
-            printed.add_row(line.row.title, *map(difference_text, cells))
-        print_table(printed)
-    click.echo("95 % intervals of the differences seed by seed; * where one excludes 0, as 1 in 20 does by chance")
+        heads = [f"PSNR, {where}:\ndifference in dB", *(f"against\n{line.row.title}" for line in controls)]
+        print_table(
+            heads, [[line.row.title, *(difference_text(cell) or "-" for cell in cells)] for line, cells in lines]
+        )
+        click.echo()
+    print_wrapped(
+        "95 % intervals of the differences, paired by seed; * where an interval excludes 0 (1 in 20 does by chance)"
+    )
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""How long the studies would take, before anything is trained: on the device at hand, and on one H100."""
+"""How long each study takes, before anything is trained: on this device, and on one H100."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ from pipelines.train.schedule import total_steps
 from pipelines.train.settings import TrainingConfig
 
 FRAMES = 2103  # of GoPro's training split
-# Seconds of a step of ``paper`` at the paper's batch and window, in bfloat16, fused, compiled, graphed, measured: see
+# Seconds per step of ``paper`` with the paper's batch and crop, in bfloat16, fused, compiled, with CUDA graphs: see
 # docs/gpu.md.
 H100_STEP = 0.0316
-MASKS = ("lbp", "lbp-matting", "hifst", "paired")  # that the study of masks is counted with
+MASKS = ("lbp", "lbp-matting", "hifst", "paired")  # for the study of masks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,16 +25,16 @@ class Budget:
 
     name: str
     study: Study
-    trainings: int  # rows by seeds
-    known: int  # of them, those that an earlier study trains too
-    seconds: float  # of those that are its own, on the device at hand
-    h100_seconds: float | None  # likewise; None of widths that were not measured there
+    trainings: int  # rows times seeds
+    known: int  # of these, those shared with an earlier study
+    seconds: float  # of the others, on this device
+    h100_seconds: float | None  # the same on one H100; None for widths that were not measured there
 
 
 def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:
-    """How long every study takes at the settings given, in their order.
+    """How long each study takes with these settings, in the order of ``STUDIES``.
 
-    One step is measured; the time of other networks is taken to be in proportion to their multiply-accumulates.
+    One step is measured; other networks are taken to need time in proportion to their multiply-accumulates.
     """
     second = forecast.seconds_per_step(base, fabric) / _work(base)
     paper = TrainingConfig()

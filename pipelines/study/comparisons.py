@@ -19,9 +19,9 @@ DIVISION = {
     "lead_small": "small branch where M = 1, dB",
     "lead_large": "large branch where M = 0, dB",
 }
-"""Measures of ``cdg-eval`` that say whether the division is learnt, as a table heads them."""
-WHERE = {"psnr": "whole frames", "psnr_m1": "where blur is small (M = 1)", "psnr_m0": "where it is large (M = 0)"}
-"""Measures by which rows are compared with the controls and drawn, and where they are taken."""
+"""Measures of ``cdg-eval`` that show whether the division is learnt, with their column heads."""
+WHERE = {"psnr": "whole frames", "psnr_m1": "where blur is small (M = 1)", "psnr_m0": "where blur is large (M = 0)"}
+"""Measures by which rows are compared with the controls and drawn, and the part of the frames they cover."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +114,7 @@ def number(measure: str, value: float) -> str:
 
 
 def with_spread(line: TableRow, measure: str) -> str:
-    """A row's mean and, of several seeds, its standard deviation."""
+    """A row's mean and, with several seeds, its standard deviation."""
     spread = line.spread(measure)
     mean = number(measure, line.mean(measure))
     return mean if math.isnan(spread) else f"{mean} ± {number(measure, spread).removeprefix('+')}"

@@ -58,7 +58,7 @@ _SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
 
 STUDIES: Mapping[str, Study] = {
     "table1": Study(
-        title="Among other methods on GoPro",
+        title="CDGNet and other methods on GoPro",
         source="Table 1",
         fields=("variant",),
         values=("cdgnet",),
@@ -66,7 +66,7 @@ STUDIES: Mapping[str, Study] = {
         quoted={name: PaperScore(*figures[:2]) for name, figures in list(TABLE_1.items())[:-1]},
     ),
     "table2": Study(
-        title="From GoPro to VideoDeblurring",
+        title="Fine-tuning from GoPro to VideoDeblurring",
         source="Table 2",
         fields=(),
         values=TRANSFER,
@@ -91,7 +91,7 @@ STUDIES: Mapping[str, Study] = {
         fixed={"variant": "large-branch"},
     ),
     "loss": Study(
-        title="What images are compared by",
+        title="The loss function",
         source="Figure 10a and section 4.4",
         fields=("loss",),
         values=("l2", "l1", "ssim"),
@@ -106,15 +106,15 @@ STUDIES: Mapping[str, Study] = {
     ),
     # Ours: a pack for each kind of masks, and a row whose branches learn from none.
     "masks": Study(
-        title="What masks are worth",
-        source="The supervision of section 3.5",
+        title="Training with and without masks",
+        source="section 3.5",
         fields=("lambda_small", "lambda_large"),
         values=(0.0, 0.1),
         names={0.0: "no masks", 0.1: "masks"},
     ),
     # Ours: what the branches learn from, at equal steps. The controls look at no mask.
     "supervision": Study(
-        title="What the branches learn from",
+        title="The component losses",
         source="Equation 16",
         fields=("variant", "fusion", "component_loss", "lambda_small", "lambda_large", "masked_out"),
         values=tuple(_SUPERVISION),

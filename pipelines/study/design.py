@@ -160,7 +160,7 @@ def _masks(pack: Path, config: TrainingConfig, study: Study) -> str:
 
 def _refuse_unknown(only: Sequence[str], names: Sequence[str]) -> None:
     if unknown := [name for name in only if name not in names]:
-        raise TrainingError(f"the study has no row {', '.join(unknown)}; it has {', '.join(names)}")
+        raise TrainingError(f"the study has no row {', '.join(unknown)}; its rows are {', '.join(names)}")
 
 
 def _refuse_other_frames(packs: Sequence[Path]) -> None:
@@ -168,7 +168,9 @@ def _refuse_other_frames(packs: Sequence[Path]) -> None:
     first, *others = (_crops_of(read_info(pack)) for pack in packs)
     for pack, crops in zip(packs[1:], others, strict=True):
         if crops != first:
-            raise TrainingError(f"{packs[0]} and {pack} hold other crops; pass packs that differ in their masks alone")
+            raise TrainingError(
+                f"{packs[0]} and {pack} contain different crops; pass packs that differ only in their masks"
+            )
 
 
 def _crops_of(pack: PackInfo) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from pipelines.study.comparisons import Comparison, TableRow, mask_kinds, rows_with
+from prep.units import counted
 
 
 def comparison_text(comparison: Comparison) -> str:
@@ -15,12 +16,12 @@ def comparison_text(comparison: Comparison) -> str:
     higher = sum(gain > 0 for gain in gains)
     if len(gains) > 1:
         low, high = comparison.interval
-        text += f" ({low:+.2f} to {high:+.2f}), higher in {higher} of {len(gains)} seeds"
-        text += "" if comparison.is_clear else ": not distinguishable"
+        text += f" (95 % interval {low:+.2f} to {high:+.2f}), higher with {higher} of {len(gains)} seeds"
+        text += "" if comparison.is_clear else "; not a clear difference"
     else:
-        text += " in one seed"
+        text += " with one seed"
     stated = comparison.paper_gain
-    return text if stated is None else f"{text} (the authors: {stated:+.2f} dB)"
+    return text if stated is None else f"{text}; the paper states {stated:+.2f} dB"
 
 
 def difference_text(comparison: Comparison | None) -> str:
@@ -41,7 +42,7 @@ def author_sentences(table: Sequence[TableRow]) -> list[str]:
         if all(seeds):
             psnr, ssim = (statistics.fmean(scores[name] for scores in seeds) for name in ("psnr", "ssim"))
             sentences.append(
-                f"{line.row.title}, the author's 30 frames of each video alone: {psnr:.2f} dB, SSIM {ssim:.4f}"
+                f"{line.row.title}, only the 30 frames per video that the author scores: {psnr:.2f} dB, SSIM {ssim:.4f}"
             )
     return sentences
 
@@ -60,8 +61,12 @@ def _learnt_nothing(table: Sequence[TableRow]) -> list[str]:
     if not names:
         return []
     blurry = table[0].mean("psnr_blurry")
-    who = "no row has" if len(names) == len(table) else f"{_join(names)} {'have' if len(names) > 1 else 'has'} not"
-    return [f"At this budget {who} learnt to deblur: not above the blurry frames' {blurry:.2f} dB in every seed."]
+    who = "no row" if len(names) == len(table) else f"{_join(names)} {'have' if len(names) > 1 else 'has'} not"
+    verb = "has learnt" if len(names) == len(table) else "learnt"
+    return [
+        f"With this budget {who} {verb} to deblur: PSNR is not above that of the blurry frames ({blurry:.2f} dB) with "
+        "every seed."
+    ]
 
 
 def _highest(table: Sequence[TableRow]) -> str:
@@ -70,23 +75,25 @@ def _highest(table: Sequence[TableRow]) -> str:
     table = [line for line in table if len(line.results) == seeds]
     best = max(table, key=lambda line: line.mean("psnr"))
     name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
-    stated = f" The authors state {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} of {name}." if paper else ""
+    stated = f" The paper states {paper.psnr:.2f} dB, SSIM {paper.ssim:.3f} for {name}." if paper else ""
     score = f"{best.row.title}, {best.mean('psnr'):.2f} dB"
     if len(table) == 1:
-        alone = f"of {len(left_out) + 1} rows it alone has {seeds} seeds" if left_out else "it stands alone"
+        have = f"the only one of {len(left_out) + 1} rows with {counted(seeds, 'seed')}"
+        alone = have if left_out else "the only row"
         return f"{score}; {alone}.{stated}"
     if len(best.results) < 2:
-        return f"Highest in the one seed: {score}; the noise of seeds is not known.{stated}"
+        return f"Highest with one seed: {score}; one seed shows no variation between seeds.{stated}"
     others = [Comparison(before=line, after=best) for line in table if line is not best]
     level = [one.before.row.title for one in others if not one.is_clear]
     below = len(others) - len(level)
-    text = f"Highest in the mean of {len(best.results)} seeds: {score}"
+    text = f"Highest mean of {len(best.results)} seeds: {score}"
     if level:
-        text += f"; not distinguishable from it: {_join(level)}"
+        text += f"; not clearly lower: {_join(level)}"
     if below:
-        text += f"; {'all others' if level and below > 1 else below} below it beyond the noise"
+        who = "all others" if level and below > 1 else counted(below, "row")
+        text += f"; {who} clearly lower (95 % interval excludes 0)"
     if left_out:
-        text += f"; left out, having fewer seeds: {_join(left_out)}"
+        text += f"; left out, with fewer seeds: {_join(left_out)}"
     return f"{text}.{stated}"
 
 
@@ -103,14 +110,13 @@ def _order_kept(rows: Sequence[TableRow], masks: str) -> str:
     in_their_order = [line for _, line in sorted(stated, key=lambda one: one[0])]
     pairs = [Comparison(before=lower, after=higher) for lower, higher in combinations(in_their_order, 2)]
     with_masks = f" with {masks}" if masks else ""
-    count = f"{len(pairs)} {'pair' if len(pairs) == 1 else 'pairs'}"
-    order = f"The authors' order of {len(stated)} rows{with_masks}: of {count}"
+    order = f"The paper's order of {len(stated)} rows{with_masks}: of {counted(len(pairs), 'pair')}"
     if min(len(pair.gains) for pair in pairs) < 2:
         kept = sum(pair.before.mean("psnr") < pair.after.mean("psnr") for pair in pairs)
-        return f"{order} {kept} stand as theirs in the one seed; the noise of seeds is not known."
+        return f"{order} {kept} in the same order with one seed; one seed shows no variation between seeds."
     theirs = sum(pair.interval[0] > 0 for pair in pairs)
     against = sum(pair.interval[1] < 0 for pair in pairs)
     return (
-        f"{order} {theirs} stand as theirs beyond the noise, {against} the other way round, "
-        f"{len(pairs) - theirs - against} not distinguishable."
+        f"{order} {theirs} clearly in the same order, {against} clearly reversed, "
+        f"{len(pairs) - theirs - against} without a clear difference (95 % intervals)."
     )

@@ -1,4 +1,4 @@
-"""The tables of a study as CSV: ``NAME.csv``, a line a row, and ``NAME-runs.csv``, a line a training."""
+"""The tables of a study as CSV: ``NAME.csv``, one line per row, and ``NAME-runs.csv``, one line per training."""
 
 import csv
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from pipelines.pages import page_file
 from pipelines.study.comparisons import DIVISION, MEASURES, TableRow
 from pipelines.study.design import Training
 from prep.io import files
+from prep.units import counted
 
 _SIGN = "row,masks,seed"  # how both tables begin
 
@@ -20,8 +21,8 @@ def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) 
     """Refuse to overwrite a table of other trainings, or a person's own file.
 
     Raises:
-        ForeignFile: If a file of the study's name, in its folder, is no table or page of a study.
-        TrainingError: If the study's folder holds a table with trainings that are not asked for.
+        ForeignFile: If a file with the study's name, in its folder, is not a table or page of a study.
+        TrainingError: If the study's folder contains a table with trainings that are not among these.
     """
     path = _runs_path(name, folder)
     page_file.refuse_foreign(folder / f"{name}.html")
@@ -34,8 +35,8 @@ def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) 
     others = written - {training.folder.name for training in trainings}
     if others:
         raise TrainingError(
-            f"{path} holds {len(others)} trainings that are not asked for, as {min(others)}; ask for them too, or pass "
-            "another --out"
+            f"{path} lists {counted(len(others), 'training')} that this command does not include, such as "
+            f"{min(others)}; include them, or use another --out"
         )
 
 

@@ -38,6 +38,6 @@ def transferred(train_pack: Path, other_masks: Path, test_pack: Path, tmp_path_f
     assert "0 of 6 trainings done" in dry.stdout and not list(folder.iterdir()), dry.stderr
     done = call(folder, "study", "table2", *words)
     assert done.returncode == 0, done.stderr
-    assert "The authors state 35.25 dB, SSIM 0.968 of fine-tuned." in done.stdout
+    assert "The paper states 35.25 dB, SSIM 0.968 for fine-tuned." in done.stdout
     assert "6 of 6 trainings done" in call(folder, "study", "table2", *words).stdout
     return folder / "studies"

@@ -27,7 +27,7 @@ def test_a_row_of_a_study_differs_in_what_the_study_names_alone() -> None:
 
 
 def test_packs_with_other_frames_are_refused(train_pack: Path, test_pack: Path) -> None:
-    with pytest.raises(TrainingError, match="hold other crops"):
+    with pytest.raises(TrainingError, match="contain different crops"):
         design.rows(STUDIES["table3"], CONFIG, [train_pack, test_pack])
 
 
@@ -67,7 +67,9 @@ def test_only_what_is_fine_tuned_brings_what_it_goes_on_from(train_pack: Path, o
     transfer = STUDIES["table2"]
     names = [row.name for row in design.transfer_rows(transfer, CONFIG, train_pack, other_masks, ["fine-tuned"])]
     assert names == ["GoPro alone", "fine-tuned"]
-    with pytest.raises(TrainingError, match="the study has no row tuned; it has GoPro alone, fine-tuned, VideoDebl"):
+    with pytest.raises(
+        TrainingError, match="the study has no row tuned; its rows are GoPro alone, fine-tuned, VideoDebl"
+    ):
         design.transfer_rows(transfer, CONFIG, train_pack, other_masks, ["tuned"])
 
 

@@ -80,12 +80,12 @@ def test_what_another_process_has_in_hand_is_neither_trained_nor_scored(
         beside = call(tmp_path, "study", *words)
         holder.kill()
     assert beside.returncode == 0, beside.stderr
-    assert "trained by other processes: 1 of 2" in beside.stdout
+    assert "1 of 2 trainings belong to other processes" in beside.stdout
     assert not first.is_done and second.is_done
 
     after = call(tmp_path, "study", *words)
     assert after.returncode == 0, after.stderr
-    assert "by other processes" not in after.stdout
+    assert "other processes" not in after.stdout
     assert table(first.scores / "results.csv") == table(
         study / "runs" / first.folder.name / first.scores.name / "results.csv"
     )
