@@ -34,39 +34,49 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     epilog=example("cdg-eval --weights runs/gopro/weights.safetensors --h5 gopro-test.h5"),
 )
 @click.version_option(package_name="cdgnet")
-@click.option("--weights", "first", type=WEIGHTS_FILE, multiple=True, metavar="FILE [FILE]...", help="Of cdg-train, or "
-              "of published deblurrers (.pth); several are compared.  [default: those of cdgnet]")  # fmt: skip
+@click.option("--weights", "first", type=WEIGHTS_FILE, multiple=True, metavar="FILE [FILE]...", help="Networks to "
+              "score: files of cdg-train, or of other projects (.pth). Several are compared.  "
+              "[default: the weights that come with cdgnet]")  # fmt: skip
 @click.argument("others", type=WEIGHTS_FILE, nargs=-1, metavar="[FILE]...")
-@click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: what a network has to beat.")
+@click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: the baseline that a network has "
+              "to beat.")  # fmt: skip
 @click.option("--h5", "pack", type=PACK_FILE, metavar="FILE", help="Score the frames of a pack.")
-@click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score a data set where it lies, without a pack.")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="Of --root, if several data sets lie there.")
-@click.option("--variant", metavar="NAME", help="Of --root: kind of blur.  [default: the first]")
-@click.option("--split", default="test", show_default=True, help="Of --root: test, valid, train or all.")
-@click.option("--restored", type=path_type, metavar="DIR|PATTERN", help="Score pictures that another program restored: "
-              "a folder, or a pattern in quotes, as 'DIR/**/*_restored.png'.")  # fmt: skip
-@click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"The sharp frames. {PAIRING_RULE}")
-@click.option("--blurry", type=path_type, metavar="DIR|PATTERN", help="The blurry ones: to restore and score, or "
-              "beside --restored for scores of both components.")  # fmt: skip
-@click.option("--masks", type=folder_type, metavar="DIR", help="Made by cdg-prep masks.  [default: computed]")
-@click.option("--method", type=method_type, help="Sharpness map that divides the frames.  [default: that of --masks, "
-              "or what is known of the blur's length: extent, else paired]")  # fmt: skip
-@click.option("--mu", type=FiniteRange(0, 1), help="Threshold of S.  [default: the pack's; 0.85, blur up to 6 pixels, "
-              "for extent and paired; else 0.96]")  # fmt: skip
-@click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Earlier scores of the same frames, to "
-              "compare with; may be repeated.")  # fmt: skip
-@click.option("--lpips", "wants_lpips", is_flag=True, help="LPIPS too; needs the extra lpips and AlexNet's weights.")
-@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Score by a measure that needs no sharp "
-              "frames too: niqe, or one of pyiqa's whose weights are at hand, as musiq (extra iqa; pyiqa's licence "
-              "forbids commercial use); may be repeated.  [default: niqe, where no sharp frames are]")  # fmt: skip
-@click.option("--align", is_flag=True, help="Align each picture to its sharp frame first, as RealBlur's authors do: "
-              "psnr and ssim alone, seconds a frame.")  # fmt: skip
-@click.option("--strict", is_flag=True, help="End with status 1 where pairs are no pairs; else that is only said.")
-@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that read frames.")
-@click.option(
-    "--out", type=path_type, metavar="DIR", help="For the scores.  [default: eval/NAME, beside the weights if passed]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of the table.")
+@click.option("--root", type=path_type, metavar="DIR|ZIP", help="Score the frames of a data set; no pack is needed.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="With --root: which data set, if the folder contains "
+              "several.")  # fmt: skip
+@click.option("--variant", metavar="NAME", help="With --root: kind of blur, such as blur_gamma.  "
+              "[default: the data set's first]")  # fmt: skip
+@click.option("--split", default="test", show_default=True, metavar="SPLIT", help="With --root: test, valid, train or "
+              "all.")  # fmt: skip
+@click.option("--restored", type=path_type, metavar="DIR|PATTERN", help="Score the results of another program: a "
+              "folder, or a pattern in quotes, such as 'DIR/**/*_restored.png'.")  # fmt: skip
+@click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Sharp frames (ground truth). {PAIRING_RULE}")
+@click.option("--blurry", type=path_type, metavar="DIR|PATTERN", help="Blurry frames: restored and scored. With "
+              "--restored: to show the gain, and PSNR where the blur is small and large.")  # fmt: skip
+@click.option("--masks", type=folder_type, metavar="DIR", help="Masks folder of cdg-prep masks.  "
+              "[default: masks are computed]")  # fmt: skip
+@click.option("--method", type=method_type, help="Sharpness map whose mask M divides each frame into small and large "
+              "blur.  [default: that of --masks, else extent where the data set has maps of blur length, else "
+              "paired]")  # fmt: skip
+@click.option("--mu", type=FiniteRange(0, 1), metavar="MU", help="Threshold of S, from 0 to 1: M = 1 where S is above "
+              "it.  [default: the pack's; else 0.85 for extent and paired, which is blur up to 6 pixels, and 0.96 for "
+              "other methods]")  # fmt: skip
+@click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on the "
+              "same frames, to compare with; may be repeated.")  # fmt: skip
+@click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "
+              "weights.")  # fmt: skip
+@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Also compute a no-reference measure: niqe, "
+              "or one of pyiqa such as musiq (extra iqa; its weights must be there; its licence forbids commercial "
+              "use). May be repeated.  [default: niqe if there are no sharp frames, else none]")  # fmt: skip
+@click.option("--align", is_flag=True, help="Align each picture to its sharp frame first, as RealBlur's authors do. "
+              "Computes psnr and ssim only; takes seconds per frame.")  # fmt: skip
+@click.option("--strict", is_flag=True, help="Exit with status 1 if pairs do not match, such as frames of different "
+              "scenes. Without it they are only reported.")  # fmt: skip
+@click.option("--workers", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Processes that "
+              "read frames; 0 reads in the main process.")  # fmt: skip
+@click.option("--out", type=path_type, metavar="DIR", help="Scores folder.  [default: eval/NAME, beside the weights "
+              "or, without --weights, in the current folder]")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @device_options
 def command(
     first: tuple[Path, ...],
@@ -96,12 +106,15 @@ def command(
     tile: int | None,
     is_ensemble: bool,
 ) -> int:
-    """Score blurry and restored frames side by side: PSNR, SSIM under two conventions, PSNR of each component.
+    """Score networks, or the results of other programs: PSNR, SSIM and more, before and after restoring.
 
-    Frames come from a pack, a data set, or folders: --restored and --sharp score the results of any other program.
-    Without --sharp, --blurry and --restored are scored by NIQE, which needs no sharp frames, or by another --measure.
-    Scores come by the length of the blur too, measured between each blurry frame and its sharp partner. The same
-    command resumes an interrupted one.
+    Frames come from a pack (--h5), a data set (--root) or two folders (--blurry and --sharp). --restored and --sharp
+    score the results of another program. Without --sharp, pictures are scored by NIQE or another --measure, which need
+    no sharp frames.
+
+    PSNR is also given where the blur is small (M = 1) and where it is large (M = 0), and by blur length in pixels.
+    Results: results.csv, results.json and the page report.html, in a folder of their own. Run the same command again
+    to continue after an interruption; frames that are scored already are kept.
     """
     weights = (*first, *others)
     _check_options(click.get_current_context(), has_weights=bool(first))
@@ -134,7 +147,8 @@ def command(
     if as_json:
         click.echo(json.dumps(scores_folder.to_json(answer), indent=2))
     elif "entries" in answer:
-        print_comparison(answer)
+        rows_of = {each.name: rows for each, rows in zip(candidates, rows_of_each, strict=True)}
+        print_comparison(answer, rows_of | {each.name: [each.row_of[key] for key in frames.keys] for each in earlier})
     else:
         print_summary(rows_of_each[0], answer)
     is_wrong = wrong_pairs.warn_of_scored(frames, rows_of_each, comparisons, is_thorough=strict)
@@ -142,26 +156,29 @@ def command(
 
 
 def _check_options(context: click.Context, *, has_weights: bool) -> None:
-    """Refuse what does not say which frames are scored, or would be passed over."""
+    """Refuse options that do not say which frames to score, or that would have no effect."""
     given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if context.params["others"] and not has_weights:
         file = context.params["others"][0]
-        raise click.UsageError(f"found {file}; pass weights after --weights, and patterns in quotes")
+        raise click.UsageError(
+            f"unexpected argument {file}; pass weights as --weights FILE, and put patterns in quotes"
+        )
     if context.params["no_weights"] and (has_weights or "restored" in given):
         other = "weights" if has_weights else "restored"
-        raise click.UsageError(f"--no-weights and --{other} do not go together")
+        raise click.UsageError(f"--no-weights and --{other} exclude each other; leave one out")
     if "restored" in given and has_weights:
-        raise click.UsageError("--restored takes no --weights: those pictures are restored already")
+        raise click.UsageError("--restored and --weights exclude each other; leave one out")
     sources = [f"--{_NAMES.get(name, name)}" for name in ("pack", "root", "restored") if name in given]
     folders = [name for name in ("blurry", "sharp") if name in given]
     if len(sources) > 1 or not (sources or "blurry" in folders):
-        found = " and ".join(sources) or ("--sharp without --blurry" if folders else "none")
-        raise click.UsageError(f"wanted one of --h5, --root, --restored, and --blurry; found {found}")
+        both = f"{' and '.join(sources)} exclude each other" if sources else ""
+        found = both or ("--sharp alone gives nothing to score" if folders else "no frames to score")
+        raise click.UsageError(f"{found}; pass one of --h5, --root, --restored or --blurry")
     unused: list[str] = [*folders] if sources in (["--h5"], ["--root"]) else []
     if sources != ["--root"]:
         unused = [*unused, *(name for name in ("layout", "variant", "split") if name in given)]
     if unused:
-        raise click.UsageError(f"{(sources or ['--blurry'])[0]} and --{unused[0]} do not go together; leave one out")
+        raise click.UsageError(f"{(sources or ['--blurry'])[0]} and --{unused[0]} exclude each other; leave one out")
 
 
 def _frames(
@@ -173,8 +190,8 @@ def _frames(
     blurry: Path | None,
     masks: "MaskSource",
 ) -> "FrameSource":
-    """The frames of a pack, of a part of a data set (layout, variant, split), of another program's results, of two
-    folders, or of pictures without sharp frames.
+    """The frames that the options name: of a pack, of a data set (``part``: layout, variant, split), of another
+    program's results, of two folders, or pictures without sharp frames.
     """
     from pipelines.evaluate import frame_sources, photographs
 
@@ -199,22 +216,23 @@ def _prepared(
     is_strict: bool,
     is_blurry: bool,
 ) -> "FrameSource":
-    """The frames as they are to be scored; refuses options that they have no use for, and names those left out."""
+    """The frames as they are to be scored. Refuses options that would have no effect, and lists frames left out."""
     from pipelines.evaluate.alignment import AlignedFrames
     from pipelines.evaluate.frame_sources import BlurryFrames
 
     if not frames.has_truth and (asked := _asked({**of_truth, "align": is_aligned, "strict": is_strict})):
-        raise click.UsageError(f"without --sharp there is nothing to compare with; leave out {asked}")
+        raise click.UsageError(f"without sharp frames there is no {asked}; pass --sharp, or leave out {asked}")
     if is_aligned and (asked := _asked({**of_truth, "measure": measures})):
-        raise click.UsageError(f"--align scores psnr and ssim alone; leave out {asked}")
+        raise click.UsageError(f"--align computes psnr and ssim only; leave out {asked}")
     if frames.orphans:
-        click.echo(f"without a partner, not scored: {listed([str(path) for path in frames.orphans])}", err=True)
+        paths = listed([str(path) for path in frames.orphans])
+        click.echo(f"not scored, no partner found: {paths}", err=True)
     frames = AlignedFrames(frames) if is_aligned else frames
     return BlurryFrames(frames) if is_blurry else frames
 
 
 def _asked(options: Mapping[str, object]) -> str:
-    """The options of these that were passed, for an error's text."""
+    """Those of these options that were passed, for a message."""
     return " and ".join(f"--{name}" for name, value in options.items() if value not in (None, False, ()))
 
 

@@ -1,4 +1,4 @@
-"""What the commands say of pairs that are no pairs. Loads no torch."""
+"""What the commands report about pairs whose frames do not match. Loads no torch."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.progress import announce_if_slow
+from prep.units import counted
 
 if TYPE_CHECKING:
     from pipelines.evaluate.frame_sources import FrameSource
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def search(pairs: "Sequence[Pair]", jobs: int | None) -> "list[Finding]":
-    """Search a data set for pairs that are none; says so where that takes long."""
+    """Search a data set for pairs whose frames do not match; announces itself if it takes long."""
     from prep.pairing.search import search_dataset
 
     with announce_if_slow("comparing blurry frames with their sharp partners"):
@@ -24,7 +25,7 @@ def search(pairs: "Sequence[Pair]", jobs: int | None) -> "list[Finding]":
 
 
 def warn(findings: "Sequence[Finding]", remedy: str) -> bool:
-    """Name what was found, and what to do; gives whether anything was."""
+    """Report what was found and what to do; returns whether anything was found."""
     for finding in findings:
         click.echo(str(finding), err=True)
     if findings:
@@ -39,22 +40,22 @@ def warn_of_scored(
     *,
     is_thorough: bool,
 ) -> bool:
-    """Name scored frames that lie off their sharp ones, or are no pairs; gives whether any are none.
+    """Report scored frames that are shifted against their sharp ones or do not match; returns whether any do not.
 
     Args:
         frames: That were scored.
-        rows_of_each: Their scores, of each network.
-        compared: How those of this run look beside their sharp ones.
-        is_thorough: Look at a sample of those that were scored earlier too.
+        rows_of_each: Their scores, for each network.
+        compared: How the frames scored in this run compare with their sharp ones.
+        is_thorough: Also compare a sample of the frames that were scored earlier.
     """
     from pipelines.evaluate import alignment, pairs
 
     if unaligned := list(dict.fromkeys(key for rows in rows_of_each for key in alignment.unaligned_keys(rows))):
-        few = f"{len(unaligned)} of {len(frames)} frames, first {unaligned[0]}"
-        click.echo(f"ECC found no homography for {few}: they are scored as they lie", err=True)
+        few = f"{len(unaligned)} of {counted(len(frames), 'frame')}, first {unaligned[0]}"
+        click.echo(f"scored without alignment, because ECC found no homography: {few}", err=True)
     if not frames.is_aligned and (hint := pairs.misalignment(frames, compared)):
         click.echo(hint, err=True)
     earlier = [key for key in frames.keys if key not in compared] if is_thorough else []
     every = {**compared, **pairs.compare_sample(frames, earlier)}
     found = pairs.findings({key: every[key] for key in frames.keys if key in every})
-    return warn(found, "look at these frames: their scores may mean nothing")
+    return warn(found, "check these frames; their scores may be meaningless")

@@ -12,7 +12,7 @@ from typing import Any, TextIO, cast
 
 # Control characters but tab and newline; what reverses the direction of text, or ends a line unseen; surrogates.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_PLAIN = str.maketrans({"→": "->"})  # where the encoding lacks them
+_PLAIN = str.maketrans({"→": "->", "±": "+-"})  # where the encoding lacks them
 
 
 def escaped(text: str, encoding: str = "utf-8") -> str:

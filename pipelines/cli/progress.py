@@ -1,20 +1,16 @@
-"""What a terminal or a log shows: how far long work is, with rate and time left, and tables."""
+"""What a terminal or a log shows of long work: how far it is, its rate and the time left."""
 
-import io
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import click
 
 from pipelines.cli.printing import encoding_of, escaped, escaping, unescaped
 from prep.units import duration
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 Item = TypeVar("Item")
 
@@ -101,20 +97,6 @@ def narrate(
     for done, item in enumerate(items, 1):
         say(done)
         yield item
-
-
-def print_table(table: "Table", width: int = 140) -> None:
-    """Print a table, as wide as the terminal, or so many characters wide in a log; its cells are text, not markup."""
-    from rich.console import Console
-
-    class Drawing(io.StringIO):
-        encoding = encoding_of(sys.stdout)  # by which rich chooses the characters of the lines
-
-    terminal, drawing = Console(file=unescaped(sys.stdout)), Drawing()
-    width = terminal.width if terminal.is_terminal else width
-    Console(file=drawing, width=width, markup=False, emoji=False, highlight=False).print(table)
-    sys.stdout.write(drawing.getvalue())  # click would drop what looks like an escape sequence
-    sys.stdout.flush()
 
 
 @contextmanager

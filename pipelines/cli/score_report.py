@@ -1,165 +1,334 @@
-"""What ``cdg-eval`` says: the scores of one network, or several side by side."""
+"""What ``cdg-eval`` prints: the scores of one network, or of several side by side."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli.progress import print_table
+from pipelines.cli.tables import print_list, print_table, print_wrapped
+from prep.units import counted, file_size
 
 if TYPE_CHECKING:
     from pipelines.evaluate.measures import FrameScores
 
-_MOST_ROWS = 40  # of images in a terminal; of more the means by sequence are shown
+_MOST_ROWS = 40  # frames that are listed one by one; of more, the means by sequence are shown
+_PER_FRAME = 2  # measures in the list of frames; all of them are in results.csv
+_FEW_PIXELS = 0.001  # share of all pixels below which a range of blur lengths says little
+_TOO_FEW = "too few"
+_CONVENTIONS = {  # how each measure is computed
+    "psnr": "PSNR in dB; RGB, 8 bits",
+    "ssim": "as in scikit-image: Gaussian window 11 x 11, sigma 1.5; mean of the channels",
+    "ssim_matlab3d": "as MATLAB's ssim of an RGB array: window 11 x 11 x 11",
+    "psnr_m1": "PSNR where M = 1 (small blur), in frames where that is at least 1 % of the pixels",
+    "psnr_m0": "PSNR where M = 0 (large blur), in frames where that is at least 1 % of the pixels",
+    "lpips": "LPIPS 0.1 with AlexNet, by torchmetrics; lower is better",
+}
 
 
 def print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
-    """All that is said of one network's scores."""
-    if summary["by_extent"].get("ranges"):
-        _print_by_extent(summary["by_extent"])
+    """All that is printed of one network's scores."""
+    _print_means(rows, summary)
     sequences = summary["sequences"]
     if len(rows) > _MOST_ROWS and sequences:
-        _print_table("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
-    else:
-        _print_table("image", rows if len(rows) <= _MOST_ROWS else [], summary)
-    for measure, text in summary["legend"].items():
-        interval = summary["interval"][measure]
-        if interval["low"] != interval["low"]:  # NaN
-            click.echo(f"{measure}: {text}; no frame has it")
-            continue
-        bounds = f"{_number(interval['low'], measure)} to {_number(interval['high'], measure)}"
-        click.echo(f"{measure}: {text}; {summary['scored']} {bounds} (95 %, bootstrap over {interval['of']})")
+        _print_frames("sequence", [{"key": name, **means} for name, means in sequences.items()], summary)
+    elif len(rows) <= _MOST_ROWS:
+        _print_frames("frame", rows, summary)
+    if summary["by_extent"].get("ranges"):
+        _print_by_extent(summary["by_extent"])
     if summary["author_frames"]:
         means = summary["author_frames"]
-        scores = f"psnr {means['psnr']:.2f}, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
-        click.echo(f"the author's {means['frames']} frames alone: {scores}")
+        scores = f"psnr {means['psnr']:.2f} dB, ssim {means['ssim']:.4f}, ssim_matlab3d {means['ssim_matlab3d']:.4f}"
+        click.echo(f"\nonly the {means['frames']} frames that the data set's author scores: {scores}")
     if summary["division"]:
         _print_division(summary["division"])
     if summary["cost"]:
         _print_cost(summary["cost"])
-    click.echo(f"protocol: {summary['protocol']}; on {summary['device']}, precision {summary['precision']}")
+    print_list("\nmeasures", _measures(summary))
+    precision = f", precision {summary['precision']}" if summary["cost"] else ""
+    rules = _rules(summary["protocol"], has_lengths=bool(summary["by_extent"].get("ranges")))
+    print_list("\nprotocol", [*rules, f"computed on {summary['device']}{precision}"])
+
+
+def _print_frames(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
+    """The first measures of each frame, or of each sequence."""
+    measures = list(summary["legend"])[:_PER_FRAME]
+    is_pair = f"{measures[0]}_blurry" in summary["mean"]
+    heads = [first_column]
+    for measure in measures:
+        heads += [f"{measure}\nblurry", "restored", _gain_word(measure)] if is_pair else [measure]
+    body = []
+    for row in rows:
+        cells = [str(row["key"])]
+        for measure in measures:
+            cells += _pair_cells(row, measure) if is_pair else [number(row[measure], measure)]
+        body.append(cells)
+    click.echo()
+    print_table(heads, body)
+
+
+def _print_means(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
+    """The mean of each measure, its gain on the blurry frames, and 95 % intervals of both."""
+    means, measures = summary["mean"], list(summary["legend"])
+    is_pair = f"{measures[0]}_blurry" in means
+    heads = [f"mean of\n{counted(summary['frames'], 'frame')}", *(["blurry"] if is_pair else [])]
+    heads += [summary["scored"], "95 % interval", *([_gain_word(measures[0]), "95 % interval"] if is_pair else [])]
+    body = []
+    for measure in measures:
+        known = summary["interval"][measure]
+        values = [float(row[measure]) for row in rows]
+        cells = [number(means[measure], measure), _interval(rows, values, measure, number, known)]
+        if is_pair:
+            gains = _gains(rows, measure)
+            gain = means[measure] - means[f"{measure}_blurry"]
+            cells = [number(means[f"{measure}_blurry"], measure), *cells]
+            cells += [signed(gain, measure), _interval(rows, gains, measure, signed)]
+        body.append([measure, *cells])
+    print_table(heads, body)
+    notes = [f"{_gain_word(measures[0])}: restored minus blurry"] if is_pair else []
+    notes.append(f"95 % intervals of the means: bootstrap over {summary['interval'][measures[0]]['of']}")
+    if any(_TOO_FEW in cells for cells in body):
+        notes.append(_note_of_too_few())
+    if is_pair and len(rows) > 1:
+        notes.append(_note_of_worst(rows, measures[0]))
+    for note in notes:
+        print_wrapped(note)
+
+
+def _interval(
+    rows: "Sequence[FrameScores]",
+    values: Sequence[float],
+    measure: str,
+    written: Callable[[float, str], str],
+    known: Mapping[str, Any] | None = None,
+) -> str:
+    """The 95 % interval of a mean.
+
+    Args:
+        rows: Of the frames.
+        values: Of each frame, whose mean it is.
+        measure: That they are of.
+        written: Writes an end of it.
+        known: The interval, where it is computed already.
+    """
+    from pipelines.evaluate.statistics import bootstrap_interval, has_interval
+
+    keys = [str(row["key"]) for row in rows]
+    if all(map(math.isnan, values)):
+        return "-"
+    if not has_interval(keys, values):
+        return _TOO_FEW
+    if known is None:
+        known = vars(bootstrap_interval(keys, values))
+    return f"{written(known['low'], measure)} to {written(known['high'], measure)}"
+
+
+def _note_of_too_few() -> str:
+    from pipelines.evaluate.statistics import FEWEST
+
+    return f"{_TOO_FEW}: an interval needs at least {FEWEST} frames, or sequences, with a score"
+
+
+def _note_of_worst(rows: "Sequence[FrameScores]", measure: str) -> str:
+    from pipelines.evaluate.measures import gain
+
+    worst = min(rows, key=gain)
+    return f"worst frame: {worst['key']}, {signed(_gains([worst], measure)[0], measure)}{_unit(measure)}"
+
+
+def _gains(rows: "Sequence[FrameScores]", measure: str) -> list[float]:
+    return [float(row[measure]) - float(row[f"{measure}_blurry"]) for row in rows]
+
+
+def _measures(summary: Mapping[str, Any]) -> list[str]:
+    """How each measure is computed, and which frames it is known of."""
+    from pipelines.evaluate.measures import LEGEND
+
+    lines = []
+    for measure, text in summary["legend"].items():
+        is_unknown = math.isnan(summary["mean"][measure])
+        notes = text.removeprefix(LEGEND[measure]) + ("; no frame has it" if is_unknown else "")
+        lines.append(f"{measure}: {_CONVENTIONS.get(measure, LEGEND[measure])}{notes}")
+    return lines
 
 
 def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
-    """PSNR by the length of the blur."""
-    from rich.table import Table
-
+    """PSNR by blur length."""
     ranges = by_extent["ranges"]
     is_pair = "psnr_blurry" in ranges[0]
-    names = ("blurry → restored", "gain") if is_pair else ("PSNR, dB",)
-    table = Table("blur, pixels", "share of pixels", *names)
     total = sum(each["pixels"] for each in ranges)
+    rows, is_any_small = [], False
     for each in ranges:
         end = f"to {each['to']:g}" if each["to"] < float("inf") else "and more"
-        cells = [_number(each["psnr"], "psnr")]
+        cells = [number(each["psnr"], "psnr")]
         if is_pair:
-            gain = _signed(each["psnr"] - each["psnr_blurry"], "psnr")
-            cells = [f"{_number(each['psnr_blurry'], 'psnr')} → {cells[0]}", gain]
-        table.add_row(f"{each['from']:g} {end}", f"{each['pixels'] / total:.1%}", *cells)
-    click.echo(f"PSNR by the length of the blur, errors of all frames pooled; lengths by {by_extent['known_from']}:")
-    print_table(table)
+            gain = signed(each["psnr"] - each["psnr_blurry"], "psnr")
+            cells = [number(each["psnr_blurry"], "psnr"), *cells, gain]
+        share = each["pixels"] / total
+        if share < _FEW_PIXELS:
+            is_any_small, cells = True, [f"({cell})" for cell in cells]
+        rows.append([f"{each['from']:g} {end}", f"{100 * share:.1f} %" if share >= _FEW_PIXELS else "< 0.1 %", *cells])
+    click.echo()
+    print_wrapped(f"psnr by blur length, the pixels of all frames pooled; lengths {_lengths(by_extent['known_from'])}")
+    print_table(
+        ["blur length,\npixels", "share of\npixels", *(["blurry", "restored", "gain"] if is_pair else ["psnr"])], rows
+    )
+    if is_any_small:
+        click.echo("in brackets: too few pixels to judge by")
 
 
 def _print_division(means: Mapping[str, float]) -> None:
     """Whether the network has learnt to divide small from large blur."""
-    names = {"auc_small": "attention of the small branch", "auc_large": "of the large branch", "auc_gate": "gate"}
+    names = {"auc_small": "small branch", "auc_large": "large branch", "auc_gate": "gate"}
+    lines = []
     if aucs := [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]:
-        middle = f"nearness to the frame's middle alone {means['auc_middle']:.3f}"
-        click.echo(f"AUC, small against large blur, 0.5 is chance: {', '.join(aucs)}; {middle}")
+        lines.append(
+            f"attention, AUC of small against large blur (0.5 is chance): {', '.join(aucs)}; for comparison, being "
+            f"near the middle of the frame: {means['auc_middle']:.3f}"
+        )
     if "lead_small" in means:
-        texts = [
-            f"{name} branch {_number(means[f'psnr_{name}_branch'], 'psnr')} dB where M = {value}, "
-            f"{_signed(means[f'lead_{name}'], 'psnr')} dB beside the other branch"
-            for name, value in (("small", 1), ("large", 0))
-        ]
-        click.echo(f"each branch alone on its own component: {'; '.join(texts)}")
+        for name, value, other in (("small", 1, "large"), ("large", 0, "small")):
+            psnr, lead = means[f"psnr_{name}_branch"], means[f"lead_{name}"]
+            lines.append(
+                f"{name} branch alone, where M = {value}: {number(psnr, 'psnr')} dB, {signed(lead, 'psnr')} dB against "
+                f"the {other} branch"
+            )
+    if lines:
+        print_list("\ndo the branches divide the frame?", lines)
 
 
 def _print_cost(cost: Mapping[str, Any]) -> None:
-    time = f"{1000 * cost['seconds']:,.0f} ms a frame of {cost['size']} (median of {cost['timed_frames']}), "
-    ptflops = f"{cost['ptflops_gmac']:.2f} GMac (ptflops), " if cost["ptflops_gmac"] is not None else ""
-    work = f"{ptflops}{cost['honest_gmac']:.2f} GMac (honest)"
-    memory = f"at most {cost['peak_megabytes']:,} MB " if cost["peak_megabytes"] is not None else ""
-    click.echo(
-        f"cost: {cost['parameters']:,} parameters, {cost['megabytes']:.2f} MB; at 1280 x 720 {work}; "
-        f"{time if cost['seconds'] else ''}{memory}on {cost['device']}"
-    )
+    from pipelines.evaluate.cost import work_text
+
+    lines = [f"{cost['parameters']:,} parameters, {file_size(1e6 * cost['megabytes'])}"]
+    lines.append(f"per frame of 1280 x 720: {work_text(cost)}")
+    device = cost["device"].replace(" 1 threads", " 1 thread")
+    size = cost["size"].replace("x", " x ")
+    if cost["seconds"]:
+        frames = counted(cost["timed_frames"], "frame")
+        lines.append(f"{1000 * cost['seconds']:,.0f} ms per frame of {size} (median of {frames}), on {device}")
+    if cost["peak_megabytes"] is not None:
+        of = "the whole process" if cost["device"].startswith(("cpu", "mps")) else "the tensors on the GPU"
+        lines.append(f"peak memory of {of}: {file_size(1e6 * cost['peak_megabytes'])}")
+    print_list("\ncost", lines)
 
 
-def _print_table(first_column: str, rows: "Sequence[Mapping[str, Any]]", summary: Mapping[str, Any]) -> None:
-    from rich.table import Table
+def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Sequence[FrameScores]]") -> None:
+    """Several networks in one table, then each minus the first, frame by frame.
 
-    means, measures = summary["mean"], list(summary["legend"])
-    is_pair = f"{measures[0]}_blurry" in means
-    table = Table(first_column, *(f"{measure}\nblurry → restored" if is_pair else measure for measure in measures))
-    last = {"key": f"mean of {summary['frames']} images", **means}
-    for row in (*rows, last):
-        cells = [
-            " → ".join(_number(row[name], measure) for name in (f"{measure}_blurry", measure) if name in means)
-            for measure in measures
-        ]
-        table.add_row(str(row["key"]), *cells, end_section=bool(rows) and row is rows[-1])
-    print_table(table)
-
-
-def _number(value: float, measure: str) -> str:
-    if value != value:
-        return "-"
-    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
-
-
-def _signed(value: float, measure: str) -> str:
-    return ("+" if value >= 0 else "") + _number(value, measure)
-
-
-def print_comparison(comparison: Mapping[str, Any]) -> None:
-    """Several networks in one table, then each less the first, frame by frame."""
-    from rich.table import Table
-
+    Args:
+        comparison: What ``compare.json`` holds.
+        rows_of: The scores of the frames, by the name of each entry.
+    """
     entries, blurry = comparison["entries"], comparison["blurry"]
-    measures = list(entries[0]["mean"])
-    table = Table("", *(f"{measure}\n(95 %)" for measure in measures), "parameters", "GMac,\n1280x720", "s a frame")
-    if blurry:
-        table.add_row("blurry", *(_number(blurry[each], each) if each in blurry else "" for each in measures))
+    measures, first = list(entries[0]["mean"]), comparison["measure"]
+    body = [["(blurry frames)", *(number(blurry.get(each, math.nan), each) for each in measures)]] if blurry else []
     for entry in entries:
-        cells = [_with_interval(entry, measure) for measure in measures]
-        table.add_row(entry["name"], *cells, *_costs(entry["cost"]))
-    print_table(table)
+        body.append([entry["name"], *(number(entry["mean"].get(each, math.nan), each) for each in measures)])
+    print_table([f"mean of\n{counted(comparison['frames'], 'frame')}", *measures], body)
+    click.echo()
+    body = [
+        [entry["name"], _own_interval(entry, rows_of[entry["name"]], first), *_costs(entry["cost"])]
+        for entry in entries
+    ]
+    print_table(["", f"{first},\n95 % interval", "parameters", "GMac, all\noperations", "s per\nframe"], body)
+    if any(_TOO_FEW in cells for cells in body):
+        print_wrapped(_note_of_too_few())
+    click.echo()
     for difference in comparison["differences"]:
         if difference["less"] == entries[0]["name"]:
-            _print_difference(difference, comparison["measure"])
-    click.echo(f"protocol: {comparison['protocol']}; means of {comparison['frames']} frames")
+            _print_difference(difference, first, rows_of)
+    rules = _rules(comparison["protocol"])
+    costs = ["GMac: 10^9 multiply-accumulates per frame of 1280 x 720", "s per frame: median of the scored frames"]
+    conventions = [f"{each}: {_CONVENTIONS.get(each) or _legend(each)}" for each in measures]
+    print_list("\nmeasures", [*conventions, *(costs if any(entry["cost"] for entry in entries) else [])])
+    print_list("\nprotocol", rules)
     for entry in entries:
         if entry["other_protocol"]:
-            click.echo(f"{entry['name']} was scored otherwise: {entry['other_protocol']}")
+            others = [rule for rule in _rules(entry["other_protocol"]) if rule not in rules]
+            print_list(
+                f"\n{entry['name']} was scored under another protocol", others or _rules(entry["other_protocol"])
+            )
 
 
-def _with_interval(entry: Mapping[str, Any], measure: str) -> str:
-    if measure not in entry["mean"]:
-        return ""
-    interval = entry["interval"][measure]
-    ends = " to ".join(_number(interval[end], measure) for end in ("low", "high"))
-    return f"{_number(entry['mean'][measure], measure)}\n({ends})"
+def _legend(measure: str) -> str:
+    from pipelines.evaluate.measures import LEGEND
+
+    return LEGEND[measure]
+
+
+def _own_interval(entry: Mapping[str, Any], rows: "Sequence[FrameScores]", measure: str) -> str:
+    return _interval(rows, [float(row[measure]) for row in rows], measure, number, entry["interval"][measure])
 
 
 def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:
     if not cost:
-        return "", "", ""
-    seconds = f"{cost['seconds']:.3g}" if cost["seconds"] else ""
-    return f"{cost['parameters']:,}", f"{cost['honest_gmac']:.1f}", seconds
+        return "-", "-", "-"
+    seconds = f"{cost['seconds']:.3g}" if cost["seconds"] else "-"
+    return f"{cost['parameters']:,}", f"{cost['honest_gmac']:,.1f}", seconds
 
 
-def _print_difference(difference: Mapping[str, Any], measure: str) -> None:
+def _print_difference(
+    difference: Mapping[str, Any], measure: str, rows_of: "Mapping[str, Sequence[FrameScores]]"
+) -> None:
     from pipelines.evaluate.no_reference import is_lower_better
 
     between = f"{difference['of']} minus {difference['less']}: {measure}"
     if measure not in difference["means"]:
         click.echo(f"{between} is known of no frame")
         return
-    mean, interval = difference["means"][measure], difference["intervals"][measure]
-    unit, note = " dB" if measure == "psnr" else "", "; lower is better" if is_lower_better(measure) else ""
-    click.echo(
-        f"{between} {_signed(mean, measure)}{unit} "
-        f"({_signed(interval['low'], measure)} to {_signed(interval['high'], measure)}, 95 %, paired), "
-        f"higher in {difference['higher'][measure]} of {difference['frames']} frames{note}"
+    rows, less = rows_of[difference["of"]], {row["key"]: row for row in rows_of[difference["less"]]}
+    values = [float(row[measure]) - float(less[row["key"]][measure]) for row in rows]
+    interval = _interval(rows, values, measure, signed, difference["intervals"][measure])
+    known = "too few frames for an interval" if interval == _TOO_FEW else f"95 % interval {interval}, paired by frame"
+    note = "; lower is better" if is_lower_better(measure) else ""
+    print_wrapped(
+        f"{between} {signed(difference['means'][measure], measure)}{_unit(measure)} ({known}), "
+        f"higher in {difference['higher'][measure]} of {counted(difference['frames'], 'frame')}{note}"
     )
+
+
+def _pair_cells(row: Mapping[str, Any], measure: str) -> list[str]:
+    before, after = row[f"{measure}_blurry"], row[measure]
+    return [number(before, measure), number(after, measure), signed(after - before, measure)]
+
+
+def _gain_word(measure: str) -> str:
+    """What the difference to the blurry frame is called: of a measure where lower is better it is no gain."""
+    return "gain" if measure.startswith(("psnr", "ssim")) else "change"
+
+
+def number(value: float, measure: str) -> str:
+    """A score, as tables show it; a dash where there is none."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.2f}" if measure.startswith("psnr") else f"{value:.4f}"
+
+
+def signed(value: float, measure: str) -> str:
+    """A difference of two scores, with its sign."""
+    text = number(value, measure)
+    return text if text.startswith("-") else f"+{text}"
+
+
+def _unit(measure: str) -> str:
+    return " dB" if measure.startswith("psnr") else ""
+
+
+def _rules(protocol: str, *, has_lengths: bool = False) -> list[str]:
+    """A protocol as a list; without where blur lengths are known from, if that is printed already."""
+    prefix, rules = "extents by ", []
+    for rule in protocol.split("; "):
+        if not rule.startswith(prefix):
+            rules.append(rule)
+        elif not has_lengths:
+            rules.append(f"blur lengths {_lengths(rule.removeprefix(prefix))}")
+    return rules
+
+
+def _lengths(source: str) -> str:
+    """Where blur lengths are known from, of a source as scores hold it."""
+    from pipelines.evaluate.frame_sources import MEASURED, OWN_MAPS
+
+    kinds = {MEASURED: "measured between each blurry frame and its sharp partner (method paired)"}
+    return kinds.get(source, f"from {OWN_MAPS}")

@@ -1,4 +1,4 @@
-"""From frames and weights to scores folders, with tables and pages: what ``cdg-eval`` does once it knows them."""
+"""What ``cdg-eval`` does once frames and weights are known: score them, then write tables and pages."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
-    """Name what is scored, and give each a folder; they load no weights."""
+    """Name what is scored, and choose a scores folder for each; no weights are loaded."""
     from pipelines.evaluate.candidates import Candidate, folder_names, names_of
 
     paths = [each.weights for each in conditions if each.weights is not None]
@@ -34,7 +34,7 @@ def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", o
     for place, (folder, file) in enumerate(zip(folders, files, strict=True)):
         if folder in folders[:place] or file in files[:place]:
             first = folders.index(folder) if folder in folders[:place] else files.index(file)
-            raise click.UsageError(f"{paths[first]} and {paths[place]} are the same; pass each once")
+            raise click.UsageError(f"{paths[first]} and {paths[place]} are the same file; pass it once")
     return [
         Candidate(name=name, conditions=each, folder=folder, restorer=None)
         for name, each, folder in zip(names, conditions, folders, strict=True)
@@ -42,7 +42,7 @@ def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", o
 
 
 def _place_of_comparison(names: "Sequence[str]", candidates: "Sequence[Candidate]", out: Path | None) -> Path:
-    """The folder of a comparison: ``out`` for several networks, else one of its own for these, beside their scores."""
+    """The folder of a comparison: ``out`` for several networks, else a folder beside their scores."""
     if out is not None and len(candidates) > 1:
         return out
     from pipelines.evaluate.conditions import checksum
@@ -58,10 +58,10 @@ def score_and_report(
     out: Path | None,
     workers: int,
 ) -> "tuple[dict[str, Any], dict[str, Comparisons]]":
-    """Score what is not scored, and write all tables and pages.
+    """Score what is missing, and write all tables and pages.
 
     Returns:
-        The summary and the rows, or the comparison of several; and how the frames of this run look beside
+        The summary and the rows, or the comparison of several; and how the frames scored in this run compare with
         their sharp ones.
     """
     from pipelines.evaluate import comparison, comparison_page
@@ -89,10 +89,10 @@ def score_and_report(
 def _score_all(
     frames: "FrameSource", candidates: "Sequence[Candidate]", workers: int
 ) -> "tuple[Gallery, dict[str, Comparisons]]":
-    """Score the frames that the candidates' folders do not hold yet.
+    """Score the frames that are not in the candidates' folders yet.
 
     Returns:
-        Of those of this run what may be shown, and how each looks beside its sharp one.
+        What may be shown of the frames scored in this run, and how each compares with its sharp one.
     """
     from pipelines.evaluate import page
     from pipelines.evaluate.gallery import Gallery
@@ -106,12 +106,16 @@ def _score_all(
         each.begin(frames)
         missing += len(frames) - len(each.row_of)
         if each.row_of:
-            click.echo(f"{len(each.row_of)} of {len(frames)} frames are scored in {each.folder}", err=True)
+            count = counted(len(frames), "frame")
+            click.echo(f"{len(each.row_of)} of {count} already scored in {each.folder}", err=True)
+        if each.changed:
+            these = f"{counted(each.changed, 'frame')} in {each.folder}"
+            click.echo(f"{these} changed on disk after scoring; scored again", err=True)
     if missing:
         restorer = candidates[0].restorer
         device = device_name(restorer.device) if restorer else "cpu"
-        many = f" ({len(candidates)} networks, {len(frames)} frames each)" if len(candidates) > 1 else ""
-        click.echo(f"{counted(missing, 'frame')} to score{many}, on {device}", err=True)
+        many = f" ({len(candidates)} networks, {counted(len(frames), 'frame')} each)" if len(candidates) > 1 else ""
+        click.echo(f"scoring {counted(missing, 'frame')}{many} on {device}", err=True)
     gallery = Gallery()
     comparisons: dict[str, Comparisons] = {}
     for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "eval"):
@@ -145,7 +149,7 @@ def _compare(
     gallery: "Gallery",
     folder: Path,
 ) -> dict[str, Any]:
-    """Write the tables and the page of several into a folder; gives what they hold."""
+    """Write the tables and the page of a comparison into a folder; returns what ``compare.json`` holds."""
     from pipelines.evaluate import comparison, comparison_page, lineups
 
     compared = comparison.compare_all(entries, frames.keys)

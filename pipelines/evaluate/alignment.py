@@ -1,4 +1,4 @@
-"""RealBlur's own protocol: each picture is laid over the sharp frame by a homography before it is scored.
+"""RealBlur's own protocol: each picture is aligned to its sharp frame by a homography before it is scored.
 
 RealBlur's blurry and sharp frames come from two cameras behind a beam splitter, so that they lie off each other by what
 calibration leaves, and a network's result lies where the blurry frame does. The steps and constants here are those of
@@ -68,19 +68,19 @@ class AlignedFrames(FrameSource):
 
 
 def check_against(frames: FrameSource, earlier: Mapping[str, FrameScores]) -> None:
-    """Refuse to compare scores of aligned frames with those of frames as they lie, before any is scored.
+    """Refuse to compare scores of aligned frames with scores of frames that are not aligned, before any is scored.
 
     Raises:
-        EvaluationError: If only one of the two is of aligned frames.
+        EvaluationError: If only one of the two has aligned frames.
     """
     were_aligned = any(UNALIGNED in row for row in earlier.values())
     if were_aligned != frames.is_aligned:
         which = "were aligned" if were_aligned else "were not aligned"
-        raise EvaluationError(f"the frames of the earlier scores {which}; score both with --align, or both without")
+        raise EvaluationError(f"the frames of the earlier scores {which}; score both with --align or both without it")
 
 
 def unaligned_keys(rows: Sequence[FrameScores]) -> list[str]:
-    """The frames of which a picture was scored as it lies, because ECC found no homography."""
+    """The frames of which a picture was scored without alignment, because ECC found no homography."""
     return [str(row["key"]) for row in rows if row.get(UNALIGNED)]
 
 
@@ -92,7 +92,7 @@ def measure_aligned(frame: EvaluationFrame, restored: Tensor) -> FrameScores:
         restored: ``(3, H, W)`` uint8.
 
     Raises:
-        EvaluationError: If the frame is smaller than SSIM's window.
+        EvaluationError: If the frame is smaller than the window of SSIM.
     """
     check_size(frame)
     scores: dict[str, Any] = {"key": frame.key}

@@ -1,4 +1,4 @@
-"""PSNR against the extent of the blur, where that is known at each pixel.
+"""PSNR by blur length, where that is known for each pixel.
 
 Legend: H, W a frame's height and width.
 """

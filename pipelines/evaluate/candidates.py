@@ -24,16 +24,18 @@ class Candidate:
     folder: Path  # of its scores
     restorer: Restorer | None  # None where the frames are restored already
     row_of: dict[str, FrameScores] = field(default_factory=dict)  # by key, of the frames that are scored
+    changed: int = 0  # frames that were scored earlier, and whose files have changed since
     shortlist: Shortlist = field(default_factory=Shortlist)
 
     def begin(self, frames: FrameSource) -> None:
-        """Make or open the folder, and take the rows that it holds.
+        """Make or open the folder, and read the rows in it.
 
         Raises:
-            EvaluationError: If it holds scores of something else, or is no scores folder.
+            EvaluationError: If it contains scores of something else, or is not a scores folder.
             ForeignFile: If a person's own file has the name of a table.
         """
         self.row_of = scores_folder.begin(self.folder, self.conditions.identity(frames), frames.sources_of_all())
+        self.changed = len((scores_folder.stored_keys(self.folder) & {*frames.keys}) - self.row_of.keys())
         self.shortlist = Shortlist(self.row_of.values())
 
     def rows(self, frames: FrameSource) -> list[FrameScores]:
@@ -42,9 +44,9 @@ class Candidate:
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Short names by which a table tells files apart: the end of each path, as long as it must be, without the suffix.
+    """Short, different names for files: the end of each path, as much of it as is needed, without the suffix.
 
-    ``weights.safetensors`` of a run is called as the run's folder.
+    ``weights.safetensors`` in a run folder gets the folder's name.
     """
     files = [path.resolve().parts for path in paths]
     stems = [path.resolve().with_suffix("").parts for path in paths]
@@ -53,7 +55,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
-    """A folder's name for each of these, all different, and none that a comparison's own files have."""
+    """A folder name for each of these, all different, and different from the files of a comparison."""
     given: list[str] = []
     for name in names:
         plain = name.replace("/", "-").lstrip(".") or "network"

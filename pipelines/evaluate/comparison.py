@@ -1,4 +1,4 @@
-"""Scores of the same frames by several candidates -> one comparison: means, paired differences, blur length, cost."""
+"""Compare the scores of several candidates on the same frames: means, paired differences, blur length, cost."""
 
 import itertools
 import json
@@ -15,10 +15,11 @@ from pipelines.evaluate.measures import FrameScores, has_blurry, measures_of
 from pipelines.evaluate.statistics import bootstrap_interval, compare, mean_scores
 from prep.errors import ReadError
 from prep.io import files
+from prep.units import counted
 
 # And how they begin.
 _FILES = {"compare.json": '"protocol":', "compare.csv": "key", "compare-pictures.json": '"rows":'}
-_EQUAL = 0.001  # dB: devices add up in another order
+_EQUAL = 0.001  # dB: devices add up in different orders
 
 
 class _Cost(TypedDict, total=False):
@@ -68,7 +69,7 @@ def read_earlier(paths: Sequence[Path], taken: Sequence[str]) -> list[Entry]:
         taken: Names of other entries.
 
     Raises:
-        EvaluationError: If one holds no scores, or they are damaged.
+        EvaluationError: If one contains no scores, or they are damaged.
     """
     entries: list[Entry] = []
     for path in paths:
@@ -98,16 +99,17 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
     """What ``compare.json`` holds.
 
     Args:
-        entries: At least two; the first is what the others are compared with first.
+        entries: At least two; the first is the baseline.
         keys: The frames that are compared; each entry has scored all of them.
 
     Raises:
-        EvaluationError: If an entry lacks a frame, or has scored another of its name.
+        EvaluationError: If an entry has no scores of a frame, or its frame of that name is another picture.
     """
     for entry in entries:
         if missing := [key for key in keys if key not in entry.row_of]:
             raise EvaluationError(
-                f"the scores of {entry.folder} hold no {missing[0]} ({len(missing)} missing); score the same frames"
+                f"{entry.folder} has no scores of {missing[0]} (missing: {counted(len(missing), 'frame')}); score the "
+                "same frames"
             )
         _refuse_other_pictures(entries[0], entry, keys)
     rows_of = [[entry.row_of[key] for key in keys] for entry in entries]
@@ -132,24 +134,26 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
 
 
 def _refuse_other_pictures(one: Entry, other: Entry, keys: Sequence[str]) -> None:
-    """Refuse scores of frames of the same names and other content: their blurry frames have another PSNR."""
+    """Refuse scores of other pictures with the same names: the PSNR of their blurry frames differs."""
     for key in keys:
         psnrs = [each.row_of[key].get("psnr_blurry", math.nan) for each in (one, other)]
         if abs(psnrs[0] - psnrs[1]) > _EQUAL:
             raise EvaluationError(
-                f"{key} is another picture in the scores of {other.folder}: blurry {psnrs[1]:.2f} dB there, "
-                f"{psnrs[0]:.2f} dB in those of {one.folder}; score the same frames"
+                f"{key} is not the same picture in {other.folder} (blurry frame {psnrs[1]:.2f} dB) and in {one.folder} "
+                f"({psnrs[0]:.2f} dB); score the same frames"
             )
 
 
 def _shared_measures(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
-    """The measures that all entries have; what they are compared by is the first."""
+    """The measures that all entries have; the first is the one they are compared by."""
     measures = measures_of(entries[0].row_of[keys[0]])
     for entry in entries[1:]:
         own = measures_of(entry.row_of[keys[0]])
         if not (shared := [measure for measure in measures if measure in own]):
             wanted, found = " or ".join(measures), ", ".join(own) or "no score"
-            raise EvaluationError(f"the scores of {entry.folder} are {found}; wanted {wanted}: score both alike")
+            raise EvaluationError(
+                f"{entry.folder} has scores of {found} but not of {wanted}; score both with the same measures"
+            )
         measures = shared
     return measures
 
@@ -180,17 +184,17 @@ def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], pr
 
 
 def _rules(protocol: str) -> str:
-    """A protocol without the folders that the frames are in: the same may be written in many ways."""
+    """A protocol without the folders of the frames, which can be written in several ways."""
     source, _, rules = protocol.partition(f": {RULES}")
     return rules if source.startswith("pictures of ") else f"{source}: {rules}"
 
 
 def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
-    """Refuse to replace a person's own file of the name of one of ours, or a comparison of others.
+    """Refuse to replace a person's own file that has the name of one of ours, or a comparison of other entries.
 
     Args:
-        folder: That a comparison is to go into.
-        names: Of its entries; empty: any comparison may be replaced.
+        folder: Where a comparison is to be written.
+        names: Of its entries; if empty, any comparison may be replaced.
 
     Raises:
         ForeignFile: If there is a person's own file.
@@ -205,11 +209,11 @@ def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
         except (ReadError, KeyError, TypeError):
             return
         if found != list(names):
-            raise EvaluationError(f"{folder} holds a comparison of {', '.join(found)}; pass another --out")
+            raise EvaluationError(f"{folder} contains a comparison of {', '.join(found)}; use another --out")
 
 
 def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry], keys: Sequence[str]) -> None:
-    """Write ``compare.json`` and ``compare.csv``, a frame a row, into a folder that is there.
+    """Write ``compare.json`` and ``compare.csv``, one row per frame, into an existing folder.
 
     Raises:
         ForeignFile: If a person's own file has one of these names.

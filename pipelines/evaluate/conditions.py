@@ -1,4 +1,4 @@
-"""Under which conditions frames are scored: all that decides the scores, for a program and for a person."""
+"""The conditions under which frames are scored: everything that decides the scores, for programs and for people."""
 
 import json
 import zlib
@@ -16,10 +16,13 @@ from pipelines.evaluate.no_reference import NoReference
 from pipelines.restore import networks, peers
 from pipelines.restore.restorer import weights_checksum
 
+_GENERIC = "weights"  # what cdg-train calls the weights of every run
+_LONGEST_STEM = 60  # characters of a weights file's name in that of a folder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What decides the scores besides the frames."""
+    """What decides the scores, apart from the frames."""
 
     weights: Path | None = None  # None where the frames are restored already
     precision: str = "32-true"
@@ -29,7 +32,7 @@ class Conditions:
     blind: Sequence[NoReference] = ()  # measures that need no sharp frame
 
     def identity(self, frames: FrameSource) -> dict[str, Any]:
-        """All that decides the scores, as ``asked.json`` holds it."""
+        """Everything that decides the scores, as ``asked.json`` holds it."""
         checksum = weights_checksum(self.weights) if self.weights else None
         identity = {
             **frames.identity,
@@ -69,19 +72,28 @@ class Conditions:
         return "; ".join(rules)
 
     def scores_folder(self, out: Path | None, frames: FrameSource) -> Path:
-        """Where the scores go: ``out``, or a folder of its own for these conditions, beside weights of one's own.
+        """Where the scores go: ``out``, or a folder of their own for these frames, weights and conditions.
+
+        It is named after the frames, the weights (but for ``weights``, which lie in a run folder of their own) and a
+        checksum of the conditions. A folder of an earlier release, without the weights' name, is used again.
 
         Raises:
-            EvaluationError: If that lies among the frames.
+            EvaluationError: If it lies among the frames.
         """
         beside = self.weights.parent if self.weights and self.weights != PRETRAINED else Path()
-        folder = out or beside / "eval" / f"{frames.name}-{checksum(self.identity(frames))}"
+        end = checksum(self.identity(frames))
+        stem = self.weights.stem[:_LONGEST_STEM] if self.weights else ""
+        network = f"{stem}-" if stem not in ("", _GENERIC) else ""
+        earlier = beside / "eval" / f"{frames.name}-{end}"
+        folder = out or (earlier if earlier.exists() else earlier.with_name(f"{frames.name}-{network}{end}"))
         for place in frames.folders:
             if folder.resolve().is_relative_to(place.resolve()):
-                raise EvaluationError(f"{folder} lies inside {place}, which holds frames; pass --out elsewhere")
+                raise EvaluationError(
+                    f"{folder} is inside {place}, which contains frames; use --out with a folder outside it"
+                )
         return folder
 
 
 def checksum(identity: Mapping[str, Any] | Sequence[str]) -> str:
-    """By which the folders of different scores, or comparisons, are told apart."""
+    """Tells the folders of different scores, or comparisons, apart."""
     return f"{zlib.crc32(json.dumps(identity, sort_keys=True).encode()):08x}"

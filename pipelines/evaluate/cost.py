@@ -1,7 +1,7 @@
 """What a network costs, as a row of the paper's Table 1."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -28,8 +28,8 @@ def measure_cost(
         size: ``(height, width)`` of the first frame.
 
     Returns:
-        Multiply-accumulates under both conventions at 1280 x 720, of a network of another project under the honest one
-        alone; seconds and memory at ``size``, on ``device``.
+        Multiply-accumulates at 1280 x 720 under both conventions, of a network of another project those of all
+        operations alone; seconds and memory at ``size``, on ``device``.
     """
     threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
     return {
@@ -59,7 +59,15 @@ def figures(cost: Cost) -> dict[str, Any]:
 
 
 def peer_figures(network: PeerNetwork, height: int, width: int) -> dict[str, Any]:
-    """The same of a network of another project, whose layers ptflops would count by rules of their own."""
+    """The same for a network of another project; ptflops would count its layers by rules of their own, so is None."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     work = footprint.measure(network, height, width).multiply_accumulates
     return {**figures(Cost(parameters=parameters, ptflops=0, honest=work)), "ptflops_gmac": None}
+
+
+def work_text(cost: Mapping[str, Any]) -> str:
+    """The multiply-accumulates of ``figures``, with how they are counted."""
+    every = f"{cost['honest_gmac']:,.2f} GMac, all operations"
+    if cost["ptflops_gmac"] is None:
+        return every
+    return f"{every}; {cost['ptflops_gmac']:,.2f} GMac, convolutions only (ptflops)"

@@ -1,8 +1,8 @@
-"""A scores folder: what decides the scores, a row a frame as they come, and at the end tables.
+"""A scores folder: what decides the scores, one row per frame as they come, and tables at the end.
 
-``asked.json`` holds what decides the scores, so that others are refused; ``scores.jsonl`` a row a frame, so that the
-same command resumes, with the stamps of the files that it was read from, so that a replaced frame is scored again;
-``results.csv`` and ``results.json`` all of them.
+``asked.json`` holds what decides the scores, so that others are refused. ``scores.jsonl`` has one row per frame, so
+that an interrupted command can continue, with the stamps of the files that the frame was read from, so that a replaced
+frame is scored again. ``results.csv`` and ``results.json`` hold all scores.
 """
 
 import csv
@@ -29,38 +29,39 @@ _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS, _LOCK = "scores.jsonl", "scores.lock"
 _TABLES = {"results.csv": "key", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
+_SHOWN = 3  # folders that a message lists
 _NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Keep other processes from scoring into a folder, which is made.
+    """Make a folder, and keep other processes from scoring into it.
 
     Raises:
         EvaluationError: If another process does.
     """
-    in_use = f"{folder} is being scored by another process; wait for its end, or pass another --out"
+    in_use = f"{folder} is in use by another cdg-eval process; wait until it ends, or use another --out"
     with locks.hold(folder / _LOCK, remove=True, refusal=EvaluationError(in_use)):
         yield
 
 
 def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:
-    """Make or open a scores folder; gives the rows that it holds already, by key.
+    """Make or open a scores folder; returns the rows already in it, by key.
 
     Args:
-        folder: Made where it is not there.
+        folder: Made if it does not exist.
         identity: What decides the scores, as JSON.
-        sources: The files that each frame is read from today, by key; a row of files that changed since is left out.
+        sources: The files that each frame is read from now, by key; rows whose files have changed are left out.
 
     Raises:
-        EvaluationError: If it holds scores of something else, or is no scores folder.
+        EvaluationError: If it contains scores of something else, or is not a scores folder.
         ForeignFile: If a person's own file has the name of a table.
     """
     path = folder / "asked.json"
     wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
     if not path.exists():
         if files.holds_others(folder, besides=(_LOCK,)):
-            raise EvaluationError(f"{folder} holds other files; pass another --out")
+            raise EvaluationError(f"{folder} contains other files; use another --out")
         files.write_text(path, json.dumps(wanted, indent=1) + "\n")
         return {}
     try:
@@ -68,19 +69,26 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
         rows = files.read_rows(folder / _ROWS)
         kept = {row["key"]: _from_json(row) for row in rows}  # a frame scored again has two rows: the last counts
         if len({len(sums) for scores, _ in kept.values() for sums in scores.get("extents", ())}) > 1:
-            raise ReadError(f"extents of {_ROWS} differ in length")
+            raise ReadError(f"extents in {_ROWS} differ in length")
     except (ReadError, KeyError, TypeError, ValueError) as error:
-        raise EvaluationError(f"{folder} is damaged ({error}); remove it, or pass another --out") from error
+        raise EvaluationError(f"{folder} is damaged ({error}); remove it, or use another --out") from error
     if stored != wanted:
         names = sorted(name for name in {*stored, *wanted} if stored.get(name) != wanted.get(name))
-        raise EvaluationError(f"{folder} holds other scores (not the same: {', '.join(names)}); pass another --out")
+        raise EvaluationError(
+            f"{folder} contains scores made with other settings ({', '.join(names)}); use another --out"
+        )
     for name, sign in _TABLES.items():
         files.refuse_foreign(folder / name, sign)
     return {key: scores for key, (scores, stamps) in kept.items() if _is_current(stamps, sources.get(key, ()))}
 
 
+def stored_keys(folder: Path) -> set[str]:
+    """The frames that a begun folder has rows of, outdated ones included."""
+    return {str(row["key"]) for row in files.read_rows(folder / _ROWS)}
+
+
 def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
-    """The scores of a frame as ``to_json`` was given them, and the stamps of its files; none of an earlier release.
+    """The scores of a frame, as ``to_json`` was given them, and the stamps of its files; no stamps in early releases.
 
     Raises:
         KeyError, TypeError, ValueError: If it is something else.
@@ -95,7 +103,7 @@ def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
             measures[name] = _finite(name, files.as_type(number, float, f"{name} of {place}"))
     is_blind = any(name in measures for name in no_reference.NAMES)
     if missing := [name for name in ("psnr", "ssim") if name not in measures and not is_blind]:
-        raise ReadError(f"{place} lacks {missing[0]}")
+        raise ReadError(f"{place} has no {missing[0]}")
     return measures, files.as_type(row.get("sources", []), list[FileStamp], place)
 
 
@@ -122,12 +130,13 @@ def read(path: Path) -> dict[str, FrameScores]:
     Raises:
         EvaluationError: If it is neither.
     """
+    if not path.exists():
+        raise EvaluationError(f"{path} does not exist; pass a scores folder of cdg-eval, or its results.csv")
     if path.is_dir() and not (path / "results.csv").exists():
-        found = " or ".join(str(table.parent) for table in sorted(path.glob("*/results.csv")))
-        raise EvaluationError(f"{path} holds no results.csv; pass {found or 'a folder that cdg-eval wrote'}")
+        raise EvaluationError(_no_scores(path))
     path = path / "results.csv" if path.is_dir() else path
-    if path.exists() and not path.is_file():
-        raise EvaluationError(f"{path} is no regular file; pass a folder that cdg-eval wrote, or its results.csv")
+    if not path.is_file():
+        raise EvaluationError(f"{path} is not a regular file; pass a scores folder of cdg-eval, or its results.csv")
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
@@ -140,9 +149,19 @@ def read(path: Path) -> dict[str, FrameScores]:
         rows: list[FrameScores] = [{"key": line["key"], **values} for line, values in zip(lines, scores, strict=True)]
     except (OSError, KeyError, ValueError, TypeError, csv.Error) as error:
         raise EvaluationError(
-            f"{path} holds no scores of cdg-eval ({error}); pass its folder or results.csv"
+            f"{path} contains no scores of cdg-eval ({error}); pass a scores folder, or its results.csv"
         ) from error
     return {str(row["key"]): row for row in rows}
+
+
+def _no_scores(folder: Path) -> str:
+    """What to pass instead of a folder without scores: those in it that have some."""
+    found = [str(table.parent) for table in sorted(folder.glob("*/results.csv"))]
+    if not found:
+        return f"{folder} contains no results.csv; pass a scores folder of cdg-eval"
+    if len(found) <= _SHOWN:
+        return f"{folder} is not a scores folder; pass {' or '.join(found)}"
+    return f"{folder} contains {len(found)} scores folders; pass one of them, such as {', '.join(found[:_SHOWN])}"
 
 
 def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any]) -> None:
@@ -157,7 +176,7 @@ def write_csv(path: Path, rows: Sequence[FrameScores]) -> None:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows under the names of all their fields; NaN, and what a row does not have, is an empty field."""
+    """Rows as CSV, with the names of all their fields as its head; NaN and missing values are empty fields."""
     text = io.StringIO()
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NOT_IN_TABLES]
     has_return = any("\r" in str(row.get("key")) for row in rows)  # which by itself is not quoted, and ends a line

@@ -1,4 +1,4 @@
-"""The frames that are scored, out of a pack, a data set, or folders of another program's results.
+"""The frames to score: from a pack, a data set, or folders with the results of another program.
 
 Legend: H, W a frame's height and width.
 """
@@ -26,6 +26,7 @@ from prep.io.storage import FileStamp, Source
 from prep.masks import equations, making
 from prep.packs import reader
 from prep.sharpness import paired
+from prep.units import counted
 
 OWN_MAPS = "the data set's own maps"
 MEASURED = "S of paired, which measures them between the blurry frame and its sharp partner"
@@ -52,7 +53,7 @@ class EvaluationFrame:
 
 
 class FrameSource(Dataset[EvaluationFrame], ABC):
-    """Frames to score, by number; reading one may happen in another process."""
+    """Frames to score, by number; they may be read in another process."""
 
     name: str  # for the scores folder
     folders: Sequence[Path] = ()  # where the frames lie, if in folders
@@ -162,7 +163,10 @@ def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> Tensor:
     """
     codes = extents.decode(data, source)
     if codes.shape != size:
-        raise EvaluationError(f"{source} is {codes.shape}; wanted {size}; make it again")
+        raise EvaluationError(
+            f"{source} is {codes.shape[1]} x {codes.shape[0]} pixels and its frame {size[1]} x {size[0]}; make the map "
+            "again"
+        )
     return torch.from_numpy(extents.to_pixels(codes))[None]
 
 
@@ -203,7 +207,9 @@ class PictureFrames(FrameSource):
             masks.check(self.keys)
             if masks.folder is None and masks.method == "extent" and not self.has_extent_maps:
                 lacking = next(pair.key for pair in pairs if extents.find(pair.sharp) is None)
-                raise EvaluationError(f"{lacking} has no extent/ beside its sharp/; pass another --method")
+                raise EvaluationError(
+                    f"{lacking} has no map of blur lengths (extent/ beside sharp/); use another --method"
+                )
             if masks.folder is not None and not are_results:
                 making.check_frames(pairs, masks.folder)
             self.identity |= {"method": masks.method, "mu": masks.mu}
@@ -306,7 +312,9 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
         known = {pair.sharp: pair for pair in of_blurry.pairs}
         missing = [pair.key for pair in pairs if pair.sharp not in known]
         if missing:
-            raise EvaluationError(f"{blurry} holds no frame {missing[0]} ({len(missing)} missing); pass all of them")
+            raise EvaluationError(
+                f"{blurry} has no frame {missing[0]} (missing: {counted(len(missing), 'frame')}); add what is missing"
+            )
         pairs = tuple(replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs)  # by the keys of a masks folder
         blurry_of = {pair.key: known[pair.sharp].blurry for pair in pairs}
         folders = (*folders, *of_blurry.folders)
@@ -319,4 +327,4 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
 def _check_sizes(picture: Bytes, sharp: Bytes, source: Source, sharp_source: Source) -> None:
     if picture.shape != sharp.shape:
         sizes = " and ".join(f"{each.shape[1]} x {each.shape[0]}" for each in (picture, sharp))
-        raise EvaluationError(f"{source} and {sharp_source} are {sizes}; wanted the same size")
+        raise EvaluationError(f"{source} and {sharp_source} are {sizes} pixels; both must have the same size")

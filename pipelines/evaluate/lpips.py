@@ -27,7 +27,9 @@ class LPIPS:
         try:
             from torchmetrics.image.lpip import LearnedPerceptualImagePatchSimilarity
         except ImportError as error:
-            raise EvaluationError("--lpips needs torchmetrics; pip install 'cdgnet[lpips]'") from error
+            raise EvaluationError(
+                "--lpips needs torchmetrics, which is not installed; run: pip install 'cdgnet[lpips]'"
+            ) from error
         with weights.open("rb") as file:
             self.weights = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         self.device, self.network = device, LearnedPerceptualImagePatchSimilarity("alex").to(device)
@@ -52,7 +54,7 @@ def alexnet_weights() -> Path:
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     if not path.exists():
         raise EvaluationError(
-            f"--lpips needs torchvision's AlexNet_Weights.IMAGENET1K_V1 at {path}; put the file there, or run "
-            "torchvision.models.alexnet(weights='IMAGENET1K_V1') where there is a network"
+            f"--lpips needs AlexNet's weights, and {path} does not exist; put the file there, or run "
+            "torchvision.models.alexnet(weights='IMAGENET1K_V1') in Python on a machine with internet access"
         )
     return path

@@ -17,6 +17,7 @@ from prep.io.storage import Source
 from prep.masks import equations, making
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS, paired
+from prep.units import counted
 
 BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
 _EXTENT_MU = 0.85  # 6.2 pixels
@@ -27,7 +28,7 @@ Contents = Mapping[Source, bytes]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource:
-    """Where M comes from: as somebody asks, and once ``resolved`` with nothing left open."""
+    """Where M comes from: as the options say, and once ``resolved`` with nothing left open."""
 
     method: str = ""  # of the sharpness map; empty: of the best that there is
     mu: float | None = None  # None: as the maps' own, or the method's usual one
@@ -61,7 +62,7 @@ class MaskSource:
         return text
 
     def check(self, keys: Sequence[str]) -> None:
-        """Refuse a folder that does not hold these frames.
+        """Refuse a masks folder that lacks some of these frames.
 
         Raises:
             EvaluationError: If so.
@@ -71,12 +72,13 @@ class MaskSource:
         records = self.folder.records
         missing = [key for key in keys if key not in records]
         if missing:
-            many = f"{missing[0]} and {len(missing) - 1} others" if len(missing) > 1 else missing[0]
-            raise EvaluationError(f"{self.folder.path} holds no map of {many}; make them with cdg-prep masks")
+            others = counted(len(missing) - 1, "other frame")
+            many = f"{missing[0]} and {others}" if len(missing) > 1 else missing[0]
+            raise EvaluationError(f"{self.folder.path} has no mask of {many}; make masks with cdg-prep masks")
         methods = (records[key].recipe.method for key in keys)
         other = next((method for method in methods if method != self.method), "")
         if other:
-            raise EvaluationError(f"{self.folder.path} holds maps by {other}; pass --method {other}")
+            raise EvaluationError(f"the masks in {self.folder.path} are by {other}; use --method {other}")
 
     def sources(self, key: str) -> Sequence[Source]:
         """The file that S of a frame is read from, where it is not computed."""
@@ -108,7 +110,7 @@ class MaskSource:
         beside: Bytes | Codes = sharp
         if method.beside == "extent":
             if extent is None:
-                raise EvaluationError(f"{key} has no extent/ beside its sharp/; pass another --method")
+                raise EvaluationError(f"{key} has no map of blur lengths (extent/ beside sharp/); use another --method")
             beside = extents.decode(contents[extent], extent)
         return equations.to_codes(method.compute(blurry, beside))
 
@@ -119,4 +121,4 @@ class MaskSource:
 
 
 DEFAULT_MASKS = MaskSource()
-"""Nothing asked: of the extents that are known, or measured by ``paired``."""
+"""The default: from known blur lengths, else measured by ``paired``."""

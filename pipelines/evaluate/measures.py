@@ -93,7 +93,7 @@ def _measure_blindly(frame: EvaluationFrame, restored: Tensor, measures: Sequenc
                 try:
                     scores[measure.name + suffix] = measure(picture)
                 except EvaluationError as error:
-                    raise EvaluationError(f"{frame.key}: {error}; leave it out") from error
+                    raise EvaluationError(f"{frame.key}: {error}; leave this picture out") from error
     return scores
 
 
@@ -106,8 +106,8 @@ def check_size(frame: EvaluationFrame) -> None:
     height, width = frame.truth.shape[1:]
     if min(height, width) < WINDOW:
         raise EvaluationError(
-            f"{frame.key} is {width} x {height} pixels; wanted at least {WINDOW} x {WINDOW}, the window of SSIM; "
-            "leave it out"
+            f"{frame.key} is {width} x {height} pixels, and SSIM needs at least {WINDOW} x {WINDOW}; leave this frame "
+            "out"
         )
 
 

@@ -48,7 +48,9 @@ def niqe(picture: Bytes) -> float:
     rows, columns = (side // BLOCK for side in picture.shape[:2])
     if rows * columns < 2:
         height, width = picture.shape[:2]
-        raise EvaluationError(f"{width} x {height} pixels hold no two blocks of {BLOCK} x {BLOCK}, which NIQE needs")
+        raise EvaluationError(
+            f"{width} x {height} pixels are too few for NIQE, which needs two blocks of {BLOCK} x {BLOCK}"
+        )
     grey = np.rint(picture[: rows * BLOCK, : columns * BLOCK] @ _GREY)  # (H, W)
     features = np.concatenate([_features(grey, BLOCK), _features(_half(grey), BLOCK // 2)], axis=1)  # (B, F)
     known = features[~np.isnan(features).any(axis=1)]

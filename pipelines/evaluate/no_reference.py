@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
+from difflib import get_close_matches
 from typing import Any, Protocol
 
 import torch
@@ -27,6 +28,7 @@ _HIGHER_IS_BETTER = (
 NAMES = (*_LOWER_IS_BETTER, *_HIGHER_IS_BETTER)
 """As pyiqa calls them; of its others some score whole sets, some need words, and some are models of gigabytes."""
 
+_SOME = "musiq, maniqa, clipiqa+, topiq_nr or brisque"  # for a message
 _DIRECTIONS = {**dict.fromkeys(_LOWER_IS_BETTER, "lower"), **dict.fromkeys(_HIGHER_IS_BETTER, "higher")}
 LEGEND = {name: f"by pyiqa; {direction} is better" for name, direction in _DIRECTIONS.items()}
 LEGEND["niqe"] = f"blocks of {niqe.BLOCK} x {niqe.BLOCK}, the authors' model; lower is better"
@@ -69,7 +71,9 @@ def load(name: str, device: torch.device) -> NoReference:
         ModuleNotFoundError: If it is one of pyiqa's, and that is not installed.
     """
     if name not in NAMES:
-        raise EvaluationError(f"--measure {name} is unknown; wanted one of {', '.join(NAMES)}")
+        near = get_close_matches(name, NAMES)
+        advice = f"did you mean {' or '.join(near)}?" if near else f"use niqe, or one of pyiqa such as {_SOME}"
+        raise EvaluationError(f"--measure {name} is not known; {advice}")
     return NIQE() if name == "niqe" else PyIQA(name, device)
 
 
@@ -99,7 +103,7 @@ class PyIQA:
         import pyiqa
 
         if name not in pyiqa.list_models("NR"):
-            raise EvaluationError(f"pyiqa {pyiqa.__version__} has no measure {name}; install a later release")
+            raise EvaluationError(f"pyiqa {pyiqa.__version__} has no measure {name}; install a later version")
         with _no_downloads(name), redirect_stdout(io.StringIO()):  # it prints what it loads
             self._metric = pyiqa.create_metric(name, device=device)
         self.origin = f"pyiqa {pyiqa.__version__}, weights {_checksum(self._metric)}"
@@ -113,7 +117,9 @@ class PyIQA:
         except (AssertionError, RuntimeError, ValueError) as error:
             height, width = picture.shape[1:]
             reason = " ".join(str(error).split())
-            raise EvaluationError(f"pyiqa gives no {self.name} of {width} x {height} pixels ({reason})") from error
+            raise EvaluationError(
+                f"pyiqa cannot compute {self.name} of {width} x {height} pixels ({reason})"
+            ) from error
 
 
 def _checksum(network: torch.nn.Module) -> str:
@@ -129,12 +135,12 @@ def _no_downloads(name: str) -> Iterator[None]:
     """Refuse what a package would fetch from a network, and name it."""
 
     def refuse_file(url: str, dst: str, *_: object, **__: object) -> None:
-        raise EvaluationError(f"--measure {name} needs {dst}; put the file there, or {remedy}")
+        raise EvaluationError(f"--measure {name} needs {dst}, which does not exist; put the file there, or {remedy}")
 
     def refuse_connection(host: object, *_: object, **__: object) -> Any:
-        raise EvaluationError(f"--measure {name} needs weights that pyiqa fetches from {host}; {remedy}")
+        raise EvaluationError(f"--measure {name} needs weights that pyiqa downloads from {host}; {remedy}")
 
-    remedy = f"""run python -c "import pyiqa; pyiqa.create_metric('{name}')" where there is a network"""
+    remedy = f"""run python -c "import pyiqa; pyiqa.create_metric('{name}')" on a machine with internet access"""
     holders = [torch.hub, *(each for known, each in sys.modules.items() if known.startswith("pyiqa."))]
     with ExitStack() as stack:
         for module in holders:

@@ -74,8 +74,8 @@ def misalignment(frames: FrameSource, compared: Mapping[str, Comparisons]) -> st
         if size >= _LEAST_SHIFT and left <= _MOST_LEFT:
             before, after = _psnr_undone(frames[list(frames.keys).index(middle)], name, shift)
             return (
-                f"{name} frames lie off their sharp ones by {size:.1f} pixels in the median: in {middle} undoing that "
-                f"shift raises psnr from {before:.2f} to {after:.2f} dB; --align aligns each before it is scored"
+                f"{name} frames are shifted against their sharp ones by {size:.1f} pixels (median); undoing the shift "
+                f"of {middle} raises its PSNR from {before:.2f} to {after:.2f} dB; use --align to align frames first"
             )
     return ""
 

@@ -45,7 +45,9 @@ class Photographs(FrameSource):
         pictures = {source: frames.decode_rgb8(contents[source], source) for source in self.sources(number)}
         if len({picture.shape for picture in pictures.values()}) > 1:
             sizes = " and ".join(f"{each.shape[1]} x {each.shape[0]}" for each in pictures.values())
-            raise EvaluationError(f"{' and '.join(map(str, pictures))} are {sizes}; wanted the same size")
+            raise EvaluationError(
+                f"{' and '.join(map(str, pictures))} are {sizes} pixels; both must have the same size"
+            )
         blurry, restored = (
             to_tensor(pictures[given[key]]) if given else None for given in (self.blurry, self.restored)
         )
@@ -53,10 +55,10 @@ class Photographs(FrameSource):
 
 
 def find(restored: Path | None, blurry: Path | None) -> Photographs:
-    """The pictures of a folder or a pattern, or of two by their names: another program's results, blurry photographs.
+    """The pictures of a folder or a pattern; or those of two, matched by name: results and blurry photographs.
 
     Raises:
-        DatasetError: If there is none, or a result has no photograph of its name.
+        DatasetError: If there is none, or a result has no photograph of the same name.
     """
     if restored is None or blurry is None:
         place, option = (blurry, "--blurry") if restored is None else (restored, "--restored")

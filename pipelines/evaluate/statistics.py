@@ -9,13 +9,14 @@ import numpy as np
 from pipelines.errors import EvaluationError
 from pipelines.evaluate.measures import FrameScores, columns, measures_of
 from prep.datasets import layouts
+from prep.units import counted
 
 _RESAMPLES = 10_000
-_FEWEST_SEQUENCES = 5  # that an interval can be drawn from
+FEWEST = 5  # sequences, or frames, that an interval can be drawn from
 
 
 def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
-    """Means over images of every measure; NaN (a frame with next to nothing of that component) does not count."""
+    """The mean of each measure over the frames; NaN (a frame with almost nothing of a component) does not count."""
     means = {}
     for name in columns(rows[0]):
         values = [float(row[name]) for row in rows if not math.isnan(float(row[name]))]
@@ -24,7 +25,7 @@ def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
 
 
 def sequence_means(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
-    """The means of each sequence; empty where frames belong to none."""
+    """The means of each sequence; empty if the frames belong to none."""
     sequences: dict[str, list[FrameScores]] = {}
     for row in rows:
         sequences.setdefault(layouts.sequence(str(row["key"])), []).append(row)
@@ -32,7 +33,7 @@ def sequence_means(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
 
 
 def author_frames(keys: Sequence[str]) -> list[str]:
-    """The 30 frames a clip that the author of VideoDeblurring scored: floor(linspace(2, 97, 30)), counted from 1.
+    """The 30 frames per clip that the author of VideoDeblurring scored: floor(linspace(2, 97, 30)), counted from 1.
 
     Source: Su et al. 2017, as their code has it; that it counts from 1 is likely, not certain.
     """
@@ -45,7 +46,7 @@ def author_frames(keys: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """95 % interval of a mean over images."""
+    """95 % interval of a mean over frames."""
 
     low: float
     high: float
@@ -53,22 +54,22 @@ class Interval:
 
 
 def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval:
-    """Where the mean would lie for other frames of the kind.
+    """The 95 % interval of a mean over frames, by bootstrap: where it would lie for other frames of the same kind.
 
-    Whole sequences are resampled, because frames of one sequence are alike; single frames where there are fewer than
-    five sequences, and the interval is then too narrow. The random seed is fixed.
+    Whole sequences are resampled, because frames of one sequence are alike. With fewer than five sequences single
+    frames are resampled, and the interval is then too narrow. The random seed is fixed.
 
     Args:
         keys: Of the frames; they name the sequences.
-        values: One a frame; NaN does not count.
+        values: One per frame; NaN does not count.
 
     Returns:
-        NaN at both ends where every value is NaN.
+        NaN at both ends if every value is NaN.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, section 13.3 (percentiles).
     """
     sequences = [layouts.sequence(key) for key in keys]
-    is_clustered = len(set(sequences)) >= _FEWEST_SEQUENCES
+    is_clustered = len(set(sequences)) >= FEWEST
     _, clusters = np.unique(sequences if is_clustered else keys, return_inverse=True)
     of = "sequences" if is_clustered else "frames"
     scores = np.asarray(values, np.float64)
@@ -84,13 +85,25 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
     return Interval(low=float(low), high=float(high), of=of)
 
 
+def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
+    """Whether enough is known for an interval to mean anything: values of five sequences, or of five frames.
+
+    Args:
+        keys: Of the frames; they name the sequences.
+        values: One per frame; NaN does not count.
+    """
+    sequences = [layouts.sequence(key) for key in keys]
+    groups = sequences if len(set(sequences)) >= FEWEST else keys
+    return len({group for group, value in zip(groups, values, strict=True) if not math.isnan(value)}) >= FEWEST
+
+
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Between two sets of scores of the same frames, measure by measure: this one less the other."""
+    """Between two sets of scores of the same frames, measure by measure: this one minus the other."""
 
     means: Mapping[str, float]
     intervals: Mapping[str, Interval]
-    higher: Mapping[str, int]  # in so many frames
+    higher: Mapping[str, int]  # number of frames in which this one is higher
     frames: int
 
 
@@ -102,12 +115,14 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
         others: By key.
 
     Raises:
-        EvaluationError: If the other set lacks a frame.
+        EvaluationError: If the other set has no scores of a frame.
     """
     keys = [str(row["key"]) for row in rows]
     missing = [key for key in keys if key not in others]
     if missing:
-        raise EvaluationError(f"the other scores hold no {missing[0]} ({len(missing)} missing); score the same frames")
+        raise EvaluationError(
+            f"the other scores have no {missing[0]} (missing: {counted(len(missing), 'frame')}); score the same frames"
+        )
     shared = [name for name in measures_of(rows[0]) if name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
     gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # a component of no frame

@@ -72,7 +72,7 @@ def test_scores_of_wrong_pairs_are_given_with_a_warning_and_fail_if_strict_even_
     assert (done.returncode, strict.returncode) == (0, 1)
     for each in (done, strict):
         assert all(line in each.stderr for line in (SCENES, SHIFTS, EQUALS)), each.stderr
-    assert "3 of 3 frames are scored" in strict.stderr
+    assert "3 of 3 frames already scored" in strict.stderr
 
 
 @pytest.mark.slow

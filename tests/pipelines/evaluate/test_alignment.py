@@ -143,11 +143,11 @@ def test_aligned_scores_have_a_folder_and_a_protocol_of_their_own(folders: Path)
 def test_aligned_and_plain_scores_are_never_mixed(folders: Path) -> None:
     call(folders, *ASKED, "--out", "plain")
 
-    assert "holds other scores (not the same: align" in mistake(folders, *ASKED, "--align", "--out", "plain")
+    assert "contains scores made with other settings (align" in mistake(folders, *ASKED, "--align", "--out", "plain")
     line = mistake(folders, *ASKED, "--align", "--out", "aligned", "--against", "plain")
     assert "the frames of the earlier scores were not aligned" in line
     assert not (folders / "aligned").exists()
-    assert "--align scores psnr and ssim alone; leave out --lpips and --mu" in mistake(
+    assert "--align computes psnr and ssim only; leave out --lpips and --mu" in mistake(
         folders, *ASKED, "--align", "--lpips", "--mu", "0.9"
     )
 
@@ -166,6 +166,9 @@ def test_frames_that_lie_off_are_said_to_with_what_it_costs_unless_blur_costs_mo
     plain, aligned = (call(folders, *ASKED, *words) for words in ((), ("--align",)))
     blurry = call(folders, "evaluate", "--no-weights", "--sharp", "sharp", "--blurry", "blurry")
 
-    assert "restored frames lie off their sharp ones by 1.0 pixels in the median: in " in plain.stderr
+    assert (
+        "restored frames are shifted against their sharp ones by 1.0 pixels (median); undoing the shift of "
+        in plain.stderr
+    )
     assert "to 58.92 dB; --align aligns each before it is scored" in plain.stderr
-    assert "lie off" not in aligned.stderr + blurry.stderr
+    assert "are shifted" not in aligned.stderr + blurry.stderr

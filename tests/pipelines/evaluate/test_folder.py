@@ -15,11 +15,11 @@ from pipelines.evaluate.measures import MEASURES
 
 def test_a_folder_of_other_scores_or_other_files_is_refused(tmp_path: Path) -> None:
     folder.begin(tmp_path / "scores", {"mu": 0.9}, {})
-    with pytest.raises(EvaluationError, match=r"holds other scores \(not the same: mu\); pass another --out"):
+    with pytest.raises(EvaluationError, match=r"contains scores made with other settings \(mu\); use another --out"):
         folder.begin(tmp_path / "scores", {"mu": 0.8}, {})
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(EvaluationError, match=r"holds other files"):
+    with pytest.raises(EvaluationError, match=r"contains other files"):
         folder.begin(tmp_path / "mine", {"mu": 0.9}, {})
 
 
@@ -27,7 +27,7 @@ def test_two_processes_never_score_into_one_folder(tmp_path: Path) -> None:
     with folder.held(tmp_path / "s"):
         folder.begin(tmp_path / "s", {"mu": 0.9}, {})
         with (
-            pytest.raises(EvaluationError, match="s is being scored by another process; wait for its end, or pass"),
+            pytest.raises(EvaluationError, match="s is in use by another cdg-eval process; wait until it ends, or use"),
             folder.held(tmp_path / "s"),
         ):
             pass
@@ -73,7 +73,7 @@ def test_scores_are_read_from_their_table(tmp_path: Path) -> None:
     assert rows["mean"]["psnr"] == 30
     assert (rows["a/1"]["psnr"], math.isnan(float(rows["a/1"]["psnr_m1"]))) == (20.0, True)
     (tmp_path / "results.csv").write_text("hello\nworld\n")
-    with pytest.raises(EvaluationError, match="holds no scores of cdg-eval"):
+    with pytest.raises(EvaluationError, match="contains no scores of cdg-eval"):
         folder.read(tmp_path)
 
 

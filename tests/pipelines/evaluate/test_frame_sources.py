@@ -37,7 +37,7 @@ def test_a_result_without_its_sharp_or_blurry_frame_is_named(tmp_path: Path) -> 
     masks = MaskSource(method="laplacian", mu=0.5)
     with pytest.raises(DatasetError, match=r"b\.png has no partner in .*sharp \(1 such\)"):
         frame_sources.result_frames(tmp_path / "restored", tmp_path / "sharp", None, masks)
-    with pytest.raises(EvaluationError, match="few holds no frame b"):
+    with pytest.raises(EvaluationError, match="few has no frame b"):
         frame_sources.result_frames(tmp_path / "restored", tmp_path / "both", tmp_path / "few", masks)
 
 
@@ -55,7 +55,7 @@ def test_a_result_of_another_size_is_named(tmp_path: Path) -> None:
     results = frame_sources.result_frames(
         tmp_path / "restored", tmp_path / "sharp", None, MaskSource(method="lbp", mu=0.9)
     )
-    with pytest.raises(EvaluationError, match="are 30 x 20 and 20 x 20; wanted the same size"):
+    with pytest.raises(EvaluationError, match="are 30 x 20 and 20 x 20 pixels; both must have the same size"):
         results[0]
 
 
@@ -75,9 +75,9 @@ def test_a_masks_folder_must_hold_the_frames_and_the_method(tmp_path: Path) -> N
     plan = making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), making.recipe_of(dataset, "laplacian"), 0.5)
     list(making.make(plan, jobs=1))
     masks = MasksFolder(tmp_path / "m")
-    with pytest.raises(EvaluationError, match="holds maps by laplacian; pass --method laplacian"):
+    with pytest.raises(EvaluationError, match=r"the masks in .* are by laplacian; use --method laplacian"):
         MaskSource(method="lbp", mu=0.9, folder=masks).check(["a"])
-    with pytest.raises(EvaluationError, match="holds no map of b and 1 others"):
+    with pytest.raises(EvaluationError, match="has no mask of b and 1 other frame"):
         MaskSource(method="laplacian", mu=0.9, folder=masks).check(["a", "b", "c"])
     kept, made = (
         PictureFrames("", dataset.pairs, MaskSource(method="laplacian", mu=0.4, folder=folder))[0].mask
@@ -133,14 +133,16 @@ def test_extents_are_read_from_an_archive_and_only_where_every_frame_has_them(tm
     (tmp_path / "set" / "test" / "clip" / "extent" / "2.png").unlink()
     partly = PictureFrames("gopro", layouts.find(tmp_path / "set").select("test"), None)
     assert partly.extent_source == "" and partly[0].extent is None and "extents" not in partly.identity
-    with pytest.raises(EvaluationError, match="clip/2 has no extent/ beside its sharp/; pass another --method"):
+    with pytest.raises(
+        EvaluationError, match=r"clip/2 has no map of blur lengths \(extent/ beside sharp/\); use another --method"
+    ):
         PictureFrames("gopro", layouts.find(tmp_path / "set").select("test"), MaskSource(method="extent"))
 
 
 def test_a_map_of_extents_of_another_kind_is_refused(tmp_path: Path) -> None:
     frames.write(tmp_path / "1.png", np.zeros((8, 16), np.uint16))
     frames.write(tmp_path / "2.png", np.zeros((16, 16), np.uint8))
-    with pytest.raises(EvaluationError, match=r"1.png is \(8, 16\); wanted \(16, 16\); make it again"):
+    with pytest.raises(EvaluationError, match=r"1.png is 16 x 8 pixels and its frame 16 x 16; make the map again"):
         frame_sources.decode_extent((tmp_path / "1.png").read_bytes(), tmp_path / "1.png", (16, 16))
     with pytest.raises(FrameError, match=r"2.png is uint8 \(16, 16\); wanted a 16-bit grey map"):
         frame_sources.decode_extent((tmp_path / "2.png").read_bytes(), tmp_path / "2.png", (16, 16))
@@ -156,9 +158,7 @@ def test_a_frame_smaller_than_the_window_of_ssim_is_named() -> None:
     tiny = torch.zeros(3, 9, 12, dtype=torch.uint8)
     frame = frame_sources.EvaluationFrame(key="clip/tiny", blurry=tiny, sharp=tiny, mask=None)
 
-    with pytest.raises(
-        EvaluationError, match="clip/tiny is 12 x 9 pixels; wanted at least 11 x 11, the window of SSIM"
-    ):
+    with pytest.raises(EvaluationError, match="clip/tiny is 12 x 9 pixels, and SSIM needs at least 11 x 11"):
         measures.measure_frame(frame, tiny, torch.device("cpu"))
 
 

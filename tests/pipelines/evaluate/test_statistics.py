@@ -43,7 +43,7 @@ def test_a_steady_gain_over_other_scores_is_told_from_none() -> None:
     interval = difference.intervals["psnr"]
     assert 0.28 < interval.low < difference.means["psnr"] < interval.high < 0.32
     assert (difference.higher["psnr"], difference.frames) == (30, 30)
-    with pytest.raises(EvaluationError, match="hold no 00/0"):
+    with pytest.raises(EvaluationError, match="have no 00/0"):
         statistics.compare(rows, {})
 
 
