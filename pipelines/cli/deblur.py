@@ -1,4 +1,4 @@
-"""``cdg-deblur``: pictures, folders and videos in, the same out, sharper."""
+"""``cdg-deblur``: restore pictures, folders and videos."""
 
 import os
 from functools import partial
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class NamedPath(click.Path):
-    """A path; an empty one, as of a variable that is not set, would be the current folder."""
+    """A path. An empty one, such as from an unset variable, would mean the current folder and is refused."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path)
@@ -32,11 +32,12 @@ class NamedPath(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path."""
         if not str(value):
-            self.fail("found an empty name; pass a file or a folder, . for the current one", param, ctx)
+            self.fail("the name is empty; pass a file or a folder (. is the current folder)", param, ctx)
         return Path(value)
 
 
 path_type = NamedPath()
+_WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")  # suffixes of weights files
 
 
 @click.command(
@@ -50,25 +51,35 @@ path_type = NamedPath()
     "--weights",
     type=WEIGHTS_FILE,
     metavar="FILE",
-    help="Of cdg-train, or of a published deblurrer (.pth).  [default: those that come with cdgnet]",
+    help="Weights: a file of cdg-train, or of another project (.pth).  [default: the weights that come with cdgnet]",
 )
-@click.option("--out", type=path_type, default="restored", metavar="DIR", help="Results.  [default: restored]")
-@click.option("--force", is_flag=True, help="Overwrite results that exist.")
+@click.option(
+    "--out", type=path_type, default="restored", metavar="DIR", help="Folder for the results.  [default: restored]"
+)
+@click.option("--force", is_flag=True, help="Overwrite existing results.")
 @click.option(
     "--quality",
     type=click.IntRange(1, 100),
     default=95,
     show_default=True,
-    help="Of JPEG, WebP, AVIF, HEIC and videos; lossless formats stay lossless.",
+    metavar="N",
+    help="Quality of JPEG, WebP, AVIF, HEIC and videos, from 1 to 100. Lossless formats stay lossless.",
 )
 @click.option(
-    "--batch", type=click.IntRange(1), default=1, show_default=True, help="Frames of one size restored at once."
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Pictures of one size, or video frames, restored at once. More is faster on a GPU and takes more memory.",
 )
 @click.option(
-    "--compare", is_flag=True, help="Beside each result a picture of before and after: photo.jpg.compare.jpg."
+    "--compare",
+    is_flag=True,
+    help="Also write a picture of before and after beside each result: photo.jpg.compare.jpg.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be written, and do nothing.")
-@click.option("--serve", is_flag=True, help="Serve a page instead, on which pictures are dropped and compared.")
+@click.option("--dry-run", is_flag=True, help="Show what would be written, and which files cannot be read, and exit.")
+@click.option("--serve", is_flag=True, help="Serve a web page instead: drop pictures on it, compare, download.")
 @address_options(tryout.PORT)
 @device_options
 def command(
@@ -88,11 +99,15 @@ def command(
     tile: int | None,
     is_ensemble: bool,
 ) -> int:
-    """Deblur pictures (up to 500 megapixels) and videos; names, sizes, depth, alpha, profiles, EXIF, rate, sound stay.
+    """Deblur pictures (up to 500 megapixels) and videos.
 
-    Folders are searched recursively and their structure is kept; patterns in quotes are expanded. Results that exist
-    are skipped, unless they are of other pictures or weights, and the same command resumes an interrupted video.
+    Results keep their name, size and bit depth; pictures also alpha, colour profile and EXIF, videos frame rate and
+    sound. INPUTS are files, folders (searched recursively; the results keep their structure) and patterns in quotes.
+
+    Existing results are skipped; if they were made from other pictures or with other weights, the command stops. Run
+    the same command again to continue after an interruption, also within a video.
     """
+    _refuse_weights(inputs)
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
     if serve:
         weights = weights_or_pretrained(weights)
@@ -109,9 +124,7 @@ def command(
         origins.check(existing, _network(weights, is_ensemble))
     _print_plan(plan, len(existing), out)
     if dry_run:
-        for job in missing:
-            click.echo(f"{job.source} -> {job.target}")
-        return 1 if plan.faults else 0
+        return 1 if _show_dry_run(plan, missing, compare=compare, force=force) else 0
     outcomes: list[Outcome] = []
     if missing:
         from pipelines.restore.jobs import RestoreSettings
@@ -124,16 +137,45 @@ def command(
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
     if compare:
-        faults += _compare(plan.jobs, force=force)
-    failed = f", {len(faults)} failed" if faults else ""
+        faults += _compare(plan.jobs, out, force=force)
+    failed = [f"{len(faults)} failed"] if faults else []
     written = [outcome.job for outcome in outcomes if not outcome.fault]
     if written or faults:
-        click.echo(f"wrote {_counted(written)} into {out}{failed}")
+        wrote = f"wrote {_counted(written)} to {out}" if written else "wrote nothing"
+        click.echo("; ".join([wrote, *failed]))
     return 1 if faults else 0
 
 
+def _refuse_weights(inputs: "Sequence[Path]") -> None:
+    """Refuse files of weights among the inputs: the option takes one file, and a person may pass several."""
+    if found := [path for path in inputs if path.suffix.lower() in _WEIGHTS]:
+        raise click.UsageError(
+            f"{found[0]} is a weights file, not a picture; --weights takes one file, and cdg-eval compares several"
+        )
+
+
+def _show_dry_run(plan: "RestorePlan", missing: "Sequence[RestoreJob]", *, compare: bool, force: bool) -> bool:
+    """Show what would be written; returns whether anything would fail."""
+    from pipelines.restore import comparison
+    from pipelines.restore.jobs import fault_of
+
+    fault_of_job = {job: fault for job in missing if (fault := fault_of(job))}
+    for job in missing:
+        if job not in fault_of_job:
+            click.echo(f"{job.source} -> {job.target}")
+    for job in plan.jobs if compare else ():
+        path = comparison.path_of(job.target)
+        if not job.is_video and job not in fault_of_job and (force or not path.exists()):
+            click.echo(f"{job.source} -> {path}")
+    for fault in fault_of_job.values():
+        click.echo(fault, err=True)
+    failing = f"; {len(fault_of_job)} would fail" if fault_of_job else ""
+    click.echo(f"dry run: nothing was written{failing}")
+    return bool(fault_of_job or plan.faults)
+
+
 def _network(weights: Path | None, is_ensemble: bool) -> "Network":
-    """What restores; weights that are none are refused even where there is nothing to do."""
+    """The network that restores. A file that is not weights is refused even if there is nothing to do."""
     from cdgnet import PRETRAINED
     from pipelines.restore import networks
     from pipelines.restore.origins import Network
@@ -150,7 +192,7 @@ def _restore(
     settings: "RestoreSettings",
     note: "Callable[[RestoreJob, os.stat_result], None]",
 ) -> "list[Outcome]":
-    """Restore what is missing; says what went wrong. ``note`` is called of each result that is there."""
+    """Restore what is missing, and report what went wrong. ``note`` is called for each written result."""
     from pipelines.restore import deblurring
 
     parts, status_of = Parts(), {job: job.source.stat() for job in jobs if job.source.exists()}
@@ -158,7 +200,7 @@ def _restore(
     frames, lines = deblurring.survey(jobs)
     for line in lines:
         click.echo(line, err=True)
-    steps = track(restoring, frames, f"deblur on {restorer.device.type}", parts)
+    steps = track(restoring, frames, f"deblurring on {restorer.device.type}", parts)
     outcomes = []
     for outcome in steps:
         if outcome.is_done:
@@ -171,8 +213,8 @@ def _restore(
     return outcomes
 
 
-def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
-    """Draw the comparisons that are missing, of results of earlier runs too; gives what went wrong, a line each."""
+def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[str]:
+    """Draw the missing comparisons, also for results of earlier runs; returns what went wrong, one line each."""
     from pipelines.restore import comparison
     from pipelines.restore.jobs import name_fault
     from prep.errors import ReadError
@@ -181,6 +223,8 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
     faults = [fault for job in done if (fault := name_fault(comparison.path_of(job.target)))]
     named = [job for job in done if not name_fault(comparison.path_of(job.target))]
     missing = [job for job in named if force or not comparison.path_of(job.target).exists()]
+    if existing := len(named) - len(missing):
+        click.echo(f"{counted(existing, 'comparison')} already in {out}; skipped (--force draws again)")
     drawn = 0
     for job in track(missing, len(missing), "compare"):
         try:
@@ -192,18 +236,18 @@ def _compare(jobs: "Sequence[RestoreJob]", *, force: bool) -> list[str]:
         click.echo(fault, err=True)
     if drawn:
         first = comparison.path_of(missing[0].target)
-        click.echo(f"drew {first}" if drawn == 1 else f"drew {drawn} comparisons, such as {first}")
+        click.echo(f"drew {first}" if drawn == 1 else f"drew {counted(drawn, 'comparison')}, such as {first}")
     return faults
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
-    skipped = f"; {existing} already in {out}: skipped; --force overwrites" if existing else ""
-    click.echo(_counted(plan.jobs) + skipped)
+    skipped = f"; {existing} already in {out}, skipped (--force overwrites)" if existing else ""
+    click.echo(f"found {_counted(plan.jobs)}{skipped}")
     for fault in plan.faults:
         click.echo(fault, err=True)
     if plan.ignored:
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(plan.ignored.items()))
-        click.echo(f"skipped, neither picture nor video: {kinds}")
+        click.echo(f"ignored other files: {kinds}")
 
 
 def _counted(jobs: "Sequence[RestoreJob]") -> str:

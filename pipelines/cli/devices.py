@@ -1,4 +1,4 @@
-"""How a trained network is run: the options that cdg-eval and cdg-deblur share."""
+"""How a network is run: the options that cdg-eval and cdg-deblur share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,13 +29,13 @@ _OPTIONS = (
         type=click.Choice(["32-true", "bf16-mixed", "16-mixed"]),
         default="32-true",
         show_default=True,
-        help="Of the arithmetic; mixed: faster on GPUs; bf16-mixed also on CPUs with AMX.",
+        help="Number format of the computation. The mixed ones are faster on GPUs; bf16-mixed also on CPUs with AMX.",
     ),
     click.option(
         "--compile",
         "is_compiled",
         is_flag=True,
-        help="Compile the network: a minute at the first frame of each size, faster frames on a GPU.",
+        help="Compile the network. Takes about a minute for each frame size; then frames are faster on a GPU.",
     ),
     click.option(
         "--tile",
@@ -43,14 +43,14 @@ _OPTIONS = (
         default="auto",
         show_default=True,
         metavar="PIXELS",
-        help="Cut larger pictures into tiles of this side: less memory, the same result (nearly, of networks of other "
-        "projects). auto: by the free memory.",
+        help="Side of the tiles that larger pictures are cut into, in pixels from 64 to 65536; smaller tiles take less "
+        "memory. The result is the same, for networks of other projects nearly. auto: as free memory allows.",
     ),
     click.option(
         "--ensemble",
         "is_ensemble",
         is_flag=True,
-        help="Mean over the eight orientations of each frame: a little better, eight times the work.",
+        help="Restore each frame in eight orientations and take the mean: slightly better, eight times slower.",
     ),
 )
 
@@ -82,9 +82,9 @@ def make_restorer(
 
 
 def make_fabric(precision: str, devices: "int | list[int]", nodes: int = 1) -> "Fabric":
-    """Devices and precision; what they cannot do is refused."""
+    """Devices and precision; a precision that the device lacks is refused."""
     from lightning_fabric import Fabric
 
     if precision == "16-mixed" and Fabric(accelerator="auto", devices=1).device.type == "cpu":
-        raise click.ClickException("--precision 16-mixed needs a GPU, and there is none; pass bf16-mixed or 32-true")
+        raise click.ClickException("--precision 16-mixed needs a GPU, and none was found; use bf16-mixed or 32-true")
     return Fabric(accelerator="auto", devices=devices, num_nodes=nodes, precision=precision)  # type: ignore[arg-type]

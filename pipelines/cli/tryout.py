@@ -1,4 +1,4 @@
-"""``cdg-deblur --serve``: a page on which a person tries the network on photographs of their own."""
+"""``cdg-deblur --serve``: a page for trying the network on one's own photographs."""
 
 import os
 import signal
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 PORT = 8766
 _NOT_SERVED = {  # options that do not go with --serve, and why
     "out": "results are downloaded from the page",
-    "force": "nothing is overwritten",
-    "batch": "pictures are restored one at a time",
-    "compare": "the page compares",
-    "dry_run": "nothing is planned",
-    "is_compiled": "every new size of picture would wait a minute",
+    "force": "the page overwrites nothing",
+    "batch": "the page restores one picture at a time",
+    "compare": "the page shows before and after",
+    "dry_run": "the page plans nothing in advance",
+    "is_compiled": "each new picture size would take a minute to compile",
 }
 _NAMES = {"is_compiled": "compile"}
 
 
 def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: bool) -> None:
-    """Refuse what does not go with --serve; and without it, no inputs, or where to serve."""
+    """Refuse what cannot be used with --serve; and without --serve, missing inputs, --host and --port."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     if not is_served:
         for name in ("host", "port"):
             if name in given:
-                raise click.UsageError(f"--{name} is for --serve; add --serve, or leave it out")
+                raise click.UsageError(f"--{name} needs --serve; add --serve, or leave out --{name}")
         if not inputs:
-            raise click.UsageError("nothing to restore; pass pictures, videos or folders, or --serve for a page")
+            raise click.UsageError("no inputs; pass pictures, videos or folders, or use --serve for a page")
         return
     if inputs:
-        raise click.UsageError(f"--serve takes pictures on its page; leave out {inputs[0]}")
+        raise click.UsageError(f"--serve takes no inputs, pictures are dropped on its page; leave out {inputs[0]}")
     for name, reason in _NOT_SERVED.items():
         if name in given:
             option = _NAMES.get(name, name).replace("_", "-")
-            raise click.UsageError(f"--{option} does not go with --serve: {reason}; leave it out")
+            raise click.UsageError(f"--{option} cannot be used with --serve, because {reason}; leave it out")
 
 
 def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: int, host: str, port: int) -> int:
@@ -54,7 +54,7 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
     from pipelines.tryout.server import make_app
     from pipelines.tryout.worker import Worker
 
-    click.echo("the address follows once the network is loaded")
+    click.echo("loading the network ...")
     restorer, token, queue = make_restorer(), new_token(host), Queue()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -66,8 +66,8 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
     facts = _facts(restorer, weights, host, is_local=token is None)
 
     def say(address: str) -> None:
-        click.echo(f"restoring on {facts.device} at {address}")
-        click.echo("pictures are kept in a temporary folder until the page's server ends; Ctrl-C ends it")
+        click.echo(f"restoring on {facts.device}; open {address}")
+        click.echo("uploaded pictures stay in a temporary folder until the server stops; press Ctrl-C to stop it")
 
     Worker(queue, restorer, quality).start()
     try:

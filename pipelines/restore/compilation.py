@@ -35,8 +35,8 @@ def refuse_without_compiler(device: torch.device) -> None:
     name, *_ = os.environ.get("CXX", usual).split() or [usual]  # the one that torch takes, without its options
     if device.type == "cpu" and shutil.which(name) is None:
         raise CompilerMissing(
-            f"--compile needs a C++ compiler, and there is no {name}; install it, name another in the environment "
-            "variable CXX, or leave --compile out"
+            f"--compile needs a C++ compiler, and {name} was not found; install it, set the variable CXX to "
+            "another, or leave out --compile"
         )
 
 

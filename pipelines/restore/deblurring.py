@@ -1,4 +1,4 @@
-"""Pictures, folders and videos in; the same out, sharper."""
+"""Restore pictures, folders and videos."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ from prep.io.video import VideoInfo
 def deblur(
     jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
 ) -> Iterator[Outcome]:
-    """Restore picture after picture, then video after video; one that cannot be read is named and skipped.
+    """Restore the pictures, then the videos; one that cannot be read is reported and skipped.
 
     ``on_tile`` is that of ``restore_pictures``.
 
@@ -32,7 +32,7 @@ def deblur(
             except ReadError as error:
                 yield Outcome(job=job, fault=str(error))
             except locks.FileInUse:
-                fault = f"{job.target} is being written by another process; wait for its end, or pass another --out"
+                fault = f"{job.target} is being written by another process; wait until it ends, or use another --out"
                 yield Outcome(job=job, fault=fault)
             except (MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
@@ -41,9 +41,9 @@ def deblur(
 
 
 def survey(jobs: Sequence[RestoreJob]) -> tuple[int, list[str]]:
-    """Pictures and about as many frames as the videos have, and a line for each video that is not kept in all it has.
+    """The number of pictures and, roughly, of video frames; and a line for each video that will lose something.
 
-    A file that cannot be read counts as one.
+    A file that cannot be read counts as one frame.
     """
     frames, lines = 0, []
     for job in jobs:

@@ -1,4 +1,4 @@
-"""Files, folders and patterns -> what is to be restored, where each result goes, how. Needs no torch."""
+"""Files, folders and patterns -> what to restore, where each result goes, and how. Needs no torch."""
 
 import os
 from collections import Counter
@@ -8,11 +8,14 @@ from pathlib import Path
 
 from pipelines.errors import InputError
 from prep.datasets import wildcards
-from prep.datasets.path_patterns import is_junk
+from prep.datasets.path_patterns import COMPARISON, is_junk
+from prep.errors import ReadError
 from prep.io import photographs, video
 from prep.io.folders import files_below
+from prep.units import counted
 
 _LONGEST_NAME = 255  # bytes
+_KINDS = (*photographs.SUFFIXES, *video.SUFFIXES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +41,16 @@ class RestoreSettings:
     """What decides the results besides the restorer."""
 
     quality: int = 95  # 1 to 100, of lossy formats: JPEG, WebP, AVIF, HEIC, videos
-    batch: int = 1  # frames of one size that are restored at once
+    batch: int = 1  # frames of one size restored at once
     identity: Mapping[str, object] | None = None  # of the restorer, as JSON; parts of a video of another are discarded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a picture or a video, or that one more frame of a video is done."""
+    """The outcome for a picture or a video; or the report that one more frame of a video is done."""
 
     job: RestoreJob
-    fault: str = ""  # empty when it was written
+    fault: str = ""  # empty if it was written
     is_done: bool = True  # False: a frame of a video that goes on
 
 
@@ -57,21 +60,22 @@ class RestorePlan:
 
     jobs: Sequence[RestoreJob]
     ignored: Mapping[str, int]  # files of other kinds in the folders: how many, by suffix
-    faults: Sequence[str]  # inputs of which nothing is restored, and why: a line each
+    faults: Sequence[str]  # why inputs are not restored, one line each
 
 
 def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
-    """Name a target for each picture and video: a file by its name, a folder's by their path below it.
+    """Choose a target for each picture and video: a file's by its name, those of a folder by their path below it.
 
-    An input that is missing, of another kind, or a folder that holds nothing to restore or is ``out``, is a fault.
+    Faults are: an input that is missing or of another kind, a folder that contains nothing to restore or is ``out``,
+    and files whose target an earlier input has already.
 
     Raises:
-        InputError: If nothing is left to restore, ``out`` is a file, two share a target, or one would replace another.
+        InputError: If nothing is left to restore, ``out`` is a file, or a result would replace an input.
     """
     if out.exists() and not out.is_dir():
-        raise InputError(f"{out} is a file; pass --out with a folder")
+        raise InputError(f"{out} is a file; use --out with a folder")
     if out.is_symlink() and not out.exists():
-        raise InputError(f"{out} is a link that leads nowhere; pass --out with a folder")
+        raise InputError(f"{out} is a broken link; use --out with a folder")
     ignored: Counter[str] = Counter()
     jobs: list[RestoreJob] = []
     faults: list[str] = []
@@ -82,24 +86,34 @@ def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
             faults.append(str(error))
     if faults and not jobs:
         raise InputError("; ".join(faults))
-    _check_targets(jobs)
-    return RestorePlan(jobs=list(dict.fromkeys(jobs)), ignored=ignored, faults=faults)
-
-
-def _check_targets(jobs: Iterable[RestoreJob]) -> None:
-    """Refuse two results in one place, and a result in the place of any input."""
-    sources = {job.source.resolve() for job in jobs}
-    source_of: dict[Path, Path] = {}
+    _refuse_replacing(jobs)
+    first_of: dict[Path, RestoreJob] = {}
     for job in jobs:
-        other = source_of.setdefault(job.target, job.source)
-        if other != job.source:
-            raise InputError(
-                f"{other} and {job.source} would both become {job.target}; pass one of them alone, with another --out"
-            )
+        first_of.setdefault(job.target, job)
+    others = [job for job in dict.fromkeys(jobs) if first_of[job.target] != job]
+    if others:
+        faults.append(_same_target(others, first_of[others[0].target]))
+    return RestorePlan(jobs=list(first_of.values()), ignored=ignored, faults=faults)
+
+
+def _refuse_replacing(jobs: Iterable[RestoreJob]) -> None:
+    """Refuse a result in the place of any input."""
+    sources = {job.source.resolve() for job in jobs}
+    for job in jobs:
         if job.target.resolve() == job.source.resolve():
-            raise InputError(f"{job.source} would be replaced by its own result; pass another --out")
+            raise InputError(f"{job.source} would be replaced by its own result; use another --out")
         if job.target.resolve() in sources:
-            raise InputError(f"{job.target} would be replaced by the result of {job.source}; pass another --out")
+            raise InputError(f"{job.target} would be replaced by the result of {job.source}; use another --out")
+
+
+def _same_target(others: Sequence[RestoreJob], first: RestoreJob) -> str:
+    """Why files are not restored whose target an earlier input has."""
+    job, count = others[0], len(others)
+    them = "it" if count == 1 else f"it, and {counted(count - 1, 'other file')} with the same problem,"
+    return (
+        f"{job.source} was left out, because {job.target} is the result of {first.source}; restore {them} with "
+        "another --out"
+    )
 
 
 def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
@@ -108,12 +122,12 @@ def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
         return [path]
     known = _known_files((match for match, _ in wildcards.matches(path)), ignored)
     if not known:
-        raise InputError(f"{path} matches no picture and no video; pass files or folders")
+        raise InputError(f"no picture or video matches {path}; pass files or folders")
     return known
 
 
 def _known_files(paths: Iterable[Path], ignored: Counter[str]) -> list[Path]:
-    """Those that are pictures or videos; other files are counted."""
+    """The pictures and videos among files; the others are counted."""
     paths = [path for path in paths if path.is_file()]
     is_known = {path: photographs.is_photo(path) or video.is_video(path) for path in paths}
     ignored.update(path.suffix.lower() or path.name for path in paths if not is_known[path])
@@ -122,23 +136,25 @@ def _known_files(paths: Iterable[Path], ignored: Counter[str]) -> list[Path]:
 
 def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
     if path.is_file():
-        kinds = (*photographs.SUFFIXES, *video.SUFFIXES)
-        if path.suffix.lower() not in kinds:
-            raise InputError(f"{path} is neither picture nor video by its name ({', '.join(kinds)}); convert it")
+        if path.suffix.lower() == ".gif":
+            raise InputError(f"{path}: GIF is not supported; convert it to PNG, or to MP4 if it is animated")
+        if path.suffix.lower() not in _KINDS:
+            raise InputError(f"{path} is not a supported picture or video; convert it to one of {', '.join(_KINDS)}")
         return [RestoreJob(source=path, target=_target(out / path.name))]
     if not path.is_dir():
-        found = "neither a file nor a folder" if path.exists() else "not there"
-        raise InputError(f"{path} is {found}; pass pictures, videos or folders")
+        found = "is neither a file nor a folder" if path.exists() else "does not exist"
+        raise InputError(f"{path} {found}; pass pictures, videos or folders")
     results = out.resolve()
-    below = [each for each in files_below(path) if not is_junk(each.name)]
-    below = [each for each in below if not each.resolve().is_relative_to(results)]
+    below = [each for each in files_below(path) if not each.resolve().is_relative_to(results)]
+    ignored.update(COMPARISON for each in below if each.name.endswith(COMPARISON))
+    below = [each for each in below if not is_junk(each.name)]
     maps = {each for each in below if _is_map(each)}
     ignored.update({"maps of cdg-prep": len(maps)} if maps else {})
     sources = _known_files((each for each in below if each not in maps), ignored)
     if not sources and path.resolve().is_relative_to(results):
-        raise InputError(f"{path} is where results go; pass another --out")
+        raise InputError(f"{path} is in the output folder, {out}; pass other inputs, or use another --out")
     if not sources:
-        raise InputError(f"{path} holds nothing to restore ({', '.join((*photographs.SUFFIXES, *video.SUFFIXES))})")
+        raise InputError(f"{path} contains no picture or video; supported are {', '.join(_KINDS)}")
     return [RestoreJob(source=source, target=_target(out / source.relative_to(path))) for source in sources]
 
 
@@ -149,9 +165,23 @@ def _is_map(path: Path) -> bool:
 
 
 def name_fault(path: Path) -> str:
-    """Why a file of ours cannot have this name; empty where it can. File systems take 255 bytes."""
+    """Why a file of ours cannot have this name; empty if it can. File systems take 255 bytes."""
     excess = len(os.fsencode(path.name)) - _LONGEST_NAME
-    return f"the name of {path} is {excess} bytes too long; give its source a shorter one" if excess > 0 else ""
+    if excess <= 0:
+        return ""
+    return f"the file name {path} is {counted(excess, 'byte')} too long; give its source a shorter name"
+
+
+def fault_of(job: RestoreJob) -> str:
+    """Why an input cannot be restored, as far as its header tells; empty if nothing is wrong with that."""
+    try:
+        if job.is_video:
+            video.describe(job.source)
+        else:
+            photographs.check(job.source)
+    except ReadError as error:
+        return str(error)
+    return name_fault(job.parts if job.is_video else job.target)
 
 
 def _target(path: Path) -> Path:

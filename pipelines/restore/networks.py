@@ -1,4 +1,4 @@
-"""A file of weights -> the network in it: one of cdgnet's, or one of another project."""
+"""Load the network in a weights file: one of cdgnet, or of another project."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def load(path: Path) -> Network:
 
 
 def check_kind(path: Path) -> None:
-    """Refuse a file that can hold no weights, by its beginning.
+    """Refuse a file that cannot contain weights, by its first bytes.
 
     Raises:
         WeightsError: If it is of cdgnet and damaged, or of no known kind.

@@ -1,6 +1,6 @@
-"""What the results in a folder were made of, so that none is taken for that of another picture or network.
+"""What the results in a folder were made from, so that none is taken for the result of another picture or network.
 
-``OUT/.cdg-deblur.jsonl`` holds a row a result.
+``OUT/.cdg-deblur.jsonl`` has one row per result.
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from pipelines.errors import InputError
 from pipelines.restore.jobs import RestoreJob
 from prep.io import files
+from prep.units import counted
 
 NAME = ".cdg-deblur.jsonl"
 _BLOCK = 2**22  # bytes
@@ -55,15 +56,15 @@ class Origins:
         self._origins = {origin.result: origin for origin in origins}
 
     def check(self, jobs: Iterable[RestoreJob], network: Network) -> None:
-        """Refuse results that are there and were made of something else; one without a row may be of anything.
+        """Refuse existing results that were made from something else; a result without a row is accepted.
 
         Raises:
             InputError: If there are such.
         """
         faults = [fault for job in jobs if (fault := self._fault(job, network))]
         if faults:
-            many = f" ({len(faults)} such results)" if len(faults) > 1 else ""
-            raise InputError(f"{faults[0]}{many}; pass another --out, or --force to overwrite")
+            many = f" (and {counted(len(faults) - 1, 'other result')})" if len(faults) > 1 else ""
+            raise InputError(f"{faults[0]}{many}; use another --out, or --force to overwrite")
 
     def _fault(self, job: RestoreJob, network: Network) -> str:
         origin = self._origins.get(self._name(job))
@@ -79,15 +80,15 @@ class Origins:
         if status.st_size == origin.bytes and _checksum(job.source) == origin.crc32:
             return ""
         if source == origin.source:
-            return f"{job.source} was changed since {job.target} was made of it"
-        return f"{job.target} was made of {origin.source}, not of {job.source}"
+            return f"{job.source} has changed since {job.target} was made from it"
+        return f"{job.target} was made from {origin.source}, not from {job.source}"
 
     def add(self, job: RestoreJob, status: os.stat_result, network: Network) -> None:
-        """Note what a result was just made of.
+        """Record what a result was just made from.
 
         Args:
             job: Whose result is there.
-            status: Of its source, before that was read. Where it has changed since nothing is noted.
+            status: Of its source, before that was read. If it has changed since, nothing is recorded.
             network: That restored it.
         """
         now = job.source.stat()

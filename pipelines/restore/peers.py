@@ -1,4 +1,4 @@
-"""Deblurring networks of other projects, as spandrel recognises and runs them: NAFNet, Restormer and others.
+"""Deblurring networks of other projects, recognised and run by spandrel: NAFNet, Restormer and others.
 
 Legend: B batch, H and W a frame's height and width in pixels.
 """
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from cdgnet import WeightsError
 from cdgnet.tiling import Progress
 from cdgnet.weights import fault_of
+from prep.units import counted
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -69,7 +70,7 @@ def is_pickle(path: Path) -> bool:
 
 
 def check_kind(path: Path) -> None:
-    """Refuse a file that can hold no weights, by its beginning.
+    """Refuse a file that cannot contain weights, by its first bytes.
 
     Raises:
         WeightsError: If it is neither a safetensors file nor one of ``torch.save``.
@@ -81,8 +82,8 @@ def check_kind(path: Path) -> None:
             pass
     except SafetensorError as error:
         raise WeightsError(
-            f"{path}: neither a safetensors file nor one of torch.save ({' '.join(str(error).split())}); "
-            "it may be a web page, or a pointer in its place: fetch it again"
+            f"{path} is not a weights file ({' '.join(str(error).split())}); pass a safetensors file or one of "
+            "torch.save. A download may have left a web page or a Git LFS pointer in its place"
         ) from error
 
 
@@ -111,23 +112,26 @@ def load(path: Path) -> PeerNetwork:
             descriptor = spandrel.ModelLoader().load_from_state_dict(tensors)
         except spandrel.UnsupportedModelError as error:
             raise WeightsError(
-                f"{path}: spandrel knows no architecture with these weights; wanted one of cdg-train, or of "
-                "NAFNet, Restormer, FFTformer, MPRNet, Uformer, KBNet, MIRNet-v2, M3SNet and others"
+                f"{path}: spandrel does not know the architecture of these weights; pass weights of cdg-train, or of "
+                "NAFNet, Restormer, FFTformer, MPRNet, Uformer, KBNet, MIRNet-v2, M3SNet or another that it knows"
             ) from error
         except Exception as error:  # of the library's code, whatever is wrong with the shapes
             reason = " ".join(str(error).split())[:200]
-            raise WeightsError(f"{path}: damaged, or of a variant that spandrel does not know ({reason})") from error
+            raise WeightsError(
+                f"{path} is damaged, or a variant that spandrel does not know ({reason}); download it again"
+            ) from error
     channels = (descriptor.input_channels, descriptor.output_channels)
     if descriptor.purpose == "Inpainting" or descriptor.scale != 1 or channels != (3, 3):
         what = f"{descriptor.architecture.name}, {descriptor.purpose}"
         raise WeightsError(
-            f"{path}: {what}, {channels[0]} to {channels[1]} channels, scale {descriptor.scale}; wanted a network that "
-            "restores RGB pictures at their own size"
+            f"{path}: {what}, {channels[0]} to {channels[1]} channels, scale {descriptor.scale}; pass a network that "
+            "takes RGB pictures and keeps their size"
         )
     values = descriptor.model.named_parameters()
     faults = [f"{name} {fault}" for name, value in values if (fault := fault_of(value.detach()))]
     if faults:
-        raise WeightsError(f"{path}: cannot be used: {faults[0]} ({len(faults)} such); fetch the file again")
+        many = f" (and {counted(len(faults) - 1, 'other tensor')})" if len(faults) > 1 else ""
+        raise WeightsError(f"{path} cannot be used: {faults[0]}{many}; download it again")
     return PeerNetwork(descriptor).eval()
 
 
@@ -141,13 +145,13 @@ def _read(path: Path) -> Mapping[str, Any]:
             content = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
         raise WeightsError(
-            f"{path}: holds more than tensors, and code in it is not run; save its state_dict() alone, with torch.save "
-            "or as safetensors"
+            f"{path} contains more than tensors, and code in it is never run; save only its state_dict(), with "
+            "torch.save or as safetensors"
         ) from error
     except Exception as error:  # of torch's code, whatever is wrong with the bytes
-        raise WeightsError(f"{path}: no whole file of torch.save ({' '.join(str(error).split())[:200]})") from error
+        raise WeightsError(f"{path} is damaged ({' '.join(str(error).split())[:200]}); download it again") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise WeightsError(f"{path}: holds a {type(content).__name__}, wanted tensors by name")
+        raise WeightsError(f"{path} contains a {type(content).__name__}, not tensors by name; save its state_dict()")
     return content
 
 
@@ -159,7 +163,7 @@ def _check_sizes(path: Path, content: Mapping[str, Any]) -> None:
     """
     for name, value in content.items():
         if isinstance(value, Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
-            raise WeightsError(f"{path}: {name} is larger than what the file holds of it; fetch the file again")
+            raise WeightsError(f"{path}: {name} is larger than its data in the file; download it again")
         if isinstance(value, Mapping):
             _check_sizes(path, value)
 

@@ -15,6 +15,7 @@ from prep.errors import FrameError, ReadError
 from prep.io import photographs
 from prep.io.photographs import Photo
 from prep.io.storage import Source
+from prep.units import file_size
 
 _READERS = _WRITERS = 2  # threads
 _PIXEL_BYTES = 60  # memory a pixel of the picture, beside that of a tile; measured
@@ -25,7 +26,7 @@ _Picture = tuple[RestoreJob, Photo | str]  # or why it cannot be read
 def restore_pictures(
     jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
 ) -> Iterator[Outcome]:
-    """Restore pictures in their order, reading ahead and writing behind; one that cannot be read is named.
+    """Restore pictures in order, reading ahead and writing behind; one that cannot be read is reported.
 
     Args:
         jobs: Of pictures.
@@ -75,7 +76,7 @@ def _restore(batches: Iterable[list[_Picture]], restorer: Restorer, on_tile: Pro
 def _restore_batch(
     batch: Sequence[tuple[RestoreJob, Photo]], restorer: Restorer, on_tile: Progress
 ) -> Iterator[_Picture]:
-    """Restore pictures of one size; where memory is short each is named, and the next batch may have its turn."""
+    """Restore pictures of one size; if memory is short each is reported, and the next batch is tried."""
     (job, photo), *_ = batch
     try:
         check_memory(photo, job.source, _PIXEL_BYTES * len(batch))
@@ -93,7 +94,7 @@ def _restore_batch(
 
 
 def check_memory(photo: Photo, source: Source, pixel_bytes: int) -> None:
-    """Refuse a picture that takes more memory than is free: systems that lend more than they have end the process.
+    """Refuse a picture that needs more memory than is free: the system might kill the process.
 
     Args:
         photo: As it was read.
@@ -106,8 +107,8 @@ def check_memory(photo: Photo, source: Source, pixel_bytes: int) -> None:
     needed, free = photo.pixels.shape[0] * photo.pixels.shape[1] * pixel_bytes, psutil.virtual_memory().available
     if needed > free:
         raise FrameError(
-            f"{source} needs {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free; "
-            "close other programs, or shrink it"
+            f"{source} needs {file_size(needed)} of memory, and {file_size(free)} are free; close other programs, or "
+            "make the picture smaller"
         )
 
 
@@ -124,5 +125,7 @@ def _write(picture: _Picture, settings: RestoreSettings) -> Outcome:
     except FrameError as error:
         return Outcome(job=job, fault=str(error))
     except MemoryError:
-        return Outcome(job=job, fault=f"{job.target} needs more memory to be written than is free; shrink its source")
+        return Outcome(
+            job=job, fault=f"{job.target} cannot be written, too little free memory; make its source smaller"
+        )
     return Outcome(job=job)

@@ -19,6 +19,7 @@ from pipelines.restore import footprint, peers
 from pipelines.restore.compilation import compile_for_restoring
 from pipelines.restore.networks import Network, name_of
 from pipelines.restore.peers import PeerNetwork
+from prep.units import file_size
 
 Result = TypeVar("Result")
 
@@ -137,8 +138,8 @@ class Restorer:
         needed, free = footprint.measure(network, height, width).bytes, free_memory(self.device)
         if needed > free:
             raise InputError(
-                f"{name_of(network)} needs {needed / 1e9:.1f} GB for a frame of {width} x {height}, and "
-                f"{free / 1e9:.1f} GB are free; pass --tile 512, which changes the result a little"
+                f"{name_of(network)} needs {file_size(needed)} for a frame of {width} x {height} pixels, and "
+                f"{file_size(free)} are free; use --tile 512, which changes the result slightly"
             )
         self.tile = max(self.tile, math.ceil(math.sqrt(network.padded(height, width))))
         self._fitting_sizes.add((height, width))
@@ -191,8 +192,8 @@ def free_memory(device: torch.device) -> int:
 
 
 def out_of_memory(source: Path) -> str:
-    """What is said of a picture or video whose restoring ran out of memory."""
-    return f"{source} needs more memory than is free; pass a smaller --tile"
+    """The message for a picture or video that ran out of memory."""
+    return f"{source} needs more memory than is free; use a smaller --tile, such as --tile 256"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,8 +1,8 @@
-"""Videos in; the same out, sharper: same size, rate, colours, sound.
+"""Restore videos: same size, rate, colours and sound.
 
-A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end: after a kill the same
-command restores only what is missing. ``asked.json`` beside them says what they are of, ``ends.jsonl`` which frame each
-of them ends with: the video is entered there again.
+A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end; after an interruption
+the same command restores only what is missing. ``asked.json`` beside them records what they were made from, and
+``ends.jsonl`` the last frame of each part, from which reading continues.
 """
 
 import json
@@ -25,14 +25,14 @@ from prep.io.video import Moment
 
 _ASKED, _ENDS, _LOCK = "asked.json", "ends.jsonl", "lock"
 _END_FIELDS = {"part", "ticks", "crc32"}
-PART_FRAMES = 48  # at most so many are lost by a kill; each part begins with a key frame
+PART_FRAMES = 48  # the most that an interruption loses; each part begins with a key frame
 
 
 def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
     """Restore a video, giving an outcome a frame that is not done, and a last one that is.
 
     Raises:
-        ReadError: If it cannot be read, or the folder of its parts holds other files.
+        ReadError: If it cannot be read, or the folder of its parts contains other files.
         OSError: If the result cannot be written.
     """
     about = video.describe(job.source)
@@ -54,11 +54,11 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
             if number in ends:
                 files.append_rows(folder / _ENDS, [ends.pop(number)])
         if (folder / _ASKED).read_text(encoding="utf-8") != _asked(job, settings):
-            raise FrameError(f"{job.source} was changed while it was restored; run the same command again")
+            raise FrameError(f"{job.source} changed while it was being restored; run the same command again")
         seconds = video_parts.join(_parts(folder), job.source, job.target, settings.quality) + float(1 / about.rate)
     _remove(folder)  # once the lock in it is free: Windows removes no file that is open
     is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers estimate how long they last
-    fault = f"{job.source} ends after {seconds:.1f} of {about.seconds:.1f} s; what there is was restored"
+    fault = f"{job.source} ends after {seconds:.1f} s of {about.seconds:.1f} s; these were restored"
     yield Outcome(job=job, fault=fault if is_cut else "")
 
 
@@ -81,7 +81,7 @@ def _check_parts(folder: Path) -> None:
 
 
 def _foreign(folder: Path) -> FrameError:
-    return FrameError(f"{folder} holds other files than parts of a video; move it away, or pass another --out")
+    return FrameError(f"{folder} contains files that are not parts of a video; move it away, or use another --out")
 
 
 def _is_ours(path: Path) -> bool:

@@ -10,6 +10,8 @@ import logging
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
@@ -88,6 +90,36 @@ def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
         FrameError: If it is damaged, cut short, no picture, of another depth, too large, or several in one file.
         ReadError: If it cannot be read at all.
     """
+    with _opened(source, most_pixels) as (data, image):
+        exif = image.getexif()
+        orientation = exif.get(_ORIENTATION, 1)
+        pixels = _sixteen_bits(data, image, source)
+        profile = image.info.get("icc_profile") or b""
+        if pixels is None:
+            frames.check_whole(data, source)
+            upright = ImageOps.exif_transpose(image)
+            upright, profile = _in_kept_mode(upright, profile, source)
+            pixels = np.asarray(upright)
+        else:
+            pixels = _turned(pixels, orientation)
+        return Photo(
+            pixels=np.ascontiguousarray(pixels),
+            profile=profile,
+            exif=_upright(exif, image),
+            dots=_dots(image),
+            is_lossless=_is_lossless(data, image),
+        )
+
+
+def check(source: Source, most_pixels: int = MOST_PIXELS) -> None:
+    """Check what the header of a photograph says, without decoding it; arguments and errors as for ``read``."""
+    with _opened(source, most_pixels):
+        pass
+
+
+@contextmanager
+def _opened(source: Source, most_pixels: int) -> Iterator[tuple[bytes, Any]]:
+    """The bytes of a photograph and Pillow's image of it; what goes wrong within is raised with the file's name."""
     data = storage.read(source)
     if source.suffix.lower() in _HEIF:
         _register_heif(source)
@@ -95,24 +127,7 @@ def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
         with Image.open(io.BytesIO(data)) as image:
             _check_single(image, source)
             _check_size(image, source, most_pixels)
-            exif = image.getexif()
-            orientation = exif.get(_ORIENTATION, 1)
-            pixels = _sixteen_bits(data, image, source)
-            profile = image.info.get("icc_profile") or b""
-            if pixels is None:
-                frames.check_whole(data, source)
-                upright = ImageOps.exif_transpose(image)
-                upright, profile = _in_kept_mode(upright, profile, source)
-                pixels = np.asarray(upright)
-            else:
-                pixels = _turned(pixels, orientation)
-            return Photo(
-                pixels=np.ascontiguousarray(pixels),
-                profile=profile,
-                exif=_upright(exif, image),
-                dots=_dots(image),
-                is_lossless=_is_lossless(data, image),
-            )
+            yield data, image
     except FrameError:
         raise
     except UnidentifiedImageError as error:

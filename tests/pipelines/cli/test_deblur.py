@@ -28,7 +28,7 @@ def test_results_that_are_there_are_passed_over(weights: Path, tmp_path: Path) -
 
     done = call(tmp_path, "deblur", "a.png", "--weights", weights)
 
-    assert "1 picture; 1 already in restored: skipped" in done.stdout
+    assert "found 1 picture; 1 already in restored, skipped" in done.stdout
     assert (tmp_path / "restored" / "a.png").read_text() == "mine"
 
 
@@ -40,13 +40,13 @@ def test_results_of_other_pictures_or_weights_are_never_taken_for_those_asked_fo
         frames.write(tmp_path / folder / "1.png", np.full((20, 20), number, np.uint8))
     assert call(tmp_path, "deblur", "a", "--weights", weights).returncode == 0
     again = call(tmp_path, "deblur", "a", "--weights", weights)
-    assert "1 picture; 1 already in restored: skipped" in again.stdout and again.returncode == 0
+    assert "found 1 picture; 1 already in restored, skipped" in again.stdout and again.returncode == 0
     before = (tmp_path / "restored" / "1.png").read_bytes()
 
     said = mistake(tmp_path, "deblur", "b", "--weights", weights)
-    assert f"restored/1.png was made of {tmp_path}/a/1.png, not of b/1.png; pass another --out, or --force" in said
+    assert f"restored/1.png was made from {tmp_path}/a/1.png, not from b/1.png; use another --out, or --force" in said
     said = mistake(tmp_path, "deblur", "a")
-    assert "restored/1.png was made with other weights; pass another --out, or --force to overwrite" in said
+    assert "restored/1.png was made with other weights; use another --out, or --force to overwrite" in said
     assert (tmp_path / "restored" / "1.png").read_bytes() == before
 
     assert call(tmp_path, "deblur", "b", "--weights", weights, "--force").returncode == 0
@@ -59,21 +59,23 @@ def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(wei
     (tmp_path / "in" / "notes.txt").write_text("")
 
     planned = call(tmp_path, "deblur", "in", "--weights", weights, "--dry-run")
-    assert planned.returncode == 0 and not (tmp_path / "restored").exists()
+    assert planned.returncode == 1 and not (tmp_path / "restored").exists()
+    assert "in/bad.png is no readable picture" in planned.stderr and "in/bad.png ->" not in planned.stdout
+    assert planned.stdout.endswith("dry run: nothing was written; 1 would fail\n")
     done = call(tmp_path, "deblur", "in", "--weights", weights, "--ensemble", "--tile", "66")
 
     assert "in/deep/a.png -> restored/deep/a.png" in planned.stdout
     assert done.returncode == 1
     assert "in/bad.png is no readable picture" in done.stderr
-    assert "neither picture nor video: 1 .txt" in done.stdout
-    assert "wrote 1 picture into restored, 1 failed" in done.stdout
+    assert "ignored other files: 1 .txt" in done.stdout
+    assert "wrote 1 picture to restored; 1 failed" in done.stdout
     assert frames.read(tmp_path / "restored" / "deep" / "a.png").shape == (20, 20, 3)
 
 
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
     frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
-    assert "found an empty name; pass a file or a folder" in mistake(tmp_path, "deblur", "")
-    assert "found an empty name" in mistake(tmp_path, "deblur", "a.png", "--out", "")
+    assert "the name is empty; pass a file or a folder" in mistake(tmp_path, "deblur", "")
+    assert "the name is empty" in mistake(tmp_path, "deblur", "a.png", "--out", "")
 
 
 def test_a_missing_input_is_said_with_a_status_and_the_others_are_restored(weights: Path, tmp_path: Path) -> None:
@@ -82,15 +84,15 @@ def test_a_missing_input_is_said_with_a_status_and_the_others_are_restored(weigh
     done = call(tmp_path, "deblur", "none.png", "a.png", "--weights", weights)
 
     assert (done.returncode, (tmp_path / "restored" / "a.png").exists()) == (1, True)
-    assert "none.png is not there" in done.stderr
-    assert "wrote 1 picture into restored, 1 failed" in done.stdout
+    assert "none.png does not exist" in done.stderr
+    assert "wrote 1 picture to restored; 1 failed" in done.stdout
 
 
 def test_weights_that_are_none_are_refused_though_every_result_is_there(tmp_path: Path) -> None:
     for name in ("a.png", "restored/a.png"):
         frames.write(tmp_path / name, np.full((20, 20), 9, np.uint8))
     (tmp_path / "text.jpg").write_text("a letter")
-    assert "text.jpg: neither a safetensors file" in mistake(tmp_path, "deblur", "a.png", "--weights", "text.jpg")
+    assert "text.jpg is not a weights file" in mistake(tmp_path, "deblur", "a.png", "--weights", "text.jpg")
 
 
 def test_a_name_too_long_for_a_comparison_fails_alone(weights: Path, tmp_path: Path) -> None:
@@ -101,7 +103,7 @@ def test_a_name_too_long_for_a_comparison_fails_alone(weights: Path, tmp_path: P
     done = call(tmp_path, "deblur", "in", "--weights", weights, "--compare")
 
     assert done.returncode == 1
-    assert "11 bytes too long; give its source a shorter one" in done.stderr
+    assert "11 bytes too long; give its source a shorter name" in done.stderr
     assert (tmp_path / "restored" / name).exists() and (tmp_path / "restored" / "b.png.compare.jpg").exists()
 
 
@@ -133,19 +135,34 @@ def test_before_and_after_is_drawn_beside_each_result_also_of_an_earlier_run(wei
         "b.png",
         "b.png.compare.jpg",
     ]
+    again = call(tmp_path, "deblur", "in", "--weights", weights, "--compare")
+    assert "2 comparisons already in restored; skipped (--force draws again)" in again.stdout
+
+
+def test_a_dry_run_lists_the_comparisons_too(weights: Path, tmp_path: Path) -> None:
+    frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
+
+    said = call(tmp_path, "deblur", "a.png", "--weights", weights, "--compare", "--dry-run").stdout
+
+    assert "a.png -> restored/a.png\na.png -> restored/a.png.compare.jpg\n" in said
+
+
+def test_a_second_weights_file_is_no_picture(weights: Path, tmp_path: Path) -> None:
+    said = mistake(tmp_path, "deblur", "a.png", "--weights", weights, "b.safetensors")
+    assert "b.safetensors is a weights file, not a picture; --weights takes one file" in said
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nothing to restore; pass pictures, videos or folders, or --serve for a page"),
-        (("a.png", "--port", "9"), "--port is for --serve; add --serve, or leave it out"),
-        (("--serve", "a.png"), "--serve takes pictures on its page; leave out a.png"),
-        (("--serve", "--out", "x"), "--out does not go with --serve: results are downloaded from the page"),
-        (("--serve", "--force"), "--force does not go with --serve"),
-        (("--serve", "--batch", "2"), "--batch does not go with --serve"),
-        (("--serve", "--dry-run"), "--dry-run does not go with --serve"),
-        (("--serve", "--compile"), "--compile does not go with --serve: every new size"),
+        ((), "no inputs; pass pictures, videos or folders, or use --serve for a page"),
+        (("a.png", "--port", "9"), "--port needs --serve; add --serve, or leave out --port"),
+        (("--serve", "a.png"), "--serve takes no inputs, pictures are dropped on its page; leave out a.png"),
+        (("--serve", "--out", "x"), "--out cannot be used with --serve, because results are downloaded from the page"),
+        (("--serve", "--force"), "--force cannot be used with --serve"),
+        (("--serve", "--batch", "2"), "--batch cannot be used with --serve"),
+        (("--serve", "--dry-run"), "--dry-run cannot be used with --serve"),
+        (("--serve", "--compile"), "--compile cannot be used with --serve, because each new picture size"),
     ],
 )
 def test_what_does_not_go_with_the_page_is_refused(

@@ -110,7 +110,7 @@ def test_compiling_without_a_compiler_is_refused_before_anything_is_written(
 
     said = mistake(tmp_path, "train", "--h5", train_pack, *TRAIN, "--compile")
 
-    assert "--compile needs a C++ compiler, and there is no no-such-compiler; install it" in said
+    assert "--compile needs a C++ compiler, and no-such-compiler was not found; install it" in said
     assert not list(tmp_path.iterdir())
 
 

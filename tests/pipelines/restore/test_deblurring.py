@@ -141,9 +141,9 @@ def test_a_missing_file_and_one_of_another_kind_are_named_and_the_rest_is_planne
     plan = plan_restore([tmp_path / name for name in names], tmp_path / "out")
 
     assert [(job.source.name, job.is_video) for job in plan.jobs] == [("b.png", False), (".hidden.mp4", True)]
-    assert "README.md is neither picture nor video by its name (.png" in plan.faults[0]
-    assert "a.png is not there" in plan.faults[1]
-    assert "*.webp matches no picture" in plan.faults[2]
+    assert "README.md is not a supported picture or video; convert it to one of .png" in plan.faults[0]
+    assert "a.png does not exist" in plan.faults[1]
+    assert "no picture or video matches " in plan.faults[2]
 
 
 def test_a_result_never_replaces_another_input(tmp_path: Path) -> None:
@@ -174,12 +174,27 @@ def test_neighbours_of_one_size_are_restored_at_once_and_come_out_the_same(tmp_p
         assert np.abs(one - other).max() <= 1  # sums of another batch, in another order
 
 
-def test_two_pictures_never_share_a_target(tmp_path: Path) -> None:
-    for name in ("one/a.png", "two/a.png"):
+def test_of_two_pictures_with_one_target_the_first_is_restored_and_the_other_named(tmp_path: Path) -> None:
+    for name in ("one/a.png", "two/a.png", "two/b.png"):
         frames.write(tmp_path / name, np.zeros((16, 16), np.uint8))
 
-    with pytest.raises(InputError, match="would both become"):
-        plan_restore([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+    plan = plan_restore([tmp_path / "one", tmp_path / "two"], tmp_path / "out")
+
+    names = [job.source.relative_to(tmp_path).as_posix() for job in plan.jobs]
+    assert names == ["one/a.png", "two/b.png"]
+    (fault,) = plan.faults
+    assert fault.startswith(f"{tmp_path}/two/a.png was left out, because {tmp_path}/out/a.png is the result of ")
+
+
+def test_a_gif_is_told_what_to_become_and_comparisons_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "a.gif").write_bytes(b"GIF89a")
+    for name in ("b.png", "b.png.compare.jpg"):
+        frames.write(tmp_path / "in" / name, np.zeros((16, 16, 3), np.uint8))
+
+    plan = plan_restore([tmp_path / "a.gif", tmp_path / "in"], tmp_path / "out")
+
+    assert plan.faults[0].endswith("a.gif: GIF is not supported; convert it to PNG, or to MP4 if it is animated")
+    assert plan.ignored == {".compare.jpg": 1} and len(plan.jobs) == 1
 
 
 def test_a_picture_never_replaces_itself(tmp_path: Path) -> None:
@@ -190,20 +205,20 @@ def test_a_picture_never_replaces_itself(tmp_path: Path) -> None:
 
 
 def test_missing_and_empty_inputs_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="is not there"):
+    with pytest.raises(InputError, match="does not exist"):
         plan_restore([tmp_path / "x.png"], tmp_path / "out")
-    with pytest.raises(InputError, match="holds nothing to restore"):
+    with pytest.raises(InputError, match="contains no picture or video"):
         plan_restore([tmp_path], tmp_path / "out")
-    with pytest.raises(InputError, match="matches no picture"):
+    with pytest.raises(InputError, match="no picture or video matches"):
         plan_restore([tmp_path / "*.png"], tmp_path / "out")
 
 
 def test_a_folder_for_results_is_no_input_and_no_file(tmp_path: Path) -> None:
     frames.write(tmp_path / "in" / "a.png", np.zeros((16, 16), np.uint8))
 
-    with pytest.raises(InputError, match="is where results go; pass another --out"):
+    with pytest.raises(InputError, match=r"in is in the output folder, .*; pass other inputs, or use another --out"):
         plan_restore([tmp_path / "in"], tmp_path / "in")
-    with pytest.raises(InputError, match=r"a\.png is a file; pass --out with a folder"):
+    with pytest.raises(InputError, match=r"a\.png is a file; use --out with a folder"):
         plan_restore([tmp_path / "in"], tmp_path / "in" / "a.png")
 
 
@@ -244,7 +259,7 @@ def test_a_picture_beyond_memory_is_named_and_the_next_is_restored(
 
     outcomes = deblur([tmp_path / "in"], tmp_path / "out", identity)
 
-    assert "a.png needs 0.0 GB of memory, and 0.0 GB are free" in outcomes[0].fault
+    assert "a.png needs 246 kB of memory, and 100 kB are free" in outcomes[0].fault
     assert outcomes[1].fault == ""
 
 
@@ -304,7 +319,7 @@ def test_a_link_to_itself_and_a_pipe_are_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe.png")
     frames.write(tmp_path / "a.png", np.zeros((20, 20), np.uint8))
-    with pytest.raises(InputError, match="loop is a link that leads nowhere; pass --out with a folder"):
+    with pytest.raises(InputError, match="loop is a broken link; use --out with a folder"):
         plan_restore([tmp_path / "a.png"], tmp_path / "loop")
     with pytest.raises(InputError, match=r"pipe\.png is neither a file nor a folder; pass pictures"):
         plan_restore([tmp_path / "pipe.png"], tmp_path / "out")

@@ -46,15 +46,17 @@ def test_another_picture_of_the_same_name_is_refused(job: RestoreJob, tmp_path: 
     (tmp_path / "b" / "1.png").write_bytes(content)
     status = job.source.stat()
     os.utime(tmp_path / "b" / "1.png", ns=(status.st_atime_ns, status.st_mtime_ns))
-    with pytest.raises(InputError, match=r"was made of .*a/1\.png, not of .*b/1\.png; pass another --out, or --force"):
+    with pytest.raises(
+        InputError, match=r"was made from .*a/1\.png, not from .*b/1\.png; use another --out, or --force"
+    ):
         check(replace(job, source=tmp_path / "b" / "1.png"), tmp_path)
     job.source.write_bytes(content)
-    with pytest.raises(InputError, match=r"a/1\.png was changed since .*1\.png was made of it"):
+    with pytest.raises(InputError, match=r"a/1\.png has changed since .*1\.png was made from it"):
         check(job, tmp_path)
 
 
 def test_another_network_is_refused_and_several_results_are_counted(job: RestoreJob, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"was made without --ensemble \(2 such results\)"):
+    with pytest.raises(InputError, match=r"was made without --ensemble \(and 1 other result\)"):
         Origins(tmp_path / "out").check([job, job], replace(NETWORK, is_ensemble=True))
     with pytest.raises(InputError, match="was made with other weights"):
         check(job, tmp_path, replace(NETWORK, weights="cd34"))

@@ -183,7 +183,9 @@ def test_frames_that_must_be_whole_are_refused_where_memory_is_short(
     torch.testing.assert_close(exact(frame), network(frame), rtol=0, atol=0)
     short = Restorer(network, CPU, is_whole=True)
     monkeypatch.setattr(restorer, "free_memory", lambda device: footprint.measure(network, 300, 399).bytes)
-    with pytest.raises(InputError, match=r"NAFNet, 8w needs 0\.0 GB for a frame of 400 x 300, .*; pass --tile 512"):
+    with pytest.raises(
+        InputError, match=r"NAFNet, 8w needs [\d.]+ [kM]B for a frame of 400 x 300 pixels, .*; use --tile 512"
+    ):
         short(frame)
 
 
@@ -201,7 +203,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = tmp_path / "evil.pth"
     for write_evil in (lambda: torch.save({"params": Evil()}, path), lambda: path.write_bytes(pickle.dumps(Evil()))):
         write_evil()
-        with pytest.raises(WeightsError, match=r"evil\.pth: (holds more than tensors|no whole file)"):
+        with pytest.raises(WeightsError, match=r"evil\.pth (contains more than tensors|is damaged)"):
             networks.load(path)
         assert not (tmp_path / "evil").exists()
 
@@ -209,7 +211,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_whole_networks_in_a_pickle_are_refused_with_what_to_do(tmp_path: Path) -> None:
     path = tmp_path / "network.pth"
     torch.save(torch.nn.Conv2d(3, 3, 3), path)
-    with pytest.raises(WeightsError, match=r"code in it is not run; save its state_dict\(\) alone"):
+    with pytest.raises(WeightsError, match=r"code in it is never run; save only its state_dict\(\)"):
         networks.load(path)
 
 
@@ -217,14 +219,16 @@ def test_whole_networks_in_a_pickle_are_refused_with_what_to_do(tmp_path: Path) 
 def test_a_file_that_is_cut_off_is_named(tmp_path: Path, part: float) -> None:
     path = write(tmp_path, "NAFNet")
     path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
-    with pytest.raises(WeightsError, match=r"NAFNet\.pth: (no whole file of torch\.save|neither a safetensors file)"):
+    with pytest.raises(WeightsError, match=r"NAFNet\.pth is (damaged|not a weights file)"):
         networks.load(path)
 
 
 def test_weights_of_no_known_architecture_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.pth"
     torch.save({"layer.weight": torch.zeros(3)}, path)
-    with pytest.raises(WeightsError, match="knows no architecture with these weights; wanted one of cdg-train"):
+    with pytest.raises(
+        WeightsError, match="does not know the architecture of these weights; pass weights of cdg-train"
+    ):
         networks.load(path)
 
 
@@ -232,7 +236,7 @@ def test_weights_of_no_known_architecture_are_refused(tmp_path: Path) -> None:
 def test_a_pickle_that_holds_no_tensors_by_name_is_refused(tmp_path: Path, content: object) -> None:
     path = tmp_path / "other.pth"
     torch.save(content, path)
-    with pytest.raises(WeightsError, match="wanted tensors by name"):
+    with pytest.raises(WeightsError, match="not tensors by name; save its state_dict"):
         networks.load(path)
 
 
@@ -241,7 +245,7 @@ def test_a_network_that_enlarges_pictures_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "sr.pth"
     torch.save({"params": Compact(num_feat=8, num_conv=2, upscale=4).state_dict()}, path)
-    with pytest.raises(WeightsError, match=r"SR, 3 to 3 channels, scale 4; wanted a network that restores RGB"):
+    with pytest.raises(WeightsError, match=r"SR, 3 to 3 channels, scale 4; pass a network that takes RGB"):
         networks.load(path)
 
 
@@ -250,7 +254,7 @@ def test_weights_with_a_missing_tensor_are_refused(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     del content["params"]["encoders.0.0.conv3.weight"]
     torch.save(content, path)
-    with pytest.raises(WeightsError, match="damaged, or of a variant"):
+    with pytest.raises(WeightsError, match="is damaged, or a variant"):
         networks.load(path)
 
 
@@ -291,7 +295,7 @@ def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
     content = torch.load(path, weights_only=True)
     content["params"]["intro.weight"][0, 0, 0, 0] = torch.nan
     torch.save(content, path)
-    with pytest.raises(WeightsError, match=r"cannot be used: intro\.weight holds nan or inf \(1 such\)"):
+    with pytest.raises(WeightsError, match=r"cannot be used: intro\.weight .*nan or inf; download"):
         networks.load(path)
 
 
@@ -300,7 +304,7 @@ def test_a_small_file_that_claims_large_tensors_is_refused(tmp_path: Path) -> No
     content = torch.load(path, weights_only=True)
     content["params"]["intro.weight"] = torch.zeros(1).expand(100_000, 3, 3, 3)
     torch.save(content, path)
-    with pytest.raises(WeightsError, match=r"intro\.weight is larger than what the file holds of it"):
+    with pytest.raises(WeightsError, match=r"intro\.weight is larger than its data in the file"):
         networks.load(path)
 
 
@@ -309,5 +313,5 @@ def test_a_file_of_an_early_torch_that_is_cut_off_is_named(tmp_path: Path, lengt
     path = write(tmp_path, "NAFNet")
     torch.save(torch.load(path, weights_only=True), path, _use_new_zipfile_serialization=False)
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(WeightsError, match=r"NAFNet\.pth: (no whole file|holds more than tensors)"):
+    with pytest.raises(WeightsError, match=r"NAFNet\.pth (is damaged|contains more than tensors)"):
         networks.load(path)

@@ -152,7 +152,7 @@ def test_a_film_that_is_replaced_while_it_is_restored_is_named_and_done_anew(tmp
 
     *_, last = work
 
-    assert "a.mp4 was changed while it was restored; run the same command again" in last.fault
+    assert "a.mp4 changed while it was being restored; run the same command again" in last.fault
     assert not plan.jobs[0].target.exists()
     *_, last = deblurring.deblur(plan.jobs, Counted().restorer, RestoreSettings())
     before, after = (next(video.read(tmp_path / name)) for name in ("a.mp4", "out/a.mp4"))
@@ -166,7 +166,7 @@ def test_a_film_that_another_process_restores_is_named_and_the_others_are_restor
     with locks.hold(plan.jobs[0].parts / "lock"):
         outcomes = list(deblurring.deblur(plan.jobs, Counted().restorer, RestoreSettings()))
     faults = [outcome.fault for outcome in outcomes if outcome.is_done]
-    assert f"{plan.jobs[0].target} is being written by another process; wait for its end" in faults[0]
+    assert f"{plan.jobs[0].target} is being written by another process; wait until it ends" in faults[0]
     assert faults[1:] == [""]
 
 

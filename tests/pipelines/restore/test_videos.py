@@ -102,7 +102,7 @@ def test_a_folder_of_parts_that_holds_files_of_somebody_elses_is_left_alone(
     plan = plan_restore([tmp_path / "a.mp4"], tmp_path / "out")
     (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
 
-    assert "a.mp4.parts holds other files than parts of a video; move it away" in outcome.fault
+    assert "a.mp4.parts contains files that are not parts of a video; move it away" in outcome.fault
     assert [path.name for path in theirs.parent.iterdir()] == [name] and theirs.read_text() == text
 
 
@@ -114,7 +114,7 @@ def test_a_name_that_leaves_no_room_for_that_of_the_parts_is_refused_before_any_
     plan = plan_restore([tmp_path / name], tmp_path / "out")
     (outcome,) = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
 
-    assert "3 bytes too long; give its source a shorter one" in outcome.fault
+    assert "3 bytes too long; give its source a shorter name" in outcome.fault
 
 
 def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_a_film_that_ends_early_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.mkv").write_bytes(data[: len(data) // 3])
     plan = plan_restore([tmp_path / "a.mkv"], tmp_path / "out")
     *_, outcome = deblurring.deblur(plan.jobs, make_restorer(), RestoreSettings())
-    assert "a.mkv ends after 2." in outcome.fault and "of 8.0 s; what there is was restored" in outcome.fault
+    assert "a.mkv ends after 2." in outcome.fault and "of 8.0 s; these were restored" in outcome.fault
     assert 0 < len(list(video.read(tmp_path / "out" / "a.mkv"))) < 100
 
 
