@@ -1,13 +1,14 @@
-"""What a network costs: parameters, and multiply-accumulates under two conventions, part by part.
+"""What a network costs: parameters, and multiply-accumulates under two conventions, for each part.
 
-ptflops: what the paper's tables hold. Convolutions with bias, ReLU and average pooling, one each an element;
-deformable kernels are not seen, only the convolutions that find their offsets.
+``honest`` (all operations): the multiply-accumulates of all convolutions, deformable ones included, and five for each
+value that a deformable convolution interpolates between four pixels.
 
-honest: the multiply-accumulates of convolutions, deformable kernels included, and five for each value that a deformable
-convolution reads between four pixels.
+``ptflops`` (convolutions only): the figures in the paper's tables, as the package ptflops counts them. Convolutions,
+and one per element for bias, ReLU and average pooling; deformable kernels are left out, only the convolutions that
+compute their offsets count.
 
-Both are those of restoring a frame: where two branches are fused, the heads that turn each into an image are for
-training and count as parameters only.
+Both are for restoring one frame. Where two branches are fused, the heads that turn each into an image are needed for
+training only, and count as parameters only.
 
 Legend: C channels in, D channels out, K taps of a kernel, h and w a layer's output height and width.
 """
@@ -24,25 +25,25 @@ from cdgnet.config import ModelConfig
 from cdgnet.deform import DeformConv
 from cdgnet.network import Branch, CDGNet
 
-SAMPLING = 5  # multiply-accumulates of one value between four pixels, its modulation included
+SAMPLING = 5  # multiply-accumulates per value interpolated between four pixels, modulation included
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of a network or one of its parts."""
+    """The cost of a network, or of one of its parts."""
 
     parameters: int
-    ptflops: int  # multiply-accumulates as the paper counts them
-    honest: int  # multiply-accumulates that are computed
+    ptflops: int  # multiply-accumulates as the paper counts them: convolutions only
+    honest: int  # multiply-accumulates of all operations
 
     @property
     def megabytes(self) -> float:
-        """Of float32 weights, 10^6 bytes."""
+        """Size of the weights in float32, in 10^6 bytes."""
         return self.parameters * 4 / 1e6
 
 
 def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, Cost]:
-    """Price a network without building its weights.
+    """Compute the cost of a network without building its weights.
 
     Args:
         config: The network.
@@ -50,8 +51,9 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
         width: Of the frame, in pixels.
 
     Returns:
-        The cost of each part by name, and of the whole under ``total``. A branch's parts are ``BRANCH.attention``,
-        ``BRANCH.decoder``; those of a level of patches below the first ``levels.N.encoder``, ``levels.N.decoder``.
+        The cost of each part by name, and of the whole network under ``total``. The parts of a branch are
+        ``BRANCH.attention`` and ``BRANCH.decoder``; those of a level of patches below the first are
+        ``levels.N.encoder`` and ``levels.N.decoder``.
     """
     with torch.device("meta"):
         network = CDGNet(config).eval()
@@ -67,7 +69,7 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
 
 
 def _layers(network: CDGNet) -> list[nn.Module]:
-    """What takes part in restoring a frame and costs something."""
+    """The layers that take part in restoring a frame and cost something."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.AdaptiveAvgPool2d, DeformConv)
     branches = [] if network.fusion is None else list(network.branches.values())
     heads = [branch.decoder.head for branch in branches if isinstance(branch, Branch)]
@@ -116,7 +118,7 @@ def _counting(layers: Sequence[nn.Module], counted: dict[nn.Module, tuple[int, i
 
 
 def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int, int]:
-    """ptflops' and the honest multiply-accumulates of one layer; of a deformable one without its offsets'."""
+    """The multiply-accumulates of one layer under both conventions; a deformable one's without those of its offsets."""
     if isinstance(module, DeformConv):
         places = output.shape[-2] * output.shape[-1] * module.weight.shape[1] * module.SIZE**2  # h w C K
         return 0, places * (module.weight.shape[0] + SAMPLING)
@@ -125,6 +127,6 @@ def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int,
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return features.numel(), 0
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    positions = features if isinstance(module, nn.ConvTranspose2d) else output  # each weight is used once for each
+    positions = features if isinstance(module, nn.ConvTranspose2d) else output  # at each, every weight is used once
     products = module.weight.numel() * positions.shape[-2] * positions.shape[-1]
     return products + output.numel(), products

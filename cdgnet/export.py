@@ -1,4 +1,4 @@
-"""A network for other programs: as ONNX, which needs the extra ``export``, or as an archive of torch.export."""
+"""Export a network for other programs: to ONNX, which needs the extra ``export``, or to torch.export's format."""
 
 import io
 import json
@@ -18,13 +18,13 @@ _SIDES = ("height", "width")
 
 
 class Program(nn.Module):
-    """What is exported: a network that takes frames of any size, from 2 pixels on, and names its outputs.
+    """The exported module: a network that takes frames of any size, from 2 x 2 pixels, and names its outputs.
 
     Args:
         network: On the CPU, in eval mode.
-        is_zero_to_one: Images are in [0, 1], and those that come out are limited to it; otherwise in [-0.5, 0.5], and
-            those that come out may leave it.
-        only_restored: Leave out all outputs but ``restored``, and what only they need.
+        is_zero_to_one: Take and give images in [0, 1], the results clamped. Otherwise images are in [-0.5, 0.5], and
+            results are not clamped.
+        only_restored: Leave out all outputs but ``restored``, and the layers that only they need.
     """
 
     def __init__(self, network: CDGNet, *, is_zero_to_one: bool = False, only_restored: bool = False) -> None:
@@ -33,7 +33,7 @@ class Program(nn.Module):
         self.is_zero_to_one, self.only_restored = is_zero_to_one, only_restored
 
     def forward(self, blurry: Tensor) -> dict[str, Tensor]:
-        """``(B, 3, H, W)`` float32 -> by the names of ``Components`` all that the network has."""
+        """``(B, 3, H, W)`` float32 -> all outputs that the network has, by the names of ``Components``."""
         height, width = blurry.shape[-2:]
         frames = blurry - 0.5 if self.is_zero_to_one else blurry
         below, right = _missing(height), _missing(width)
@@ -50,16 +50,16 @@ class Program(nn.Module):
 
     @property
     def input_range(self) -> str:
-        """Of the frames that go in."""
+        """Range of the input images."""
         return "[0, 1]" if self.is_zero_to_one else INPUT_RANGE
 
     @property
     def output_range(self) -> str:
-        """Of the images that come out; maps are in [0, 1]."""
+        """Range of the output images; maps are in [0, 1]."""
         return "[0, 1]" if self.is_zero_to_one else f"{INPUT_RANGE}, not limited to it"
 
     def outputs(self) -> dict[str, tuple[str, ...]]:
-        """The shape of each output, as words."""
+        """The shape of each output, in words."""
         with torch.no_grad():
             results = self(_example())
         return {
@@ -70,7 +70,7 @@ class Program(nn.Module):
         }
 
     def about(self) -> dict[str, str]:
-        """What the file says of itself."""
+        """The metadata of the file."""
         return {
             "format": "cdgnet",
             "config": json.dumps(self.network.config.to_dict()),
@@ -80,14 +80,14 @@ class Program(nn.Module):
 
 
 def to_onnx(program: Program) -> bytes:
-    """Translate a network; the batch and the frame's height and width stay free.
+    """Export to ONNX, with free batch size, height and width.
 
-    The deformable convolutions become ``GridSample`` and a matrix product of 9 values a channel and pixel: more than a
-    GB for each layer at 1280 x 720 in the preset ``paper``.
+    Each deformable convolution becomes ``GridSample`` and a matrix product over 9 values per channel and pixel. This
+    takes more than 1 GB per layer at 1280 x 720 with the preset ``paper``.
 
     Returns:
-        An ONNX model with the input ``blurry`` and the outputs that ``program`` has. Its metadata hold the config and
-        the range of images.
+        An ONNX model with the input ``blurry`` and the outputs of ``program``. Its metadata contain the config and the
+        range of the images.
 
     Raises:
         ImportError: If the extra ``export`` is not installed.
@@ -118,10 +118,10 @@ def to_onnx(program: Program) -> bytes:
 
 
 def to_archive(program: Program) -> bytes:
-    """Trace a network into one graph of torch's operations; the batch, height and width stay free.
+    """Export to one graph of torch's operations, with free batch size, height and width.
 
-    ``torch.export.load`` reads it without this package. Its module takes ``blurry`` on a CPU and gives a dict, as
-    ``Program.forward`` does. The config and the range of images are in the extra file ``cdgnet.json``.
+    ``torch.export.load`` reads it without this package. Its module takes ``blurry`` on a CPU and returns a dict, as
+    ``Program.forward`` does. The extra file ``cdgnet.json`` contains the config and the range of the images.
 
     Returns:
         The archive, as ``torch.export.save`` writes it.
@@ -137,17 +137,17 @@ def to_archive(program: Program) -> bytes:
 
 
 def _missing(side: int) -> int:
-    """Pixels to the least side that a network takes; of torch's symbols too, which have no ``max`` of Python's."""
+    """Pixels missing to the smallest side that a network takes; also for torch's symbols, which have no ``max``."""
     return cast(int, torch.sym_max(MINIMUM_SIZE, side)) - side
 
 
 def _quarter(side: int) -> int:
-    """Rounded up; not by a negative division, which ONNX rounds towards zero."""
+    """A quarter of a side, rounded up; not by dividing a negative number, which ONNX rounds towards zero."""
     return (side + SIZE_MULTIPLE - 1) // SIZE_MULTIPLE
 
 
 def _example() -> Tensor:
-    """Frames to trace with: two, as one would be taken for a rule, of sides that are no multiples of 4."""
+    """Frames to trace with: two, since a batch of one would be taken as fixed; sides not multiples of 4."""
     return torch.zeros(2, 3, 50, 71)
 
 
@@ -156,7 +156,7 @@ def _free_sides() -> dict[int, Any]:
 
 
 def _name_sides(graph: Any, outputs: dict[str, tuple[str, ...]]) -> None:
-    """Call the batch, height and width so, and those that follow from them after their output."""
+    """Name the free dimensions of all inputs and outputs: batch, height, width and their quarters."""
     shapes = {"blurry": ("batch", "3", *_SIDES), **outputs}
     for value in (*graph.input, *graph.output):
         for dimension, name in zip(value.type.tensor_type.shape.dim, shapes[value.name], strict=True):

@@ -1,4 +1,4 @@
-"""Pictures in, the same out, sharper: arrays, Pillow's images or tensors of 8 or 16 bits a channel.
+"""Restore pictures: arrays, images of Pillow or tensors, with 8 or 16 bits per channel.
 
 Legend: H, W a picture's height and width.
 """
@@ -21,14 +21,14 @@ _MODES = ("L", "LA", "RGB", "RGBA")
 
 
 def restore(picture: Picture, network: CDGNet | Model) -> Picture:
-    """Restore one picture; the same kind, size and depth comes back.
+    """Restore one picture; the result has the same type, size and bit depth.
 
     Args:
-        picture: A NumPy array or a tensor, ``(H, W)`` grey or ``(H, W, C)``, uint8 or uint16; C is 3 for RGB, and one
-            more, or 2 with grey, for alpha, which stays as it is. Or an image of Pillow's in mode L, LA, RGB or RGBA:
-            it comes back upright, as its EXIF orientation asks, with the same ``info`` (profile, EXIF, dpi), which
-            ``save`` takes as options; a colour that stands for transparency becomes alpha.
-        network: In eval mode, on any device; or what restores ``(B, 3, H, W)`` frames in [-0.5, 0.5].
+        picture: A NumPy array or a tensor, uint8 or uint16: ``(H, W)`` grey or ``(H, W, C)`` with C = 1 (grey),
+            2 (grey and alpha), 3 (RGB) or 4 (RGB and alpha). Alpha stays as it is. Or an image of Pillow in mode L,
+            LA, RGB or RGBA: the result is upright by its EXIF orientation and keeps ``info`` (profile, EXIF, dpi),
+            which ``save`` takes as options; a transparent colour becomes alpha.
+        network: In eval mode, on any device; or any function that restores ``(B, 3, H, W)`` frames in [-0.5, 0.5].
 
     Raises:
         ValueError: If the picture is of another kind.
@@ -54,13 +54,13 @@ def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Pi
 
 
 def _upright(picture: Any) -> Any:
-    """An image of Pillow's as it is to be seen; anything else as it is."""
+    """An image of Pillow turned upright; anything else unchanged."""
     if not _is_pillows(picture):
         return picture
-    from PIL import ImageOps  # who has such an image has Pillow
+    from PIL import ImageOps  # there is such an image, so Pillow is installed
 
     upright = ImageOps.exif_transpose(picture)
-    # The colour that stands for transparency is another one after restoring.
+    # Restoring would change the transparent colour.
     return upright.convert("RGBA") if upright.mode in _MODES and "transparency" in upright.info else upright
 
 
@@ -72,16 +72,20 @@ def _pixels(picture: Any) -> Tensor:
     """Any picture as ``(H, W, C)`` uint8 or uint16."""
     if _is_pillows(picture):
         if picture.mode not in _MODES:
-            raise ValueError(f"picture is of mode {picture.mode}, wanted {', '.join(_MODES)}; pass .convert('RGB')")
+            raise ValueError(
+                f"the picture has mode {picture.mode}, not one of {', '.join(_MODES)}; pass picture.convert('RGB')"
+            )
         planes: Tensor = functional.pil_to_tensor(picture)  # (C, H, W)
         return planes.permute(1, 2, 0)
     if isinstance(picture, str | PathLike):
-        raise ValueError(f"{picture} is a path, wanted a picture; pass Image.open of it, from Pillow")
+        raise ValueError(f"{picture} is a path, not a picture; pass PIL.Image.open(path)")
     pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy: it may be read-only
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in _PEAKS or 0 in pixels.shape:
         kind = str(pixels.dtype).removeprefix("torch.")
-        raise ValueError(f"picture is {kind} {tuple(pixels.shape)}, wanted (H, W) or (H, W, 1 to 4) uint8 or uint16")
+        raise ValueError(
+            f"the picture is {kind} {tuple(pixels.shape)}; pass uint8 or uint16 of shape (H, W) or (H, W, 1 to 4)"
+        )
     return pixels.cpu()
 
 

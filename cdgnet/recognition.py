@@ -1,4 +1,4 @@
-"""A network's config out of its tensors: for programs that keep these and drop the header of a file."""
+"""Find a network's config from its tensors, for programs that keep these and drop the header of a file."""
 
 from collections.abc import Mapping
 
@@ -8,23 +8,23 @@ from torch import Tensor
 from cdgnet.config import ModelConfig
 
 SWITCHES = "skips_residual"
-"""A tensor of two numbers, 0 or 1, that ``save_weights`` adds where the others do not tell these fields."""
+"""A tensor of two numbers, 0 or 1, that ``save_weights`` adds if the other tensors do not determine these fields."""
 
 _LEVELS = ("full", "half", "quarter")
 
 
 def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
-    """The config of a network with these tensors; fields that decide nothing in it have values of no meaning.
+    """The config of a network with these tensors; fields that have no effect in it get arbitrary values.
 
-    No shape tells ``residual`` and ``skips``. Without ``SWITCHES`` images are residual but for networks of several
-    levels, and the encoder's features are added unless the one branch is plain: so is every network that the commands
-    write, but for one deformable branch without attention, of which the paper has both kinds.
+    No shape determines ``residual`` and ``skips``. Without ``SWITCHES``, networks of one level are taken as residual,
+    and the encoder's features as added unless the only branch is plain. This is true for every network that the
+    commands write, except one deformable branch without attention, of which the paper has both kinds.
 
     Args:
-        tensors: Named as in ``CDGNet.state_dict``; further names do not matter.
+        tensors: Named as in ``CDGNet.state_dict``; other names are ignored.
 
     Raises:
-        ValueError: If a tensor that tells a field is missing or of an impossible shape, or nothing tells ``skips``.
+        ValueError: If a tensor that determines a field is missing or has an impossible shape, or ``skips`` is unknown.
     """
     widths = [_outputs(tensors, f"encoder.{level}_level.0.weight") for level in _LEVELS]
     is_dense = "encoder.full_level.1.join.weight" in tensors
@@ -39,8 +39,8 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
         skips, residual = _switched(tensors[SWITCHES])
     if skips is None:
         raise ValueError(
-            f"nothing tells whether the {branches} branch takes features of the encoder (skips): the file is of an "
-            "early release; write it anew: save_weights(NEW, load_weights(OLD), {})"
+            f"the tensors do not show whether the {branches} branch takes features of the encoder (skips), since an "
+            "early version wrote the file; write it again with save_weights(NEW, load_weights(OLD), {})"
         )
     return ModelConfig.from_dict(
         {
@@ -68,7 +68,7 @@ def switches_of(config: ModelConfig) -> Tensor | None:
 
 
 def _usual_skips(branches: str, attention: str) -> bool | None:
-    """The rows of Tables 3 and 4; None where they differ: ``dmphn-ld`` has no skips, Table 4's first row has."""
+    """As in the rows of Tables 3 and 4; None where they differ: ``dmphn-ld`` has no skips, Table 4's first row has."""
     if branches == "plain":
         return False
     return None if branches != "both" and attention == "none" else True
@@ -77,13 +77,13 @@ def _usual_skips(branches: str, attention: str) -> bool | None:
 def _switched(switches: Tensor) -> tuple[bool, bool]:
     values = switches.flatten().tolist()
     if len(values) != 2 or not set(values) <= {0, 1}:
-        raise ValueError(f"{SWITCHES} does not hold two numbers that are 0 or 1")
+        raise ValueError(f"{SWITCHES} must be two numbers, each 0 or 1")
     return bool(values[0]), bool(values[1])
 
 
 def _outputs(tensors: Mapping[str, Tensor], name: str) -> int:
     if name not in tensors or not tensors[name].ndim:
-        raise ValueError(f"{name} is {'no weight' if name in tensors else 'missing'}")
+        raise ValueError(f"{name} is {'not a weight' if name in tensors else 'missing'}")
     return len(tensors[name])
 
 

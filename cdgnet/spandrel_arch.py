@@ -1,6 +1,6 @@
-"""CDGNet for spandrel, and so for the programs that load networks by it; needs the extra ``peers``.
+"""CDGNet for spandrel, and for programs that load networks with it; needs the extra ``peers``.
 
-To import this module is all: ``spandrel.ModelLoader`` then knows the files that ``save_weights`` writes.
+Importing this module is enough: ``spandrel.ModelLoader`` then loads the files that ``save_weights`` writes.
 
 >>> import cdgnet.spandrel_arch
 >>> from cdgnet import PRETRAINED
@@ -26,16 +26,16 @@ _HEADS = tuple(f"branches.{branch}.decoder.head.weight" for branch in ("small", 
 
 
 class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no types
-    """Finds our networks among others by their tensors' names, and their config by these and by shapes."""
+    """Recognises networks of cdgnet by the names of their tensors, and their config by names and shapes."""
 
     def __init__(self) -> None:
         super().__init__(id="CDGNet", detect=_is_ours)
 
     def load(self, state_dict: Mapping[str, Tensor]) -> ImageModelDescriptor[CDGNet]:
-        """A model that restores ``(B, 3, H, W)`` float in [0, 1], of any size, in tiles of its own where it is large.
+        """A model that restores ``(B, 3, H, W)`` float in [0, 1], of any size; large frames in tiles of its own.
 
         Raises:
-            WeightsError: If the tensors are not those of one network, or cannot tell all of its config.
+            WeightsError: If the tensors are not those of one network, or do not determine its config.
         """
         tensors = {current_name(name): tensor for name, tensor in state_dict.items()}
         try:
@@ -43,7 +43,7 @@ class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no
             tensors.pop(SWITCHES, None)
             network = network_of(config, tensors)
         except ValueError as error:
-            raise WeightsError(f"the tensors do not make a CDGNet: {error}") from error
+            raise WeightsError(f"these tensors are not a CDGNet: {error}") from error
         return ImageModelDescriptor(
             network,
             network.state_dict(),
@@ -55,7 +55,7 @@ class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no
             scale=1,
             input_channels=3,
             output_channels=3,
-            # Attention averages over the whole frame, and a tile needs many pixels around it: `restore` knows of both.
+            # Attention averages over the whole frame, and a tile needs many pixels around it: `restore` handles both.
             tiling=ModelTiling.INTERNAL,
             call_fn=_restore,
         )
@@ -66,7 +66,7 @@ def _is_ours(state_dict: Mapping[str, object]) -> bool:
 
 
 def _restore(network: CDGNet, images: Tensor) -> Tensor:
-    """``(B, 3, H, W)`` in [0, 1], as spandrel passes images on; it clamps the result itself."""
+    """Restore ``(B, 3, H, W)`` in [0, 1], as spandrel passes images; spandrel clamps the result."""
     return restore(network, images - 0.5) + 0.5
 
 

@@ -1,4 +1,4 @@
-"""Any size in, the same size out: the one place that pads frames, crops them back, and cuts large ones up.
+"""Restore frames of any size: the one place that pads frames, crops results, and cuts large frames into tiles.
 
 Legend: B batch, C channels, H and W a frame's height and width in pixels.
 """
@@ -17,26 +17,26 @@ from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_mul
 from cdgnet.patches import in_window, size_multiples, whole_frame
 
 HALO = 144
-"""Pixels around a tile that are computed with it: 117, which decide it with all taps at rest, and 27 for offsets."""
+"""Pixels around a tile that are computed with it: 117 that decide it if all offsets are 0, and 27 for offsets."""
 
-_PLAIN_HALO = {"residual": 64, "dense": 80}  # by encoder, where nothing is deformed: all that a tile depends on
+_PLAIN_HALO = {"residual": 64, "dense": 80}  # by encoder, without deformable convolutions: all a tile depends on
 _ENCODER_HALO = 48  # the encoder alone reaches 46
-_ENCODER_SHARE = 0.15  # of the time of a frame in tiles, that the encoder's pass takes; measured with `tiny` on a CPU
+_ENCODER_SHARE = 0.15  # of the time per frame in tiles, taken by the encoder's pass; measured with `tiny` on a CPU
 
 Progress = Callable[[float], None]
-"""Is called after each tile with the share of the work that is done, in (0, 1]; what it raises ends the work."""
+"""Called after each tile with the share of the work that is done, in (0, 1]; an exception from it ends the work."""
 
 
 class _Tile(NamedTuple):
-    """A part of a frame, and the window around it that is computed."""
+    """A part of a frame, and the larger part around it that is computed."""
 
     part: tuple[slice, slice]  # rows, columns of the frame
     window: tuple[slice, slice]
 
 
 def halo_of(config: ModelConfig) -> int:
-    """Pixels around a tile that a network needs: ``HALO``; what one level reaches, for each, where nothing is deformed
-    (``dmphn-1``).
+    """Pixels around a tile that a network needs: ``HALO``; without deformable convolutions (``dmphn-1``) as far as one
+    level reaches, times the levels.
     """
     is_plain = config.branches == "plain" and config.attention in ("channel", "none")
     return config.levels * _PLAIN_HALO[config.encoder] if is_plain else HALO
@@ -46,25 +46,25 @@ def halo_of(config: ModelConfig) -> int:
 def restore(
     network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int | None = None, on_tile: Progress | None = None
 ) -> Tensor:
-    """Restore frames of any size in bounded memory, as if they were restored whole.
+    """Restore frames of any size in bounded memory; the result is the same as for the whole frame.
 
-    A frame smaller than the network takes is continued by its last row and column. One that fits into a tile and its
-    halo is restored whole. Of a larger one the encoder runs over all tiles first, where a channel attention needs an
-    average over the whole frame. Then each tile is restored with its halo, which is dropped. What a pixel sees beyond
-    the halo is lost: only offsets of many pixels reach so far. Levels of patches cut a tile where they cut its frame.
+    A frame smaller than the network takes is padded with its last row and column. A frame that fits into a tile and its
+    halo is restored whole. For a larger frame, if channel attention needs an average over the whole frame, the encoder
+    first runs over all tiles. Then each tile is restored with its halo, which is dropped. Only what a pixel sees beyond
+    the halo is lost, and only very large offsets reach that far. Levels of patches cut a tile where they cut its frame.
 
     Args:
         network: In eval mode.
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
-        tile: Side of a tile, a multiple of 4.
-        halo: A multiple of 4. None: as ``halo_of`` says.
+        tile: Side of a tile in pixels, a multiple of 4.
+        halo: Pixels around a tile, a multiple of 4. None: as ``halo_of`` says.
         on_tile: Called after each tile with the share of the work that is done.
 
     Returns:
         ``(B, 3, H, W)``, not clamped.
 
     Raises:
-        ValueError: If ``tile`` or ``halo`` is no multiple of 4, or as ``CDGNet.forward``.
+        ValueError: If ``tile`` or ``halo`` is not a multiple of 4, or as ``CDGNet.forward``.
     """
     (restored,) = _in_tiles(network, blurry, tile, halo, on_tile, lambda components: (components.restored,))
     assert restored is not None
@@ -87,10 +87,10 @@ def _in_tiles(
     on_tile: Progress | None,
     chosen: Callable[[Components], tuple[Tensor | None, ...]],
 ) -> list[Tensor | None]:
-    """The chosen ones of a network's results; those at a quarter of the frame's size stay so."""
+    """The chosen results of a network; maps of a quarter of the frame's size keep that size."""
     halo = halo_of(network.config) if halo is None else halo
     if tile < SIZE_MULTIPLE or tile % SIZE_MULTIPLE or halo < 0 or halo % SIZE_MULTIPLE:
-        raise ValueError(f"tile {tile} and halo {halo}; wanted multiples of {SIZE_MULTIPLE}")
+        raise ValueError(f"tile is {tile} and halo {halo}; both must be multiples of {SIZE_MULTIPLE}")
     height, width = blurry.shape[-2:]
     quarter = (-(-height // SIZE_MULTIPLE), -(-width // SIZE_MULTIPLE))
 
@@ -126,13 +126,13 @@ def _in_tiles(
 
 
 def _empty_whole(result: Tensor, frame: Tensor) -> Tensor:
-    """Where the results of all tiles go: images of the frame's size, maps of a quarter of it."""
+    """An empty tensor for the results of all tiles: the frame's size for images, a quarter of it for maps."""
     shrink = SIZE_MULTIPLE if result.shape[1] == 1 else 1
     return result.new_empty(*result.shape[:2], frame.shape[-2] // shrink, frame.shape[-1] // shrink)
 
 
 def _put(whole: Tensor, result: Tensor, part: tuple[slice, slice], window: tuple[slice, slice]) -> None:
-    """Put the inner part of a window's result where it belongs."""
+    """Copy the inner part of a tile's result to its place."""
     inner = tuple(_within(one, around) for one, around in zip(part, window, strict=True))
     if result.shape[1] == 1:
         part, inner = (_quarter(part[0]), _quarter(part[1])), tuple(map(_quarter, inner))

@@ -102,10 +102,10 @@ def test_a_network_restores_pictures_of_any_size(size: tuple[int, int]) -> None:
     ("picture", "message"),
     [
         (np.zeros((4, 4, 3), np.float32), "picture is float32"),
-        (np.zeros((4, 4, 5), np.uint8), r"wanted \(H, W\) or \(H, W, 1 to 4\)"),
+        (np.zeros((4, 4, 5), np.uint8), r"pass uint8 or uint16 of shape \(H, W\) or \(H, W, 1 to 4\)"),
         (np.zeros((0, 4, 3), np.uint8), "picture is uint8"),
         (Image.new("CMYK", (4, 4)), "mode CMYK"),
-        ("photo.jpg", "photo.jpg is a path, wanted a picture"),
+        ("photo.jpg", "photo.jpg is a path, not a picture"),
     ],
 )
 def test_other_pictures_are_refused(picture: Any, message: str) -> None:

@@ -73,5 +73,5 @@ def test_only_one_deformable_branch_without_attention_needs_a_tensor_that_tells(
 def test_a_tensor_that_tells_something_else_is_refused() -> None:
     state = state_of(ModelConfig.preset("tiny"))
     for wrong in (torch.tensor([1.0, 0.5]), torch.tensor([1.0])):
-        with pytest.raises(ValueError, match="does not hold two numbers that are 0 or 1"):
+        with pytest.raises(ValueError, match="must be two numbers, each 0 or 1"):
             config_of({**state, SWITCHES: wrong})

@@ -173,7 +173,7 @@ def test_a_new_networks_pixel_is_decided_within_the_halo() -> None:
 
 
 def test_tiles_that_do_not_fit_the_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="tile 30 and halo 144; wanted multiples of 4"):
+    with pytest.raises(ValueError, match="tile is 30 and halo 144; both must be multiples of 4"):
         restore(learned(), torch.zeros(1, 3, 16, 16), tile=30)
 
 
