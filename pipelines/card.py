@@ -1,4 +1,4 @@
-"""The card of weights: what they were made of and how, and what they score. JSON inside the file, text for people."""
+"""The card of weights: how they were made, from what, and what they score. JSON in the file, text for people."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ KEY = "card"  # in the metadata of a weights file
 
 
 def read(metadata: Mapping[str, str]) -> Card | None:
-    """The card among what a weights file says about itself; None where there is none that can be shown."""
+    """The card in the metadata of a weights file; None if there is none that can be shown."""
     try:
         card: Card = json.loads(metadata[KEY])
         to_text(card)
@@ -56,9 +56,9 @@ def _begun_from(earlier: Card) -> str:
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """A table; PSNR of 8-bit RGB, a frame at a time, SSIM as scikit-image has it (Gaussian)."""
+    """A table: means over frames of PSNR (RGB, 8 bits) and SSIM (as in scikit-image, Gaussian window)."""
     lines = [
-        "| frames | PSNR, dB: blurry → restored | gain (95 %) | least gain of a frame | SSIM: blurry → restored |",
+        "| frames | PSNR, dB: blurry → restored | gain (95 %) | gain of the worst frame | SSIM: blurry → restored |",
         "|---|---|---|---|---|",
     ]
     for each in scores:

@@ -1,4 +1,4 @@
-"""The checkpoints that DMPHN's authors published, as a network of ours.
+"""Read the checkpoints that DMPHN's authors published as a network of cdgnet.
 
 A level of theirs is two files, ``encoder_lvN.pkl`` and ``decoder_lvN.pkl``, each the state dict of one module. The
 files are pickles, and nothing in them is ever run: torch reads tensors from them and refuses all else.
@@ -60,17 +60,18 @@ class Checkpoint:
 
 
 def find(folder: Path) -> Checkpoint:
-    """See whether a folder holds the files of three levels, or of four; no file is read.
+    """Check whether a folder contains the files of three levels or of four; no file is read.
 
     Raises:
-        CheckpointError: If some are missing, or others are there; the line names them.
+        CheckpointError: If some are missing, or there are others; the message names them.
     """
     there = {each.name for each in folder.iterdir() if each.is_file()}
     if not there.intersection(_names(4)):
         inner = sorted(each.name for each in folder.iterdir() if (each / "encoder_lv1.pkl").is_file())
         hint = f"; pass {' or '.join(str(folder / name) for name in inner)}" if inner else ""
-        stacked = ", but those of stacked networks (SDNet)" if "encoder_s1_lv1.pkl" in there else ""
-        raise CheckpointError(f"{folder} holds no encoder_lv1.pkl, decoder_lv1.pkl and so on{stacked}{hint}")
+        stacked = " (its files are of stacked networks, SDNet)" if "encoder_s1_lv1.pkl" in there else ""
+        hint = hint or "; pass the folder of a published DMPHN checkpoint"
+        raise CheckpointError(f"{folder} contains no encoder_lv1.pkl or decoder_lv1.pkl{stacked}{hint}")
     is_deep = "1_2_4_8" in folder.resolve().name or bool(there.intersection(("encoder_lv4.pkl", "decoder_lv4.pkl")))
     checkpoint = Checkpoint(folder=folder, levels=4 if is_deep else 3)
     missing = [name for name in checkpoint.names if name not in there]
@@ -78,19 +79,19 @@ def find(folder: Path) -> Checkpoint:
         name for name in there if re.fullmatch(r"(en|de)coder_\w+\.pkl", name) and name not in checkpoint.names
     )
     if missing or others:
-        found = [*(f"{name} is missing" for name in missing), *(f"{name} is one too many" for name in others)]
+        found = [*(f"{name} is missing" for name in missing), *(f"{name} does not belong to it" for name in others)]
         raise CheckpointError(
-            f"{folder}: {', '.join(found)}; {checkpoint.variant} is encoder_lv1.pkl to "
-            f"encoder_lv{checkpoint.levels}.pkl, and as many decoders"
+            f"{folder}: {', '.join(found)}; {checkpoint.variant} has encoder_lv1.pkl to "
+            f"encoder_lv{checkpoint.levels}.pkl and as many decoders"
         )
     return checkpoint
 
 
 def read(checkpoint: Checkpoint) -> tuple[CDGNet, dict[str, str]]:
-    """The network in eval mode, and what its weights file should say of where it came from.
+    """The network in eval mode, and metadata for its weights file: where it came from.
 
     Raises:
-        CheckpointError: If a file holds anything but the tensors of one of DMPHN's encoders or decoders.
+        CheckpointError: If a file contains anything but the tensors of one of DMPHN's encoders or decoders.
         OSError: If one cannot be read.
     """
     with torch.device("meta"):
@@ -141,7 +142,9 @@ def _state(path: Path, content: bytes) -> dict[str, Tensor]:
     )
     if not is_state:
         kind = type(state).__name__
-        raise CheckpointError(f"{path}: holds a {kind}, wanted tensors by name, as module.state_dict() gives them")
+        raise CheckpointError(
+            f"{path} contains a {kind}, not tensors by name; save it with torch.save(module.state_dict(), FILE)"
+        )
     is_parallel = bool(state) and all(name.startswith("module.") for name in state)
     prefix = "module." if is_parallel else ""
     return {name.removeprefix(prefix): tensor.detach() for name, tensor in state.items()}
@@ -152,12 +155,12 @@ def _unread(error: Exception) -> str:
     code = re.search(r"GLOBAL ([\w.]+) (?:was not|whose module)", str(error))
     if code:
         return (
-            f"holds {code[1]}, which is code, and code in a checkpoint is never run; wanted tensors alone, as "
-            "torch.save(module.state_dict(), FILE) writes them"
+            f"contains {code[1]}, which is code, and code in a checkpoint is never run; save only the tensors, with "
+            "torch.save(module.state_dict(), FILE)"
         )
     # The text of an UnpicklingError tells people to run what the file holds.
     reason = "" if isinstance(error, pickle.UnpicklingError) else " ".join(str(error).partition(".")[0].split())[:100]
-    return f"no checkpoint that torch reads safely{f' ({reason})' * bool(reason)}; it may be damaged: fetch it again"
+    return f"not a checkpoint that torch can read safely{f' ({reason})' * bool(reason)}; download it again"
 
 
 def _checked(path: Path, state: dict[str, Tensor], module: nn.Module, wanted: Mapping[str, str]) -> dict[str, Tensor]:
@@ -168,9 +171,9 @@ def _checked(path: Path, state: dict[str, Tensor], module: nn.Module, wanted: Ma
     for name, tensor in state.items():
         shape = shapes[wanted[name]] if name in wanted else tensor.shape
         if tensor.shape != shape:
-            problems.append(f"{name} is {tuple(tensor.shape)}, wanted {tuple(shape)}")
+            problems.append(f"{name} is {tuple(tensor.shape)}, not {tuple(shape)}")
         elif tensor.layout != torch.strided or tensor.device.type != "cpu":
-            problems.append(f"{name} is {tensor.layout} on {tensor.device}, wanted plain values")
+            problems.append(f"{name} is {tensor.layout} on {tensor.device}, not plain values")
         elif fault := fault_of(tensor):
             problems.append(f"{name} {fault}")
     if problems:

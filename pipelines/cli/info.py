@@ -1,4 +1,4 @@
-"""``cdg-info``: what a network costs, and the paper's tables beside it."""
+"""``cdg-info``: what a network costs, compared with the paper's tables."""
 
 import json
 from collections.abc import Mapping
@@ -12,8 +12,10 @@ from click.core import ParameterSource
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, FrameSize
 from pipelines.cli.progress import announce_if_slow
+from pipelines.cli.tables import print_table, print_wrapped
 from pipelines.paper import TABLE_3
 from pipelines.train.settings import PRESETS, VARIANTS
+from prep.units import counted, file_size
 
 if TYPE_CHECKING:
     from cdgnet import ModelConfig
@@ -23,22 +25,43 @@ if TYPE_CHECKING:
 _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
 _OPTION_NAMES = {"timed": "time", "wants_card": "card"}
 _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
+_REPEATS = 3  # timed passes
+_HEADS = ("", "parameters", "MB", "GMac, all\noperations", "GMac, conv.\nonly (ptflops)")
 
 
 @click.command("cdg-info", context_settings=SETTINGS, epilog=example("cdg-info --variant dmphn-1 --size 640x360"))
 @click.version_option(package_name="cdgnet")
-@click.option("--preset", type=click.Choice(PRESETS), default="paper", show_default=True, help="Widths of the network.")
 @click.option(
-    "--variant", type=click.Choice(VARIANTS), default="cdgnet", show_default=True, help="Row of Table 3, or DMPHN."
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="paper",
+    show_default=True,
+    help="Widths of the network; paper: 32, 64 and 128 channels.",
+)  # fmt: skip)
+@click.option(
+    "--variant",
+    type=click.Choice(VARIANTS),
+    default="cdgnet",
+    show_default=True,
+    help="Structure of the network: a row of the paper's Table 3, or DMPHN as published.",
 )
-@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="The network of a file instead; "
-              "a published deblurrer (.pth) too.")  # fmt: skip
-@click.option("--size", type=FrameSize(), default="1280x720", show_default=True, metavar="WxH", help="Of the frame.")
-@click.option("--time", "timed", is_flag=True, help="Also time it on this machine, and take its memory.")
-@click.option("--card", "wants_card", is_flag=True, help="How weights were made, and their scores: those of --weights, "
-              "else those that come with cdgnet.")  # fmt: skip
-@click.option("--tables", is_flag=True, help="Tables 3 and 4 whole, beside the paper's figures.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Describe the network in this file "
+              "instead: of cdg-train, or of another project (.pth).")  # fmt: skip
+@click.option(
+    "--size",
+    type=FrameSize(),
+    default="1280x720",
+    show_default=True,
+    metavar="WxH",
+    help="Size of the frame in pixels, width x height, from 16 to 65536 each.",
+)  # fmt: skip)
+@click.option(
+    "--time", "timed", is_flag=True, help="Also measure seconds per frame and peak memory on this machine."
+)  # fmt: skip)
+@click.option("--card", "wants_card", is_flag=True, help="Show how weights were made and what they score: those of "
+              "--weights, else those that come with cdgnet.")  # fmt: skip
+@click.option("--tables", is_flag=True, help="Show the paper's Tables 3 and 4, recomputed, beside the paper's figures.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 def command(
     preset: str,
     variant: str,
@@ -49,19 +72,23 @@ def command(
     tables: bool,
     as_json: bool,
 ) -> None:
-    """Say what a network costs: parameters, bytes, multiply-accumulates, and on request seconds and memory; or how
-    weights were made.
+    """Show what a network costs: parameters, size of the weights, multiply-accumulates (GMac); with --time also seconds
+    and memory. Without options: CDGNet as in the paper (--preset paper --variant cdgnet), without weights.
 
-    Multiply-accumulates as the paper counts them (ptflops: convolutions, bias, ReLU; deformable kernels unseen) and
-    honestly (deformable kernels and their sampling included).
+    \b
+    GMac, all operations:     convolutions, deformable ones and their sampling included
+    GMac, convolutions only:  as the paper counts (ptflops): no deformable kernels, but
+                              bias, ReLU and pooling
+
+    --card shows instead how weights were made and what they score.
     """
     _refuse_conflicts(click.get_current_context())
     if wants_card:
-        _say_card(weights, as_json=as_json)
+        _print_card(weights, as_json=as_json)
         return
     if tables:
-        with announce_if_slow("counting every row of both tables"):
-            _say_tables(preset, size, as_json=as_json)
+        with announce_if_slow("computing both tables"):
+            _print_tables(preset, size, as_json=as_json)
         return
     from cdgnet import CDGNet, ModelConfig
     from pipelines.restore import networks
@@ -74,12 +101,12 @@ def command(
         from lightning_fabric import Fabric
 
         device = Fabric(accelerator="auto", devices=1).device
-        timing = time_network(network.eval().to(device), *size, repeats=3)
+        timing = time_network(network.eval().to(device), *size, repeats=_REPEATS)
         report["timing"] = {"device": device_name(device), "threads": torch.get_num_threads(), **asdict(timing)}
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        _say(report)
+        _print_report(report, "" if weights else f"preset {preset}: ")
 
 
 def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
@@ -97,7 +124,7 @@ def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _refuse_conflicts(context: click.Context) -> None:
-    """Say which of two options would have been passed over."""
+    """Refuse pairs of options of which one would have no effect."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     conflicts = (
         ("weights", ("preset", "variant", "tables")),
@@ -108,17 +135,19 @@ def _refuse_conflicts(context: click.Context) -> None:
         for other in others:
             if one in given and other in given:
                 first, second = (_OPTION_NAMES.get(name, name) for name in (one, other))
-                raise click.UsageError(f"--{first} and --{second} do not go together; leave one out")
+                raise click.UsageError(f"--{first} and --{second} exclude each other; leave one out")
 
 
-def _say_card(weights: Path | None, *, as_json: bool) -> None:
-    """What a weights file says about how it was made; without a card, all that it says."""
+def _print_card(weights: Path | None, *, as_json: bool) -> None:
+    """Print how weights were made; without a card, all metadata of the file."""
     from cdgnet import PRETRAINED, read_metadata
     from pipelines import card
     from pipelines.restore import networks
 
     if weights is not None and not networks.is_ours(weights):
-        raise click.ClickException(f"{weights} is not of cdgnet: only weights of cdgnet have a card; leave --card out")
+        raise click.ClickException(
+            f"{weights} is of another project, and only weights of cdgnet have a card; leave out --card"
+        )
     metadata = read_metadata(weights or PRETRAINED)
     found = card.read(metadata)
     if as_json:
@@ -126,26 +155,30 @@ def _say_card(weights: Path | None, *, as_json: bool) -> None:
     elif found:
         click.echo(card.to_text(found))
     else:
-        click.echo(f"{weights} has no card; it says of itself:")
+        click.echo(f"{weights} has no card; its metadata:")
         for name, value in sorted(metadata.items()):
             click.echo(f"{name}: {value}")
 
 
-def _say(report: Mapping[str, Any]) -> None:
+def _print_report(report: Mapping[str, Any], what: str) -> None:
     widths = f", widths {', '.join(map(str, report['widths']))}" if "widths" in report else ""
-    click.echo(f"{report['variant']}{widths}, at {report['size']}")
-    click.echo(f"{'':18}{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}")
-    for name, part in report["parts"].items():
-        click.echo(f"{name:18}{_line(part)}")
+    click.echo(f"{what}{report['variant']}{widths}; one frame of {report['size'].replace('x', ' x ')}")
+    has_ptflops = all(part["ptflops_gmac"] is not None for part in report["parts"].values())
+    heads = _HEADS if has_ptflops else _HEADS[:-1]
+    rows = [[name, *_cells(part)][: len(heads)] for name, part in report["parts"].items()]
+    print_table(heads, rows, has_total=True)
     if "timing" in report:
         timing = report["timing"]
+        device = f"{timing['device']}, {counted(timing['threads'], 'thread')}"
+        of = "the whole process" if timing["device"] in ("cpu", "mps") else "the tensors on the GPU"
         click.echo(
-            f"one frame in {timing['seconds']:.3f} s ({timing['fastest']:.3f} to {timing['slowest']:.3f}) on "
-            f"{timing['device']}, {timing['threads']} threads; at most {timing['peak_megabytes']:,.0f} MB"
+            f"{timing['seconds']:.3f} s per frame on {device} (median of {_REPEATS}, {timing['fastest']:.3f} to "
+            f"{timing['slowest']:.3f} s)"
         )
+        click.echo(f"peak memory of {of}: {file_size(1e6 * timing['peak_megabytes'])}")
 
 
-def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
+def _print_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
     from pipelines.evaluate.cost import figures
@@ -168,24 +201,28 @@ def _say_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"preset": preset, "table_3": third, "table_4": fourth}, indent=2))
         return
-    heads = f"{'parameters':>12}{'MB':>9}{'GMac, ptflops':>15}{'GMac, honest':>14}"
     is_paper = preset == "paper"
-    place = f"at {size[1]}x{size[0]}, {preset} widths"
-    click.echo(f"Table 3 {place}" + ("; PSNR and SSIM as the authors state them" if is_paper else ""))
-    click.echo(f"{'':20}{heads}" + (f"{'PSNR':>8}{'SSIM':>8}" if is_paper else ""))
-    for name, row in third.items():
-        scores = f"{row['paper_psnr']:8.2f}{row['paper_ssim']:8.3f}" if is_paper else ""
-        click.echo(f"{name:20}{_line(row)}{scores}")
-    table_1 = f" Of cdgnet, Table 1 states {_PAPER_MB} MB and {_PAPER_GMAC} GMac: one or the other" if is_paper else ""
-    click.echo(f"Table 4, large-branch.{table_1}")
-    click.echo(f"{'':20}{heads}" + (f"{'paper MB':>10}" if is_paper else ""))
-    for name, row in fourth.items():
-        click.echo(f"{name:20}{_line(row)}" + (f"{row['paper_megabytes']:10.2f}" if is_paper else ""))
+    click.echo(f"Table 3: preset {preset}, one frame of {size[1]} x {size[0]}")
+    scores = ["PSNR,\npaper", "SSIM,\npaper"] if is_paper else []
+    print_table([*_HEADS, *scores], [
+        [name, *_cells(row), *([f"{row['paper_psnr']:.2f}", f"{row['paper_ssim']:.3f}"] if is_paper else [])]
+        for name, row in third.items()
+    ])  # fmt: skip
+    click.echo("\nTable 4: the attention of large-branch")
+    sizes = ["MB,\npaper"] if is_paper else []
+    print_table([*_HEADS, *sizes], [
+        [name, *_cells(row), *([f"{row['paper_megabytes']:.2f}"] if is_paper else [])] for name, row in fourth.items()
+    ])  # fmt: skip
+    if is_paper:
+        print_wrapped(
+            f"Note: for cdgnet the paper's Table 1 states {_PAPER_MB} MB and {_PAPER_GMAC} GMac, which no network of "
+            "this structure has at the same time."
+        )
 
 
-def _line(row: Mapping[str, Any]) -> str:
-    ptflops = "" if row["ptflops_gmac"] is None else f"{row['ptflops_gmac']:.1f}"
-    return f"{row['parameters']:12,}{row['megabytes']:9.3f}{ptflops:>15}{row['honest_gmac']:14.1f}"
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    ptflops = "-" if row["ptflops_gmac"] is None else f"{row['ptflops_gmac']:,.1f}"
+    return [f"{row['parameters']:,}", f"{row['megabytes']:.3f}", f"{row['honest_gmac']:,.1f}", ptflops]
 
 
 def main() -> None:

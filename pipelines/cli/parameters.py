@@ -1,4 +1,4 @@
-"""Types of option values that several commands take: what is wrong with one is found before anything heavy loads."""
+"""Types of option values that several commands take; they are checked before anything heavy is loaded."""
 
 import math
 import re
@@ -29,10 +29,10 @@ def _short(value: object) -> str:
 
 
 class ExistingFile(click.Path):
-    """A file that must be there, found out before anything heavy is loaded.
+    """A file that must exist.
 
     Args:
-        remedy: What to do where it is not.
+        remedy: What to do if it does not.
     """
 
     def __init__(self, remedy: str) -> None:
@@ -44,29 +44,29 @@ class ExistingFile(click.Path):
         path = Path(value)
         if not path.exists():
             if str(path).startswith("--"):
-                self.fail(f"found the option {path}, wanted a file", param, ctx)
-            self.fail(f"{path} is not there; {self.remedy}", param, ctx)
+                self.fail(f"the file name is missing; {path} is an option", param, ctx)
+            self.fail(f"{path} does not exist; {self.remedy}", param, ctx)
         if path.is_dir():
             self.fail(f"{path} is a folder; pass a file in it", param, ctx)
-        if not path.is_file():  # a pipe or a device may give bytes for ever, or none
-            self.fail(f"{path} is no regular file; write what it gives into one", param, ctx)
+        if not path.is_file():  # a pipe or a device may give bytes without end, or none
+            self.fail(f"{path} is not a regular file; copy its content to a file and pass that", param, ctx)
         return path
 
 
 PACK_FILE = ExistingFile("make it with cdg-prep pack")
 
 
-WEIGHTS_FILE = ExistingFile("pass weights of cdg-train (runs/NAME/weights.safetensors), or of a published network")
+WEIGHTS_FILE = ExistingFile("pass weights of cdg-train (runs/NAME/weights.safetensors), or of another project (.pth)")
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:
-    """The weights that were passed; without any those that come with the package, which is said in a line."""
+    """The weights that were passed; else those that come with the package, which is reported in a line."""
     if weights is not None:
         return weights
     from cdgnet import PRETRAINED, read_metadata
 
     click.echo(
-        f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet (cdg-info --card: how they were made)",
+        f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet (details: cdg-info --card)",
         err=True,
     )
     return PRETRAINED
@@ -132,7 +132,9 @@ class FrameSize(_Parameter):
         width, height = (_whole(side, _LARGEST_SIDE) for side in str(value).lower().partition("x")[::2])
         if width is None or height is None or min(width, height) < 16:
             self.fail(
-                f"{_short(value)} is no size; wanted for instance 1280x720, sides of 16 to {_LARGEST_SIDE}", param, ctx
+                f"{_short(value)} is not a size; pass WIDTHxHEIGHT such as 1280x720, each from 16 to {_LARGEST_SIDE}",
+                param,
+                ctx,
             )
         return height, width
 
@@ -148,7 +150,7 @@ class TileSide(_Parameter):
         side = _whole(str(value), _LARGEST_SIDE)
         if side is None or side < 64:
             self.fail(
-                f"{_short(value)} is no side of a tile; pass auto, or a number of pixels from 64 to {_LARGEST_SIDE}",
+                f"{_short(value)} is not a tile side; pass auto, or a number of pixels from 64 to {_LARGEST_SIDE}",
                 param,
                 ctx,
             )

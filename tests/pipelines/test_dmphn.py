@@ -51,6 +51,12 @@ def frame_of(height: int, width: int) -> Tensor:
     return torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1)) - 0.5
 
 
+def test_a_file_in_place_of_the_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "weights.pkl").write_bytes(b"")
+    said = mistake(tmp_path, "imports", "dmphn", "weights.pkl")
+    assert "weights.pkl is a file; pass the folder that contains encoder_lv1.pkl" in said
+
+
 def test_six_files_become_weights_that_restore_as_dmphn_does(
     plain: PlainDMPHN, published: Path, tmp_path: Path
 ) -> None:
@@ -58,9 +64,9 @@ def test_six_files_become_weights_that_restore_as_dmphn_does(
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "wrote dmphn-1-2-4.safetensors: DMPHN 1-2-4, 5,424,393 parameters of 6 files, 21.7 MB",
-        "try it: cdg-deblur photo.jpg --weights dmphn-1-2-4.safetensors",
-        "score it: cdg-eval --weights dmphn-1-2-4.safetensors --h5 gopro-test.h5",
+        "wrote dmphn-1-2-4.safetensors: DMPHN 1-2-4, 5,424,393 parameters from 6 files, 22 MB",
+        "deblur:  cdg-deblur photo.jpg --weights dmphn-1-2-4.safetensors",
+        "score:   cdg-eval --weights dmphn-1-2-4.safetensors --h5 gopro-test.h5",
     ]
     network, frame = load_weights(tmp_path / "dmphn-1-2-4.safetensors"), frame_of(32, 40)
     assert network.config.variant == "dmphn-1-2-4"
@@ -155,7 +161,9 @@ def test_code_in_a_file_is_named_and_never_run(own: Path, tmp_path: Path) -> Non
 
 def test_a_whole_module_is_refused(own: Path, plain: PlainDMPHN) -> None:
     torch.save(plain.encoders[0], own / "encoder_lv1.pkl")
-    with pytest.raises(CheckpointError, match=r"encoder_lv1\.pkl: holds plain_dmphn\.Chain, which is code.*state_dict"):
+    with pytest.raises(
+        CheckpointError, match=r"encoder_lv1\.pkl: contains plain_dmphn\.Chain, which is code.*state_dict"
+    ):
         read(find(own))
 
 
@@ -172,7 +180,7 @@ def test_a_whole_module_is_refused(own: Path, plain: PlainDMPHN) -> None:
 def test_a_file_that_is_no_checkpoint_is_one_line(own: Path, content: bytes | None, reason: str) -> None:
     path = own / "encoder_lv3.pkl"
     path.write_bytes(path.read_bytes()[:-5000] if content is None else content)
-    wanted = f"{path}: no checkpoint that torch reads safely{reason}; it may be damaged: fetch it again$"
+    wanted = f"{path}: not a checkpoint that torch can read safely{reason}; download it again$"
     with pytest.raises(CheckpointError, match=wanted):
         read(find(own))
 
@@ -200,12 +208,12 @@ def spoilt(state: dict[str, Tensor], fault: str) -> Any:
     ("fault", "said"),
     [
         ("missing", "is not DMPHN's Encoder: layer7.0.bias is missing; pass the published file"),
-        ("shape", "is not DMPHN's Encoder: layer1.weight is (32, 3, 5, 5), wanted (32, 3, 3, 3); pass the published"),
+        ("shape", "is not DMPHN's Encoder: layer1.weight is (32, 3, 5, 5), not (32, 3, 3, 3); pass the published"),
         ("nan", "layer1.bias holds nan or inf"),
         ("integer", "layer1.bias is int64, wanted floating point"),
-        ("sparse", "layer1.bias is torch.sparse_coo on cpu, wanted plain values"),
-        ("list", "holds a list, wanted tensors by name"),
-        ("checkpoint", "holds a dict, wanted tensors by name"),
+        ("sparse", "layer1.bias is torch.sparse_coo on cpu, not plain values"),
+        ("list", "contains a list, not tensors by name"),
+        ("checkpoint", "contains a dict, not tensors by name"),
     ],
 )
 def test_tensors_of_something_else_are_named(own: Path, plain: PlainDMPHN, fault: str, said: str) -> None:
@@ -224,10 +232,13 @@ def test_a_decoder_in_an_encoders_place_is_seen(own: Path) -> None:
 def test_files_that_are_missing_or_too_many_are_named(own: Path, tmp_path: Path) -> None:
     (own / "decoder_lv2.pkl").rename(own / "decoder_lv5.pkl")
     said = mistake(tmp_path, "imports", "dmphn", own)
-    assert "own: decoder_lv2.pkl is missing, decoder_lv5.pkl is one too many; dmphn-1-2-4 is encoder_lv1.pkl" in said
+    assert (
+        "own: decoder_lv2.pkl is missing, decoder_lv5.pkl does not belong to it; dmphn-1-2-4 has encoder_lv1.pkl"
+        in said
+    )
     (own / "decoder_lv5.pkl").rename(own / "decoder_lv2.pkl")
     (own / "encoder_lv4.pkl").touch()
-    assert "own: decoder_lv4.pkl is missing; dmphn-1-2-4-8 is" in mistake(tmp_path, "imports", "dmphn", own)
+    assert "own: decoder_lv4.pkl is missing; dmphn-1-2-4-8 has" in mistake(tmp_path, "imports", "dmphn", own)
     own.rename(tmp_path / "DMPHN_1_2_4_8")
     (tmp_path / "DMPHN_1_2_4_8" / "encoder_lv4.pkl").unlink()
     assert "encoder_lv4.pkl is missing, decoder_lv4.pkl is" in mistake(tmp_path, "imports", "dmphn", "DMPHN_1_2_4_8")
@@ -235,18 +246,18 @@ def test_files_that_are_missing_or_too_many_are_named(own: Path, tmp_path: Path)
 
 def test_a_folder_of_others_says_which_to_pass(own: Path, tmp_path: Path) -> None:
     said = mistake(tmp_path, "imports", "dmphn", ".")
-    assert "holds no encoder_lv1.pkl, decoder_lv1.pkl and so on; pass own" in said
+    assert "contains no encoder_lv1.pkl or decoder_lv1.pkl; pass own" in said
     (tmp_path / "SDNet2").mkdir()
     (tmp_path / "SDNet2" / "encoder_s1_lv1.pkl").touch()
-    assert "but those of stacked networks (SDNet)" in mistake(tmp_path, "imports", "dmphn", "SDNet2")
+    assert "its files are of stacked networks, SDNet" in mistake(tmp_path, "imports", "dmphn", "SDNet2")
 
 
 def test_only_weights_are_replaced_and_only_when_asked(published: Path, tmp_path: Path) -> None:
     out = tmp_path / "w.safetensors"
     out.write_bytes(b"mine")
-    assert "w.safetensors exists; pass --force" in mistake(tmp_path, "imports", "dmphn", published, "--out", out)
+    assert "w.safetensors exists; use --force" in mistake(tmp_path, "imports", "dmphn", published, "--out", out)
     said = mistake(tmp_path, "imports", "dmphn", published, "--out", out, "--force")
-    assert "holds no weights of ours, and is not replaced" in said and out.read_bytes() == b"mine"
+    assert "is not a weights file of cdgnet and is not overwritten" in said and out.read_bytes() == b"mine"
     out.unlink()
     for words in ((), ("--force",)):
         assert call(tmp_path, "imports", "dmphn", published, "--out", out, *words).returncode == 0

@@ -68,12 +68,21 @@ def test_a_variant_is_trained_priced_and_used_by_name(train_pack: Path, tmp_path
     assert call(tmp_path, "deblur", photo, "--weights", weights).returncode == 0
 
 
+@pytest.mark.slow
+def test_an_export_takes_the_weights_that_come_with_the_package_and_writes_here(tmp_path: Path) -> None:
+    done = call(tmp_path, "export", "--pt2")
+
+    assert done.returncode == 0, done.stderr
+    assert "which come with cdgnet" in done.stderr and (tmp_path / "cdgnet.pt2").exists()
+    assert "cdgnet.pt2 exists; use --force to overwrite it, or another --out" in mistake(tmp_path, "export", "--pt2")
+
+
 def test_an_export_never_replaces_its_weights(weights: Path) -> None:
     before = weights.read_bytes()
 
     said = mistake(weights.parent, "export", "--weights", weights, "--out", weights, "--force")
 
-    assert "does not end in .onnx; pass --out NAME.onnx" in said
+    assert "does not end in .onnx; use --out NAME.onnx" in said
     assert weights.read_bytes() == before
 
 
@@ -83,7 +92,7 @@ def test_levels_of_patches_are_no_onnx(tmp_path: Path) -> None:
 
     said = mistake(tmp_path, "export", "--weights", "w.safetensors")
 
-    assert said == "cdg-export: w.safetensors has 3 levels of patches; pass --pt2 in place of ONNX"
+    assert said == ("cdg-export: w.safetensors has 3 levels of patches, which ONNX export cannot handle; use --pt2")
     assert not (tmp_path / "w.onnx").exists()
 
 
@@ -103,11 +112,11 @@ def test_an_export_prints_what_goes_in_and_out_and_how_long_it_took(tmp_path: Pa
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("train", ("--h5", "--preset", "tiny"), "found the option --preset, wanted a file"),
-        ("train", ("--h5", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
+        ("train", ("--h5", "--preset", "tiny"), "the file name is missing; --preset is an option"),
+        ("train", ("--h5", "none.h5"), "none.h5 does not exist; make it with cdg-prep pack"),
         ("train", ("--h5", "."), ". is a folder; pass a file in it"),
-        ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none is not there; pass weights of cdg-train"),
-        ("info", ("--weights", "none"), "none is not there"),
+        ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none does not exist; pass weights of cdg-train"),
+        ("info", ("--weights", "none"), "none does not exist"),
         ("prep", ("info", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
         ("prep", ("verify", "."), ". is a folder; pass a pack"),
         ("prep", ("info", "."), "pass the folder, or the zip, that holds one"),
@@ -135,15 +144,19 @@ def test_a_path_of_the_wrong_kind_is_one_line(tmp_path: Path, name: str, words: 
 )
 def test_a_pipe_or_a_device_is_never_waited_for(tmp_path: Path, name: str, words: tuple[str, ...]) -> None:
     os.mkfifo(tmp_path / "pipe")
-    assert " is no regular file" in mistake(tmp_path, name, *words)
+    assert " is not a regular file" in mistake(tmp_path, name, *words)
 
 
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("info", ("--size", "9" * 5000 + "x720"), "is no size; wanted for instance 1280x720, sides of 16 to 65536"),
-        ("info", ("--size", "99999999999x720"), "is no size"),
-        ("deblur", ("a.png", "--tile", "9" * 5000), "is no side of a tile; pass auto, or a number of pixels"),
+        (
+            "info",
+            ("--size", "9" * 5000 + "x720"),
+            "is not a size; pass WIDTHxHEIGHT such as 1280x720, each from 16 to 65536",
+        ),
+        ("info", ("--size", "99999999999x720"), "is not a size"),
+        ("deblur", ("a.png", "--tile", "9" * 5000), "is not a tile side; pass auto, or a number of pixels"),
         ("prep", ("view", "--frames", "9" * 5000), "is neither a number of frames"),
         ("prep", ("synth", "a", "--out", "b", "--interpolate", "1e-300"), "wanted 0 for never, or pixels from 0.25 on"),
     ],
@@ -158,8 +171,8 @@ def test_a_number_beyond_all_use_is_one_short_line(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--tables", "--variant", "dmphn-1"), "--tables and --variant do not go together"),
-        (("--tables", "--time"), "--tables and --time do not go together"),
+        (("--tables", "--variant", "dmphn-1"), "--tables and --variant exclude each other"),
+        (("--tables", "--time"), "--tables and --time exclude each other"),
     ],
 )
 def test_options_that_would_be_passed_over_are_refused(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

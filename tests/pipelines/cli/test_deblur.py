@@ -108,7 +108,7 @@ def test_a_name_too_long_for_a_comparison_fails_alone(weights: Path, tmp_path: P
 
 
 def test_a_tile_is_a_number_of_pixels_or_auto(tmp_path: Path) -> None:
-    assert "'wide' is no side of a tile; pass auto" in mistake(tmp_path, "deblur", "a", "--tile", "wide")
+    assert "'wide' is not a tile side; pass auto" in mistake(tmp_path, "deblur", "a", "--tile", "wide")
 
 
 def test_the_weights_that_come_with_the_package_are_the_default_and_are_named(tmp_path: Path) -> None:

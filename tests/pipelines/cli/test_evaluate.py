@@ -128,7 +128,7 @@ def test_the_precision_of_scores_is_said(weights: Path, test_pack: Path, tmp_pat
     asked = ("evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--precision")
 
     assert "computed on cpu, precision bf16-mixed" in call(tmp_path, *asked, "bf16-mixed").stdout
-    assert "16-mixed needs a GPU, and there is none" in mistake(tmp_path, *asked, "16-mixed")
+    assert "16-mixed needs a GPU, and none was found" in mistake(tmp_path, *asked, "16-mixed")
 
 
 def test_the_weights_that_come_with_the_package_score_into_the_folder_at_hand(test_pack: Path, tmp_path: Path) -> None:

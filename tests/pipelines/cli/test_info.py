@@ -10,17 +10,17 @@ import cdgnet
 def test_both_tables_come_with_one_command(tmp_path: Path) -> None:
     done = call(tmp_path, "info", "--tables", "--size", "64x64")
 
-    assert [line.split()[0] for line in done.stdout.splitlines()[2:11]] == list(
-        cdgnet.VARIANTS[:9]
-    )  # the rest are no rows of it
-    assert done.stdout.splitlines()[-1].split()[-1] == "7.67"
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[4:13]] == list(cdgnet.VARIANTS[:9])  # the others are no rows of it
+    assert lines[21].split()[:2] == ["attention", "both"] and lines[21].split()[-1] == "7.67"
+    assert max(map(len, lines)) <= 80
 
 
 def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
     done = call(tmp_path, "info", "--size", "720p")
 
     assert done.returncode == 2
-    assert "720p' is no size; wanted for instance 1280x720, sides of 16 to 65536" in done.stderr
+    assert "720p' is not a size; pass WIDTHxHEIGHT such as 1280x720, each from 16 to 65536" in done.stderr
 
 
 def test_the_card_of_the_weights_that_come_with_the_package_names_what_they_saw() -> None:
@@ -31,17 +31,25 @@ def test_the_card_of_the_weights_that_come_with_the_package_names_what_they_saw(
 
 
 def test_weights_without_a_card_say_what_they_know(weights: Path) -> None:
-    assert "has no card; it says of itself:" in call(weights.parent, "info", "--card", "--weights", weights).stdout
-    assert "--card and --size do not go together" in mistake(weights.parent, "info", "--card", "--size", "64x64")
+    assert "has no card; its metadata:" in call(weights.parent, "info", "--card", "--weights", weights).stdout
+    assert "--card and --size exclude each other" in mistake(weights.parent, "info", "--card", "--size", "64x64")
 
 
 def test_weights_are_priced_as_they_are_or_not_at_all(weights: Path) -> None:
     for other in (("--preset", "tiny"), ("--variant", "cdgnet"), ("--tables",)):
         said = mistake(weights.parent, "info", "--weights", weights, *other)
-        assert f"--weights and {other[0]} do not go together" in said
+        assert f"--weights and {other[0]} exclude each other" in said
 
 
 def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) -> None:
     assert "30.67" in call(tmp_path, "info", "--tables", "--size", "64x64").stdout
     small = call(tmp_path, "info", "--tables", "--size", "64X64", "--preset", "tiny").stdout
-    assert "cdgnet" in small and "30.67" not in small and "paper MB" not in small
+    assert "cdgnet" in small and "30.67" not in small and "paper\n" not in small
+
+
+def test_without_options_the_first_line_says_what_is_described(tmp_path: Path) -> None:
+    said = call(tmp_path, "info").stdout.splitlines()
+    assert said[0] == "preset paper: cdgnet, widths 32, 64, 128; one frame of 1280 x 720"
+    assert said[2].split("  ")[-1].strip() == "only (ptflops)" and said[-1].split() == [
+        *("total", "6,374,729", "25.499", "625.5", "541.0")
+    ]

@@ -95,7 +95,7 @@ def test_a_reading_process_that_was_killed_ends_the_run_in_one_line(train_pack: 
     words = [sys.executable, "-c", KILLED, train_pack, tmp_path / "r"]
     said = subprocess.run(words, capture_output=True, text=True).stdout
 
-    assert re.fullmatch(r"a process that reads frames ended .* the same command goes on from .*\n", said)
+    assert re.fullmatch(r"a process that reads frames ended .* run the same command again to continue from .*\n", said)
     assert checkpoints.saved_steps(tmp_path / "r")
 
 
