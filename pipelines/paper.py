@@ -1,11 +1,11 @@
-"""What Wang et al. 2021 state, table by table. Loads no torch."""
+"""The figures in the tables of Wang et al. 2021. Loads no torch."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 
 class PaperScore(NamedTuple):
-    """What the authors state of a row: trained on GoPro for 3000 epochs, scored on its 1111 test frames."""
+    """The authors' scores of a row: trained on GoPro for 3000 epochs, scored on its 1111 test frames."""
 
     psnr: float  # dB
     ssim: float

@@ -7,17 +7,17 @@ Item = TypeVar("Item")
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
-    """Take ``count`` items, evenly spaced, the first and the last among them; all if there are fewer.
+    """Take ``count`` evenly spaced items, including the first and the last; all if there are fewer.
 
     Args:
-        items: In the order in which they are to be spaced.
+        items: In the order in which to space them.
         count: How many, at least 1; a single one is the first.
 
     Raises:
         ValueError: If ``count`` is below 1.
     """
     if count < 1:
-        raise ValueError(f"cannot take {count} items; pass at least 1")
+        raise ValueError(f"count is {count}; it must be at least 1")
     if count >= len(items):
         return list(items)
     steps = max(1, count - 1)

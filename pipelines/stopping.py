@@ -8,6 +8,6 @@ STOP_SIGNALS = tuple(
 
 
 def ignore_stop_signals() -> None:
-    """Leave them to another process: they reach all processes of a group, and the one that loops ends by itself."""
+    """Leave them to another process: they reach all processes of a group, and the main one ends by itself."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

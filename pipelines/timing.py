@@ -1,4 +1,4 @@
-"""Seconds and memory of work on a device, the device waited for."""
+"""Measure the seconds and the memory that work takes on a device; the device is always synchronised."""
 
 import statistics
 import sys
@@ -10,20 +10,22 @@ import psutil
 import torch
 from torch import nn
 
+from prep.units import counted
+
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Of whole forward passes, the device waited for."""
+    """Of whole forward passes, with the device synchronised."""
 
     seconds: float  # median
     fastest: float
     slowest: float
-    peak_megabytes: float  # on CUDA what torch held, elsewhere the whole process, its start included
+    peak_megabytes: float  # on CUDA of torch's tensors; elsewhere of the whole process since its start
 
 
 @torch.no_grad()
 def time_network(network: nn.Module, height: int, width: int, repeats: int) -> Timing:
-    """Time a network on the device it lies on, after one pass to warm up.
+    """Time a network on its device, after one pass to warm up.
 
     Args:
         network: In eval mode.
@@ -43,7 +45,7 @@ def time_network(network: nn.Module, height: int, width: int, repeats: int) -> T
 
 
 def times(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of so many runs after one to warm up; the device is done when the clock stops."""
+    """Seconds of each of ``repeats`` runs, after one to warm up; the device is synchronised before the clock stops."""
     work()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -58,7 +60,7 @@ def times(work: Callable[[], object], device: torch.device, repeats: int) -> lis
 
 
 def wait_for(device: torch.device) -> None:
-    """Let a device finish what it was given, before a clock is read."""
+    """Synchronise a device before a clock is read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -66,7 +68,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def peak_megabytes(device: torch.device) -> float:
-    """As ``Timing.peak_megabytes``."""
+    """See ``Timing.peak_megabytes``."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     try:
@@ -92,4 +94,4 @@ def device_and_threads(device: torch.device) -> str:
     if device.type == "cuda":
         return device_name(device)
     threads = torch.get_num_threads()
-    return f"{device.type.upper()}, {threads} {'thread' if threads == 1 else 'threads'}"
+    return f"{device.type.upper()}, {counted(threads, 'thread')}"

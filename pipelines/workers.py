@@ -1,4 +1,4 @@
-"""Processes that read for a DataLoader: one that dies is named where the next batch is asked for, none stays behind."""
+"""Reading processes of a DataLoader: if one dies the next batch raises a clear error, and none is left running."""
 
 import atexit
 import signal
@@ -14,13 +14,13 @@ from prep.errors import PrepError
 
 
 def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The batches of a loader. If one of its processes dies, this raises, within seconds, and nothing else does.
+    """The batches of a loader. If one of its processes dies, this iterator raises within seconds.
 
     torch's own handler would raise wherever the program happens to be, such as in the middle of a checkpoint. The
     processes end with this iterator, and at the latest with the program, even if they ignore signals.
 
     Raises:
-        DataError: If a process died, or found something that a person can mend.
+        DataError: If a process died, or met an error that the user can fix.
     """
     batches = _without_child_handler(loader)
     end = partial(_end_processes, batches)
@@ -37,8 +37,8 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
         if "DataLoader worker" not in str(error):
             raise
         raise DataError(
-            f"a process that reads frames ended ({' '.join(str(error).split())[:120]}); the same command goes on "
-            "from what is saved, with --workers 0 in one process"
+            f"a process that reads frames ended ({' '.join(str(error).split())[:120]}); run the same command again to "
+            "continue from what is saved, if needed with --workers 0"
         ) from error
     finally:
         atexit.unregister(end)
