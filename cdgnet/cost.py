@@ -1,9 +1,9 @@
 """What a network costs: parameters, and multiply-accumulates under two conventions, for each part.
 
-``honest`` (all operations): the multiply-accumulates of all convolutions, deformable ones included, and five for each
-value that a deformable convolution interpolates between four pixels.
+``honest``: the multiply-accumulates of all convolutions, deformable ones included, and five for each value that a
+deformable convolution interpolates between four pixels.
 
-``ptflops`` (convolutions only): the figures in the paper's tables, as the package ptflops counts them. Convolutions,
+``ptflops``: the figures in the paper's tables, as the package ptflops counts them. Plain convolutions,
 and one per element for bias, ReLU and average pooling; deformable kernels are left out, only the convolutions that
 compute their offsets count.
 
@@ -33,8 +33,8 @@ class Cost:
     """The cost of a network, or of one of its parts."""
 
     parameters: int
-    ptflops: int  # multiply-accumulates as the paper counts them: convolutions only
-    honest: int  # multiply-accumulates of all operations
+    ptflops: int  # multiply-accumulates as the paper counts them
+    honest: int  # multiply-accumulates of all convolutions, deformable ones included
 
     @property
     def megabytes(self) -> float:

@@ -1,4 +1,4 @@
-"""How a command runs and ends: a person's mistake in one line, a bug with its traceback."""
+"""How a command runs and ends: a user's mistake is one line, a bug has its traceback."""
 
 import errno
 import sys
@@ -47,19 +47,21 @@ def _run(command: click.Command, name: str) -> NoReturn:
         hint = f" (see {where} --help)" if isinstance(error, click.UsageError) else ""
         _fail(f"{where}: {' '.join(error.format_message().split())}{hint}", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        _fail(f"{name}: interrupted; the same command goes on", 130)
+        _fail(f"{name}: interrupted; run the same command again to continue", 130)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in EXTRAS:
             raise
-        _fail(f"{name}: {package} is not installed; pip install 'cdgnet[{EXTRAS[package]}]'", 1)
+        _fail(f"{name}: {package} is not installed; run: pip install 'cdgnet[{EXTRAS[package]}]'", 1)
     except ImportError as error:
         if not any(words in str(error) for words in _NO_ROOM):
             raise
-        _fail(f"{name}: memory ran out while it was loaded ({error}); free some, or raise the limit (ulimit -v)", 1)
+        _fail(
+            f"{name}: out of memory while loading a library ({error}); free memory, or raise the limit (ulimit -v)", 1
+        )
     except OSError as error:
         subject = f"{error.filename}: " if error.filename else ""
-        cure = "; make space, and the same command goes on" if error.errno in _FULL else ""
+        cure = "; free some space, then run the same command again" if error.errno in _FULL else ""
         _fail(f"{name}: {subject}{error.strerror or error}{cure}", 1)
     except Exception as error:
         if not _is_mistake(error):

@@ -26,7 +26,7 @@ _TABLE_4_MB = {"none": 6.73, "channel": 6.74, "spatial": 7.66, "both": 7.67}
 _OPTION_NAMES = {"timed": "time", "wants_card": "card"}
 _PAPER_MB, _PAPER_GMAC = 25.57, 292.57  # Table 1
 _REPEATS = 3  # timed passes
-_HEADS = ("", "parameters", "MB", "GMac, all\noperations", "GMac, conv.\nonly (ptflops)")
+_HEADS = ("", "parameters", "MB", "GMac", "GMac by\nptflops")
 
 
 @click.command("cdg-info", context_settings=SETTINGS, epilog=example("cdg-info --variant dmphn-1 --size 640x360"))
@@ -76,9 +76,10 @@ def command(
     and memory. Without options: CDGNet as in the paper (--preset paper --variant cdgnet), without weights.
 
     \b
-    GMac, all operations:     convolutions, deformable ones and their sampling included
-    GMac, convolutions only:  as the paper counts (ptflops): no deformable kernels, but
-                              bias, ReLU and pooling
+    GMac             10^9 multiply-accumulates of all convolutions, deformable ones
+                     and their sampling included
+    GMac by ptflops  as the paper counts: without deformable kernels, but with bias,
+                     ReLU and pooling
 
     --card shows instead how weights were made and what they score.
     """

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _MOST_ROWS = 40  # frames that are listed one by one; of more, the means by sequence are shown
 _PER_FRAME = 2  # measures in the list of frames; all of them are in results.csv
-_FEW_PIXELS = 0.001  # share of all pixels below which a range of blur lengths says little
+_FEW_PIXELS = 0.01  # share of all pixels below which a range of blur lengths says little
 _TOO_FEW = "too few"
 _CONVENTIONS = {  # how each measure is computed
     "psnr": "PSNR in dB; RGB, 8 bits",
@@ -167,14 +167,14 @@ def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
         share = each["pixels"] / total
         if share < _FEW_PIXELS:
             is_any_small, cells = True, [f"({cell})" for cell in cells]
-        rows.append([f"{each['from']:g} {end}", f"{100 * share:.1f} %" if share >= _FEW_PIXELS else "< 0.1 %", *cells])
+        rows.append([f"{each['from']:g} {end}", f"{100 * share:.1f} %" if share >= 0.001 else "< 0.1 %", *cells])
     click.echo()
-    print_wrapped(f"psnr by blur length, the pixels of all frames pooled; lengths {_lengths(by_extent['known_from'])}")
+    print_wrapped(f"PSNR by blur length, the pixels of all frames pooled; lengths {_lengths(by_extent['known_from'])}")
     print_table(
         ["blur length,\npixels", "share of\npixels", *(["blurry", "restored", "gain"] if is_pair else ["psnr"])], rows
     )
     if is_any_small:
-        click.echo("in brackets: too few pixels to judge by")
+        click.echo(f"in brackets: fewer than {_FEW_PIXELS:.0%} of the pixels, too few to judge by")
 
 
 def _print_division(means: Mapping[str, float]) -> None:
@@ -231,7 +231,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         [entry["name"], _own_interval(entry, rows_of[entry["name"]], first), *_costs(entry["cost"])]
         for entry in entries
     ]
-    print_table(["", f"{first},\n95 % interval", "parameters", "GMac, all\noperations", "s per\nframe"], body)
+    print_table(["", f"{first},\n95 % interval", "parameters", "GMac", "s per\nframe"], body)
     if any(_TOO_FEW in cells for cells in body):
         print_wrapped(_note_of_too_few())
     click.echo()
@@ -239,7 +239,10 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         if difference["less"] == entries[0]["name"]:
             _print_difference(difference, first, rows_of)
     rules = _rules(comparison["protocol"])
-    costs = ["GMac: 10^9 multiply-accumulates per frame of 1280 x 720", "s per frame: median of the scored frames"]
+    costs = [
+        "GMac: 10^9 multiply-accumulates per frame of 1280 x 720, deformable convolutions included",
+        "s per frame: median of the scored frames",
+    ]
     conventions = [f"{each}: {_CONVENTIONS.get(each) or _legend(each)}" for each in measures]
     print_list("\nmeasures", [*conventions, *(costs if any(entry["cost"] for entry in entries) else [])])
     print_list("\nprotocol", rules)

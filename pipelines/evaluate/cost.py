@@ -28,8 +28,8 @@ def measure_cost(
         size: ``(height, width)`` of the first frame.
 
     Returns:
-        Multiply-accumulates at 1280 x 720 under both conventions, of a network of another project those of all
-        operations alone; seconds and memory at ``size``, on ``device``.
+        Multiply-accumulates at 1280 x 720 under both conventions, of a network of another project only those of
+        all convolutions and matrix products; seconds and memory at ``size``, on ``device``.
     """
     threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
     return {
@@ -67,7 +67,7 @@ def peer_figures(network: PeerNetwork, height: int, width: int) -> dict[str, Any
 
 def work_text(cost: Mapping[str, Any]) -> str:
     """The multiply-accumulates of ``figures``, with how they are counted."""
-    every = f"{cost['honest_gmac']:,.2f} GMac, all operations"
+    every = f"{cost['honest_gmac']:,.2f} GMac, all convolutions"
     if cost["ptflops_gmac"] is None:
         return every
-    return f"{every}; {cost['ptflops_gmac']:,.2f} GMac, convolutions only (ptflops)"
+    return f"{every}; {cost['ptflops_gmac']:,.2f} GMac as the paper counts (ptflops: no deformable ones)"

@@ -96,5 +96,5 @@ def test_a_full_disk_is_said_in_one_line_and_with_room_the_same_command_ends(
     last = said.strip().splitlines()[-1]
     assert status in (1, 2), said
     assert "Traceback" not in said, said
-    assert "disk/" in last and "make space" in last, last
+    assert "disk/" in last and "free some space" in last, last
     assert ended[0] == 0, ended[1]

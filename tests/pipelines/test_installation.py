@@ -63,7 +63,7 @@ def test_a_command_that_needs_torch_names_the_extra(name: str, train_pack: Path,
     done = run(tmp_path, name, *words.get(name, ()))
 
     assert done.returncode == 1
-    assert "is not installed; pip install 'cdgnet[train]'" in done.stderr.splitlines()[-1]
+    assert "is not installed; run: pip install 'cdgnet[train]'" in done.stderr.splitlines()[-1]
     assert run(tmp_path, name, "--help").returncode == 0
 
 

@@ -269,4 +269,6 @@ def test_memory_that_is_too_little_to_load_libraries_is_one_line(capsys: pytest.
         entry.run(command)
     assert end.value.code == 1
     (line,) = capsys.readouterr().err.strip().splitlines()
-    assert line.startswith("cdg-anything: memory ran out while it was loaded (libtorch_cpu.so: failed to map segment")
+    assert line.startswith(
+        "cdg-anything: out of memory while loading a library (libtorch_cpu.so: failed to map segment"
+    )

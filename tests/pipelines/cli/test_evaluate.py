@@ -158,7 +158,7 @@ def test_without_weights_the_blurry_frames_are_scored_by_the_length_of_their_blu
     done = call(tmp_path, "evaluate", "--no-weights", "--root", gopro.parent)
     assert done.returncode == 0, done.stderr
     assert "the blurry frames themselves" in done.stdout
-    assert done.stdout.index("mean of\n2 frames") < done.stdout.index("psnr by blur length")
+    assert done.stdout.index("mean of\n2 frames") < done.stdout.index("PSNR by blur length")
     assert "M by extent at mu 0.85: 1 where blur is up to 6.2 pixels long" in done.stdout
 
     packed = call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack)  # with masks of lbp, which say little

@@ -161,4 +161,4 @@ def test_plain_pictures_have_no_score_and_do_not_count(photos: Path) -> None:
 def test_a_missing_pyiqa_is_answered_with_the_extra(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     said = mistake(photos, "evaluate", "--restored", "theirs", "--measure", "musiq")
-    assert said == "cdg-eval: pyiqa is not installed; pip install 'cdgnet[iqa]'"
+    assert said == "cdg-eval: pyiqa is not installed; run: pip install 'cdgnet[iqa]'"
