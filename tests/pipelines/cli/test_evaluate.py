@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import re
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from commands import call, mistake
 
 from cdgnet import PRETRAINED, read_metadata
+from pipelines.cli import score_report
 from pipelines.cli.dataset import PAIRING_RULE
 from pipelines.evaluate import division
+from pipelines.evaluate.frame_sources import OWN_MAPS
 from prep.io import frames
 
 
@@ -136,7 +139,12 @@ def test_the_weights_that_come_with_the_package_score_into_the_folder_at_hand(te
 
     assert f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet" in done.stderr
     (scores,) = (tmp_path / "eval").iterdir()
+    assert re.fullmatch(r"test-pretrained-[0-9a-f]{8}", scores.name)  # frames, weights, checksum
     assert json.loads((scores / "results.json").read_text())["weights"]["file"] == PRETRAINED.name
+    earlier = scores.rename(scores.with_name(scores.name.replace("pretrained-", "")))  # as earlier versions named it
+    assert (
+        f"2 of 2 frames already scored in eval/{earlier.name}" in call(tmp_path, "evaluate", "--h5", test_pack).stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -209,3 +217,16 @@ def test_a_component_that_no_frame_has_gets_no_empty_interval(tmp_path: Path) ->
 
     assert re.search(r"^  psnr_m1: [^:]*; no frame has it$", said, re.MULTILINE)
     assert re.search(r"^psnr_m1  ( +-){5}$", said, re.MULTILINE) and "- to -" not in said
+
+
+def test_blur_lengths_of_few_pixels_stand_in_brackets(capsys: pytest.CaptureFixture[str]) -> None:
+    ranges = [
+        {"from": 0.0, "to": 4.0, "pixels": 400.0, "psnr": 30.0, "psnr_blurry": 29.5},
+        {"from": 4.0, "to": math.inf, "pixels": 999_600.0, "psnr": 25.0, "psnr_blurry": 24.0},
+    ]
+    score_report._print_by_extent({"known_from": OWN_MAPS, "ranges": ranges})
+
+    said = capsys.readouterr().out
+    assert "0 to 4         < 0.1 %  (29.50)   (30.00)  (+0.50)\n" in said
+    assert "4 and more     100.0 %    24.00     25.00    +1.00\n" in said
+    assert "in brackets: fewer than 1% of the pixels" in said

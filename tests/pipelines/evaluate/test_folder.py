@@ -88,3 +88,19 @@ def test_the_table_ends_with_the_mean_and_leaves_missing_scores_empty(tmp_path: 
     assert [line["key"] for line in lines] == ["a", "mean"]
     assert lines[0]["psnr_m1"] == ""
     assert float(lines[1]["psnr"]) == 20
+
+
+def test_of_a_folder_of_scores_folders_a_few_are_named(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        folder.write_csv(tmp_path / "eval" / name / "results.csv", [{"key": "1", "psnr": 20.0, "ssim": 0.5}])
+
+    with pytest.raises(
+        EvaluationError, match=r"eval contains 4 scores folders; pass one of them, such as .*a, .*b, .*c$"
+    ):
+        folder.read(tmp_path / "eval")
+    for name in ("c", "d"):
+        (tmp_path / "eval" / name / "results.csv").unlink()
+    with pytest.raises(EvaluationError, match=r"eval is not a scores folder; pass .*eval/a or .*eval/b$"):
+        folder.read(tmp_path / "eval")
+    with pytest.raises(EvaluationError, match="none does not exist; pass a scores folder"):
+        folder.read(tmp_path / "none")

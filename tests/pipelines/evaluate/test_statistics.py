@@ -62,3 +62,11 @@ def test_an_image_without_a_component_leaves_its_mean_alone() -> None:
 
     assert means["psnr"] == 25
     assert means["psnr_m1"] == 20
+
+
+def test_an_interval_takes_five_frames_or_five_sequences_with_a_score() -> None:
+    keys = [f"{sequence}/{frame}" for sequence in range(5) for frame in range(2)]
+    assert statistics.has_interval(keys, [1.0] * 10)
+    assert not statistics.has_interval(keys, [1.0] * 8 + [math.nan] * 2)  # of four sequences
+    assert statistics.has_interval([f"a/{number}" for number in range(5)], [1.0] * 5)
+    assert not statistics.has_interval([f"a/{number}" for number in range(5)], [math.nan] + [1.0] * 4)
