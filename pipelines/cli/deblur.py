@@ -226,7 +226,7 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
     if existing := len(named) - len(missing):
         click.echo(f"{counted(existing, 'comparison')} already in {out}; skipped (--force draws again)")
     drawn = 0
-    for job in track(missing, len(missing), "compare"):
+    for job in track(missing, len(missing), "drawing comparisons"):
         try:
             comparison.write(job.source, job.target)
             drawn += 1

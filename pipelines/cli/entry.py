@@ -40,7 +40,8 @@ def _run(command: click.Command, name: str) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        _fail(error.format_message(), 2)
+        click.echo(error.format_message(), err=True)
+        sys.exit(2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else name

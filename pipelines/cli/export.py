@@ -1,7 +1,6 @@
 """``cdg-export``: write a network as ONNX or as an archive of torch.export."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import click
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
 from pipelines.cli.progress import announce_if_slow
+from pipelines.cli.tables import print_table
 from prep.units import duration, file_size
 
 if TYPE_CHECKING:
@@ -85,14 +85,13 @@ def command(
 
 def _describe(program: "Program") -> None:
     """Print the input and the outputs with their shapes."""
-
-    def show(way: str, name: str, shape: Sequence[str], limit: str) -> None:
-        text = f"({', '.join(shape)})"
-        click.echo(f"{way:3}  {name:15}  {text:41}  float32 in {limit}")
-
-    show("in", "blurry", ("batch", "3", "height", "width"), program.input_range)
+    images = "[0, 1]" if program.is_zero_to_one else "[-0.5, 0.5]"
+    rows = [["input", "blurry", "(batch, 3, height, width)", images]]
     for name, shape in program.outputs().items():
-        show("out", name, shape, "[0, 1]" if shape[1] == "1" else program.output_range)
+        rows.append(["output", name, f"({', '.join(shape)})", "[0, 1]" if shape[1] == "1" else images])
+    print_table(["", "name", "shape, float32", "range"], rows, names=4)
+    if not program.is_zero_to_one:
+        click.echo("output images are not clamped to their range")
 
 
 def main() -> None:

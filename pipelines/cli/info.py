@@ -76,10 +76,10 @@ def command(
     and memory. Without options: CDGNet as in the paper (--preset paper --variant cdgnet), without weights.
 
     \b
-    GMac             10^9 multiply-accumulates of all convolutions, deformable ones
-                     and their sampling included
-    GMac by ptflops  as the paper counts: without deformable kernels, but with bias,
-                     ReLU and pooling
+    GMac             10^9 multiply-accumulates of all convolutions, those of
+                     deformable kernels and their sampling included
+    GMac by ptflops  as the paper counts: without deformable kernels, but with
+                     bias, ReLU and pooling
 
     --card shows instead how weights were made and what they score.
     """

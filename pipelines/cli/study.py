@@ -37,7 +37,7 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 
 @click.command("cdg-study", context_settings=SETTINGS, epilog=example(_EXAMPLE))
 @click.version_option(package_name="cdgnet")
-@click.argument("name", metavar=f"[{_LIST}|{'|'.join(STUDIES)}]", type=click.Choice([_LIST, *STUDIES]))
+@click.argument("name", metavar="STUDY", type=click.Choice([_LIST, *STUDIES]))
 @click.option(
     "--h5", "packs", type=PACK_FILE, multiple=True, metavar="FILE",
     help="Pack to train on. May be repeated with packs of the same crops and other masks, to compare the masks.",

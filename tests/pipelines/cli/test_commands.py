@@ -68,6 +68,12 @@ def test_a_variant_is_trained_priced_and_used_by_name(train_pack: Path, tmp_path
     assert call(tmp_path, "deblur", photo, "--weights", weights).returncode == 0
 
 
+def test_a_group_without_a_command_shows_its_help(tmp_path: Path) -> None:
+    done = call(tmp_path, "imports")
+    assert done.returncode == 2
+    assert "\n  dmphn  Convert DMPHN 1-2-4 or 1-2-4-8.\n" in done.stderr
+
+
 @pytest.mark.slow
 def test_an_export_takes_the_weights_that_come_with_the_package_and_writes_here(tmp_path: Path) -> None:
     done = call(tmp_path, "export", "--pt2")
@@ -103,8 +109,8 @@ def test_an_export_prints_what_goes_in_and_out_and_how_long_it_took(tmp_path: Pa
     shown = call(tmp_path, "export", *words)
 
     assert shown.returncode == 0, shown.stderr
-    *sides, wrote = [" ".join(line.split()) for line in shown.stdout.splitlines()]
-    assert sides == [f"{way} (batch, 3, height, width) float32 in [0, 1]" for way in ("in blurry", "out restored")]
+    _, _, *sides, wrote = [" ".join(line.split()) for line in shown.stdout.splitlines()]
+    assert sides == [f"{way} (batch, 3, height, width) [0, 1]" for way in ("input blurry", "output restored")]
     assert re.fullmatch(r"wrote own\.pt2, \d\.\d MB, in \d+ s", wrote)
     assert (tmp_path / "own.pt2").stat().st_size > 1e5
 
