@@ -278,7 +278,7 @@ def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: 
 def _scores_text(means: Mapping[str, float]) -> str:
     parts = (("psnr", "PSNR"), ("psnr_m1", "M = 1"), ("psnr_m0", "M = 0"))
     known = [(title, means[f"{name}_blurry"], means[name]) for name, title in parts if not math.isnan(means[name])]
-    return ", ".join(f"{title} {before:.2f} → {after:.2f} dB" for title, before, after in known)
+    return ", ".join(f"{title} {before:.2f} -> {after:.2f} dB" for title, before, after in known)
 
 
 def _publish(
@@ -319,18 +319,28 @@ def _publish(
 def _print_table(table: "Sequence[TableRow]") -> None:
     from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows
 
-    print_table(["mean ± standard\ndeviation of seeds", "PSNR,\ndB", "M = 1,\ndB", "M = 0,\ndB", "SSIM", "seeds"], [
-        [*_named(line, MEASURES), str(len(line.results))] for line in table
-    ])  # fmt: skip
+    print_table(["", "PSNR,\ndB", "M = 1,\ndB", "M = 0,\ndB", "SSIM"], [_named(line, MEASURES) for line in table])
+    is_spread = any(len(line.results) > 1 for line in table)
+    print_wrapped(f"{'means ± standard deviations' if is_spread else 'scores'} of {_seeds_text(table)}")
     print_wrapped("PSNR: RGB, 8 bits; M = 1 where blur is small, M = 0 where it is large")
     print_wrapped("SSIM: as in scikit-image, Gaussian window, mean of the channels")
     dividing = dividing_rows(table)
     aucs, leads = ([name for name in DIVISION if name.startswith(start)] for start in ("auc", "lead"))
     for title, names in (("attention", aucs), ("each branch against the other", leads)) if dividing else ():
         click.echo()
-        print_table([title, *(DIVISION[name].replace(", ", ",\n").replace(" where ", "\nwhere ") for name in names)],
-                    [_named(line, names) for line in dividing])  # fmt: skip
+        heads = [DIVISION[name].replace(", ", ",\n").replace(" where ", "\nwhere ") for name in names]
+        print_table([title, *heads], [_named(line, names) for line in dividing])
+    if dividing:
+        print_wrapped("AUC of small against large blur: 0.5 is chance, 1 is perfect")
     click.echo()
+
+
+def _seeds_text(table: "Sequence[TableRow]") -> str:
+    """How many seeds the rows have; by row if not all have as many."""
+    counts = {line.row.title: len(line.results) for line in table}
+    if len(set(counts.values())) == 1:
+        return counted(next(iter(counts.values())), "seed")
+    return "; ".join(f"{counted(count, 'seed')} of {title}" for title, count in counts.items())
 
 
 def _named(line: "TableRow", measures: Sequence[str]) -> list[str]:
@@ -354,6 +364,9 @@ def _print_differences(table: "Sequence[TableRow]", study: Study) -> None:
             heads, [[line.row.title, *(difference_text(cell) or "-" for cell in cells)] for line, cells in lines]
         )
         click.echo()
+    if max(len(line.results) for line in table) < 2:
+        print_wrapped("No intervals: one seed shows no variation between seeds.")
+        return
     print_wrapped(
         "95 % intervals of the differences, paired by seed; * where an interval excludes 0 (1 in 20 does by chance)"
     )
