@@ -10,7 +10,7 @@ from cdgnet import CDGNet, ModelConfig
 from cdgnet.cost import network_cost
 from pipelines.timing import time_network
 
-# Parameters, and GMac at 1280 x 720 as ptflops counts and honestly, worked out apart from this code.
+# Parameters, and GMac at 1280 x 720 as ptflops counts and of all convolutions, worked out apart from this code.
 ROWS = {
     ("paper", "dmphn-1"): (1_808_131, 229.8, 229.0),
     ("paper", "dmphn-acda"): (2_041_976, 242.0, 242.6),

@@ -44,7 +44,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
 
     assert said.count("30 frames, 1 repeated frame left out: 3 pairs") == 2
     assert "6 pairs in made; next: cdg-prep masks --root made --method extent --mu 0.85" in said
-    assert "PSNR by the length of the blur" in said and "│ 16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
+    assert "PSNR by blur length" in said and "\n16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
     assert "masks by extent, mu 0.96" in said
 
 
@@ -105,7 +105,7 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["raw", "--out", "raw/made"], "raw/made lies inside raw, which is read; pass an --out elsewhere"),
         (["raw", "--count", "3"], "--count is not for recordings; pass --photos, or leave it out"),
         (["raw", "--photos", "--window", "9"], "--window is not for photographs; leave it out"),
-        (["raw", "--photos", "--size", "12x40"], "sides of 16 to 65536"),
+        (["raw", "--photos", "--size", "12x40"], "each from 16 to 65536"),
         (
             ["raw", "--photos", "--size", "640x480"],
             "photograph is 96 x 96 pixels; wanted at least 640 x 480 (width x height); pass a smaller",

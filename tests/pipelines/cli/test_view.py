@@ -98,7 +98,7 @@ def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None
 
     assert "other.json is no list of verdicts" in mistake(work, *words, "other.json")
     assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
-    assert "none.json is not there; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
+    assert "none.json does not exist; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
     assert not (work / "masks").exists()
 
 
