@@ -311,7 +311,9 @@ def number(value: float, measure: str) -> str:
 def signed(value: float, measure: str) -> str:
     """A difference of two scores, with its sign."""
     text = number(value, measure)
-    return text if text.startswith("-") else f"+{text}"
+    if text == "-":
+        return text
+    return f"+{text.removeprefix('-')}" if float(text) >= 0 else text  # -0.00 is +0.00
 
 
 def _unit(measure: str) -> str:

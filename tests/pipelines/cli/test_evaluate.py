@@ -230,3 +230,9 @@ def test_blur_lengths_of_few_pixels_stand_in_brackets(capsys: pytest.CaptureFixt
     assert "0 to 4         < 0.1 %  (29.50)   (30.00)  (+0.50)\n" in said
     assert "4 and more     100.0 %    24.00     25.00    +1.00\n" in said
     assert "in brackets: fewer than 1% of the pixels" in said
+
+
+def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
+    assert [score_report.signed(value, "psnr") for value in (-0.001, 0.0, -0.01, math.nan)] == [
+        *("+0.00", "+0.00", "-0.01", "-")
+    ]
