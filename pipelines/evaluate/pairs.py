@@ -75,7 +75,7 @@ def misalignment(frames: FrameSource, compared: Mapping[str, Comparisons]) -> st
             before, after = _psnr_undone(frames[list(frames.keys).index(middle)], name, shift)
             return (
                 f"{name} frames are shifted against their sharp ones by {size:.1f} pixels (median); undoing the shift "
-                f"of {middle} raises its PSNR from {before:.2f} to {after:.2f} dB; use --align to align frames first"
+                f"of frame {middle} raises its PSNR from {before:.2f} to {after:.2f} dB; --align aligns frames first"
             )
     return ""
 

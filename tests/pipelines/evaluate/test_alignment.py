@@ -167,8 +167,8 @@ def test_frames_that_lie_off_are_said_to_with_what_it_costs_unless_blur_costs_mo
     blurry = call(folders, "evaluate", "--no-weights", "--sharp", "sharp", "--blurry", "blurry")
 
     assert (
-        "restored frames are shifted against their sharp ones by 1.0 pixels (median); undoing the shift of "
+        "restored frames are shifted against their sharp ones by 1.0 pixels (median); undoing the shift of frame "
         in plain.stderr
     )
-    assert "to 58.92 dB; --align aligns each before it is scored" in plain.stderr
+    assert "to 58.92 dB; --align aligns frames first" in plain.stderr
     assert "are shifted" not in aligned.stderr + blurry.stderr
