@@ -1,9 +1,8 @@
 """``cdg-study``: repeat the paper's comparisons, trained and scored within your own budget."""
 
-import math
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,8 @@ from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE
 from pipelines.cli.progress import announce_if_slow, track
 from pipelines.cli.signals import StopOnSignal
-from pipelines.cli.tables import print_list, print_table, print_wrapped
+from pipelines.cli.study_report import print_differences, print_list_of_studies, print_rows, scores_text
+from pipelines.cli.tables import print_wrapped
 from pipelines.cli.train import config_of, setting_options
 from pipelines.study.definitions import STUDIES, Study
 from prep.units import counted, duration
@@ -24,11 +24,9 @@ from prep.units import counted, duration
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-    from pipelines.study.comparisons import TableRow
     from pipelines.study.design import Training
     from pipelines.study.estimate import TimeEstimate
     from pipelines.train.runs import Run
-    from pipelines.train.settings import TrainingConfig
 
 path_type = click.Path(path_type=Path)
 _LIST = "list"
@@ -90,7 +88,9 @@ def command(
     after an interruption. Several processes, started by hand or by torchrun, share the trainings.
     """
     if name == _LIST:
-        _list(config_of(settings, val), seeds)
+        config = config_of(settings, val)
+        fabric = make_fabric(config.precision, _device())
+        print_list_of_studies(config, seeds, fabric, _device_name(fabric))
         return
     if not packs or test is None:
         raise click.UsageError(f"{name} needs two packs; pass --h5 FILE to train on and --test FILE to score on")
@@ -147,36 +147,6 @@ def _left_text(estimate: "TimeEstimate") -> str:
     if not missing:
         return "nothing left to train"
     return f"{counted(len(missing), 'training')} left, about {duration(estimate.seconds_left())}"
-
-
-def _list(base: "TrainingConfig", seeds: int) -> None:
-    from pipelines.study import budget
-
-    fabric = make_fabric(base.precision, _device())
-    with announce_if_slow("timing one training step"):
-        budgets = budget.budgets(base, seeds, fabric)
-    name = _device_name(fabric)
-    rows = []
-    for one in budgets:
-        own = one.trainings - one.known
-        each = (one.seconds, one.h100_seconds)
-        times = ["-" if seconds is None or not own else duration(seconds) for seconds in each]
-        rows.append([one.name, str(one.trainings), str(own), *times])
-    print_table(["study", "trainings", "new", "time\nhere", "time on\none H100"], rows)
-    length = counted(base.steps, "step") if base.steps else f"{base.epochs:,} epochs of {budget.FRAMES:,} frames"
-    click.echo()
-    for one in budgets:
-        click.echo(f"{one.name:11}  {one.study.title} ({one.study.source})")
-    print_list(
-        "\nnotes",
-        [
-            f"each training: {length}, preset {base.preset}, {base.batch} crops of {base.crop} x {base.crop} per step",
-            f"trainings: rows x {counted(seeds, 'seed')}; masks with {', '.join(budget.MASKS)} and without masks",
-            "new: trainings that no study above shares",
-            f"here: {name}; one step of cdgnet was timed, and other networks are estimated from their GMac",
-            f"H100: the same estimate, from {1000 * budget.H100_STEP:.0f} ms per step measured there (docs/gpu.md)",
-        ],
-    )
 
 
 def _refuse_unfit(study: Study, packs: Sequence[Path], fine: Path | None) -> None:
@@ -242,7 +212,7 @@ def _train_and_score(trainings: "Sequence[Training]", fabric: "Fabric", estimate
             click.echo(failures[-1], err=True)
             continue
         (result,) = scoring.read_results([training])
-        click.echo(f"{name}: {_scores_text(result.means)}; {_left_text(estimate)}")
+        click.echo(f"{name}: {scores_text(result.means)}; {_left_text(estimate)}")
     return failures
 
 
@@ -275,12 +245,6 @@ def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: 
         raise stopped.stopped(message) from interrupt
 
 
-def _scores_text(means: Mapping[str, float]) -> str:
-    parts = (("psnr", "PSNR"), ("psnr_m1", "M = 1"), ("psnr_m0", "M = 0"))
-    known = [(title, means[f"{name}_blurry"], means[name]) for name, title in parts if not math.isnan(means[name])]
-    return ", ".join(f"{title} {before:.2f} -> {after:.2f} dB" for title, before, after in known)
-
-
 def _publish(
     name: str,
     study: Study,
@@ -298,8 +262,8 @@ def _publish(
     if not results:
         raise click.ClickException("no training has finished, so there is no table; see the messages above")
     table = comparisons.table_rows(results)
-    _print_table(table)
-    _print_differences(table, study)
+    print_rows(table)
+    print_differences(table, study)
     for comparison in comparisons.compare(table, study.controls):
         print_wrapped(sentences.comparison_text(comparison))
     for sentence in (*sentences.author_sentences(table), *sentences.verdict(table)):
@@ -314,62 +278,6 @@ def _publish(
         raise click.ClickException(
             f"{len(failures)} of {counted(len(trainings), 'training')} failed; the tables leave them out"
         )
-
-
-def _print_table(table: "Sequence[TableRow]") -> None:
-    from pipelines.study.comparisons import DIVISION, MEASURES, dividing_rows
-
-    print_table(["", "PSNR,\ndB", "M = 1,\ndB", "M = 0,\ndB", "SSIM"], [_named(line, MEASURES) for line in table])
-    is_spread = any(len(line.results) > 1 for line in table)
-    print_wrapped(f"{'means ± standard deviations' if is_spread else 'scores'} of {_seeds_text(table)}")
-    print_wrapped("PSNR: RGB, 8 bits; M = 1 where blur is small, M = 0 where it is large")
-    print_wrapped("SSIM: as in scikit-image, Gaussian window, mean of the channels")
-    dividing = dividing_rows(table)
-    aucs, leads = ([name for name in DIVISION if name.startswith(start)] for start in ("auc", "lead"))
-    for title, names in (("attention", aucs), ("each branch against the other", leads)) if dividing else ():
-        click.echo()
-        heads = [DIVISION[name].replace(", ", ",\n").replace(" where ", "\nwhere ") for name in names]
-        print_table([title, *heads], [_named(line, names) for line in dividing])
-    if dividing:
-        print_wrapped("AUC of small against large blur: 0.5 is chance, 1 is perfect")
-    click.echo()
-
-
-def _seeds_text(table: "Sequence[TableRow]") -> str:
-    """How many seeds the rows have; by row if not all have as many."""
-    counts = {line.row.title: len(line.results) for line in table}
-    if len(set(counts.values())) == 1:
-        return counted(next(iter(counts.values())), "seed")
-    return "; ".join(f"{counted(count, 'seed')} of {title}" for title, count in counts.items())
-
-
-def _named(line: "TableRow", measures: Sequence[str]) -> list[str]:
-    """A row's name and its scores."""
-    from pipelines.study.comparisons import with_spread
-
-    return [line.row.title, *(with_spread(line, measure) for measure in measures)]
-
-
-def _print_differences(table: "Sequence[TableRow]", study: Study) -> None:
-    """Each row against the study's controls, if it has some."""
-    from pipelines.study.comparisons import WHERE, against_controls
-    from pipelines.study.sentences import difference_text
-
-    for measure, where in WHERE.items():
-        controls, lines = against_controls(table, study.controls, measure)
-        if not lines:
-            return
-        heads = [f"PSNR, {where}:\ndifference in dB", *(f"against\n{line.row.title}" for line in controls)]
-        print_table(
-            heads, [[line.row.title, *(difference_text(cell) or "-" for cell in cells)] for line, cells in lines]
-        )
-        click.echo()
-    if max(len(line.results) for line in table) < 2:
-        print_wrapped("No intervals: one seed shows no variation between seeds.")
-        return
-    print_wrapped(
-        "95 % intervals of the differences, paired by seed; * where an interval excludes 0 (1 in 20 does by chance)"
-    )
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """Rows compared seed by seed, and what a table says."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from study_runs import CONFIG
 
+from pipelines.cli.study_report import scores_text
 from pipelines.paper import PaperScore
 from pipelines.study import design
 from pipelines.study.comparisons import TableRow, against_controls, compare, with_spread
@@ -148,3 +150,9 @@ def test_rows_that_learnt_nothing_are_named() -> None:
     )
     assert verdict([below, within])[0].startswith("With this budget no row has learnt to deblur")
     assert len(verdict([learnt])) == 1
+
+
+def test_a_component_that_no_frame_has_is_left_out_of_a_trainings_line() -> None:
+    means = {"psnr_blurry": 25.0, "psnr": 25.5, "psnr_m1_blurry": math.nan, "psnr_m1": math.nan}
+    line = scores_text({**means, "psnr_m0_blurry": 24.0, "psnr_m0": 24.25})
+    assert line == "PSNR 25.00 -> 25.50 dB, M = 0 24.00 -> 24.25 dB"
