@@ -110,8 +110,8 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
         if isinstance(error, OSError):
             raise
         raise OSError(0, "it is no address of this machine") from error
-    ready(int(server.effective_port))
     try:
+        ready(int(server.effective_port))
         server.run()
     finally:
         server.close()

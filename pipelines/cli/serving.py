@@ -4,9 +4,11 @@ import errno
 import secrets
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -19,11 +21,13 @@ def address_options(port: int) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         command = click.option(
-            "--port", type=click.IntRange(0, 65535), default=port, show_default=True, help="0 for a free one."
-        )(command)
+            "--port", type=click.IntRange(0, 65535), default=port, show_default=True,
+            help="Port of the page; 0 for any free one. If the default port is in use, the next free one is taken.",
+        )(command)  # fmt: skip
         return click.option(
-            "--host", default="127.0.0.1", show_default=True, help="Where to serve; any other needs the token shown."
-        )(command)
+            "--host", default="127.0.0.1", show_default=True,
+            help="Address to serve on. Any but this machine's own needs the token that is printed.",
+        )(command)  # fmt: skip
 
     return add
 
@@ -36,26 +40,41 @@ def new_token(host: str) -> str | None:
 
 
 def serve_app(app: "Flask", host: str, port: int, token: str | None, say: Callable[[str], None]) -> None:
-    """Serve until interrupted; ``say`` is called with the address once the page can be opened."""
+    """Serve until interrupted; ``say`` is called with the address once the page can be opened.
+
+    A port that is in use is refused if it was given by --port; the default one gives way to the next that is free.
+    """
     from pipelines import serving
 
     def ready(actual_port: int) -> None:
+        if actual_port != port and port:
+            click.echo(f"port {port} is in use; serving on port {actual_port} instead")
         name = socket.gethostname() if host in ("0.0.0.0", "::") else host  # others cannot open "any address"
         name = f"[{name}]" if ":" in name else name
         say(f"http://{name}:{actual_port}/" + (f"?token={token}" if token else ""))
 
-    try:
-        serving.serve(app, host, port, ready)
-    except OSError as error:
-        advice = (
-            f"--port {_free_port(host)}, which is free"
-            if error.errno == errno.EADDRINUSE
-            else "another --host or --port"
-        )
-        raise click.ClickException(f"cannot serve on {host}:{port} ({error.strerror}); pass {advice}") from error
+    is_default = click.get_current_context().get_parameter_source("port") is ParameterSource.DEFAULT
+    candidate = port
+    while True:
+        try:
+            return serving.serve(app, host, candidate, ready)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                reason = error.strerror or error
+                raise click.ClickException(
+                    f"cannot serve on {host}, port {port} ({reason}); use another --host or --port"
+                ) from error
+            candidate = _next_free_port(host, candidate)
+            if not is_default:
+                raise click.ClickException(
+                    f"port {port} on {host} is in use; use --port {candidate}, which is free"
+                ) from error
 
 
-def _free_port(host: str) -> int:
+def _next_free_port(host: str, port: int) -> int:
+    """The first port above ``port`` that is free; where there is none, any that is."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as server:
-        return int(server.getsockname()[1])
+    for candidate in (*range(port + 1, 65536), 0):
+        with suppress(OSError), socket.create_server((host, candidate), family=family) as server:
+            return int(server.getsockname()[1])
+    raise click.ClickException(f"no port on {host} is free; stop another server")
