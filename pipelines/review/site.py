@@ -25,8 +25,9 @@ from prep.datasets.layouts import Pair
 from prep.errors import MaskError, ReadError
 from prep.io import files, frames
 from prep.masks.folder import MaskRecord, MasksFolder
+from prep.units import counted
 
-SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "large.js", "main.js", "frames.js")
+SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "modes.js", "large.js", "main.js", "frames.js")
 INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
@@ -68,10 +69,12 @@ def open_maps(folder: Path) -> SharpnessMaps:
     rows = {key: record for key, record in masks.records.items() if record.mu is not None}
     mus = masks.mus(rows)
     if not mus:
-        raise MaskError(f"{folder} holds no masks; make them with cdg-prep masks, or pass --masks")
+        raise MaskError(
+            f"{folder} contains no masks; make them with cdg-prep masks or name another folder with --masks"
+        )
     if len(mus) > 1:
         listed = ", ".join(f"{mu:g}" for mu in mus)
-        raise MaskError(f"{folder} holds masks of mu {listed}; wanted one mu; run cdg-prep masks --mu")
+        raise MaskError(f"{folder} contains masks of mu {listed}; make them all of one mu with cdg-prep masks --mu MU")
     return SharpnessMaps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
 
 
@@ -83,7 +86,9 @@ def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
     """
     masked = [pair for pair in pairs if pair.key in maps.rows]
     if not masked:
-        raise MaskError(f"{maps.folder.path} holds none of {len(pairs)} masks asked for; run cdg-prep masks")
+        raise MaskError(
+            f"{maps.folder.path} has no mask for any of these {counted(len(pairs), 'frame')}; run cdg-prep masks"
+        )
     return masked
 
 
@@ -125,14 +130,14 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if folder.is_file():
-        raise MaskError(f"{folder} is a file; pass --out with a folder")
+        raise MaskError(f"{folder} is a file; give --out a folder")
     if files.holds_others(folder) and not _is_ours(folder):
-        raise MaskError(f"{folder} holds files but no page of ours; pass --out with another name")
+        raise MaskError(f"{folder} contains files but no page of cdg-prep view; choose another --out")
     names = set(file_names(review))
     if own := _names_written(folder):
         foreign = next((name for name in sorted(names - own) if (folder / name).exists()), None)
         if foreign:
-            raise MaskError(f"{folder / foreign} would be replaced, and cdg-prep view did not write it; move it")
+            raise MaskError(f"{folder / foreign} would be replaced, but cdg-prep view did not write it; move it away")
     marker = {"written_by": "cdg-prep view", "names": sorted(names | own)}
     files.write_text(folder / _MARKER, json.dumps(marker) + "\n")
 
@@ -161,9 +166,11 @@ def _names_written(folder: Path) -> set[str]:
 
 
 def _page(review: Review) -> str:
-    methods = ", ".join(f"{maps.method} at mu {maps.mu:g}" for maps in review.maps)
+    methods = " and ".join(f"{maps.method} at mu = {maps.mu:g}" for maps in review.maps)
     page = templates(_PAGE).get_template("index.html.j2")
-    return page.render(name=review.name, about=f"{len(review.pairs):,} frames; {methods}", scripts=SCRIPTS)
+    return page.render(
+        name=review.name, about=f"{counted(len(review.pairs), 'frame')}; masks by {methods}", scripts=SCRIPTS
+    )
 
 
 def _facts(review: Review) -> dict[str, Any]:

@@ -9,21 +9,31 @@ from typing import Any
 from prep.errors import MaskError
 from prep.io import files
 
-FORMAT, VERSION = "cdg-verdicts", 1
+FORMAT, VERSION = "cdg-verdicts", 2
+_READABLE = (1, VERSION)  # version 1 has no method and no mu
 KINDS = ("accept", "reject", "")
-_LONGEST_NOTE = 2000  # characters
+_LONGEST_NOTE, _LONGEST_METHOD = 2000, 100  # characters
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """On one frame; ``verdict`` is ``accept``, ``reject``, or empty where there is only a note."""
+    """On one frame; ``verdict`` is ``accept``, ``reject``, or empty where there is only a note.
+
+    ``method`` and ``mu`` are of the mask that was shown; empty and None in files of before they were recorded.
+    """
 
     verdict: str
     note: str
+    method: str = ""
+    mu: float | None = None
 
-    def as_json(self) -> dict[str, str]:
-        """As the file has it."""
-        return asdict(self)
+    def as_json(self) -> dict[str, Any]:
+        """As the file has it: without a method or a mu that is not known."""
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name in ("verdict", "note") or value not in ("", None)
+        }
 
 
 def parse(value: Any) -> Verdict:
@@ -32,12 +42,27 @@ def parse(value: Any) -> Verdict:
     Raises:
         ValueError: If it is none.
     """
-    if not isinstance(value, Mapping) or not {"verdict", "note"} >= set(value):
-        raise ValueError(f"{value!r} is no verdict; wanted verdict and note")
-    verdict, note = value.get("verdict", ""), value.get("note", "")
+    if not isinstance(value, Mapping) or not {"verdict", "note", "method", "mu"} >= set(value):
+        raise ValueError(f"{value!r} is not a verdict; it must hold verdict, note, method and mu alone")
+    verdict, note, method, mu = (
+        value.get("verdict", ""),
+        value.get("note", ""),
+        value.get("method", ""),
+        value.get("mu"),
+    )
+    if not isinstance(method, str) or len(method) > _LONGEST_METHOD or not _is_mu(mu):
+        raise ValueError(f"{value!r} is not a verdict; method must be a name and mu a number from 0 to 1")
     if verdict not in KINDS or not isinstance(note, str) or len(note) > _LONGEST_NOTE:
-        raise ValueError(f"{value!r} is no verdict; wanted accept or reject, and a note of at most {_LONGEST_NOTE}")
-    return Verdict(verdict=verdict, note=note)
+        raise ValueError(
+            f"{value!r} is not a verdict; wanted accept or reject, and a note of up to {_LONGEST_NOTE:,} characters"
+        )
+    return Verdict(verdict=verdict, note=note, method=method, mu=None if mu is None else float(mu))
+
+
+def _is_mu(value: Any) -> bool:
+    """Whether a value of JSON is a threshold, or None."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value is None or (is_number and 0 <= value <= 1)
 
 
 def read(path: Path) -> dict[str, Verdict]:
@@ -49,16 +74,16 @@ def read(path: Path) -> dict[str, Verdict]:
     if not path.exists():
         return {}
     if not path.is_file():
-        raise MaskError(f"{path} is no regular file; pass one that cdg-prep view saved or downloaded")
+        raise MaskError(f"{path} is not a regular file; give one that cdg-prep view saved or downloaded")
     try:
         file = json.loads(path.read_text(encoding="utf-8-sig"))  # editors on Windows write a byte order mark
-        if file["format"] != FORMAT or file["version"] != VERSION:
+        if file["format"] != FORMAT or file["version"] not in _READABLE:
             raise ValueError(f"format {file['format']!r}, version {file['version']!r}")
         return {str(key): parse(value) for key, value in file["verdicts"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         reason = "it lacks format, version or verdicts" if isinstance(error, KeyError | AttributeError) else error
         raise MaskError(
-            f"{path} is no list of verdicts ({reason}); pass one that cdg-prep view saved or downloaded"
+            f"{path} is not a list of verdicts ({reason}); give one that cdg-prep view saved or downloaded"
         ) from error
 
 
@@ -81,5 +106,5 @@ def rejected(path: Path) -> set[str]:
         MaskError: If there is no such file, or it holds no verdicts.
     """
     if not path.exists():
-        raise MaskError(f"{path} is not there; cdg-prep view saves verdicts, or downloads them")
+        raise MaskError(f"{path} does not exist; judge masks with cdg-prep view, which saves it")
     return {key for key, verdict in read(path).items() if verdict.verdict == "reject"}

@@ -126,7 +126,7 @@
       const isStill = () => Number(cell.dataset.number) === number && cell.isConnected;
       review.thumb(number).then(
         () => { if (isStill()) { this.bare.add(cell); this.fillLater(); } },
-        () => { if (isStill()) cell.querySelector(".share").textContent = "unreadable"; },
+        () => { if (isStill()) cell.querySelector(".share").textContent = "cannot be read"; },
       );
     }
 
@@ -226,7 +226,7 @@
       cell.dataset.verdict = verdict;
       cell.classList.toggle("noted", Boolean(note));
       cell.classList.toggle("warned", Boolean(warning));
-      const said = [frame.key, share === null ? "no map" : `${(100 * share).toFixed(1)} % marked`, verdict, warning];
+      const said = [frame.key, share === null ? "no map" : `${(100 * share).toFixed(1)} % small blur`, verdict, warning];
       cell.setAttribute("aria-label", said.filter(Boolean).join(", "));
       cell.setAttribute("aria-selected", String(number === this.selected));
     }

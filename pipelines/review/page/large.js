@@ -3,11 +3,9 @@
 {
   const NEAREST_FROM = 2; // screen pixels a pixel: from here on pixels are shown as squares
   const MOST = 40;
-  const TINT = [255, 0, 200, 255];
   const NOTHING = [0, 0, 0, 0];
   const BLACK = [0, 0, 0, 255];
-  const WHITE = [255, 255, 255, 255];
-  const said = mu => String(Number(mu.toFixed(4)));
+  const {said} = review;
 
   class Large {
     constructor(element) {
@@ -88,68 +86,10 @@
       return this.cached("colour", method, 0, () => review.colour(codes[method], width, height, review.site.scale));
     }
 
-    /* The panels of the mode: title, and what each draws, in the frame's pixels. */
-    contents() {
-      const {whole, method, mu, other} = this;
-      const photo = image => context => context.drawImage(image, 0, 0, whole.width, whole.height);
-      const name = at => review.site.methods.length > 1 ? `${review.site.methods[at].method}, ` : "";
-      const overlay = (at, threshold) => context => {
-        context.drawImage(whole.blurry, 0, 0, whole.width, whole.height);
-        if (!whole.codes[at]) return;
-        context.globalAlpha = this.opacity;
-        context.drawImage(this.painted("tint", at, threshold(), TINT, NOTHING), 0, 0);
-        context.globalAlpha = 1;
-      };
-      const sharpness = at => context => { if (whole.codes[at]) context.drawImage(this.coloured(at), 0, 0); };
-      const target = kind => context => {
-        if (whole.codes[method]) context.drawImage(this.target(kind, method, this.mu), 0, 0);
-      };
-      const wiped = context => {
-        photo(whole.blurry)(context);
-        if (!this.wipe) return;
-        const {left, right} = this.edges(context.canvas);
-        context.save();
-        context.beginPath();
-        context.rect(left, -1e6, (right - left) * this.wipe, 2e6);
-        context.clip();
-        photo(whole.sharp)(context);
-        context.restore();
-      };
-      const mask = threshold => context => {
-        if (whole.codes[method]) context.drawImage(this.painted("white", method, threshold(), WHITE, BLACK), 0, 0);
-      };
-      if (this.mode === "compare") {
-        return [
-          {title: "Blurry", draw: wiped},
-          {title: `M: ${name(method)}mu ${said(mu)}`, draw: overlay(method, () => this.mu)},
-          {title: `M: ${name(other.method)}mu ${said(other.mu)}`, draw: overlay(other.method, () => other.mu)},
-          {title: "Sharp", draw: photo(whole.sharp)},
-          {title: `S ${name(method)}`.replace(/, $/, ""), draw: sharpness(method)},
-          ...(other.method === method ? [] : [{title: `S ${name(other.method)}`.replace(/, $/, ""), draw: sharpness(other.method)}]),
-        ];
-      }
-      if (this.mode === "figure11") {
-        const steps = [-0.03, -0.01, 0, 0.01].map(step => Math.min(1, Math.max(0, Number((mu + step).toFixed(4)))));
-        return [
-          {title: "Blurry", draw: wiped},
-          {title: "Sharp", draw: photo(whole.sharp)},
-          ...steps.map(step => ({title: `M at mu ${said(step)}`, draw: mask(() => step)})),
-        ];
-      }
-      return [
-        {title: "Blurry", draw: wiped},
-        {title: "S", draw: sharpness(method), isScaled: true},
-        {title: "M over blurry", draw: overlay(method, () => this.mu)},
-        {title: "Sharp", draw: photo(whole.sharp)},
-        {title: "Sgt = M × sharp", draw: target("sgt")},
-        {title: "Lgt = (1 − M) × sharp", draw: target("lgt")},
-      ];
-    }
-
     /* Lay the panels out anew: another frame or another mode. */
     lay() {
       if (!this.whole) return;
-      this.views = this.contents().map(({title, draw, isScaled}) => {
+      this.views = review.panelsOf(this).map(({title, draw, isScaled}) => {
         const figure = document.createElement("figure");
         const caption = document.createElement("figcaption");
         const name = Object.assign(document.createElement("span"), {textContent: title});
@@ -323,11 +263,11 @@
       const {width, height} = this.whole;
       const codes = this.whole.codes[this.method];
       if (!codes) {
-        this.readout.textContent = "no map by this method";
+        this.readout.textContent = "this method has no map of the frame";
         return;
       }
       const share = this.cached("share", this.method, this.mu, () => review.shareOf(this.mask(this.method, this.mu)));
-      let text = `${(100 * share).toFixed(2)} % marked at mu ${said(this.mu)}`;
+      let text = `${(100 * share).toFixed(2)} % small blur at mu ${said(this.mu)}`;
       const {method, mu} = this.other;
       if (this.mode === "compare" && this.whole.codes[method]) {
         const other = this.cached("share", method, mu, () => review.shareOf(this.mask(method, mu)));

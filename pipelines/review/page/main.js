@@ -22,7 +22,7 @@
 
   const start = () => {
     if (!review.site) {
-      find("#none").textContent = "The list of frames could not be loaded: the server says why, in its terminal; or the page's folder is not whole.";
+      find("#none").textContent = "The list of frames could not be loaded. Served page: the server's terminal says why. Page from a folder: files are missing; write it again with cdg-prep view.";
       find("#none").hidden = false;
       return;
     }
@@ -95,7 +95,7 @@
         for (const [name, value] of Object.entries({x: 10 * place, y: 100 - tall, width: 9, height: tall})) bar.setAttribute(name, value);
         return bar;
       }));
-      find("#bins").setAttribute("aria-label", `Mask shares, 0 to 100 %: ${bins.join(", ")} frames in ${BINS} equal parts`);
+      find("#bins").setAttribute("aria-label", `Share of small blur per frame, 0 to 100 % in ${BINS} equal steps: ${bins.join(", ")} frames`);
     };
 
     /* mu and method */
@@ -105,7 +105,9 @@
       state.mu = Math.min(1, Math.max(0, mu));
       find("#mu-range").value = state.mu;
       if (Number(find("#mu-number").value) !== state.mu) find("#mu-number").value = Number(state.mu.toFixed(6));
-      find("#mu-reset").disabled = state.mu === site.methods[state.method].mu;
+      const made = site.methods[state.method].mu;
+      find("#mu-reset").disabled = state.mu === made;
+      find("#mu-reset").textContent = `Reset to ${review.said(made)}`;
       grid.mu = large.mu = state.mu;
       later();
     };
@@ -169,18 +171,22 @@
     };
 
     const tellVerdict = () => {
-      const {verdict, note} = review.verdicts.get(review.frames[grid.selected].key);
+      const {verdict, note, method, mu} = review.verdicts.get(review.frames[grid.selected].key);
       find("#accept").setAttribute("aria-pressed", String(verdict === "accept"));
       find("#reject").setAttribute("aria-pressed", String(verdict === "reject"));
       if (document.activeElement !== find("#note")) find("#note").value = note;
+      find("#judged").textContent = verdict && mu !== undefined ? `${verdict}ed at ${method}, mu ${review.said(mu)}` : "";
     };
+
+    /* What a verdict is given on: recorded with it. */
+    const seen = () => ({method: site.methods[state.method].method, mu: Number(state.mu.toFixed(6))});
 
     const judge = verdict => {
       if (grid.selected < 0) return;
       const {key} = review.frames[grid.selected];
       if (!state.isLarge) grid.select(grid.selected); // judged is what is seen
-      review.verdicts.set(key, {verdict});
-      find("#said").textContent = `${key}: ${verdict ? `${verdict}ed` : "no verdict"}`;
+      review.verdicts.set(key, {verdict, ...seen()});
+      find("#said").textContent = `${key}: ${verdict ? `${verdict}ed` : "verdict removed"}`;
     };
 
     const toggle = verdict => judge(review.verdicts.get(review.frames[grid.selected].key).verdict === verdict ? "" : verdict);
@@ -234,7 +240,7 @@
     find("#accept").addEventListener("click", () => toggle("accept"));
     find("#reject").addEventListener("click", () => toggle("reject"));
     find("#note").addEventListener("input", event => {
-      review.verdicts.set(review.frames[grid.selected].key, {note: event.target.value});
+      review.verdicts.set(review.frames[grid.selected].key, {note: event.target.value, ...seen()});
     });
     find("#previous").addEventListener("click", () => step(-1));
     find("#next").addEventListener("click", () => step(1));
@@ -273,7 +279,7 @@
       w: () => setWipe(large.wipe < 0.5 ? 1 : 0),
       c: () => state.isLarge && setMode("compare"),
       f: () => state.isLarge && setMode("figure11"),
-      "/": () => { leave(); find("#search").focus(); },
+      "/": () => { leave(); find(".filters").open = true; find("#search").focus(); },
       "?": () => find("#help").showModal(),
       ArrowRight: () => state.isLarge ? large.pan(60, 0) : step(1),
       ArrowLeft: () => state.isLarge ? large.pan(-60, 0) : step(-1),
@@ -283,7 +289,7 @@
     document.addEventListener("keydown", event => {
       const {target, key} = event;
       if (event.ctrlKey || event.metaKey || event.altKey || find("#help").open) return;
-      const isText = target.matches("input:not([type=range]), select, textarea");
+      const isText = target.matches("input:not([type=range]), select, textarea, summary");
       if (isText) {
         if (key === "Escape" || (key === "Enter" && target.id === "note")) {
           target.blur();
@@ -300,9 +306,10 @@
       act();
     });
 
+    if (matchMedia("(min-width: 861px)").matches) find(".filters").open = true;
     setMu(state.mu);
     arrange();
-    find("#grid").focus();
+    find("#grid").focus({preventScroll: true}); // a narrow window begins at the top of the page
     const key = decodeURIComponent(location.hash.slice(1));
     const number = review.frames.findIndex(frame => frame.key === key);
     if (number >= 0) enter(number);

@@ -3,7 +3,7 @@
    a server that was not there when the page was closed. */
 {
   const RETRY = 2000; // milliseconds
-  const held = new Map(); // key -> {verdict, note}
+  const held = new Map(); // key -> {verdict, note, method, mu}; the last two of what was shown, not of old files
   const unsaved = new Set(); // on their way to the server
   const refused = new Set(); // of frames that the server does not have
   const listeners = [];
@@ -13,7 +13,7 @@
   /* Each verdict is an item of its own: windows hear of each other late, and would undo what shares one. */
   const place = key => `cdg-verdicts ${review.site.id} ${key}`;
 
-  /* An item's {verdict, note, at, unsaved}; at in milliseconds. */
+  /* An item's {verdict, note, method, mu, at, unsaved}; at in milliseconds. */
   const parsed = text => {
     try {
       return JSON.parse(text);
@@ -43,16 +43,16 @@
   };
 
   const state = () => {
-    if (unsaved.size && !saving) return `not saved: ${trouble || "the server does not answer"}, trying again`;
+    if (unsaved.size && !saving) return `not saved: ${trouble || "the server does not answer"}; retrying`;
     if (unsaved.size) return "saving";
-    if (refused.size) return `${refused.size} not saved: the server has no such frame any more`;
-    return review.site.served ? "saved" : "kept by this browser; download to use them";
+    if (refused.size) return `${refused.size} not saved: the server has no such frame`;
+    return review.site.served ? "saved" : "kept in this browser; download to use them";
   };
 
   const changed = key => listeners.forEach(listener => listener(key));
 
   const reason = answer => {
-    if (answer.status === 403) return "the server was started anew; open the address that it shows";
+    if (answer.status === 403) return "the server was restarted; open the address in its terminal";
     return answer.headers.get("X-Reason") ?? "the server does not answer";
   };
 
@@ -60,18 +60,18 @@
     if (saving || !unsaved.size) return;
     saving = true;
     const [key] = unsaved;
-    const {verdict, note} = held.get(key);
+    const sent = held.get(key), {verdict, note, method, mu} = sent;
     try {
       const answer = await fetch(`verdicts`, {
         method: "POST",
         headers: {"Content-Type": "application/json"},
-        body: JSON.stringify({key, verdict, note}),
+        body: JSON.stringify({key, verdict, note, method, mu}),
         keepalive: true,
       });
       if (answer.status === 404 || answer.status === 400) refused.add(key);
       else if (!answer.ok) throw new Error(reason(answer));
       const now = held.get(key);
-      if (now.verdict === verdict && now.note === note) {
+      if (["verdict", "note", "method", "mu"].every(name => now[name] === sent[name])) {
         unsaved.delete(key);
         keep(key, false);
       }
@@ -105,9 +105,9 @@
   const open = initial => {
     for (const [key, value] of Object.entries(initial)) held.set(key, value);
     const known = new Set(review.frames.map(frame => frame.key));
-    for (const [key, {verdict, note, at, unsaved: isLeft}] of Object.entries(copy())) {
+    for (const [key, {at, unsaved: isLeft, ...verdict}] of Object.entries(copy())) {
       if (!known.has(key) || !(review.site.served ? isLeft : at > review.site.since)) continue;
-      held.set(key, {verdict, note});
+      held.set(key, verdict);
       if (review.site.served) unsaved.add(key);
     }
     send();
@@ -116,14 +116,14 @@
   window.addEventListener("storage", event => {
     const entry = event.key?.startsWith(place("")) && parsed(event.newValue);
     if (!entry) return;
-    const key = event.key.slice(place("").length), {verdict, note, at} = entry, now = held.get(key);
-    if (unsaved.has(key) || at <= review.site.since || (now?.verdict === verdict && now?.note === note)) return;
-    held.set(key, {verdict, note});
+    const key = event.key.slice(place("").length), {at, unsaved: isLeft, ...verdict} = entry, now = held.get(key);
+    if (unsaved.has(key) || at <= review.site.since || (now?.verdict === verdict.verdict && now?.note === verdict.note)) return;
+    held.set(key, verdict);
     changed(key);
   });
 
   const download = () => {
-    const file = {format: "cdg-verdicts", version: 1, verdicts: Object.fromEntries([...held].filter(([, one]) => one.verdict || one.note).sort())};
+    const file = {format: "cdg-verdicts", version: 2, verdicts: Object.fromEntries([...held].filter(([, one]) => one.verdict || one.note).sort())};
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([JSON.stringify(file, null, 2) + "\n"], {type: "application/json"}));
     link.download = "verdicts.json";

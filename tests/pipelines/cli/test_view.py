@@ -19,8 +19,8 @@ def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:
     (work / "notes").mkdir()
     (work / "notes" / "mine.txt").write_text("mine")
 
-    assert "notes holds files but no page of ours" in mistake(work, "prep", "view", "--out", "notes")
-    assert "mine.txt is a file; pass --out with a folder" in mistake(work, "prep", "view", "--out", "notes/mine.txt")
+    assert "notes contains files but no page of cdg-prep view" in mistake(work, "prep", "view", "--out", "notes")
+    assert "mine.txt is a file; give --out a folder" in mistake(work, "prep", "view", "--out", "notes/mine.txt")
     assert [path.name for path in (work / "notes").iterdir()] == ["mine.txt"]
 
 
@@ -42,7 +42,7 @@ def test_a_sheet_is_drawn_once(work: Path) -> None:
         (("--serve", "--out", "x"), "--out is the page's folder"),
         (("--mu", "0.9"), "--mu is for --sheet"),
         (("--frames", "0"), "'0' is neither a number of frames from 1 on nor 'all'"),
-        (("--masks", "other"), "other holds no masks; make them with cdg-prep masks"),
+        (("--masks", "other"), "other contains no masks; make them with cdg-prep masks"),
     ],
 )
 def test_views_that_cannot_be_are_refused(work: Path, words: tuple[str, ...], said: str) -> None:
@@ -86,7 +86,7 @@ def test_the_verdicts_of_several_persons_add_up(work: Path) -> None:
 def test_damaged_verdicts_are_told_before_a_page_is_served(work: Path) -> None:
     call(work, "prep", "masks")
     (work / "masks" / "gopro" / "verdicts.json").write_text('{"format": "cdg-verdicts"')
-    assert "verdicts.json is no list of verdicts" in mistake(work, "prep", "view", "--serve", "--port", "0")
+    assert "verdicts.json is not a list of verdicts" in mistake(work, "prep", "view", "--serve", "--port", "0")
 
 
 def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None:
@@ -96,7 +96,7 @@ def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None
     every = [f"{clip}/00000{number}" for clip in clips for number in (1, 2)]
     verdicts.write(work / "all.json", {key: Verdict(verdict="reject", note="") for key in every})
 
-    assert "other.json is no list of verdicts" in mistake(work, *words, "other.json")
+    assert "other.json is not a list of verdicts" in mistake(work, *words, "other.json")
     assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
     assert "none.json does not exist; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
     assert not (work / "masks").exists()

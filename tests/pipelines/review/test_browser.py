@@ -50,7 +50,7 @@ def test_the_slider_moves_mask_share_and_figures(page: Any, written: str, folder
     until(page, "document.querySelector('.readout').textContent.includes('at mu 0.9')")
     codes = MasksFolder(folder / "lbp-absolute").read_sharpness("clip/000001")
     share = 100 * equations.mask_of_codes(codes, 0.9).mean()
-    assert page.locator(".readout").text_content().startswith(f"{share:.2f} % marked")
+    assert page.locator(".readout").text_content().startswith(f"{share:.2f} % small blur")
 
 
 def test_the_value_of_s_under_the_pointer_is_the_maps(page: Any, written: str, folder: Path) -> None:
@@ -87,7 +87,7 @@ def test_two_methods_and_figure_11_stand_side_by_side(page: Any, written: str) -
     page.fill("#mu-number", "0.96")
     page.click("#figure11")
     titles = page.locator(".panels figcaption").all_text_contents()
-    assert titles[2:] == ["M at mu 0.93", "M at mu 0.95", "M at mu 0.96", "M at mu 0.97"]
+    assert titles[2:] == [f"M at mu {mu}, white is small blur" for mu in (0.93, 0.95, 0.96, 0.97)]
 
 
 def test_shares_end_where_a_map_ends(page: Any, written: str) -> None:
@@ -108,6 +108,33 @@ def test_pictures_can_be_seen_in_a_small_window(page: Any, written: str, size: t
     ends = "selector => document.querySelector(selector).getBoundingClientRect().bottom"
     assert page.evaluate(ends, ".panels figure:last-child") <= page.evaluate(ends, ".below")
     assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+
+
+def test_a_narrow_window_opens_at_the_top_with_nothing_beyond_its_edge(page: Any, written: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(written)
+    page.wait_for_selector(".cell")
+    assert page.evaluate("scrollY") == 0 and page.locator("h1").is_visible()
+    assert page.evaluate("document.activeElement.id") == "grid"
+    assert not page.locator("#search").is_visible()
+    page.get_by_text("Filter and sort").click()
+    assert page.locator("#search").is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    right = (
+        "[...document.querySelectorAll('button, input, select, dd, li')].map(one => one.getBoundingClientRect().right)"
+    )
+    assert max(page.evaluate(right)) <= 390
+
+
+def test_the_legend_says_what_is_pink_and_the_buttons_what_they_do(page: Any, written: str) -> None:
+    page.goto(written)
+    page.wait_for_selector(".cell")
+    assert "pink: small blur, S above mu (M = 1)" in page.locator(".marks").inner_text()
+    page.fill("#mu-number", "0.9")
+    assert page.locator("#mu-reset").text_content() == "Reset to 0.5"
+    page.click("#mu-reset")
+    assert page.input_value("#mu-number") == "0.5" and page.locator("#mu-reset").is_disabled()
+    assert "mu - 0.03" in str(page.locator("#figure11").get_attribute("title"))
 
 
 def test_home_and_end_select_the_first_and_the_last_frame(page: Any, written: str) -> None:

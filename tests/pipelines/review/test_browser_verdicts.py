@@ -161,3 +161,26 @@ def test_a_verdict_that_cannot_be_saved_holds_no_other_up(page: Any, served: str
     assert verdicts.rejected(path) == {"clip/000002"}
     page.unroute("**/verdicts")
     until(page, "document.querySelector('#saved').textContent === 'saved'")
+
+
+def test_a_verdict_records_the_method_and_the_mu_that_were_shown(page: Any, served: str, folder: Path) -> None:
+    page.goto(served)
+    page.wait_for_selector(".cell")
+    page.keyboard.press("a")
+    page.fill("#mu-number", "0.7")
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Space")
+    page.keyboard.press("r")
+    until(page, "document.querySelector('#saved').textContent === 'saved'")
+
+    saved = verdicts.read(folder / "lbp-absolute" / "verdicts.json")
+    assert {key: (one.verdict, one.method, one.mu) for key, one in saved.items()} == {
+        "clip/000001": ("accept", "lbp-absolute", 0.5),
+        "clip/000002": ("reject", "lbp-absolute", 0.7),
+    }
+    assert page.text_content("#judged") == "rejected at lbp-absolute, mu 0.7"
+    page.evaluate("localStorage.clear()")
+    page.reload()  # what the server has comes back with both
+    page.wait_for_selector("#reject[aria-pressed=true]")
+    assert page.text_content("#judged") == "rejected at lbp-absolute, mu 0.7"

@@ -132,7 +132,7 @@ def test_verdicts_that_cannot_be_saved_are_answered_with_the_reason(review: site
     review.verdicts.write_text("damaged")
     damaged = client.post("/verdicts", base_url=LOCAL, json=body)
     assert (damaged.status_code, review.verdicts.read_text()) == (503, "damaged")
-    assert "verdicts.json is no list of verdicts" in damaged.headers["X-Reason"]
+    assert "verdicts.json is not a list of verdicts" in damaged.headers["X-Reason"]
 
     review.verdicts.unlink()
     review.verdicts.mkdir()  # cannot be replaced by a file, as on a full disk

@@ -148,16 +148,16 @@ def test_an_earlier_page_is_replaced_and_anything_else_is_not(review: site.Revie
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
-    with pytest.raises(errors.MaskError, match="no page of ours"):
+    with pytest.raises(errors.MaskError, match=r"contains files but no page of cdg-prep view"):
         list(site.write_folder(review, tmp_path / "mine", jobs=1))
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
 
 
 def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layouts.Dataset, tmp_path: Path) -> None:
-    with pytest.raises(errors.MaskError, match="holds no masks; make them with cdg-prep masks"):
+    with pytest.raises(errors.MaskError, match="contains no masks; make them with cdg-prep masks"):
         site.open_maps(tmp_path / "masks")
     make_masks(dataset, tmp_path / "masks", 0.5)
-    with pytest.raises(errors.MaskError, match=r"mu 0\.5, 0\.75; wanted one mu"):
+    with pytest.raises(errors.MaskError, match=r"masks of mu 0\.5, 0\.75; make them all of one mu"):
         make_masks(dataset, tmp_path / "masks", 0.75, count=2)
 
 
@@ -165,12 +165,15 @@ def test_only_frames_with_a_mask_are_shown(dataset: layouts.Dataset, tmp_path: P
     maps = make_masks(dataset, tmp_path / "masks", 0.5, count=2)
 
     assert [pair.key for pair in site.pairs_with_masks(dataset.pairs, maps)] == ["clip/1", "clip/2"]
-    with pytest.raises(errors.MaskError, match="none of 1 masks asked for"):
+    with pytest.raises(errors.MaskError, match="has no mask for any of these 1 frame"):
         site.pairs_with_masks(dataset.pairs[2:], maps)
 
 
 def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
-    written = {"b/2": Verdict(verdict="reject", note='"<script>'), "a": Verdict(verdict="", note="写真")}
+    written = {
+        "b/2": Verdict(verdict="reject", note='"<script>', method="lbp", mu=0.96),
+        "a": Verdict(verdict="", note="写真"),
+    }
     path = tmp_path / "verdicts.json"
 
     verdicts.write(path, {**written, "gone": Verdict(verdict="", note="")})
@@ -179,17 +182,30 @@ def test_verdicts_come_back_as_they_were(tmp_path: Path) -> None:
     assert verdicts.rejected(path) == {"b/2"}
 
 
+def test_verdicts_of_before_method_and_mu_were_recorded_still_load(tmp_path: Path) -> None:
+    old = {"format": "cdg-verdicts", "version": 1, "verdicts": {"a": {"verdict": "reject", "note": "sky"}}}
+    (tmp_path / "v.json").write_text(json.dumps(old))
+
+    assert verdicts.read(tmp_path / "v.json") == {"a": Verdict(verdict="reject", note="sky")}
+    verdicts.write(tmp_path / "v.json", verdicts.read(tmp_path / "v.json"))
+    assert json.loads((tmp_path / "v.json").read_text())["verdicts"] == old["verdicts"]
+
+
 @pytest.mark.parametrize(
     "text",
     (
-        *("", "[]", "{}", '{"format": "cdg-verdicts", "version": 2, "verdicts": {}}'),
+        *("", "[]", "{}", '{"format": "cdg-verdicts", "version": 3, "verdicts": {}}'),
+        *(
+            f'{{"format": "cdg-verdicts", "version": 2, "verdicts": {{"a": {{"verdict": "accept", {wrong}}}}}}}'
+            for wrong in ('"mu": 1.5', '"mu": "0.9"', '"mu": true', '"method": 3', '"more": 1')
+        ),
         '{"format": "cdg-verdicts", "version": 1, "verdicts": {"a": {"verdict": "maybe"}}}',
     ),
 )
 def test_other_files_are_no_verdicts(tmp_path: Path, text: str) -> None:
     (tmp_path / "v.json").write_text(text)
 
-    with pytest.raises(errors.MaskError, match="is no list of verdicts"):
+    with pytest.raises(errors.MaskError, match="is not a list of verdicts"):
         verdicts.rejected(tmp_path / "v.json")
 
 
@@ -216,7 +232,7 @@ def test_a_file_of_a_persons_own_beside_an_earlier_page_is_not_replaced(review: 
     own = tmp_path / "view" / "frames" / "1-sharp.jpg"
     own.write_text("mine")
 
-    with pytest.raises(errors.MaskError, match=r"1-sharp\.jpg would be replaced, and cdg-prep view did not write it"):
+    with pytest.raises(errors.MaskError, match=r"1-sharp\.jpg would be replaced, but cdg-prep view did not write it"):
         list(site.write_folder(review, tmp_path / "view", jobs=1))
 
     assert own.read_text() == "mine"
