@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from pipelines.pages import plots
 
-# In units of the view: the axis's ends, the top of the first row, the height of a row and of what is below the rows.
-LEFT, RIGHT, TOP, ROW_HEIGHT, AXIS_HEIGHT = 190, 620, 8, 24, 42
+# In units of the view: the axis's ends, the top of the first row, the height of a row (its name, then its dots) and of
+# what is below the rows.
+LEFT, RIGHT, TOP, ROW_HEIGHT, AXIS_HEIGHT = 36, 604, 4, 52, 34
+_NAME, _DOTS = 18, 36  # the baseline of a name and the middle of the dots, below the top of a row
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +16,8 @@ class DotRow:
     """One row of a plot, placed."""
 
     name: str
-    y: float
+    name_y: float
+    y: float  # of the dots
     dots: Sequence[float]  # x of each value
     mean: float  # its x
     text: str  # the values, for a screen reader
@@ -38,6 +41,9 @@ def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> Do
         title: Of the plot.
         unit: Of the values.
         values: By the row's name, in the order of the rows; NaN is left out.
+
+    Returns:
+        The plot. Names stand above their dots: beside them long ones would run out of the view or into the axis.
     """
     known = {name: [value for value in row if value == value] for name, row in values.items()}
     known = {name: row for name, row in known.items() if row}
@@ -56,7 +62,8 @@ def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> Do
         rows=[
             DotRow(
                 name=name,
-                y=TOP + ROW_HEIGHT * (place + 0.5),
+                name_y=TOP + ROW_HEIGHT * place + _NAME,
+                y=TOP + ROW_HEIGHT * place + _DOTS,
                 dots=[x_of(value) for value in row],
                 mean=x_of(sum(row) / len(row)),
                 text=", ".join(f"{value:.2f}" for value in row),

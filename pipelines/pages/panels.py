@@ -6,9 +6,9 @@ from pipelines.pages.pictures import as_jpeg, as_png, fitted
 from prep.arrays import Bytes
 
 MAP_TITLES = {
-    "small_attention": "small attention",
-    "large_attention": "large attention",
-    "share": "gate: how much is the small branch's",
+    "small_attention": "attention of the small branch",
+    "large_attention": "attention of the large branch",
+    "share": "gate: share of the small branch",
 }
 """The maps of ``cdgnet.Components`` and what a page calls them."""
 

@@ -1,13 +1,15 @@
 """Curves over training steps, in units of an SVG view that ``plot.html.j2`` draws."""
 
 import math
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 72, 628, 12, 262  # the axes, in units of the 640 x 308 view
-_TEXT_HEIGHT = 15  # in the same units
-_FEWEST_TICKS, _MOST_TICKS = 3, 7
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # the axes, in units of the 640 x 322 view
+_TEXT_HEIGHT = 22  # in the same units: that of the larger text in a narrow window
+_FEWEST_TICKS, _MOST_TICKS, _MOST_STEP_TICKS = 3, 7, 6
 _MOST_POINTS = 1000  # of a curve; more do not show
+_SMOOTHED_PART = 15  # a running mean is over about one fifteenth of the values
 
 Points = Sequence[tuple[int, float]]  # step, value
 
@@ -18,8 +20,9 @@ class Curve:
 
     name: str
     points: str  # of an SVG polyline
+    raw: str  # of the polyline before smoothing; empty where nothing is smoothed
     dot: tuple[float, float] | None  # x, y of the only point
-    last: float  # value
+    last: str  # value, as text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,24 +31,39 @@ class Plot:
 
     title: str
     unit: str
+    about: str  # a sentence or two on what is shown
+    smoothed_over: int  # values of the running mean; 1 where nothing is smoothed
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
     curves: Sequence[Curve]
 
 
-def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = False) -> Plot | None:
+def plot(
+    title: str,
+    unit: str,
+    curves: Mapping[str, Points],
+    *,
+    is_log: bool = False,
+    is_smoothed: bool = False,
+    places: int | None = None,
+    about: str = "",
+) -> Plot | None:
     """Place curves on common axes; None where there is no point that can be shown.
 
     Args:
         title: Of the chart.
         unit: Of the values.
         curves: Points by name, in the order of their steps.
-        is_log: Whether a factor of ten is equally high everywhere; values up to 0 are left out then.
+        is_log: Use a log axis; values of 0 and below are left out then.
+        is_smoothed: Draw a running mean over the values. Curves of fewer than 30 points are too short for it.
+        places: Decimals of the last value in the legend; None for four significant digits.
+        about: What is shown, for a person.
     """
     shown = {name: [point for point in points if _can_show(point[1], is_log)] for name, points in curves.items()}
     shown = {name: points for name, points in shown.items() if points}
     if not shown:
         return None
+    over = _smoothing(max(map(len, shown.values()))) if is_smoothed else 1
     steps = [step for points in shown.values() for step, _ in points]
     values = [value for points in shown.values() for _, value in points]
     first, last = min(steps), max(steps)
@@ -59,23 +77,49 @@ def plot(title: str, unit: str, curves: Mapping[str, Points], *, is_log: bool = 
     def y_of(value: float) -> float:
         return _BOTTOM - (_BOTTOM - _TOP) * ((math.log10(value) if is_log else value) - low) / (high - low)
 
-    ticks = _log_ticks(10**low, 10**high) if is_log else even_ticks(low, high)
+    def curve(name: str, points: Points) -> Curve:
+        smooth = smoothed(points, over)
+        return Curve(
+            name=name,
+            dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
+            points=_polyline(smooth, x_of, y_of),
+            raw=_polyline(points, x_of, y_of) if over > 1 else "",
+            last=f"{smooth[-1][1]:.4g}" if places is None else f"{smooth[-1][1]:.{places}f}",
+        )
+
     return Plot(
         title=title,
         unit=unit + (", log scale" if is_log else ""),
-        x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(first, last)],
-        y_ticks=_without_overlap([(y_of(value), _tick_text(value)) for value in ticks]),
-        curves=[_curve(name, points, x_of, y_of) for name, points in shown.items()],
+        about=about,
+        smoothed_over=over,
+        x_ticks=[(x_of(step), f"{step:,}") for step in _step_ticks(steps)],
+        y_ticks=_without_overlap([(y_of(value), _tick_text(value)) for value in _value_ticks(values, is_log)]),
+        curves=[curve(name, points) for name, points in shown.items()],
     )
 
 
-def _curve(name: str, points: Points, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> Curve:
-    return Curve(
-        name=name,
-        dot=(x_of(points[0][0]), y_of(points[0][1])) if len(points) == 1 else None,
-        points=" ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thin(points)),
-        last=points[-1][1],
-    )
+def smoothed(points: Points, over: int) -> Points:
+    """The running mean of the values, centred; towards the ends over the values that there are.
+
+    Args:
+        points: At least one.
+        over: Values of a mean, odd.
+    """
+    half = over // 2
+    values = [value for _, value in points]
+    return [
+        (step, statistics.fmean(values[max(0, place - half) : place + half + 1]))
+        for place, (step, _) in enumerate(points)
+    ]
+
+
+def _smoothing(count: int) -> int:
+    """How many values a running mean over ``count`` of them takes: odd, or 1."""
+    return 2 * (count // (2 * _SMOOTHED_PART)) + 1
+
+
+def _polyline(points: Points, x_of: Callable[[float], float], y_of: Callable[[float], float]) -> str:
+    return " ".join(f"{x_of(step):.1f},{y_of(value):.1f}" for step, value in _thin(points))
 
 
 def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
@@ -88,8 +132,10 @@ def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, st
 
 
 def _tick_text(value: float) -> str:
-    """A value, short enough to stand beside an axis."""
-    return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace("e-0", "e-")
+    """A value, short enough to stand beside an axis: ``12``, ``98k``, ``3e-4``."""
+    if abs(value) >= 10_000:
+        return f"{value / 1000:g}k"
+    return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
 
 
 def _can_show(value: float, is_log: bool) -> bool:
@@ -114,13 +160,24 @@ def even_range(values: Sequence[float]) -> tuple[float, float]:
     return min(values) - spare, max(values) + spare
 
 
-def _step_ticks(first: int, last: int) -> list[int]:
-    """Multiples of 1, 2 or 5 times a power of ten between two steps, at most seven."""
+def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
+    """Round values on the y axis; of one value alone, that value."""
+    if len(set(values)) == 1:
+        return [values[0]]
+    low, high = _range(values, is_log)
+    return _log_ticks(10**low, 10**high) if is_log else even_ticks(low, high)
+
+
+def _step_ticks(steps: Sequence[int]) -> list[int]:
+    """Multiples of 1, 2 or 5 times a power of ten between the first and the last step, at most six; of one step, it."""
+    first, last = min(steps), max(steps)
+    if first == last:
+        return [first]
     spacing = next(
         size
         for power in range(len(str(last)) + 1)
         for size in (10**power, 2 * 10**power, 5 * 10**power)
-        if (last - first) / size <= _MOST_TICKS - 1
+        if (last - first) / size <= _MOST_STEP_TICKS - 1
     )
     return list(range(-(-first // spacing) * spacing, last + 1, spacing))
 

@@ -1,7 +1,7 @@
 """A run folder -> ``run.html``: curves, what happened, and the frames of the last validation, in one file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,14 @@ from pipelines.pages.panels import MAP_TITLES, Panel, map_panel, photo_panel
 from pipelines.pages.pictures import shrink
 from pipelines.pages.templates import templates
 from pipelines.train import run_folder
+from pipelines.train.settings import TrainingConfig
 from pipelines.train.validation import KINDS, read_pictures
 from prep.arrays import Bytes
 
 NAME = "run.html"
+_UNITS = {"PIXELS": "pixels", "EPOCHS": "epochs", "STEPS": "steps", "MINUTES": "minutes", "HOURS": "hours"}
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
-_TITLES = {"small": "small branch", "large": "large branch", "mask": "M", **MAP_TITLES}
+_TITLES = {"small": "small branch", "large": "large branch", "mask": "mask M: white is small blur", **MAP_TITLES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +42,16 @@ def write(folder: Path) -> Path:
         TrainingError: If the folder holds no run, or its files are damaged.
     """
     settings, rows = run_folder.read_request(folder), run_folder.read_log(folder)
+    scores = [row for row in rows if "val_psnr" in row]
     page = templates(Path(__file__).parent).get_template("run.html.j2")
     text = page.render(
         name=folder.resolve().name,
         step=max((row["step"] for row in rows), default=0),
-        scores=[row for row in rows if "val_psnr" in row],
+        scores=scores,
+        best=max(scores, key=lambda row: row["val_psnr"], default=None),
         charts=_charts(rows),
         events=[line for row in rows if (line := _event(row))],
-        facts={name: value for name, value in settings.items() if name != "network"},
+        facts=_facts(settings),
         rows=[_example(key, pictures, scores) for key, pictures, scores in read_pictures(folder)],
     )
     path = folder / NAME
@@ -59,39 +63,85 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
     def points(name: str) -> list[tuple[int, float]]:
         return [(row["step"], row[name]) for row in rows if name in row]
 
-    losses = {"restored": "loss_restored", "small branch": "loss_small", "large branch": "loss_large"}
+    losses = {"restored frame": "loss_restored", "small branch": "loss_small", "large branch": "loss_large"}
     shares = {"small branch": "share_small", "large branch": "share_large"}
     scores = {"restored": "val_psnr", "blurry": "val_psnr_blurry"}
     charts = (
-        plots.plot("Validation", "PSNR, dB", {name: points(column) for name, column in scores.items()}),
-        plots.plot("Training loss", "loss", {name: points(column) for name, column in losses.items()}, is_log=True),
-        plots.plot("Weighted share of the loss", "share", {name: points(column) for name, column in shares.items()}),
-        plots.plot("Learning rate", "rate", {"rate": points("learning_rate")}, is_log=True),
-        plots.plot("Offsets of the taps", "mean of |offset|, px", {"offset": points("mean_offset")}),
-        plots.plot("Speed", "images/s", {"images/s": points("images_per_second")}),
+        plots.plot(
+            "Validation",
+            "PSNR in dB",
+            {name: points(column) for name, column in scores.items()},
+            places=2,
+            about="Mean over the held-out frames, which the network never trains on; higher is better.",
+        ),
+        plots.plot(
+            "Training loss",
+            "Loss",
+            {name: points(column) for name, column in losses.items()},
+            is_log=True,
+            is_smoothed=True,
+        ),
+        plots.plot(
+            "Share of each branch in the total loss",
+            "Share of the total, from 0 to 1",
+            {name: points(column) for name, column in shares.items()},
+            is_smoothed=True,
+            about="The rest is the loss of the restored frame.",
+        ),
+        plots.plot("Learning rate", "Learning rate of Adam", {"rate": points("learning_rate")}, is_log=True),
+        plots.plot(
+            "Sampling offsets",
+            "Mean absolute offset in pixels of the feature maps",
+            {"offset": points("mean_offset")},
+            is_smoothed=True,
+            about="How far the deformable convolutions reach beyond their regular grid.",
+        ),
+        plots.plot("Speed", "Training images per second", {"images/s": points("images_per_second")}, is_smoothed=True),
     )
     return [chart for chart in charts if chart]
 
 
+def _facts(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What was asked of the run, by the option of ``cdg-train``; options that were not given have no value to show."""
+    units = {each.name: str(each.metadata.get("unit", "")) for each in fields(TrainingConfig)}
+    return {
+        "--" + name.replace("_", "-"): _setting_text(value, units[name])
+        for name, value in settings.items()
+        if name in units and value not in (None, [], ())
+    }
+
+
+def _setting_text(value: Any, unit: str) -> str:
+    """A setting as a person reads it, with its unit."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, int | float) and unit in _UNITS:
+        return f"{value:,g} {_UNITS[unit]}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def _event(row: Mapping[str, Any]) -> str:
-    """What a row of the log says happened besides steps and validations; empty of such rows."""
+    """A warning or an interruption that a row of the log holds; empty for rows of steps and validations."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
-        return f"step {row['step']}: non-finite or exploded loss; the step was skipped, frames {frames}"
+        return f"step {row['step']:,}: skipped, the loss was not finite or far above the usual; frames: {frames}"
     if "went_back_from" in row:
-        return f"step {row['went_back_from']}: back to step {row['step']}, learning rate times {row['factor']:g}"
+        back = f"went back to step {row['step']:,}, learning rate multiplied by {row['factor']:g}"
+        return f"step {row['went_back_from']:,}: {back}"
     if "drowned_by" in row:
-        return f"step {row['step']}: {drowned_text(row)}"
-    return f"step {row['step']}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
+        return f"step {row['step']:,}: {drowned_text(row)}"
+    return f"step {row['step']:,}: {row['gave_up']}; the run ended" if "gave_up" in row else ""
 
 
 def drowned_text(row: Mapping[str, Any]) -> str:
-    """That a branch's loss drowns the restoration, and what to do."""
+    """That a branch's loss outweighs that of the restored frame, and what to do."""
     name = row["drowned_by"]
     share, restored = row[f"share_{name}"], 1 - row["share_small"] - row["share_large"]
     return (
-        f"the {name} branch's loss is {share:.0%} of the total, the restored frame's only {restored:.0%}; "
-        f"pass a smaller --lambda-{name}, or --component-loss region"
+        f"the loss of the {name} branch is {share:.0%} of the total, that of the restored frame only {restored:.0%}; "
+        f"lower --lambda-{name} or use --component-loss region"
     )
 
 

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from pipelines.pages.plots import Plot, plot
+from pipelines.pages.plots import Plot, plot, smoothed
 
 CURVE = [(0, 0.1), (100, 0.01), (200, 0.001)]
 
@@ -33,7 +33,7 @@ def test_a_factor_of_ten_is_equally_high_everywhere_on_a_log_axis() -> None:
 def test_a_curve_spans_its_axis_in_steps() -> None:
     (restored,) = places(drawn({"restored": CURVE}))
 
-    assert [x for x, _ in restored] == [72, 350, 628]
+    assert [x for x, _ in restored] == [78, 353, 628]
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
@@ -56,4 +56,38 @@ def test_both_axes_carry_a_readable_number_of_ticks_inside_the_chart(top: float,
     assert 3 <= len(chart.y_ticks) <= 7
     assert all(12 <= y <= 262 for y, _ in chart.y_ticks)
     assert 1 <= len(chart.x_ticks) <= 7
-    assert all(58 <= x <= 628 for x, _ in chart.x_ticks)
+    assert all(64 <= x <= 628 for x, _ in chart.x_ticks)
+
+
+@pytest.mark.parametrize("is_log", [True, False])
+def test_a_value_that_never_changes_has_one_tick_of_its_own(is_log: bool) -> None:
+    chart = drawn({"rate": [(1, 1e-4), (100, 1e-4)]}, is_log=is_log)
+
+    assert [text for _, text in chart.y_ticks] == ["1e-4"]
+    assert {f"{y:.1f}" for _, y in places(chart)[0]} == {f"{chart.y_ticks[0][0]:.1f}"}
+
+
+def test_a_single_step_has_one_tick() -> None:
+    assert [text for _, text in drawn({"restored": [(60, 0.1)]}).x_ticks] == ["60"]
+
+
+def test_a_running_mean_is_that_of_the_values_around_each_step() -> None:
+    points = [(step, float(step * step)) for step in range(5)]
+
+    assert smoothed(points, 1) == points
+    assert [value for _, value in smoothed(points, 3)] == [0.5, 5 / 3, 14 / 3, 29 / 3, 12.5]
+
+
+def test_a_long_noisy_curve_is_smoothed_with_the_values_behind_it_and_a_short_one_is_not() -> None:
+    def chart(count: int) -> Plot:
+        noisy = [(step, 2.0 + (-1) ** step) for step in range(count)]
+        made = plot("Loss", "loss", {"restored": noisy}, is_smoothed=True)
+        assert made is not None
+        return made
+
+    long, short = chart(300), chart(20)
+    raw = [float(point.partition(",")[2]) for point in long.curves[0].raw.split()]
+    ((*smooth,),) = ([y for _, y in curve] for curve in places(long))
+    assert long.smoothed_over == 21
+    assert max(smooth) - min(smooth) < 0.2 * (max(raw) - min(raw))
+    assert (short.smoothed_over, short.curves[0].raw) == (1, "")

@@ -31,13 +31,21 @@ def test_the_page_needs_no_other_file_and_shows_curves_scores_and_settings(folde
 
     titles = re.findall(r'<h2 id="chart-\d+">([^<]+)</h2>', text)
     assert titles == [
-        *("Validation", "Training loss", "Weighted share of the loss", "Learning rate", "Offsets of the taps", "Speed")
+        *("Validation", "Training loss", "Share of each branch in the total loss"),
+        *("Learning rate", "Sampling offsets", "Speed"),
     ]
     assert "default-src 'none'" in text
     assert not re.search(r'(?:src|href)="(?!data:)', text)
     scores = [row for row in files.read_rows(folder / "log.jsonl") if "val_psnr" in row]
     assert f"{scores[-1]['val_psnr']:.2f} dB" in text
-    assert "<dt>learning_rate</dt>" in text and "0.0001" in text
+    assert "<dt>--learning-rate</dt><dd>0.0001</dd>" in text and "<dt>--crop</dt><dd>32 pixels</dd>" in text
+
+
+def test_the_settings_hold_no_value_that_was_not_given_and_no_checksum(folder: Path) -> None:
+    text = page.write(folder).read_text(encoding="utf-8")
+
+    assert "pack_crc32" in (folder / "run.json").read_text() and "null" in (folder / "run.json").read_text()
+    assert "crc32" not in text and "None" not in text
 
 
 def test_a_hostile_name_is_text(folder: Path) -> None:
@@ -64,8 +72,8 @@ def test_what_went_wrong_is_told(folder: Path, tmp_path: Path) -> None:
 
     text = page.write(copy).read_text(encoding="utf-8")
 
-    assert "step 4: non-finite or exploded loss; the step was skipped, frames clip/1<" in text
-    assert "step 4: back to step 2, learning rate times 0.5" in text
+    assert "step 4: skipped, the loss was not finite or far above the usual; frames: clip/1<" in text
+    assert "step 4: went back to step 2, learning rate multiplied by 0.5" in text
 
 
 def test_a_network_of_one_branch_has_a_page_too(train_pack: Path, tmp_path: Path) -> None:
@@ -74,7 +82,7 @@ def test_a_network_of_one_branch_has_a_page_too(train_pack: Path, tmp_path: Path
 
     text = page.write(tmp_path / "r").read_text(encoding="utf-8")
 
-    assert "restored" in text and "small attention" not in text
+    assert "restored" in text and "attention of the small branch" not in text
 
 
 def test_tensorboard_gets_every_row_and_the_pictures(folder: Path, tmp_path: Path) -> None:
