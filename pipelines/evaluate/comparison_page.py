@@ -7,9 +7,9 @@ from typing import Any
 
 from pipelines.evaluate.comparison import Entry
 from pipelines.evaluate.gallery import DrawnLineup
-from pipelines.evaluate.measures import LEGEND
+from pipelines.evaluate.measures import LEGEND, FrameScores
 from pipelines.evaluate.no_reference import is_lower_better
-from pipelines.evaluate.page import number, signed
+from pipelines.evaluate.page import FEWEST_FRAMES, few_text, number, share, signed, title_of, tone
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -47,16 +47,29 @@ def write(
         measures=list(comparison["entries"][0]["mean"]),
         legend=LEGEND,
         gaps={**gaps, **{(less, of): _turned(gap) for (of, less), gap in gaps.items()}},
-        lengths=_lengths(comparison["entries"]),
+        counts={name: _known(entries, keys, name) for name in comparison["entries"][0]["mean"]},
+        best=_best(comparison["entries"], first),
+        fewest=FEWEST_FRAMES,
+        lengths=_lengths(comparison["entries"], [entries[0].row_of[key] for key in keys]),
         rows=[_cells(key, entries, first) for key in keys],
         lineups=lineups,
         table_1=TABLE_1 if comparison["quotes_table_1"] else {},
         number=number,
+        share=share,
         signed=signed,
+        title_of=title_of,
+        tone=tone,
     )
     path = folder / NAME
     page_file.write(path, text)
     return path
+
+
+def _best(entries: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any] | None:
+    """The entry of the best mean; None where no entry has the measure."""
+    known = [each for each in entries if not math.isnan(each["mean"].get(measure, math.nan))]
+    sign = 1 if is_lower_better(measure) else -1
+    return min(known, key=lambda each: sign * float(each["mean"][measure]), default=None)
 
 
 def _gap(difference: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
@@ -72,14 +85,20 @@ def _turned(gap: tuple[float, float, float]) -> tuple[float, float, float]:
     return -mean, -high, -low
 
 
-def _lengths(entries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """By the length of the blur: each range with the PSNR of the blurry frames and of each entry that knows it."""
+def _known(entries: Sequence[Entry], keys: Sequence[str], measure: str) -> int:
+    """How many frames have a measure: the fewest of the candidates that have it at all."""
+    counts = [sum(not math.isnan(float(each.row_of[key].get(measure, math.nan))) for key in keys) for each in entries]
+    return min(filter(None, counts), default=0)
+
+
+def _lengths(entries: Sequence[Mapping[str, Any]], rows: Sequence[FrameScores]) -> list[dict[str, Any]]:
+    """By blur length: each range with the PSNR of the blurry frames and of each entry, marked where few."""
     ranges_of = [entry["by_extent"].get("ranges", []) for entry in entries]
     lengths = []
     for each in next((ranges for ranges in ranges_of if ranges), []):
         found = [next((one for one in ranges if one["from"] == each["from"]), None) for ranges in ranges_of]
         psnrs = [one["psnr"] if one else None for one in found]
-        lengths.append({**each, "psnrs": psnrs})
+        lengths.append({**each, "psnrs": psnrs, "few": few_text(each, rows)})
     return lengths
 
 

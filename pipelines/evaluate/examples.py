@@ -30,7 +30,7 @@ NAME = "pictures.json"
 ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
 _FRAMES_A_REASON = 3
 PART_SIDE = 160  # pixels, of the part that is shown enlarged
-_WIPE_WIDTH, _PANEL_WIDTH, _ZOOM = 960, 480, 3  # pixels; times
+_WIPE_WIDTH, _PANEL_WIDTH, ZOOM = 960, 480, 3  # pixels; times
 _MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
 LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
 
@@ -72,7 +72,7 @@ def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
 
 def note_places(reasons: dict[str, list[str]], reason: str, keys: Sequence[str]) -> None:
     """Note of up to three frames, by key, that they are the first, second and third by ``reason``."""
-    for ordinal, key in zip(("", "second ", "third "), keys, strict=False):
+    for ordinal, key in zip(("", "2nd ", "3rd "), keys, strict=False):
         reasons.setdefault(key, []).append(ordinal + reason)
 
 
@@ -177,7 +177,7 @@ def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) ->
     else:
         panels = [photo(key, scored, after)]
     if sharp is not None:
-        panels.append(_error_map("error after" if frame.blurry is not None else "error", key, after, sharp))
+        panels.append(_error_map("error, restored" if frame.blurry is not None else "error", key, after, sharp))
     if frame.mask is not None:
         panels.append(_mask_panel(key, frame.mask))
     if scene.middle is not None:
@@ -208,8 +208,8 @@ def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes | None) 
     )
     if sharp is None:
         return [whole, enlarged], []
-    sharp_part = part_panel("the same part, sharp", f"{key}, part, sharp", sharp[part])
-    return [whole, enlarged], [sharp_part, _error_map("error before", key, before, sharp)]
+    sharp_part = part_panel("same part, sharp", f"{key}, part, sharp", sharp[part])
+    return [whole, enlarged], [sharp_part, _error_map("error, blurry", key, before, sharp)]
 
 
 def most_changed_part(before: Bytes, after: Bytes, sharp: Bytes) -> tuple[slice, slice]:
@@ -226,7 +226,7 @@ def photo(key: str, name: str, image: Bytes) -> Panel:
 
 def _mask_panel(key: str, mask: Tensor) -> Panel:
     image = shrink(np.ascontiguousarray(mask[0].numpy() * np.uint8(255)), _PANEL_WIDTH)
-    return map_panel("M: white is blurred little", f"{key}, M", image)
+    return map_panel("mask M: white is small blur", f"{key}, mask M", image)
 
 
 def _error_map(name: str, key: str, image: Bytes, sharp: Bytes) -> Panel:
@@ -237,9 +237,9 @@ def _error_map(name: str, key: str, image: Bytes, sharp: Bytes) -> Panel:
 
 
 def part_panel(name: str, alt: str, image: Bytes) -> Panel:
-    """A part of a frame as a panel, each pixel as a square of ``_ZOOM``: interpolation would flatter the result."""
-    enlarged = np.ascontiguousarray(image.repeat(_ZOOM, axis=0).repeat(_ZOOM, axis=1))
-    return photo_panel(name, alt, enlarged, PART_SIDE * _ZOOM)
+    """A part of a frame as a panel, each pixel as a square of ``ZOOM``: interpolation would flatter the result."""
+    enlarged = np.ascontiguousarray(image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
+    return photo_panel(name, alt, enlarged, PART_SIDE * ZOOM)
 
 
 def _middle(picture: Tensor) -> Tensor:
@@ -256,11 +256,11 @@ def _branch_panels(key: str, components: Components, sharp: Tensor | None) -> It
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
             picture = to_array(to_bytes(image)[0])
-            yield photo_panel(f"{name} branch, middle", f"{key}, {name} branch", picture, _PANEL_WIDTH)
+            yield photo_panel(f"{name} branch, centre", f"{key}, {name} branch", picture, _PANEL_WIDTH)
     for field, name in MAP_TITLES.items():
         if (given := getattr(components, field)) is not None:
             codes = (given[0, 0].numpy() * 65535).round().astype(np.uint16)
-            yield map_panel(f"{name}, middle", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
+            yield map_panel(f"{name}, centre", f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
     if sharp is not None and components.small is not None and components.large is not None:
         small, large = (to_array(to_bytes(image)[0]) for image in (components.small, components.large))
         yield _nearer_map(key, small, large, to_array(sharp))
@@ -271,5 +271,5 @@ def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:
     errors = [np.abs(image.astype(np.float32) - sharp).mean(axis=2) for image in (small, large)]
     lead = cv2.blur(errors[1] - errors[0], (_LEAD_SIDE, _LEAD_SIDE))
     codes = np.rint((lead / LEAD_TOP).clip(-1, 1) * 32767.5 + 32767.5).astype(np.uint16)
-    name = "nearer branch, middle: yellow small, dark large, green neither"
-    return map_panel(name, f"{key}, nearer branch", small_map(codes, _PANEL_WIDTH))
+    name = "branch closer to sharp, centre: yellow small, dark large, green equal"
+    return map_panel(name, f"{key}, branch closer to the sharp frame", small_map(codes, _PANEL_WIDTH))

@@ -62,7 +62,7 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
     worst, _ = worst_and_best(first_measure(next(row for rows in rows_of.values() for row in rows.values())))
     orders: dict[str, tuple[Callable[[RowsByName], float], int]] = {
         "largest difference": (lambda rows: -spread(rows), 3),
-        f"{worst} of the best": (best, 2),
+        f"{worst} even for the best": (best, 2),
         "smallest difference": (spread, 1),
     }
     reasons: dict[str, list[str]] = {}

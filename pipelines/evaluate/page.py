@@ -1,19 +1,59 @@
 """A scores folder -> ``report.html``: every score in a table that sorts, and chosen frames in pictures, in one file."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.evaluate.by_extent import EDGES
 from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import FrameScores, columns, first_measure, gain, has_blurry, measures_of
 from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.scatter import scatter
+from pipelines.evaluate.statistics import bootstrap_interval
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
+from prep.datasets import layouts
+from prep.units import counted
 
 NAME = "report.html"
+FEWEST_FRAMES = 5  # that an interval or a mean is shown of without a warning
+FEWEST_PIXELS = 1000  # that a score is shown of without a warning
+_TITLES = {
+    "psnr": "PSNR",
+    "ssim": "SSIM",
+    "ssim_matlab3d": "SSIM, MATLAB",
+    "psnr_m1": "PSNR, M = 1",
+    "psnr_m0": "PSNR, M = 0",
+    "lpips": "LPIPS",
+    "niqe": "NIQE",
+    "key": "frame",
+    "mask_share": "M = 1",
+    "auc_small": "AUC, small branch",
+    "auc_large": "AUC, large branch",
+    "auc_gate": "AUC, gate",
+    "auc_middle": "AUC, centre",
+    "psnr_small_branch": "small branch, M = 1",
+    "psnr_large_branch": "large branch, M = 0",
+    "lead_small": "small branch ahead",
+    "lead_large": "large branch ahead",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mean:
+    """A measure over all frames; texts as the page shows them."""
+
+    measure: str
+    blurry: str
+    score: str
+    change: str  # restored minus blurry; empty without blurry frames
+    tone: str  # a class of the page
+    interval: str
+    few: str  # a mark, where fewer frames have it than there are
 
 
 def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any], examples: Sequence[Example]) -> Path:
@@ -28,9 +68,9 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
     Raises:
         ForeignFile: If a person's own file has its name.
     """
-    measures = columns(rows[0])
+    measures = measures_of(summary["mean"])
     gains = ["gain"] if has_blurry(rows[0]) else []
-    heads = ["key", *measures, *gains, *(["mask_share"] if "mask_share" in rows[0] else [])]
+    heads = ["key", *columns(rows[0]), *gains, *(["mask_share"] if "mask_share" in rows[0] else [])]
     page = templates(Path(__file__).parent).get_template("scores.html.j2")
     text = page.render(
         folder=folder.resolve().name,
@@ -38,7 +78,10 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         first=first_measure(rows[0]),
         is_lower_better=is_lower_better(first_measure(rows[0])),
         is_pair=has_blurry(rows[0]),
-        measures=measures_of(summary["mean"]),
+        means=[_mean(rows, summary, measure) for measure in measures],
+        few_ranges=[few_text(each, rows) for each in summary["by_extent"].get("ranges", [])],
+        counts=Counter(layouts.sequence(str(row["key"])) for row in rows),
+        measures=measures,
         legend=summary["legend"],
         heads=heads,
         rows=[_cells(row, heads) for row in rows],
@@ -46,12 +89,75 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         examples=examples,
         table_1=TABLE_1 if summary["quotes_table_1"] else {},
         error_top=ERROR_TOP,
+        fewest=FEWEST_FRAMES,
         number=number,
         score=score,
+        share=share,
+        signed=signed,
+        title_of=title_of,
+        tone=tone,
     )
     path = folder / NAME
     page_file.write(path, text)
     return path
+
+
+def _mean(rows: Sequence[FrameScores], summary: Mapping[str, Any], measure: str) -> _Mean:
+    """A measure over all frames, beside the blurry ones where they were scored, with its interval."""
+    means, blurry = summary["mean"], f"{measure}_blurry"
+    values = [float(row[measure]) for row in rows]
+    is_pair = blurry in means
+    if is_pair:
+        values = [value - float(row[blurry]) for value, row in zip(values, rows, strict=True)]
+    known = sum(not math.isnan(value) for value in values)
+    change = means[measure] - means[blurry] if is_pair else math.nan
+    return _Mean(
+        measure=measure,
+        blurry=number(means[blurry], measure) if is_pair else "",
+        score=number(means[measure], measure),
+        change=signed(change, measure) if is_pair else "",
+        tone=tone(change, measure),
+        interval=_interval_text([str(row["key"]) for row in rows], values, measure, is_signed=is_pair),
+        few="" if known in (0, len(rows)) else f"{known} of {len(rows)} frames",
+    )
+
+
+def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *, is_signed: bool) -> str:
+    """The 95 % interval of the mean of values, one a frame, or that there are too few for one."""
+    if sum(not math.isnan(value) for value in values) < FEWEST_FRAMES:
+        return "too few frames"
+    interval = bootstrap_interval(keys, values)
+    form = signed if is_signed else number
+    return f"{form(interval.low, measure)} to {form(interval.high, measure)}"
+
+
+def few_text(range_: Mapping[str, Any], rows: Sequence[FrameScores]) -> str:
+    """A mark for a range of blur lengths that rests on few pixels or few of the frames; empty for others."""
+    if range_["pixels"] < FEWEST_PIXELS:
+        return f"only {counted(round(range_['pixels']), 'pixel')}"
+    bins = [place for place, low in enumerate(EDGES[:-1]) if range_["from"] <= low < range_["to"]]
+    frames = sum(any(row["extents"][place][0] for place in bins) for row in rows if row.get("extents"))
+    return f"only {counted(frames, 'frame')}" if frames < min(FEWEST_FRAMES, len(rows)) else ""
+
+
+def tone(change: float, measure: str) -> str:
+    """The class by which a change from the blurry to the restored frame is coloured: gain, loss, or neither.
+
+    Args:
+        change: Restored minus blurry.
+        measure: What changed; where less is better, a fall is a gain.
+    """
+    better = -change if is_lower_better(measure) or measure == "lpips" else change
+    text = number(abs(better), measure)
+    if math.isnan(better) or not float(text):
+        return ""
+    return "gain" if better > 0 else "loss"
+
+
+def title_of(column: str) -> str:
+    """A column of scores as the page heads it; that of a blurry frame in two lines."""
+    measure = column.removesuffix("_blurry")
+    return _TITLES.get(measure, measure) + ("\nblurry" if measure != column else "")
 
 
 def _cells(row: FrameScores, heads: Sequence[str]) -> list[tuple[str, str]]:
@@ -80,10 +186,19 @@ def number(value: float | None, name: str) -> str:
 
 
 def signed(value: float, measure: str) -> str:
-    """A difference between two scores."""
-    return ("+" if value >= 0 else "") + number(value, measure)
+    """A difference between two scores, with its sign; no sign where it rounds to 0."""
+    if math.isnan(value):
+        return number(value, measure)
+    text = number(abs(value), measure)
+    return ("+" if value > 0 else "-") * bool(float(text)) + text
 
 
 def score(value: float | None, measure: str) -> str:
     """A score with its unit, or else with the name of its measure."""
-    return f"{number(value, measure)} dB" if measure == "psnr" else f"{measure} {number(value, measure)}"
+    return f"{number(value, measure)} dB" if measure == "psnr" else f"{title_of(measure)} {number(value, measure)}"
+
+
+def share(part: float, whole: float) -> str:
+    """A part of a whole in percent; a small one is not shown as none."""
+    percent = 100 * part / whole
+    return "under 0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"

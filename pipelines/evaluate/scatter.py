@@ -1,4 +1,4 @@
-"""Gain of each frame against its share of M = 1, in units of the 640 x 300 SVG view of ``scores.html.j2``."""
+"""Gain of each frame against its share of small blur (M = 1), placed in the 640 x 284 view of ``scores.html.j2``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipelines.evaluate.measures import FrameScores, gain
 from pipelines.pages import plots
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 60.0, 628.0, 10.0, 252.0  # the axes
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 628.0, 10.0, 252.0  # the axes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +47,7 @@ def scatter(rows: Sequence[FrameScores]) -> Scatter | None:
 
     return Scatter(
         x_ticks=[(x_of(value), f"{100 * value:g} %") for value in plots.even_ticks(start, end) if 0 <= value <= 1],
-        y_ticks=[(y_of(value), f"{value:+g}") for value in plots.even_ticks(low, high)],
+        y_ticks=[(y_of(value), f"{value:+g}" if value else "0") for value in plots.even_ticks(low, high)],
         zero=y_of(0.0),
         dots=[
             Dot(

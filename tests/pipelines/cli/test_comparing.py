@@ -33,7 +33,7 @@ def test_several_networks_become_one_table_and_one_page(
     by_itself = call(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--out", "alone", "--json")
     assert compared["entries"][1]["mean"]["psnr"] == pytest.approx(json.loads(by_itself.stdout)["mean"]["psnr"])
     page = (tmp_path / "scores" / "compare.html").read_text(encoding="utf-8")
-    assert "Where they differ" in page and "largest difference" in page and "quoted" not in page
+    assert "Where the results differ most" in page and "largest difference" in page and "quoted" not in page
     assert (tmp_path / "scores" / "NAFNet" / "report.html").exists()
     with (tmp_path / "scores" / "compare.csv").open() as file:
         (first, _) = csv.DictReader(file)

@@ -123,7 +123,7 @@ def test_help_says_in_one_sentence_which_frames_belong_together(tmp_path: Path) 
 def test_without_weights_the_page_speaks_of_blurry_frames(test_pack: Path, tmp_path: Path) -> None:
     call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack, "--out", "scores")
     page = (tmp_path / "scores" / "report.html").read_text(encoding="utf-8")
-    assert "<small>blurry</small>" in page and "psnr, blurry" in page
+    assert "<small>blurry, mean of 2 frames</small>" in page and '<th scope="col">blurry, dB</th>' in page
     assert "restored" not in page and "the network changed" not in page
 
 
@@ -203,7 +203,7 @@ def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pa
     assert {*means["division"], "auc_gate"} == {*division.MEASURES}  # its fusion has no gate
     assert means["division"]["lead_small"] == means["mean"]["lead_small"]
     page = (tmp_path / "scores" / "report.html").read_text()
-    assert "Is the division learnt?" in page and "nearer branch, middle" in page
+    assert "Do the branches divide the frame?" in page and "branch closer to sharp, centre" in page
 
 
 def test_a_component_that_no_frame_has_gets_no_empty_interval(tmp_path: Path) -> None:

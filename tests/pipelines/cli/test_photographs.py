@@ -87,10 +87,10 @@ def test_several_are_compared_by_the_measure_of_which_less_is_better(photos: Pat
     compared = json.loads((photos / "scores" / "compare.json").read_text())
     assert compared["measure"] == "niqe" and len(compared["entries"]) == 3
     page = (photos / "scores" / "compare.html").read_text(encoding="utf-8")
-    assert "niqe, row minus column" in page and "Less is better" in page and "highest niqe of the best" in page
+    assert "NIQE: row minus column" in page and "Lower is better" in page and "highest niqe even for the best" in page
     (difference,) = (each for each in compared["differences"] if (each["of"], each["less"]) == ("theirs", "new"))
     better = difference["means"]["niqe"]
-    assert f'<span class="is-best">{better:.4f}</span>' in page and f"<span>+{-better:.4f}</span>" in page
+    assert f"<span>{better:.4f}</span><small>too few frames</small>" in page and f"<span>+{-better:.4f}</span>" in page
 
 
 def test_scores_without_a_common_measure_are_not_compared(photos: Path) -> None:

@@ -21,9 +21,9 @@ def test_the_largest_differences_and_the_frames_that_nobody_restores_are_shown_a
     frames["bad"] = rows_of("bad", 18, 18.15)
     chosen = gallery.choose(frames)
     assert chosen["8"] == ["largest difference"]
-    assert chosen["7"] == ["second largest difference"]
-    assert chosen["bad"] == ["lowest PSNR of the best"]
-    assert chosen["0"] == ["second lowest PSNR of the best", "smallest difference"]
+    assert chosen["7"] == ["2nd largest difference"]
+    assert chosen["bad"] == ["lowest PSNR even for the best"]
+    assert chosen["0"] == ["2nd lowest PSNR even for the best", "smallest difference"]
 
 
 @given(st.lists(st.tuples(*[st.sampled_from([10.0, 20.0, 20.5, 30.0])] * 2), min_size=1, max_size=30))

@@ -1,6 +1,7 @@
 """The page of scores: what is chosen and drawn, and what it does in a browser."""
 
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +39,7 @@ def test_lowest_and_highest_scores_and_gains_are_chosen_and_say_why() -> None:
     rows = [row(f"{number}", 20.0 + number, 10.0 + 2 * number) for number in range(20)]
     chosen = examples.choose(rows)
     assert list(chosen) == ["0", "1", "2", "19", "18", "17"]
-    assert chosen["1"] == ["second lowest PSNR", "second largest gain"]
+    assert chosen["1"] == ["2nd lowest PSNR", "2nd largest gain"]
     assert chosen["19"] == ["highest PSNR", "smallest gain"]
 
 
@@ -120,7 +121,7 @@ def test_the_page_needs_no_other_file_and_escapes_names(page: Path) -> None:
     assert "<img src=x" not in text
     assert ">nan" not in text and "nan dB" not in text
     assert "Means by sequence" in text and '<td class="key">clip</td>' in text
-    assert "small attention" in text and "error before" in text
+    assert "attention of the small branch" in text and "error, blurry" in text
 
 
 def test_the_papers_table_is_quoted_beside_all_of_gopros_test_frames_alone(scored: Scored, tmp_path: Path) -> None:
@@ -130,6 +131,64 @@ def test_the_papers_table_is_quoted_beside_all_of_gopros_test_frames_alone(score
         path = scores_page.write(tmp_path, rows, summary | {"quotes_table_1": is_all}, [])
         text = path.read_text(encoding="utf-8")
         assert ("CDGNet 2021 (the authors)" in text) == ("quoted" in text) == is_all
+
+
+def headline(page: Path) -> str:
+    """The first line of the page, without its tags."""
+    found = re.search(r"<h1(.*?)</h1>", page.read_text(encoding="utf-8"), re.S)
+    assert found
+    return " ".join(re.sub(r"<[^>]+>", " ", "<h1" + found[1]).split())
+
+
+def rewritten(scored: Scored, folder: Path, change: float) -> Path:
+    """The page of the frames with all gains set to ``change`` dB."""
+    _, rows, summary, _ = scored
+    rows = [{**each, "psnr": each["psnr_blurry"] + change} for each in rows]
+    mean = {**summary["mean"], "psnr": summary["mean"]["psnr_blurry"] + change}
+    return scores_page.write(folder, rows, {**summary, "mean": mean}, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "tone"),
+    [
+        (0.49, "+0.49 dB better than the blurry frames", "gain"),
+        (-1.2, "-1.20 dB worse than the blurry frames", "loss"),
+        (-0.001, "0.00 dB no change from the blurry frames", ""),
+    ],
+)
+def test_the_headline_is_the_change_and_a_loss_reads_as_one(
+    scored: Scored, tmp_path: Path, change: float, said: str, tone: str
+) -> None:
+    page = rewritten(scored, tmp_path, change)
+
+    assert headline(page) == said
+    text = page.read_text(encoding="utf-8")
+    assert f'<h1 class="{tone}">' in text
+    assert f"<title>{tmp_path.name}: {said.partition(' dB')[0]} dB | CDGNet scores</title>" in text
+
+
+def test_a_fall_is_a_gain_where_lower_is_better() -> None:
+    assert [scores_page.tone(-0.5, name) for name in ("psnr", "niqe", "lpips")] == ["loss", "gain", "gain"]
+    assert scores_page.tone(math.nan, "psnr") == ""
+
+
+def test_few_frames_get_no_interval_and_rows_of_few_pixels_are_marked(scored: Scored, tmp_path: Path) -> None:
+    _, rows, summary, drawn = scored
+    text = scores_page.write(tmp_path, rows, summary, drawn).read_text(encoding="utf-8")
+    assert "4 frames: too few for an interval" in text and "too few frames</td>" in text
+    assert '<span class="few">3 of 4 frames</span>' in text  # psnr_m1 of a frame without M = 1
+
+    many = [{**each, "key": f"clip/{number}"} for number, each in enumerate(rows * 2)]
+    text = scores_page.write(tmp_path, many, {**summary, "frames": 8}, drawn).read_text(encoding="utf-8")
+    assert "too few for an interval" not in text and "95 % interval of the change: " in text
+
+
+def test_ranges_of_few_pixels_or_frames_are_marked() -> None:
+    extents = [[9000, 1]] + [[0, 0]] * 5
+    rows: list[FrameScores] = [{"key": "0", "extents": extents}, *({"key": str(n)} for n in range(1, 6))]
+    assert scores_page.few_text({"from": 0.0, "to": 2.0, "pixels": 412.0}, rows) == "only 412 pixels"
+    assert scores_page.few_text({"from": 0.0, "to": 2.0, "pixels": 9000.0}, rows) == "only 1 frame"
+    assert scores_page.few_text({"from": 0.0, "to": 2.0, "pixels": 9000.0}, [{**rows[0]}] * 6) == ""
 
 
 @pytest.fixture(scope="module")
@@ -178,9 +237,9 @@ def test_a_key_sorts_and_names_count_as_people_do(opened: Any) -> None:
 
 @pytest.mark.browser
 def test_a_score_that_is_not_there_comes_last_either_way(opened: Any) -> None:
-    column = opened.locator(".frames th").all_text_contents().index("psnr_m1") + 1
+    column = opened.locator(".frames th").all_text_contents().index("PSNR, M = 1") + 1
     for _ in range(2):
-        head(opened, "psnr_m1").get_by_role("button").click()
+        head(opened, "PSNR, M = 1").get_by_role("button").click()
         shown = opened.locator(f".frames tbody td:nth-child({column})").evaluate_all(
             "all => all.map(one => one.dataset.value)"
         )
@@ -193,7 +252,7 @@ def test_a_score_that_is_not_there_comes_last_either_way(opened: Any) -> None:
 def test_names_are_filtered(opened: Any) -> None:
     opened.get_by_role("searchbox").fill("P/1")
     assert sorted(keys(opened)) == ["clip/1", "clip/10"]
-    assert opened.locator("#count").text_content() == "2 of 4"
+    assert opened.locator("#count").text_content() == "2 of 4 shown"
     opened.get_by_role("searchbox").fill("")
     assert len(keys(opened)) == 4
 
@@ -225,4 +284,6 @@ def test_the_wipe_follows_mouse_and_keys(opened: Any) -> None:
 def test_nothing_runs_over_a_narrow_window(opened: Any) -> None:
     opened.set_viewport_size({"width": 390, "height": 800})
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    right = "[...document.querySelectorAll('#mean-table td')].map(cell => cell.getBoundingClientRect().right)"
+    assert max(opened.evaluate(right)) <= 390  # every number of the table is in sight
     opened.set_viewport_size({"width": 1200, "height": 800})
