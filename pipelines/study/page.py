@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from cdgnet.cost import network_cost
+from pipelines.evaluate.examples import ZOOM, part_panel
 from pipelines.evaluate.frame_sources import PackFrames
+from pipelines.evaluate.gallery import most_different_part
 from pipelines.evaluate.measures import LEGEND
-from pipelines.packs import Frame, read_frame, to_array
+from pipelines.packs import Frame, WholeFrame, read_frame, to_array
 from pipelines.pages import dot_plots, page_file, plots
 from pipelines.pages.panels import Panel, photo_panel
 from pipelines.pages.templates import templates
@@ -61,6 +63,15 @@ class _Differences:
     rows: Sequence[tuple[StudyRow, Sequence[str]]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Example:
+    """A frame in pictures: blurry, by each row, sharp."""
+
+    key: str
+    parts: Sequence[Panel]  # the square in which the rows differ most, enlarged
+    wholes: Sequence[Panel]
+
+
 def write(name: str, study: Study, results: Sequence[Result], test: Path, device: str, folder: Path) -> Path:
     """Write ``NAME.html`` into the study's folder; an earlier one is replaced.
 
@@ -85,6 +96,8 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         cells=[_cells(line) for line in table],
         blurry=[number(measure, results[0].means[f"{measure}_blurry"]) for measure in MEASURES],
         has_paper=bool(study.paper),
+        has_masks=any(line.row.masks for line in table),
+        most_seeds=max(len(line.results) for line in table),
         differences=_differences(table, study.controls),
         division=[(line.row, [with_spread(line, name) for name in DIVISION]) for line in dividing_rows(table)],
         division_heads=DIVISION.values(),
@@ -93,6 +106,7 @@ def write(name: str, study: Study, results: Sequence[Result], test: Path, device
         charts=_dot_plots(table),
         curves=_curves(table),
         examples=_examples(table, test),
+        zoom=ZOOM,
         protocol=PackFrames(test).protocol,
         legend=LEGEND,
         budget=_budget(table, device),
@@ -129,8 +143,8 @@ def _budget(table: Sequence[TableRow], device: str) -> str:
     config = table[0].row.config
     logged = [row for row in run_folder.read_log(table[0].results[0].training.folder) if "loss" in row]
     return (
-        f"{logged[-1]['step']:,} steps of {config.batch} windows of {config.crop} x {config.crop}, {config.preset} "
-        f"widths, learning rate {config.learning_rate:g} ({config.schedule}), on {device}"
+        f"{logged[-1]['step']:,} steps of {config.batch} random crops of {config.crop} x {config.crop}, preset "
+        f"{config.preset}, learning rate {config.learning_rate:g} ({config.schedule}), on {device}"
     )
 
 
@@ -138,7 +152,7 @@ def _dot_plots(table: Sequence[TableRow]) -> list[dot_plots.DotPlot]:
     charts = [
         dot_plots.dot_plot(
             where[0].upper() + where[1:],
-            "PSNR, dB: a dot a seed, a bar their mean",
+            "PSNR in dB. Dot: one seed; bar: the mean over the seeds",
             {ln.row.title: ln.values(name) for ln in table},
         )
         for name, where in WHERE.items()
@@ -147,11 +161,16 @@ def _dot_plots(table: Sequence[TableRow]) -> list[dot_plots.DotPlot]:
 
 
 def _curves(table: Sequence[TableRow]) -> list[plots.Plot]:
-    wanted = (("Validation", "PSNR, dB", "val_psnr", False), ("Training loss", "Lrec", "loss_restored", True))
-    charts = [
-        plots.plot(title, f"{unit}, mean of the seeds", _mean_curves(table, column), is_log=is_log)
-        for title, unit, column, is_log in wanted
-    ]
+    charts = (
+        plots.plot("Validation", "PSNR in dB, mean over the seeds", _mean_curves(table, "val_psnr"), places=2),
+        plots.plot(
+            "Training loss",
+            "Loss of the restored frame, mean over the seeds",
+            _mean_curves(table, "loss_restored"),
+            is_log=True,
+            is_smoothed=True,
+        ),
+    )
     return [chart for chart in charts if chart]
 
 
@@ -167,23 +186,33 @@ def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.P
     return curves
 
 
-def _examples(table: Sequence[TableRow], test: Path) -> list[tuple[str, list[Panel]]]:
+def _examples(table: Sequence[TableRow], test: Path) -> list[_Example]:
     """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
-    examples = []
     pack = read_info(test)
-    for place, frame in enumerate(evenly_spaced(pack.frames, PICTURES)):
-        whole = read_frame([pack], Frame(0, frame.key), frame.rows)
-        pictures = {"blurry": to_array(whole.blurry)}
-        for line in table:
-            path = line.results[0].training.scores / f"{place}.png"
-            pictures[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
-            if (mu := line.row.config.mu) is not None:
-                mask = equations.mask_of_codes(whole.sharpness, mu)
-                name = f"M at mu {mu:g}: {mask.mean():.1%} marked"
-                pictures[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
-        pictures["sharp"] = to_array(whole.sharp)
-        panels = [
-            photo_panel(name, f"{frame.key}, {name}", picture, _PANEL_WIDTH) for name, picture in pictures.items()
-        ]
-        examples.append((frame.key, panels))
-    return examples
+    return [
+        _example(table, place, read_frame([pack], Frame(0, frame.key), frame.rows))
+        for place, frame in enumerate(evenly_spaced(pack.frames, PICTURES))
+    ]
+
+
+def _example(table: Sequence[TableRow], place: int, frame: WholeFrame) -> _Example:
+    """One of these frames, of which each row kept what it restored under its ``place``."""
+    restored, masks = {}, {}
+    for line in table:
+        path = line.results[0].training.scores / f"{place}.png"
+        restored[line.row.title] = np.asarray(frames.decode(storage.read(path), path), np.uint8)
+        if (mu := line.row.config.mu) is not None:
+            mask = equations.mask_of_codes(frame.sharpness, mu)
+            name = f"mask M at mu = {mu:g}: {mask.mean():.1%} small blur (white)"
+            masks[name] = np.repeat(mask[:, :, None] * np.uint8(255), 3, axis=2)
+    sharp = to_array(frame.sharp)
+    pictures = {"blurry": to_array(frame.blurry), **restored, "sharp": sharp}
+    part = most_different_part([*restored.values(), pictures["blurry"]], sharp)
+    return _Example(
+        key=frame.key,
+        parts=[part_panel(name, f"{frame.key}, part, {name}", image[part]) for name, image in pictures.items()],
+        wholes=[
+            photo_panel(name, f"{frame.key}, {name}", image, _PANEL_WIDTH)
+            for name, image in {**pictures, **masks}.items()
+        ],
+    )

@@ -65,7 +65,7 @@ def test_the_page_shows_the_table_and_needs_no_other_file(study: Path) -> None:
     text = (study / "table3.html").read_text(encoding="utf-8")
 
     assert re.findall(r"<td>([\d.]+ ± [\d.]+)</td>", text)
-    assert text.count("<figure") == 2 * 5  # two frames: blurry, three rows, sharp
+    assert text.count("<figure") == 2 * 2 * 5  # of two frames a part and the whole: blurry, three rows, sharp
     assert "28.78" in text and "312,353" in text
     assert "default-src 'none'" in text and not re.search(r'(?:src|href)="(?!data:)', text)
 
@@ -135,8 +135,8 @@ def test_the_supervision_is_compared_with_its_controls(train_pack: Path, test_pa
     said = done.stdout[done.stdout.index("PSNR, where blur is small (M = 1)") :]
     assert re.search(rf"region, lbp 0.96 +{re.escape(difference)}\n", said)
     page = (tmp_path / "studies" / "supervision.html").read_text(encoding="utf-8")
-    assert f"<tr><td>region</td><td>lbp 0.96</td><td>{difference}</td></tr>" in page
-    assert "Seed against seed" not in page  # no pair but with the control
+    assert f'<th scope="row">region</th><td class="masks">lbp 0.96</td><td>{difference}</td>' in page
+    assert "Row by row" not in page  # no pair but with the control
 
 
 def test_what_a_study_varies_or_fixes_cannot_be_asked_for(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
@@ -169,7 +169,9 @@ def test_fine_tuning_goes_on_from_the_same_seeds_weights(transferred: Path) -> N
         assert asked["init"] == f"crc32 {zlib.crc32(first.read_bytes()):08x}"
         assert run_folder.read_request(folders["VideoDeblurring alone", seed])["init"] is None
     page = (transferred / "table2.html").read_text()
-    assert "<td>DMPHN 2019</td>" in page and "34.78" in page and "are quoted from the authors' table" in page
+    assert (
+        '<th scope="row">DMPHN 2019</th>' in page and "34.78" in page and "are quoted from the authors' table" in page
+    )
 
 
 def test_frames_of_the_author_are_scored_apart_on_his_data_set(
@@ -231,8 +233,8 @@ def test_a_study_of_mu_shows_the_masks_of_every_mu(train_pack: Path, test_pack: 
     page = (tmp_path / "studies" / "mu.html").read_text()
     with reader.open_pack(test_pack) as pack:
         share = (pack["sharpness"][0] > 0.93 * 65535).mean()
-    assert page.count("M at mu 0.93") >= 2 and f"M at mu 0.93: {share:.1%} marked" in page
-    assert "M at mu 0.96" in page
+    assert page.count("M at mu = 0.93") >= 2 and f"M at mu = 0.93: {share:.1%} small blur" in page
+    assert "M at mu = 0.96" in page
 
 
 def test_whole_frames_are_shown_of_a_test_pack_of_crops(
@@ -246,7 +248,9 @@ def test_whole_frames_are_shown_of_a_test_pack_of_crops(
     shown = [
         Image.open(io.BytesIO(base64.b64decode(data))) for data in re.findall(r"data:image/\w+;base64,([^\"]+)", page)
     ]
-    assert len(shown) == 6 and {picture.size for picture in shown} == {(80, 64)}
+    wholes = [picture for picture in shown if picture.size == (80, 64)]
+    parts = [picture for picture in shown if picture.size == (240, 192)]  # all of so small a frame, enlarged
+    assert len(wholes) == len(parts) == 6 == len(shown) / 2
 
 
 def test_the_time_left_stays_where_a_training_and_its_scoring_took_what_was_expected(
