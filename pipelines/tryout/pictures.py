@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from prep.io import photographs, video
+from prep.units import file_size
 
 MOST_PIXELS = 200_000_000
 MOST_BYTES = 500_000_000
@@ -89,11 +90,13 @@ def reason_to_refuse(name: str, size: int) -> str:
     """Why a file of this name and size in bytes is not taken, one line; empty where it is."""
     if video.is_video(PurePosixPath(name)):
         shown = name if len(name) <= _MOST_OF_A_COMMAND and name.isprintable() else "clip.mp4"
-        return f"This page takes pictures; for videos: cdg-deblur {shlex.quote(shown)}"
+        return f"This page restores pictures only; for a video, run cdg-deblur {shlex.quote(shown)}"
     if not suffix_of(name):
-        return f"Not a picture this page can read; convert it to {_KINDS}"
+        return f"This page cannot read this kind of file; convert it to {_KINDS}"
     if size == 0:
-        return "This file is empty; fetch it again"
+        return "This file is empty; copy or download it again"
     if size > MOST_BYTES:
-        return f"This file holds {size / 1e6:,.0f} MB; wanted at most {MOST_BYTES / 1e6:,.0f} MB; pass it to cdg-deblur"
+        return (
+            f"This file has {file_size(size)}; the limit is {file_size(MOST_BYTES)}; use cdg-deblur on the command line"
+        )
     return ""

@@ -59,7 +59,9 @@ class Queue:
         """
         with self._changed:
             if len(self._pictures) + len(files) > MOST_PICTURES:
-                raise InputError(f"The list takes {MOST_PICTURES} pictures; remove some, or pass folders to cdg-deblur")
+                raise InputError(
+                    f"The list holds up to {MOST_PICTURES} pictures; remove some, or run cdg-deblur on the folder"
+                )
             numbers = []
             for name, size in files:
                 picture = Picture(
@@ -188,6 +190,11 @@ class Queue:
         """Remove the files of a picture that is on the list no more: work on it may have written some since."""
         shutil.rmtree(picture.folder, ignore_errors=True)
 
+    def restored(self) -> list[Picture]:
+        """The pictures that are restored, in the order of the list."""
+        with self._changed:
+            return [picture for picture in self._pictures.values() if picture.restoring.state is State.DONE]
+
     def facts(self) -> list[dict[str, Any]]:
         """What the page shows of each picture, in the order of the list."""
         with self._changed:
@@ -231,8 +238,8 @@ def reason_of(error: Exception, picture: Picture) -> str:
         path, text = f"{picture.source} ", str(error)
         return f"This file {text.removeprefix(path)}" if text.startswith(path) else text
     if isinstance(error, OSError):
-        return f"The result cannot be written into the temporary folder ({error.strerror or error}); make room there"
+        return f"The result cannot be written to the temporary folder ({error.strerror or error}); make room there"
     if isinstance(error, MemoryError) or "memory" in str(error):  # torch's kinds of it are RuntimeErrors
-        return "There is too little memory for this picture; shrink it, or pass a smaller --tile"
+        return "Not enough memory for this picture; make it smaller, or start the server with a smaller --tile"
     logging.getLogger(__name__).error("a picture could not be restored", exc_info=error)
-    return "An error of this program; the terminal that it runs in says more"
+    return "This program has an error; the server's terminal shows more"

@@ -5,13 +5,16 @@ comes as JSON, PUT or DELETE, which no form of another page can send.
 """
 
 import secrets
+import tempfile
 import threading
+import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from flask import Flask, Response, abort, request, send_file
 
@@ -58,6 +61,7 @@ def make_app(queue: Queue, facts: Facts, token: str | None) -> Flask:
     _add_page(app, facts)
     _add_list(app, queue, facts)
     _add_pictures(app, queue)
+    _add_downloads(app, queue)
     return app
 
 
@@ -130,12 +134,6 @@ def _is_count(value: object) -> bool:
 def _add_pictures(app: Flask, queue: Queue) -> None:
     making = threading.Lock()  # one at a time: each may take gigabytes
 
-    def found(number: int, *, is_done: bool) -> Picture:
-        picture = queue.get(number)
-        if picture is None or not picture.thumb or (is_done and picture.restoring.state is not State.DONE):
-            abort(404)
-        return picture
-
     def whole(picture: Picture, source: Path) -> Response:
         """A picture for the browser, made the first time that it is asked for."""
         made = picture.folder / f"{source.stem}.shown"
@@ -156,32 +154,21 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
 
     @app.get("/pictures/<int:number>/thumb")
     def get_thumb(number: int) -> Response:
-        return Response(found(number, is_done=False).thumb, mimetype="image/jpeg")
+        return Response(_found(queue, number, is_done=False).thumb, mimetype="image/jpeg")
 
     @app.get("/pictures/<int:number>/blurry")
     def get_blurry(number: int) -> Response:
-        picture = found(number, is_done=False)
+        picture = _found(queue, number, is_done=False)
         return whole(picture, picture.source)
 
     @app.get("/pictures/<int:number>/restored")
     def get_restored(number: int) -> Response:
-        picture = found(number, is_done=True)
+        picture = _found(queue, number, is_done=True)
         return whole(picture, picture.restored)
-
-    @app.get("/pictures/<int:number>/download")
-    def download(number: int) -> Response:
-        picture = found(number, is_done=True)
-        try:
-            data = picture.restored.read_bytes()
-        except OSError:  # removed in this moment
-            abort(404)
-        return send_file(
-            BytesIO(data), "application/octet-stream", as_attachment=True, download_name=picture.download_name
-        )
 
     @app.get("/pictures/<int:number>/parts/<name>")
     def get_part(number: int, name: str) -> Response:
-        picture = found(number, is_done=True)
+        picture = _found(queue, number, is_done=True)
         known = next((each for each in (*IMAGES, *MAPS) if each == name), None)
         if known is None or picture.branches.state is not State.DONE:
             abort(404)
@@ -190,3 +177,55 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
         except OSError:  # one that this network has not, or removed in this moment
             abort(404)
         return Response(data, mimetype=shown.mime_type(data))
+
+
+def _add_downloads(app: Flask, queue: Queue) -> None:
+    @app.get("/pictures/<int:number>/download")
+    def download(number: int) -> Response:
+        picture = _found(queue, number, is_done=True)
+        try:
+            data = picture.restored.read_bytes()
+        except OSError:  # removed in this moment
+            abort(404)
+        return send_file(
+            BytesIO(data), "application/octet-stream", as_attachment=True, download_name=picture.download_name
+        )
+
+    @app.get("/download")
+    def download_all() -> Response:
+        listed = queue.restored()
+        if not listed:
+            abort(404)
+        try:
+            return send_file(
+                _archive(listed, queue.folder), "application/zip", as_attachment=True, download_name="restored.zip"
+            )
+        except OSError as error:
+            return serving.unavailable(f"{queue.folder} cannot be written ({error.strerror or error}); make room there")
+
+
+def _found(queue: Queue, number: int, *, is_done: bool) -> Picture:
+    """A picture of the list that can be read, and is restored where ``is_done``; else 404."""
+    picture = queue.get(number)
+    if picture is None or not picture.thumb or (is_done and picture.restoring.state is not State.DONE):
+        abort(404)
+    return picture
+
+
+def _archive(pictures: Sequence[Picture], folder: Path) -> IO[bytes]:
+    """The restored pictures in one zip file without a name in ``folder``; of two of one name the later is numbered."""
+    target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the answer, which it is sent by
+    taken: Counter[str] = Counter()
+    try:
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+            for picture in pictures:
+                name = Path(picture.download_name)
+                taken[name.name.casefold()] += 1
+                count = taken[name.name.casefold()]
+                with suppress(FileNotFoundError):  # removed in this moment
+                    archive.write(picture.restored, name.name if count == 1 else f"{name.stem} ({count}){name.suffix}")
+    except OSError:
+        target.close()
+        raise
+    target.seek(0)
+    return target

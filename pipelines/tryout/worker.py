@@ -22,13 +22,13 @@ from prep.io.photographs import Photo
 
 LARGEST_TILE = 1024  # pixels: a picture of 12 megapixels is twelve tiles, after each of which the page shows progress
 IMAGES = {
-    "small": "What the branch for small blur made; it is to be judged where the picture was nearly sharp",
-    "large": "What the branch for large blur made; it is to be judged where the picture was blurred much",
+    "small": "Result of the branch for small blur; judge it where the picture was almost sharp",
+    "large": "Result of the branch for large blur; judge it where the picture was strongly blurred",
 }
 MAPS = {
-    "small_attention": "Where the branch for small blur looks: yellow much, violet little",
-    "large_attention": "Where the branch for large blur looks: yellow much, violet little",
-    "share": "Whose image is taken: yellow the small branch's, violet the one fused from both",
+    "small_attention": "Attention of the branch for small blur: violet 0, yellow 1",
+    "large_attention": "Attention of the branch for large blur: violet 0, yellow 1",
+    "share": "Source of each pixel: yellow from the small branch, violet from the fusion of both",
 }
 _WIDTH = 1600  # pixels of what is shown of the branches, at most
 _QUALITY = 95  # of their JPEGs

@@ -30,14 +30,14 @@
 
   /* One task in words: of restoring, or of the branches. */
   const stateOf = (task, ahead = 0) => {
-    if (task.state === "sending") return "being sent";
-    if (task.state === "waiting") return ahead ? `waiting, ${ahead} before it` : "waiting";
+    if (task.state === "sending") return "sending";
+    if (task.state === "waiting") return ahead ? `waiting, ${ahead} ahead` : "waiting";
     if (task.state === "done") return `done in ${secondsOf(task.seconds)}`;
     if (task.state === "failed") return task.reason;
-    if (task.share >= 1) return "writing the file";
-    const left = task.left === null ? "" : task.left > 0.5 ? `, ${secondsOf(task.left)} left` : ", nearly done";
+    if (task.share >= 1) return "saving";
+    const left = task.left === null ? "" : task.left > 0.5 ? `, ${secondsOf(task.left)} left` : ", almost done";
     if (task.share > 0) return `${Math.floor(100 * task.share)} %${left}`;
-    return `working for ${secondsOf(task.seconds)}${left}`;
+    return `restoring for ${secondsOf(task.seconds)}${left}`;
   };
 
   class List {

@@ -49,7 +49,7 @@
     note.classList.toggle("wrong", state === "failed");
     write(note, isDone ? "" : tryout.stateOf(one.restoring));
     find("#shrunk").hidden = one.scale === 1;
-    write(find("#shrunk"), one.scale === 1 ? "" : `shown at ${Math.round(100 * one.scale)} % of its pixels; the download has all`);
+    write(find("#shrunk"), one.scale === 1 ? "" : `shown at ${Math.round(100 * one.scale)} % of its size; the download has full size`);
     return undefined;
   };
 
@@ -59,7 +59,7 @@
     for (const one of pictures) {
       const {state} = one.restoring;
       const isNews = states.has(one.number) && states.get(one.number) !== state && ["working", "done", "failed"].includes(state);
-      if (isNews) say(`${one.name}: ${state === "working" ? "being restored" : tryout.stateOf(one.restoring)}`);
+      if (isNews) say(`${one.name}: ${state === "working" ? "restoring" : tryout.stateOf(one.restoring)}`);
       states.set(one.number, state);
     }
   };
@@ -69,6 +69,9 @@
     list.show(pictures);
     showChosen();
     sayChanges(pictures);
+    const done = pictures.filter(one => one.restoring.state === "done").length;
+    find("#download-all").hidden = done < 2;
+    write(find("#download-all"), `Download all ${done} (zip)`);
     find("#trouble").hidden = !(trouble || refusal);
     write(find("#trouble"), trouble || refusal);
   });

@@ -42,8 +42,8 @@
       const {make} = tryout;
       const source = `pictures/${one.number}/parts/${part.name}`;
       const image = make("img", {src: source, alt: `${one.name}, ${part.title}`, width: one.width, height: one.height});
-      const link = make("a", {href: source, target: "_blank", rel: "noopener", title: "Open alone"}, image);
-      const values = "low" in part ? `; here ${part.low.toFixed(2)} to ${part.high.toFixed(2)}, of 0 to 1` : "";
+      const link = make("a", {href: source, target: "_blank", rel: "noopener", title: "Open at full size"}, image);
+      const values = "low" in part ? `; values here: ${part.low.toFixed(2)} to ${part.high.toFixed(2)}` : "";
       return make("figure", {}, link, make("figcaption", {}, make("strong", {}, part.title), ` ${part.about}${values}.`));
     }
   }

@@ -4,8 +4,8 @@ window.tryout = {};
 {
   const BUSY = 500, IDLE = 2000; // milliseconds between two questions
   const OPEN = ["sending", "waiting", "working"];
-  const GONE = "The server does not answer. Is it still running? This page goes on when it is back.";
-  const STRANGER = "The server was started anew; open the address that it shows in its terminal.";
+  const GONE = "The server does not answer. Is it still running? This page continues when the server is back.";
+  const STRANGER = "The server was restarted. Open the address that it shows in its terminal.";
   const listeners = [], restarts = [];
   let run = "", pictures = [], timer = 0, asked = 0, trouble = "";
 

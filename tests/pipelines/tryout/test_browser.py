@@ -66,8 +66,8 @@ def test_dropped_pictures_are_restored_in_their_order_and_wrong_files_say_why(pa
     assert page.evaluate(NAMES) == [name for name, _ in files]  # the hostile one as text
     assert page.locator("#list img").count() == len(files)  # and no picture of its own
     wanted = [
-        *("done in ", "Not a picture", "Not a picture", "This file holds 3 pictures"),
-        *("This file is damaged", "for videos: cdg-deblur clip.mp4", "This file is empty", "done in "),
+        *("done in ", "This page cannot read", "This page cannot read", "This file holds 3 pictures"),
+        *("This file is damaged", "for a video, run cdg-deblur clip.mp4", "This file is empty", "done in "),
     ]
     assert all(part in text for part, text in zip(wanted, said, strict=True)), said
     assert page.text_content("#name") == "a.png"  # the first of what was dropped
@@ -89,6 +89,19 @@ def test_a_pasted_picture_is_restored_and_downloaded_under_its_name(page: Any, q
     assert found and Path(download.value.path()).read_bytes() == found.restored.read_bytes()
     page.keyboard.press("?")
     assert page.locator("#help").is_visible()
+
+
+def test_all_results_can_be_downloaded_at_once_when_there_are_two(page: Any, queue: Queue, tmp_path: Path) -> None:
+    first = hand_in(queue, picture(), "a.png")
+    wait_for(queue, first)
+    page.wait_for_selector("#download:visible")
+    assert not page.locator("#download-all").is_visible()
+    wait_for(queue, hand_in(queue, picture(seed=1), "b.png"))
+    page.wait_for_selector("#download-all:visible")
+    assert page.locator("#download-all").text_content() == "Download all 2 (zip)"
+    with page.expect_download() as download:
+        page.click("#download-all")
+    assert download.value.suggested_filename == "restored.zip"
 
 
 def test_zoom_and_pan_move_both_pictures_alike_and_the_wipe_divides_them(page: Any, queue: Queue) -> None:
@@ -180,7 +193,13 @@ def test_branches_are_shown_when_they_are_asked_for(shown: Any, queue: Queue) ->
     until(shown, "document.querySelectorAll('#branches img').length === 5")
     until(shown, "[...document.querySelectorAll('#branches img')].every(each => each.complete && each.naturalWidth)")
     titles = shown.locator("#branches strong").all_text_contents()
-    assert titles == ["small branch", "large branch", "small attention", "large attention", "gate"]
+    assert titles == [
+        "small branch",
+        "large branch",
+        "attention of the small branch",
+        "attention of the large branch",
+        "gate",
+    ]
     hand_in(queue, picture(), "b.png")
     shown.evaluate("tryout.queue.ask()")
     until(shown, ALL_SETTLED, 2)

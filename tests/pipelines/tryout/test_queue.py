@@ -87,17 +87,17 @@ def test_branches_that_somebody_waits_for_come_before_pictures(idle: Queue) -> N
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("notes.txt", b"hello", "Not a picture this page can read; convert it to PNG, JPEG"),
-        ("drawing.svg", b"<svg/>", "Not a picture this page can read"),
-        ("moving.gif", animation(), "Not a picture this page can read"),
-        ("none", b"", "Not a picture this page can read"),
+        ("notes.txt", b"hello", "This page cannot read this kind of file; convert it to PNG, JPEG"),
+        ("drawing.svg", b"<svg/>", "This page cannot read this kind of file"),
+        ("moving.gif", animation(), "This page cannot read this kind of file"),
+        ("none", b"", "This page cannot read this kind of file"),
         ("moving.png", animation(), "This file holds 3 pictures; wanted one"),
         ("letter.png", b"hello", "This file is no readable picture (5 bytes); fetch it again or remove it"),
-        ("empty.jpg", b"", "This file is empty; fetch it again"),
+        ("empty.jpg", b"", "This file is empty; copy or download it again"),
         ("cut.jpg", picture(200, 300, "JPEG")[:2500], "This file is damaged: image file is truncated"),
         ("cut.png", picture()[:-40], "This file is damaged: "),
-        ("clip.mp4", b"video", "This page takes pictures; for videos: cdg-deblur clip.mp4"),
-        ("my clip.MOV", b"video", "for videos: cdg-deblur 'my clip.MOV'"),
+        ("clip.mp4", b"video", "This page restores pictures only; for a video, run cdg-deblur clip.mp4"),
+        ("my clip.MOV", b"video", "for a video, run cdg-deblur 'my clip.MOV'"),
     ],
 )
 def test_what_is_no_picture_is_said_in_one_line_and_the_rest_goes_on(
@@ -119,7 +119,7 @@ def test_sizes_that_are_too_large_are_refused_before_they_are_taken_in(
     idle: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (heavy,) = idle.offer([("a.png", 500_000_001)])
-    assert "holds 500 MB; wanted at most 500 MB" in idle.facts()[0]["restoring"]["reason"]
+    assert "has 500 MB; the limit is 500 MB" in idle.facts()[0]["restoring"]["reason"]
     assert not idle.receive(heavy, io.BytesIO(picture()))
 
     monkeypatch.setattr(queues, "MOST_PIXELS", 48 * 64 - 1)
@@ -154,7 +154,7 @@ def test_bytes_that_come_twice_at_once_are_taken_once(idle: Queue) -> None:
 
 def test_a_full_list_is_refused(idle: Queue) -> None:
     idle.offer([("a.png", 1)] * queues.MOST_PICTURES)
-    with pytest.raises(InputError, match="The list takes 500 pictures"):
+    with pytest.raises(InputError, match="The list holds up to 500 pictures"):
         idle.offer([("a.png", 1)])
 
 
@@ -273,7 +273,7 @@ def test_an_error_of_ours_is_logged_and_the_next_picture_is_restored(
         broken, fine = hand_in(queue, picture()), hand_in(queue, picture(48, 80))
         wait_for(queue, fine)
         assert state(queue, broken) == "failed"
-        assert queue.facts()[0]["restoring"]["reason"].startswith("An error of this program")
+        assert queue.facts()[0]["restoring"]["reason"].startswith("This program has an error")
     assert "ZeroDivisionError: a bug" in caplog.text
 
 

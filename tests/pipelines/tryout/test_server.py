@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,6 +62,26 @@ def test_a_picture_goes_in_and_comes_out_restored(client: FlaskClient, queue: Qu
     assert client.get(f"/pictures/{number}/download", base_url=LOCAL).status_code == 404
 
 
+def test_all_results_come_in_one_file_in_their_order_and_none_replaces_another(
+    client: FlaskClient, queue: Queue
+) -> None:
+    assert client.get("/download", base_url=LOCAL).status_code == 404
+    numbers = [hand_in(queue, picture(seed=seed), name) for seed, name in enumerate(("b.png", "a.png", "B.png"))]
+    failed = queue.offer([("notes.txt", 5)])
+    for number in numbers:
+        wait_for(queue, number)
+
+    with client.get("/download", base_url=LOCAL) as answer:
+        data = answer.data
+
+    assert failed and answer.mimetype == "application/zip" and "restored.zip" in answer.headers["Content-Disposition"]
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert archive.namelist() == ["b-restored.png", "a-restored.png", "B-restored (2).png"]
+        alone = [client.get(f"/pictures/{number}/download", base_url=LOCAL).data for number in numbers]
+        assert [archive.read(name) for name in archive.namelist()] == alone
+    assert sorted(path.name for path in queue.folder.iterdir()) == sorted(map(str, numbers))  # nothing else stays
+
+
 def test_a_full_disk_hides_no_picture(client: FlaskClient, queue: Queue) -> None:
     number = hand_in(queue, picture())
     wait_for(queue, number)
@@ -89,6 +110,7 @@ def test_pictures_are_shown_upright_with_their_profile(client: FlaskClient, queu
 def test_the_page_and_its_files_are_served_and_nothing_else(client: FlaskClient) -> None:
     html = client.get("/", base_url=LOCAL)
     names = re.findall(r'(?:src|href)="([^":]+)"', html.text)
+    names.remove("download")  # of all results
     assert set(names) == {"look.css", "tryout.css", *server.SCRIPTS}
     for name in names:
         answer = client.get(f"/{name}", base_url=LOCAL)
@@ -217,7 +239,7 @@ def test_the_head_says_where_pictures_stay(queue: Queue) -> None:
         facts = replace(FACTS, host=host, weights="<b>w</b>")
         texts[host] = server.make_app(queue, facts, None).test_client().get("/", base_url=LOCAL).text
     assert "Pictures stay on this machine" in texts[""] and "&lt;b&gt;w" in texts[""] and "<b>w" not in texts[""]
-    assert "Pictures go to box and nowhere else" in texts["box"]
+    assert "Pictures are sent to box only" in texts["box"]
 
 
 def test_the_files_of_the_page_are_short(tmp_path: Path) -> None:
