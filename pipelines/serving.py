@@ -87,7 +87,7 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
         ready: Called with the port once the server listens.
 
     Raises:
-        OSError: If ``host`` is no address of this machine, or the port is taken.
+        OSError: If ``host`` is not an address of this machine, or the port is in use.
     """
     from waitress import create_server, wasyncore
 
@@ -109,7 +109,7 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
         wasyncore.close_all(opened)
         if isinstance(error, OSError):
             raise
-        raise OSError(0, "it is no address of this machine") from error
+        raise OSError(0, "not an address of this machine") from error
     try:
         ready(int(server.effective_port))
         server.run()

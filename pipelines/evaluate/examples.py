@@ -95,7 +95,7 @@ def scene_of(frame: EvaluationFrame, restored: Tensor, components: Components | 
 
 
 class Shortlist:
-    """The scenes that may be shown, chosen anew with each frame that is scored: nothing is restored twice.
+    """The scenes that may be shown, updated with each scored frame, so that nothing is restored twice.
 
     Args:
         rows: Of the frames that were scored before; of them there are no scenes.
@@ -106,7 +106,7 @@ class Shortlist:
         self.scenes: dict[str, Scene] = {}  # at most three a reason
 
     def offer(self, row: FrameScores, scene: Callable[[], Scene]) -> None:
-        """Take a frame's scene if it would be shown by now; forget those that no longer would be."""
+        """Keep the scene of a frame if it would be shown now; drop those that no longer would be."""
         self._rows.append(row)
         chosen = choose(self._rows)
         if row["key"] in chosen:

@@ -72,14 +72,14 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
 
 
 class Gallery:
-    """The frames that may be shown, chosen anew with each that is scored: nothing is restored twice."""
+    """The frames that may be shown, updated with each scored frame, so that nothing is restored twice."""
 
     def __init__(self) -> None:
         self._rows_of: dict[str, RowsByName] = {}
         self.lineups: dict[str, Lineup] = {}
 
     def offer(self, frame: EvaluationFrame, rows: RowsByName, restored: Mapping[str, Tensor]) -> None:
-        """Take a frame if it would be shown by now; forget those that no longer would be."""
+        """Keep a frame if it would be shown now; drop those that no longer would be."""
         self._rows_of[frame.key] = rows
         chosen = choose(self._rows_of)
         if frame.key in chosen:

@@ -1,4 +1,4 @@
-"""A page on disk: it replaces an earlier page, and no file of a person's own that has its name."""
+"""A page on disk: it replaces an earlier page, never a file of the user's own with the same name."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _SIGN = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse to replace what is no page of ours; asked before the work that a page is made of.
+    """Refuse to replace a file that is not one of our pages; called before the work for a page starts.
 
     Raises:
         ForeignFile: If there is such a file.
@@ -20,7 +20,7 @@ def write(path: Path, text: str) -> None:
     """Write a page, whole or not at all.
 
     Raises:
-        ForeignFile: If it would replace what is no page of ours.
+        ForeignFile: If it would replace a file that is not one of our pages.
     """
     refuse_foreign(path)
     files.write_text(path, text)

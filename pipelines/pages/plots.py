@@ -48,7 +48,7 @@ def plot(
     places: int | None = None,
     about: str = "",
 ) -> Plot | None:
-    """Place curves on common axes; None where there is no point that can be shown.
+    """Place curves on common axes; None if no point can be shown.
 
     Args:
         title: Of the chart.

@@ -63,7 +63,7 @@ def open_maps(folder: Path) -> SharpnessMaps:
     """Read what a masks folder holds.
 
     Raises:
-        MaskError: If it holds no mask, or masks of several thresholds.
+        MaskError: If it contains no mask, or masks of several thresholds.
     """
     masks = MasksFolder(folder)
     rows = {key: record for key, record in masks.records.items() if record.mu is not None}
@@ -126,7 +126,7 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
     """Write the review into a folder in ``jobs`` threads, giving each name once written; earlier files are overwritten.
 
     Raises:
-        MaskError: If the folder holds files but no review of ours, or a person's own file has the name of one of ours.
+        MaskError: If the folder contains files but no review page, or a file of the user's own would be replaced.
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if folder.is_file():

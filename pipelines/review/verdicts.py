@@ -54,7 +54,7 @@ def parse(value: Any) -> Verdict:
         raise ValueError(f"{value!r} is not a verdict; method must be a name and mu a number from 0 to 1")
     if verdict not in KINDS or not isinstance(note, str) or len(note) > _LONGEST_NOTE:
         raise ValueError(
-            f"{value!r} is not a verdict; wanted accept or reject, and a note of up to {_LONGEST_NOTE:,} characters"
+            f"{value!r} is not a verdict; use accept or reject, and a note of up to {_LONGEST_NOTE:,} characters"
         )
     return Verdict(verdict=verdict, note=note, method=method, mu=None if mu is None else float(mu))
 
@@ -66,10 +66,10 @@ def _is_mu(value: Any) -> bool:
 
 
 def read(path: Path) -> dict[str, Verdict]:
-    """Verdicts by key; none where there is no file.
+    """Verdicts by key; empty if there is no file.
 
     Raises:
-        MaskError: If it is no file of verdicts, or one that is damaged.
+        MaskError: If it is not a file of verdicts, or is damaged.
     """
     if not path.exists():
         return {}
@@ -88,7 +88,7 @@ def read(path: Path) -> dict[str, Verdict]:
 
 
 def modified(path: Path) -> float:
-    """When verdicts were last written, in seconds since 1970; 0 where there is no file."""
+    """When verdicts were last written, in seconds since 1970; 0 if there is no file."""
     return path.stat().st_mtime if path.exists() else 0
 
 
@@ -103,7 +103,7 @@ def rejected(path: Path) -> set[str]:
     """Keys of the rejected frames.
 
     Raises:
-        MaskError: If there is no such file, or it holds no verdicts.
+        MaskError: If the file does not exist or is not a file of verdicts.
     """
     if not path.exists():
         raise MaskError(f"{path} does not exist; judge masks with cdg-prep view, which saves it")

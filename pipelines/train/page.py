@@ -39,7 +39,7 @@ def write(folder: Path) -> Path:
 
     Raises:
         ForeignFile: If a person's own file has its name.
-        TrainingError: If the folder holds no run, or its files are damaged.
+        TrainingError: If the folder contains no run, or its files are damaged.
     """
     settings, rows = run_folder.read_request(folder), run_folder.read_log(folder)
     scores = [row for row in rows if "val_psnr" in row]

@@ -30,7 +30,7 @@ _LEAST_SHARE = 0.02  # of the work, from which on the time left follows from it
 
 
 class Gone(Exception):
-    """The picture at hand was removed, or the server ends: what is done on it is wanted no more."""
+    """The picture was removed or the server is stopping: its result is no longer needed."""
 
 
 class Queue:
@@ -81,7 +81,7 @@ class Queue:
     def receive(self, number: int, stream: BinaryIO) -> bool:
         """Take in the bytes of a picture that was offered, once; False if there is none such.
 
-        It is read at once, so that what is no picture is said before its turn comes.
+        It is read at once, so that a file that is not a picture is reported before its turn comes.
         """
         with self._changed:
             picture = self._pictures.get(number)
@@ -163,7 +163,7 @@ class Queue:
         """Note how far a task is, for the page.
 
         Raises:
-            Gone: If it is wanted no more.
+            Gone: If its result is no longer needed.
         """
         with self._changed:
             if self._is_closed or picture.number not in self._pictures:

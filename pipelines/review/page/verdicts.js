@@ -18,7 +18,7 @@
     try {
       return JSON.parse(text);
     } catch {
-      return null; // what was there is no verdict
+      return null; // not a verdict
     }
   };
 
