@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipelines.evaluate.measures import FrameScores, gain
 from pipelines.pages import plots
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70.0, 628.0, 10.0, 252.0  # the axes
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92.0, 628.0, 10.0, 252.0  # the axes
 
 
 @dataclass(frozen=True, kw_only=True)

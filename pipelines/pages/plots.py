@@ -9,6 +9,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # the axes, in units of the 640
 _TEXT_HEIGHT = 22  # in the same units: that of the larger text in a narrow window
 _FEWEST_TICKS, _MOST_TICKS, _MOST_STEP_TICKS = 3, 7, 6
 _MOST_POINTS = 1000  # of a curve; more do not show
+_LEAST_SPARE = 5e-4  # of the largest value, beyond both ends of an axis
 _SMOOTHED_PART = 15  # a running mean is over about one fifteenth of the values
 
 Points = Sequence[tuple[int, float]]  # step, value
@@ -155,8 +156,12 @@ def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
 
 
 def even_range(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis that shows values: a little beyond them."""
-    spare = 0.08 * (max(values) - min(values)) or 0.5 * abs(max(values)) or 1.0
+    """The ends of an axis that shows values: a little beyond them, and so far apart that its ticks have few digits."""
+    largest = max(map(abs, values))
+    if min(values) == max(values):
+        spare = 0.5 * largest or 1.0
+    else:
+        spare = max(0.08 * (max(values) - min(values)), _LEAST_SPARE * largest)
     return min(values) - spare, max(values) + spare
 
 

@@ -286,4 +286,9 @@ def test_nothing_runs_over_a_narrow_window(opened: Any) -> None:
     assert opened.evaluate("document.documentElement.scrollWidth <= innerWidth")
     right = "[...document.querySelectorAll('#mean-table td')].map(cell => cell.getBoundingClientRect().right)"
     assert max(opened.evaluate(right)) <= 390  # every number of the table is in sight
+    outside = """[...document.querySelectorAll(".scatter text")].filter(text => {
+      const box = text.getBBox();
+      return box.x < 0 || box.x + box.width > 640 || box.y + box.height > 284;
+    }).map(text => text.textContent)"""
+    assert opened.evaluate(outside) == []
     opened.set_viewport_size({"width": 1200, "height": 800})

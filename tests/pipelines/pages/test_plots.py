@@ -67,6 +67,13 @@ def test_a_value_that_never_changes_has_one_tick_of_its_own(is_log: bool) -> Non
     assert {f"{y:.1f}" for _, y in places(chart)[0]} == {f"{chart.y_ticks[0][0]:.1f}"}
 
 
+def test_values_that_hardly_differ_have_ticks_of_few_digits_that_all_differ() -> None:
+    chart = drawn({"restored": [(1, 20.04861), (2, 20.04889)]}, is_log=False)
+
+    texts = [text for _, text in chart.y_ticks]
+    assert len(set(texts)) == len(texts) >= 3 and max(map(len, texts)) <= 6
+
+
 def test_a_single_step_has_one_tick() -> None:
     assert [text for _, text in drawn({"restored": [(60, 0.1)]}).x_ticks] == ["60"]
 
