@@ -166,9 +166,9 @@ def even_range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
-    """Round values on the y axis; of one value alone, that value."""
+    """Round values on the y axis; of one value alone, that value to three digits."""
     if len(set(values)) == 1:
-        return [values[0]]
+        return [float(f"{values[0]:.3g}")]
     low, high = _range(values, is_log)
     return _log_ticks(10**low, 10**high) if is_log else even_ticks(low, high)
 

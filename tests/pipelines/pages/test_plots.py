@@ -78,6 +78,10 @@ def test_a_single_step_has_one_tick() -> None:
     assert [text for _, text in drawn({"restored": [(60, 0.1)]}).x_ticks] == ["60"]
 
 
+def test_the_tick_of_a_single_value_has_few_digits() -> None:
+    assert [text for _, text in drawn({"restored": [(60, 0.012501723)]}).y_ticks] == ["0.0125"]
+
+
 def test_a_running_mean_is_that_of_the_values_around_each_step() -> None:
     points = [(step, float(step * step)) for step in range(5)]
 
