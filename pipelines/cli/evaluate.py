@@ -142,7 +142,7 @@ def command(
     for each in candidates:
         if path := each.conditions.weights:
             each.restorer = make_restorer(path, precision, is_compiled, tile, is_ensemble, is_whole=True)
-    answer, comparisons = score_and_report(frames, candidates, earlier, out, workers)
+    answer, comparisons, page = score_and_report(frames, candidates, earlier, out, workers)
     rows_of_each = [each.rows(frames) for each in candidates]
     if as_json:
         click.echo(json.dumps(scores_folder.to_json(answer), indent=2))
@@ -151,6 +151,7 @@ def command(
         print_comparison(answer, rows_of | {each.name: [each.row_of[key] for key in frames.keys] for each in earlier})
     else:
         print_summary(rows_of_each[0], answer)
+    click.echo(f"to see the frames, open {page}", err=True)
     is_wrong = wrong_pairs.warn_of_scored(frames, rows_of_each, comparisons, is_thorough=strict)
     return 1 if strict and is_wrong else 0
 

@@ -57,14 +57,14 @@ def score_and_report(
     earlier: "Sequence[Entry]",
     out: Path | None,
     workers: int,
-) -> "tuple[dict[str, Any], dict[str, Comparisons]]":
+) -> "tuple[dict[str, Any], dict[str, Comparisons], Path]":
     """Score what is missing, and write all tables and pages.
 
     Returns:
-        The summary and the rows, or the comparison of several; and how the frames scored in this run compare with
-        their sharp ones.
+        The summary and the rows, or the comparison of several; how the frames scored in this run compare with their
+        sharp ones; and the page to open.
     """
-    from pipelines.evaluate import comparison, comparison_page
+    from pipelines.evaluate import comparison, comparison_page, page
     from pipelines.evaluate import folder as scores_folder
     from pipelines.pages import page_file
 
@@ -83,7 +83,7 @@ def score_and_report(
             answer = _compare(frames, candidates, entries, gallery, place)
         else:
             answer = {**entries[0].summary, "rows": candidates[0].rows(frames)}
-    return answer, comparisons
+    return answer, comparisons, place / (comparison_page.NAME if is_compared else page.NAME)
 
 
 def _score_all(
