@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 install: .venv/ready
 
-.PHONY: install demo weights paper study-small test test-slow lint bench clean
+.PHONY: install demo weights paper study-small docs docs-serve test test-slow lint bench clean
 
 # One thread: a second one gains 5 % on networks so small, and beside another busy process it costs twenty times that.
 demo: .venv/ready
@@ -28,6 +28,14 @@ endif
 
 study-small: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --study --out study
+
+# The pages of docs/ as a site: open site/index.html. Its search needs a server: make docs-serve
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	@echo "open site/index.html"
+
+docs-serve: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
@@ -64,4 +72,4 @@ bench: .venv/ready
 	@touch $@
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf .venv build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
