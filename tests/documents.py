@@ -1,4 +1,4 @@
-"""The commands and the Python that the pages of docs/ and the read-me show."""
+"""The commands and the Python that the pages of docs/ and the README show."""
 
 import importlib
 import re

@@ -52,10 +52,11 @@ def _write_pairs(folder: Path) -> None:
         trees = {"sharp": sharp, "blurry": _shaken(sharp, 9), "restored-by-them": _shaken(sharp, 5)}
         for name, picture in trees.items():
             _write(folder / name / f"{number:03}.png", picture)
+            _write(folder / f"{name}-test" / f"{number:03}.png", picture)
         _write(folder / "recordings" / "a" / f"blur_{number:03}.png", trees["blurry"])
         _write(folder / "recordings" / "a" / f"gt_{number:03}.png", sharp)
         _write(folder / "photos" / f"IMG_{number:04}.jpg", texture(number, (384, 480)))
-        _write(folder / "holiday" / f"IMG_{number:04}.jpg", _shaken(texture(number), 7))
+        _write(folder / "holiday" / f"IMG_{number:04}.jpg", _shaken(texture(number, (200, 240)), 7))
     _write(folder / "photo.jpg", _shaken(texture(0), 7))
     _write(folder / "photo.png", _shaken(texture(0), 7))
 

@@ -1,4 +1,4 @@
-"""What the read-me and the pages of docs/ show works: commands parse, links lead somewhere."""
+"""What the README and the pages of docs/ show works: commands parse, links lead somewhere."""
 
 from pathlib import Path
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import readers_folder
 from commands import call
-from documents import MODULES, PAGES, Block, blocks, parse
+from documents import MODULES, PAGES, SHELL, Block, blocks, parse
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +39,7 @@ def test_every_block_of_a_page_runs_and_prints_what_the_page_says(page: Path, st
         place = f"{page.name}, the block of line {block.line}"
         if block.is_run and block.language == "python":
             printed = _run_python(block, names, stock, tmp_path)
-        elif block.is_run and block.commands:
+        elif block.is_run and block.language in SHELL:
             printed = "".join(_run(words, place, stock, tmp_path) for words in block.commands)
         elif block.is_run and block.language == "text" and block.follows and printed:
             wrong += [f"{place}: {line}" for line in _unlike(block.text, printed)]
@@ -55,7 +55,8 @@ def _run(words: list[str], place: str, stock: Path, folder: Path) -> str:
         return ""
     assert words[0] in MODULES, f"{place}: {words[0]} is not known here; say before the block why it is not run"
     outputs = {value for name, value in parse(words).items() if name == "out"}
-    readers_folder.supply(stock, folder, (word for word in words[1:] if word not in outputs))
+    names = words[2:] if words[0] == "cdg-prep" else words[1:]
+    readers_folder.supply(stock, folder, (name for name in names if name not in outputs))
     done = call(folder, MODULES[words[0]], *readers_folder.shortened(words)[1:])
     assert done.returncode == 0, f"{place}: {' '.join(words)}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
