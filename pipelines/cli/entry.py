@@ -16,6 +16,7 @@ EXTRAS = {  # which extra brings a package that may be missing
     "torchvision": "train",
     "lightning_fabric": "train",
     "safetensors": "train",
+    "yaml": "train",
     "torchmetrics": "lpips",
     "tensorboard": "tensorboard",
     "onnx": "export",

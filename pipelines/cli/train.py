@@ -11,10 +11,11 @@ from click.core import ParameterSource
 
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange
 from pipelines.cli.progress import narrate, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train_report import say_plan, say_row
+from pipelines.errors import TrainingError
 from pipelines.train.settings import ONE_BRANCH, TrainingConfig
 
 if TYPE_CHECKING:
@@ -58,46 +59,105 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
     return click.option(f"--{name}", type=kind, default=setting.default, show_default=True, **words)
 
 
+_CONFIG_FILE = ExistingFile("every run folder has a config.yaml")
+_PACKS = "cdgnet.packs"  # of --config or --resume, in the context
+
+
+def _take_settings(context: click.Context, option: click.Parameter, path: Path | None) -> Path | None:
+    """Make the settings of ``--config FILE`` or ``--resume RUN_DIR`` the defaults of all other options."""
+    from pipelines.train import config_file
+
+    if path is None:
+        return None
+    if _PACKS in context.meta:
+        raise click.UsageError("--config and --resume exclude each other; pass one of them")
+    settings = config_file.of_run(path) if option.name == "resume" else config_file.read(path)
+    file = path / config_file.NAME if option.name == "resume" else path
+    context.meta[_PACKS] = settings.pop(config_file.PACKS, [])
+    for parameter in context.command.params:
+        if parameter.name not in settings:
+            continue
+        value = settings[parameter.name]
+        values = value if isinstance(value, list) else [value]
+        settings[parameter.name] = value = values if parameter.multiple else value
+        try:
+            parameter.type_cast_value(context, value)
+        except click.BadParameter as error:
+            raise TrainingError(f"{file}: {parameter.name}: {error.message}") from error
+    context.default_map = settings
+    return path
+
+
+def _packs(first: Path | None, others: tuple[Path, ...]) -> tuple[Path, ...]:
+    """The packs of ``--h5``, or else those of ``--config`` and ``--resume``."""
+    if first is not None:
+        return (first, *others)
+    packs: list[Path] = click.get_current_context().meta.get(_PACKS, [])
+    if not packs:
+        raise click.UsageError("no pack to train on; pass --h5 FILE, which cdg-prep pack makes")
+    if missing := [str(pack) for pack in packs if not pack.is_file()]:
+        raise click.UsageError(f"{', '.join(missing)}: this pack of the run does not exist; pass all its packs by --h5")
+    return tuple(packs)
+
+
 @click.command("cdg-train", context_settings=SETTINGS, epilog=example("cdg-train --h5 gopro.h5 --out runs/first"))
 @click.version_option(package_name="cdgnet")
-@click.option(
-    "--h5", "first", type=PACK_FILE, required=True, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack."
-)
+@click.option("--h5", "first", type=PACK_FILE, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack.")
 @click.argument("others", type=PACK_FILE, nargs=-1, metavar="")
 @click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
+@click.option(
+    "--resume",
+    type=path_type,
+    is_eager=True,
+    callback=_take_settings,
+    metavar="RUN_DIR",
+    help="Continue this run; no other option is needed.",
+)
+@click.option(
+    "--config",
+    type=_CONFIG_FILE,
+    is_eager=True,
+    expose_value=False,
+    callback=_take_settings,
+    metavar="FILE",
+    help="Take packs and settings from this file, such as runs/first/config.yaml. Other options override it.",
+)
 @setting_options()
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or processes on a CPU.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, started by torchrun.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run folder.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
-@click.option("--page", is_flag=True, help="Only write run.html of what is there, and stop.")
+@click.option("--page", type=path_type, metavar="RUN_DIR", help="Only write run.html of this run, and exit.")
 def command(
-    first: Path,
+    first: Path | None,
     others: tuple[Path, ...],
     out: Path | None,
+    resume: Path | None,
     val: tuple[str, ...],
     devices: int,
     nodes: int,
     tensorboard: bool,
     dry_run: bool,
-    page: bool,
+    page: Path | None,
     **settings: Any,
 ) -> None:
     """Train CDGNet on packs, with the paper's settings by default.
 
-    Of several packs, every frame is shown once an epoch. The same command resumes the run from its last checkpoint.
-    Ctrl-C saves first; a second Ctrl-C stops at once.
+    With several packs, every frame is shown once per epoch. To continue after an interruption, run the same command
+    again, or cdg-train --resume RUN_DIR. Ctrl-C saves first; a second Ctrl-C stops at once.
     """
     from pipelines.pages import page_file
     from pipelines.restore.compilation import refuse_without_compiler
     from pipelines.train import loop, runs
     from pipelines.train import page as run_page
 
-    packs = (first, *others)
-    folder = out or Path("runs", "+".join(pack.stem for pack in packs))
-    if page:
-        click.echo(f"wrote {run_page.write(folder)}")
+    if page is not None:
+        click.echo(f"wrote {run_page.write(page)}")
         return
+    if resume is not None and out is not None:
+        raise click.UsageError("--resume and --out exclude each other; a run continues in its own folder")
+    packs = _packs(first, others)
+    folder = resume or out or Path("runs", "+".join(pack.stem for pack in packs))
     page_file.refuse_foreign(folder / run_page.NAME)
     config = config_of(settings, val)
     _refuse_launch(devices, nodes)
@@ -148,10 +208,14 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:
     """The settings that the options of a command give; says which of them have no effect."""
     context = click.get_current_context()
-    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-    if len(lengths := [f"--{name}" for name in ("epochs", "steps", "hours") if name in given]) > 1:
-        raise click.UsageError(f"{' and '.join(lengths)} say how long; pass one of them")
-    if settings.get("hours") and "schedule" not in given:
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    typed = {name for name, source in sources.items() if source is ParameterSource.COMMANDLINE}
+    given = typed | {name for name, source in sources.items() if source is ParameterSource.DEFAULT_MAP}  # of --config
+    if len(lengths := [name for name in ("epochs", "steps", "hours") if name in typed]) > 1:
+        raise click.UsageError(f"{' and '.join(f'--{name}' for name in lengths)} say how long; pass one of them")
+    if lengths:  # replaces the length in the file
+        settings = {**settings, **{name: None for name in ("steps", "hours") if name not in lengths}}
+    if settings.get("hours") and "schedule" not in (typed if lengths else given):
         settings = {**settings, "schedule": "cosine"}
     if "none" in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
@@ -175,7 +239,7 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
             ("component_loss", "fusion", "lambda_small", "lambda_large", "mu", "masked_out"), branch
         )
     for name, reason in reasons.items():
-        if reason and name in given:
+        if reason and name in typed:
             click.echo(f"--{name.replace('_', '-')} has no effect {reason}", err=True)
     return config
 

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from cdgnet import ModelConfig, load_weights
-from pipelines.errors import TrainingError
-from pipelines.train import checkpoints, run_folder
+from pipelines.errors import DataError, TrainingError
+from pipelines.train import checkpoints, config_file, run_folder
 from pipelines.train.samples import TrainingSamples
 from pipelines.train.schedule import Plan, first_plan
 from pipelines.train.settings import MAY_CHANGE, TrainingConfig
 from pipelines.train.split import Split, split_by_source
+from prep.errors import PackError
 from prep.io import files
 from prep.packs.reader import PackInfo, content_checksum, read_info
 
@@ -53,7 +54,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         config: What is asked.
         packs: Their paths.
         folder: The run's; need not exist.
-        keep: Begin the run, by writing ``run.json``; else write nothing.
+        keep: Begin the run, by writing ``run.json`` and ``config.yaml``; else write nothing.
 
     Raises:
         TrainingError: If the folder holds another run or something else, or none of its checkpoints can be read.
@@ -83,6 +84,8 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     _refuse_weights_alone(folder)
     if keep and not (folder / run_folder.REQUEST).exists():
         run_folder.write_request(folder, asked)
+    if keep:
+        config_file.write(folder / config_file.NAME, config, packs)
     # Otherwise a kill came between the last checkpoint and its weights.
     are_weights_written = run_folder.weights_step(folder) == state.step
     return Run(
@@ -97,6 +100,19 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         is_done=state.step >= plan.steps and are_weights_written and not state.is_validation_due,
         damaged_checkpoints=damaged,
     )
+
+
+def frames_trained_on(folder: Path) -> frozenset[tuple[str, str]]:
+    """Layout and key of each frame that the run in a folder trains on; empty if its settings or packs are gone."""
+    try:
+        settings = config_file.of_run(folder)
+        packs = [read_info(pack) for pack in settings.get(config_file.PACKS, [])]
+        held_out = settings.get("val")
+        names = None if held_out is None else [name for name in held_out if name != "none"]
+        train = split_by_source(packs, names).train
+    except (TrainingError, DataError, PackError, OSError):
+        return frozenset()
+    return frozenset((packs[frame.pack].header.layout, frame.key) for frame in train)
 
 
 def network_of(config: TrainingConfig) -> ModelConfig:
