@@ -24,6 +24,7 @@ from collections.abc import Callable
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import cast
 
 import cv2
 import h5py
@@ -125,15 +126,16 @@ def measure(name: str, folder: Path, workers: int, seconds: float, seed: int) ->
 
 def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> float:
     """Samples per second of the trainer's loader, after 20 batches to warm up."""
-    from torch.utils.data import DataLoader
+    from torch.utils.data import DataLoader, Dataset
 
-    from pipelines.train.samples import TrainingSamples
+    from pipelines.train.samples import Sample, TrainingSamples
     from pipelines.train.split import split_by_source
     from prep.packs.reader import read_info
 
     path = folder / "pack.h5"
     samples = TrainingSamples([path], split_by_source([read_info(path)], ()).train, SIDE, seed)
-    batches = iter(DataLoader(samples, batch_size=BATCH, sampler=range(10**9), num_workers=workers))
+    dataset = cast("Dataset[Sample]", samples)
+    batches = iter(DataLoader(dataset, batch_size=BATCH, sampler=range(10**9), num_workers=workers))
     for _ in range(20):
         next(batches)
     begun, done = time.perf_counter(), 0

@@ -12,14 +12,21 @@ safetensors and prints nothing.
 torch.Size([1, 3, 30, 41])
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from cdgnet.config import PRESETS, VARIANTS, ModelConfig
-from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
 from cdgnet.errors import WeightsError
-from cdgnet.images import restore
-from cdgnet.losses import Losses, component_targets, deblurring_losses
-from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
-from cdgnet.network import CDGNet, Components
-from cdgnet.weights import PRETRAINED, load_weights, read_metadata, save_weights
+from cdgnet.header import PRETRAINED, read_metadata
+
+if TYPE_CHECKING:
+    from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
+    from cdgnet.images import restore
+    from cdgnet.losses import Losses, component_targets, deblurring_losses
+    from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
+    from cdgnet.network import CDGNet, Components
+    from cdgnet.weights import load_weights, save_weights
+
 
 __all__ = [
     "PRESETS",
@@ -44,3 +51,41 @@ __all__ = [
     "ssim_matlab3d",
     "to_bytes",
 ]
+
+# Loaded on first use: they need torch, which takes seconds; the header of a weights file is read without it.
+_MODULES = {
+    "deform": (
+        "DeformConv",
+        "deform_conv2d",
+        "measure_offsets",
+    ),
+    "images": ("restore",),
+    "losses": (
+        "Losses",
+        "component_targets",
+        "deblurring_losses",
+    ),
+    "metrics": (
+        "psnr",
+        "ssim",
+        "ssim_matlab3d",
+        "to_bytes",
+    ),
+    "network": (
+        "CDGNet",
+        "Components",
+    ),
+    "weights": (
+        "load_weights",
+        "save_weights",
+    ),
+}
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            value: object = getattr(import_module(f"cdgnet.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,34 +1,29 @@
-"""Weights as self-describing safetensors files; the only module of this package that accesses files."""
+"""Weights as self-describing safetensors files; only this module and ``header`` access files."""
 
 import json
 import logging
 import os
 import platform
-import reprlib
 import secrets
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from cdgnet import header
 from cdgnet.config import ModelConfig
 from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
+from cdgnet.header import PRETRAINED
 from cdgnet.network import CDGNet
 from cdgnet.patches import size_multiples
 from cdgnet.recognition import SWITCHES, switches_of
 
 _LOG = logging.getLogger(__name__)
 
-PRETRAINED = Path(__file__).parent / "pretrained.safetensors"
-"""Path of the weights included in the package; ``read_metadata`` returns their name and model card."""
-
-FORMAT = "cdgnet"
-VERSION = "1"
 INPUT_RANGE = "[-0.5, 0.5]"
 _LARGEST = 1e6  # absolute value of a weight; trained weights stay below 100, and float32 would soon overflow
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
@@ -57,14 +52,14 @@ def save_weights(
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise FileExistsError(f"{path} exists, and weights are not replaced unasked; pass overwrite=True")
+        raise FileExistsError(f"{path} exists; pass overwrite=True to replace it, or another path")
     taken = [key for key in metadata if key in _OWN_KEYS]
     if taken:
-        raise ValueError(f"metadata holds {', '.join(taken)}, which the format sets itself; rename them")
-    header = {
+        raise ValueError(f"metadata contains {', '.join(taken)}, which the format reserves; rename them")
+    entries = {
         **metadata,
-        "format": FORMAT,
-        "version": VERSION,
+        "format": header.FORMAT,
+        "version": header.VERSION,
         "config": json.dumps(network.config.to_dict()),
         "input_range": INPUT_RANGE,
         "size_multiple": str(max(size_multiples(network.config.levels))),
@@ -74,7 +69,7 @@ def save_weights(
         tensors[SWITCHES] = switches
     if is_half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
-    _write_whole(path, _in_order(save(tensors, metadata=header)))
+    _write_whole(path, _in_order(save(tensors, metadata=entries)))
 
 
 def load_weights(path: Path | str | None = None) -> CDGNet:
@@ -101,17 +96,17 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     """
     is_pretrained = path is None
     path = PRETRAINED if path is None else Path(path)
-    header, tensors = _read(path, wants_tensors=True)
+    entries, tensors = _read(path)
     if is_pretrained:
-        _LOG.info("weights: %s, which come with cdgnet", header["name"])
+        _LOG.info("weights: %s, which come with cdgnet", entries["name"])
     tensors.pop(SWITCHES, None)  # only for programs that do not read the header
-    config = _config(path, header)
+    config = header.config_of(path, entries)
     try:
         return network_of(config, tensors)
     except ValueError as error:
         raise WeightsError(
-            f"{path}: tensors cannot be used with the config beside them: {error}; "
-            "save the network anew with save_weights, or fetch the file again"
+            f"{path}: the tensors do not match the configuration in the file: {error}; "
+            "save the network again with save_weights, or download the file again"
         ) from error
 
 
@@ -142,62 +137,10 @@ def network_of(config: ModelConfig, tensors: Mapping[str, Tensor]) -> CDGNet:
     return network.eval()
 
 
-def read_metadata(path: Path | str) -> dict[str, str]:
-    """Read the header of a weights file without its tensors.
-
-    Args:
-        path: A file written by ``save_weights`` or ``cdg-train``.
-
-    Returns:
-        All entries as text: ``format``, ``version``, ``config`` (JSON), ``input_range``, ``size_multiple``, and the
-        ``metadata`` given to ``save_weights``.
-
-    Raises:
-        WeightsError: If the file is not a safetensors file of this format and version.
-        OSError: If the file cannot be read.
-    """
-    return _read(Path(path), wants_tensors=False)[0]
-
-
-def _read(path: Path, *, wants_tensors: bool) -> tuple[dict[str, str], dict[str, Tensor]]:
-    if path.is_dir():
-        raise WeightsError(f"{path} is a folder; pass the weights.safetensors in it")
-    if path.exists() and not path.is_file():  # opening a pipe would block
-        raise WeightsError(f"{path} is no regular file; pass a weights.safetensors")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header: dict[str, str] = file.metadata() or {}
-            _check_format(path, header)
-            names = file.keys() if wants_tensors else []
-            return header, {current_name(name): file.get_tensor(name) for name in names}
-    except SafetensorError as error:
-        reason = " ".join(str(error).split())
-        raise WeightsError(
-            f"{path}: not a safetensors file ({reason}); pass one written by cdg-train or save_weights"
-        ) from error
-
-
-def _check_format(path: Path, header: Mapping[str, str]) -> None:
-    if header.get("format") != FORMAT:
-        found = f"format {header['format']!r}" if "format" in header else "no format"
-        raise WeightsError(f"{path}: {found} inside, wanted {FORMAT!r}; pass a file written by save_weights")
-    if header.get("version") != VERSION:
-        found = f"version {header['version']!r}" if "version" in header else "no version"
-        raise WeightsError(f"{path}: {found} inside, wanted {VERSION!r}; use the release that wrote the file")
-
-
-def _config(path: Path, header: Mapping[str, str]) -> ModelConfig:
-    if "config" not in header:
-        raise WeightsError(f"{path}: no config inside; pass a file written by save_weights")
-    try:
-        values = json.loads(header["config"])
-        if not isinstance(values, dict):
-            raise ValueError(f"it is {reprlib.repr(values)}, wanted fields by name")
-        return ModelConfig.from_dict(values)
-    except RecursionError as error:
-        raise WeightsError(f"{path}: the config inside cannot be used: it is nested too deeply") from error
-    except ValueError as error:
-        raise WeightsError(f"{path}: the config inside cannot be used: {error}") from error
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    with header.opened(path, "pt") as (entries, file):
+        names: list[str] = file.keys()
+        return entries, {current_name(name): file.get_tensor(name) for name in names}
 
 
 def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[str]:
@@ -205,19 +148,19 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
     problems += [f"{name} is unexpected" for name in found if name not in wanted]
     for name, tensor in wanted.items():
         if name in found and found[name].shape != tensor.shape:
-            problems.append(f"{name} is {tuple(found[name].shape)}, wanted {tuple(tensor.shape)}")
+            problems.append(f"{name} is {tuple(found[name].shape)}, not {tuple(tensor.shape)}")
     return problems
 
 
 def fault_of(tensor: Tensor) -> str:
     """Why a tensor cannot be a weight, whatever its shape; empty if it can."""
     if not tensor.is_floating_point():
-        return f"is {str(tensor.dtype).removeprefix('torch.')}, wanted floating point"
+        return f"is {str(tensor.dtype).removeprefix('torch.')}, not floating point"
     values = tensor.float()  # torch cannot compare 8-bit floats
     if not values.isfinite().all():
-        return "holds nan or inf"
+        return "contains nan or inf"
     largest = float(values.abs().max()) if values.numel() else 0.0
-    return f"holds {largest:.1e}, wanted at most {_LARGEST:.0e}" if largest > _LARGEST else ""
+    return f"contains {largest:.1e}; the limit is {_LARGEST:.0e}" if largest > _LARGEST else ""
 
 
 def _in_order(content: bytes) -> bytes:

@@ -15,14 +15,15 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor, nn
-
-from cdgnet import CDGNet, ModelConfig
-from cdgnet.weights import fault_of
+from cdgnet import ModelConfig
 from pipelines.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from cdgnet import CDGNet
 
 _ENCODER = {  # their names, and ours
     **{"layer1": "full_level.0", "layer2": "full_level.1.body", "layer3": "full_level.2.body"},
@@ -87,13 +88,17 @@ def find(folder: Path) -> Checkpoint:
     return checkpoint
 
 
-def read(checkpoint: Checkpoint) -> tuple[CDGNet, dict[str, str]]:
+def read(checkpoint: Checkpoint) -> "tuple[CDGNet, dict[str, str]]":
     """The network in eval mode, and metadata for its weights file: where it came from.
 
     Raises:
         CheckpointError: If a file contains anything but the tensors of one of DMPHN's encoders or decoders.
         OSError: If one cannot be read.
     """
+    import torch
+
+    from cdgnet import CDGNet
+
     with torch.device("meta"):
         network = CDGNet(ModelConfig.preset("paper", checkpoint.variant))
     tensors: dict[str, Tensor] = {}
@@ -129,8 +134,10 @@ def _theirs(own: str, names: Mapping[str, str]) -> str:
     return next(f"{theirs}{own.removeprefix(ours)}" for theirs, ours in names.items() if own.startswith(f"{ours}."))
 
 
-def _state(path: Path, content: bytes) -> dict[str, Tensor]:
+def _state(path: Path, content: bytes) -> "dict[str, Tensor]":
     """The tensors of a file by their names, without the prefix that DataParallel gives them."""
+    import torch
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch's about how old the file is
@@ -138,7 +145,7 @@ def _state(path: Path, content: bytes) -> dict[str, Tensor]:
     except Exception as error:  # bytes of anybody's can make a reader fail in any way
         raise CheckpointError(f"{path}: {_unread(error)}") from error
     is_state = isinstance(state, Mapping) and all(
-        isinstance(name, str) and isinstance(tensor, Tensor) for name, tensor in state.items()
+        isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
     )
     if not is_state:
         kind = type(state).__name__
@@ -163,8 +170,14 @@ def _unread(error: Exception) -> str:
     return f"not a checkpoint that torch can read safely{f' ({reason})' * bool(reason)}; download it again"
 
 
-def _checked(path: Path, state: dict[str, Tensor], module: nn.Module, wanted: Mapping[str, str]) -> dict[str, Tensor]:
+def _checked(
+    path: Path, state: "dict[str, Tensor]", module: "nn.Module", wanted: Mapping[str, str]
+) -> "dict[str, Tensor]":
     """The tensors, if they are those of the module: ``wanted`` has our names by theirs."""
+    import torch
+
+    from cdgnet.weights import fault_of
+
     shapes = {name: tensor.shape for name, tensor in module.state_dict().items()}
     problems = [f"{name} is missing" for name in wanted if name not in state]
     problems += [f"{name[:60]} is unexpected" for name in state if name not in wanted]

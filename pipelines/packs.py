@@ -6,30 +6,38 @@ Legend: C the training crop's side in pixels, B batch.
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import h5py
 import numpy as np
-import torch
-from torch import Tensor
 
 from prep.arrays import Bytes, Codes
 from prep.masks.equations import mask_of_codes
 from prep.packs import reader
 from prep.packs.reader import PackInfo
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-def to_range(picture: Tensor) -> Tensor:
+
+def to_range(picture: "Tensor") -> "Tensor":
     """uint8 -> the network's range, float32 in [-0.5, 0.5]."""
     return picture.float() / 255 - 0.5
 
 
-def to_tensor(picture: np.ndarray) -> Tensor:
+def tensor_of(array: np.ndarray) -> "Tensor":
+    """The same memory as a tensor. torch is loaded here, so that packs and frames are checked without it."""
+    import torch
+
+    return torch.from_numpy(array)
+
+
+def to_tensor(picture: np.ndarray) -> "Tensor":
     """``(H, W, 3)`` -> ``(3, H, W)``."""
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return tensor_of(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
-def to_array(picture: Tensor) -> Bytes:
+def to_array(picture: "Tensor") -> Bytes:
     """``(3, H, W)`` uint8, on any device -> ``(H, W, 3)``."""
     return np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
 
@@ -47,9 +55,9 @@ class PackCrop:
 
     key: str
     origin: tuple[int, int]  # y, x in the frame
-    blurry: Tensor  # (3, H, W) uint8
-    sharp: Tensor  # (3, H, W) uint8
-    mask: Tensor  # (1, H, W) uint8, 0 or 1
+    blurry: "Tensor"  # (3, H, W) uint8
+    sharp: "Tensor"  # (3, H, W) uint8
+    mask: "Tensor"  # (1, H, W) uint8, 0 or 1
     sharpness: np.ndarray  # (H, W) uint16
 
 
@@ -76,7 +84,7 @@ def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
         origin=pack.origins[row],
         blurry=to_tensor(blurry[:height, :width]),
         sharp=to_tensor(sharp[:height, :width]),
-        mask=torch.from_numpy(mask[:height, :width])[None],
+        mask=tensor_of(mask[:height, :width])[None],
         sharpness=sharpness[:height, :width],
     )
 
@@ -86,9 +94,9 @@ class WholeFrame:
     """A frame put together again from its crops."""
 
     key: str
-    blurry: Tensor  # (3, H, W) uint8
-    sharp: Tensor  # (3, H, W) uint8
-    mask: Tensor  # (1, H, W) uint8, 0 or 1
+    blurry: "Tensor"  # (3, H, W) uint8
+    sharp: "Tensor"  # (3, H, W) uint8
+    mask: "Tensor"  # (1, H, W) uint8, 0 or 1
     sharpness: Codes  # (H, W)
 
 
@@ -98,12 +106,14 @@ def read_frame(packs: Sequence[PackInfo], frame: Frame, rows: Sequence[int], mu:
     Raises:
         PackError, FileNotFoundError: As ``read_crops``.
     """
+    import torch
+
     crops = list(read_crops(packs[frame.pack], rows))
     if mu is not None:
-        crops = [replace(crop, mask=torch.from_numpy(mask_of_codes(crop.sharpness, mu))[None]) for crop in crops]
+        crops = [replace(crop, mask=tensor_of(mask_of_codes(crop.sharpness, mu))[None]) for crop in crops]
     height, width = (max(crop.origin[axis] + crop.mask.shape[axis + 1] for crop in crops) for axis in (0, 1))
 
-    def whole(name: str) -> Tensor:
+    def whole(name: str) -> "Tensor":
         picture = torch.empty(getattr(crops[0], name).shape[0], height, width, dtype=torch.uint8)
         for crop in crops:
             part = getattr(crop, name)

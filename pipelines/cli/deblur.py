@@ -175,14 +175,11 @@ def _show_dry_run(plan: "RestorePlan", missing: "Sequence[RestoreJob]", *, compa
 
 
 def _network(weights: Path | None, is_ensemble: bool) -> "Network":
-    """The network that restores. A file that is not weights is refused even if there is nothing to do."""
+    """The network that restores."""
     from cdgnet import PRETRAINED
-    from pipelines.restore import networks
     from pipelines.restore.origins import Network
-    from pipelines.restore.restorer import weights_checksum
+    from pipelines.restore.weights_files import weights_checksum
 
-    if weights is not None:
-        networks.check_kind(weights)
     return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble)
 
 

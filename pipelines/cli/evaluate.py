@@ -118,15 +118,15 @@ def command(
     """
     weights = (*first, *others)
     _check_options(click.get_current_context(), has_weights=bool(first))
+    frames = _frames(pack, root, (layout, variant, split), restored, sharp, blurry, _mask_source(masks, method, mu))
+    of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
+    frames = _prepared(frames, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
+    is_restored = no_weights or restored is not None
     from pipelines.evaluate import comparison
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate.alignment import check_against
     from pipelines.evaluate.conditions import Conditions
 
-    frames = _frames(pack, root, (layout, variant, split), restored, sharp, blurry, _mask_source(masks, method, mu))
-    of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
-    frames = _prepared(frames, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
-    is_restored = no_weights or restored is not None
     networks = [None] if is_restored else list(weights) or [weights_or_pretrained(None)]
     shared = Conditions(
         precision=precision,
@@ -218,7 +218,6 @@ def _prepared(
     is_blurry: bool,
 ) -> "FrameSource":
     """The frames as they are to be scored. Refuses options that would have no effect, and lists frames left out."""
-    from pipelines.evaluate.alignment import AlignedFrames
     from pipelines.evaluate.frame_sources import BlurryFrames
 
     if not frames.has_truth and (asked := _asked({**of_truth, "align": is_aligned, "strict": is_strict})):
@@ -228,7 +227,10 @@ def _prepared(
     if frames.orphans:
         paths = listed([str(path) for path in frames.orphans])
         click.echo(f"not scored, no partner found: {paths}", err=True)
-    frames = AlignedFrames(frames) if is_aligned else frames
+    if is_aligned:
+        from pipelines.evaluate.alignment import AlignedFrames
+
+        frames = AlignedFrames(frames)
     return BlurryFrames(frames) if is_blurry else frames
 
 

@@ -53,7 +53,7 @@ def command(
                        the attention of each branch
       share            the same shape: share of the small branch in the result
     """
-    from cdgnet import load_weights
+    from cdgnet import read_metadata
     from prep.io import files
 
     path = out or (weights.with_suffix(suffix) if weights else Path(f"cdgnet{suffix}"))
@@ -63,7 +63,10 @@ def command(
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists; use --force to overwrite it, or another --out")
     weights = weights_or_pretrained(weights)
+    read_metadata(weights)  # refuses weights of other projects before torch is loaded
     start = time.monotonic()
+    from cdgnet import load_weights
+
     network = load_weights(weights)
     if suffix == ".onnx" and network.config.levels > 1:  # which torch's exporter does not finish in minutes
         raise click.ClickException(

@@ -143,9 +143,9 @@ def _print_card(weights: Path | None, *, as_json: bool) -> None:
     """Print how weights were made; without a card, all metadata of the file."""
     from cdgnet import PRETRAINED, read_metadata
     from pipelines import card
-    from pipelines.restore import networks
+    from pipelines.restore import weights_files
 
-    if weights is not None and not networks.is_ours(weights):
+    if weights is not None and not weights_files.is_ours(weights):
         raise click.ClickException(
             f"{weights} is of another project, and only weights of cdgnet have a card; leave out --card"
         )

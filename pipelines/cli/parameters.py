@@ -53,10 +53,39 @@ class ExistingFile(click.Path):
         return path
 
 
-PACK_FILE = ExistingFile("make it with cdg-prep pack")
+class PackFile(ExistingFile):
+    """A pack that can be opened."""
+
+    def __init__(self) -> None:
+        super().__init__("make it with cdg-prep pack")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        from prep.packs import layout, reader
+
+        with reader.open_pack(path) as file:
+            layout.read_header(file)
+        return path
 
 
-WEIGHTS_FILE = ExistingFile("pass weights of cdg-train (runs/NAME/weights.safetensors), or of another project (.pth)")
+class WeightsFile(ExistingFile):
+    """A file that can contain weights, by its first bytes and its header."""
+
+    def __init__(self) -> None:
+        super().__init__("pass weights of cdg-train (runs/NAME/weights.safetensors), or of another project (.pth)")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        from pipelines.restore import weights_files
+
+        weights_files.check(path)
+        return path
+
+
+PACK_FILE = PackFile()
+WEIGHTS_FILE = WeightsFile()
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:

@@ -96,17 +96,19 @@ def command(
         raise click.UsageError(f"{name} needs two packs; pass --h5 FILE to train on and --test FILE to score on")
     study = STUDIES[name]
     _refuse_unfit(study, packs, fine)
-    from pipelines.restore.compilation import refuse_without_compiler
-    from pipelines.study import design, tables
-
     base = config_of(settings, val)
     try:
         replace(base, seed=base.seed + seeds - 1)  # the last one
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    from pipelines.study import design
+
     _warn_of_test_data([*packs, *([fine] if fine else [])], test)
     rows = design.transfer_rows(study, base, packs[0], fine, only) if fine else design.rows(study, base, packs, only)
     trainings = design.trainings(rows, seeds, test, out)
+    from pipelines.restore.compilation import refuse_without_compiler
+    from pipelines.study import tables
+
     tables.refuse_other_tables(name, trainings, out)
     fabric = make_fabric(base.precision, _device())
     if base.compile:

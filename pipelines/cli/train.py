@@ -146,6 +146,9 @@ def command(
     With several packs, every frame is shown once per epoch. To continue after an interruption, run the same command
     again, or cdg-train --resume RUN_DIR. Ctrl-C saves first; a second Ctrl-C stops at once.
     """
+    if not page:
+        config = config_of(settings, val)
+        _refuse_launch(devices, nodes)
     from pipelines.pages import page_file
     from pipelines.restore.compilation import refuse_without_compiler
     from pipelines.train import loop, runs
@@ -159,8 +162,6 @@ def command(
     packs = _packs(first, others)
     folder = resume or out or Path("runs", "+".join(pack.stem for pack in packs))
     page_file.refuse_foreign(folder / run_page.NAME)
-    config = config_of(settings, val)
-    _refuse_launch(devices, nodes)
     loop.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     fabric = make_fabric(config.precision, devices, nodes)

@@ -13,8 +13,8 @@ from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.no_reference import NoReference
-from pipelines.restore import networks, peers
-from pipelines.restore.restorer import weights_checksum
+from pipelines.restore import peers, weights_files
+from pipelines.restore.weights_files import weights_checksum
 
 _GENERIC = "weights"  # what cdg-train calls the weights of every run
 _LONGEST_STEM = 60  # characters of a weights file's name in that of a folder
@@ -52,7 +52,7 @@ class Conditions:
 
     def _has_seams(self) -> bool:
         """Whether frames are cut into tiles that change the result."""
-        return self.tile is not None and self.weights is not None and not networks.is_ours(self.weights)
+        return self.tile is not None and self.weights is not None and not weights_files.is_ours(self.weights)
 
     def protocol(self, frames: FrameSource) -> str:
         """How the scores are made, in one line."""

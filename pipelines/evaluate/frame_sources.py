@@ -8,16 +8,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate.mask_source import DEFAULT_MASKS, Contents, MaskSource
-from pipelines.packs import Frame, read_frame, to_tensor
+from pipelines.packs import Frame, read_frame, tensor_of, to_tensor
 from prep.arrays import Bytes, Codes
 from prep.datasets import layouts, tree_pairs
 from prep.datasets.layouts import Pair
@@ -27,6 +24,9 @@ from prep.masks import equations, making
 from prep.packs import reader
 from prep.sharpness import paired
 from prep.units import counted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OWN_MAPS = "the data set's own maps"
 MEASURED = "S of paired, which measures them between the blurry frame and its sharp partner"
@@ -39,20 +39,20 @@ class EvaluationFrame:
     """One frame to score."""
 
     key: str  # sequence/name
-    sharp: Tensor | None  # (3, H, W) uint8; None of a photograph, of which there is none
-    blurry: Tensor | None  # the same; None where there are only results
-    mask: Tensor | None  # (1, H, W) uint8, 0 or 1; None where there is none
-    restored: Tensor | None = None  # another program's result; None where a network is to restore the blurry frame
-    extent: Tensor | None = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None where nothing is known
+    sharp: "Tensor | None"  # (3, H, W) uint8; None of a photograph, of which there is none
+    blurry: "Tensor | None"  # the same; None where there are only results
+    mask: "Tensor | None"  # (1, H, W) uint8, 0 or 1; None where there is none
+    restored: "Tensor | None" = None  # another program's result; None where a network is to restore the blurry frame
+    extent: "Tensor | None" = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None where nothing is known
 
     @property
-    def truth(self) -> Tensor:
+    def truth(self) -> "Tensor":
         """The sharp frame, where there must be one."""
         assert self.sharp is not None
         return self.sharp
 
 
-class FrameSource(Dataset[EvaluationFrame], ABC):
+class FrameSource(ABC):
     """Frames to score, by number; they may be read in another process."""
 
     name: str  # for the scores folder
@@ -148,13 +148,13 @@ class PackFrames(FrameSource):
         return EvaluationFrame(key=key, sharp=whole.sharp, blurry=whole.blurry, mask=mask, extent=extent)
 
 
-def _measured_extent(codes: Codes) -> Tensor:
+def _measured_extent(codes: Codes) -> "Tensor":
     """The extent, ``(1, H, W)`` in pixels, that S of ``paired`` or ``extent`` stands for; NaN where it is unknown."""
     extent = paired.extent_of(np.asarray(codes / equations.LEVELS, np.float32))
-    return torch.from_numpy(np.where(codes > 0, extent, np.float32(np.nan)))[None]
+    return tensor_of(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
 
-def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> Tensor:
+def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> "Tensor":
     """A map of extents, ``(1, H, W)`` float32 in pixels, NaN where unknown.
 
     Raises:
@@ -167,7 +167,7 @@ def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> Tensor:
             f"{source} is {codes.shape[1]} x {codes.shape[0]} pixels and its frame {size[1]} x {size[0]}; make the map "
             "again"
         )
-    return torch.from_numpy(extents.to_pixels(codes))[None]
+    return tensor_of(extents.to_pixels(codes))[None]
 
 
 class PictureFrames(FrameSource):

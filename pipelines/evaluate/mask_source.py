@@ -5,12 +5,12 @@ Legend: H, W a frame's height and width.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pipelines.errors import EvaluationError
+from pipelines.packs import tensor_of
 from prep.arrays import Bytes, Codes
 from prep.io import extents, frames
 from prep.io.storage import Source
@@ -18,6 +18,9 @@ from prep.masks import equations, making
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS, paired
 from prep.units import counted
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
 _EXTENT_MU = 0.85  # 6.2 pixels
@@ -114,10 +117,10 @@ class MaskSource:
             beside = extents.decode(contents[extent], extent)
         return equations.to_codes(method.compute(blurry, beside))
 
-    def mask(self, codes: Codes) -> Tensor:
+    def mask(self, codes: Codes) -> "Tensor":
         """M, ``(1, H, W)``."""
         assert self.mu is not None
-        return torch.from_numpy(equations.mask_of_codes(codes, self.mu))[None]
+        return tensor_of(equations.mask_of_codes(codes, self.mu))[None]
 
 
 DEFAULT_MASKS = MaskSource()

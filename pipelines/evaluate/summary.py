@@ -18,7 +18,8 @@ from pipelines.evaluate.measures import LEGEND, FrameScores, columns, measures_o
 from pipelines.evaluate.statistics import author_frames, bootstrap_interval, mean_scores, sequence_means
 from pipelines.restore.networks import name_of
 from pipelines.restore.peers import PeerNetwork
-from pipelines.restore.restorer import Restorer, weights_checksum
+from pipelines.restore.restorer import Restorer
+from pipelines.restore.weights_files import weights_checksum
 from pipelines.timing import device_name
 
 _TABLE_1_FRAMES = 1111  # of GoPro, that the paper's Table 1 is of

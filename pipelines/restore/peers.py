@@ -11,13 +11,13 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cdgnet import WeightsError
 from cdgnet.tiling import Progress
 from cdgnet.weights import fault_of
+from pipelines.restore import weights_files
 from prep.units import counted
 
 if TYPE_CHECKING:
@@ -27,8 +27,6 @@ HALO = 64
 """Pixels around a tile that are computed with it."""
 
 _MIXED = 32  # pixels on each side of a border between tiles, at most, where the results of both are mixed
-_ZIP, _PICKLE = b"PK\x03\x04", b"\x80"  # how torch.save's files begin: an archive, or a pickle as before torch 1.6
-_LATEST_PROTOCOL = 5  # of pickles
 
 
 class PeerNetwork(nn.Module):
@@ -55,36 +53,6 @@ class PeerNetwork(nn.Module):
         """Pixels of a frame once its sides are as the network needs them."""
         right, below = self._descriptor.size_requirements.get_padding(width, height)
         return int((height + below) * (width + right))
-
-
-def is_pickle(path: Path) -> bool:
-    """Whether a file is one of ``torch.save``, by its first bytes.
-
-    Those of safetensors are a length, which may be any, and a bracket.
-    """
-    with path.open("rb") as file:
-        start = file.read(9)
-    if start[8:] == b"{":
-        return False
-    return start.startswith(_ZIP) or (start.startswith(_PICKLE) and start[1:2] <= bytes([_LATEST_PROTOCOL]))
-
-
-def check_kind(path: Path) -> None:
-    """Refuse a file that cannot contain weights, by its first bytes.
-
-    Raises:
-        WeightsError: If it is neither a safetensors file nor one of ``torch.save``.
-    """
-    if is_pickle(path):
-        return
-    try:
-        with safe_open(path, framework="pt"):
-            pass
-    except SafetensorError as error:
-        raise WeightsError(
-            f"{path} is not a weights file ({' '.join(str(error).split())}); pass a safetensors file or one of "
-            "torch.save. A download may have left a web page or a Git LFS pointer in its place"
-        ) from error
 
 
 def load(path: Path) -> PeerNetwork:
@@ -137,8 +105,8 @@ def load(path: Path) -> PeerNetwork:
 
 def _read(path: Path) -> Mapping[str, Any]:
     """What a file holds, its tensors by name or dictionaries of them."""
-    check_kind(path)
-    if not is_pickle(path):
+    weights_files.check(path)
+    if not weights_files.is_pickle(path):
         return load_file(path)
     try:
         with path.open("rb") as file:

@@ -1,6 +1,5 @@
 """A trained network at work: its device, its precision, its memory."""
 
-import hashlib
 import itertools
 import math
 from collections.abc import Callable
@@ -210,9 +209,3 @@ def fitting_tile(network: Network, device: torch.device, memory: int, batch: int
     side = int(math.sqrt(pixels)) - 2 * tiling.halo_of(network.config)
     largest = _LARGEST_TILE_CPU if device.type == "cpu" else _LARGEST_TILE
     return min(max(side - side % padding.SIZE_MULTIPLE, _SMALLEST_TILE), largest)
-
-
-def weights_checksum(weights: Path) -> str:
-    """SHA-256 of a weights file, in hexadecimal."""
-    with weights.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

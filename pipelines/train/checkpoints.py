@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pipelines.errors import TrainingError
 from pipelines.train.state import TrainingState
 from prep.io import files
@@ -40,6 +38,8 @@ def save(folder: Path, step: int, checkpoint: Mapping[str, Any], *, keep: int) -
     Raises:
         OSError: If it cannot be written; earlier ones are left as they are.
     """
+    import torch
+
     content = io.BytesIO()  # where torch writes to a full disk itself, it hides what went wrong
     torch.save(dict(checkpoint), content)
     files.write_bytes(_path(folder, step), content.getbuffer())
@@ -93,6 +93,8 @@ def _path(folder: Path, step: int) -> Path:
 
 def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint and the problems of newer ones; mapped, its tensors are read only when used."""
+    import torch  # here, so that a folder without checkpoints is checked without it
+
     problems: list[str] = []
     for step in reversed(saved_steps(folder)):
         path = _path(folder, step)

@@ -4,9 +4,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
+from typing import cast
 
 from lightning_fabric import Fabric
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from pipelines.stopping import ignore_stop_signals
 from pipelines.train.runs import Run
@@ -19,7 +20,7 @@ def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
     config = run.config
     sampler = _StepSampler(run, fabric, start)
     loader = DataLoader(
-        run.samples,
+        cast("Dataset[Sample]", run.samples),  # which is one by its methods
         batch_size=sampler.share // config.accumulate,
         sampler=sampler,
         num_workers=config.workers,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cdgnet.errors import WeightsError
-from cdgnet.weights import read_metadata
+from cdgnet.header import read_metadata
 from pipelines.errors import RunInUse, TrainingError
 from prep.errors import ReadError
 from prep.io import files, locks

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cdgnet import ModelConfig, load_weights
+from cdgnet import ModelConfig
 from pipelines.errors import DataError, TrainingError
 from pipelines.train import checkpoints, config_file, run_folder
 from pipelines.train.samples import TrainingSamples
@@ -75,6 +75,8 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         is_soft=config.component_loss == "soft",
     )
     if config.init is not None:
+        from cdgnet import load_weights
+
         _refuse_other_network(load_weights(Path(config.init)).config, config)
     asked = identity(config, infos, plan.steps)
     _refuse_other_folder(folder, asked)

@@ -6,29 +6,29 @@ Legend: C the training crop's side in pixels.
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from pipelines.errors import DataError
-from pipelines.packs import Frame
+from pipelines.packs import Frame, tensor_of
 from prep.arrays import Bytes
 from prep.masks.equations import mask_of_codes, soft_mask
 from prep.packs.windows import Windows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Sample(NamedTuple):
     """One training sample, as it lies in the pack; a batch stacks them."""
 
-    blurry: Tensor  # (3, C, C) uint8
-    sharp: Tensor  # (3, C, C) uint8
-    mask: Tensor  # (1, C, C) uint8, 0 or 1; of soft masks 0 to 255
+    blurry: "Tensor"  # (3, C, C) uint8
+    sharp: "Tensor"  # (3, C, C) uint8
+    mask: "Tensor"  # (1, C, C) uint8, 0 or 1; of soft masks 0 to 255
 
 
-class TrainingSamples(Dataset[Sample]):
+class TrainingSamples:
     """An endless, reproducible stream: sample n is decided by (seed, n) alone, so a run resumes anywhere in it.
 
     An epoch shows each frame of all packs once, in random order: a random one of its crops, a random window of it,
@@ -93,9 +93,9 @@ class TrainingSamples(Dataset[Sample]):
         blurry, sharp = (pack.read(name, *corner) for name in ("blurry", "sharp"))
         mask = self._mask(pack, corner)
 
-        def turned(window: np.ndarray) -> Tensor:
+        def turned(window: np.ndarray) -> "Tensor":
             flipped = window[:: 1 - 2 * flips[0], :: 1 - 2 * flips[1]].reshape(self.crop, self.crop, -1)
-            return torch.from_numpy(np.rot90(flipped, turns).transpose(2, 0, 1).copy())
+            return tensor_of(np.rot90(flipped, turns).transpose(2, 0, 1).copy())
 
         return Sample(turned(blurry), turned(sharp), turned(mask))
 

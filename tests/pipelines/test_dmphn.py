@@ -209,8 +209,8 @@ def spoilt(state: dict[str, Tensor], fault: str) -> Any:
     [
         ("missing", "is not DMPHN's Encoder: layer7.0.bias is missing; pass the published file"),
         ("shape", "is not DMPHN's Encoder: layer1.weight is (32, 3, 5, 5), not (32, 3, 3, 3); pass the published"),
-        ("nan", "layer1.bias holds nan or inf"),
-        ("integer", "layer1.bias is int64, wanted floating point"),
+        ("nan", "layer1.bias contains nan or inf"),
+        ("integer", "layer1.bias is int64, not floating point"),
         ("sparse", "layer1.bias is torch.sparse_coo on cpu, not plain values"),
         ("list", "contains a list, not tensors by name"),
         ("checkpoint", "contains a dict, not tensors by name"),
