@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import click
 
+from pipelines.cli.loading import announced_imports
 from pipelines.cli.printing import escaping, one_line
 from pipelines.errors import PipelineError
 from prep.errors import PrepError
@@ -33,7 +34,7 @@ _NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the syste
 
 def run(command: click.Command) -> None:
     """Run a command and exit."""
-    with escaping():
+    with escaping(), announced_imports():
         _run(command, command.name or "cdg")
 
 

@@ -100,12 +100,14 @@ def narrate(
 
 
 @contextmanager
-def announce_if_slow(what: str) -> Iterator[None]:
-    """Say what is under way if it is not done within a second and a half, and every half minute for how long it is."""
+def announce_if_slow(what: str, after: float | None = None) -> Iterator[None]:
+    """Report work that takes longer than ``after`` seconds, by default a second and a half, and again every half minute
+    with the time so far.
+    """
     start, done = time.monotonic(), threading.Event()
 
     def speak() -> None:
-        if not done.wait(SLOW_SECONDS):
+        if not done.wait(SLOW_SECONDS if after is None else after):
             click.echo(what, err=True)
         while not done.wait(_SECONDS_BETWEEN_LINES):
             click.echo(f"{what}: {duration(time.monotonic() - start)} so far", err=True)

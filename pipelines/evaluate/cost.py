@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -10,14 +10,16 @@ from cdgnet.cost import Cost, network_cost
 from pipelines.restore import footprint
 from pipelines.restore.networks import Network
 from pipelines.restore.peers import PeerNetwork
-from pipelines.restore.restorer import Restorer
 from pipelines.timing import device_name
+
+if TYPE_CHECKING:
+    from pipelines.restore.restorer import Restorer
 
 SIZE = (720, 1280)  # height, width of the frame that the paper counts multiply-accumulates for
 
 
 def measure_cost(
-    restorer: Restorer, seconds: Sequence[float], peak: float | None, size: tuple[int, int]
+    restorer: "Restorer", seconds: Sequence[float], peak: float | None, size: tuple[int, int]
 ) -> dict[str, Any]:
     """Parameters, multiply-accumulates of one frame, and the time and memory that the scored frames took.
 
