@@ -62,6 +62,7 @@ bench: .venv/ready
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/review.py
 	$(BIN)/python benchmarks/kernels.py
+	$(BIN)/python benchmarks/startup.py
 
 .venv/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; make PYTHON=python3.12" % sys.version.split()[0])'

@@ -75,6 +75,7 @@ SMOKES = {
     "sharpness_speed": Smoke(
         words="--methods laplacian paired extent --repeats 1 --least 0", rows=("laplacian", "paired", "extent")
     ),
+    "startup": Smoke(words="--trial --repeats 1", rows=("prep      help", "prep      wrong file")),
     "supervision": Smoke(
         words="--data DATA --methods laplacian paired --seeds 10 --jobs 1",
         rows=("a  laplacian", "a  paired", "b  paired", "c  laplacian", "b: median relative error"),
