@@ -8,6 +8,7 @@ import click
 
 from pipelines.cli.loading import announced_imports
 from pipelines.cli.printing import escaping, one_line
+from pipelines.cli.usage import usage_text
 from pipelines.errors import PipelineError
 from prep.errors import PrepError
 
@@ -29,6 +30,10 @@ EXTRAS = {  # which extra brings a package that may be missing
     "spandrel_extra_arches": "peers",
 }
 _FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a person may use of it
+_NO_FOLDER = {  # where the system's words say little
+    errno.EEXIST: "a file has this name, and a folder is needed; choose another path",
+    errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
+}
 _NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the system's loader says of a library
 
 
@@ -42,13 +47,14 @@ def _run(command: click.Command, name: str) -> NoReturn:
     try:
         status = command.main(prog_name=name, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        click.echo(error.format_message(), err=True)  # the help of a group, line by line
         sys.exit(2)
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else name
         hint = f" (see {where} --help)" if isinstance(error, click.UsageError) else ""
-        _fail(f"{where}: {' '.join(error.format_message().split())}{hint}", error.exit_code)
+        text = usage_text(error) if isinstance(error, click.UsageError) else error.format_message()
+        _fail(f"{where}: {' '.join(text.split())}{hint}", error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         _fail(f"{name}: interrupted; run the same command again to continue", 130)
     except ModuleNotFoundError as error:
@@ -65,7 +71,8 @@ def _run(command: click.Command, name: str) -> NoReturn:
     except OSError as error:
         subject = f"{error.filename}: " if error.filename else ""
         cure = "; free some space, then run the same command again" if error.errno in _FULL else ""
-        _fail(f"{name}: {subject}{error.strerror or error}{cure}", 1)
+        reason = _NO_FOLDER.get(error.errno or 0) or error.strerror or str(error)
+        _fail(f"{name}: {subject}{reason}{cure}", 1)
     except Exception as error:
         if not _is_mistake(error):
             raise

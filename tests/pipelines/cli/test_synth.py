@@ -91,7 +91,7 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["raw", "--window", "1"], "1: wanted a whole number from 3 on, or two, the smaller first, as 7-13"),
         (["raw", "--window", "99"], "no 99 frames in motion lie behind each other; pass a smaller --window"),
         (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, srgb, or a file"),
-        (["raw", "--camera", "leica"], "'leica' is not one of 'none', 'gopro', 'phone', 'dslr'"),
+        (["raw", "--camera", "leica"], "--camera is leica; it must be one of none, gopro, phone, dslr"),
         (
             ["raw", "--shot-noise", "1e-3-1e-4"],
             "1e-3-1e-4: wanted a number from 0 to 1, or two, the smaller first",
