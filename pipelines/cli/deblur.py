@@ -197,7 +197,7 @@ def _restore(
     frames, lines = deblurring.survey(jobs)
     for line in lines:
         click.echo(line, err=True)
-    steps = track(restoring, frames, f"deblurring on {restorer.device.type}", parts)
+    steps = track(restoring, frames, f"deblurring on {restorer.device.type}", parts, unit="frames")
     outcomes = []
     for outcome in steps:
         if outcome.is_done:
@@ -223,7 +223,7 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
     if existing := len(named) - len(missing):
         click.echo(f"{counted(existing, 'comparison')} already in {out}; skipped (--force draws again)")
     drawn = 0
-    for job in track(missing, len(missing), "drawing comparisons"):
+    for job in track(missing, len(missing), "drawing comparisons", unit="pictures"):
         try:
             comparison.write(job.source, job.target)
             drawn += 1

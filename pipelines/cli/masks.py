@@ -101,7 +101,7 @@ def make_masks(
     if cluster is None and computed:
         with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
-    outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks"))
+    outcomes = list(track(making.make(plan, jobs or -1, cluster), len(plan.tasks), "masks", unit="frames"))
     records = [*plan.done, *(outcome for outcome in outcomes if isinstance(outcome, MaskRecord))]
     failures = [outcome.reason for outcome in outcomes if isinstance(outcome, making.Failure)]
     if records and not keep_masks:

@@ -101,7 +101,7 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
     estimate.check_bytes(out or path, pack.bytes)
     warn_of_ceiling(pack.header.method, mu)
     keys = packing.remask(path, mu, out or path, restart=force)
-    for _ in track(keys, len(pack.frames), f"remask {path.name}"):
+    for _ in track(keys, len(pack.frames), f"remask {path.name}", unit="frames"):
         pass
     print_new_pack(reader.read_info(out or path))
 

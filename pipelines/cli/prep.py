@@ -138,7 +138,7 @@ def _write(
     if packing.is_begun(path) and not force:
         click.echo(f"going on with the half-made {path}")
     keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
-    for _ in track(keys, len(pairs), f"pack {path.name}"):
+    for _ in track(keys, len(pairs), f"pack {path.name}", unit="frames"):
         pass
     packs.print_new_pack(reader.read_info(path))
 

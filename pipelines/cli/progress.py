@@ -35,33 +35,52 @@ class Parts:
 
 
 def track(
-    items: Iterable[Item], total: int | Callable[[], int | None], what: str, parts: Parts | None = None
+    items: Iterable[Item],
+    total: int | Callable[[], int | None],
+    what: str,
+    parts: Parts | None = None,
+    *,
+    unit: str = "",
 ) -> Iterator[Item]:
-    """Pass items on and show how far it is: a bar on a terminal, a line every half minute in a log.
+    """Pass items on and show the progress: a bar on a terminal, a line every half minute in a log.
 
-    A total that changes is a function, which gives None while it is not known. Items that take long say by ``parts``
-    how far they are.
+    Args:
+        items: What is passed on.
+        total: Their number; none is shown for 0. A function if it changes; it returns None while it is unknown.
+        what: The work, for the line.
+        parts: Reports the progress within items that take long.
+        unit: What is counted, in the plural, for the rate: ``4.4 frames/s``.
     """
+    if total == 0:
+        yield from items
+        return
     current = total if callable(total) else lambda: total
     from rich.console import Console
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
 
     stream = unescaped(sys.stderr)
     console = Console(file=stream)
     if not console.is_terminal:
-        yield from narrate(items, current, what, parts)
+        yield from narrate(items, current, what, parts, unit=unit)
         return
+
+    class TimeLeft(TimeRemainingColumn):
+        def render(self, task: Task) -> Text:
+            return Text() if task.time_remaining is None else super().render(task)
+
     rate = TextColumn("{task.fields[rate]}")
     share = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     name = TextColumn("{task.description}", markup=False)
-    with Progress(name, *share, rate, TimeRemainingColumn(), console=console) as progress, escaping():
+    with Progress(name, *share, rate, TimeLeft(), console=console) as progress, escaping():
         task = progress.add_task(escaped(what, encoding_of(stream)), total=current(), rate="")
         done = 0
         if parts is not None:
@@ -69,14 +88,19 @@ def track(
         for done, item in enumerate(items, 1):
             progress.update(task, completed=done, total=current())
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            progress.update(task, rate=f"{speed:.2f}/s" if speed else "")
+            progress.update(task, rate=rate_text(speed, unit) if speed else "")
             yield item
 
 
 def narrate(
-    items: Iterable[Item], total: int | Callable[[], int | None], what: str, parts: Parts | None = None
+    items: Iterable[Item],
+    total: int | Callable[[], int | None],
+    what: str,
+    parts: Parts | None = None,
+    *,
+    unit: str = "",
 ) -> Iterator[Item]:
-    """Pass items on and say how far it is, a line every half minute."""
+    """Pass items on and print the progress, a line every half minute."""
     current = total if callable(total) else lambda: total
     start = spoken = time.monotonic()
 
@@ -87,9 +111,9 @@ def narrate(
             return
         spoken, rate, whole = now, done / (now - start), current()
         of_whole = f" of {whole}" if whole else ""
-        left = f", {duration((whole - done) / rate)} left" if whole else ""
+        left = f", {duration((whole - done) / rate)} left" if whole and rate else ""
         count = f"{done:.1f}" if done % 1 else f"{done:.0f}"
-        click.echo(f"{what}: {count}{of_whole}, {rate:.2f}/s{left}", err=True)
+        click.echo(f"{what}: {count}{of_whole}, {rate_text(rate, unit)}{left}", err=True)
 
     done = 0
     if parts is not None:
@@ -97,6 +121,12 @@ def narrate(
     for done, item in enumerate(items, 1):
         say(done)
         yield item
+
+
+def rate_text(rate: float, unit: str) -> str:
+    """Items per second, as ``4.4 frames/s``."""
+    number = f"{rate:.1f}" if rate >= 1 else f"{rate:.2f}"
+    return f"{number} {unit}/s" if unit else f"{number}/s"
 
 
 @contextmanager

@@ -118,7 +118,7 @@ def _score_all(
         click.echo(f"scoring {counted(missing, 'frame')}{many} on {device}", err=True)
     gallery = Gallery()
     comparisons: dict[str, Comparisons] = {}
-    for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "scoring"):
+    for _ in track(score_frames(frames, candidates, workers, gallery, comparisons), missing, "scoring", unit="frames"):
         pass
     return gallery, comparisons
 
@@ -135,7 +135,7 @@ def _report(frames: "FrameSource", candidate: "Candidate") -> "Entry":
     scores_folder.write(folder, rows, summary)
     kept = examples.read(folder, rows)
     drawing, count = examples.draw_examples(frames, rows, candidate.restorer, candidate.shortlist, kept)
-    drawn = list(track(drawing, count, "drawing pictures"))
+    drawn = list(track(drawing, count, "drawing pictures", unit="pictures"))
     examples.write(folder, rows, drawn)
     report = page.write(folder, rows, summary, drawn)
     click.echo(f"wrote {folder / 'results.csv'}, results.json and {report.name}", err=True)
@@ -155,7 +155,7 @@ def _compare(
     compared = comparison.compare_all(entries, frames.keys)
     comparison.write(folder, compared, entries, frames.keys)
     drawing, count = lineups.draw_all(frames, candidates, gallery, folder)
-    drawn = list(track(drawing, count, "drawing pictures"))
+    drawn = list(track(drawing, count, "drawing pictures", unit="pictures"))
     lineups.keep(folder, candidates, drawn)
     path = comparison_page.write(folder, compared, entries, frames.keys, drawn)
     click.echo(f"wrote {path}, compare.csv and compare.json", err=True)

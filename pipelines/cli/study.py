@@ -223,7 +223,7 @@ def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnS
     from pipelines.train import loop
 
     if not plan.is_done:
-        for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, name):
+        for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, name, unit="steps"):
             pass
     if stopped():
         raise stopped.stopped(
@@ -240,7 +240,7 @@ def _score(training: "Training", fabric: "Fabric", stopped: StopOnSignal, name: 
     count = len(read_info(training.test).frames)
     try:
         with run_folder.locked(training.folder), stopped.at_once():
-            for _ in track(scoring.score(training, fabric), count, f"score {name}"):
+            for _ in track(scoring.score(training, fabric), count, f"score {name}", unit="frames"):
                 pass
     except KeyboardInterrupt as interrupt:
         message = f"stopped while scoring {training.title}; run the same command again to score it"

@@ -218,7 +218,7 @@ def test_a_missing_argument_is_one_line(tmp_path: Path) -> None:
 
     assert done.stderr.count("\n") == 1
     names = "gopro, videodeblurring, reds, hide, realblur, rsblur, bsd, gopro-abme, pairs"
-    assert f"Choose from: {names} (see cdg-prep pack --help)" in done.stderr
+    assert f"is missing; pass one of {names} (see cdg-prep pack --help)" in done.stderr
 
 
 @pytest.mark.parametrize("is_terminal", [False, True])
@@ -235,13 +235,13 @@ def test_a_long_item_shows_how_far_it_is(
         time.sleep(0.3)  # the bar is drawn ten times a second
         yield "second"
 
-    assert list(progress.track(items(), 2, "deblur", parts)) == ["first", "second"]
+    assert list(progress.track(items(), 2, "deblur", parts, unit="frames")) == ["first", "second"]
 
     said = capsys.readouterr().err
     if is_terminal:
         assert "75% 1/2" in re.sub(r"\x1b[^m]*m", "", said)
     else:
-        assert re.search(r"^deblur: 1\.5 of 2, [0-9.]+/s, under 1 s left$", said, re.MULTILINE)
+        assert re.search(r"^deblur: 1\.5 of 2, [0-9.]+ frames/s, under 1 s left$", said, re.MULTILINE)
 
 
 def test_what_takes_long_is_announced_and_again_with_its_time(
