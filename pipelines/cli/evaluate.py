@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _NAMES = {"pack": "h5"}
 path_type = click.Path(path_type=Path)
+existing_type = click.Path(path_type=Path, exists=True)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 
 
@@ -61,8 +62,8 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 @click.option("--mu", type=FiniteRange(0, 1), metavar="MU", help="Threshold of S, from 0 to 1: M = 1 where S is above "
               "it.  [default: the pack's; else 0.85 for extent and paired, which is blur up to 6 pixels, and 0.96 for "
               "other methods]")  # fmt: skip
-@click.option("--against", type=path_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on the "
-              "same frames, to compare with; may be repeated.")  # fmt: skip
+@click.option("--against", type=existing_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on "
+              "the same frames, to compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "
               "weights.")  # fmt: skip
 @click.option("--measure", "measures", multiple=True, metavar="NAME", help="Also compute a no-reference measure: niqe, "

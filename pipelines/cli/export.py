@@ -62,6 +62,7 @@ def command(
         raise click.ClickException(f"{path} does not end in {suffix}; {hint}")
     if path.exists() and not force:
         raise click.ClickException(f"{path} exists; use --force to overwrite it, or another --out")
+    path.parent.mkdir(parents=True, exist_ok=True)
     weights = weights_or_pretrained(weights)
     read_metadata(weights)  # refuses weights of other projects before torch is loaded
     start = time.monotonic()

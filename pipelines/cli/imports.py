@@ -42,14 +42,13 @@ def dmphn(folder: Path, out: Path | None, force: bool) -> None:
     DIR is a folder of the checkpoints that Zhang, Dai, Li and Koniusz published in 2019: encoder_lv1.pkl to
     encoder_lv3.pkl (1-2-4) or encoder_lv4.pkl (1-2-4-8), and as many decoders.
     """
-    if out is not None:
-        _check_target(out, force=force)
-    from cdgnet import save_weights
     from pipelines.dmphn import find, read
 
     checkpoint = find(folder)
     path = out or Path(f"{checkpoint.variant}.safetensors")
     _check_target(path, force=force)
+    from cdgnet import save_weights
+
     network, metadata = read(checkpoint)
     path.parent.mkdir(parents=True, exist_ok=True)
     save_weights(path, network, metadata, overwrite=force)

@@ -146,28 +146,32 @@ def command(
     With several packs, every frame is shown once per epoch. To continue after an interruption, run the same command
     again, or cdg-train --resume RUN_DIR. Ctrl-C saves first; a second Ctrl-C stops at once.
     """
-    if not page:
-        config = config_of(settings, val)
-        _refuse_launch(devices, nodes)
-    from pipelines.pages import page_file
-    from pipelines.restore.compilation import refuse_without_compiler
-    from pipelines.train import loop, runs
-    from pipelines.train import page as run_page
-
     if page is not None:
+        from pipelines.train import page as run_page
+
         click.echo(f"wrote {run_page.write(page)}")
         return
     if resume is not None and out is not None:
         raise click.UsageError("--resume and --out exclude each other; a run continues in its own folder")
     packs = _packs(first, others)
     folder = resume or out or Path("runs", "+".join(pack.stem for pack in packs))
+    config = config_of(settings, val)
+    _refuse_launch(devices, nodes)
+    from pipelines.train import runs
+
+    runs.check_division(config, devices * nodes)
+    plan = runs.prepare(config, packs, folder, keep=False)
+    from pipelines.pages import page_file
+    from pipelines.restore.compilation import refuse_without_compiler
+    from pipelines.train import page as run_page
+
     page_file.refuse_foreign(folder / run_page.NAME)
-    loop.check_division(config, devices * nodes)
     is_first = all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "NODE_RANK"))
     fabric = make_fabric(config.precision, devices, nodes)
     if config.compile:
         refuse_without_compiler(fabric.device)
-    plan = runs.prepare(config, packs, folder, keep=is_first and not dry_run)
+    if is_first and not dry_run:
+        runs.begin(plan)
     if is_first:
         say_plan(plan, fabric)
     if dry_run or plan.is_done:
@@ -191,7 +195,7 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     def steps_to_go() -> int | None:
         return report and report.steps and report.steps - plan.start
 
-    for report in track(reports, steps_to_go, "train") if is_first else reports:
+    for report in track(reports, steps_to_go, "train", unit="steps") if is_first else reports:
         for row in report.rows if is_first else ():
             say_row(row, report.steps)
             if tensorboard:

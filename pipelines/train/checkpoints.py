@@ -93,10 +93,10 @@ def _path(folder: Path, step: int) -> Path:
 
 def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint and the problems of newer ones; mapped, its tensors are read only when used."""
-    import torch  # here, so that a folder without checkpoints is checked without it
-
     problems: list[str] = []
     for step in reversed(saved_steps(folder)):
+        import torch  # here, so that a folder without checkpoints is checked without it
+
         path = _path(folder, step)
         try:
             _check(path)

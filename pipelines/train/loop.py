@@ -17,8 +17,7 @@ from pipelines.train.gradients import StepLosses, forward_backward, measured_off
 from pipelines.train.learner import Learner, set_up
 from pipelines.train.loader import ThroughputMeter
 from pipelines.train.recovery import MAX_NONFINITE, recover
-from pipelines.train.runs import Run
-from pipelines.train.settings import TrainingConfig
+from pipelines.train.runs import Run, check_division
 from pipelines.train.state import TrainingState
 from pipelines.train.validation import Progress, validate, write_pictures
 from prep import errors
@@ -104,22 +103,6 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
         yield _report(step, state, rows)
         if agreed.is_stopped and state.step == step:  # else the run went back, and stops after its next step
             break
-
-
-def check_division(config: TrainingConfig, processes: int) -> None:
-    """Refuse a batch that cannot be divided.
-
-    Raises:
-        TrainingError: If so.
-    """
-    if config.graphs and processes > 1:
-        raise TrainingError(f"--graphs is for one device, and there are {processes}; leave it out")
-    parts = processes * config.accumulate
-    if config.batch % parts:
-        raise TrainingError(
-            f"a batch of {config.batch} cannot be divided into {processes} (devices) x {config.accumulate} "
-            f"(--accumulate) parts; pass --batch {parts * -(-config.batch // parts)}"
-        )
 
 
 def _resume(run: Run, fabric: Fabric) -> Learner:

@@ -84,13 +84,9 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     if config.hours is not None:
         plan = state.plan
     _refuse_weights_alone(folder)
-    if keep and not (folder / run_folder.REQUEST).exists():
-        run_folder.write_request(folder, asked)
-    if keep:
-        config_file.write(folder / config_file.NAME, config, packs)
     # Otherwise a kill came between the last checkpoint and its weights.
     are_weights_written = run_folder.weights_step(folder) == state.step
-    return Run(
+    run = Run(
         config=config,
         packs=infos,
         folder=folder,
@@ -102,6 +98,33 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         is_done=state.step >= plan.steps and are_weights_written and not state.is_validation_due,
         damaged_checkpoints=damaged,
     )
+    if keep:
+        begin(run)
+    return run
+
+
+def begin(run: Run) -> None:
+    """Write ``run.json`` if there is none, which makes the folder a run's, and the settings as ``config.yaml``."""
+    if not (run.folder / run_folder.REQUEST).exists():
+        steps = first_plan(run.config, len(run.split.train)).steps
+        run_folder.write_request(run.folder, identity(run.config, run.packs, steps))
+    config_file.write(run.folder / config_file.NAME, run.config, run.pack_paths)
+
+
+def check_division(config: TrainingConfig, processes: int) -> None:
+    """Refuse a batch that cannot be divided.
+
+    Raises:
+        TrainingError: If so.
+    """
+    if config.graphs and processes > 1:
+        raise TrainingError(f"--graphs is for one device, and there are {processes}; leave it out")
+    parts = processes * config.accumulate
+    if config.batch % parts:
+        raise TrainingError(
+            f"a batch of {config.batch} cannot be divided into {processes} (devices) x {config.accumulate} "
+            f"(--accumulate) parts; pass --batch {parts * -(-config.batch // parts)}"
+        )
 
 
 def frames_trained_on(folder: Path) -> frozenset[tuple[str, str]]:

@@ -14,7 +14,7 @@ from training_runs import CONFIG, train
 from cdgnet import load_weights
 from pipelines import errors
 from pipelines.errors import TrainingError
-from pipelines.train import loop, runs
+from pipelines.train import runs
 from pipelines.train.settings import TrainingConfig
 
 
@@ -80,7 +80,7 @@ def test_graphs_need_a_compiled_undivided_step_on_one_device(train_pack: Path) -
         with pytest.raises(ValueError, match="graphs is on; it needs compile, and accumulate 1"):
             replace(CONFIG, **wrong)  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match="--graphs is for one device, and there are 2"):
-        loop.check_division(replace(CONFIG, graphs=True, compile=True), 2)
+        runs.check_division(replace(CONFIG, graphs=True, compile=True), 2)
 
 
 def test_settings_that_cannot_be_are_named_all_at_once() -> None:
