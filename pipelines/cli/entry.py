@@ -1,7 +1,9 @@
 """How a command runs and ends: a user's mistake is one line, a bug has its traceback."""
 
 import errno
+import signal
 import sys
+import threading
 from typing import NoReturn
 
 import click
@@ -39,8 +41,12 @@ _NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the syste
 
 def run(command: click.Command) -> None:
     """Run a command and exit."""
-    with escaping(), announced_imports():
-        _run(command, command.name or "cdg")
+    try:
+        with escaping(), announced_imports():
+            _run(command, command.name or "cdg")
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # else a late Ctrl-C, while Python ends, shows a traceback
 
 
 def _run(command: click.Command, name: str) -> NoReturn:

@@ -1,5 +1,8 @@
 """What a wrong option or argument is answered."""
 
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,15 @@ def test_a_group_without_a_command_prints_its_help_line_by_line(tmp_path: Path, 
 
     assert done.returncode == 2
     assert done.stderr.startswith("Usage: cdg-") and r"\n" not in done.stderr and "\nCommands:\n" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to one process")
+def test_a_late_interrupt_while_python_ends_shows_no_traceback() -> None:
+    late = "atexit.register(lambda: (print('ending', file=sys.stderr, flush=True), time.sleep(30)))"
+    code = f"import atexit, sys, time; from pipelines.cli.info import main; {late}; main()"
+    with subprocess.Popen([sys.executable, "-c", code, "--help"], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None and process.stderr.readline() == "ending\n"
+        process.send_signal(signal.SIGINT)
+
+        assert process.stderr.read() == ""
+    assert process.returncode == -signal.SIGINT
