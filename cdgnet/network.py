@@ -200,11 +200,11 @@ def _zero(head: nn.Conv2d) -> None:
 
 def _check(blurry: Tensor) -> None:
     if blurry.ndim != 4 or blurry.shape[1] != 3:
-        raise ValueError(f"blurry is {tuple(blurry.shape)}, wanted (B, 3, H, W); pass a batch of RGB frames")
+        raise ValueError(f"blurry is {tuple(blurry.shape)}; it must be (B, 3, H, W), a batch of RGB frames")
     if not blurry.is_floating_point():
         kind = str(blurry.dtype).removeprefix("torch.")
-        raise ValueError(f"blurry is {kind}, wanted float in [-0.5, 0.5]; pass frames / 255 - 0.5")
+        raise ValueError(f"blurry is {kind}; it must be float in [-0.5, 0.5]: pass frames / 255 - 0.5")
     height, width = blurry.shape[-2:]
     if min(height, width) < MINIMUM_SIZE:
         least = f"{MINIMUM_SIZE} x {MINIMUM_SIZE}"
-        raise ValueError(f"blurry is {width} x {height} pixels, wanted at least {least}; pass larger frames")
+        raise ValueError(f"blurry is {width} x {height} pixels; it must be at least {least}")

@@ -43,7 +43,7 @@ def default_backend(device: torch.device) -> Backend:
             return backend
     if _PREFERRED:
         known = ", ".join(BACKENDS)
-        raise CDGNetError(f"CDGNET_DEFORM is {_PREFERRED!r}, wanted one of {known}; set it to one of these or unset it")
+        raise CDGNetError(f"CDGNET_DEFORM is {_PREFERRED!r}; set it to one of {known}, or unset it")
     by_device: dict[str, Backend] = {"cuda": "fused", "cpu": "numba", "meta": "torchvision"}
     return by_device.get(device.type, "sample")
 
@@ -164,11 +164,13 @@ def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
         raise ValueError(f"{found} do not fit; pass (B, C, H, W) and (D, C, k, k)")
     size = weight.shape[-1]
     if weight.shape[-2] != size or size % 2 == 0:
-        raise ValueError(f"the kernel is {weight.shape[-2]} x {size}, wanted square and odd; pass 3 x 3")
+        raise ValueError(
+            f"the kernel is {weight.shape[-2]} x {size}; it must be square with an odd side, such as 3 x 3"
+        )
     groups, rest = divmod(offset.shape[1], 2 * size**2)
     if rest or not groups or features.shape[1] % groups:
-        wanted = f"{2 * size**2} a group, in groups that divide {features.shape[1]} channels"
-        raise ValueError(f"offset has {offset.shape[1]} channels, wanted {wanted}; pass (B, 2GK, h, w)")
+        wanted = f"{2 * size**2} channels per group, in groups that divide {features.shape[1]} channels"
+        raise ValueError(f"offset has {offset.shape[1]} channels; it must be (B, 2GK, h, w): {wanted}")
     grown = 2 * padding - size + 1
     place = (features.shape[-2] + grown, features.shape[-1] + grown)
     shapes = {
@@ -178,7 +180,7 @@ def _check(features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor,
     }
     for name, (tensor, wanted_shape) in shapes.items():
         if tensor.shape != wanted_shape:
-            raise ValueError(f"{name} is {tuple(tensor.shape)}, wanted {wanted_shape}; pass that shape")
+            raise ValueError(f"{name} is {tuple(tensor.shape)}; it must be {wanted_shape}")
 
 
 class _OffsetConv(nn.Conv2d):

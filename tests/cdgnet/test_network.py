@@ -181,10 +181,10 @@ def test_it_runs_under_bfloat16_autocast() -> None:
 @pytest.mark.parametrize(
     ("blurry", "message"),
     [
-        (torch.zeros(3, 32, 32), r"blurry is \(3, 32, 32\), wanted \(B, 3, H, W\); pass"),
-        (torch.zeros(1, 1, 32, 32), r"blurry is \(1, 1, 32, 32\), wanted"),
-        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "blurry is uint8, wanted float in"),
-        (torch.zeros(1, 3, 15, 32), "blurry is 32 x 15 pixels, wanted at least 16 x 16; pass larger"),
+        (torch.zeros(3, 32, 32), r"blurry is \(3, 32, 32\); it must be \(B, 3, H, W\)"),
+        (torch.zeros(1, 1, 32, 32), r"blurry is \(1, 1, 32, 32\); it must be"),
+        (torch.zeros(1, 3, 32, 32, dtype=torch.uint8), "blurry is uint8; it must be float in"),
+        (torch.zeros(1, 3, 15, 32), "blurry is 32 x 15 pixels; it must be at least 16 x 16"),
     ],
 )
 def test_what_is_no_batch_of_frames_is_refused(blurry: Tensor, message: str) -> None:

@@ -207,7 +207,7 @@ def test_the_environment_chooses_a_kernel_and_a_typing_error_is_named(monkeypatc
     assert default_backend(torch.device("cpu")) == "sample"
     monkeypatch.setattr(conv, "_PREFERRED", "smaple")
     with pytest.raises(
-        CDGNetError, match="CDGNET_DEFORM is 'smaple', wanted one of torchvision, sample, numba, fused;"
+        CDGNetError, match="CDGNET_DEFORM is 'smaple'; set it to one of torchvision, sample, numba, fused, or"
     ):
         default_backend(torch.device("cpu"))
 
@@ -231,12 +231,12 @@ def test_an_offset_that_is_no_number_shows_in_the_result(backend: Backend) -> No
     ("index", "shape", "message"),
     [
         (0, (2, 5, 5, 6), r"features \(2, 5, 5, 6\) and weight \(3, 4, 3, 3\) do not fit"),
-        (1, (2, 35, 5, 6), "offset has 35 channels, wanted 18 a group"),
-        (1, (2, 54, 5, 6), "offset has 54 channels, wanted 18 a group, in groups that divide 4 channels"),
-        (1, (2, 36, 5, 5), r"offset is \(2, 36, 5, 5\), wanted \(2, 36, 5, 6\)"),
-        (2, (2, 9, 5, 6), r"modulation is \(2, 9, 5, 6\), wanted \(2, 18, 5, 6\)"),
-        (3, (3, 4, 2, 2), "kernel is 2 x 2, wanted square and odd"),
-        (4, (4,), r"bias is \(4,\), wanted \(3,\)"),
+        (1, (2, 35, 5, 6), r"offset has 35 channels; it must be \(B, 2GK, h, w\): 18 channels per group"),
+        (1, (2, 54, 5, 6), "18 channels per group, in groups that divide 4 channels"),
+        (1, (2, 36, 5, 5), r"offset is \(2, 36, 5, 5\); it must be \(2, 36, 5, 6\)"),
+        (2, (2, 9, 5, 6), r"modulation is \(2, 9, 5, 6\); it must be \(2, 18, 5, 6\)"),
+        (3, (3, 4, 2, 2), "kernel is 2 x 2; it must be square with an odd side"),
+        (4, (4,), r"bias is \(4,\); it must be \(3,\)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(index: int, shape: tuple[int, ...], message: str) -> None:
