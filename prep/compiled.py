@@ -1,4 +1,4 @@
-"""Compilation of the loops that numpy has no name for."""
+"""Compile loops that numpy has no function for."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -9,10 +9,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Compile for this machine at the first call; later processes read the result from ``__pycache__``.
+    """Compile for this machine on the first call; later processes load the result from ``__pycache__``.
 
-    One thread; arithmetic stays that of IEEE 754, in the order written: the same input gives the same bits in every
-    process. What is read from ``__pycache__`` follows changes of the function's own file only, so a kernel's
-    constants stand in its file.
+    The code runs in one thread with IEEE 754 arithmetic in the order written, so the same input gives the same bits in
+    every process. The cache notices changes only in the function's own file: keep a kernel's constants there.
     """
     return cast(Function, numba.njit(cache=True, error_model="numpy")(function))

@@ -1,6 +1,6 @@
-"""Errors that a user can fix; the message is one line and says how.
+"""Errors that a user can fix; each message is one line and says how.
 
-Everything raised on purpose here is a ``PrepError``. Any other exception is a bug.
+Errors raised on purpose are ``PrepError``. Any other exception is a bug.
 """
 
 
@@ -13,28 +13,28 @@ class ReadError(PrepError):
 
 
 class ForeignFile(PrepError):
-    """A file that would be replaced, and that is a person's own."""
+    """A file that would be overwritten but was not written by this project."""
 
 
 class FrameError(ReadError):
-    """A picture or a video that is damaged, of an unknown kind, or cannot be written as asked."""
+    """A picture or a video that is damaged, of an unknown format, or cannot be written as requested."""
 
 
 class DatasetError(PrepError):
-    """A data set that is not there, or is not laid out as published."""
+    """A data set that does not exist, or whose folders are not those of a known layout."""
 
 
 class MaskError(PrepError):
-    """A masks folder that does not hold what was asked for."""
+    """A masks folder that lacks the requested masks, or contains others."""
 
 
 class PackError(PrepError):
-    """A pack that is damaged, does not hold what was asked for, or cannot be made."""
+    """A pack that is damaged, lacks the requested data, or cannot be made."""
 
 
 class SynthesisError(PrepError):
-    """Recordings or photographs of which no pairs can be made as asked."""
+    """Recordings or photographs from which the requested pairs cannot be made."""
 
 
 class WorkerError(PrepError):
-    """Worker processes that cannot be reached, or died."""
+    """Worker processes that cannot be reached or were killed."""

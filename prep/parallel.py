@@ -20,7 +20,7 @@ from prep.errors import WorkerError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_AHEAD_ON_CLUSTER = 16  # its results come a batch at a time: progress moves by so many tasks a worker
+_AHEAD_ON_CLUSTER = 16  # tasks per worker in a batch; results, and progress, arrive batch by batch
 
 
 def over(
@@ -28,18 +28,18 @@ def over(
 ) -> Iterator[Result]:
     """Apply ``work`` to each task in several processes and give the results in order.
 
-    An error in a worker is raised here, at its task's turn. On a cluster, the tasks of a worker that dies are done
-    by the others.
+    An error in a worker is raised here when its task is due. On a cluster, the other workers take over the tasks of
+    one that dies.
 
     Args:
         tasks: What to do.
         work: How; a function of a module, so that it can be sent to a process.
-        jobs: Processes; -1 for one a core.
-        ahead: Tasks a process may be ahead of the reader: bounds the results that wait in memory.
-        cluster: Address of a Dask scheduler whose workers see the same files; ``jobs`` is then not looked at.
+        jobs: Processes; -1 for one per core.
+        ahead: Tasks per process that may be finished before their results are read; bounds memory.
+        cluster: Address of a Dask scheduler whose workers see the same files; ``jobs`` is then ignored.
 
     Raises:
-        WorkerError: If a process was killed, or the cluster does not answer.
+        WorkerError: If a process was killed or the cluster does not answer.
     """
     # joblib replaces a worker that grew by 300 MB, and warns; as an error that would end the thread it waits for.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
@@ -49,21 +49,23 @@ def over(
             for start in range(0, len(tasks), step):
                 yield from parallel(delayed(_alone)(work, task) for task in tasks[start : start + step])
     except BrokenExecutor as error:
-        raise WorkerError("a worker process was killed, perhaps for memory; go on with fewer --jobs") from error
+        raise WorkerError(
+            "a worker process was killed, probably for lack of memory; run the same command again with a lower --jobs"
+        ) from error
     except TimeoutError as error:
         if cluster is None:
             raise
-        raise WorkerError(f"the cluster at {cluster} has no worker; start one: dask worker {cluster}") from error
+        raise WorkerError(f"the cluster at {cluster} has no workers; start one with: dask worker {cluster}") from error
 
 
 def in_threads(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int) -> Iterator[Result]:
-    """Apply ``work`` in threads of this process: for work done outside Python whose results are too large to send.
+    """Apply ``work`` in threads of this process: for work outside the GIL whose results are too large to send.
 
     Args:
         tasks: What to do.
         work: How.
-        jobs: Threads; -1 for one a core.
-        ahead: Tasks a thread may be ahead of the reader: bounds the results that wait in memory.
+        jobs: Threads; -1 for one per core.
+        ahead: Tasks per thread that may be finished before their results are read; bounds memory.
     """
     cv2.setNumThreads(1)
     threads = effective_n_jobs(jobs)
@@ -90,7 +92,7 @@ def _end_with(parent: int) -> None:
     """End this process soon after the one that started it was killed."""
 
     def watch() -> None:
-        # Windows keeps the number of a parent that ended.
+        # On Windows the number of a parent that ended stays.
         while os.getppid() == parent and psutil.pid_exists(parent):
             time.sleep(0.5)
         os._exit(1)
@@ -102,15 +104,19 @@ def _backend(cluster: str | None) -> AbstractContextManager[Any]:
     if cluster is None:
         return nullcontext()
     if not re.fullmatch(r"\w+://[^\s/]+:\d+", cluster):
-        raise WorkerError(f"{cluster} is no scheduler's address; wanted tcp://HOST:PORT")
+        raise WorkerError(f"{cluster} is not the address of a Dask scheduler; --cluster takes tcp://HOST:PORT")
     try:
         return parallel_config(backend="dask", scheduler_host=cluster)  # type: ignore[no-any-return]
-    except ValueError as error:  # joblib's word for a missing package
-        raise WorkerError(f"no cluster at {cluster}: {error}; is cdgnet[cluster] installed here?") from error
+    except ValueError as error:  # joblib raises it if a package is missing
+        raise WorkerError(
+            f"cannot use the cluster at {cluster}: {error}; run: pip install 'cdgnet[cluster]'"
+        ) from error
     except OSError as error:
-        raise WorkerError(f"no Dask scheduler answers at {cluster}; start one, or leave --cluster out") from error
+        raise WorkerError(
+            f"no Dask scheduler answers at {cluster}; start one with dask scheduler, or leave --cluster out"
+        ) from error
 
 
 def _alone(work: Callable[[Task], Result], task: Task) -> Result:
-    cv2.setNumThreads(1)  # one process a core is enough; threads on top of them only fight
+    cv2.setNumThreads(1)  # with one process per core, more threads only compete
     return work(task)

@@ -89,8 +89,8 @@ def test_reds_and_its_plain_folders_pack_as_they_are(tmp_path: Path) -> None:
     call(tmp_path, "prep", "pack", "reds", "--root", DATA)
     call(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur", "--sharp", clip / "sharp", "--crop", "180")
 
-    assert "48 of 48 crops are whole" in call(tmp_path, "prep", "verify", "reds.h5")
-    assert "200 of 200 crops are whole" in call(tmp_path, "prep", "verify", "pairs.h5")
+    assert "48 of 48 crops correct" in call(tmp_path, "prep", "verify", "reds.h5")
+    assert "200 of 200 crops correct" in call(tmp_path, "prep", "verify", "pairs.h5")
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
-"""``cdg-prep masks``: S and M of every blurry frame. Loads no torch."""
+"""``cdg-prep masks``: S and M of every blurry frame. Does not load torch."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,14 +8,18 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.dataset import (
+    METHOD_HELP,
     MU,
+    DatasetCommand,
     Where,
     dataset_options,
     default_masks,
+    hint,
     jobs_option,
     layout_option,
     listed,
     method_type,
+    next_step,
     outside,
     path_type,
     split_type,
@@ -22,6 +27,7 @@ from pipelines.cli.dataset import (
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import announce_if_slow, track
+from prep.units import counted
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import BlurryFrame, Dataset
@@ -30,15 +36,26 @@ if TYPE_CHECKING:
 _SMALL_SHARE = 0.02  # of M = 1 over all frames
 
 
-@click.command(epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
+@click.command(cls=DatasetCommand, epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
 @dataset_options
 @layout_option
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which split of the data set.")
-@click.option("--method", type=method_type, default="lbp", show_default=True, help="Sharpness map.")
-@click.option("--mu", type=FiniteRange(0, 1), default=MU, show_default=True, help="S above mu is sharp: equation 14.")
+@click.option("--split", type=split_type, default="all", show_default=True, help="Split of the data set.")
+@click.option("--method", type=method_type, metavar="NAME", default="lbp", show_default=True, help=METHOD_HELP)
+@click.option(
+    "--mu",
+    type=FiniteRange(0, 1),
+    metavar="MU",
+    default=MU,
+    show_default=True,
+    help="Threshold: the mask is 1 where S > mu.",
+)
 @click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
-@click.option("--cluster", metavar="tcp://HOST:PORT", help="Work on a Dask cluster that sees the same files instead.")
+@click.option(
+    "--cluster",
+    metavar="tcp://HOST:PORT",
+    help="Dask scheduler to use instead of this machine; its workers see the same files.",
+)
 def masks(
     where: Where,
     layout: str | None,
@@ -49,32 +66,48 @@ def masks(
     jobs: int | None,
     cluster: str | None,
 ) -> int:
-    """Write S and M of every blurry frame.
+    """Compute the sharpness map S and the mask M of every blurry frame.
 
-    The same command goes on where it stopped; another --mu re-uses S. Photographs without sharp partners are passed as
-    --blurry alone, with a method that reads nothing else: lbp, lbp-matting, lbp-absolute, hifst, laplacian.
+    If interrupted, run the same command again to continue. With another --mu only the masks are made again, from the
+    stored S. For training use --method paired --mu 0.85; the default is the method of the paper. For photographs
+    without sharp partners use --blurry without --sharp.
     """
     if jobs and cluster:
-        raise click.UsageError("--jobs is the cluster's to decide; pass either --jobs or --cluster")
+        raise click.UsageError("the cluster decides how many processes it uses; leave out --jobs or --cluster")
     from prep.masks.folder import MasksFolder
 
     if where.is_of_photos:
         if split != "all":
-            raise click.UsageError("photographs have no splits; leave out --split, or pass --sharp DIR too")
+            raise click.UsageError("photographs have no splits; leave out --split, or add --sharp DIR")
         dataset, frames = where.find_photos(layout)
     else:
         dataset = where.find(layout)
         frames = dataset.select(split)
     folder = MasksFolder(outside(dataset, out or default_masks(dataset)))
-    status = make_masks(dataset, frames, folder, method, mu, jobs, cluster=cluster)
     from prep.sharpness import METHODS
 
     if not METHODS[method].beside and not where.is_of_photos:
-        click.echo(
-            f"{method} sees the blurry frame alone, which says little of motion; for training, "
-            "--method paired --mu 0.85 measures each blur against its sharp partner"
-        )
-    return status
+        hint(f"{method} reads only the blurry frames; for training use --method paired --mu 0.85")
+    if make_masks(dataset, frames, folder, method, mu, jobs, cluster=cluster):
+        return 1
+    click.echo(f"wrote {counted(len(frames), 'mask')} to {folder.path}")
+    if not where.is_of_photos:
+        _print_next(dataset, where, folder.path, layout, split)
+    return 0
+
+
+def _print_next(dataset: "Dataset", where: Where, folder: Path, layout: str | None, split: str) -> None:
+    from prep.io import frames
+
+    masks = ["--masks", folder] if folder != default_masks(dataset) else []
+    of_split = [] if split == "all" else ["--split", split]
+    view = ["cdg-prep", "view", "--serve", *where.words(layout), *masks, *of_split]
+    hint(f"look at them: {shlex.join(map(str, view))}")
+    if split == "all" and dataset.layout != "pairs" and all(pair.split != "train" for pair in dataset.pairs):
+        of_split = ["--split", dataset.pairs[0].split]
+    smallest = min(frames.size_of(dataset.pairs[0].blurry))
+    crop = ["--crop", "frame"] if "test" in of_split else ["--crop", smallest] if smallest < 512 else []
+    next_step("cdg-prep", "pack", dataset.layout, *where.words(), *masks, *of_split, *crop)
 
 
 def make_masks(
@@ -88,7 +121,7 @@ def make_masks(
     cluster: str | None = None,
     keep_masks: bool = False,
 ) -> int:
-    """Bring a masks folder up to date and print what came out; gives the exit status."""
+    """Make the missing masks of a folder and print a summary; returns the exit status."""
     from prep import sharpness
     from prep.masks import making
     from prep.masks.folder import MaskRecord
@@ -97,7 +130,9 @@ def make_masks(
     plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
     computed = len(plan.tasks) - reused
-    click.echo(f"masks in {masks.path}: {len(plan.done)} there, {computed} to compute, {reused} to threshold")
+    click.echo(
+        f"masks in {masks.path}: {len(plan.done):,} done, {computed:,} to compute, {reused:,} to threshold again"
+    )
     if cluster is None and computed:
         with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
@@ -109,37 +144,55 @@ def make_masks(
     for reason in failures:
         click.echo(reason, err=True)
     if failures:
-        click.echo(f"{len(failures)} of {len(pairs)} frames failed; mend them and run the same command again", err=True)
+        failed = f"{len(failures):,} of {counted(len(pairs), 'frame')} failed"
+        click.echo(f"{failed}; replace or remove them, then run the same command again", err=True)
     return 1 if failures else 0
 
 
 def warn_of_ceiling(method: str, mu: float) -> None:
-    """Say before the work that no S of a method passes a threshold."""
+    """Warn before the work if no S of a method can exceed a threshold."""
     from prep.sharpness import METHODS
 
-    ceiling = METHODS[method].ceiling if method in METHODS else 1.0  # a pack may be of another release
+    ceiling = METHODS[method].ceiling if method in METHODS else 1.0  # unknown if a pack is from another release
     if mu >= ceiling:
-        click.echo(f"every mask will be empty: {method} never gives S above {ceiling:.5f}, and mu is {mu:g}", err=True)
+        click.echo(
+            f"warning: every mask will be empty at mu = {mu:g}: S of {method} is at most {ceiling:.5f}; use a lower mu",
+            err=True,
+        )
 
 
-def warn_of_share(share: float, remedy: str) -> None:
-    """Say that masks cover little."""
+def warn_of_share(share: float, mu: float, remedy: str) -> None:
+    """Warn if masks cover little."""
     if share < _SMALL_SHARE:
         click.echo(
-            f"masks cover less than {_SMALL_SHARE:.0%}: little for the branch of small blur to learn; {remedy}",
+            f"warning: at mu = {mu:g} the masks cover only {share:.2%} of the pixels, too little to train the small "
+            f"branch; {remedy}",
             err=True,
         )
 
 
 def _print_shares(records: "Sequence[MaskRecord]") -> None:
-    """How much the masks cover, and the frames of each warning."""
+    """Print how much the masks cover, and the frames of each warning."""
     share = sum(record.mask_share for record in records) / len(records)
     empty = sum(record.mask_share == 0 for record in records)
-    click.echo(f"mask share {share:.2%} on average; {empty} of {len(records)} masks are empty")
-    warn_of_share(share, "a lower --mu re-uses S, cdg-prep view shows it")
-    keys: dict[str, list[str]] = {}
+    mu = records[0].mu or 0.0
+    frames = counted(len(records), "frame")
+    click.echo(f"M = 1 in {share:.2%} of the pixels at mu = {mu:g}; {empty:,} of {frames} with an empty mask")
+    warn_of_share(share, mu, "run the same command with a lower --mu, which reuses S")
+    warned: dict[str, list[MaskRecord]] = {}
     for record in records:
         if record.warning:
-            keys.setdefault(record.warning, []).append(record.key)
-    for warning, warned in keys.items():
-        click.echo(f"{len(warned)} of {len(records)}: {warning}: {listed(warned)}", err=True)
+            warned.setdefault(record.warning, []).append(record)
+    for warning, of_warning in warned.items():
+        keys = listed([record.key for record in of_warning])
+        remedy = _remedy(of_warning[0])
+        click.echo(f"warning: {len(of_warning):,} of {frames}: {warning}; {remedy}: {keys}", err=True)
+
+
+def _remedy(record: "MaskRecord") -> str:
+    """What to do about a mask that looks wrong."""
+    if record.mask_share > 0:
+        return "use a higher --mu, or check them with cdg-prep view"
+    if record.sharpness_min == record.sharpness_max:
+        return "check them with cdg-prep view and reject them there"
+    return "use a lower --mu or another --method"

@@ -1,37 +1,70 @@
-"""``cdg-prep``'s commands on what is there: packs, and data sets before any work is put into them."""
+"""``cdg-prep info``, ``remask`` and ``verify``: reports on data sets and packs. Loads no torch."""
 
 import json
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.cli import pairs as wrong_pairs
-from pipelines.cli.dataset import jobs_option, listed, path_type, variant_type
+from pipelines.cli.dataset import (
+    PAIRING_RULE,
+    VARIANT_HELP,
+    DatasetCommand,
+    Where,
+    jobs_option,
+    listed,
+    next_step,
+    path_type,
+    variant_type,
+)
 from pipelines.cli.entry import example
 from pipelines.cli.masks import warn_of_ceiling, warn_of_share
 from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import track
+from pipelines.cli.tables import print_wrapped
+from prep.units import counted, file_size
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset
     from prep.packs.reader import PackInfo
 
 
-@click.command(epilog=example("cdg-prep info data/GOPRO_Large.zip"))
-@click.argument("path", type=path_type)
-@click.option("--variant", type=variant_type, help="Kind of blur of a data set.  [default: the usual one]")
+@click.command(cls=DatasetCommand, epilog=example("cdg-prep info data/GOPRO_Large.zip"))
+@click.argument("path", type=path_type, required=False, metavar="[PATH]")
+@click.option("--variant", type=variant_type, metavar="NAME", help=VARIANT_HELP)
+@click.option(
+    "--blurry",
+    type=path_type,
+    metavar="DIR|PATTERN",
+    help="Instead of PATH: blurry frames of any other data set, a folder or a pattern in quotes.",
+)
+@click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Sharp frames for --blurry. {PAIRING_RULE}")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @jobs_option
-def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> int:
-    """Say what a pack holds, or what a folder or zip archive holds of known data sets.
+def info(
+    path: Path | None,
+    variant: str | None,
+    blurry: Path | None,
+    sharp: Path | None,
+    as_json: bool,
+    jobs: int | None,
+) -> int:
+    """Check a data set, or show what is in a pack.
 
-    Every frame of a data set is read and checked; the counts stand beside the official ones. A sample of the pairs is
-    compared: other scenes, shifts, equal frames, exchanged colours, another gamma and other sizes are named.
+    PATH is a pack, or the folder or zip archive of a data set. Every frame is read and checked, and the numbers of
+    pairs are compared with the published ones. A sample of the pairs is searched for frames that do not match: another
+    scene, a shift, identical frames, swapped colours, another gamma or size. Exit status 1 if a frame is damaged.
     """
-    from prep.datasets import layouts
     from prep.packs import reader
 
+    if (path is None) == (blurry is None and sharp is None):
+        raise click.UsageError("info needs either PATH, or --blurry DIR and --sharp DIR")
+    where = Where(root=path or Path(), variant=variant, blurry=blurry, sharp=sharp)
+    if path is None:
+        return _report_on([where.locate(None)], where, jobs, as_json=as_json)
     if (path.is_file() and path.suffix.lower() != ".zip") or path.suffix.lower() in (".h5", ".hdf5"):
         pack = reader.read_info(path)
         if as_json:
@@ -39,14 +72,30 @@ def info(path: Path, variant: str | None, as_json: bool, jobs: int | None) -> in
         else:
             print_pack(pack)
         return 0
-    datasets = layouts.find_all(path, variant=variant) or [layouts.find(path)]  # whose error names what was looked for
+    from prep.datasets import layouts
+
+    datasets = layouts.find_all(path, variant=variant) or [where.locate(None)]
+    return _report_on(datasets, where, jobs, as_json=as_json)
+
+
+def _report_on(datasets: "Sequence[Dataset]", where: Where, jobs: int | None, *, as_json: bool) -> int:
     reports = [_inspect(dataset, jobs or -1) for dataset in datasets]
+    has_faults = any(report["faults"] for report in reports)
     if as_json:
         click.echo(json.dumps(reports, indent=2))
-    else:
-        for report in reports:
-            _print_report(report)
-    return 1 if any(report["faults"] for report in reports) else 0
+        return 1 if has_faults else 0
+    for dataset, report in zip(datasets, reports, strict=True):
+        _print_report(dataset, report)
+    if has_faults:
+        click.echo("replace or remove these frames, then check again", err=True)
+        return 1
+    if any(report["wrong_pairs"] for report in reports):
+        return 0
+    for dataset in datasets:
+        method = "extent" if dataset.made else "paired"
+        layout = dataset.layout if len(datasets) > 1 else None
+        next_step("cdg-prep", "masks", *where.words(layout), "--method", method, "--mu", "0.85")
+    return 0
 
 
 def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
@@ -67,31 +116,40 @@ def _inspect(dataset: "Dataset", jobs: int) -> dict[str, Any]:
     }
 
 
-def _print_report(report: dict[str, Any]) -> None:
+def _print_report(dataset: "Dataset", report: dict[str, Any]) -> None:
+    from prep.datasets import layouts, survey
+
     click.echo(f"{report['layout']} {report['variant']}".rstrip() + f" in {report['path']}")
-    for line in [*report["pairs"], *report["differences"]]:
-        click.echo(f"  {line}")
-    click.echo(f"  frames of {report['sizes']}")
+    for line in [*layouts.summary(dataset), *survey.notes(dataset)]:
+        print_wrapped(line, "  ")
+    click.echo(f"  frame sizes: {report['sizes'] or 'none could be read'}")
     if report["other_variants"]:
-        click.echo(f"  besides, other kinds of blur: {', '.join(report['other_variants'])} (--variant)")
+        click.echo(f"  other kinds of blur here: {', '.join(report['other_variants'])} (choose with --variant)")
     if report["orphans"]:
-        click.echo(f"  without a partner, {len(report['orphans'])}: {listed(report['orphans'])}")
+        click.echo(f"  {counted(len(report['orphans']), 'frame')} without a partner: {listed(report['orphans'])}")
     for fault in report["faults"]:
         click.echo(f"  {fault}", err=True)
-    click.echo(f"  {len(report['faults']) or 'no'} damaged or unequal")
+    checked = counted(2 * len(dataset.pairs), "frame")
+    faults = counted(len(report["faults"]), "fault") if report["faults"] else "no damaged frames, no unequal sizes"
+    click.echo(f"  {checked} checked: {faults}")
     for finding in report["wrong_pairs"]:
         click.echo(f"  {finding}", err=True)
+    if report["wrong_pairs"]:
+        click.echo("  look at these pairs; correct the data set, or leave them out", err=True)
 
 
 @click.command(epilog=example("cdg-prep remask gopro.h5 --mu 0.9 --out gopro-90.h5"))
 @click.argument("path", type=path_type)
-@click.option("--mu", type=FiniteRange(0, 1), required=True, help="Threshold of S.")
-@click.option("--out", type=path_type, metavar="FILE", help="The new pack.  [default: in place of the old one]")
-@click.option("--force", is_flag=True, help="Replace an existing pack under --out, or one left half-made.")
+@click.option(
+    "--mu", type=FiniteRange(0, 1), metavar="MU", required=True, help="New threshold: the mask is 1 where S > mu."
+)
+@click.option("--out", type=path_type, metavar="FILE", help="New pack.  [default: replace the old one]")
+@click.option("--force", is_flag=True, help="Replace an existing --out, or start over an unfinished one.")
 def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
-    """Threshold a pack's S again: masks, Sgt and Lgt anew, without the frames.
+    """Make the masks of a pack again with another threshold.
 
-    The old pack stays until the new one is whole, so there must be room for both.
+    Uses S as stored in the pack; the frames are not needed. M, Sgt and Lgt are replaced. The old pack is kept until
+    the new one is complete, so the disk needs space for both.
     """
     from prep.packs import estimate, packing, reader
 
@@ -108,12 +166,14 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 
 @click.command(epilog=example("cdg-prep verify gopro.h5"))
 @click.argument("path", type=path_type)
-@click.option("--fast", is_flag=True, help="Check the structure and every fiftieth crop only.")
-@click.option("--strict", is_flag=True, help="End with status 1 where pairs are no pairs, too.")
+@click.option("--fast", is_flag=True, help="Check only the structure and every fiftieth crop.")
+@click.option("--strict", is_flag=True, help="Also exit with status 1 if pairs do not match.")
 def verify(path: Path, fast: bool, strict: bool) -> int:
-    """Check a pack: structure, checksums, M = S > mu, Sgt and Lgt; name what is wrong.
+    """Check every crop of a pack and report what is wrong.
 
-    A sample of the pairs is compared too: other scenes, shifts, equal frames, exchanged colours, another gamma.
+    Checks the structure, the checksums, that M is S > mu, and Sgt and Lgt. A sample of the pairs is searched for frames
+    that do not match: another scene, a shift, identical frames, swapped colours, another gamma. Exit status 1 if the
+    pack is damaged.
     """
     from prep.packs import reader, verification
 
@@ -123,34 +183,44 @@ def verify(path: Path, fast: bool, strict: bool) -> int:
     damaged = [fault for fault in track(verification.verify(pack, fast=fast), total, "verify") if fault]
     for fault in [*structural, *damaged]:
         click.echo(fault, err=True)
-    checked = f"{total} of {pack.crop_count} checked (--fast), " if fast else ""
-    click.echo(f"{path}: {checked}{total - len(damaged)} of {total} crops are whole and consistent")
     if structural:
-        click.echo(f"{path}: its structure is wrong in {len(structural)} places")
+        click.echo(f"{path}: {counted(len(structural), 'fault')} in the structure")
+    of_all = f" checked of {pack.crop_count:,} (--fast)" if fast else ""
+    click.echo(f"{path}: {total - len(damaged):,} of {counted(total, 'crop')}{of_all} correct")
+    if structural or damaged:
+        click.echo(f"{path} is damaged; make it again with cdg-prep pack and --force", err=True)
     is_wrong = wrong_pairs.warn(
-        verification.wrong_pairs(pack), "mend the data set, or reject these frames in cdg-prep view, and pack again"
+        verification.wrong_pairs(pack), "correct the data set, or reject these frames in cdg-prep view; then pack again"
     )
     return 1 if structural or damaged or (strict and is_wrong) else 0
 
 
 def print_new_pack(pack: "PackInfo") -> None:
-    """Print what a pack holds that was just written, and warn where its masks cover little."""
+    """Print what is in a new pack, where it is and what to do next; warn if its masks cover little."""
     print_pack(pack)
-    warn_of_share(pack.mask_share, "cdg-prep remask with a lower --mu makes the masks anew")
+    again = shlex.join(["cdg-prep", "remask", str(pack.path), "--mu", "MU"])
+    warn_of_share(pack.mask_share, pack.header.mu, f"lower it with: {again}")
+    click.echo(f"wrote {pack.path}")
+    if pack.header.split in ("train", "all"):
+        next_step("cdg-train", "--h5", pack.path)
+    else:
+        next_step("cdg-eval", "--h5", pack.path)
 
 
 def print_pack(pack: "PackInfo") -> None:
-    """Print what a pack holds, for people."""
+    """Print what is in a pack."""
     header, (height, width) = pack.header, pack.header.crop
-    frames, megabytes = len(set(pack.keys)), f"{pack.bytes / 1e6:.1f} MB"
-    crops = f"{pack.crop_count} crops of {height} x {width} from {frames} frames"
+    frames = len(set(pack.keys))
+    crops = f"{counted(pack.crop_count, 'crop')} of {width} x {height} from {counted(frames, 'frame')}"
     if header.is_padded:
-        crops = f"{frames} whole frames of several sizes, each padded to {height} x {width}"
-    click.echo(f"{pack.path}: {crops}, {megabytes}")
+        crops = f"{counted(frames, 'whole frame')} of several sizes, padded to {width} x {height}"
+    click.echo(f"{pack.path}: {crops}, {file_size(pack.bytes)}")
     kind = f"{header.layout} {header.variant}".rstrip()
-    click.echo(f"  {kind}, {header.split}; made by cdgnet {header.tool_version}")
-    share = f"share {pack.mask_share:.1%}, {pack.empty_masks} empty"
-    click.echo(f"  masks by {header.method}, mu {header.mu:g}: {share}")
+    click.echo(f"  data: {kind}, split {header.split}; made by cdgnet {header.tool_version}")
+    empty = f"{pack.empty_masks:,} of {counted(pack.crop_count, 'crop')} with an empty mask"
+    click.echo(f"  masks: {header.method}, mu = {header.mu:g}; M = 1 in {pack.mask_share:.1%} of the pixels, {empty}")
     if header.excluded_keys:
-        click.echo(f"  {len(header.excluded_keys)} frames left out, which a person rejected")
-    click.echo(f"  targets sgt and lgt: {'stored' if header.has_targets else 'left out (mask and sharp give them)'}")
+        click.echo(f"  left out: {counted(len(header.excluded_keys), 'rejected frame')}")
+    click.echo(
+        f"  targets: {'sgt and lgt stored' if header.has_targets else 'not stored (computed from mask and sharp)'}"
+    )

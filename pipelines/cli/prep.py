@@ -1,4 +1,4 @@
-"""``cdg-prep`` and its command ``pack``; its other commands have files of their own. Loads no torch."""
+"""``cdg-prep`` and its command ``pack``; the other commands have their own files. Loads no torch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +10,8 @@ from pipelines.cli import masks, packs, synth, view
 from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import (
     LAYOUTS,
+    METHOD_HELP,
+    DatasetCommand,
     Where,
     dataset_options,
     default_masks,
@@ -20,52 +22,76 @@ from pipelines.cli.dataset import (
     outside,
     path_type,
     split_type,
+    typed_by_a_person,
 )
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.masks import make_masks
 from pipelines.cli.parameters import ExistingFile, FiniteRange
 from pipelines.cli.progress import announce_if_slow, track
-from prep.units import duration
+from prep.units import counted, duration, file_size
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset, Pair
     from prep.masks.folder import MasksFolder
     from prep.packs.layout import Header
+    from prep.pairing.search import Finding
 
-_REMEDY = "look at these pairs; mend the data set, or reject them in cdg-prep view and pass --exclude"
-VERDICTS_FILE = ExistingFile("cdg-prep view saves or downloads it")
+_REMEDY = "look at these pairs; correct the data set, or reject them in cdg-prep view and use --exclude verdicts.json"
+VERDICTS_FILE = ExistingFile("judge masks with cdg-prep view, which saves it")
 
 
 @click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --mu 0.96"))
 @click.version_option(package_name="cdgnet")
 def prep() -> None:
-    """Frames in, supervision out: sharpness maps, masks and packs for training."""
+    """Prepare training data: check data sets, make masks, pack crops, synthesise blur.
+
+    The usual order is info, masks, view, pack.
+    """
 
 
-@prep.command(epilog=example("cdg-prep pack gopro --split test --crop frame"))
-@click.argument("layout", type=click.Choice([*LAYOUTS, "pairs"]))
+@prep.command(cls=DatasetCommand, epilog=example("cdg-prep pack gopro --split test --crop frame"))
+@click.argument("layout", type=click.Choice([*LAYOUTS, "pairs"]), metavar="LAYOUT")
 @dataset_options
 @masks_option
-@click.option("--split", type=split_type, help="Which split of the data set.  [default: train; all for pairs]")
+@click.option("--split", type=split_type, help="Split of the data set.  [default: train; all for pairs]")
 @click.option(
-    "--method", type=method_type, help="Sharpness map of missing masks.  [default: the masks folder's, else lbp]"
+    "--method",
+    type=method_type,
+    metavar="NAME",
+    help=f"{METHOD_HELP} Only for masks that are missing.  [default: that of the masks folder, else lbp]",
 )
-@click.option("--mu", type=FiniteRange(0, 1), help="Threshold of S.  [default: the masks folder's, else 0.96]")
-@click.option("--crop", default="512", show_default=True, metavar="N|frame", help="Side of the crops in pixels.")
 @click.option(
-    "--targets/--no-targets", default=True, show_default=True, help="Store sgt and lgt besides mask and sharp."
+    "--mu",
+    type=FiniteRange(0, 1),
+    metavar="MU",
+    help="Threshold: the mask is 1 where S > mu.  [default: that of the masks folder, else 0.96]",
+)
+@click.option(
+    "--crop",
+    default="512",
+    show_default=True,
+    metavar="N|frame",
+    help="Side of the square crops in pixels, 1 or more; frame for whole frames (to score on).",
+)
+@click.option(
+    "--targets/--no-targets",
+    default=True,
+    show_default=True,
+    help="Also store Sgt and Lgt; training computes them from mask and sharp if they are missing.",
 )
 @click.option(
     "--exclude", "verdict_files", type=VERDICTS_FILE, multiple=True, metavar="FILE",
-    help="Leave out the frames rejected in cdg-prep view's verdicts; may be repeated.",
+    help="Leave out frames rejected in cdg-prep view: its verdicts.json; may be repeated.",
 )  # fmt: skip
-@click.option("--skip-orphans", is_flag=True, help="Leave frames without a partner out instead of stopping.")
-@click.option("--out", type=path_type, metavar="FILE", help="The pack.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
-@click.option("--force", is_flag=True, help="Replace an existing pack.")
+@click.option("--skip-orphans", is_flag=True, help="Leave out frames without a partner instead of stopping.")
+@click.option("--out", type=path_type, metavar="FILE", help="Pack to write.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
+@click.option("--force", is_flag=True, help="Replace an existing pack, or start over an unfinished one.")
 @click.option(
-    "--strict", is_flag=True, help="Stop before anything is written where pairs are no pairs; else they are only named."
+    "--strict",
+    is_flag=True,
+    help="Stop before writing anything if pairs do not match; otherwise they are only reported.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say how many crops, bytes and minutes it would be.")
+@click.option("--dry-run", is_flag=True, help="Show the number of crops, the size and the time, and exit.")
 @jobs_option
 def pack(
     layout: str,
@@ -84,9 +110,11 @@ def pack(
     dry_run: bool,
     jobs: int | None,
 ) -> int:
-    """Cut frames and masks into crops and write them as one HDF5 file.
+    """Cut frames and masks into crops and write a pack (HDF5).
 
-    Masks that are missing are computed first, into the masks folder.
+    LAYOUT is the data set: gopro, videodeblurring, reds, hide, realblur, rsblur, bsd, gopro-abme, or pairs for any
+    other (--blurry and --sharp, or --root with folders blur and sharp). Missing masks are computed first. If
+    interrupted, run the same command again to continue.
     """
     from prep.masks import making
     from prep.masks.folder import MasksFolder
@@ -103,23 +131,18 @@ def pack(
     folder = MasksFolder(outside(dataset, masks_folder or default_masks(dataset)))
     if not dry_run:
         packing.check_target(path, force=force)
-    if wrong_pairs.warn(wrong_pairs.search(pairs, jobs), _REMEDY) and strict:
-        raise click.ClickException("nothing was written, because of --strict")
+    findings = wrong_pairs.search(pairs, jobs)
+    if wrong_pairs.warn(findings, _REMEDY) and strict:
+        raise click.ClickException("pairs do not match (see above); nothing was written, because of --strict")
     size = packing.crop_size(pairs, side)
     recipe = making.recipe_of(dataset, method or folder.method or "lbp")
     mu = _threshold(folder, pairs, mu)
+    whole = side is None
+    is_padded = whole and len(set(packing.frame_sizes(pairs))) > 1
     header = packing.header(
-        dataset,
-        split,
-        recipe,
-        mu,
-        size,
-        whole_frames=side is None,
-        targets=targets,
-        excluded=excluded,
-        is_padded=side is None and len(set(packing.frame_sizes(pairs))) > 1,
+        dataset, split, recipe, mu, size, whole_frames=whole, targets=targets, excluded=excluded, is_padded=is_padded
     )
-    count = estimate.count_crops(pairs, size, whole_frames=side is None)
+    count = estimate.count_crops(pairs, size, whole_frames=whole)
     if dry_run:
         _print_estimate(path, dataset, pairs, folder, header, count, jobs)
         return 0
@@ -127,7 +150,16 @@ def pack(
     if make_masks(dataset, pairs, folder, recipe.method, mu, jobs, keep_masks=True):
         return 1
     _write(pairs, folder, path, header, jobs, force=force)
+    _remind_of(findings)
     return 0
+
+
+def _remind_of(findings: "Sequence[Finding]") -> None:
+    """Say once more, below the result, that pairs do not match."""
+    number = len({key for finding in findings for key in finding.keys})
+    if number:
+        few = f"{counted(number, 'pair')} in the pack may not match"
+        click.echo(f"warning: {few}; see the start of the output", err=True)
 
 
 def _write(
@@ -136,7 +168,7 @@ def _write(
     from prep.packs import packing, reader
 
     if packing.is_begun(path) and not force:
-        click.echo(f"going on with the half-made {path}")
+        click.echo(f"continuing the unfinished {path}")
     keys = packing.pack(pairs, folder, path, header, jobs=jobs or -1, restart=force)
     for _ in track(keys, len(pairs), f"pack {path.name}", unit="frames"):
         pass
@@ -148,7 +180,9 @@ def _crop_side(crop: str) -> int | None:
     if crop == "frame":
         return None
     if not crop.isdecimal() or int(crop) < 1:
-        raise click.BadParameter(f"{crop!r} is neither a number of pixels nor 'frame'", param_hint="'--crop'")
+        raise click.BadParameter(
+            f"{crop!r} is neither a number of pixels (1 or more) nor 'frame'", param_hint="'--crop'"
+        )
     return int(crop)
 
 
@@ -156,13 +190,13 @@ def _refuse_orphans(dataset: "Dataset") -> None:
     if not dataset.orphans:
         return
     count = len(dataset.orphans)
-    lack = f"{count} frame has no partner" if count == 1 else f"{count} frames have no partner"
     names = listed([str(path) for path in dataset.orphans])
-    raise click.ClickException(f"{lack}: {names}; restore what is missing, or pass --skip-orphans to leave it out")
+    alone = f"{counted(count, 'frame')} without a partner: {names}"
+    raise click.ClickException(f"{alone}; add the missing partners, or use --skip-orphans")
 
 
 def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) -> "tuple[Sequence[Pair], list[str]]":
-    """The pairs that no verdict rejects, and the keys of those that one does."""
+    """The pairs that are not rejected, and the keys of those that are."""
     from pipelines.review import verdicts
 
     keys = {pair.key for pair in pairs}
@@ -171,23 +205,26 @@ def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) 
         rejected = verdicts.rejected(path)
         every |= rejected
         unknown = len(rejected - keys)
-        also = f"; {unknown} more that it rejects are not among those to pack" if unknown else ""
-        click.echo(f"{path}: {len(rejected & keys)} of {len(pairs)} frames are rejected and left out{also}")
+        also = f"; {counted(unknown, 'other rejected frame')} not in this data set and split" if unknown else ""
+        click.echo(f"{path}: {len(rejected & keys):,} of {counted(len(pairs), 'frame')} left out as rejected{also}")
         if rejected and not rejected & keys:
-            click.echo(f"{path} rejects no frame of this data set and split: is it of another one?", err=True)
+            click.echo(f"warning: {path} rejects nothing here; is it for another data set or split?", err=True)
     if every >= keys:
-        raise click.ClickException(f"{' and '.join(map(str, verdict_files))}: every frame is rejected; nothing is left")
+        raise click.ClickException(
+            f"{' and '.join(map(str, verdict_files))}: every frame is rejected, so there is nothing to pack"
+        )
     return [pair for pair in pairs if pair.key not in every], [pair.key for pair in pairs if pair.key in every]
 
 
 def _threshold(masks: "MasksFolder", pairs: "Sequence[Pair]", mu: float | None) -> float:
-    """The pack's mu; says so where the folder's masks have another."""
+    """The mu of the pack; prints a note if the masks in the folder have another."""
     from prep.packs import packing
 
     chosen = packing.common_mu(masks, pairs, mu)
     mus = masks.mus(pair.key for pair in pairs)
     if mus not in ([], [chosen]):
-        click.echo(f"masks in {masks.path} have mu {listed([f'{each:g}' for each in mus])}; the pack takes {chosen:g}")
+        found = " and ".join(f"{each:g}" for each in mus)
+        click.echo(f"the masks in {masks.path} have mu = {found}; the pack gets mu = {chosen:g}")
     return chosen
 
 
@@ -214,17 +251,20 @@ def _print_estimate(
     mask_seconds = expected.mask_seconds * len(plan.tasks) / processes
     pack_seconds = expected.pack_seconds * len(pairs) / processes
     height, width = header.crop
-    if path.exists():
-        click.echo(f"{path} exists: it will have to be --force, or another --out", err=True)
-    click.echo(f"{path} would hold {count} crops of {height} x {width} from {len(pairs)} frames,")
     free = estimate.free_bytes(path)
-    click.echo(f"  about {expected.bytes / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free there,")
+    making_them = f"{duration(mask_seconds)} for {counted(len(plan.tasks), 'missing mask')} in {masks.path}"
+    on = f"{counted(processes, 'core')}, estimated from {counted(expected.sample, 'frame')}"
     click.echo(
-        f"  {duration(mask_seconds)} for {len(plan.tasks)} masks in {masks.path} and {duration(pack_seconds)} to pack,"
+        f"{path} would contain {counted(count, 'crop')} of {width} x {height} from {counted(len(pairs), 'frame')}"
     )
-    click.echo(f"  on {processes} cores; measured on {expected.sample} frames. Nothing was written")
+    click.echo(f"  size: about {file_size(expected.bytes)} ({file_size(free)} free)")
+    click.echo(f"  time: {making_them if plan.tasks else f'no masks are missing in {masks.path}'}")
+    click.echo(f"        {duration(pack_seconds)} to pack, on {on}")
+    click.echo("nothing was written (--dry-run)")
+    if path.exists():
+        click.echo(f"{path} exists; use --force to replace it, or choose another --out", err=True)
     if expected.bytes > free:
-        click.echo(f"too little space for {path}; make some, or pass --out", err=True)
+        click.echo(f"{path} does not fit on its disk; free some space, or choose another --out", err=True)
 
 
 for command in (masks.masks, packs.info, packs.remask, packs.verify, synth.synth, view.view):
@@ -233,4 +273,5 @@ for command in (masks.masks, packs.info, packs.remask, packs.verify, synth.synth
 
 def main() -> None:
     """Entry point."""
-    run(prep)
+    with typed_by_a_person():
+        run(prep)

@@ -1,6 +1,7 @@
 """Find data sets of a known layout and pair their frames. Reads no picture."""
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -19,35 +20,36 @@ from prep.units import counted
 class BlurryFrame:
     """One blurry frame."""
 
-    key: str  # sequence/name: unique in the data set, and a path below a masks folder
-    split: str  # "train", "valid" or "test"; "all" where no split is known
+    key: str  # sequence/name: unique in the data set; also a path in the masks folder
+    split: str  # "train", "valid" or "test"; "all" if the data set has no splits
     blurry: Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pair(BlurryFrame):
-    """One blurry frame and its sharp one."""
+    """A blurry frame and its sharp partner."""
 
     sharp: Source
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The pairs of a data set, and where it lies."""
+    """The pairs of a data set, and where they are."""
 
     layout: str
-    variant: str  # how the blur was made, where the layout has several: a folder's name; "" elsewhere
-    folders: tuple[Path, ...]  # all that belongs to the data set: nothing is ever written below
+    variant: str  # kind of blur, where the layout has several; else ""
+    folders: tuple[Path, ...]  # that hold the data set; nothing is ever written into them
     pairs: tuple[Pair, ...]  # sorted by key
     orphans: tuple[Source, ...]  # frames without a partner
-    others: tuple[str, ...] = ()  # other variants that are there
-    made: str = ""  # of a data set that cdg-prep synth made: the folder's name
+    others: tuple[str, ...] = ()  # other variants found beside this one
+    made: str = ""  # folder name of a data set made by cdg-prep synth; else ""
 
     @property
     def name(self) -> str:
-        """What files made of it are called: the layout, and the variant if it is not the usual one.
+        """Name for output files: the layout, and the variant unless it is the usual one.
 
-        A data set that was made keeps its folder's name: else its masks would lie among those of the published one.
+        A data set made by ``cdg-prep synth`` is named after its folder, so that its masks do not mix with those of the
+        published one.
         """
         if self.made:
             return self.made
@@ -58,20 +60,30 @@ class Dataset:
         """The pairs of one split.
 
         Raises:
-            DatasetError: If there are none.
+            DatasetError: If it has none.
         """
         chosen = tuple(pair for pair in self.pairs if split in ("all", pair.split))
         if not chosen:
-            splits = ", ".join(sorted({pair.split for pair in self.pairs})) or "no pair at all"
-            lists = f", or put {missing} beside it" if (missing := _missing_lists(self)) else ""
-            raise DatasetError(
-                f"{self.folders[0]} has no {split} pairs (it holds: {splits}); pass another --split{lists}"
-            )
+            raise DatasetError(self._no_pairs_of(split))
         return chosen
+
+    def _no_pairs_of(self, split: str) -> str:
+        place = self.folders[0]
+        splits = sorted({pair.split for pair in self.pairs})
+        if not splits:
+            return f"{place} has no pairs; every frame lacks its partner"
+        if missing := _missing_lists(self):
+            return f"{place} has no {split} pairs; put {missing} beside it, or use --split {splits[0]}"
+        if splits == ["all"]:
+            return (
+                f"{place} has no splits; leave out --split. To hold out {split} frames, keep them in folders of "
+                "their own and pack these with --blurry DIR --sharp DIR"
+            )
+        return f"{place} has no {split} pairs, only {' and '.join(splits)}; use --split {splits[0]}"
 
 
 def _missing_lists(dataset: Dataset) -> str:
-    """The files that tell a data set's splits, where a frame is in none; empty where nothing is missing."""
+    """Names of the files that list a data set's splits, if some frame is in none; else empty."""
     lists = LAYOUTS[dataset.layout].lists if dataset.layout in LAYOUTS else ""
     if not lists or all(pair.split != "all" for pair in dataset.pairs):
         return ""
@@ -84,8 +96,13 @@ _ARCHIVES = (
 )
 
 
+def summary(dataset: Dataset) -> list[str]:
+    """One line per split: pairs and sequences, with the published numbers if known."""
+    return [re.sub(r"official (\d+)", lambda found: f"published: {int(found[1]):,}", line) for line in tally(dataset)]
+
+
 def tally(dataset: Dataset) -> list[str]:
-    """One line a split: pairs and sequences found, beside the official counts where there are any."""
+    """One line per split for ``cdg-prep info --json``: pairs and sequences, with the official counts if known."""
     lines = []
     for split in sorted({pair.split for pair in dataset.pairs}, reverse=True):
         keys = [pair.key for pair in dataset.pairs if pair.split == split]
@@ -101,12 +118,12 @@ def tally(dataset: Dataset) -> list[str]:
 
 
 def sequence(key: str) -> str:
-    """The clip that a key belongs to: all before the last slash; empty for a flat folder of pairs."""
+    """The clip of a key: what is before its last slash; empty for a flat folder of pairs."""
     return key.rpartition("/")[0]
 
 
 def source(layout: str, key: str) -> str:
-    """The video that a key's clip was cut from: frames of one video must be in one split.
+    """The video that a key's clip was cut from. Frames of one video must be in the same split.
 
     GoPro cuts several clips from one recording: ``GOPR0372_07_00`` and ``GOPR0372_07_01`` are both ``GOPR0372``. HIDE
     has no clips, but names its frames ``<number>from<recording>``.
@@ -118,25 +135,25 @@ def source(layout: str, key: str) -> str:
 
 
 def find_all(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
-    """All data sets of a known layout at ``root``, in their usual folders below, or else in an archive there.
+    """All data sets of a known layout at ``root``: there, in their usual folders below it, or in an archive.
 
     Args:
-        root: A folder, or a zip archive, that holds them or is one.
-        layout: Name of the only one to look for; None for all.
+        root: A folder or zip archive that is a data set or contains some.
+        layout: Name of the layout to look for; None for all.
         variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one,
-            or the only one there.
+            or the only one present.
 
     Raises:
-        DatasetError: If ``root`` is not there, or a data set has not that variant.
-        ReadError: If an archive is no whole one.
+        DatasetError: If ``root`` does not exist, or a data set lacks that variant.
+        ReadError: If an archive is damaged.
     """
     if not root.exists():
-        raise DatasetError(f"{root} is not there; pass the folder, or the zip, that holds the data set")
+        raise DatasetError(f"{root} does not exist; use the folder or zip archive of the data set")
     wanted = [LAYOUTS[layout]] if layout else list(LAYOUTS.values())
     if variant is not None and not any(variant in known.variants for known in wanted):
         kinds = ", ".join(name for known in wanted for name in known.variants if name)
         raise DatasetError(
-            f"{layout} has no variant {variant}; " + (f"pass one of {kinds}" if kinds else "leave it out")
+            f"{layout} has no variant {variant}; " + (f"choose one of {kinds}" if kinds else "leave out --variant")
         )
     for place in (root, *(root / name for name in _ARCHIVES if root.is_dir() and (root / name).is_file())):
         datasets = [dataset for known in wanted if (dataset := _find_layout(known, place, variant))]
@@ -146,45 +163,47 @@ def find_all(root: Path, layout: str | None = None, variant: str | None = None) 
 
 
 def find(root: Path, layout: str | None = None, variant: str | None = None) -> Dataset:
-    """Find the one data set there is; arguments as for ``find_all``.
+    """Find the only data set; arguments as for ``find_all``.
 
     Raises:
-        DatasetError: If nothing, or more than one data set, is found, or the variant is missing.
-        ReadError: If an archive is no whole one.
+        DatasetError: If no data set is found, or more than one, or the variant is missing.
+        ReadError: If an archive is damaged.
     """
     datasets = find_all(root, layout, variant)
     if len(datasets) > 1:
         names = " and ".join(dataset.layout for dataset in datasets)
-        raise DatasetError(f"{root} holds {names}; pass --layout with one of them")
+        raise DatasetError(f"{root} contains {names}; choose one with --layout")
     if datasets:
         return datasets[0]
     what = f"{layout} data set" if layout else "data set"
     kind = f" of variant {variant}" if variant else ""
-    wanted = f"wanted: {LAYOUTS[layout].looks}" if layout else f"known: {', '.join(LAYOUTS)}"
+    wanted = f"it looks like {LAYOUTS[layout].looks}" if layout else f"known: {', '.join(LAYOUTS)}"
     if _holds_recordings(root):
         raise DatasetError(
-            f"no {what}{kind} in {root.resolve()}, but recordings as in GOPRO_Large_all; "
-            "make pairs of them with cdg-prep synth"
+            f"{root} contains no {what}{kind}, but recordings as in GOPRO_Large_all; make pairs from them with: "
+            f"{shlex.join(['cdg-prep', 'synth', str(root), '--out', 'made'])}"
         )
+    if above := _above(root):
+        raise DatasetError(f"{root} contains no {what}{kind}, but is a part of one; use {above}")
     raise DatasetError(
-        f"no {what}{kind} in {root.resolve()}; pass {_above(root) or 'the folder, or the zip, that holds one'}, or any "
-        f"two folders as --blurry DIR --sharp DIR ({wanted})"
+        f"{root} contains no {what}{kind} ({wanted}); use --blurry DIR --sharp DIR for any other pair of folders"
     )
 
 
 def _holds_recordings(root: Path) -> bool:
-    """Whether frames lie there as in GoPro's recordings, ``<split>/<clip>/<name>``, with no partners beside them."""
+    """Whether the folder looks like GoPro's recordings, ``<split>/<clip>/<name>``: frames without partners."""
     shape = ("train|test", "(?!(?:input|target|blur|sharp|gt)$).+", r".+\.\w+")
     found = (match.source for home in ("", "GOPRO_Large_all") for match in path_patterns.match(root, home, shape))
     return any(frames.is_frame(PurePosixPath(str(source))) for source in found)
 
 
 def _above(root: Path) -> Path | None:
-    """The folder above with a data set, where ``root`` lies too deep in one."""
+    """The folder of the data set that ``root`` is a part of; None if it is not in one."""
     for folder in root.resolve().parents[:3]:
         with suppress(DatasetError, ReadError, OSError):
-            if find_all(folder):
-                return folder
+            for dataset in find_all(folder):
+                if root.resolve().is_relative_to(dataset.folders[0].resolve()):
+                    return dataset.folders[0]
     return None
 
 
@@ -213,19 +232,19 @@ def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | N
 
 
 def _variant_of_home(layout: Layout, place: Path) -> str:
-    """The variant that a data set's folder is called after; empty where it is not."""
+    """The variant in the name of a data set's folder; empty if there is none."""
     found = re.fullmatch(layout.variant_of_home, place.resolve().name) if layout.variant_of_home else None
     return found["variant"] if found else ""
 
 
 def _no_such_kind(place: Path, wanted: str, kinds: Sequence[str]) -> str:
     if not kinds[0]:
-        return f"{place} does not say which kind of blur it holds; leave out --variant {wanted}"
-    return f"{place} has no {wanted} frames, only {' and '.join(kinds)}; pass --variant {kinds[0]}"
+        return f"{place} does not name its kind of blur; leave out --variant {wanted}"
+    return f"{place} has no {wanted} frames, only {' and '.join(kinds)}; use --variant {kinds[0]}"
 
 
 def _variant(layout: Layout, match: PathMatch) -> str:
-    """The kind of blur that a blurry frame has; of a sharp one, empty where all kinds share it."""
+    """The kind of blur of a frame; empty for a sharp frame that all kinds share."""
     return match.named.get("variant") or layout.blurry.get(match.named["role"], "")
 
 
@@ -243,13 +262,13 @@ def _gather(
     for match in matches:
         if _variant(layout, match) not in (variant, ""):
             continue
-        key = layout.key.format(**match.named).strip("/")  # copies may name no clip
+        key = layout.key.format(**match.named).strip("/")  # copies may lack the clip
         if match.named["role"] in layout.sharp:
             _add(sharp, key, match.source)
             continue
         split = listed.get(key, "all") if layout.lists and "split" not in match.named else layout.split(match.named)
         if splits.setdefault(key, split) != split:
-            raise DatasetError(f"{place} holds {key} in more than one split; a frame belongs to one")
+            raise DatasetError(f"{place} contains {key} in more than one split; remove it from the others")
         _add(blurry, key, match.source)
     return Dataset(
         layout=layout.name,
@@ -269,15 +288,15 @@ def _pair(blurry: Frames, sharp: Frames, splits: Mapping[str, str]) -> tuple[Pai
 
 
 def check_name(named: Mapping[str, Source], key: str, source: Source) -> None:
-    """Refuse a second frame of one name, since nothing else distinguishes them, and a name that is no text.
+    """Refuse two frames with the same name, and a name that is not UTF-8.
 
     Raises:
-        DatasetError: If it is either.
+        DatasetError: If a frame is refused.
     """
     if not storage.is_text(key):
         raise DatasetError(f"the name of {source} is not UTF-8; rename it")
     if key in named:
-        raise DatasetError(f"{named[key]} and {source} share one name; remove one of them")
+        raise DatasetError(f"{named[key]} and {source} have the same name; remove one of the two")
 
 
 def _add(named: Frames, key: str, source: Source) -> None:
@@ -292,7 +311,7 @@ def _orphans(blurry: Frames, sharp: Frames) -> tuple[Source, ...]:
 
 
 def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str, str]:
-    """Splits of the keys that the authors' list files name; they lie in the data set's folder or in the one above."""
+    """Splits by key from the authors' list files, which are in the data set's folder or in the one above it."""
     splits: dict[str, str] = {}
     for word, split in (("train", "train"), ("val", "valid"), ("test", "test")):
         text = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=word))

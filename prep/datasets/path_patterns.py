@@ -1,4 +1,4 @@
-"""Find files of a folder or of a zip archive by a regular expression for each part of their path."""
+"""Find files in a folder or a zip archive by a regular expression for each part of their path."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,18 +17,18 @@ class PathMatch:
     named: Mapping[str, str]
 
 
-COMPARISON = ".compare.jpg"  # how pictures of before and after end, which cdg-deblur writes beside results
+COMPARISON = ".compare.jpg"  # ending of the before-and-after pictures of cdg-deblur
 
 
 def is_junk(name: str) -> bool:
-    """Tell whether a file or folder is nobody's frame: hidden, left by macOS, or a comparison of ours."""
+    """Whether a file or folder is never a frame: hidden, left by macOS, or a comparison by cdg-deblur."""
     return name.startswith((".", "__MACOSX")) or name.endswith(COMPARISON)
 
 
 def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:
     """Find the files below a folder whose path fits, part by part.
 
-    Only folders that fit are looked into, so ``root`` may hold much else.
+    Only folders that fit are read, so ``root`` may contain much else.
 
     Args:
         root: A folder, or a zip archive.
@@ -37,12 +37,12 @@ def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:
             are collected.
 
     Returns:
-        Matches in the order of their paths. Nothing where ``home`` does not exist.
+        Matches in the order of their paths; none if ``home`` does not exist.
 
     Raises:
-        ReadError: If ``root`` is a file, but no whole zip archive.
+        ReadError: If ``root`` is a file but not an intact zip archive.
     """
-    patterns = [re.compile(level, re.DOTALL) for level in levels]  # a name may hold a newline
+    patterns = [re.compile(level, re.DOTALL) for level in levels]  # a name may contain a newline
     if root.is_dir():
         return list(_in_folder(root / home, patterns, {}))
     return list(_in_archive(root, home, patterns))
@@ -62,7 +62,7 @@ def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping
 
 
 def _list(folder: Path) -> list[Path]:
-    """The entries of a folder; none if it is missing or not readable (``lost+found`` beside the data)."""
+    """The entries of a folder; none if it is missing or unreadable (such as ``lost+found`` beside the data)."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -72,7 +72,7 @@ def _list(folder: Path) -> list[Path]:
 def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[PathMatch]:
     above = home.split("/") if home else []
     for name in sorted(storage.open_archive(archive).namelist()):
-        parts = name.split("/")  # of a folder the last is empty, and fits nothing
+        parts = name.split("/")  # the last part of a folder is empty and fits nothing
         below = parts[len(above) :]
         if parts[: len(above)] != above or len(below) != len(patterns) or any(map(is_junk, parts)):
             continue
@@ -83,7 +83,7 @@ def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -
 
 
 def read_text(root: Path, home: str, name: str) -> str:
-    """A text file in ``home``, else in the folder above it or, of an archive, beside that; empty where there is none.
+    """The text of a file in ``home``, else in the folder above or beside the archive; empty if it does not exist.
 
     Raises:
         ReadError: If it cannot be read.
@@ -99,5 +99,5 @@ def read_text(root: Path, home: str, name: str) -> str:
 
 
 def _above(path: Path) -> Path:
-    """The folder that holds a file or a folder, by the name that a person gave it."""
+    """The folder above a path as the user typed it; links are not resolved."""
     return path.absolute().parent

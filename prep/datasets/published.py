@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-# Pairs a sequence of GoPro (Nah et al. 2017), counted in the released archive.
+# Pairs per sequence of GoPro (Nah et al. 2017), counted in the released archive.
 _GOPRO_TRAIN = (
     "0372_07_00:100 0372_07_01:75 0374_11_00:150 0374_11_01:80 0374_11_02:100 0374_11_03:48 0378_13_00:110 "
     "0379_11_00:100 0380_11_00:60 0384_11_01:100 0384_11_02:100 0384_11_03:100 0384_11_04:100 0385_11_00:100 "
@@ -20,10 +20,10 @@ def _gopro(table: str) -> Mapping[str, int]:
     return {f"GOPR{name}": int(count) for name, count in (entry.split(":") for entry in table.split())}
 
 
-# Pairs a sequence, by layout and split, where each sequence's number is known.
+# Pairs per sequence, by layout and split, where the numbers are known.
 COUNTS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     "gopro": {"train": _gopro(_GOPRO_TRAIN), "test": _gopro(_GOPRO_TEST)},
-    "reds": {  # Nah et al. 2019: 100 frames a clip; its val is our test, for its test has no sharp frames
+    "reds": {  # Nah et al. 2019: 100 frames per clip; val serves as test, since the real test split has no sharp frames
         "train": {f"train/{clip:03}": 100 for clip in range(240)},
         "test": {f"val/{clip:03}": 100 for clip in range(30)},
     },
@@ -44,7 +44,7 @@ TOTALS: Mapping[str, Mapping[str, str]] = {
     "bsd": {"train": "official 6000", "test": "official 3000"},  # of each exposure
 }
 
-# Su et al. 2017; the list is the authors' answer in their repository's issue 2.
+# Su et al. 2017; the authors give the list in issue 2 of their repository.
 VIDEODEBLURRING_TEST = frozenset(
     [f"IMG_{number:04}" for number in (3, 21, 30, 31, 32, 33, 37, 39, 49)] + ["720p_240fps_2"]
 )
@@ -52,22 +52,21 @@ VIDEODEBLURRING_TEST = frozenset(
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """How a published data set lies on disk.
+    """The folders and file names of a published data set.
 
-    The shapes of its frames' paths name groups: ``role`` and ``name``, and where there are any ``split``, ``clip`` and
-    ``variant``.
+    The groups in ``shapes`` are ``role`` and ``name``, and where they exist ``split``, ``clip`` and ``variant``.
     """
 
     name: str
     looks: str  # for help and error texts
-    homes: Sequence[str]  # where below the root it may begin
+    homes: Sequence[str]  # folders below the root in which it may be
     shapes: Sequence[Sequence[str]]  # for ``path_patterns.match``
-    blurry: Mapping[str, str]  # role -> variant (kind of blur) where the path does not name it
+    blurry: Mapping[str, str]  # role -> variant (kind of blur), used if the path does not name it
     sharp: Sequence[str]  # roles
-    variants: Sequence[str] = ("",)  # the usual one first
+    variants: Sequence[str] = ("",)  # the default first
     key: str = "{clip}/{name}"
     split: Callable[[Mapping[str, str]], str] = lambda named: "train" if named["split"] == "train" else "test"
-    lists: str = ""  # name of the file that lists a split's frames, where no folder tells the splits apart
+    lists: str = ""  # name of the files that list the frames of each split, if the folders do not
     list_entry: str = ""  # regular expression that finds a frame's clip and name in such a list
     variant_of_home: str = ""  # regular expression for the name of a folder that holds one variant
 
@@ -88,7 +87,7 @@ LAYOUTS: Mapping[str, Layout] = {
             homes=("", "GOPRO_Large", "GoPro", "GOPRO"),
             shapes=(
                 ("(?P<split>train|test)", "(?P<clip>.+)", "(?P<role>blur|blur_gamma|sharp)", _PICTURE),
-                # copies that MPRNet, NAFNet and MIMO-UNet read, made of ``blur``
+                # the copies for MPRNet, NAFNet and MIMO-UNet, made from ``blur``
                 ("(?P<split>train|test)", "(?P<role>input|target|blur|sharp)", _FLAT),
                 ("(?P<split>train|test)", "GoPro", "(?P<role>input|target)", _FLAT),
             ),
@@ -126,7 +125,7 @@ LAYOUTS: Mapping[str, Layout] = {
                 ("(?P<role>(?P<split>train|test))", _PICTURE),
                 ("(?P<role>(?P<split>test))", "test-.+", _PICTURE),
                 ("(?P<role>GT)", _PICTURE),
-                # copies that MPRNet reads
+                # the copies for MPRNet
                 ("(?P<split>train|test)", "HIDE", "(?P<role>input|target)", _PICTURE),
                 ("(?P<split>train|test)", "(?P<role>input|target)", r"(?P<name>\d+from.+)\.\w+"),
             ),
@@ -146,7 +145,7 @@ LAYOUTS: Mapping[str, Layout] = {
                     "(?P<role>blur|gt)",
                     r"(?:blur|gt)_(?P<name>\d+)\.\w+",
                 ),
-                # copies that MPRNet reads
+                # the copies for MPRNet
                 ("(?P<split>train|test)", "RealBlur_(?P<variant>[JR])", "(?P<role>input|target)", _FLAT_SCENE),
                 ("RealBlur_(?P<variant>[JR])", "(?P<split>train|test)", "(?P<role>input|target)", _FLAT_SCENE),
             ),

@@ -1,7 +1,7 @@
-"""Compare a data set with what its authors state, and check its files; each is read once."""
+"""Compare a data set with the published counts, and check its files; each is read once."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prep import parallel
@@ -13,12 +13,12 @@ from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.units import counted
 
-_SHOWN = 5  # of the sequences that are missing
+_SHOWN = 5  # missing sequences that are listed
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedFile:
-    """A frame's size, or what is wrong with its file."""
+    """The size of a frame, or what is wrong with its file."""
 
     source: Source
     size: Size | None
@@ -26,15 +26,13 @@ class CheckedFile:
 
 
 def differences(dataset: Dataset) -> list[str]:
-    """One line for each sequence with another number of pairs than the official one, and one for the missing ones.
+    """Differences from the published data set, for ``cdg-prep info --json``.
 
-    No line for a data set of which no sequence is official.
+    One line for each sequence with another number of pairs, and one per split for the missing sequences; none if no
+    sequence is a published one.
     """
     lines = []
-    for split, counts in published.COUNTS.get(dataset.layout, {}).items():
-        pairs = Counter(layouts.sequence(pair.key) for pair in dataset.pairs if pair.split == split)
-        if not pairs.keys() & counts.keys():
-            continue
+    for split, counts, pairs in _counts(dataset):
         for clip in sorted(pairs):
             if pairs[clip] != counts.get(clip):
                 known = f"official {counts[clip]}" if clip in counts else "no official sequence"
@@ -48,8 +46,32 @@ def differences(dataset: Dataset) -> list[str]:
     return lines
 
 
+def notes(dataset: Dataset) -> list[str]:
+    """The same in a few lines for people: a part of a published data set is normal."""
+    lines = []
+    for split, counts, pairs in _counts(dataset):
+        if missing := sorted(counts.keys() - pairs.keys()):
+            more = f" and {len(missing) - 1:,} more" if len(missing) > 1 else ""
+            found = f"{len(pairs.keys() & counts):,} of {counted(len(counts), 'sequence')}"
+            lines.append(f"a part of {split}: {found}, without {missing[0]}{more}")
+        if partial := [clip for clip in sorted(pairs.keys() & counts) if pairs[clip] != counts[clip]]:
+            first = f"{partial[0]} ({pairs[partial[0]]:,} of {counts[partial[0]]:,})"
+            lines.append(f"other numbers of pairs: {counted(len(partial), 'sequence')} of {split}, first {first}")
+        if others := sorted(pairs.keys() - counts):
+            lines.append(f"not published: {counted(len(others), 'sequence')} of {split}, first {others[0]}")
+    return lines
+
+
+def _counts(dataset: Dataset) -> Iterator[tuple[str, Mapping[str, int], Mapping[str, int]]]:
+    """Per split with known numbers: its name, the published pairs of each sequence, and those found."""
+    for split, counts in published.COUNTS.get(dataset.layout, {}).items():
+        pairs = Counter(layouts.sequence(pair.key) for pair in dataset.pairs if pair.split == split)
+        if pairs.keys() & counts.keys():
+            yield split, counts, pairs
+
+
 def examine(dataset: Dataset, jobs: int) -> Iterator[CheckedFile]:
-    """Check the files of a data set's pairs, two a pair, in order: by checksums or, without any, by decoding."""
+    """Check the files of all pairs in order, two per pair: by their checksums, or by decoding if they have none."""
     files = [storage.absolute(source) for pair in dataset.pairs for source in (pair.blurry, pair.sharp)]
     return parallel.over(files, _examine, jobs, ahead=64)
 
@@ -62,7 +84,7 @@ def _examine(source: Source) -> CheckedFile:
 
 
 def faults(examined: Sequence[CheckedFile]) -> list[str]:
-    """One line a damaged file, and one a pair of two sizes; ``examined`` as ``examine`` gives it."""
+    """One line per damaged file and per pair of unequal sizes; ``examined`` is the output of ``examine``."""
     lines = [file.fault for file in examined if file.fault]
     for blurry, sharp in zip(examined[::2], examined[1::2], strict=True):
         if blurry.size and sharp.size and blurry.size != sharp.size:

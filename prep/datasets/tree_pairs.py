@@ -1,4 +1,4 @@
-"""Pair the frames of any two trees by their names: of two folders, or of what two patterns match. Reads no picture."""
+"""Pair the frames of two folders, or of what two patterns match, by their names. Reads no picture."""
 
 import logging
 import re
@@ -12,18 +12,17 @@ from prep.datasets.path_patterns import is_junk
 from prep.errors import DatasetError
 from prep.io import frames
 from prep.io.folders import files_below
+from prep.units import counted
 
-_ROLES = {
-    *("blur", "blurry", "blurred", "input", "inp", "lq"),
-    *("sharp", "gt", "groundtruth", "target", "tar", "hq"),
-    *("restored", "deblur", "deblurred", "output"),
-}
+_BLURRY = {"blur", "blurry", "blurred", "input", "inp", "lq"}
+_SHARP = {"sharp", "gt", "groundtruth", "target", "tar", "hq"}
+_ROLES = {*_BLURRY, *_SHARP, "restored", "deblur", "deblurred", "output"}
 _SEPARATORS = re.compile(r"[/_\-. ]+")  # between the words of a path
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Tree:
-    """Frames by their path below a folder, or by what the wildcards of a pattern matched; without the suffix."""
+    """Frames by their path in a folder, or by what the wildcards of a pattern matched; without the suffix."""
 
     named: Mapping[str, Path]
     folders: tuple[Path, ...]  # that hold them
@@ -36,59 +35,70 @@ def find_pairs(
 ) -> Dataset:
     """Pair the frames of two folders, or of what two patterns match.
 
-    Frames belong together by their paths below the folders, or by what the patterns' wildcards match, without suffixes.
-    Where no two are equal they are compared word by word (words end at ``/``, ``_``, ``-``, ``.`` or a space), without
-    the words that say what a frame is: ``blur``, ``gt``, ``input`` and so on. Where none are equal either, the words of
-    file names alone count, unless both are patterns; a name that stands twice then pairs nothing, and a warning says
-    that it went so.
+    Frames are a pair if their paths in the folders, or what the wildcards match, are equal without suffixes. If none
+    are, the paths are compared word by word (words end at ``/``, ``_``, ``-``, ``.`` or a space), ignoring words such
+    as ``blur``, ``gt`` and ``input``. If that pairs none either, only the file names are compared, unless both are
+    patterns; a warning says so, and names that occur twice are left unpaired.
 
     Args:
         blurry: A folder, or a pattern with ``*``, ``?``, ``[...]`` or ``**``; ``~`` is the home folder.
         sharp: The other.
-        options: What a person passes the two as, for the errors' texts.
-        whole: Refuse frames of the first that have no partner.
+        options: The options of the two, for error messages.
+        whole: Refuse frames of the first without a partner.
 
     Raises:
-        DatasetError: If a folder is missing, a pattern matches nothing, both are one, two frames of one tree fit a
-            frame of the other, nothing pairs, or not all that should.
+        DatasetError: If a folder is missing, a pattern matches nothing, both are the same, two frames of one tree fit
+            the same frame of the other, or frames remain unpaired.
     """
     first, second = (_read_tree(place, option) for place, option in zip((blurry, sharp), options, strict=True))
     if _are_one(first, second):
-        raise DatasetError(f"{' and '.join(options)} are both {blurry}; wanted two folders, or two patterns")
+        raise DatasetError(f"{' and '.join(options)} are both {blurry}; use two folders, or two patterns")
     pairs = _pairs(first, second)
     if not pairs:
         raise DatasetError(
-            f"no frame of {blurry} ({len(first.named)} frames) has one of the same name in {sharp} "
-            f"({len(second.named)} frames); pairs go by relative path, or by file name, without the suffix and words "
-            f"such as blur and gt; patterns say more: {options[0]} 'DIR/**/A_*.png' {options[1]} 'DIR/**/B_*.png'"
+            f"{blurry} ({counted(len(first.named), 'frame')}) and {sharp} ({counted(len(second.named), 'frame')}) have "
+            "no names in common, not counting suffixes and words such as blur and gt; show what differs with patterns: "
+            f"{options[0]} 'DIR/**/A_*.png' {options[1]} 'DIR/**/B_*.png'"
         )
     used = {path for pair in pairs for path in (pair.blurry, pair.sharp)}
     alone, rest = (tuple(path for path in tree.named.values() if path not in used) for tree in (first, second))
     if whole and alone:
-        raise DatasetError(f"{alone[0]} has no partner in {sharp} ({len(alone)} such); remove it")
+        raise DatasetError(
+            f"{counted(len(alone), 'frame')} without a partner in {sharp}, first {alone[0]}; remove what is alone"
+        )
     folders = tuple(dict.fromkeys((*first.folders, *second.folders)))
     return Dataset(layout="pairs", variant="", folders=folders, pairs=pairs, orphans=(*alone, *rest))
 
 
 def find_frames(blurry: Path, option: str = "--blurry") -> tuple[Dataset, tuple[BlurryFrame, ...]]:
-    """The blurry frames of a folder or a pattern, which have no sharp ones; the data set says where they lie.
+    """The blurry frames of a folder or a pattern without sharp partners, and a data set with their folders.
 
     Args:
         blurry: As for ``find_pairs``.
-        option: What a person passes it as, for the errors' texts.
+        option: Its option, for error messages.
 
     Raises:
         DatasetError: If there are none.
     """
     tree = _read_tree(blurry, option)
     if not tree.named:
-        raise DatasetError(f"{blurry} holds no frame ({', '.join(frames.SUFFIXES)}); pass a folder of photographs")
+        raise DatasetError(f"{blurry} contains no pictures ({', '.join(frames.SUFFIXES)}); use another {option} DIR")
     found = tuple(BlurryFrame(key=key, split="all", blurry=tree.named[key]) for key in sorted(tree.named))
     return Dataset(layout="photos", variant="", folders=tree.folders, pairs=(), orphans=()), found
 
 
+def in_folder(root: Path) -> tuple[Path, Path] | None:
+    """The folders of blurry and of sharp frames in a folder such as ``mine/{blur,sharp}``; None if not one of each."""
+    names = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    found = [[name for name in names if name.lower() in roles] for roles in (_BLURRY, _SHARP)]
+    if [len(each) for each in found] != [1, 1]:
+        return None
+    (blurry,), (sharp,) = found
+    return root / blurry, root / sharp
+
+
 def name_of(place: Path) -> str:
-    """What to call the frames of a folder, or of a pattern: the folder's name, or that of the one it begins with."""
+    """A name for the frames of a folder or a pattern: that of the folder, or of the one the pattern begins with."""
     place = place.expanduser()
     return (wildcards.base_of(place) if wildcards.is_pattern(place) else place).resolve().name
 
@@ -107,21 +117,25 @@ def _read_tree(place: Path, option: str) -> _Tree:
         named = _named((place / path, path.with_suffix("").as_posix()) for path in frames_below)
         return _Tree(named=named, folders=(place,), is_pattern=False, option=option)
     if not wildcards.is_pattern(place):
-        found = "a file" if place.exists() else "no folder"
-        raise DatasetError(f"{place} is {found}; pass {option} with a folder, or with a pattern in quotes")
+        found = "is a file" if place.exists() else "does not exist"
+        example = place.parent / f"*{place.suffix}" if place.is_file() else "DIR/*.png"
+        raise DatasetError(f"{place} {found}; {option} takes a folder, or a pattern in quotes such as '{example}'")
     base = wildcards.base_of(place)
     if base.is_file():
-        raise DatasetError(f"{base} is a file, and {place} looks into it; unpack it, or pass --root {base}")
+        raise DatasetError(f"{base} is a file, but {place} looks inside it; unpack it, or use --root {base}")
     named = _named(wildcards.matches(place))
     if not named:
-        raise DatasetError(f"{place} matches no frame; * and ? stand for parts of a name, ** for folders at any depth")
+        missing = "" if base.is_dir() else f", since {base} does not exist"
+        raise DatasetError(
+            f"{place} matches no frames{missing}; * and ? match parts of a name, ** matches folders at any depth"
+        )
     below = [path.relative_to(base) for path in named.values()]
     folders = dict.fromkeys(base / path.parts[0] if len(path.parts) > 1 else base for path in below)
     return _Tree(named=named, folders=tuple(folders), is_pattern=True, option=option)
 
 
 def _named(files: Iterable[tuple[Path, str]]) -> dict[str, Path]:
-    """Frames by their names; other files are left out."""
+    """Frames by name; other files are ignored."""
     named: dict[str, Path] = {}
     for path, name in files:
         if frames.is_frame(path):
@@ -148,7 +162,7 @@ def _pairs(first: _Tree, second: _Tree) -> tuple[Pair, ...]:
 
 
 def _by_file_names(first: _Tree, second: _Tree) -> dict[str, tuple[str, str]]:
-    """Names of either tree by key, where only the file's own name agrees; says so, since folders may be other clips."""
+    """Pair by file names alone, and warn about it: folders with other names may be other clips."""
     blurry, sharp = (_by_words(tree.named, map(_last_part, tree.named)) for tree in (first, second))
     found = {
         _bare(_last_part(sharp[words][0])): (blurry[words][0], sharp[words][0])
@@ -158,8 +172,8 @@ def _by_file_names(first: _Tree, second: _Tree) -> dict[str, tuple[str, str]]:
     if found:
         one, other = found[min(found)]
         logging.getLogger(__name__).warning(
-            "%d of %d and %d frames are paired by their file names alone, since no paths agree; first %s with %s",
-            *(len(found), len(first.named), len(second.named), first.named[one], second.named[other]),
+            "%s from %d blurry and %d sharp frames by file name alone, as folders differ; the first: %s, %s",
+            *(counted(len(found), "pair"), len(first.named), len(second.named), first.named[one], second.named[other]),
         )
     return found
 
@@ -169,7 +183,7 @@ def _sorted_pairs(found: Mapping[str, tuple[Path, Path]]) -> tuple[Pair, ...]:
 
 
 def _by_words(names: Iterable[str], texts: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
-    """Names by the words of their texts, without those that say what a frame is."""
+    """Names by the words of their texts, ignoring words such as blur and gt."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, text in zip(names, texts, strict=True):
         words = tuple(word for word in _SEPARATORS.split(text) if word and word.lower() not in _ROLES)
@@ -182,18 +196,18 @@ def _last_part(name: str) -> str:
 
 
 def _refuse_twins(tree: _Tree, groups: Sequence[Sequence[str]]) -> None:
-    """Refuse two frames of one tree that fit the same frame of the other."""
+    """Refuse two frames of one tree that fit the same frame of the other tree."""
     for names in groups:
         if len(names) > 1:
             paths = " and ".join(str(tree.named[name]) for name in names[:2])
             raise DatasetError(
-                f"{paths} would be one frame; pass a pattern that matches only one of them, as {tree.option} "
+                f"{paths} fit the same partner; use a pattern that matches only one of the two, such as {tree.option} "
                 "'DIR/**/NAME_*.png'"
             )
 
 
 def _bare(name: str) -> str:
-    """A name without the words that say what a frame is, and without what stands before them: the key of a pair."""
+    """The key of a pair: a name without words such as blur and gt and the separators before them."""
     parts = [re.sub(r"(^|[_\-. ]+)([^_\-. ]+)", _unless_role, part).lstrip("_-. ") for part in name.split("/")]
     return "/".join(filter(None, parts)) or name
 

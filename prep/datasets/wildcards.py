@@ -1,4 +1,4 @@
-"""The files that a pattern matches, and what each of its wildcards matched."""
+"""The files that a pattern matches, and what each of its wildcards matches."""
 
 import fnmatch
 import glob
@@ -14,12 +14,12 @@ _WILDCARD = re.compile(r"(\*+|\?|\[!?\]?[^\]]*\])")
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a path has wildcards; that of a file or a folder that is there is no pattern."""
+    """Whether a path has wildcards. The path of an existing file or folder is never a pattern."""
     return glob.has_magic(str(path)) and not path.exists()
 
 
 def base_of(pattern: Path) -> Path:
-    """The folder that a pattern begins with, before its first wildcard; it may not be there."""
+    """The folder before the first wildcard of a pattern; it may not exist."""
     return _split(pattern)[0]
 
 
@@ -32,8 +32,8 @@ def _split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
 def matches(pattern: Path) -> Iterator[tuple[Path, str]]:
     """The files that a pattern matches, sorted, and what its wildcards matched: joined by slashes, without the suffix.
 
-    ``*`` and ``?`` stand for parts of a name, ``[...]`` for one of several characters, ``**`` for folders at any depth:
-    each real folder is read once there. Hidden files are left out.
+    ``*`` and ``?`` match parts of a name, ``[...]`` one of several characters, ``**`` folders at any depth; each real
+    folder is read once. Hidden files are ignored.
     """
     base, parts = _split(pattern)
     if not base.is_dir():
@@ -54,10 +54,10 @@ def matches(pattern: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _backwards(parts: Sequence[str]) -> str:
-    """A regular expression, with a group for each wildcard, that a path fits when it is read from its end.
+    """A regular expression for the reversed path, with a group for each wildcard.
 
-    So each star can take as little as possible and never has to try again (no name takes long, however many stars
-    there are), and yet the first of a pattern gets as much as possible.
+    Reversed, each star takes as little as possible and never backtracks, so that no name takes long; yet the first
+    star of the pattern matches as much as possible.
     """
     last, *above = reversed(parts)
     levels = ["(.+?)" if last == "**" else _backwards_in_part(last)]
@@ -66,13 +66,13 @@ def _backwards(parts: Sequence[str]) -> str:
 
 
 def _backwards_in_part(part: str) -> str:
-    """The same of a name and a part of a pattern."""
-    pieces = [""]  # what stands between the stars
+    """The same for one part of a pattern and of a path."""
+    pieces = [""]  # what is between the stars
     for place, text in reversed([*enumerate(_WILDCARD.split(part))]):
-        character = "" if place % 2 == 0 else fnmatch.translate(text)[4:-3]  # stands between (?s: and )\\Z
+        character = "" if place % 2 == 0 else fnmatch.translate(text)[4:-3]  # the rest is (?s: and )\\Z
         if text.startswith("*"):
             pieces.append("")
-        elif character and not character.startswith("\\["):  # [] and [!] are no wildcards
+        elif character and not character.startswith("\\["):  # [] and [!] are not wildcards
             pieces[-1] += f"((?!/){character})"
         else:
             pieces[-1] += re.escape(text[::-1])

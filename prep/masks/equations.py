@@ -15,7 +15,7 @@ SOFT_LEVELS = 255  # of a soft mask's 1
 
 def _check_mu(mu: float) -> None:
     if not 0 <= mu <= 1:
-        raise ValueError(f"mu is {mu}; wanted a threshold in [0, 1], 0.96 in the paper")
+        raise ValueError(f"mu is {mu}; it must be in [0, 1] (0.96 in the paper)")
 
 
 def to_codes(sharpness: Floats) -> Codes:
@@ -37,7 +37,7 @@ def from_codes(codes: Codes) -> Floats:
 
 
 def sharpness_mask(sharpness: Floats, mu: float) -> Bytes:
-    """Mark the pixels that are blurred little: M = max(0, sign(S - mu)).
+    """Mark the pixels with small blur: M = max(0, sign(S - mu)).
 
     Args:
         sharpness: ``(H, W)`` in [0, 1]; 1 is sharp.
@@ -57,7 +57,7 @@ def sharpness_mask(sharpness: Floats, mu: float) -> Bytes:
 
 
 def mask_of_codes(codes: Codes, mu: float) -> Bytes:
-    """Equation 14 on stored S: every mask on disk is this one, so that S and M never disagree.
+    """Equation 14 on stored S. All masks on disk are made this way, so that S and M always agree.
 
     Compares code / 65535 with ``mu`` in float64, where a ``mu`` that equals a code's value ties as it should.
 
@@ -72,10 +72,10 @@ def mask_of_codes(codes: Codes, mu: float) -> Bytes:
 
 
 def soft_mask(codes: Codes, mu: float) -> Bytes:
-    """How much a pixel belongs to the component that is blurred little: 1/2 where S is ``mu``, 1 where S is 1.
+    """How much a pixel belongs to the small-blur component: 1/2 where S is ``mu``, 1 where S is 1.
 
     The odds of S over those of ``mu``: w / (1 - w) = S / (1 - S) * (1 - mu) / mu. On the scale of ``paired`` and
-    ``extent`` that is 1 / (1 + (L / L_mu)^2), L being the extent of the blur and L_mu that of ``mu``.
+    ``extent`` that is 1 / (1 + (L / L_mu)^2), where L is the blur length and L_mu the length at ``mu``.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -93,14 +93,14 @@ def soft_mask(codes: Codes, mu: float) -> Bytes:
 
 
 def least_code(mu: float) -> int:
-    """The smallest code that passes a threshold; 65536 where none does."""
+    """The smallest code above a threshold; 65536 if there is none."""
     _check_mu(mu)
     passing = np.flatnonzero(np.arange(LEVELS + 1) / LEVELS > mu)
     return int(passing[0]) if len(passing) else LEVELS + 1
 
 
 def mask_shares(codes: Codes) -> list[float]:
-    """What share of a frame each of many thresholds would mark: of mu = 0, 0.005, ... 1.
+    """The share of a frame that each of the thresholds mu = 0, 0.005, ..., 1 marks.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -117,7 +117,7 @@ _LEAST = [least_code(step / SHARE_STEPS) for step in range(SHARE_STEPS + 1)]
 
 
 def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
-    """Divide the ground truth: Sgt = M * Igt and Lgt = (1 - M) * Igt.
+    """Split the sharp frame: Sgt = M * Igt and Lgt = (1 - M) * Igt.
 
     Args:
         sharp: ``(H, W, 3)`` uint8.
@@ -128,11 +128,11 @@ def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
 
     Source: Wang et al. 2021, equation 15.
     """
-    sgt = np.asarray(cv2.bitwise_and(sharp, sharp, mask=mask), np.uint8)  # a tenth of a product's time
+    sgt = np.asarray(cv2.bitwise_and(sharp, sharp, mask=mask), np.uint8)  # ten times as fast as a product
     return sgt, sharp - sgt
 
 
 def _check(sharpness: Floats) -> None:
     low, high = float(sharpness.min()), float(sharpness.max())
     if not (low >= 0 and high <= 1):  # NaN fails both comparisons
-        raise ValueError(f"sharpness lies in [{low}, {high}]; wanted [0, 1] without NaN")
+        raise ValueError(f"sharpness is in [{low}, {high}]; it must be in [0, 1], without NaN")

@@ -1,7 +1,7 @@
 """A masks folder on disk: S and M of each frame, and a record of how each was made.
 
-``<key>.sharpness.png`` holds S (16 bit), ``<key>.mask.png`` M (0 and 255), and ``masks.jsonl`` one record a frame. A
-record is written after its files, so a record vouches for them.
+``<key>.sharpness.png`` is S (16 bit), ``<key>.mask.png`` is M (0 and 255), and ``masks.jsonl`` has a record per frame.
+A record is written after its files, so the files of a record are complete.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +22,7 @@ Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How S was made: maps of different recipes never share a folder."""
+    """How S was made. Maps of different recipes never share a folder."""
 
     layout: str
     variant: str
@@ -36,18 +36,18 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRecord:
-    """The line of ``masks.jsonl`` of a frame; the fields' order is that of the file."""
+    """A line of ``masks.jsonl``: the record of a frame. The order of the fields is that of the file."""
 
     key: str
     recipe: Recipe
-    sources: Sequence[FileStamp]  # of the frames that S was made of: S is computed again when they change
-    mu: Share | None  # None: the mask is being thresholded again
+    sources: Sequence[FileStamp]  # of the files that S was made from: S is computed again when they change
+    mu: Share | None  # None while the mask is being made
     sharpness_min: Share
     sharpness_max: Share
     mask_share: Share  # of M = 1
-    shares: Sequence[Share]  # what it would be at other thresholds: ``equations.mask_shares``
-    top_share: Share  # of pixels that have sharpness_max
-    warning: str  # empty when nothing is suspicious
+    shares: Sequence[Share]  # at other thresholds: ``equations.mask_shares``
+    top_share: Share  # of the pixels with S = sharpness_max
+    warning: str  # empty if the mask looks right
     paths: Sequence[str] = ()  # of the sources; records of earlier releases have none
 
 
@@ -59,10 +59,10 @@ class MasksFolder:
 
     Attributes:
         path: The folder.
-        records: The frames' records by key, in the order of ``masks.jsonl``; none where there is no such file.
+        records: The records by key, in the order of ``masks.jsonl``; empty if there is no such file.
 
     Raises:
-        MaskError: If ``masks.jsonl`` is not one of ours.
+        MaskError: If ``masks.jsonl`` is damaged or was written by another program.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,33 +74,33 @@ class MasksFolder:
             records = [files.as_type(row, MaskRecord, f"line {number}") for number, row in rows]
         except ReadError as error:
             raise MaskError(
-                f"{self._log} is no list of masks ({error}); pass another folder, or remove this one"
+                f"{self._log} is not a list of masks ({error}); use another masks folder, or remove this one"
             ) from error
         self.records: dict[str, MaskRecord] = {record.key: record for record in records}
 
     @property
     def method(self) -> str | None:
-        """Name of the method whose maps the folder holds; None where there are none."""
+        """Name of the method that made the maps in the folder; None if it is empty."""
         return next((record.recipe.method for record in self.records.values()), None)
 
     def mus(self, keys: Iterable[str]) -> list[float]:
-        """Thresholds of the masks of these frames, each once, sorted; frames without a mask do not count."""
+        """The different thresholds of the masks of these frames, sorted; frames without a mask are ignored."""
         records = (self.records.get(key) for key in keys)
         return sorted({record.mu for record in records if record and record.mu is not None})
 
     def sharpness_path(self, key: str) -> Path:
-        """Where S of a frame lies."""
+        """The file with S of a frame."""
         return self.path / f"{key}.sharpness.png"
 
     def mask_path(self, key: str) -> Path:
-        """Where M of a frame lies."""
+        """The file with M of a frame."""
         return self.path / f"{key}.mask.png"
 
     def read_sharpness(self, key: str) -> Codes:
         """S of a frame, ``(H, W)`` codes.
 
         Raises:
-            ReadError: If the map is missing, damaged, or no map.
+            ReadError: If the file is missing, damaged, or not a sharpness map.
         """
         return frames.read_sharpness(self.sharpness_path(key))
 
@@ -108,42 +108,42 @@ class MasksFolder:
         """Refuse to add maps of another recipe.
 
         Raises:
-            MaskError: If the folder holds maps of another recipe, or maps without a ``masks.jsonl``.
+            MaskError: If the folder contains maps of another recipe, or maps without a ``masks.jsonl``.
         """
         if not self._log.exists() and next(self.path.rglob("*.sharpness.png"), None):
-            raise MaskError(f"{self.path} holds maps but no masks.jsonl; pass another folder, or remove this one")
+            raise MaskError(f"{self.path} contains maps but no masks.jsonl; use another masks folder, or remove it")
         for record in self.records.values():
             if record.recipe != recipe:
-                raise MaskError(f"{self.path} holds {record.recipe}; asked for {recipe}; pass another folder")
+                raise MaskError(f"{self.path} contains {record.recipe}, not {recipe}; use another masks folder")
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the folder against other processes while it is filled.
+        """Lock the folder against other processes while it is filled.
 
         Raises:
-            MaskError: If another process fills it, or has done so since the records were read.
+            MaskError: If another process is filling it, or has filled it since the records were read.
         """
-        in_use = f"{self.path} is being filled by another process; wait for it, or pass another folder"
+        in_use = f"{self.path} is being filled by another process; wait for it, or use another masks folder"
         with locks.hold(self._log.with_name(f"{self._log.name}.lock"), remove=True, refusal=MaskError(in_use)):
             if self._state != self._state_on_disk():
                 raise MaskError(f"{self.path} was just filled by another process; run the same command again")
             yield
 
     def _state_on_disk(self) -> tuple[int, int]:
-        """Size and time of the records' file: both 0 where there is none."""
+        """Size and time of ``masks.jsonl``; both 0 if there is none."""
         if not self._log.exists():
             return 0, 0
         status = self._log.stat()
         return status.st_size, status.st_mtime_ns
 
     def write(self, records: Mapping[str, MaskRecord]) -> None:
-        """Replace all records, on disk sorted by key."""
+        """Replace all records; on disk they are sorted by key."""
         self.records = dict(records)
         files.write_rows(self._log, [asdict(self.records[key]) for key in sorted(self.records)])
         self._state = self._state_on_disk()
 
     def append(self, record: MaskRecord) -> None:
-        """Add the record of a frame, or a newer one, whose files are written."""
+        """Add or replace the record of a frame whose files are complete."""
         self.records[record.key] = record
         files.append_rows(self._log, [asdict(record)])
         self._state = self._state_on_disk()

@@ -1,4 +1,4 @@
-"""A data set's blurry frames -> S and M in a masks folder: parallel, resumable; a new threshold re-uses S."""
+"""Blurry frames -> S and M in a masks folder: in parallel, resumable; a new threshold reuses S."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,12 +20,12 @@ from prep.sharpness import METHODS, Method
 
 MU = 0.96  # Wang et al. 2021, section 3.5
 _LARGE_SHARE = 0.6
-_SAMPLE = 48  # frames, of those of which only the bytes can tell whether they changed
+_SAMPLE = 48  # frames whose bytes are read where times do not show whether they changed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A frame that could not be read, and why."""
+    """A frame without a mask, and why."""
 
     key: str
     reason: str
@@ -33,15 +33,15 @@ class Failure:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskTask:
-    """One frame to do, sent to a worker process: all of it, or only the threshold."""
+    """The work for one frame, sent to a worker process: S and M, or only M."""
 
     key: str
-    sources: Sequence[Source]  # the blurry frame, then what else the method reads; absolute paths
-    sharpness_path: Path  # absolute, as the next
-    mask_path: Path
+    sources: Sequence[Source]  # the blurry frame, then the other file that the method reads; absolute paths
+    sharpness_path: Path  # absolute
+    mask_path: Path  # absolute
     recipe: Recipe
     mu: float
-    stamps: Sequence[FileStamp] | None  # of the sources, where S is stored already
+    stamps: Sequence[FileStamp] | None  # of the sources, if S is stored already; else None
 
     @property
     def has_sharpness(self) -> bool:
@@ -50,10 +50,10 @@ class MaskTask:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskPlan:
-    """What a masks folder already holds of what is asked, and what is left to do."""
+    """Which of the requested masks exist, and which must be made."""
 
     folder: MasksFolder
-    records: Mapping[str, MaskRecord]  # all of the folder, with today's stamps
+    records: Mapping[str, MaskRecord]  # of the whole folder, with current stamps
     done: Sequence[MaskRecord]
     tasks: Sequence[MaskTask]
 
@@ -71,19 +71,19 @@ def recipe_of(dataset: Dataset, method: str) -> Recipe:
 def plan(
     pairs: Sequence[BlurryFrame], folder: MasksFolder, recipe: Recipe, mu: float, *, keep_masks: bool = False
 ) -> MaskPlan:
-    """Compare what is asked with what a masks folder holds.
+    """Compare the requested masks with those in a masks folder.
 
     Args:
-        pairs: The frames asked for; a method that reads more than the blurry one needs pairs.
-        folder: Where S and M are to be.
-        recipe: How S is to be made.
+        pairs: The requested frames; a method that reads more than the blurry frame needs pairs.
+        folder: The masks folder.
+        recipe: How to make S.
         mu: Threshold of the masks.
-        keep_masks: Take a mask of any threshold as done: only S is wanted.
+        keep_masks: Count a mask of any threshold as done, because only S is needed.
 
     Raises:
-        MaskError: If the folder holds maps of another recipe or another data set, maps without a ``masks.jsonl``, or
-            somebody else's mask of a frame; or if a frame lacks the sharp frame or the map of extents that the method
-            needs.
+        MaskError: If the folder contains maps of another recipe or another data set, maps without a ``masks.jsonl``, or
+            a mask that would be overwritten but was not made by this project; or if a frame lacks the sharp frame or
+            the blur-length map that the method needs.
         ReadError: If a frame cannot be read.
     """
     folder.check_recipe(recipe)
@@ -93,8 +93,8 @@ def plan(
         record = records.get(pair.key)
         if record is None and _is_foreign(pair.key, folder):
             raise MaskError(
-                f"{folder.mask_path(pair.key)} would be replaced, and cdg-prep masks did not write it; move it, "
-                "or pass another --out"
+                f"{folder.mask_path(pair.key)} would be overwritten but was not written by cdg-prep masks; move it "
+                "away, or use another masks folder"
             )
         stamps = _current_stamps(record, sources) if record else None
         if record and not stamps:
@@ -103,7 +103,7 @@ def plan(
             stamps = None
         if record and stamps:
             record = records[pair.key] = replace(record, sources=stamps, paths=_paths(sources))
-            # A record without mu vouches for no mask: one that was being written, or whose frame failed.
+            # Without mu the mask is unfinished, or the frame failed.
             if record.mu is not None and (keep_masks or (record.mu == mu and folder.mask_path(pair.key).exists())):
                 done.append(record)
                 continue
@@ -121,27 +121,27 @@ def plan(
 
 
 def _is_foreign(key: str, folder: MasksFolder) -> bool:
-    """Whether a mask without a record is a person's own: ours, after a kill, has the map beside it."""
+    """Whether a mask without a record is the user's own. Masks of a killed run have S beside them."""
     return folder.mask_path(key).exists() and not folder.sharpness_path(key).exists()
 
 
 def _sources(pair: BlurryFrame, method: Method) -> tuple[Source, ...]:
-    """The files that S of a frame is made of."""
+    """The files that S of a frame is made from."""
     if not method.beside:
         return (pair.blurry,)
     if not isinstance(pair, Pair):
-        raise MaskError(f"{method.name} measures against sharp frames; pass them as --sharp, or --method lbp")
+        raise MaskError(f"--method {method.name} needs sharp partners; add --sharp DIR, or use --method lbp")
     beside = pair.sharp if method.beside == "sharp" else extents.find(pair.sharp)
     if beside is None:
         raise MaskError(
-            f"{pair.key} has no extent/ beside its sharp/, where maps of extents lie; cdg-prep synth makes them; pass "
-            "--method paired, which measures them"
+            f"{pair.key} has no blur-length map: there is no extent/ folder beside sharp/ (cdg-prep synth writes one); "
+            "use --method paired, which measures the blur"
         )
     return (pair.blurry, beside)
 
 
 def _current_stamps(record: MaskRecord, sources: Sequence[Source]) -> Sequence[FileStamp] | None:
-    """Today's stamps of the files that S was made of; None where they changed."""
+    """Current stamps of the files that S was made from; None if they changed."""
     if len(record.sources) != len(sources):
         return None
     stamps = [storage.current_stamp(source, stamp) for source, stamp in zip(sources, record.sources, strict=True)]
@@ -149,24 +149,24 @@ def _current_stamps(record: MaskRecord, sources: Sequence[Source]) -> Sequence[F
 
 
 def _refuse_other_frames(folder: MasksFolder, record: MaskRecord, sources: Sequence[Source]) -> None:
-    """Refuse frames of other content at another place: they are another data set's, whose masks must not be mixed.
+    """Refuse different frames at another path: they belong to another data set, and masks must not mix.
 
-    Frames that changed where they lie are the same data set's, and S is computed again. So is a moved data set, its
-    content being the same.
+    Frames that changed in place belong to the same data set, and S is computed again. So do frames that moved with
+    their content unchanged.
 
     Raises:
-        MaskError: If they are.
+        MaskError: If they belong to another data set.
     """
     if list(record.paths) != _paths(sources):
-        was = f"of {record.paths[0]}" if record.paths else "of another frame"
+        was = record.paths[0] if record.paths else "another frame"
         raise MaskError(
-            f"{folder.path} holds masks of another data set: {record.key} {was}, now {sources[0]}; pass another folder "
-            "(--out DIR of cdg-prep masks, --masks DIR of the others)"
+            f"{folder.path} contains masks of another data set: {record.key} is of {was}, not {sources[0]}; "
+            "use another masks folder (--out DIR for cdg-prep masks, --masks DIR for the other commands)"
         )
 
 
 def _paths(sources: Sequence[Source]) -> list[str]:
-    """Where sources lie, one text for each file however it was named."""
+    """Resolved paths of sources, the same for a file however it was named."""
     return [
         f"{_resolved(source.archive)}/{source.name}"
         if isinstance(source, ArchiveMember)
@@ -181,12 +181,13 @@ def _resolved(path: Path) -> Path:
 
 
 def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
-    """Refuse a masks folder whose masks are not of these frames as they are today; frames without a mask pass.
+    """Refuse a masks folder whose masks were made from other frames or other versions of these frames.
 
-    In a copied data set, where times say nothing, the bytes of a sample are read.
+    Frames without a mask are accepted. In a copied data set, where times are no evidence, the bytes of a sample are
+    read.
 
     Raises:
-        MaskError: If a frame has changed since, or is another data set's.
+        MaskError: If a frame changed after its mask was made, or belongs to another data set.
         ReadError: If a frame cannot be read.
     """
     known: list[tuple[MaskRecord, tuple[Source, ...]]] = []
@@ -200,30 +201,28 @@ def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
     for record, sources in [*known, *to_read[:: len(to_read) // _SAMPLE + 1]]:
         if not _current_stamps(record, sources):
             _refuse_other_frames(folder, record, sources)
-            raise MaskError(
-                f"{folder.path}: {sources[0]} has changed since its mask was made; run cdg-prep masks again"
-            )
+            raise MaskError(f"{folder.path}: {sources[0]} changed after its mask was made; run cdg-prep masks again")
 
 
 def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[MaskRecord | Failure]:
-    """Do what a plan leaves to do; gives a record or a failure a frame as it is done, in the plan's order.
+    """Make the missing masks of a plan; yields a record or a failure per frame, in the order of the plan.
 
-    Killed at any moment, a new plan resumes from the records written so far. ``jobs`` and ``cluster`` as in
+    After a kill a new plan continues from the records written so far. ``jobs`` and ``cluster`` as in
     ``parallel.over``.
 
     Raises:
-        MaskError: If another process fills the folder, or has filled it since its records were read.
+        MaskError: If another process is filling the folder, or has filled it since its records were read.
     """
     stamps = {key: record.sources for key, record in plan.records.items()}
     if not plan.tasks and stamps == {key: record.sources for key, record in plan.folder.records.items()}:
-        return  # the folder may be on a read-only disk
+        return  # nothing to write: the folder may be read-only
     with plan.folder.held():
         yield from _fill(plan, jobs, cluster)
 
 
 def _fill(plan: MaskPlan, jobs: int, cluster: str | None) -> Iterator[MaskRecord | Failure]:
     records = dict(plan.records)
-    for task in plan.tasks:  # no record vouches for a mask that is about to change until it is written
+    for task in plan.tasks:  # until a mask is written again its record counts as unfinished
         if task.key in records:
             records[task.key] = replace(records[task.key], mu=None)
     plan.folder.write(records)
@@ -232,7 +231,7 @@ def _fill(plan: MaskPlan, jobs: int, cluster: str | None) -> Iterator[MaskRecord
             records[outcome.key] = outcome
             plan.folder.append(outcome)
         elif outcome.key in plan.records:
-            records[outcome.key] = plan.records[outcome.key]  # its files are as they were
+            records[outcome.key] = plan.records[outcome.key]  # its files did not change
         yield outcome
     plan.folder.write(records)
 
@@ -262,9 +261,9 @@ def _do(task: MaskTask) -> MaskRecord | Failure:
 
 
 def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
-    """S of a frame, stored by now, and the stamps of what it was made of."""
+    """S of a frame, which is stored on return, and the stamps of its sources."""
     if task.stamps:
-        with suppress(ReadError):  # a damaged map is ours: it is made again
+        with suppress(ReadError):  # a damaged map is made again
             return frames.read_sharpness(task.sharpness_path), task.stamps
     contents, stamps = zip(*map(storage.read_stamped, task.sources), strict=True)
     blurry, *others = (frames.decode(data, source) for data, source in zip(contents, task.sources, strict=True))
@@ -278,25 +277,25 @@ def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
 
 
 def warning(codes: Codes, share: float, mu: float, method: Method) -> str:
-    """Say what is suspicious about a mask, and its likely cause; empty when nothing is.
+    """What looks wrong with a mask, and the likely cause; empty if nothing does.
 
-    Frames with the same fault get the same text, so that a whole data set can be summed up.
+    Frames with the same fault get the same text, so that they can be counted.
 
     Args:
         codes: ``(H, W)`` uint16, S of the frame.
         share: Share of M = 1.
         mu: Threshold of the mask.
-        method: Gave S.
+        method: That computed S.
     """
     if share > _LARGE_SHARE:
         return f"mask covers more than {_LARGE_SHARE:.0%} of the frame"
     if share > 0:
         return ""
     if mu >= method.ceiling:
-        return f"mask is empty: mu {mu:g} is not below {method.ceiling:.5f}, the largest S that {method.name} can give"
+        return f"mask is empty: mu = {mu:g} must be below {method.ceiling:.5f}, the largest S of {method.name}"
     if codes.min() == codes.max():
-        return "mask is empty: S is the same everywhere, no place shows evidence of sharpness"
+        return "mask is empty: S is the same everywhere, so nothing in the frame looks sharp"
     if method.is_relative and (codes > equations.LEVELS // 2).mean() > 0.5:
-        cause = f"{method.name} scores a frame against itself, lbp-absolute does not"
-        return f"mask is empty though S is above 0.5 on most of the frame: {cause}"
+        cause = f"{method.name} is relative to the frame, lbp-absolute is not"
+        return f"mask is empty, although S is above 0.5 on most of the frame: {cause}"
     return "mask is empty: S is nowhere above mu"

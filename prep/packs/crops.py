@@ -21,9 +21,7 @@ def grid(size: Size, crop: Size) -> list[Origin]:
         ValueError: If the crop is larger than the frame, or not positive.
     """
     if min(crop) < 1 or crop[0] > size[0] or crop[1] > size[1]:
-        raise ValueError(
-            f"crop {crop[0]} x {crop[1]} does not fit into the frame's {size[0]} x {size[1]} (height x width)"
-        )
+        raise ValueError(f"a crop of {crop[1]} x {crop[0]} pixels does not fit into a frame of {size[1]} x {size[0]}")
     rows, columns = (_starts(whole, part) for whole, part in zip(size, crop, strict=True))
     return [(y, x) for y in rows for x in columns]
 

@@ -1,4 +1,4 @@
-"""Estimate a pack: crops counted from the pictures' headers, bytes and seconds measured on a few pairs."""
+"""Estimate a pack: crops are counted from the picture headers, bytes and seconds are measured on a few pairs."""
 
 import shutil
 import tempfile
@@ -15,13 +15,14 @@ from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.packs import crops, layout, packing, reader
 from prep.packs.layout import Header
+from prep.units import file_size
 
 _SAMPLE = 3  # pairs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Bytes of a pack and seconds of one process."""
+    """Size of a pack, and the time one process needs."""
 
     crops: int
     bytes: float
@@ -31,7 +32,7 @@ class Estimate:
 
 
 def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int:
-    """Number of crops that pairs give.
+    """Number of crops from pairs.
 
     Raises:
         PackError: If a crop does not fit; it names the smallest frame.
@@ -47,7 +48,7 @@ def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int
 
 
 def check_space(path: Path, crop: Size, count: int) -> None:
-    """Refuse a pack that cannot fit on its disk, before the long work; what is compressed is not counted.
+    """Refuse a pack that does not fit on its disk, before the long work; counts only the uncompressed data.
 
     Raises:
         PackError: If there is too little space.
@@ -56,7 +57,7 @@ def check_space(path: Path, crop: Size, count: int) -> None:
 
 
 def check_bytes(path: Path, needed: int) -> None:
-    """Refuse a pack of at least ``needed`` bytes that cannot fit on its disk; a half-made pack counts as space.
+    """Refuse a pack of at least ``needed`` bytes that does not fit on its disk; an unfinished pack counts as space.
 
     Raises:
         PackError: If there is too little space.
@@ -65,25 +66,25 @@ def check_bytes(path: Path, needed: int) -> None:
     missing, free = needed - (part.stat().st_size if part.exists() else 0), free_bytes(path)
     if missing > free:
         raise PackError(
-            f"{path} needs {missing / 1e6:,.0f} MB at least, {free / 1e6:,.0f} MB are free there; "
-            "make space, or pass --out"
+            f"{path} needs at least {file_size(missing)}, but only {file_size(free)} is free there; "
+            "free some space, or choose another --out"
         )
 
 
 def free_bytes(path: Path) -> int:
-    """Free space where ``path`` will lie."""
+    """Free bytes on the disk of ``path``, which need not exist."""
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     return shutil.disk_usage(folder).free
 
 
 def estimate(dataset: Dataset, pairs: Sequence[Pair], header: Header, count: int) -> Estimate:
-    """Mask and pack a few pairs in a temporary folder, and measure.
+    """Mask and pack a few pairs in a temporary folder, and measure size and time.
 
     Args:
-        dataset: Where the pairs are from.
-        pairs: What is to be packed.
-        header: The pack's attributes.
-        count: Its crops.
+        dataset: That the pairs belong to.
+        pairs: To be packed.
+        header: Attributes of the pack.
+        count: Number of its crops.
 
     Raises:
         PackError, ReadError: As packing does.

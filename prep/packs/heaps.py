@@ -1,6 +1,6 @@
-"""The heaps of an HDF5 file, in which its texts lie: looked through before HDF5 reads them.
+"""Check the heaps of an HDF5 file, which contain its texts, before HDF5 reads them.
 
-A heap has no checksum. HDF5 reads one that is damaged for ever, and takes all memory that a text claims to need.
+A heap has no checksum. HDF5 may never finish reading a damaged one, and allocates whatever memory a text claims.
 
 Source: HDF5 File Format Specification 3.0, III.E, Global Heap.
 """
@@ -15,16 +15,16 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-_REFERENCE = np.dtype([("bytes", "<u4"), ("address", "<u8"), ("object", "<u4")])  # what a data set of texts stores
-_HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # of a heap; of what lies in it
+_REFERENCE = np.dtype([("bytes", "<u4"), ("address", "<u8"), ("object", "<u4")])  # stored for each text
+_HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # header of a heap; of an object in it
 _SIGNATURE = b"GCOL\1\0\0\0"
-_BEGINNING = 2**16  # bytes of a pack: attributes are written first
+_BEGINNING = 2**16  # bytes; attributes are at the start of a pack
 _LONGEST = 2**16  # bytes of a text
 _DAMAGED, _ENDLESS = "is damaged", "has no end"
 
 
 def fault(texts: h5py.Dataset, path: Path) -> str:
-    """What is wrong with the heaps of a data set of texts and of a pack's attributes; empty where nothing is.
+    """What is wrong with the heaps of a data set of texts and of a pack's attributes; empty if nothing is.
 
     Args:
         texts: Strings of any length, in one dimension.
@@ -32,26 +32,26 @@ def fault(texts: h5py.Dataset, path: Path) -> str:
     """
     name, size_of_file = texts.name.strip("/"), path.stat().st_size
     if len(texts) * _REFERENCE.itemsize > size_of_file:
-        return f"{name} claims {len(texts):,} rows, which the file does not hold"
+        return f"{name} claims {len(texts):,} rows, more than the file can contain"
     references = _references(texts, path)
     if references is None:
-        return f"{name} is stored otherwise than cdg-prep pack stores it"
+        return f"{name} is not stored as cdg-prep pack stores it"
     if (references["bytes"] > _LONGEST).any():
         row = int(np.argmax(references["bytes"]))
-        return f"row {row} of {name} claims {references['bytes'][row]:,} bytes; wanted at most {_LONGEST:,}"
+        return f"row {row} of {name} claims {references['bytes'][row]:,} bytes; the limit is {_LONGEST:,}"
     addresses = references["address"][references["bytes"] > 0] + np.uint64(texts.file.userblock_size)
     with path.open("rb") as file:
         of_attributes = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
         for address in sorted({*of_attributes, *addresses.tolist()}):
             problem = _heap_fault(file, address, size_of_file)
-            # One that is no longer used may be overwritten in part; without end it must not be.
+            # An unused heap may be partly overwritten, but must have an end.
             if problem == _ENDLESS or (problem and address in addresses):
                 return f"the heap of texts at byte {address:,} {problem}"
     return ""
 
 
 def _references(texts: h5py.Dataset, path: Path) -> npt.NDArray[np.void] | None:
-    """What is stored of the texts; None where that is compressed."""
+    """The stored references to the texts; None if they are compressed."""
     if texts.id.get_create_plist().get_nfilters():
         return None
     if texts.chunks is None:
@@ -68,7 +68,7 @@ def _chunks(texts: h5py.Dataset) -> Iterator[bytes]:
 
 
 def _heap_fault(file: BinaryIO, address: int, size_of_file: int) -> str:
-    """What keeps a heap from being walked through, from its first object to its end; empty where nothing does."""
+    """Why a heap cannot be read from its first object to its end; empty if it can."""
     if address + _HEAD.size > size_of_file:
         return _DAMAGED
     file.seek(address)

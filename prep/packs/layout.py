@@ -1,22 +1,23 @@
 """The HDF5 layout of a pack, versions 1 and 2. Stock h5py reads it.
 
-Data sets, one row a crop, one crop a chunk (N crops of H x W pixels):
+Data sets, one row per crop, one crop per chunk (N crops of H x W pixels):
 
     blurry, sharp  (N, H, W, 3)  uint8   RGB
     mask           (N, H, W)     uint8   M, 0 or 1
     sharpness      (N, H, W)     uint16  round(S * 65535)
-    sgt, lgt       (N, H, W, 3)  uint8   mask * sharp and (1 - mask) * sharp; left out on request
+    sgt, lgt       (N, H, W, 3)  uint8   mask * sharp and (1 - mask) * sharp; optional
     key            (N,)          str     sequence/name of the frame
     origin         (N, 2)        int32   y, x of the crop's top left corner in the frame
     crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
     mask_share     (N,)          float64 mean of the mask, in [0, 1]
 
-Version 2 holds whole frames of several sizes: each is padded with zeros, below and on the right, to H x W.
+Version 2 is for whole frames of several sizes: each is padded with zeros at the bottom and the right to H x W.
 
-    size           (N, 2)        int32   height, width of the frame; ``mask_share`` is of the frame alone
+    size           (N, 2)        int32   height, width of the frame; ``mask_share`` excludes the padding
 
-What a trainer reads lies uncompressed; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1. Attributes of the file: see
-``Header``, besides ``format``, ``version``, ``mask_share`` (mean over the crops) and ``empty_masks`` (their number).
+``blurry``, ``sharp`` and ``mask`` are uncompressed for fast training; ``sharpness``, ``sgt`` and ``lgt`` are gzip-1.
+Attributes of the file: the fields of ``Header``, ``format``, ``version``, ``mask_share`` (mean over the crops) and
+``empty_masks`` (number of crops with an empty mask).
 """
 
 import json
@@ -33,9 +34,9 @@ from isal import isal_zlib
 from prep.arrays import Bytes, Codes, Size
 
 FORMAT = "cdgnet-pack"
-BYTES_A_PIXEL = 7  # that lie uncompressed
+BYTES_A_PIXEL = 7  # uncompressed
 TARGETS = ("sgt", "lgt")
-LATER_ATTRIBUTES = ("excluded",)  # which packs of earlier releases lack
+LATER_ATTRIBUTES = ("excluded",)  # missing in packs of earlier releases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +50,10 @@ class Header:
     method: str
     method_parameters: str  # JSON
     crop: Size  # height, width in pixels
-    whole_frames: bool  # one crop a frame, the frame itself
+    whole_frames: bool  # each crop is a whole frame
     has_targets: bool
     tool_version: str
-    excluded: str = "[]"  # JSON: keys of the frames that a person rejected, which are left out
+    excluded: str = "[]"  # JSON: keys of the rejected frames, which are left out
     is_padded: bool = False  # version 2; no attribute of its own
 
     @property
@@ -74,8 +75,8 @@ class FrameCrops:
     sharp: Bytes  # (n, H, W, 3)
     mask: Bytes  # (n, H, W)
     sharpness: Codes  # (n, H, W)
-    made_of: str  # what they were cut from, in a form that ``Writer`` is asked about when it resumes
-    size: Size | None = None  # of a padded frame
+    made_of: str  # the sources in text form; ``Writer`` compares it on resuming
+    size: Size | None = None  # of a padded frame, without the padding
 
 
 def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
@@ -88,7 +89,7 @@ def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A data set of a pack, one row a crop."""
+    """A data set of a pack, one row per crop."""
 
     shape: tuple[int, ...]  # of a row
     dtype: np.dtype[Any]
@@ -122,7 +123,7 @@ def columns(header: Header) -> Mapping[str, Column]:
 
 
 def attributes(header: Header) -> dict[str, Any]:
-    """The attributes of a pack that is begun."""
+    """The attributes of a new pack."""
     values = asdict(header)
     del values["is_padded"]
     return {"format": FORMAT, "version": header.version, **values}
@@ -142,7 +143,7 @@ def create_data_sets(file: h5py.File, header: Header) -> None:
 
 
 def part_path(path: Path) -> Path:
-    """Where a pack lies while it is written."""
+    """The temporary name of a pack while it is written."""
     return path.with_name(path.name + ".part")
 
 

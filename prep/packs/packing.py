@@ -1,4 +1,4 @@
-"""Cut frames and their masks into crops and write them as one pack; threshold a pack again."""
+"""Cut frames and their masks into crops and write them as a pack; threshold a pack again."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ CROP = 512
 
 @dataclass(frozen=True, kw_only=True)
 class PackTask:
-    """One pair to cut, encode and store, sent to a thread."""
+    """A pair to cut and encode in a thread."""
 
     pair: Pair
     sharpness_path: Path
@@ -36,9 +36,9 @@ class PackTask:
 
 
 def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
-    """The crop's ``(height, width)``: a square of ``side`` pixels; for None the largest height and width of a frame.
+    """The crop's ``(height, width)``: a square of ``side`` pixels; for None the largest height and width of the frames.
 
-    Reads the first pair, so that a crop that cannot be is refused before the long work.
+    Reads the first pair, so that a crop that does not fit is refused before the long work.
 
     Raises:
         PackError: If the crop is larger than the first frame, or the pair's sizes differ.
@@ -53,7 +53,7 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
 
 
 def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
-    """Sizes of the frames, as their headers state them.
+    """Sizes of the blurry frames, from their headers.
 
     Raises:
         FrameError: If a frame cannot be read.
@@ -62,16 +62,17 @@ def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
 
 
 def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:
-    """The threshold of a pack: as asked, else that of the masks folder, else the paper's.
+    """The threshold of a pack: ``mu`` if given, else that of the masks folder, else the paper's.
 
     Raises:
-        PackError: If the folder's masks were made with several.
+        PackError: If the masks in the folder have different thresholds.
     """
     if mu is not None:
         return mu
     mus = masks.mus(pair.key for pair in pairs)
     if len(mus) > 1:
-        raise PackError(f"masks in {masks.path} were made with mu {mus}; pass --mu with the one to use")
+        listed = " and ".join(f"{each:g}" for each in mus)
+        raise PackError(f"the masks in {masks.path} were made with mu = {listed}; choose one with --mu")
     return mus[0] if mus else making.MU
 
 
@@ -87,9 +88,9 @@ def header(
     excluded: Sequence[str] = (),
     is_padded: bool = False,
 ) -> Header:
-    """The attributes of a pack to be.
+    """The attributes of a new pack.
 
-    ``excluded`` are keys of frames that are left out; ``is_padded`` whole frames are of several sizes, up to ``crop``.
+    ``excluded`` has the keys of frames that are left out; ``is_padded`` is for whole frames of several sizes.
     """
     return Header(
         layout=dataset.layout,
@@ -108,46 +109,47 @@ def header(
 
 
 def check_target(path: Path, *, force: bool) -> None:
-    """Refuse a path that exists, before the long work begins.
+    """Refuse an existing path before the long work.
 
     Raises:
-        PackError: If ``path`` exists and ``force`` is not set, or it is anything but a pack.
+        PackError: If ``path`` exists and ``force`` is not set, or it is not a pack.
     """
     if path.is_dir():
-        raise PackError(f"{path} is a folder; pass --out with the name of a file")
+        raise PackError(f"{path} is a folder; --out takes the name of a file")
     if path.exists():
         try:
             reader.open_pack(path).close()
         except PackError as error:
-            raise PackError(f"{path} exists and is no pack; pass --out with another name, or remove it") from error
+            raise PackError(f"{path} exists and is not a pack; choose another --out, or remove it") from error
         if not force:
-            raise PackError(f"{path} exists; pass --force to replace it, or --out with another name")
+            raise PackError(f"{path} exists; use --force to replace it, or choose another --out")
 
 
 def is_begun(path: Path) -> bool:
-    """Whether there is a half-made pack of this name."""
+    """Whether an unfinished pack of this name exists."""
     return Journal.is_begun(layout.part_path(path))
 
 
 def pack(
     pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, restart: bool = False
 ) -> Iterator[str]:
-    """Write the pack, giving each frame's key as it is stored; the file takes its name after the last.
+    """Write the pack and yield the key of each frame once stored; the file gets its final name after the last.
 
-    A half-made pack is resumed after its last commit; its content is the same as of one written in one go. Frames that
-    changed since are found by their stamps, as ``making.plan`` finds them.
+    An unfinished pack is continued after its last commit; the result is the same as in one go. Frames that changed
+    meanwhile are found by their stamps, as in ``making.plan``.
 
     Args:
-        pairs: What to pack; ``masks`` holds S of each.
-        masks: Where S lies.
-        out: The pack's path; replaced if it exists.
+        pairs: To be packed.
+        masks: Contains S of each pair.
+        out: The pack; replaced if it exists.
         header: Its attributes.
         jobs: Threads that decode, cut and compress, in libraries without the GIL; processes would have to send crops.
-        restart: Discard a half-made pack of other attributes or frames.
+        restart: Discard an unfinished pack of other attributes or frames.
 
     Raises:
-        PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun otherwise.
-        FrameError: If a frame cannot be read. Nothing is left under ``out`` then.
+        PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun with other
+            settings.
+        FrameError: If a frame cannot be read. Nothing is left at ``out`` then.
     """
     sources = {pair.key: _sources(pair, masks.sharpness_path(pair.key)) for pair in pairs}
 
@@ -167,9 +169,9 @@ def pack(
 
 
 def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterator[str]:
-    """Write a pack again with masks of another threshold, from the S that it holds; gives each frame's key.
+    """Write a pack again with masks of another threshold, from its own S; yields the key of each frame.
 
-    Stopped half-way, the same call resumes. Until the end ``out`` stays as it is.
+    If interrupted, the same call continues. Until the end ``out`` does not change.
 
     Args:
         path: The pack.
@@ -178,7 +180,7 @@ def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterat
         restart: As in ``pack``.
 
     Raises:
-        PackError: If ``path`` is no pack or damaged, or ``out`` was begun otherwise.
+        PackError: If ``path`` is damaged or not a pack, or ``out`` was begun with other settings.
     """
     with reader.open_pack(path) as file:
         info = reader.info_of(file)
@@ -198,12 +200,12 @@ def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterat
 
 
 def _absolute(pair: Pair) -> Pair:
-    """The pair with full paths, so that an error names its files whatever folder the reader stands in."""
+    """The pair with absolute paths."""
     return replace(pair, blurry=storage.absolute(pair.blurry), sharp=storage.absolute(pair.sharp))
 
 
 def encode_pair(task: PackTask) -> EncodedCrops:
-    """Read and cut one pair, and bring it into the form that is stored."""
+    """Read, cut and encode one pair."""
     return writer.encode(cut_pair(task), has_targets=task.header.has_targets)
 
 
@@ -220,12 +222,14 @@ def cut_pair(task: PackTask) -> FrameCrops:
     codes = frames.decode_sharpness(contents[2], task.sharpness_path)
     size = (blurry.shape[0], blurry.shape[1])
     if codes.shape != size:
-        raise PackError(f"{task.sharpness_path} is {_by(codes)}, its frame {_by(blurry)}; run cdg-prep masks again")
+        raise PackError(
+            f"{task.sharpness_path} is {_by(codes)}, but its frame is {_by(blurry)}; run cdg-prep masks again"
+        )
     height, width = task.header.crop
     is_larger = size[0] > height or size[1] > width
     if task.header.whole_frames and (is_larger if task.header.is_padded else size != task.header.crop):
         raise PackError(
-            f"{task.pair.key} is {_by(blurry)}, the pack's frames {height} x {width}; pass --crop with a number"
+            f"{task.pair.key} is {_by(blurry)}, but the pack is for frames of {width} x {height}; use --crop N"
         )
     if task.header.is_padded:
         blurry, sharp, codes = (_padded(each, task.header.crop) for each in (blurry, sharp, codes))
@@ -245,7 +249,7 @@ def cut_pair(task: PackTask) -> FrameCrops:
 
 
 def _padded(picture: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
-    """A picture with zeros below and on the right of it."""
+    """A picture padded with zeros at the bottom and the right."""
     padded = np.zeros((*size, *picture.shape[2:]), picture.dtype)
     padded[: picture.shape[0], : picture.shape[1]] = picture
     return padded
@@ -260,11 +264,11 @@ def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
     try:
         return crops.grid(size, crop)
     except ValueError as error:
-        raise PackError(f"{key}: {error}; pass --crop {min(size)} or less") from error
+        raise PackError(f"frame {key}: {error}; use --crop {min(size)} or less") from error
 
 
 def _sources(pair: Pair, sharpness_path: Path) -> tuple[Source, Source, Source]:
-    """The files that a frame's crops are made of."""
+    """The files that the crops of a frame are made from."""
     return pair.blurry, pair.sharp, sharpness_path
 
 
@@ -275,9 +279,9 @@ def _read(pair: Pair) -> tuple[Bytes, Bytes]:
 def _decode(pair: Pair, blurry_bytes: bytes, sharp_bytes: bytes) -> tuple[Bytes, Bytes]:
     blurry, sharp = frames.decode_rgb8(blurry_bytes, pair.blurry), frames.decode_rgb8(sharp_bytes, pair.sharp)
     if blurry.shape != sharp.shape:
-        raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; a pair has one size")
+        raise PackError(f"{pair.blurry} is {_by(blurry)}, {pair.sharp} is {_by(sharp)}; make both the same size")
     return blurry, sharp
 
 
 def _by(picture: Bytes | Codes) -> str:
-    return f"{picture.shape[0]} x {picture.shape[1]}"
+    return f"{picture.shape[1]} x {picture.shape[0]}"

@@ -1,4 +1,4 @@
-"""Read a pack: its header and index in one object, and the crops of a frame."""
+"""Read a pack: its header and index, and the crops of a frame."""
 
 import itertools
 import json
@@ -24,30 +24,30 @@ class PackFrame:
     """A frame of a pack."""
 
     key: str
-    rows: range  # of its crops
+    rows: range  # rows of its crops
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackInfo:
-    """All of a pack but its pictures; per-crop values are in the pack's order."""
+    """Header and index of a pack; per-crop values are in the order of the file."""
 
     path: Path
     header: Header
     keys: tuple[str, ...]  # the frame's key of each crop
     origins: tuple[Origin, ...]  # y, x in the frame of each crop's top left corner
-    sizes: tuple[Size, ...]  # height, width of each crop, without what is padded
+    sizes: tuple[Size, ...]  # height, width of each crop, without padding
     checksums: bytes  # CRC-32 of each crop as little-endian uint32; equal for packs of the same crops
     frames: tuple[PackFrame, ...]
     mask_share: float  # mean over the crops, in [0, 1]
-    empty_masks: int  # their number
-    bytes: int  # of the file
+    empty_masks: int  # number of crops with an empty mask
+    bytes: int  # size of the file
 
     @property
     def crop_count(self) -> int:
         return len(self.keys)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for ``cdg-prep info --json``."""
+        """Values for ``cdg-prep info --json``."""
         return {
             "path": str(self.path),
             "format": f"{layout.FORMAT} {self.header.version}",
@@ -76,7 +76,7 @@ def info_of(file: h5py.File) -> PackInfo:
     """Header and index of an open pack.
 
     Raises:
-        PackError: If they cannot be read, or a frame is not there whole.
+        PackError: If they cannot be read, or crops of a frame are missing.
     """
     path, header = Path(file.filename), layout.read_header(file)
     with reading(file, "its index"):
@@ -110,7 +110,7 @@ def _frames(keys: Sequence[str]) -> list[PackFrame]:
 
 
 def content_checksum(packs: Sequence[PackInfo]) -> int:
-    """CRC-32 of all crops of packs, whatever the files are called."""
+    """CRC-32 of all crops of packs, independent of the file names."""
     checksum = 0
     for pack in packs:
         checksum = zlib.crc32(pack.checksums, checksum)
@@ -118,23 +118,23 @@ def content_checksum(packs: Sequence[PackInfo]) -> int:
 
 
 def open_pack(path: Path, *, is_known: bool = False) -> h5py.File:
-    """Open a pack for reading and check its form.
+    """Open a pack for reading and check its structure.
 
     Args:
-        path: Of the pack.
-        is_known: That it was opened before: what takes long is not checked again.
+        path: The pack.
+        is_known: Whether it was opened before; then the slow checks are left out.
 
     Raises:
-        PackError: If it is no pack, cut short, of another version, or not of the form that ``validation`` wants; or if
+        PackError: If it is not a pack, is truncated, has another version or fails a check of ``validation``, or if
             another program has it open for writing.
-        FileNotFoundError: If it is not there.
+        FileNotFoundError: If it does not exist.
     """
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there; make it with cdg-prep pack")
+        raise FileNotFoundError(f"{path} does not exist; make it with cdg-prep pack")
     if path.is_dir():
-        raise PackError(f"{path} is a folder; pass a pack, a file made by cdg-prep pack")
+        raise PackError(f"{path} is a folder; use a pack, which is a file made by cdg-prep pack")
     if not path.is_file():  # a pipe would keep HDF5 waiting
-        raise PackError(f"{path} is no regular file; pass a pack, a file made by cdg-prep pack")
+        raise PackError(f"{path} is not a regular file; use a pack, which is a file made by cdg-prep pack")
     try:
         file = h5py.File(path, "r", locking="best-effort")  # some file systems have no locks
     except OSError as error:
@@ -148,7 +148,7 @@ def open_pack(path: Path, *, is_known: bool = False) -> h5py.File:
 
 
 def _unopened(path: Path, error: OSError) -> str:
-    """Why HDF5 did not open a file, and what to do."""
+    """Why HDF5 could not open a file, and what to do."""
     reason = hdf5_reason(error)
     if "unable to lock file" in reason or "already open for" in reason:
         return (
@@ -157,16 +157,16 @@ def _unopened(path: Path, error: OSError) -> str:
     if error.errno:
         return f"{path} cannot be opened ({os.strerror(error.errno)})"
     if "file signature not found" in reason:
-        return f"{path} is no HDF5 file; pass a pack, a file made by cdg-prep pack"
-    return f"{path} is no HDF5 file, or one cut short ({reason}); pack it again"
+        return f"{path} is not an HDF5 file; use a pack, which is a file made by cdg-prep pack"
+    return f"{path} is damaged or truncated ({reason}); pack it again"
 
 
 def reopen(pack: PackInfo) -> h5py.File:
-    """Open a pack once more, to read rows of the index that was read before.
+    """Open a pack again to read rows of an index that was read earlier.
 
     Raises:
-        PackError: If other crops lie there now, or as ``open_pack``.
-        FileNotFoundError: If it is not there.
+        PackError: If its crops changed, or as ``open_pack``.
+        FileNotFoundError: If it does not exist.
     """
     file = open_pack(pack.path, is_known=True)
     with reading(file, "its index"):
@@ -178,13 +178,13 @@ def reopen(pack: PackInfo) -> h5py.File:
 
 
 def changed(path: Path) -> PackError:
-    """That a pack is not what it was when it was first read."""
-    return PackError(f"{path} was changed or replaced while it was in use; put back the pack that was there")
+    """The error for a pack that changed after it was first read."""
+    return PackError(f"{path} changed or was replaced while it was in use; restore the earlier pack")
 
 
 @contextmanager
 def reading(file: h5py.File, what: str) -> Iterator[None]:
-    """Raise what h5py raises of a damaged pack as a PackError that says what could not be read."""
+    """Turn h5py's errors for a damaged pack into a PackError that says what could not be read."""
     try:
         yield
     except PackError:
@@ -220,7 +220,7 @@ def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
 def check_crop(
     file: h5py.File, row: int, key: str, crc: int, blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes
 ) -> None:
-    """Compare a crop that was read with its checksum.
+    """Compare a crop with its checksum.
 
     Raises:
         PackError: If they differ.
@@ -230,6 +230,6 @@ def check_crop(
 
 
 def made_of(file: h5py.File, frame: PackFrame) -> str:
-    """What a frame's crops are, by their checksums: for a pack that is made of this one."""
+    """The checksums of the crops of a frame as text: ``made_of`` for a pack made from this one."""
     with reading(file, "its index"):
         return " ".join(map(str, file["crc32"][frame.rows.start : frame.rows.stop]))

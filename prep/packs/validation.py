@@ -1,7 +1,7 @@
-"""What an HDF5 file must be to be read as a pack: checked once, on opening, before any of its data are read.
+"""Check an HDF5 file once, on opening, before its data are read as a pack.
 
-A pack may come from anywhere. Nothing outside the file is touched, and no memory is taken that the file's own size does
-not warrant.
+A pack may come from an untrusted source: links out of the file are not followed, and no more memory is allocated than
+the size of the file justifies.
 """
 
 import itertools
@@ -20,22 +20,22 @@ from prep.packs import heaps, layout
 from prep.packs.crops import Origin
 from prep.packs.layout import Header
 
-HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # what h5py raises of a damaged file
-_LARGEST_RATIO = 1100  # of deflate, which shrinks zeros to a 1032nd
-_HARMLESS_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # that change no size
-_LARGEST_CHUNK = 2**28  # bytes: HDF5 takes so much memory to read any part of one
+HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # raised by h5py for a damaged file
+_LARGEST_RATIO = 1100  # of deflate, which compresses zeros 1032-fold
+_HARMLESS_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # that keep the size
+_LARGEST_CHUNK = 2**28  # bytes: HDF5 reads a chunk as a whole
 
 
 def check(file: h5py.File, path: Path, *, is_known: bool = False) -> Header:
-    """Check format, version, attributes and the form of all data sets; gives the header.
+    """Check format, version, attributes and the structure of all data sets; returns the header.
 
     Args:
         file: Opened for reading.
-        path: Of it.
-        is_known: Leave out what takes long in a large pack, because it was checked before.
+        path: The file.
+        is_known: Leave out the checks that are slow for a large pack, because it was checked before.
 
     Raises:
-        PackError: At the first that is not as it must be.
+        PackError: At the first fault.
     """
     try:
         if not is_known and not _fault(file, "key", layout.KEY) and (fault := heaps.fault(file["key"], path)):
@@ -54,14 +54,14 @@ def check(file: h5py.File, path: Path, *, is_known: bool = False) -> Header:
 def _check(file: h5py.File, path: Path) -> Header:
     kind = file.attrs.get("format")
     if not isinstance(kind, str) or kind != layout.FORMAT:
-        raise PackError(f"{path} is an HDF5 file but no pack; make one with cdg-prep pack")
+        raise PackError(f"{path} is an HDF5 file but not a pack; make one with cdg-prep pack")
     version = file.attrs.get("version")
     if not _is_whole(version) or version not in (1, 2):
-        raise PackError(f"{path} is a pack of version {_shown(version)}; this tool reads 1 and 2; pack it again")
+        raise PackError(f"{path} is a pack of version {_shown(version)}; only 1 and 2 can be read; pack it again")
     for name, (wanted, is_right) in _ATTRIBUTES.items():
         value = file.attrs.get(name)
         if not is_right(value) and not (value is None and name in layout.LATER_ATTRIBUTES):
-            raise PackError(f"{path}: attribute {name} is {_shown(value)}; wanted {wanted}; pack it again")
+            raise PackError(f"{path}: attribute {name} is {_shown(value)}, but must be {wanted}; pack it again")
     header = layout.read_header(file)
     columns = layout.columns(header)
     missing = [name for name in columns if file.get(name, getlink=True) is None]
@@ -73,16 +73,16 @@ def _check(file: h5py.File, path: Path) -> Header:
             raise PackError(f"{path}: {name} {fault}; pack it again")
     lengths = {name: len(file[name]) for name in sorted(columns)}
     if len(set(lengths.values())) != 1 or not lengths["key"]:
-        raise PackError(f"{path} holds data sets of unequal length or none ({lengths}); pack it again")
+        raise PackError(f"{path} is empty or has data sets of unequal length ({lengths}); pack it again")
     for name, column in columns.items():
         if _promised(file[name]) > _most_bytes(file[name], path, column):
-            raise PackError(f"{path}: {name} claims {_promised(file[name]):,} bytes, which the file does not hold")
+            raise PackError(f"{path}: {name} claims {_promised(file[name]):,} bytes, more than the file can contain")
     return header
 
 
 def _shown(value: Any) -> str:
     """A value of any kind in a few words."""
-    return "not there" if value is None else " ".join(repr(getattr(value, "tolist", lambda: value)()).split())[:80]
+    return "missing" if value is None else " ".join(repr(getattr(value, "tolist", lambda: value)()).split())[:80]
 
 
 def _is_text(value: Any) -> bool:
@@ -119,7 +119,7 @@ def _is_json_of(kind: type) -> Callable[[Any], bool]:
     return is_json
 
 
-_TEXT, _SHARE, _FLAG = ("a text", _is_text), ("a number in [0, 1]", _is_share), ("true or false", _is_flag)
+_TEXT, _SHARE, _FLAG = ("text", _is_text), ("a number in [0, 1]", _is_share), ("true or false", _is_flag)
 _ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     **dict.fromkeys(("layout", "split", "variant", "method", "tool_version"), _TEXT),
     **dict.fromkeys(("mu", "mask_share"), _SHARE),
@@ -132,30 +132,30 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _fault(file: h5py.File, name: str, column: layout.Column) -> str:
-    """What is wrong with the form of a data set; empty where nothing is. Follows no link."""
+    """What is wrong with the structure of a data set; empty if nothing is. Does not follow links."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-        return "is a link to another place; wanted the data themselves"
+        return "is a link, but must be a data set"
     if file.get(name, getclass=True) is not h5py.Dataset:
-        return "is no data set"
+        return "is not a data set"
     data = file[name]
     created = data.id.get_create_plist()
     if created.get_external_count() or created.get_layout() == h5py.h5d.VIRTUAL:
-        return "lies in another file; wanted the data themselves"
+        return "is stored in another file, but must be in this one"
     filters = [created.get_filter(place)[0] for place in range(created.get_nfilters())]
     if len([each for each in filters if each not in _HARMLESS_FILTERS]) > 1:
         return "is compressed twice"
     if data.chunks and (size := math.prod(data.chunks) * data.dtype.itemsize) > _LARGEST_CHUNK:
-        return f"lies in chunks of {size:,} bytes; wanted at most {_LARGEST_CHUNK:,}"
+        return f"has chunks of {size:,} bytes; the limit is {_LARGEST_CHUNK:,}"
     text = h5py.check_string_dtype(data.dtype)
     is_type = data.dtype == column.dtype and (text is None or (text.encoding, text.length) == ("utf-8", None))
     if data.shape is None or data.shape[1:] != column.shape or data.ndim != 1 + len(column.shape) or not is_type:
         shape = ("N", *column.shape)
-        return f"holds {data.dtype} of shape {data.shape}; wanted {column.dtype} of ({', '.join(map(str, shape))})"
+        return f"is {data.dtype} of shape {data.shape}, but must be {column.dtype} of ({', '.join(map(str, shape))})"
     return ""
 
 
 def _chunk_fault(data: h5py.Dataset) -> str:
-    """What is wrong with the sizes of compressed chunks: one that is stored larger than it is unpacks to anything."""
+    """What is wrong with the sizes of compressed chunks; one stored larger than its data could unpack to any size."""
     if not (data.chunks and data.id.get_create_plist().get_nfilters()):
         return ""
     size = math.prod(data.chunks) * data.dtype.itemsize
@@ -167,12 +167,12 @@ def _chunk_fault(data: h5py.Dataset) -> str:
 
 
 def _promised(data: h5py.Dataset) -> int:
-    """Bytes of a data set, if it is stored as its shape says."""
+    """Bytes of a data set according to its shape."""
     return int(math.prod(data.shape) * data.dtype.itemsize)
 
 
 def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
-    """The most bytes that can be in what is stored of a data set. Of pictures only the file is asked, which is fast."""
+    """The most bytes that a data set can unpack to. For pictures it takes the size of the file, which is fast."""
     stored = path.stat().st_size if math.prod(column.shape) > 2 else data.id.get_storage_size()
     return int(stored) * (_LARGEST_RATIO if data.id.get_create_plist().get_nfilters() else 1)
 
@@ -180,10 +180,10 @@ def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
 def check_index(
     path: Path, keys: Sequence[str], origins: Sequence[Origin], sizes: Sequence[Size], header: Header
 ) -> None:
-    """Check that each frame stands in the pack once, in crops that cover it, or padded as one.
+    """Check that each frame occurs once, in crops that cover it or as one padded crop.
 
     Raises:
-        PackError: At the first that does not.
+        PackError: At the first fault.
     """
     faults = _size_faults(keys, sizes, header) if header.is_padded else iter(())
     fault = next(itertools.chain(_index_faults(keys, origins, header.crop), faults), "")
@@ -196,22 +196,22 @@ def _index_faults(keys: Sequence[str], origins: Sequence[Origin], crop: tuple[in
     for key, group in itertools.groupby(range(len(keys)), keys.__getitem__):
         rows = list(group)
         if not key or "\0" in key or key.startswith("/") or ".." in key.split("/"):
-            yield f"crop {rows[0]} has {key!r} for the name of its frame; wanted sequence/name"
+            yield f"crop {rows[0]} belongs to a frame named {key!r}, which is not a valid sequence/name"
         if key in seen:
-            yield f"{key} stands in the pack twice"
+            yield f"{key} occurs twice"
         seen.add(key)
         corners = [origins[row] for row in rows]
         places = [sorted(set(along)) for along in zip(*corners, strict=True)]
         if corners != list(itertools.product(*places)) or not all(map(_covers, places, crop)):
-            yield f"crops {rows[0]} to {rows[-1]} ({key}) are no whole grid"
+            yield f"crops {rows[0]} to {rows[-1]} ({key}) do not cover the frame in a grid"
 
 
 def _size_faults(keys: Sequence[str], sizes: Sequence[Size], header: Header) -> Iterator[str]:
     for row, (key, size) in enumerate(zip(keys, sizes, strict=True)):
         if not all(1 <= side <= whole for side, whole in zip(size, header.crop, strict=True)):
-            yield f"crop {row} ({key}) has size {size}; wanted at most {header.crop}"
+            yield f"crop {row} ({key}) has size {size}; the limit is {header.crop}"
         if row and keys[row - 1] == key:
-            yield f"{key} is padded and stands in more than one crop"
+            yield f"{key} is padded and has more than one crop"
 
 
 def _covers(places: Sequence[int], side: int) -> bool:

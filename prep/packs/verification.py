@@ -1,4 +1,4 @@
-"""Check a pack's structure, checksums and equations 14 and 15; name each fault."""
+"""Check the structure of a pack, its checksums and equations 14 and 15; report each fault."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,8 +13,9 @@ from prep.packs.layout import Header
 from prep.packs.reader import PackInfo
 from prep.pairing import search
 from prep.pairing.search import Finding
+from prep.units import counted
 
-_EVERY = 50  # crop that a fast check reads
+_EVERY = 50  # a fast check reads every fiftieth crop
 
 
 def count(pack: PackInfo, *, fast: bool) -> int:
@@ -23,10 +24,10 @@ def count(pack: PackInfo, *, fast: bool) -> int:
 
 
 def structure(pack: PackInfo) -> list[str]:
-    """Check what can be checked without the pictures: that every crop is stored, and counts.
+    """Check without the pictures that every crop is stored and that the counts are right.
 
     Returns:
-        One line a fault.
+        One line per fault.
 
     Raises:
         PackError: As ``reader.open_pack``.
@@ -41,24 +42,24 @@ def _missing(file: h5py.File) -> Iterator[str]:
         total = math.prod(-(-side // part) for side, part in zip(data.shape, data.chunks or data.shape, strict=True))
         stored = data.id.get_num_chunks() if data.chunks else int(data.id.get_storage_size() > 0)
         if stored != total:
-            yield f"{name} holds {stored} of {total} {'crops' if column.rows_a_chunk == 1 else 'chunks'}"
+            yield f"{name} contains {stored:,} of {counted(total, 'crop' if column.rows_a_chunk == 1 else 'chunk')}"
 
 
 def _miscounted(file: h5py.File, pack: PackInfo) -> Iterator[str]:
     shares = file["mask_share"][:]
     if pack.empty_masks != (shares == 0).sum():
-        yield f"empty_masks is {pack.empty_masks}; {(shares == 0).sum()} masks are empty"
+        yield f"empty_masks is {pack.empty_masks}, but {(shares == 0).sum()} masks are empty"
     if not np.isclose(pack.mask_share, shares.mean()):
-        yield f"mask_share is {pack.mask_share:.6f}; the mean over the crops is {shares.mean():.6f}"
+        yield f"mask_share is {pack.mask_share:.6f}, but the mean over the crops is {shares.mean():.6f}"
 
 
 def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
-    """Check the crops of a pack: checksum, equations 14 and 15, the share of the mask.
+    """Check the crops of a pack: checksum, equations 14 and 15, mask share.
 
-    Gives one value a crop that is read: None where all is right, else one line that names it and what is wrong.
+    Yields one value per crop: None if it is right, else a line that says which crop it is and what is wrong.
 
     Args:
-        pack: Its header and index.
+        pack: Header and index.
         fast: Read only every fiftieth crop.
 
     Raises:
@@ -78,15 +79,15 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
         yield f"cannot be read ({reader.hdf5_reason(error)})"
         return
     if layout.checksum(rows["blurry"], rows["sharp"], rows["mask"], rows["sharpness"]) != rows["crc32"]:
-        yield "checksum differs"
+        yield "the checksum differs"
     if not np.array_equal(rows["mask"], equations.mask_of_codes(rows["sharpness"], header.mu)):
-        yield f"mask is not S > {header.mu:g}"
+        yield f"the mask is not S > {header.mu:g}"
     height, width = rows.get("size", header.crop)
     share = rows["mask"][:height, :width].mean()
     if rows["mask_share"] != share:
         yield f"mask_share is not {share:.6f}"
     if any(rows[name][height:].any() or rows[name][:, width:].any() for name in ("blurry", "sharp", "sharpness")):
-        yield "what lies beyond the frame is not zero"
+        yield "the padding is not zero"
     if header.has_targets:
         sgt, lgt = equations.component_targets(rows["sharp"], rows["mask"])
         if not (np.array_equal(rows["sgt"], sgt) and np.array_equal(rows["lgt"], lgt)):
@@ -94,9 +95,9 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
 
 
 def wrong_pairs(pack: PackInfo) -> list[Finding]:
-    """Search a pack for pairs that are none, as ``search.search`` does, by the middle crop of each frame.
+    """Search a pack for frames that do not match, by the middle crop of each frame, as ``search.search`` does.
 
-    A frame is read without its padding: borders that are black in both pictures would make one scene of any two.
+    Frames are read without their padding: equal black borders would make any two frames look alike.
 
     Raises:
         PackError: As ``reader.open_pack``.

@@ -1,8 +1,8 @@
-"""Read windows of a pack's crops through a memory map: only the bytes that a training sample needs.
+"""Read parts of a pack's crops through a memory map: only the bytes that a training sample needs.
 
-Uncompressed crops lie in the file as plain bytes, so a window needs no HDF5 call. The map is shared by all processes
-that read a pack, survives a fork, and is opened again in a spawned process. Where another program has stored crops
-otherwise, compressed for instance, HDF5 reads them.
+Uncompressed crops are plain bytes in the file, so reading a part needs no HDF5 call. The map is shared by all processes
+that read a pack, survives a fork, and is opened again in a spawned process. Crops that another program stored in
+another way, such as compressed, are read by HDF5.
 """
 
 import mmap
@@ -31,18 +31,18 @@ class Windows:
         info: The pack's header and index.
 
     Raises:
-        PackError: If it is no pack, or does not hold all of its crops; on reading, if it was changed since.
+        PackError: If it is not a pack or lacks crops; on reading, if it changed.
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path.absolute()  # a spawned worker may stand elsewhere
+        self.path = path.absolute()  # a spawned worker may have another working folder
         with reader.open_pack(path) as file:
             self.info = replace(reader.info_of(file), path=self.path)
             self._stamp = _stamp(self.path.stat())
             self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
-            with reader.reading(file, "where its crops lie"):
+            with reader.reading(file, "the place of its crops"):
                 self._places = {name: _places(file, name) for name in self._shapes}
-        if len(self._map) != self.info.bytes:  # mapped now: a pack that takes this one's name later is not read
+        if len(self._map) != self.info.bytes:  # map it now, not a later pack of the same name
             raise reader.changed(self.path)
 
     @property
@@ -51,7 +51,7 @@ class Windows:
         return self.info.header
 
     def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
-        """A window of one crop, ``(side, side, 3)`` or ``(side, side)``. Not to be written to: a view of the file."""
+        """A part of one crop, ``(side, side, 3)`` or ``(side, side)``: a read-only view of the file."""
         self._refuse_change()
         places = self._places[name]
         if places is None:
@@ -62,7 +62,7 @@ class Windows:
         return crop[y : y + side, x : x + side]
 
     def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
-        """S of a window of one crop, ``(side, side)`` uint16: it lies compressed, and the whole crop is read."""
+        """S of a part of one crop, ``(side, side)`` uint16. It is compressed, so the whole crop is read."""
         self._refuse_change()
         with reader.reading(self._file, f"S of crop {row}"):
             codes: Codes = self._file["sharpness"][row]
@@ -80,9 +80,9 @@ class Windows:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _refuse_change(self) -> None:
-        """Refuse a pack that was written to in its place; one that was removed or moved can be read on.
+        """Refuse a pack that was modified in place; one that was removed or moved can still be read.
 
-        Without this, a byte beyond the end of a file that was cut short would end the process without a word.
+        Without this check, reading beyond the end of a truncated file would kill the process silently.
         """
         try:
             found = _stamp(self.path.stat())
@@ -97,12 +97,12 @@ class Windows:
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Which file it is, and what shows that it was written to."""
+    """Identity, size and time of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
-    """Byte offset of each crop in the file; None where crops do not lie there one by one as plain bytes.
+    """Byte offset of each crop in the file; None if the crops are not stored one by one as plain bytes.
 
     Raises:
         PackError: If crops are missing.
@@ -115,10 +115,10 @@ def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
         places[chunk.chunk_offset[0]] = chunk.byte_offset
 
     is_plain = crops.chunks == (1, *crops.shape[1:]) and not crops.id.get_create_plist().get_nfilters()
-    if is_plain and not file.userblock_size:  # from whose end HDF5 before 2.0 counts offsets
+    if is_plain and not file.userblock_size:  # HDF5 before 2.0 counts offsets from its end
         crops.id.chunk_iter(note)
     elif stored:
         return None
     if (places < 0).any():
-        raise PackError(f"{file.filename}: {name} does not hold all of its crops; run cdg-prep verify, or pack again")
+        raise PackError(f"{file.filename}: {name} lacks crops; run cdg-prep verify, or pack again")
     return places

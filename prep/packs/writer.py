@@ -1,6 +1,6 @@
-"""Write a pack: under a temporary name, through a journal, so that a killed writer can go on.
+"""Write a pack under a temporary name and through a journal, so that it can be continued after a kill.
 
-While it is written a pack is called ``NAME.part``; a kill loses at most what was added since the last commit.
+Until it is finished a pack is called ``NAME.part``; a kill loses at most what was added since the last commit.
 """
 
 import math
@@ -24,25 +24,26 @@ from prep.io.locks import FileInUse
 from prep.masks import equations
 from prep.packs import layout
 from prep.packs.layout import FrameCrops, Header
+from prep.units import counted
 
-_MADE_OF = "made_of"  # a data set of half-made packs alone, one row a crop
-_COMMIT_BYTES = 64e6  # a kill costs so much at most; to sync more often would keep the threads waiting
+_MADE_OF = "made_of"  # a data set of unfinished packs only, one row per crop
+_COMMIT_BYTES = 64e6  # lost at most by a kill; syncing more often would slow the threads
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedCrops:
-    """The crops of one frame as the file holds them."""
+    """The crops of one frame as they are stored."""
 
     key: str
     made_of: str
-    values: Mapping[str, npt.NDArray[Any]]  # (n, ...): what is small
+    values: Mapping[str, npt.NDArray[Any]]  # (n, ...): small values
     chunks: Mapping[str, Iterable[bytes | npt.NDArray[Any]]]  # n crops each, filters applied
 
 
 def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
-    """Bring the crops of one frame into the form that ``Writer`` stores: checksums, targets, compression.
+    """Prepare the crops of one frame for ``Writer``: checksums, targets, compression.
 
-    This is most of the work of writing, and needs no file: so it is done where the crops were cut.
+    This is most of the work of writing and needs no file, so it is done in the thread that cut the crops.
     """
     chunks: dict[str, Iterable[Any]] = {"blurry": crops.blurry, "sharp": crops.sharp, "mask": crops.mask}
     chunks["sharpness"] = [_deflate(_shuffle(codes)) for codes in crops.sharpness]
@@ -61,34 +62,34 @@ def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
 
 
 def _deflate(part: npt.NDArray[Any]) -> bytes:
-    """HDF5's filter ``deflate``: a zlib stream. By ISA-L, which takes a fifth of zlib's time."""
+    """HDF5's filter ``deflate``: a zlib stream. ISA-L is five times as fast as zlib."""
     return bytes(isal_zlib.compress(np.ascontiguousarray(part), 1))
 
 
 def _shuffle(codes: Codes) -> Bytes:
-    """HDF5's filter ``shuffle``: first the low bytes of all, then the high ones."""
+    """HDF5's filter ``shuffle``: first all low bytes, then all high bytes."""
     return codes.astype("<u2", copy=False).reshape(-1, 1).view(np.uint8).T
 
 
 class Writer:
-    """Write a pack under a temporary name, or resume a half-made one.
+    """Write a pack under a temporary name, or continue an unfinished one.
 
-    Leaving the ``with`` block without an error gives the file its final name. Otherwise, and after a kill, what was
-    committed is resumed by the next writer of the same pack.
+    Leaving the ``with`` block without an error gives the file its final name. After an error or a kill the next writer
+    of the same pack continues from the last commit.
 
     Args:
         path: The pack's final name.
         header: Its attributes.
-        keys: The frames that will be in it, in order.
-        is_current: Whether a frame, by key, is still what its crops were ``made_of``. Asked when a half-made pack is
-            resumed, so that frames from before a change and from after it never share a pack.
-        restart: Discard a half-made pack of another header, other frames, or frames that changed.
+        keys: The frames to be packed, in order.
+        is_current: Whether a frame, by key, still has the sources that its crops were ``made_of``. Called when an
+            unfinished pack is continued, so that old and new versions of frames never share a pack.
+        restart: Discard an unfinished pack of another header, other frames, or frames that changed.
 
     Attributes:
-        done: Keys of the frames that are written already, in order.
+        done: Keys of the frames that are stored already, in order.
 
     Raises:
-        PackError: If another process writes this pack, or the half-made one differs and ``restart`` is not set.
+        PackError: If another process is writing this pack, or the unfinished one differs and ``restart`` is not set.
     """
 
     def __init__(
@@ -106,7 +107,9 @@ class Writer:
         try:
             self._journal = Journal(self._part)
         except FileInUse as error:
-            raise PackError(f"{path} is being written by another process; wait for it, or pass --out") from error
+            raise PackError(
+                f"{path} is being written by another process; wait for it, or choose another --out"
+            ) from error
         try:
             self.done = self._resume(restart=restart) if self._journal.seek(0, os.SEEK_END) else self._begin()
         except BaseException:
@@ -125,24 +128,26 @@ class Writer:
         if restart:
             return self._begin()
         if difference:
-            raise PackError(f"{self._part} was begun with {difference}; finish it so, or pass --force to begin anew")
+            raise PackError(
+                f"{self._part} was begun with {difference}; use the earlier settings, or --force to start over"
+            )
         raise PackError(
-            f"{self._part} holds {changed[0]} as it was before it changed, so {len(changed)} of {len(done)} frames; "
-            "pass --force to begin anew, or --out with another name"
+            f"{len(changed):,} of {counted(len(done), 'frame')} in {self._part} changed after packing, first "
+            f"{changed[0]}; use --force to start over, or choose another --out"
         )
 
     def _difference(self, left: Header, done: Sequence[str]) -> str:
-        """How the half-made pack differs from this one; empty where it does not."""
+        """How the unfinished pack differs from this one; empty if it does not."""
         was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
         differences = [
-            "other frames excluded" if name == "excluded" else f"{name} {was[name]}, now {wanted[name]}"
+            "other frames excluded" if name == "excluded" else f"{name} {was[name]} instead of {wanted[name]}"
             for name in was
             if was[name] != wanted[name]
         ]
         return ", ".join(differences) or ("" if list(self.keys[: len(done)]) == done else "other frames")
 
     def _changed(self, done: Sequence[str]) -> list[str]:
-        """The frames that are no longer what their crops were made of; all, if an earlier release did not say what."""
+        """The frames that changed after they were packed; all, if an earlier release did not record their sources."""
         if _MADE_OF not in self._file:
             return list(done)
         made_of = dict(zip(layout.read_keys(self._file), self._file[_MADE_OF].asstr()[:], strict=True))
@@ -155,7 +160,7 @@ class Writer:
         self._file.attrs.update(layout.attributes(self.header))
         layout.create_data_sets(self._file, self.header)
         self._file.create_dataset(_MADE_OF, (0,), h5py.string_dtype(), chunks=(1024,), maxshape=(None,))
-        self._commit()  # which opens it again
+        self._commit()  # and open it again
         return []
 
     def _open(self, mode: str) -> h5py.File:

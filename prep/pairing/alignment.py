@@ -1,6 +1,7 @@
-"""How two frames of one scene lie over each other: the shift between them, and how much of the one the other explains.
+"""Align two frames of the same scene: the shift between them, and how much of one the other explains.
 
-Both work at reduced size, where motion blur is short, on the mean of the channels, which does not mind their order.
+Both are measured at reduced size, where motion blur is short, on the mean of the channels, so their order does not
+matter.
 
 Legend: h, w the reduced frame's height and width.
 """

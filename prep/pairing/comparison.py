@@ -1,4 +1,4 @@
-"""Whether a blurry frame and a sharp one are a pair at all, from the two pictures alone.
+"""Check from the pictures whether a blurry and a sharp frame are a pair.
 
 Legend: H, W a frame's height and width.
 """
@@ -16,7 +16,7 @@ from prep.sharpness.size import SMALLEST
 
 EQUAL, SCENE, SHIFT, SCALE, CHANNELS, GAMMA = "equal", "scene", "shift", "scale", "channels", "gamma"
 
-_LEAST_SIDE = 32  # pixels: of smaller frames only equality can be told
+_LEAST_SIDE = 32  # pixels: smaller frames are only tested for equality
 _SURE_CORRELATION = 0.75  # of one scene, whatever is left unexplained; another moment of it has up to 0.7
 _LEAST_CORRELATION = 0.4  # of a partner blurred by 60 pixels of 768
 _MOST_UNEXPLAINED = 0.3  # of it: 0.19; of other scenes 0.5 and more
@@ -41,21 +41,21 @@ _ZOOMS = [2 ** (step / 8) for step in range(-12, 13) if step]  # 0.35 to 2.8
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What a pair looks like."""
+    """How the two frames of a pair differ."""
 
-    fault: str = ""  # one of the kinds above; empty: a pair
-    figure: str = ""  # what was measured of the fault, in words
-    shift: Shift | None = None  # x, y in pixels of the frames, of blurry against sharp; None where it is not known
-    blur: float = 0.0  # pixels of the frames: its usual extent; 0 where it is not known
-    left: float = 1.0  # share of the difference between the frames that is left once the shift is undone
+    fault: str = ""  # one of the kinds above; empty if the frames match
+    figure: str = ""  # what was measured, in words
+    shift: Shift | None = None  # x, y in pixels, of blurry against sharp; None if unknown
+    blur: float = 0.0  # median blur length in pixels; 0 if unknown
+    left: float = 1.0  # share of the difference that remains after undoing the shift
 
 
 def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
     """Compare the frames of a pair.
 
-    Blur of any length and direction, noise, compression, saturation and another exposure are no faults. Nor is a sharp
-    frame from the beginning or the end of the exposure. Frames without texture, or smaller than 32 pixels, tell
-    nothing.
+    Blur of any length and direction, noise, compression, saturation and another exposure are not faults, nor is a
+    sharp frame from the start or the end of the exposure. Frames without texture, or smaller than 32 pixels, cannot be
+    judged and count as a pair.
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
@@ -88,7 +88,7 @@ def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
 
 
 def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float, blur: float) -> tuple[str, str]:
-    """What is wrong with two frames of one scene, and the figure, in words."""
+    """The fault of two frames of the same scene, and what was measured, in words; both empty if there is none."""
     least = _LEAST_SHIFT * max(small[0].shape)
     if left <= _LEFT and is_outside(shift, blur, least):
         return SHIFT, ""
@@ -99,7 +99,7 @@ def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float, blur: float) -
 
 
 def _compare_sizes(blurry: Bytes, sharp: Bytes) -> Comparison:
-    """Frames of two sizes: one picture twice, or two; that the sizes differ is for others to name."""
+    """Compare frames of unequal sizes; other checks report that the sizes differ."""
     (height, width), (sharp_height, sharp_width) = blurry.shape[:2], sharp.shape[:2]
     if abs(np.log(height * sharp_width / (width * sharp_height))) > 0.02 or min(blurry.shape[:2]) < _LEAST_SIDE:
         return Comparison()
@@ -113,7 +113,7 @@ def _compare_sizes(blurry: Bytes, sharp: Bytes) -> Comparison:
 
 
 def _aligned(blurry: Floats, sharp: Floats) -> tuple[Shift, bool | None]:
-    """The shift between two frames and whether they then show one scene; None where nothing can be told."""
+    """The shift between two frames and whether they then show the same scene; None if that cannot be judged."""
     shift = alignment.small_shift(blurry, sharp)
     is_same = _is_same(*alignment.overlap(blurry, sharp, shift))
     is_far = np.hypot(*shift) > _FAR * max(sharp.shape)
@@ -136,18 +136,18 @@ def _is_same(blurry: Floats, sharp: Floats) -> bool | None:
 
 
 def is_outside(shift: Shift, blur: float, least: float) -> bool:
-    """Whether frames are further apart than blur of the length that they have can move them; False if it has none.
+    """Whether frames are shifted further than their blur can explain; False if the blur is unknown.
 
     Args:
-        shift: Pixels.
-        blur: Its extent, in the same; 0 where it is not known.
-        least: What is allowed in any case.
+        shift: In pixels.
+        blur: Its length in pixels; 0 if unknown.
+        least: Pixels that are always allowed.
     """
     return blur > 0 and float(np.hypot(*shift)) > least + _OUTSIDE * blur
 
 
 def _blur(small: tuple[Bytes, Bytes], shift: Shift) -> float:
-    """The median extent of the blur where there is texture; 0 where there is none."""
+    """The median blur length where there is texture; 0 if there is none."""
     b, g = map(np.ascontiguousarray, alignment.overlap(*small, shift))
     if min(b.shape[:2]) < SMALLEST:
         return 0.0
@@ -157,7 +157,7 @@ def _blur(small: tuple[Bytes, Bytes], shift: Shift) -> float:
 
 
 def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
-    """Whether red and blue changed places."""
+    """Whether red and blue are swapped."""
     b, g = (alignment.coarse(each[..., 0].astype(np.float32) - each[..., 2]) for each in (blurry, sharp))
     blurry_square, sharp_square = float((b * b).mean()), float((g * g).mean())
     if min(blurry_square, sharp_square) < _LEAST_COLOUR**2:
@@ -166,7 +166,7 @@ def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
 
 
 def _gamma(blurry: Bytes, sharp: Bytes, shift: Shift) -> float | None:
-    """The power that turns one frame's codes into the other's, where there is one."""
+    """The power that maps the grey levels of sharp to those of blurry; None if there is none."""
     b, g = map(np.ascontiguousarray, alignment.overlap(blurry, sharp, shift))
     both = np.concatenate([b, g], axis=2)
     is_known = alignment.coarse(((both.min(axis=2) > 0) & (both.max(axis=2) < 255)).astype(np.float32)) > _UNSATURATED
@@ -198,7 +198,7 @@ def _root_mean_square(values: Floats) -> float:
 
 
 def _zoom(blurry: Floats, sharp: Floats) -> float | None:
-    """The factor by which one frame shows the other's scene larger, where there is one."""
+    """The factor by which one frame shows the scene larger than the other; None if there is none."""
     b, g = (np.asarray(cv2.pyrDown(each), np.float32) for each in (blurry, sharp))
     found = [(alignment.explained(*alignment.zoomed(b, g, zoom)), zoom) for zoom in _ZOOMS]
     (correlation, unexplained), zoom = max(found, key=lambda each: each[0][0])

@@ -1,4 +1,4 @@
-"""Search many pairs for those that are none: a sample first, and more of them where the sample is suspicious."""
+"""Search many pairs for frames that do not match: first in a sample, then in more if the sample has faults."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,49 +16,49 @@ from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT,
 from prep.units import counted
 
 Reader = Callable[[str], tuple[Bytes, Bytes]]
-"""Gives the blurry and the sharp frame of a key."""
+"""Returns the blurry and the sharp frame of a key."""
 
 MEANINGS = {
     SCENE: "{} and sharp show different scenes",
     SHIFT: "{} is shifted against sharp",
-    EQUAL: "{} and sharp are one and the same picture",
-    CHANNELS: "red and blue are exchanged in {} or in sharp",
+    EQUAL: "{} and sharp are identical",
+    CHANNELS: "red and blue are swapped in {} or in sharp",
     GAMMA: "{} and sharp differ in gamma",
     SCALE: "{} and sharp show the scene at different sizes",
 }
 _SAMPLE = 32  # pairs
-_MORE = 224  # at most, of the sequences in which the sample has faults
-_LEAST_SHIFTED = 5  # pairs that agree on a small shift
-_AGREEING = 0.6  # of the pairs, at least
+_MORE = 224  # pairs at most, from the sequences in which the sample has faults
+_LEAST_SHIFTED = 5  # pairs needed to find a small common shift
+_AGREEING = 0.6  # least share of the pairs that must have that shift
 _LEAST_COMMON = 0.7  # pixels
-_SPREAD = 0.5, 0.25  # pixels, and a share of the common shift, by which a pair may be off it
-_GAMMA_SHARE = 0.5  # of the pairs: a gamma is a whole data set's; a single frame is lit otherwise
+_SPREAD = 0.5, 0.25  # tolerance: pixels, and share of the common shift
+_GAMMA_SHARE = 0.5  # of the pairs: another gamma affects a whole data set; single frames differ in lighting
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What is wrong with some of the pairs that were compared."""
+    """A fault that some of the compared pairs have."""
 
     fault: str  # a key of ``MEANINGS``
-    keys: tuple[str, ...]  # of the pairs, in their order
-    compared: int  # pairs altogether
-    figure: str  # of the first, in words; may be empty
+    keys: tuple[str, ...]  # of the faulty pairs, in order
+    compared: int  # number of pairs that were compared
+    figure: str  # what was measured of the first, in words; may be empty
     picture: str = "blurry"  # what was compared with the sharp frame
 
     def __str__(self) -> str:
         figure = f" ({self.figure})" if self.figure else ""
-        pairs = f"{len(self.keys)} of {counted(self.compared, 'pair')} compared"
+        pairs = f"{len(self.keys):,} of {counted(self.compared, 'compared pair')}"
         return f"{pairs}: {MEANINGS[self.fault].format(self.picture)}; first {self.keys[0]}{figure}"
 
 
 def search_dataset(pairs: Sequence[Pair], jobs: int) -> list[Finding]:
-    """Search the pairs of a data set; reads 32 of them, and up to 224 more to count what is wrong.
+    """Search the pairs of a data set; reads 32 pairs, and up to 224 more to count the faulty ones.
 
-    Pairs that cannot be read are passed over: others name them.
+    Pairs that cannot be read are skipped; other checks report them.
 
     Args:
         pairs: Sorted by key.
-        jobs: Threads; -1 for one a core.
+        jobs: Threads; -1 for one per core.
     """
     named = {pair.key: pair for pair in pairs}
 
@@ -72,14 +72,14 @@ def search(keys: Sequence[str], read: Reader, jobs: int) -> list[Finding]:
     """Search pairs by key, as ``search_dataset`` does.
 
     Args:
-        keys: Of all pairs, those of a sequence together.
-        read: May raise ``PrepError``; the pair is then passed over.
-        jobs: Threads; -1 for one a core.
+        keys: Of all pairs; those of a sequence must be adjacent.
+        read: Reads a pair; if it raises ``PrepError`` the pair is skipped.
+        jobs: Threads; -1 for one per core.
     """
     first = sample(keys)
     compared = _compare_all(first, read, jobs)
     wrong = {key for finding in summarise(compared) for key in finding.keys}
-    if len(wrong) <= len(compared) / 2:  # else it is the whole data set, and more of it tells no more
+    if len(wrong) <= len(compared) / 2:  # else the whole data set is faulty
         clips = set(map(layouts.sequence, wrong))
         rest = [key for key in keys if layouts.sequence(key) in clips and key not in compared]
         compared |= _compare_all(sample(rest, _MORE), read, jobs)
@@ -87,7 +87,7 @@ def search(keys: Sequence[str], read: Reader, jobs: int) -> list[Finding]:
 
 
 def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> list[Finding]:
-    """What is wrong with pairs that were compared, a finding a kind of fault.
+    """What is wrong with pairs that were compared: one finding per kind of fault.
 
     Args:
         compared: By key, in order.
@@ -109,10 +109,10 @@ def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> li
 
 
 def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] | None:
-    """The keys of pairs that are all shifted alike, and by how much, where most are.
+    """The keys of pairs with a common shift, and the shift in words; None unless most pairs have it.
 
-    Blur itself moves a pair by some pixels, each clip into a direction of its own: of a shift within the blur one clip
-    tells nothing.
+    Motion blur itself shifts a pair by some pixels, in another direction for each clip: one clip alone does not prove
+    a shift smaller than its blur.
     """
     shifts = {key: each.shift for key, each in compared.items() if each.shift is not None}
     if len(shifts) < _LEAST_SHIFTED:
@@ -129,10 +129,10 @@ def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] |
     blur = float(np.median([compared[key].blur for key in shifts]))
     is_of_many = sum(np.mean(each) >= _AGREEING for each in clips.values()) > 1
     if not is_of_many and not is_outside((float(common[0]), float(common[1])), blur, _LEAST_COMMON):
-        return None  # one pan, with the sharp frame at its beginning or end, moves all pairs alike
+        return None  # one pan with the sharp frame at its start or end shifts all pairs equally
     alike = [key for key, is_near in zip(shifts, near, strict=True) if is_near]
     x, y = (round(float(distance), 1) + 0.0 for distance in common)  # no -0.0
-    return alike, f"by about {x}, {y} pixels (x, y), most of them alike"
+    return alike, f"by about {x}, {y} pixels (x, y), the same for most pairs"
 
 
 def sample(keys: Sequence[str], count: int = _SAMPLE) -> list[str]:

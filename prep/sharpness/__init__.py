@@ -1,7 +1,7 @@
-"""Sharpness maps S of a blurry frame, one file a method; named here.
+"""Methods for the sharpness map S of a blurry frame, one file per method.
 
-A method takes ``(H, W, 3)`` uint8 RGB, and where it needs one its sharp partner or a map of extents, and gives
-``(H, W)`` float32 S in [0, 1], 1 where the frame is sharp. ``size.py`` refuses frames that are too small for any.
+A method takes the frame, ``(H, W, 3)`` uint8 RGB, and if it needs one the sharp partner or a blur-length map, and
+returns S, ``(H, W)`` float32 in [0, 1], 1 where the frame is sharp. ``size.py`` refuses frames that are too small.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ from prep.sharpness import extent, hifst, laplacian, lbp, lbp_absolute, lbp_matt
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A sharpness map, and what using it needs."""
+    """A method, and what its users must know."""
 
     name: str
-    compute: Callable[[Bytes, Any], Floats]  # of the blurry frame and of what is ``beside`` it
-    parameters: Mapping[str, float]  # all settings that decide S; recorded with every map
-    ceiling: float  # no pixel's S ever exceeds it
+    compute: Callable[[Bytes, Any], Floats]  # takes the blurry frame and the file that ``beside`` names
+    parameters: Mapping[str, float]  # all settings that affect S; recorded with every map
+    ceiling: float  # the largest possible S
     source: str
-    beside: str = ""  # what else it looks at: "sharp", the partner; "extent", the data set's own map
-    is_relative: bool = False  # scores a frame against itself: one that is mostly sharp may come out empty
+    beside: str = ""  # what else it reads: "sharp", the partner; "extent", the blur-length map
+    is_relative: bool = False  # relative to the frame: the mask of a mostly sharp frame may be empty
 
 
 METHODS: Mapping[str, Method] = {
@@ -51,7 +51,7 @@ METHODS: Mapping[str, Method] = {
             compute=lbp_absolute.sharpness,
             parameters=lbp_absolute.PARAMETERS,
             ceiling=lbp.CEILING,
-            source="after Yi & Eramian 2016; scored against photographs at large instead of against the frame itself",
+            source="after Yi & Eramian 2016; scored against constants from photographs instead of the frame itself",
         ),
         Method(
             name="hifst",
@@ -80,7 +80,7 @@ METHODS: Mapping[str, Method] = {
             compute=extent.sharpness,
             parameters=extent.PARAMETERS,
             ceiling=extent.CEILING,
-            source="ours, 2026: extents that were known when the pairs were made, on the scale of paired",
+            source="ours, 2026: blur lengths known from synthesis, on the scale of paired",
             beside="extent",
         ),
     )
@@ -88,9 +88,9 @@ METHODS: Mapping[str, Method] = {
 
 
 def prepare(method: str) -> None:
-    """Compile what a method needs for this machine, once: up to half a minute, and more for ``lbp-matting``.
+    """Compile a method for this machine once: up to half a minute, longer for ``lbp-matting``.
 
-    Later processes load the result. Without this call each of several processes that start together compiles.
+    Later processes load the result. Without this call, processes that start together would each compile.
     """
     frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     METHODS[method].compute(frame, frame[:, :, 0].astype(np.uint16) if METHODS[method].beside == "extent" else frame)

@@ -1,6 +1,6 @@
-"""S of blur whose extent is known, as of synthesised pairs, on the scale of ``paired``. Ours.
+"""S from known blur lengths, as in synthesised pairs, on the scale of ``paired``. Ours.
 
-``cdg-prep synth`` writes a map of extents beside each pair; other data sets may bring theirs.
+``cdg-prep synth`` writes a blur-length map beside each pair; other data sets may have their own.
 
 Legend: H, W the frame's height and width.
 """
@@ -31,5 +31,5 @@ def sharpness(blurry: Bytes, codes: Codes | None = None) -> Floats:
     size.check(blurry)
     if codes is None or codes.dtype != np.uint16 or codes.shape != blurry.shape[:2]:
         given = "none" if codes is None else f"{codes.dtype} {codes.shape}"
-        raise ValueError(f"the map of extents is {given}; wanted uint16 {blurry.shape[:2]}")
+        raise ValueError(f"the blur-length map is {given}, but must be uint16 {blurry.shape[:2]}")
     return np.nan_to_num(paired.sharpness_of(extents.to_pixels(codes)), nan=0)

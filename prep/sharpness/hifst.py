@@ -58,7 +58,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         sharp: Ignored; all methods share one signature.
 
     Returns:
-        ``(H, W)`` float32 in [0, 0.99966]. A constant frame holds no evidence and gets 0 everywhere.
+        ``(H, W)`` float32 in [0, 0.99966]. A constant frame gets 0 everywhere.
 
     Raises:
         ValueError: If the frame is smaller than 16 pixels.

@@ -45,8 +45,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         sharp: Ignored; all methods share one signature.
 
     Returns:
-        ``(H, W)`` float32 in [0.03837, 0.96163]. A frame without any pattern (constant, say) holds no evidence
-        and gets the lowest value everywhere.
+        ``(H, W)`` float32 in [0.03837, 0.96163]. A frame without any pattern, such as a constant one,
+        gets the lowest value everywhere.
 
     Raises:
         ValueError: If the frame is smaller than 16 pixels.

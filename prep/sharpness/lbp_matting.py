@@ -103,7 +103,7 @@ def laplacian(image: Doubles) -> Entries:
 def solve(entries: Entries, share: Floats) -> Floats:
     """Minimise alpha' L alpha + 100 |alpha - trimap|^2 over the known pixels; ``(h, w)`` float32, about [0, 1].
 
-    The bands are filled anew for each matte, since the solver overwrites them and two copies would take 350 MB.
+    The bands are filled again for each matte, because the solver overwrites them and two copies would take 350 MB.
     """
     foreground, background = share > lbp.FOREGROUND, share < lbp.BACKGROUND
     if not foreground.any() or not background.any():
@@ -117,7 +117,7 @@ def solve(entries: Entries, share: Floats) -> Floats:
         with suppress(LinAlgError):
             alpha = solveh_banded(bands, known, overwrite_ab=True, overwrite_b=True, check_finite=False)
             return np.asarray(alpha.reshape(share.shape[::-1]).T, np.float32)
-    raise ValueError("the matting of this frame has no solution that rounding leaves alone; pass another --method")
+    raise ValueError("the matting of this frame has no stable solution; use another --method")
 
 
 def upsample(alphas: Floats, coarse: Floats, fine: Floats) -> Floats:

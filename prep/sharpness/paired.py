@@ -73,8 +73,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         ValueError: If there is no sharp frame, its size differs or the frames are smaller than 16 pixels.
     """
     if sharp is None or sharp.shape != blurry.shape:
-        given = "none" if sharp is None else f"{sharp.shape[0]} x {sharp.shape[1]}"
-        raise ValueError(f"sharp frame is {given}; wanted the partner of {blurry.shape[0]} x {blurry.shape[1]} pixels")
+        given = "none" if sharp is None else f"{sharp.shape[1]} x {sharp.shape[0]}"
+        raise ValueError(f"the sharp frame is {given}, the blurry frame is {blurry.shape[1]} x {blurry.shape[0]}")
     return sharpness_of(extent(blurry, sharp))
 
 

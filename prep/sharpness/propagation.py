@@ -70,7 +70,7 @@ def propagate(ratios: Floats, pad: int = 0) -> Floats:
         ValueError: If L is even.
     """
     if not ratios.shape[0] % 2:
-        raise ValueError(f"{ratios.shape[0]} layers; wanted an odd number")
+        raise ValueError(f"{ratios.shape[0]} layers; their number must be odd")
     grid = _lay_out(ratios, pad)
     for _ in range(0, TURNS, _WAVE):
         _send_waves(grid)

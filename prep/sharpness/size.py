@@ -1,15 +1,15 @@
-"""The smallest frame that a sharpness map is made of."""
+"""The smallest frame that has a sharpness map."""
 
 from prep.arrays import Bytes
 
-SMALLEST = 16  # pixels; smaller frames hold no window worth the name
+SMALLEST = 16  # pixels
 
 
 def check(blurry: Bytes) -> None:
-    """Refuse a frame without room for a window.
+    """Refuse a frame that is too small for the windows of a method.
 
     Raises:
         ValueError: If a side of ``(H, W, 3)`` is below 16 pixels.
     """
     if min(blurry.shape[:2]) < SMALLEST:
-        raise ValueError(f"frame is {blurry.shape[0]} x {blurry.shape[1]}; wanted at least {SMALLEST} x {SMALLEST}")
+        raise ValueError(f"the frame is {blurry.shape[1]} x {blurry.shape[0]}; the smallest is {SMALLEST} x {SMALLEST}")

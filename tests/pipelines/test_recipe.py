@@ -114,7 +114,7 @@ def test_a_photograph_without_a_licence_is_refused(photographs: Path, tmp_path: 
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--device", "gpu"), "needs a GPU, and there is none"), (("--score", "empty"), "no data set in ")],
+    [(("--device", "gpu"), "needs a GPU, and there is none"), (("--score", "empty"), "contains no data set")],
 )
 def test_what_the_recipe_cannot_do_is_said_before_pairs_are_made(
     photographs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], said: str

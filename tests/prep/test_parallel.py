@@ -132,7 +132,7 @@ def test_an_error_in_a_thread_comes_at_its_turn_and_ends_the_rest() -> None:
 
 
 def test_a_killed_process_is_said_in_one_line() -> None:
-    with pytest.raises(errors.WorkerError, match="a worker process was killed, perhaps for memory; go on with"):
+    with pytest.raises(errors.WorkerError, match="a worker process was killed, probably for lack of memory; run"):
         list(parallel.over(range(6), _die, jobs=2, ahead=8))
 
 
@@ -147,7 +147,9 @@ def test_an_address_where_nobody_answers_is_one_line(make_gopro: MakeGopro, tmp_
 
 
 def test_an_address_that_is_none_is_one_line_at_once() -> None:
-    with pytest.raises(errors.WorkerError, match="foo is no scheduler's address; wanted tcp://HOST:PORT"):
+    with pytest.raises(
+        errors.WorkerError, match="foo is not the address of a Dask scheduler; --cluster takes tcp://HOST:PORT"
+    ):
         list(parallel.over(range(2), abs, jobs=1, ahead=1, cluster="foo"))
 
 

@@ -123,13 +123,13 @@ def test_an_export_prints_what_goes_in_and_out_and_how_long_it_took(tmp_path: Pa
         ("train", ("--h5", "."), ". is a folder; pass a file in it"),
         ("evaluate", ("--weights", "none", "--h5", "none.h5"), "none does not exist; pass weights of cdg-train"),
         ("info", ("--weights", "none"), "none does not exist"),
-        ("prep", ("info", "none.h5"), "none.h5 is not there; make it with cdg-prep pack"),
-        ("prep", ("verify", "."), ". is a folder; pass a pack"),
-        ("prep", ("info", "."), "pass the folder, or the zip, that holds one"),
+        ("prep", ("info", "none.h5"), "none.h5 does not exist; make it with cdg-prep pack"),
+        ("prep", ("verify", "."), ". is a folder; use a pack"),
+        ("prep", ("info", "."), "use --blurry DIR --sharp DIR for any other"),
         (
             "prep",
             ("pack", "gopro", "--blurry", "a", "--sharp", "b"),
-            "--blurry and --sharp are pairs, asked for is gopro",
+            "--blurry and --sharp cannot be combined with gopro",
         ),
         ("prep", ("view", "--out", "page"), "no data set"),
     ],
@@ -201,7 +201,7 @@ def test_a_pack_cut_short_is_one_line(train_pack: Path, weights: Path, tmp_path:
     (tmp_path / "cut.h5").write_bytes(train_pack.read_bytes()[:20000])
     extra = ["--weights", weights] if name == "evaluate" else []
 
-    assert "cut.h5 is no HDF5 file, or one cut short" in mistake(tmp_path, name, *extra, option, "cut.h5")
+    assert "cut.h5 is damaged or truncated" in mistake(tmp_path, name, *extra, option, "cut.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 a pickle", b"\x08\0\0\0\0\0\0\0{}      "])

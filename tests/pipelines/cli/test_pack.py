@@ -18,7 +18,7 @@ def test_a_dry_run_says_what_would_be_and_writes_nothing(work: Path) -> None:
     done = call(work, "prep", "pack", "gopro", "--crop", "48", "--dry-run", "--method", "laplacian")
 
     assert done.returncode == 0, done.stderr
-    assert "gopro.h5 would hold 24 crops of 48 x 48 from 6 frames" in done.stdout
+    assert "gopro.h5 would contain 24 crops of 48 x 48 from 6 frames" in done.stdout
     assert sorted(work.rglob("*")) == before
 
 
@@ -28,7 +28,7 @@ def test_a_pack_straight_from_the_archive(gopro: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "prep", "pack", "gopro", "--crop", "48")
 
     assert done.returncode == 0, done.stderr
-    assert "24 of 24 crops are whole" in call(tmp_path, "prep", "verify", "gopro.h5").stdout
+    assert "24 of 24 crops correct" in call(tmp_path, "prep", "verify", "gopro.h5").stdout
     assert {path.name for path in tmp_path.iterdir()} == {"GOPRO_Large.zip", "masks", "gopro.h5"}
 
 
@@ -37,7 +37,7 @@ def test_a_missing_sharp_frame_stops_the_pack_unless_told_otherwise(own: Path) -
 
     line = mistake(own, "prep", "pack", "gopro", "--crop", "32")
 
-    assert "1 frame has no partner" in line
+    assert "1 frame without a partner" in line
     assert "blur/000002.png" in line
     assert call(own, "prep", "pack", "gopro", "--crop", "32", "--skip-orphans").returncode == 0
 
@@ -58,13 +58,13 @@ def test_sizes_that_differ_in_a_pair_are_named(own: Path) -> None:
     path = own / "GOPRO_Large/train/GOPR0001_00_00/sharp/000002.png"
     frames.write(path, frames.read(path)[:-2])
 
-    assert "a pair has one size" in mistake(own, "prep", "pack", "gopro", "--crop", "32")
+    assert "make both the same size" in mistake(own, "prep", "pack", "gopro", "--crop", "32")
 
 
 def test_a_crop_larger_than_the_frame_is_refused_before_masks_are_made(work: Path) -> None:
     line = mistake(work, "prep", "pack", "gopro")
 
-    assert "crop 512 x 512 does not fit into the frame's 64 x 80" in line
+    assert "a crop of 512 x 512 pixels does not fit into a frame of 80 x 64" in line
     assert not (work / "masks").exists()
 
 
@@ -79,8 +79,8 @@ def test_whole_frames_of_several_sizes_are_packed_and_scored_as_they_are(own: Pa
 
     done = call(own, "prep", "pack", "realblur", "--split", "test", "--crop", "frame", "--method", "laplacian")
 
-    assert "2 whole frames of several sizes, each padded to 64 x 80" in done.stdout
-    assert "2 of 2 crops are whole and consistent" in call(own, "prep", "verify", "realblur-test.h5").stdout
+    assert "2 whole frames of several sizes, padded to 80 x 64" in done.stdout
+    assert "2 of 2 crops correct" in call(own, "prep", "verify", "realblur-test.h5").stdout
     assert json.loads(call(own, "prep", "info", "realblur-test.h5", "--json").stdout)["format"] == "cdgnet-pack 2"
     scores = [
         json.loads(call(own, "evaluate", "--weights", weights, *place, "--json").stdout)["rows"]
@@ -91,14 +91,16 @@ def test_whole_frames_of_several_sizes_are_packed_and_scored_as_they_are(own: Pa
 
 
 def test_a_crop_that_is_no_number_is_one_line(work: Path) -> None:
-    assert "'big' is neither a number of pixels nor 'frame'" in mistake(work, "prep", "pack", "gopro", "--crop", "big")
+    assert "'big' is neither a number of pixels (1 or more) nor 'frame'" in mistake(
+        work, "prep", "pack", "gopro", "--crop", "big"
+    )
 
 
 def test_a_pack_is_never_replaced_unasked(work: Path) -> None:
     assert call(work, "prep", "pack", "gopro", "--crop", "48").returncode == 0
     before = (work / "gopro.h5").read_bytes()
 
-    assert "gopro.h5 exists; pass --force" in mistake(work, "prep", "pack", "gopro", "--crop", "40")
+    assert "gopro.h5 exists; use --force" in mistake(work, "prep", "pack", "gopro", "--crop", "40")
     assert (work / "gopro.h5").read_bytes() == before
     assert call(work, "prep", "pack", "gopro", "--crop", "40", "--force").returncode == 0
     assert (work / "gopro.h5").read_bytes() != before
@@ -111,7 +113,7 @@ def test_not_even_force_replaces_what_is_no_pack(gopro: Path, train_pack: Path, 
 
     for words in (("pack", "gopro"), ("remask", train_pack, "--mu", "0.9")):
         said = mistake(tmp_path, "prep", *words, "--out", "GOPRO_Large.zip", "--force")
-        assert "GOPRO_Large.zip exists and is no pack; pass --out with another name" in said
+        assert "GOPRO_Large.zip exists and is not a pack; choose another --out" in said
         assert "folder is a folder" in mistake(tmp_path, "prep", *words, "--out", "folder", "--force")
     assert (tmp_path / "GOPRO_Large.zip").read_bytes() == before
 
@@ -124,7 +126,7 @@ def test_verify_ends_with_a_status_and_names_the_crop(train_pack: Path, tmp_path
     done = call(tmp_path, "prep", "verify", "p.h5")
 
     assert done.returncode == 1
-    assert "crop 3 (GOPR0001_00_00/000001 at y 16, x 32): checksum differs" in done.stderr
+    assert "crop 3 (GOPR0001_00_00/000001 at y 16, x 32): the checksum differs" in done.stderr
 
 
 def test_any_two_folders_make_a_pack(gopro: Path, tmp_path: Path) -> None:
@@ -133,7 +135,7 @@ def test_any_two_folders_make_a_pack(gopro: Path, tmp_path: Path) -> None:
 
     assert call(tmp_path, "prep", "pack", "pairs", *folders, "--crop", "frame").returncode == 0
     assert json.loads(call(tmp_path, "prep", "info", "pairs.h5", "--json").stdout)["split"] == "all"
-    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur")
+    assert "add --sharp DIR" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", clip / "blur")
 
 
 def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_path: Path) -> None:
@@ -143,8 +145,6 @@ def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_pa
 
     assert done.returncode == 0, done.stderr
     assert "new.h5: 24 crops" in done.stdout
-    assert "mu 0.5" in done.stdout
-    assert "24 of 24 crops are whole" in call(tmp_path, "prep", "verify", "new.h5").stdout
-    assert "new.h5 exists; pass --force" in mistake(
-        tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5"
-    )
+    assert "mu = 0.5" in done.stdout
+    assert "24 of 24 crops correct" in call(tmp_path, "prep", "verify", "new.h5").stdout
+    assert "new.h5 exists; use --force" in mistake(tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5")

@@ -1,6 +1,7 @@
 """``cdg-prep`` on data sets: masks, info, what is refused."""
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 from commands import call, mistake
 
-from pipelines.cli import dataset
+from pipelines.cli import dataset, prep
+from pipelines.cli.entry import show_and_run
 from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
@@ -47,7 +49,7 @@ def test_the_commands_know_the_methods_and_the_mu_of_prep() -> None:
 def test_no_data_set_says_which_layouts_were_looked_for(tmp_path: Path) -> None:
     line = mistake(tmp_path, "prep", "masks")
 
-    assert "no data set in" in line
+    assert "contains no data set" in line
     for layout in ("gopro", "videodeblurring", "--blurry DIR --sharp DIR"):
         assert layout in line
 
@@ -65,8 +67,8 @@ def test_a_mu_above_the_ceiling_says_why_every_mask_is_empty(work: Path) -> None
     done = call(work, "prep", "masks", "--mu", "0.97")
 
     assert done.returncode == 0
-    assert "8 of 8 masks are empty" in done.stdout
-    assert "every mask will be empty: lbp never gives S above 0.96163, and mu is 0.97" in done.stderr
+    assert "8 of 8 frames with an empty mask" in done.stdout
+    assert "every mask will be empty at mu = 0.97: S of lbp is at most 0.96163" in done.stderr
 
 
 def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
@@ -85,7 +87,7 @@ def test_a_frame_that_failed_leaves_the_row_of_its_mask(own: Path) -> None:
 def test_nothing_is_written_into_the_data_set(work: Path) -> None:
     line = mistake(work, "prep", "masks", "--out", "GOPRO_Large/masks")
 
-    assert "lies inside the data set" in line
+    assert "is inside the data set" in line
 
 
 def test_a_command_group_alone_shows_its_help_and_nothing_else(tmp_path: Path) -> None:
@@ -124,8 +126,9 @@ def test_info_says_what_a_pack_holds(train_pack: Path, tmp_path: Path) -> None:
 def test_blind_masks_of_pairs_point_to_paired(work: Path) -> None:
     blind = call(work, "prep", "masks", "--root", ".", "--method", "laplacian", "--mu", "0.5", "--out", "one")
     measured = call(work, "prep", "masks", "--root", ".", "--method", "paired", "--mu", "0.85", "--out", "two")
-    assert "--method paired --mu 0.85 measures each blur against its sharp partner" in blind.stdout
-    assert "measures each blur" not in measured.stdout
+    assert "reads only the blurry frames; for training use --method paired --mu 0.85" in blind.stdout
+    assert blind.stdout.index("for training use") < blind.stdout.index("to compute"), "said before the work"
+    assert "for training use" not in measured.stdout
 
 
 def test_no_data_set_is_said_in_a_few_words_and_recordings_are_known(tmp_path: Path, gopro: Path) -> None:
@@ -139,12 +142,12 @@ def test_no_data_set_is_said_in_a_few_words_and_recordings_are_known(tmp_path: P
 
     for root in (".", "GOPRO_Large_all"):
         for command in (("masks", "--root", root), ("info", root)):
-            assert "make pairs of them with cdg-prep synth" in mistake(tmp_path, "prep", *command)
+            assert "make pairs from them with: cdg-prep synth" in mistake(tmp_path, "prep", *command)
 
 
 def test_pairs_of_which_one_folder_was_named_lack_the_other(tmp_path: Path) -> None:
-    assert "pass --sharp DIR too" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", "b")
-    assert "pass --blurry DIR too" in mistake(tmp_path, "prep", "masks", "--sharp", "s")
+    assert "add --sharp DIR" in mistake(tmp_path, "prep", "pack", "pairs", "--blurry", "b")
+    assert "add --blurry DIR" in mistake(tmp_path, "prep", "masks", "--sharp", "s")
 
 
 def test_photographs_without_sharp_ones_get_masks_of_blind_methods_alone(own: Path) -> None:
@@ -156,14 +159,15 @@ def test_photographs_without_sharp_ones_get_masks_of_blind_methods_alone(own: Pa
     names = {path.stem for path in (own / "photos").iterdir()}
     assert f"{len(names)} photographs in photos" in done.stdout
     assert set(MasksFolder(own / "masks" / "photos").records) == names
-    assert "measures each blur" not in done.stdout  # against sharp partners, which there are not
+    assert "for training use" not in done.stdout  # --method paired, which needs sharp partners
+    assert "next:" not in done.stdout  # they cannot be packed
     assert " 0 to compute, 0 to threshold" in call(own, "prep", *asked, "laplacian").stdout
     for method in ("paired", "extent"):
         line = mistake(own, "prep", *asked, method, "--out", method)
-        assert f"{method} measures against sharp frames; pass them as --sharp, or --method lbp" in line
-    assert "leave out --split, or pass --sharp DIR too" in mistake(own, "prep", *asked, "lbp", "--split", "test")
+        assert f"--method {method} needs sharp partners; add --sharp DIR, or use --method lbp" in line
+    assert "leave out --split, or add --sharp DIR" in mistake(own, "prep", *asked, "lbp", "--split", "test")
     (own / "empty").mkdir()
-    assert "empty holds no frame" in mistake(own, "prep", "masks", "--blurry", "empty")
+    assert "empty contains no pictures" in mistake(own, "prep", "masks", "--blurry", "empty")
 
 
 def test_info_of_a_set_with_one_kind_of_blur_needs_no_variant(own: Path) -> None:
@@ -182,13 +186,86 @@ def test_a_frame_too_small_for_a_map_is_named(own: Path) -> None:
         for command in (("masks", "--out", method), ("pack", "pairs", "--crop", "frame", "--masks", method)):
             done = call(own, "prep", *command, "--method", method, *pairs, "--jobs", "1")
             assert done.returncode == 1
-            assert "b/tiny.png: frame is 9 x 9; wanted at least 16 x 16" in done.stderr
+            assert "b/tiny.png: the frame is 9 x 9; the smallest is 16 x 16" in done.stderr
 
 
 def test_masks_of_nothing_are_warned_of_when_a_pack_is_thresholded_again(train_pack: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "prep", "remask", train_pack, "--mu", "0.99", "--out", "p.h5")
 
-    assert "24 empty" in done.stdout
-    assert "every mask will be empty: lbp never gives S above 0.96163, and mu is 0.99" in done.stderr
-    assert "masks cover less than 2%" in done.stderr
+    assert "24 of 24 crops with an empty mask" in done.stdout
+    assert "every mask will be empty at mu = 0.99: S of lbp is at most 0.96163" in done.stderr
+    assert "at mu = 0.99 the masks cover only 0.00% of the pixels" in done.stderr
     assert call(tmp_path, "prep", "remask", "p.h5", "--mu", "0.2").stderr == ""
+
+
+def own_folders(own: Path) -> Path:
+    """``mine/{blur,sharp}`` below a folder whose name has a space."""
+    (own / "GOPRO_Large" / "train" / "GOPR0001_00_00").rename(own / "my frames")
+    shutil.rmtree(own / "GOPRO_Large")
+    return own
+
+
+def next_words(output: str) -> list[str]:
+    """The command that the last line tells the user to type, without ``cdg-prep``."""
+    return shlex.split(output.strip().splitlines()[-1].removeprefix("next: cdg-prep "))
+
+
+@pytest.mark.parametrize("is_published", [True, False])
+def test_the_next_command_works_as_it_is_printed_from_info_to_a_pack(own: Path, *, is_published: bool) -> None:
+    root = "." if is_published else "my frames"
+    folder = own if is_published else own_folders(own)
+
+    checked = call(folder, "prep", "info", root)
+    made = call(folder, "prep", *next_words(checked.stdout), "--out", "other masks")
+    packed = call(folder, "prep", *next_words(made.stdout))
+
+    assert packed.returncode == 0, packed.stderr
+    name = "gopro.h5" if is_published else "pairs.h5"
+    assert packed.stdout.splitlines()[-2:] == [f"wrote {name}", f"next: cdg-train --h5 {name}"]
+    assert "paired, mu = 0.85" in packed.stdout, "packed with the masks just made"
+
+
+def test_a_command_run_by_another_names_no_next_one(own: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    show_and_run(prep.prep, "masks", "--root", own, "--method", "laplacian", "--out", own / "m")
+
+    assert "next:" not in (said := capsys.readouterr().out)
+    assert "for training use" not in said
+
+
+def test_a_pattern_without_quotes_is_refused_with_the_one_to_type(own: Path) -> None:
+    blurry = sorted(own.glob("GOPRO_Large/*/*/blur/*.png"))
+
+    line = mistake(own, "prep", "pack", "pairs", "--blurry", *blurry, "--sharp", "s")
+
+    assert f"put the pattern after --blurry in quotes: --blurry '{blurry[0].parent}/*.png'" in line
+
+
+def test_patterns_beside_a_root_are_refused_with_the_path_to_type(own: Path) -> None:
+    line = mistake(own, "prep", "pack", "pairs", "--root", "mine", "--blurry", "b/*.png", "--sharp", "s/*.png")
+
+    assert "relative to the current folder, not to --root; leave out --root and use --blurry 'mine/b/*.png'" in line
+
+
+def test_info_reads_any_two_folders_and_needs_one_place(own: Path) -> None:
+    folder = own_folders(own)
+    two = ("--blurry", "my frames/blur", "--sharp", "my frames/sharp")
+
+    done = call(folder, "prep", "info", *two)
+
+    assert done.stdout.startswith("pairs in my frames/blur\n")
+    assert "--blurry 'my frames/blur' --sharp 'my frames/sharp'" in done.stdout
+    for words in ((), ("my frames", *two)):
+        assert "info needs either PATH, or --blurry DIR and --sharp DIR" in mistake(folder, "prep", "info", *words)
+
+
+def test_a_split_that_own_frames_lack_says_how_to_hold_some_out(own: Path) -> None:
+    line = mistake(own_folders(own), "prep", "pack", "pairs", "--root", "my frames", "--split", "test")
+
+    assert "has no splits; leave out --split. To hold out test frames, keep them in folders of their own" in line
+
+
+def test_help_breaks_no_word_and_stays_narrow(tmp_path: Path) -> None:
+    for command in ("info", "masks", "pack", "remask", "verify"):
+        text = call(tmp_path, "prep", command, "--help").stdout
+        assert max(map(len, text.splitlines())) <= 80, command
+        assert "|realblur" not in text, "a long list of choices belongs into the help text"

@@ -57,7 +57,7 @@ def test_rejected_frames_are_left_out_of_a_pack_which_records_them(work: Path) -
 
     done = call(work, *words)
 
-    assert "v.json: 2 of 6 frames are rejected and left out; 1 more that it rejects are not among" in done.stdout
+    assert "v.json: 2 of 6 frames left out as rejected; 1 other rejected frame not in this data" in done.stdout
     with h5py.File(work / "gopro.h5") as file:
         keys = set(file["key"].asstr()[:])
         assert json.loads(file.attrs["excluded"]) == out
@@ -78,7 +78,7 @@ def test_the_verdicts_of_several_persons_add_up(work: Path) -> None:
 
     done = call(work, *words, "--exclude", "reds.json")
 
-    assert "reds.json rejects no frame of this data set and split" in done.stderr
+    assert "reds.json rejects nothing here" in done.stderr
     with h5py.File(work / "gopro.h5") as file:
         assert json.loads(file.attrs["excluded"]) == keys
 
@@ -98,7 +98,7 @@ def test_verdicts_that_leave_nothing_or_are_none_are_refused(work: Path) -> None
 
     assert "other.json is not a list of verdicts" in mistake(work, *words, "other.json")
     assert "all.json: every frame is rejected" in mistake(work, *words, "all.json")
-    assert "none.json does not exist; cdg-prep view saves or downloads it" in mistake(work, *words, "none.json")
+    assert "none.json does not exist; judge masks with cdg-prep view" in mistake(work, *words, "none.json")
     assert not (work / "masks").exists()
 
 
@@ -111,8 +111,8 @@ def test_masks_of_another_pair_of_folders_are_neither_replaced_nor_shown(own: Pa
 
     for words in (("masks",), ("pack", "pairs", "--crop", "48"), ("view",), ("view", "--sheet", "s.png")):
         line = mistake(own, "prep", *words, *other)
-        assert "masks/pairs holds masks of another data set: 000001 of " in line
-        assert "--out DIR of cdg-prep masks" in line
+        assert "masks/pairs contains masks of another data set: 000001 is of " in line
+        assert "--out DIR for cdg-prep masks" in line
     assert call(own, "prep", "view", *one).returncode == 0
     assert call(own, "prep", "masks", *other, "--out", "masks/other").returncode == 0
     assert call(own, "prep", "view", *other, "--masks", "masks/other").returncode == 0

@@ -11,9 +11,9 @@ from prep.io import frames
 
 FOLDERS = ("--blurry", "b", "--sharp", "s")
 PACKING = ("prep", "pack", "pairs", *FOLDERS, "--crop", "160", "--method", "laplacian")
-SCENES = "1 of 3 pairs compared: blurry and sharp show different scenes; first other (correlation"
-SHIFTS = "1 of 3 pairs compared: blurry is shifted against sharp; first shifted (by 20, 7 pixels (x, y))"
-EQUALS = "1 of 3 pairs compared: blurry and sharp are one and the same picture; first equal"
+SCENES = "1 of 3 compared pairs: blurry and sharp show different scenes; first other (correlation"
+SHIFTS = "1 of 3 compared pairs: blurry is shifted against sharp; first shifted (by 20, 7 pixels (x, y))"
+EQUALS = "1 of 3 compared pairs: blurry and sharp are identical; first equal"
 
 
 def write_pairs(folder: Path, **blurry: object) -> Path:
@@ -41,7 +41,8 @@ def test_pack_names_each_kind_and_packs_all_the_same(wrong: Path) -> None:
 
     assert done.returncode == 0
     assert all(line in done.stderr for line in (SCENES, SHIFTS, EQUALS)), done.stderr
-    assert "reject them in cdg-prep view and pass --exclude" in done.stderr
+    assert "reject them in cdg-prep view and use --exclude verdicts.json" in done.stderr
+    assert done.stderr.splitlines()[-1] == "warning: 3 pairs in the pack may not match; see the start of the output"
     assert (wrong / "pairs.h5").exists()
 
 
@@ -62,7 +63,7 @@ def test_verify_finds_them_in_the_pack_and_fails_if_strict(wrong: Path) -> None:
 
     assert (done.returncode, strict.returncode) == (0, 1)
     assert all(line in done.stderr for line in (SCENES, SHIFTS, EQUALS)), done.stderr
-    assert "12 of 12 crops are whole and consistent" in done.stdout
+    assert "12 of 12 crops correct" in done.stdout
 
 
 def test_scores_of_wrong_pairs_are_given_with_a_warning_and_fail_if_strict_even_when_scored_before(wrong: Path) -> None:
@@ -107,7 +108,7 @@ def test_info_names_the_wrong_pairs_of_a_data_set(tmp_path: Path) -> None:
     done = call(tmp_path, "prep", "info", ".")
     report = json.loads(call(tmp_path, "prep", "info", ".", "--json").stdout)
 
-    expected = "1 of 1 pair compared: blurry and sharp show different scenes; first GOPR0001_00_00/000001 (correlation"
+    expected = "1 of 1 compared pair: blurry and sharp show different scenes; first GOPR0001_00_00/000001 (correlation"
     assert done.returncode == 0
     assert expected in done.stderr
     assert report[0]["wrong_pairs"][0].startswith(expected)

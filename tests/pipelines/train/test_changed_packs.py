@@ -21,7 +21,7 @@ from pipelines.train.split import split_by_source
 from prep.errors import PackError
 from prep.packs.reader import read_info
 
-CHANGED = r"pack\.h5 was changed or replaced while it was in use; put back the pack that was there"
+CHANGED = r"pack\.h5 changed or was replaced while it was in use; restore the earlier pack"
 
 
 def shorten(path: Path) -> None:
@@ -87,7 +87,9 @@ def test_a_frame_of_a_pack_that_was_changed_is_refused(pack: Path, change: Calla
 
     change(pack)
 
-    with pytest.raises(PackError, match=r"pack\.h5 (was changed|is no HDF5 file, or one cut short)"):
+    with pytest.raises(
+        PackError, match=r"pack\.h5 (changed or was replaced|is damaged or truncated|is not an HDF5 file)"
+    ):
         packs.read_frame([info], Frame(0, frame.key), frame.rows)
 
 

@@ -110,7 +110,7 @@ def test_a_pack_removed_while_it_is_read_is_read_on(train_pack: Path, tmp_path: 
     assert len(list(reports)) == 4
 
     assert curve(tmp_path / "r") == curve(tmp_path / "whole")
-    with pytest.raises(FileNotFoundError, match=r"pack\.h5 is not there"):
+    with pytest.raises(FileNotFoundError, match=r"pack\.h5 does not exist"):
         runs.prepare(CONFIG, [pack], tmp_path / "r")
 
 
@@ -125,7 +125,7 @@ def test_what_was_trained_is_saved_before_a_validation_that_fails_and_the_valida
     next(reports)
     pack.rename(tmp_path / "moved.h5")
 
-    with pytest.raises(TrainingError, match=r"p\.h5 is not there.*Step 2 is saved in .*put the pack back"):
+    with pytest.raises(TrainingError, match=r"p\.h5 does not exist.*Step 2 is saved in .*put the pack back"):
         list(reports)
     assert checkpoints.saved_steps(tmp_path / "r") == [2]
     train(tmp_path / "moved.h5", tmp_path / "r", config)

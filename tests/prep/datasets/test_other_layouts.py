@@ -72,7 +72,7 @@ def test_a_data_set_without_its_lists_says_which_are_missing(tmp_path: Path) -> 
         "all: 4 pairs in 1 sequence",
         f"all: the authors' lists say in which split they are; put {lists} beside the data",
     ]
-    with pytest.raises(errors.DatasetError, match=rf"no train pairs .* pass another --split, or put {lists} beside it"):
+    with pytest.raises(errors.DatasetError, match=rf"no train pairs; put {lists} beside it, or use --split"):
         dataset.select("train")
 
 
@@ -108,7 +108,7 @@ def test_one_exposure_of_bsd_alone_is_told_by_its_folder(tmp_path: Path) -> None
     assert (layouts.find(tmp_path / "renamed").variant, layouts.find(tmp_path / "renamed").name) == ("", "bsd")
     with pytest.raises(errors.DatasetError, match="has no 3ms24ms frames, only 2ms16ms"):
         layouts.find(tmp_path, variant="3ms24ms")
-    with pytest.raises(errors.DatasetError, match="does not say which kind of blur it holds; leave out --variant"):
+    with pytest.raises(errors.DatasetError, match="does not name its kind of blur; leave out --variant"):
         layouts.find(tmp_path / "renamed", variant="3ms24ms")
 
 
@@ -150,7 +150,7 @@ def test_copies_that_mprnet_reads_are_found_side_by_side(tmp_path: Path, shape: 
     assert found["realblur"].others == ("R",)
     assert not any(dataset.orphans for dataset in found.values())
     assert splits(layouts.find(tmp_path, variant="R")) == {"scene001/1": "test"}
-    with pytest.raises(errors.DatasetError, match="holds gopro and hide and realblur; pass --layout"):
+    with pytest.raises(errors.DatasetError, match="contains gopro and hide and realblur; choose one with --layout"):
         layouts.find(tmp_path)
 
 

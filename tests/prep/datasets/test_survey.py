@@ -31,8 +31,16 @@ def test_counts_stand_against_the_official_ones_sequence_by_sequence(make_gopro:
     ]
 
 
+def test_a_part_of_a_published_data_set_takes_a_few_lines(make_gopro: MakeGopro) -> None:
+    assert survey.notes(layouts.find(official_names(make_gopro()))) == [
+        "a part of train: 1 of 22 sequences, without GOPR0372_07_00 and 20 more",
+        "other numbers of pairs: 1 sequence of train, first GOPR0372_07_01 (3 of 75)",
+    ]
+
+
 def test_a_data_set_of_ones_own_is_held_against_nothing(make_gopro: MakeGopro) -> None:
-    assert survey.differences(layouts.find(make_gopro())) == []
+    dataset = layouts.find(make_gopro())
+    assert survey.differences(dataset) == survey.notes(dataset) == []
 
 
 @pytest.mark.parametrize("packed", [False, True])

@@ -53,8 +53,8 @@ def test_a_warning_says_where_file_names_alone_made_the_pairs(tmp_path: Path, ca
     tree_pairs.find_pairs(blurry, sharp)
 
     assert [record.message for record in caplog.records] == [
-        "1 of 2 and 1 frames are paired by their file names alone, since no paths agree; "
-        f"first {blurry}/clip1/0001.png with {sharp}/clip3/0001.png"
+        "1 pair from 2 blurry and 1 sharp frames by file name alone, as folders differ; "
+        f"the first: {blurry}/clip1/0001.png, {sharp}/clip3/0001.png"
     ]
     caplog.clear()
     touch(sharp / "clip1" / "0002.png")
@@ -65,14 +65,14 @@ def test_a_warning_says_where_file_names_alone_made_the_pairs(tmp_path: Path, ca
 def test_one_folder_is_no_pair(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png")
 
-    with pytest.raises(errors.DatasetError, match="wanted two folders"):
+    with pytest.raises(errors.DatasetError, match="use two folders"):
         tree_pairs.find_pairs(tmp_path / "b", tmp_path / "b")
 
 
 def test_an_order_that_happens_to_fit_pairs_nothing(tmp_path: Path) -> None:
     touch(tmp_path / "b" / "1.png", tmp_path / "s" / "2.png")
 
-    with pytest.raises(errors.DatasetError, match="pairs go by relative path, or by file name"):
+    with pytest.raises(errors.DatasetError, match="have no names in common"):
         tree_pairs.find_pairs(tmp_path / "b", tmp_path / "s")
 
 
@@ -131,17 +131,17 @@ def test_two_frames_that_fit_one_are_refused_by_name(tmp_path: Path) -> None:
     root = make_realblur(tmp_path)
     touch(tmp_path / "results" / "scene001_1.png")
 
-    with pytest.raises(errors.DatasetError, match=r"blur_1\.png and .*gt_1\.png would be one frame; .* --sharp 'DIR/"):
+    with pytest.raises(errors.DatasetError, match=r"blur_1\.png and .*gt_1\.png fit the same .* --sharp 'DIR/"):
         tree_pairs.find_pairs(tmp_path / "results", root)
     touch(root / "scene001" / "blur" / "blur_1.jpg")
-    with pytest.raises(errors.DatasetError, match=r"blur_1\.jpg and .*blur_1\.png share one name"):
+    with pytest.raises(errors.DatasetError, match=r"blur_1\.jpg and .*blur_1\.png have the same name"):
         tree_pairs.find_pairs(root / "**" / "blur_*", root / "**" / "gt_*")
 
 
 def test_patterns_of_different_scenes_pair_nothing_though_the_numbers_agree(tmp_path: Path) -> None:
     touch(tmp_path / "a" / "left" / "1.png", tmp_path / "b" / "right" / "1.png")
 
-    with pytest.raises(errors.DatasetError, match=r"patterns say more: --blurry 'DIR/"):
+    with pytest.raises(errors.DatasetError, match=r"differs with patterns: --blurry 'DIR/"):
         tree_pairs.find_pairs(tmp_path / "a" / "*" / "*.png", tmp_path / "b" / "*" / "*.png")
 
 
@@ -151,10 +151,10 @@ def test_what_is_no_tree_is_named_with_its_option(tmp_path: Path, monkeypatch: p
         ("b/*.jpg", r"b/\*\.jpg matches no frame"),
         ("none/**", r"none/\*\* matches no frame"),
         ("none/*/x", r"none/\*/x matches no frame"),
-        ("b/1.png/*", r"1\.png is a file, and .*/\* looks into it; unpack it, or pass --root .*1\.png"),
+        ("b/1.png/*", r"1\.png is a file, but .*/\* looks inside it; unpack it, or use --root .*1\.png"),
         ("b/notes.*", "matches no frame"),
-        ("b/1.png", r"1\.png is a file; pass --blurry with a folder, or with a pattern in quotes"),
-        ("none", "none is no folder; pass --blurry"),
+        ("b/1.png", r"1\.png is a file; --blurry takes a folder, or a pattern in quotes"),
+        ("none", "none does not exist; --blurry takes"),
         ("s/*", "--blurry and --sharp are both"),
     ):
         with pytest.raises(errors.DatasetError, match=said):
@@ -179,7 +179,7 @@ def test_the_order_of_files_decides_nothing_and_every_frame_is_a_pair_or_an_orph
 
     assert [pair.key for pair in dataset.pairs] == ["02", "05"]
     assert [Path(str(path)).name for path in dataset.orphans] == ["01_blur.png", "04_blur.png", "03.png", "06.png"]
-    with pytest.raises(errors.DatasetError, match=r"01_blur\.png has no partner in .*s \(2 such\); remove it"):
+    with pytest.raises(errors.DatasetError, match=r"2 frames without a partner in .*s, first .*01_blur\.png; remove"):
         tree_pairs.find_pairs(tmp_path / "b", tmp_path / "s", whole=True)
 
 

@@ -98,7 +98,7 @@ def test_without_maps_or_with_wrong_ones_it_is_one_line(make_gopro: MakeGopro, t
     frames.write(place, np.zeros((96, 100), np.uint16))
     (failure,) = making.make(making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96), jobs=1)
     assert isinstance(failure, making.Failure)
-    assert "the map of extents is uint16 (96, 100); wanted uint16 (96, 128)" in failure.reason
+    assert "the blur-length map is uint16 (96, 100), but must be uint16 (96, 128)" in failure.reason
 
     place.unlink()
     with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no extent/ beside its sharp/, .* pass --method"):

@@ -46,13 +46,13 @@ def test_sharpness_outside_its_range_is_refused(wrong: float) -> None:
     sharpness = np.full((2, 2), 0.5, np.float32)
     sharpness[1, 0] = wrong
 
-    with pytest.raises(ValueError, match="wanted \\[0, 1\\] without NaN"):
+    with pytest.raises(ValueError, match="must be in \\[0, 1\\], without NaN"):
         equations.to_codes(sharpness)
 
 
 @pytest.mark.parametrize("mu", [-0.1, 1.1, float("nan")])
 def test_mu_outside_its_range_is_refused(mu: float) -> None:
-    with pytest.raises(ValueError, match="wanted a threshold in"):
+    with pytest.raises(ValueError, match="it must be in"):
         equations.mask_of_codes(np.zeros((2, 2), np.uint16), mu)
 
 

@@ -63,7 +63,7 @@ def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
     reasons = {key: outcome.reason for key, outcome in outcomes.items() if isinstance(outcome, Failure)}
     assert "nan.tiff holds float32 pixels; wanted 8 or 16 bits" in reasons.pop("nan")
     assert "text.png is no readable picture (10 bytes)" in reasons.pop("text")
-    assert "too-small.png: frame is 15 x 190; wanted at least 16 x 16" in reasons.pop("too-small")
+    assert "too-small.png: the frame is 190 x 15; the smallest is 16 x 16" in reasons.pop("too-small")
     assert not reasons
 
 
@@ -76,9 +76,9 @@ def codes_of(*values: float) -> np.ndarray:
     [
         ("lbp", codes_of(0.1, 0.97), 0.5, 0.96, ""),
         ("lbp", codes_of(0.97, 0.97), 0.61, 0.96, "mask covers more than 60% of the frame"),
-        ("lbp", codes_of(0.1, 0.5), 0.0, 0.97, "mu 0.97 is not below 0.96163, the largest S that lbp can give"),
+        ("lbp", codes_of(0.1, 0.5), 0.0, 0.97, "mu = 0.97 must be below 0.96163, the largest S of lbp"),
         ("lbp", codes_of(0.1, 0.1), 0.0, 0.96, "S is the same everywhere"),
-        ("lbp", codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "lbp scores a frame against itself, lbp-absolute does not"),
+        ("lbp", codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "lbp is relative to the frame, lbp-absolute is not"),
         ("paired", codes_of(0.1, 0.9, 0.9), 0.0, 0.96, "S is nowhere above mu"),
         ("lbp", codes_of(0.1, 0.2, 0.9), 0.0, 0.96, "S is nowhere above mu"),
     ],

@@ -95,7 +95,7 @@ def test_a_frame_that_a_method_refuses_is_named(make_gopro: MakeGopro, tmp_path:
     _, (failure,) = run(root, tmp_path / "m", method="paired")
 
     assert isinstance(failure, Failure)
-    assert failure.reason.endswith("blur/000001.png: sharp frame is 96 x 90; wanted the partner of 96 x 128 pixels")
+    assert failure.reason.endswith("blur/000001.png: the sharp frame is 90 x 96, the blurry frame is 128 x 96")
 
 
 def test_a_second_run_has_nothing_to_do(make_gopro: MakeGopro, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_maps_of_which_nothing_says_what_they_are_stay(make_gopro: MakeGopro, tm
     run(root, folder)
     (folder / "masks.jsonl").unlink()
 
-    with pytest.raises(errors.MaskError, match=r"holds maps but no masks\.jsonl; pass another folder"):
+    with pytest.raises(errors.MaskError, match=r"contains maps but no masks\.jsonl; use another masks folder"):
         run(root, folder, method="laplacian")
 
 
@@ -253,9 +253,7 @@ def test_maps_of_two_variants_never_share_a_folder(make_gopro: MakeGopro, tmp_pa
     run(root, tmp_path / "m")
     dataset = layouts.find(root)
 
-    with pytest.raises(
-        errors.MaskError, match=r"holds lbp maps of gopro blur .* asked for lbp maps of gopro blur_gamma"
-    ):
+    with pytest.raises(errors.MaskError, match=r"contains lbp maps of gopro blur .* not lbp maps of gopro blur_gamma"):
         making.plan(
             dataset.pairs,
             MasksFolder(tmp_path / "m"),
@@ -269,7 +267,9 @@ def test_a_foreign_masks_jsonl_is_refused(make_gopro: MakeGopro, tmp_path: Path)
     (tmp_path / "m").mkdir()
     (tmp_path / "m" / "masks.jsonl").write_text('{"something": "else"}\n')
 
-    with pytest.raises(errors.MaskError, match=r"is no list of masks .*; pass another folder, or remove this one"):
+    with pytest.raises(
+        errors.MaskError, match=r"is not a list of masks .*; use another masks folder, or remove this one"
+    ):
         run(root, tmp_path / "m")
 
 
@@ -279,7 +279,7 @@ def test_a_mask_of_a_persons_own_is_not_replaced(make_gopro: MakeGopro, tmp_path
     own.parent.mkdir(parents=True)
     own.write_text("mine")
 
-    with pytest.raises(errors.MaskError, match=r"\.mask\.png would be replaced, and cdg-prep masks did not write it"):
+    with pytest.raises(errors.MaskError, match=r"\.mask\.png would be overwritten but was not written by cdg-prep"):
         run(root, tmp_path / "m")
 
     assert own.read_text() == "mine"

@@ -55,7 +55,7 @@ def test_masks_of_one_data_set_are_never_replaced_by_those_of_another(
             make(other, Path(name, "m"))
             assert set(MasksFolder(Path(name, "m")).records) == first.keys() | second.keys()
             return
-        with pytest.raises(MaskError, match=r"another data set: . of .*/one/b/.\.png, now .*/other/b/"):
+        with pytest.raises(MaskError, match=r"another data set: . is of .*/one/b/.\.png, not .*/other/b/"):
             make(other, Path(name, "m"))
         assert content(Path(name, "m")) == before
 
@@ -88,9 +88,9 @@ def test_a_check_finds_one_frame_that_changed_and_another_data_set(tmp_path: Pat
     masks = MasksFolder(tmp_path / "m")
     making.check_frames(tree_pairs.find_pairs(tmp_path / "copy" / "b", tmp_path / "copy" / "s").pairs, masks)
 
-    with pytest.raises(MaskError, match="holds masks of another data set"):
+    with pytest.raises(MaskError, match="contains masks of another data set"):
         making.check_frames(data_set(tmp_path / "copy", {"b": 2}).pairs, masks)
-    with pytest.raises(MaskError, match=r"b/c\.png has changed since its mask was made; run cdg-prep masks again"):
+    with pytest.raises(MaskError, match=r"b/c\.png changed after its mask was made; run cdg-prep masks again"):
         making.check_frames(data_set(tmp_path / "one", {"c": 2}).pairs, masks)
 
 
@@ -101,7 +101,9 @@ def test_one_process_at_a_time_fills_a_folder(tmp_path: Path) -> None:
     first = making.make(making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.5), jobs=1)
     next(first)
 
-    with pytest.raises(MaskError, match="m is being filled by another process; wait for it, or pass another folder"):
+    with pytest.raises(
+        MaskError, match="m is being filled by another process; wait for it, or use another masks folder"
+    ):
         next(making.make(late, jobs=1))
     list(first)
     with pytest.raises(MaskError, match="m was just filled by another process; run the same command again"):

@@ -41,14 +41,18 @@ def test_crops_are_counted_for_each_size(tmp_path: Path, suffix: str) -> None:
     pairs = tree_pairs.find_pairs(tmp_path / "b", tmp_path / "s").pairs
 
     assert estimate.count_crops(pairs, (48, 48), whole_frames=False) == 1 + 2 * 3
-    with pytest.raises(PackError, match=r"small/1: crop 64 x 64 does not fit .* 48 x 48 .*; pass --crop 48 or less"):
+    with pytest.raises(
+        PackError, match=r"small/1: a crop of 64 x 64 pixels does not fit .* 48 x 48; use --crop 48 or less"
+    ):
         estimate.count_crops(pairs, (64, 64), whole_frames=False)
 
 
 def test_a_pack_that_cannot_fit_is_refused_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "free_bytes", lambda path: 70_000_000)
     estimate.check_space(tmp_path / "p.h5", (1000, 1000), 10)
-    with pytest.raises(PackError, match=r"p\.h5 needs 77 MB at least, 70 MB are free there; make space, or pass --out"):
+    with pytest.raises(
+        PackError, match=r"p\.h5 needs at least 77 MB, but only 70 MB is free there; free some space, or choose"
+    ):
         estimate.check_space(tmp_path / "p.h5", (1000, 1000), 11)
 
     (tmp_path / "p.h5.part").write_bytes(bytes(7_000_000))  # what is written needs no more space

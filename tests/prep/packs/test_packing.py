@@ -124,7 +124,7 @@ def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: PackSetu
     before = path.read_bytes()
     setup.pairs[-1].sharp.write_bytes(b"")
 
-    with pytest.raises(PackError, match=r"p\.h5 exists; pass --force"):
+    with pytest.raises(PackError, match=r"p\.h5 exists; use --force"):
         packing.check_target(path, force=False)
     with pytest.raises(errors.FrameError):
         setup.pack(path)
@@ -133,14 +133,16 @@ def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: PackSetu
 
 
 def test_a_crop_larger_than_the_frame_is_refused_at_once(setup: PackSetup) -> None:
-    with pytest.raises(PackError, match=r"clip_train/000001: crop 97 x 97 does not fit .* pass --crop 96 or less"):
+    with pytest.raises(
+        PackError, match=r"clip_train/000001: a crop of 97 x 97 pixels does not fit .* use --crop 96 or less"
+    ):
         packing.crop_size(setup.pairs, 97)
 
 
 def test_frames_of_a_pair_must_have_one_size(setup: PackSetup, tmp_path: Path) -> None:
     frames.write(setup.pairs[1].sharp, frames.read(setup.pairs[1].sharp)[:-1])
 
-    with pytest.raises(PackError, match=r"000002\.png is 96 x 128, .* is 95 x 128; a pair has one size"):
+    with pytest.raises(PackError, match=r"000002\.png is 128 x 96, .* is 128 x 95; make both the same size"):
         setup.pack(tmp_path / "p.h5")
 
 
@@ -150,7 +152,7 @@ def test_whole_frames_that_are_not_padded_have_one_size(setup: PackSetup, tmp_pa
     sharpness = setup.masks.sharpness_path(setup.pairs[1].key)
     frames.write(sharpness, np.tile(frames.read_sharpness(sharpness), (2, 1)))
 
-    with pytest.raises(PackError, match="000001 is 96 x 128, the pack's frames 192 x 128; pass --crop with a number"):
+    with pytest.raises(PackError, match="000001 is 128 x 96, but the pack is for frames of 128 x 192; use --crop N"):
         setup.pack(tmp_path / "p.h5", side=None)
 
 
@@ -158,7 +160,7 @@ def test_a_map_of_another_size_than_its_frame_is_refused(setup: PackSetup, tmp_p
     sharpness = setup.masks.sharpness_path(setup.pairs[0].key)
     frames.write(sharpness, frames.read_sharpness(sharpness)[:-1])
 
-    with pytest.raises(PackError, match="is 95 x 128, its frame 96 x 128; run cdg-prep masks again"):
+    with pytest.raises(PackError, match="is 128 x 95, but its frame is 128 x 96; run cdg-prep masks again"):
         setup.pack(tmp_path / "p.h5")
 
 
@@ -168,7 +170,7 @@ def test_the_threshold_is_that_of_the_masks_folder(setup: PackSetup) -> None:
     assert packing.common_mu(MasksFolder(setup.masks.path / "none"), setup.pairs, None) == 0.96
     list(making.make(making.plan(setup.pairs[:1], setup.masks, setup.recipe, 0.9), jobs=1))
 
-    with pytest.raises(PackError, match=r"made with mu \[0.9, 0.96\]; pass --mu"):
+    with pytest.raises(PackError, match=r"made with mu = 0\.9 and 0\.96; choose one with --mu"):
         packing.common_mu(setup.masks, setup.pairs, None)
 
 

@@ -94,14 +94,14 @@ def test_a_frame_larger_than_its_pack_is_named(dataset: Dataset, tmp_path: Path)
     list(making.make(making.plan(dataset.pairs, masks, recipe, 0.5), jobs=1))
     head = packing.header(dataset, "all", recipe, 0.5, (60, 90), whole_frames=True, targets=True, is_padded=True)
 
-    with pytest.raises(PackError, match=r"scene001/2 is 52 x 96, the pack's frames 60 x 90; pass --crop with a number"):
+    with pytest.raises(PackError, match=r"scene001/2 is 96 x 52, but the pack is for frames of 90 x 60; use --crop N"):
         list(packing.pack(dataset.pairs, masks, tmp_path / "p.h5", head, jobs=1))
 
 
 @pytest.mark.parametrize(
     ("size", "said"),
     [
-        ((61, 80), r"crop 1 \(scene001/2\) has size \(61, 80\); wanted at most \(60, 96\)"),
+        ((61, 80), r"crop 1 \(scene001/2\) has size \(61, 80\); the limit is \(60, 96\)"),
         ((0, 80), "has size"),
         (None, "lacks size"),
     ],
@@ -126,4 +126,4 @@ def test_pixels_beyond_a_frame_are_a_fault(dataset: Dataset, tmp_path: Path) -> 
         file["size"][1] = (51, 96)
 
     (fault,) = filter(None, verification.verify(reader.read_info(path)))
-    assert fault.startswith("crop 1 (scene001/2 at y 0, x 0): ") and "beyond the frame is not zero" in fault
+    assert fault.startswith("crop 1 (scene001/2 at y 0, x 0): ") and "the padding is not zero" in fault

@@ -16,7 +16,7 @@ def test_a_pack_cut_short_is_refused(setup: PackSetup, tmp_path: Path, kept: int
     path = setup.pack(tmp_path / "p.h5")
     path.write_bytes(path.read_bytes()[:kept])
 
-    with pytest.raises(PackError, match=r"p\.h5 is no HDF5 file, or one cut short"):
+    with pytest.raises(PackError, match=r"p\.h5 is damaged or truncated"):
         reader.open_pack(path)
 
 
@@ -28,10 +28,14 @@ def test_foreign_and_incomplete_files_are_refused(setup: PackSetup, tmp_path: Pa
     with h5py.File(path, "r+") as file:
         del file["sgt"]
 
-    for name, message in (("text", "no HDF5 file"), ("other", "but no pack"), ("p", "lacks sgt")):
+    for name, message in (
+        ("text", "not an HDF5"),
+        ("other", "but not a pack"),
+        ("p", "lacks sgt"),
+    ):
         with pytest.raises(PackError, match=message):
             reader.open_pack(tmp_path / f"{name}.h5")
-    with pytest.raises(FileNotFoundError, match="is not there; make it with cdg-prep pack"):
+    with pytest.raises(FileNotFoundError, match="does not exist; make it with cdg-prep pack"):
         reader.open_pack(tmp_path / "missing.h5")
 
 
@@ -40,7 +44,7 @@ def test_a_pack_of_another_version_is_refused(setup: PackSetup, tmp_path: Path) 
     with h5py.File(path, "r+") as file:
         file.attrs["version"] = 3
 
-    with pytest.raises(PackError, match="version 3; this tool reads 1 and 2"):
+    with pytest.raises(PackError, match="version 3; only 1 and 2 can be read"):
         reader.open_pack(path)
 
 

@@ -181,26 +181,26 @@ def test_whatever_its_structure_a_pack_is_read_or_refused_in_one_line(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (another("blurry", (8, 8, 8, 3), "<f8"), "float64 of shape (8, 8, 8, 3); wanted uint8 of (N, 8, 8, 3)"),
-        (another("mask", (8, 8, 8), "<u2"), "mask holds uint16"),
-        (another("key", (8,), "<i4"), "key holds int32"),
-        (another("origin", (8, 3), "<i4"), "origin holds int32 of shape (8, 3)"),
-        (linked("mask", h5py.SoftLink("/mask")), "mask is a link to another place"),
-        (linked("mask", h5py.ExternalLink("other.h5", "/mask")), "mask is a link to another place"),
-        (grouped("key"), "key is no data set"),
+        (another("blurry", (8, 8, 8, 3), "<f8"), "float64 of shape (8, 8, 8, 3), but must be uint8 of (N, 8, 8, 3)"),
+        (another("mask", (8, 8, 8), "<u2"), "mask is uint16"),
+        (another("key", (8,), "<i4"), "key is int32"),
+        (another("origin", (8, 3), "<i4"), "origin is int32 of shape (8, 3)"),
+        (linked("mask", h5py.SoftLink("/mask")), "mask is a link, but must be a data set"),
+        (linked("mask", h5py.ExternalLink("other.h5", "/mask")), "mask is a link, but must be a data set"),
+        (grouped("key"), "key is not a data set"),
         (all_resized(10**12), "claims"),
-        (attribute("mu", np.array([0.5, 0.6])), "attribute mu is [0.5, 0.6]; wanted a number in [0, 1]"),
+        (attribute("mu", np.array([0.5, 0.6])), "attribute mu is [0.5, 0.6], but must be a number in [0, 1]"),
         (attribute("mu", "sharp"), "attribute mu is 'sharp'"),
         (attribute("mu", float("nan")), "attribute mu is"),
-        (attribute("version", np.array([1, 1])), "version [1, 1]; this tool reads 1"),
-        (attribute("excluded", "{}"), "attribute excluded is '{}'; wanted JSON of a list of keys"),
+        (attribute("version", np.array([1, 1])), "version [1, 1]; only 1"),
+        (attribute("excluded", "{}"), "attribute excluded is '{}', but must be JSON of a list of keys"),
         (attribute("crop", np.array([8, -8])), "attribute crop is"),
-        (origins((-1, 0)), "crops 0 to 3 (c/1) are no whole grid"),
-        (origins((2**31 - 1, 0)), "crops 0 to 3 (c/1) are no whole grid"),
+        (origins((-1, 0)), "crops 0 to 3 (c/1) do not cover the frame in a grid"),
+        (origins((2**31 - 1, 0)), "crops 0 to 3 (c/1) do not cover the frame in a grid"),
         (renamed(b"\xff"), "its index cannot be read"),
-        (renamed(b"../c"), "'../c' for the name of its frame"),
-        (renamed(b"c/1", slice(4, 8)), "crops 0 to 7 (c/1) are no whole grid"),
-        (all_resized(7), "crops 4 to 6 (c/2) are no whole grid"),
+        (renamed(b"../c"), "a frame named '../c'"),
+        (renamed(b"c/1", slice(4, 8)), "crops 0 to 7 (c/1) do not cover the frame in a grid"),
+        (all_resized(7), "crops 4 to 6 (c/2) do not cover the frame in a grid"),
     ],
 )  # fmt: skip
 def test_each_kind_of_wrong_structure_is_named(whole: Path, tmp_path: Path, change: Change, said: str) -> None:
@@ -226,9 +226,9 @@ def test_nothing_outside_a_pack_is_opened(whole: Path, tmp_path: Path, kind: str
     external = another("mask", (8, 8, 8), "u1", external=[(pipe, 0, 512)])
     path = changed(whole, tmp_path, external if kind == "external" else lambda file: virtual(file, pipe))
 
-    with pytest.raises(PackError, match="mask lies in another file; wanted the data themselves"):
+    with pytest.raises(PackError, match="mask is stored in another file, but must be in this one"):
         reader.read_info(path)
-    with pytest.raises(PackError, match="pipe is no regular file"):
+    with pytest.raises(PackError, match="pipe is not a regular file"):
         reader.read_info(tmp_path / "pipe")
 
 
@@ -263,14 +263,14 @@ def twice_compressed(file: h5py.File) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (a_text_of(100_000), "row 0 of key claims 100,000 bytes; wanted at most 65,536"),
+        (a_text_of(100_000), "row 0 of key claims 100,000 bytes; the limit is 65,536"),
         (twice_compressed, "sharpness is compressed twice"),
         (
             another("sharpness", (8, 8, 8), "u2", chunks=(3_000_000, 8, 8), maxshape=(None, 8, 8), compression="gzip"),
-            "sharpness lies in chunks of 384,000,000 bytes; wanted at most 268,435,456",
+            "sharpness has chunks of 384,000,000 bytes; the limit is 268,435,456",
         ),
         (swollen, "sharpness has a chunk of 128 bytes that takes 2,000"),
-        (another("key", (8,), h5py.string_dtype(), chunks=(8,), compression="gzip"), "key is stored otherwise than"),
+        (another("key", (8,), h5py.string_dtype(), chunks=(8,), compression="gzip"), "key is not stored as"),
     ],
 )
 def test_what_would_take_much_more_memory_than_the_file_is_refused(

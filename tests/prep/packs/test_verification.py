@@ -17,8 +17,8 @@ from prep.packs import reader, verification
     [
         ("blurry", "checksum differs"),
         ("sharp", "checksum differs; sgt and lgt are not"),
-        ("sharpness", "checksum differs; mask is not S > 0.96"),
-        ("mask", "checksum differs; mask is not S > 0.96; mask_share is not"),
+        ("sharpness", "checksum differs; the mask is not S > 0.96"),
+        ("mask", "checksum differs; the mask is not S > 0.96; mask_share is not"),
         ("lgt", "sgt and lgt are not mask"),
     ],
 )
@@ -68,5 +68,5 @@ def test_a_fast_check_sees_that_crops_were_never_stored_or_miscounted(setup: Pac
         path = Path(shutil.copy(whole, tmp_path / f"{change.__name__}.h5"))
         faults_of[change.__name__] = " | ".join(broken(path, change))
 
-    assert "sharp holds 0 of 18 crops" in faults_of["leave_out"]
+    assert "sharp contains 0 of 18 crops" in faults_of["leave_out"]
     assert "empty_masks is 18" in faults_of["empty"]

@@ -49,7 +49,7 @@ def test_a_pack_begun_otherwise_is_not_gone_on_with(
     begin(setup, out, monkeypatch)
 
     with pytest.raises(
-        PackError, match=r"p\.h5\.part was begun with mu 0\.96, now 0\.5; finish it so, or pass --force"
+        PackError, match=r"p\.h5\.part was begun with mu 0\.96 instead of 0\.5; use the earlier settings, or --force"
     ):
         setup.pack(out, mu=0.5)
     setup.pairs = setup.pairs[1:]
@@ -112,7 +112,7 @@ def test_frames_that_changed_since_a_kill_are_never_mixed_with_those_from_before
                 setup.pairs[1].sharp if source == first.sharp else setup.masks.sharpness_path(setup.pairs[1].key)
             ).read_bytes()
         )
-        with pytest.raises(PackError, match=r"part holds \S+/000001 as it was before it changed, so 1 of 1 frames"):
+        with pytest.raises(PackError, match=r"1 of 1 frame in \S+part changed after packing, first \S+/000001"):
             setup.pack(out)
         source.write_bytes(before)  # at another time: the content decides
 
@@ -131,7 +131,7 @@ def test_a_pack_that_changed_while_it_was_thresholded_again_is_not_mixed(
     (tmp_path / "p.h5").unlink()
     setup.pack(tmp_path / "p.h5")
 
-    with pytest.raises(PackError, match="as it was before it changed"):
+    with pytest.raises(PackError, match="changed after packing"):
         list(packing.remask(tmp_path / "p.h5", 0.5, tmp_path / "q.h5"))
     list(packing.remask(tmp_path / "p.h5", 0.5, tmp_path / "q.h5", restart=True))
 

@@ -212,7 +212,7 @@ def test_a_constant_frame_holds_no_evidence_and_gets_the_floor(level: int) -> No
 
 
 def test_frames_below_16_pixels_are_refused() -> None:
-    with pytest.raises(ValueError, match="frame is 15 x 40; wanted at least 16 x 16"):
+    with pytest.raises(ValueError, match="the frame is 40 x 15; the smallest is 16 x 16"):
         hifst.sharpness(np.zeros((15, 40, 3), np.uint8))
 
 

@@ -66,7 +66,7 @@ def test_small_and_narrow_frames_have_a_map(size: tuple[int, int]) -> None:
 
 
 def test_frames_below_16_pixels_are_refused() -> None:
-    with pytest.raises(ValueError, match="frame is 15 x 40; wanted at least 16 x 16"):
+    with pytest.raises(ValueError, match="the frame is 40 x 15; the smallest is 16 x 16"):
         lbp.sharpness(np.zeros((15, 40, 3), np.uint8))
 
 

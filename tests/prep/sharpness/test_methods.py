@@ -55,7 +55,7 @@ def test_a_constant_frame_is_at_the_methods_floor(name: str) -> None:
 def test_frames_below_16_pixels_are_refused(name: str) -> None:
     frame = np.zeros((15, 40, 3), np.uint8)
 
-    with pytest.raises(ValueError, match="frame is 15 x 40; wanted at least 16 x 16"):
+    with pytest.raises(ValueError, match="the frame is 40 x 15; the smallest is 16 x 16"):
         METHODS[name].compute(frame, frame)
 
 

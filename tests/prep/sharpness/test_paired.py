@@ -103,9 +103,9 @@ def test_a_constant_pair_holds_no_evidence_and_counts_as_blurred(level: int) -> 
 def test_without_a_partner_of_the_same_size_there_is_no_map() -> None:
     frame = texture(40, 60)
 
-    with pytest.raises(ValueError, match="sharp frame is none; wanted the partner of 40 x 60 pixels"):
+    with pytest.raises(ValueError, match="sharp frame is none, the blurry frame is 60 x 40"):
         paired.sharpness(frame)
-    with pytest.raises(ValueError, match="sharp frame is 40 x 30; wanted the partner of 40 x 60 pixels"):
+    with pytest.raises(ValueError, match="sharp frame is 30 x 40, the blurry frame is 60 x 40"):
         paired.sharpness(frame, frame[:, :30])
 
 

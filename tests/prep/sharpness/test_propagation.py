@@ -94,5 +94,5 @@ def test_a_pad_repeats_the_border(pad: int) -> None:
 
 
 def test_an_even_number_of_layers_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 layers; wanted an odd number"):
+    with pytest.raises(ValueError, match="2 layers; their number must be odd"):
         propagation.propagate(np.zeros((2, 4, 4), np.float32))
