@@ -110,7 +110,7 @@ def test_the_main_job_on_real_frames(tmp_path: Path) -> None:
     pack = ("prep", "pack", "gopro", "--root", GOPRO, "--masks", "m")
     call(tmp_path, *pack, "--out", "gopro.h5")
     call(tmp_path, *pack, "--split", "test", "--crop", "frame", "--out", "gopro-test.h5")
-    assert "24 of 24 crops are whole and consistent" in call(tmp_path, "prep", "verify", "gopro.h5")
+    assert "24 of 24 crops correct" in call(tmp_path, "prep", "verify", "gopro.h5")
     words = ("--preset", "tiny", "--steps", "20", "--batch", "2", "--crop", "64", "--out", "run")
     call(tmp_path, "train", "--h5", "gopro.h5", *words)
     weights = ("--weights", "run/weights.safetensors")

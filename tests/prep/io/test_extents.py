@@ -101,7 +101,7 @@ def test_without_maps_or_with_wrong_ones_it_is_one_line(make_gopro: MakeGopro, t
     assert "the blur-length map is uint16 (96, 100), but must be uint16 (96, 128)" in failure.reason
 
     place.unlink()
-    with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no extent/ beside its sharp/, .* pass --method"):
+    with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no blur-length map: .* use --method"):
         making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96)
 
     with pytest.raises(FrameError, match=r"wanted a 16-bit grey map of extents; make it again"):
