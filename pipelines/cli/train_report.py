@@ -1,4 +1,4 @@
-"""What ``cdg-train`` says: its plan beforehand, then each row of the log."""
+"""What ``cdg-train`` prints: the plan before it starts, then each row of the log."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ import click
 
 from pipelines.cli.progress import announce_if_slow
 from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
-from prep.units import duration
+from prep.units import counted, duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -17,45 +17,56 @@ if TYPE_CHECKING:
     from prep.packs.reader import PackInfo
 
 _LARGE_OFFSET = 8.0  # pixels; blur of real frames is seldom longer
-_SMALL_SHARE = 0.05  # of M: a component that few windows hold
+_SMALL_SHARE = 0.05  # of M: few random crops contain the component
+_MOST_HELD_OUT = 0.2  # of the frames; more is worth a line
+_LONG = 2 * 86400  # seconds on a CPU, from which on smaller settings are suggested
 
 
 def say_plan(plan: "Run", fabric: "Fabric") -> None:
-    """Say what is trained, on what, how, and for how long; warn of what looks wrong."""
+    """Print what is trained, on what, how, and for how long; warn of what looks wrong."""
     _say_data(plan)
     _say_network(plan.config, fabric)
     _say_recipe(plan)
     for problem in plan.damaged_checkpoints:
-        click.echo(f"{problem}; going on from the one before it", err=True)
+        click.echo(f"{problem}; continuing from the one before it", err=True)
     if not plan.is_done:
         _say_duration(plan, fabric)
-        click.echo(f"{plan.folder}: goes on after step {plan.start:,}" if plan.start else f"{plan.folder}: a new run")
+        is_new = "a new run" if not plan.start else f"continues after step {plan.start:,}"
+        click.echo(f"run folder: {plan.folder}, {is_new}")
 
 
 def _say_data(plan: "Run") -> None:
     config, frames, held_out = plan.config, len(plan.split.train), len(plan.split.held_out)
-    why_none = "; all are of one video" if config.val is None else ""
-    sources = f" ({', '.join(plan.split.sources)})" if held_out else why_none
-    click.echo(f"{' and '.join(map(str, plan.pack_paths))}: {frames} frames to train on, {held_out} held out{sources}")
+    why_none = "; all frames are of one video" if config.val is None else ""
+    sources = f" for validation ({', '.join(plan.split.sources)})" if held_out else why_none
+    packs = " and ".join(map(str, plan.pack_paths))
+    click.echo(f"data: {packs}; {counted(frames, 'frame')} to train on, {held_out} held out{sources}")
+    if config.val is None and held_out > _MOST_HELD_OUT * (frames + held_out):
+        share = held_out / (frames + held_out)
+        click.echo(
+            f"{share:.0%} of the frames are held out, because videos are held out whole; choose others by --val "
+            "SOURCE, or train on all by --val none",
+            err=True,
+        )
     for pack in plan.packs:
         header = pack.header
         if header.split == "test":
-            click.echo(f"{pack.path} holds the test split: scores on it will say nothing about this network", err=True)
+            click.echo(f"{pack.path} is a test split; after training on it, scores on it mean nothing", err=True)
         if config.learns_from_masks:
             _say_masks(pack, config)
 
 
 def _say_masks(pack: "PackInfo", config: TrainingConfig) -> None:
     header, share = pack.header, pack.mask_share
-    none = f"{pack.empty_masks} of {len(pack.keys)} crops have none"
+    none = f"none in {pack.empty_masks} of {counted(len(pack.keys), 'crop')}"
     is_other = config.mu not in (None, header.mu)
-    other_mu = f", thresholded again at mu {config.mu:g}" if is_other else ""
-    click.echo(f"masks by {header.method}, mu {header.mu:g}: share {share:.1%}, {none}{other_mu}")
+    other_mu = f"; thresholded again at mu = {config.mu:g}" if is_other else ""
+    click.echo(f"masks: {header.method}, mu = {header.mu:g}; small blur in {share:.1%} of the pixels, {none}{other_mu}")
     if not is_other and not _SMALL_SHARE < share < 1 - _SMALL_SHARE:
         branch, value, way = ("small", 1, "lower") if share < 0.5 else ("large", 0, "higher")
         click.echo(
-            f"M = {value} in {min(share, 1 - share):.1%} of the pixels: most windows hold nothing for the {branch} "
-            f"branch to learn from; a {way} --mu marks more, from the S in the pack",
+            f"M = {value} in only {min(share, 1 - share):.1%} of the pixels: most random crops have nothing for the "
+            f"{branch} branch to learn from; a {way} --mu marks more",
             err=True,
         )
 
@@ -71,14 +82,14 @@ def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
         network = CDGNet(network_of(config))
     parameters = sum(weight.numel() for weight in network.parameters())
     start = f", starting from {config.init}" if config.init else ""
-    click.echo(f"{config.variant} in {config.preset}: {parameters:,} parameters{start}")
+    click.echo(f"network: {config.variant}, preset {config.preset}, {parameters:,} parameters{start}")
     device = fabric.device
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
-    click.echo(f"on {fabric.world_size} x {device_name(device)}, precision {config.precision}{tf32}")
+    click.echo(f"device: {fabric.world_size} x {device_name(device)}, precision {config.precision}{tf32}")
     if device.type != "cpu":
         return
     if config.precision == "32-true" and has_amx():
-        click.echo("this CPU multiplies bfloat16 (AMX): --precision bf16-mixed is 1.2 to 4.5 times as fast")
+        click.echo("this CPU has AMX: --precision bf16-mixed is 1.2 to 4.5 times as fast")
     elif config.precision == "bf16-mixed" and not has_amx():
         click.echo("this CPU has no AMX: bf16-mixed takes up to twice as long as --precision 32-true", err=True)
 
@@ -87,80 +98,98 @@ def _say_recipe(plan: "Run") -> None:
     from pipelines.train.runs import STABLE_RATE
 
     config = plan.config
-    windows = f"{config.batch} windows of {config.crop} x {config.crop}"
+    crops = f"{counted(config.batch, 'random crop')} of {config.crop} x {config.crop}"
     if config.hours is None:
         epochs = plan.steps * config.batch / len(plan.split.train)
         times = f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.2g}"
-        length = f"{plan.steps:,} steps of {windows}: every frame {times} times"
+        length = f"{counted(plan.steps, 'step')} of {crops}, {times} epochs"
     else:
-        length = f"{duration(3600 * config.hours)} of steps of {windows}"
-    click.echo(f"{length}; {_recipe(plan)}{_component_loss(config)}")
+        length = f"{duration(3600 * config.hours)} of steps of {crops}"
+    click.echo(f"length: {length}")
+    click.echo(f"optimiser: {_optimiser(config)}")
+    click.echo(f"losses: {config.loss.upper()}{_component_loss(config)}")
+    click.echo(f"different from the paper: {', '.join(_differences(plan)) or 'nothing'}")
     has_offsets = config.variant not in ("dmphn-1", *DMPHN)
     if config.learning_rate > STABLE_RATE and has_offsets:
-        click.echo(f"learning rate above {STABLE_RATE:g}: offsets may diverge; watch mean_offset in the log", err=True)
+        click.echo(f"the learning rate is above {STABLE_RATE:g}: offsets may diverge; watch them in the log", err=True)
 
 
 def _component_loss(config: TrainingConfig) -> str:
-    """How the branches learn, to end a line; empty where they learn nothing of their own."""
+    """How the branches learn, to end a line; empty if they have no losses of their own."""
     if config.variant in ONE_BRANCH or config.lambda_small + config.lambda_large == 0:
         return ""
     colour = f", masked-out pixels {config.masked_out}" if config.component_loss == "target" else ""
     weights = f"weights {config.lambda_small:g} and {config.lambda_large:g}"
     fusion = "; divided fusion" if config.fusion == "divided" else ""
-    return f"; component loss: {config.component_loss}{colour}, {weights}{fusion}"
+    return f"; component loss {config.component_loss}{colour}, {weights}{fusion}"
 
 
 def _say_duration(plan: "Run", fabric: "Fabric") -> None:
     from pipelines.train import forecast
 
-    with announce_if_slow("measuring how long a step takes; the first may compile for half a minute"):
+    with announce_if_slow("measuring the time of a step; the first may compile for half a minute"):
         seconds = forecast.seconds_per_step(plan.config, fabric)
     validation = forecast.seconds_per_validation(plan, seconds)
-    and_validation = f" and {validation:.2g} s a validation" if validation else ""
-    pace = f"{seconds:.2g} s a step{and_validation}, measured just now"
+    and_validation = f", about {duration(validation)} per validation" if validation else ""
+    pace = f"{seconds:.3g} s per step{and_validation}"
     if plan.config.hours is not None:
         left = 3600 * plan.config.hours - plan.seconds
-        click.echo(f"{duration(left)} to go, until {_when(left)}: about {left / seconds:,.0f} steps; {pace}")
+        click.echo(f"time: {duration(left)} left, until {_when(left)}; about {left / seconds:,.0f} steps; {pace}")
+        if validation > 0.2 * left:
+            click.echo(
+                f"one validation takes about {duration(validation)}, in addition to {duration(left)} of training; "
+                "--val none leaves it out",
+                err=True,
+            )
         return
     left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
-    click.echo(f"about {duration(left)} to go, until {_when(left)}: {pace}")
+    click.echo(f"time: about {duration(left)} left, until {_when(left)}; {pace}")
+    if left > _LONG and fabric.device.type == "cpu":
+        click.echo(
+            "that is long on a CPU; try --preset tiny or small, a smaller --batch or --crop, or --hours 8", err=True
+        )
 
 
 def _when(seconds: float) -> str:
-    """The day and hour so many seconds from now."""
+    """The day and time that is this many seconds away."""
     if seconds > 100 * 365 * 86400:
-        return "a day that is more than a hundred years away"
+        return "more than a hundred years from now"
     return f"{datetime.now() + timedelta(seconds=seconds):%a %d %b %Y, %H:%M}"
 
 
-def _recipe(plan: "Run") -> str:
-    """How the network is trained, in a line: what differs from the paper, optimiser, schedule, loss."""
+def _differences(plan: "Run") -> list[str]:
+    """The settings that differ from the paper's."""
     config, paper = plan.config, TrainingConfig()
     names = (
         *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
         *("crop", "fusion", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
-    differences = [name.replace("_", " ") for name in names if getattr(config, name) != getattr(paper, name)]
+    differences = [name.replace("_", "-") for name in names if getattr(config, name) != getattr(paper, name)]
     differences += [name for name in ("steps", "hours") if getattr(config, name) is not None]
-    differences += ["a held-out video"] if plan.split.held_out else []
-    optimizer = "AdamW" if config.weight_decay else "Adam"
-    schedule = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "down a cosine"
-    recipe = f"the paper's recipe but for {', '.join(differences)}" if differences else "the paper's recipe"
-    return f"{recipe}: {optimizer} {config.learning_rate:g}, {schedule}, {config.loss.upper()} loss"
+    return [*differences, *(["held-out frames"] if plan.split.held_out else [])]
+
+
+def _optimiser(config: TrainingConfig) -> str:
+    name = "AdamW" if config.weight_decay else "Adam"
+    schedule = f"halved every {config.halve_every} epochs" if config.schedule == "halving" else "cosine to 0"
+    return f"{name}, learning rate {config.learning_rate:g}, {schedule}"
 
 
 def say_row(row: Mapping[str, Any], steps: int | None) -> None:
-    """Say one row of the log; ``steps`` of the whole run are None while they are not known."""
+    """Print one row of the log; ``steps``, those of the whole run, is None while it is not known."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
-        click.echo(f"step {row['step']}: non-finite or exploded loss, the step is skipped; frames {frames}", err=True)
+        click.echo(
+            f"step {row['step']}: the loss is not finite or exploded; the step was skipped; frames {frames}", err=True
+        )
     elif "went_back_from" in row:
-        rollback = f"back from step {row['went_back_from']} to step {row['step']}"
-        click.echo(f"{rollback}, learning rate times {row['factor']:g}", err=True)
+        rollback = f"went back from step {row['went_back_from']} to step {row['step']}"
+        click.echo(f"{rollback}; learning rate multiplied by {row['factor']:g}", err=True)
     elif "val_psnr" in row:
         click.echo(
-            f"{_place(row, steps)}  validation: {row['val_frames']} whole frames, PSNR blurry "
-            f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
+            f"{_place(row, steps)}  validation: PSNR of {counted(row['val_frames'], 'whole frame')}: blurry "
+            f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB "
+            f"({row['val_psnr'] - row['val_psnr_blurry']:+.2f} dB)"
         )
     else:
         _say_losses(row, steps)
@@ -173,17 +202,16 @@ def _place(row: Mapping[str, Any], steps: int | None) -> str:
 def _say_losses(row: Mapping[str, Any], steps: int | None) -> None:
     from pipelines.train.page import drowned_text
 
-    pace = f"{row['images_per_second']:.1f} images/s, {row['data_wait_share']:.0%} waiting for data"
+    pace = f"{row['images_per_second']:.1f} crops/s, {row['data_wait_share']:.0%} of the time waiting for data"
     left = f", {duration((steps - row['step']) / row['steps_per_second'])} left" if steps else ""
     offset = row.get("mean_offset")  # a network without deformable layers has none
-    offset_text = f", |offset| {offset:.3f} px" if offset is not None else ""
-    parts = f"restored {row['loss_restored']:.5f}"
+    offset_text = f", mean offset {offset:.3f} px" if offset is not None else ""
+    parts = ""
     if "share_small" in row:
-        parts += "".join(
-            f", {name} {row[f'loss_{name}']:.5f}: {row[f'share_{name}']:.0%}" for name in ("small", "large")
-        )
-    click.echo(f"{_place(row, steps)}  loss {row['loss']:.5f} ({parts})  {pace}{offset_text}{left}")
+        small, large = row["share_small"], row["share_large"]
+        parts = f" ({1 - small - large:.0%} restored frame, {small:.0%} small branch, {large:.0%} large branch)"
+    click.echo(f"{_place(row, steps)}  loss {row['loss']:.5f}{parts}  {pace}{offset_text}{left}")
     if "drowned_by" in row:
         click.echo(drowned_text(row), err=True)
     if offset is not None and offset > _LARGE_OFFSET:
-        click.echo(f"offsets of {offset:.0f} px: they diverge; start a new run with a lower learning rate", err=True)
+        click.echo(f"the mean offset is {offset:.0f} px: offsets diverge; start a new run with a lower rate", err=True)

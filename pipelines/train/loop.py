@@ -123,7 +123,7 @@ def _report(step: int, state: TrainingState, rows: Sequence[Mapping[str, Any]]) 
 
 
 def _is_logged(learner: Learner, step: int) -> bool:
-    return step % learner.run.config.log_every == 0 or step in (1, learner.state.plan.steps)
+    return schedule.is_log_due(learner.run.config, step, learner.state.plan)
 
 
 def _is_validation_due(learner: Learner, step: int) -> bool:

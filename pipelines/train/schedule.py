@@ -7,6 +7,7 @@ from typing import NamedTuple
 from pipelines.train.settings import TrainingConfig
 
 _UNKNOWN = sys.maxsize  # steps of a run by the clock whose speed is not measured yet
+_LOG_STEPS, _LOG_ENTRIES = 100, 20  # from entry to entry, and the fewest entries of a run
 _PLANS = 20  # at least, of a run by the clock
 
 
@@ -75,6 +76,12 @@ def learning_rate(config: TrainingConfig, step: int, plan: Plan, frames: int) ->
 def validations(config: TrainingConfig, steps: int, frames: int) -> int:
     """How many validations fall into the first ``steps`` steps; that at the end of a run is not counted."""
     return min(steps, steps * config.batch // (config.val_every * frames))  # at most one a step
+
+
+def is_log_due(config: TrainingConfig, step: int, plan: Plan) -> bool:
+    """Whether step number ``step`` is logged: the first, the last, and each ``log_every``-th."""
+    every = config.log_every or (max(1, min(_LOG_STEPS, plan.steps // _LOG_ENTRIES)))
+    return step % every == 0 or step in (1, plan.steps)
 
 
 def is_validation_due(config: TrainingConfig, step: int, frames: int) -> bool:

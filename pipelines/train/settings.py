@@ -39,103 +39,116 @@ class TrainingConfig:
     )
     attention: str = _setting(
         "variant",
-        "Parts of each branch's attention, as the paper's Table 4 varies them; variant: those of the variant.",
+        "Attention of each branch, as in the paper's Table 4; variant: that of --variant.",
         choices=("variant", "none", "channel", "spatial", "both"),
     )
     fusion: str = _setting(
         "variant",
-        "What joins the branches. variant: as the paper has it; divided: besides, a gate takes the small branch's "
-        "image where blur is small, which --component-loss region, soft and attention teach it.",
+        "How the branches are joined. variant: as in the paper. divided: also a gate that takes the small branch's "
+        "image where blur is small; it needs --component-loss region, soft or attention.",
         choices=("variant", "divided"),
     )
     precision: str = _setting(
         "32-true",
-        "Number format of the arithmetic; mixed: faster on GPUs; bf16-mixed also on CPUs with AMX.",
+        "Number format of the arithmetic. The mixed formats are faster on GPUs, bf16-mixed also on CPUs with AMX.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )
-    init: str | None = _setting(None, "Start from these weights, to fine-tune them.", unit="FILE")
-    epochs: int = _setting(3000, "Passes over the frames, one window a frame.", least=1, unit="N")
-    steps: int | None = _setting(None, "Optimiser steps, in place of --epochs.", least=1, unit="N")
+    init: str | None = _setting(None, "Weights to start from, to fine-tune them.", unit="FILE")
+    epochs: int = _setting(
+        3000, "Length of the training: passes over the frames, one random crop per frame.", least=1, unit="N"
+    )
+    steps: int | None = _setting(None, "Length in optimiser steps, instead of --epochs.", least=1, unit="N")
     hours: float | None = _setting(
         None,
-        "Train for this long, in place of --epochs: the run measures its speed, and its cosine ends with the time.",
+        "Length in hours, instead of --epochs; 0.5 is 30 minutes. The run measures its speed, and the learning rate "
+        "falls along a cosine to 0 at the end.",
         least=1e-3,
         unit="HOURS",
     )
-    batch: int = _setting(6, "Windows a step, over all devices.", least=1, unit="N")
+    batch: int = _setting(6, "Random crops per step, over all devices.", least=1, unit="N")
     accumulate: int = _setting(
-        1, "Accumulate gradients over so many parts of a batch, to save memory.", least=1, unit="N"
+        1, "Split each batch into N parts and accumulate their gradients, to save memory.", least=1, unit="N"
     )
-    crop: int = _setting(256, "Side of the random window.", least=16, unit="PIXELS")
-    learning_rate: float = _setting(1e-4, "Highest learning rate of Adam.", least=1e-12, unit="RATE")
+    crop: int = _setting(256, "Side of the random crops.", least=16, unit="PIXELS")
+    learning_rate: float = _setting(1e-4, "Peak learning rate of Adam.", least=1e-12, unit="RATE")
     schedule: str = _setting(
         "halving",
-        "Of the learning rate: halved at intervals, or half a cosine to 0, which --hours always takes.",
+        "Learning-rate schedule: halved every --halve-every epochs, or a cosine to 0. --hours always uses cosine.",
         choices=("halving", "cosine"),
     )
     halve_every: int = _setting(
-        500, "Halve the learning rate this often, with --schedule halving.", least=1, unit="EPOCHS"
+        500, "Interval at which --schedule halving halves the learning rate.", least=1, unit="EPOCHS"
     )
-    warm_up: int = _setting(0, "Steps over which the learning rate rises linearly at first.", least=0, unit="STEPS")
-    weight_decay: float = _setting(0.0, "Decoupled weight decay, as in AdamW; 0 is Adam.", least=0, unit="X")
-    clip: float = _setting(0.0, "Clip the gradient to this norm; 0 for none.", least=0, unit="NORM")
+    warm_up: int = _setting(0, "Linear warm-up of the learning rate.", least=0, unit="STEPS")
+    weight_decay: float = _setting(0.0, "Decoupled weight decay (AdamW); 0 is Adam.", least=0, unit="X")
+    clip: float = _setting(0.0, "Clip the norm of the gradient; 0 turns it off.", least=0, unit="NORM")
     average: float = _setting(
         0.0,
-        "Decay of the EMA of the weights, which is then validated and kept in place of them; 0 for none.",
+        "Decay per step of an EMA of the weights, which is then validated and saved; 0 turns it off.",
         least=0,
         below=1,
         unit="X",
     )
     loss: str = _setting(
         "l2",
-        "How images are compared; l1 and ssim are those of Figure 10; psnr weighs slightly blurred images as much as "
-        "badly blurred ones.",
+        "Image loss. l1 and ssim: as in the paper's Figure 10. psnr: weights slightly blurred crops as much as "
+        "strongly blurred ones.",
         choices=("l2", "l1", "ssim", "psnr"),
     )
     component_loss: str = _setting(
         "target",
-        "How a branch learns its component: target, equation 16, the other component painted over; region, the sharp "
-        "frame, only where its component lies; soft, region with weights from S about mu; attention, region and the "
-        "attention maps taught the mask; whole, the whole sharp frame, without masks.",
+        "What each branch's image is compared with. target: Sgt or Lgt, equation 16. region: the sharp frame, only in "
+        "the branch's component. soft: as region, weighted by the distance of S from mu. attention: as region, and "
+        "the attention maps learn the mask. whole: the whole sharp frame, without masks.",
         choices=("target", "region", "soft", "attention", "whole"),
     )
     lambda_small: float = _setting(
         0.1,
-        "Weight of the small branch's loss, equation 17; without this option 1 where --component-loss is not target.",
+        "Weight of the small branch's loss, equation 17. The default is 1 if --component-loss is not target.",
         least=0,
         unit="X",
     )
-    lambda_large: float = _setting(0.1, "Weight of the large branch's loss, likewise.", least=0, unit="X")
+    lambda_large: float = _setting(0.1, "Weight of the large branch's loss, the same way.", least=0, unit="X")
     mu: float | None = _setting(
         None,
-        "Threshold that masks are made with from the pack's S.  [default: the pack's masks]",
+        "Threshold the S of the packs again, for this run.  [default: the masks of the packs]",
         least=0,
         most=1,
         unit="MU",
     )
     masked_out: str = _setting(
-        "black", "Colour of the other component's pixels, with --component-loss target.", choices=("black", "grey")
+        "black",
+        "Colour of the other component in Sgt and Lgt, with --component-loss target.",
+        choices=("black", "grey"),
     )
     seed: int = _setting(
-        0, "Random seed of weights, order, windows, flips and rotations.", least=0, most=2**32 - 1, unit="N"
+        0, "Random seed of weights, order, crops, flips and rotations.", least=0, most=2**32 - 1, unit="N"
     )
-    turn: bool = _setting(True, "Rotate windows by quarter turns, besides flipping them.")
+    turn: bool = _setting(True, "Rotate random crops by quarter turns, in addition to flips.")
     val: tuple[str, ...] | None = _setting(
-        None, "Source video to hold out, as GOPR0372; may be repeated; 'none' for none.  [default: one]", unit="SOURCE"
+        None,
+        "Source video to hold out for validation, such as GOPR0372; may be repeated; none holds nothing out.  "
+        "[default: the one nearest to 5% of the frames]",
+        unit="SOURCE",
     )
-    val_every: int = _setting(20, "Validate this often.", least=1, unit="EPOCHS")
-    log_every: int = _setting(100, "Log this often.", least=1, unit="STEPS")
-    checkpoint_minutes: float = _setting(10.0, "Save this often.", least=0, unit="MINUTES")
-    keep: int = _setting(3, "Checkpoints to keep, besides the best weights.", least=1, unit="N")
+    val_every: int = _setting(20, "Epochs from one validation to the next.", least=1, unit="EPOCHS")
+    log_every: int | None = _setting(
+        None,
+        "Steps from one log entry to the next.  [default: 100, or a twentieth of a shorter run]",
+        least=1,
+        unit="STEPS",
+    )
+    checkpoint_minutes: float = _setting(10.0, "Minutes from one checkpoint to the next.", least=0, unit="MINUTES")
+    keep: int = _setting(3, "Checkpoints to keep.", least=1, unit="N")
     divergence: str = _setting(
         "stop",
-        "After three losses in a row that are not finite, or 100 times the usual: stop, or go back to the last "
-        "checkpoint with half the learning rate.",
+        "What to do after three losses in a row that are not finite or 100 times the usual: stop, or go back to the "
+        "last checkpoint and halve the learning rate.",
         choices=("stop", "halve"),
     )
-    compile: bool = _setting(False, "Compile the network: takes minutes at the start, makes steps faster on a GPU.")
-    graphs: bool = _setting(False, "Use CUDA graphs, with --compile on one GPU: a step's kernels start all at once.")
-    workers: int = _setting(2, "Processes that read the pack.", least=0, unit="N")
+    compile: bool = _setting(False, "Compile the network: minutes at the start, faster steps on a GPU.")
+    graphs: bool = _setting(False, "Use CUDA graphs, with --compile on one GPU: faster steps.")
+    workers: int = _setting(2, "Processes that read the packs.", least=0, unit="N")
 
     @property
     def learns_from_masks(self) -> bool:
@@ -169,7 +182,7 @@ class TrainingConfig:
 
 
 def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
-    """What is wrong with a field, as a person should read it; empty when nothing is."""
+    """What is wrong with a field, as a message; empty if nothing is."""
     if "choices" in about:
         return "" if value in about["choices"] else f"{name} is {value!r}; it must be one of {about['choices']}"
     if "least" not in about or value is None:

@@ -63,7 +63,7 @@ def test_training_and_deblurring_work_elsewhere(platform: str, train_pack: Path,
     second = run(tmp_path, platform, "train", "--h5", train_pack, *size, "--steps", "3", "--out", "run")
 
     assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
-    assert "goes on after step 2" in second.stdout
+    assert "continues after step 2" in second.stdout
     frames = next(gopro.rglob("blur"))
     restored = run(tmp_path, platform, "deblur", frames, "--weights", "run/weights.safetensors", "--out", "restored")
     assert restored.returncode == 0, restored.stderr

@@ -115,7 +115,7 @@ def test_numbers_may_be_written_as_people_write_them(train_pack: Path, tmp_path:
 
     done = call(tmp_path, "train", "--config", "run.yaml", "--dry-run")
 
-    assert done.returncode == 0 and "Adam 1e-05" in done.stdout, done.stderr
+    assert done.returncode == 0 and "learning rate 1e-05" in done.stdout, done.stderr
 
 
 @given(

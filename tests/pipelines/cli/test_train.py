@@ -33,13 +33,15 @@ def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, 
     said = call(tmp_path, "train", "--h5", train_pack, *TRAIN, "--val", "GOPR0002").stdout
 
     (row,) = (row for row in files.read_rows(tmp_path / "runs" / "train" / "log.jsonl") if "val_psnr" in row)
-    scores = f"PSNR blurry {row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB"
-    assert f"step 2/2  validation: 2 whole frames, {scores}" in said
+    gain = f"({row['val_psnr'] - row['val_psnr_blurry']:+.2f} dB)"
+    scores = f"blurry {row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB {gain}"
+    assert f"step 2/2  validation: PSNR of 2 whole frames: {scores}" in said
 
 
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
     said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
-    assert "the paper's recipe but for crop, a held-out video: Adam 0.0001, halved every 500 epochs, L2 loss" in said
+    assert "optimiser: Adam, learning rate 0.0001, halved every 500 epochs\nlosses: L2; component loss target" in said
+    assert "different from the paper: crop, held-out frames\n" in said
 
 
 def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path: Path) -> None:
@@ -125,14 +127,14 @@ def test_torchrun_with_another_number_of_processes_is_refused(
 def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Path, tmp_path: Path) -> None:
     words = ("--h5", train_pack, *TRAIN, "--dry-run", "--mu", "0.9", "--val", "none", "--val-every", "3")
     pack = read_info(train_pack)
-    share = f"share {pack.mask_share:.1%}, {pack.empty_masks} of {pack.crop_count} crops have none"
+    share = f"small blur in {pack.mask_share:.1%} of the pixels, none in {pack.empty_masks} of {pack.crop_count} crops"
 
     done = call(tmp_path, "train", *words)
-    assert f"masks by lbp, mu 0.96: {share}, thresholded again at mu 0.9" in done.stdout
+    assert f"masks: lbp, mu = 0.96; {share}; thresholded again at mu = 0.9" in done.stdout
     assert "--val-every has no effect with --val none" in done.stderr and "--mu" not in done.stderr
     for no_masks in (("--variant", "dmphn-1"), ("--component-loss", "whole")):
         done = call(tmp_path, "train", *words, *no_masks)
-        assert "--mu has no effect" in done.stderr and "masks by" not in done.stdout
+        assert "--mu has no effect" in done.stderr and "masks:" not in done.stdout
 
 
 def test_a_component_that_few_windows_hold_is_said(train_pack: Path, tmp_path: Path) -> None:
@@ -140,17 +142,18 @@ def test_a_component_that_few_windows_hold_is_said(train_pack: Path, tmp_path: P
     shutil.copy(train_pack, pack)
     call(tmp_path, "prep", "remask", pack, "--mu", "0.97")  # above the ceiling of lbp
     words = ("train", "--h5", pack, *TRAIN, "--dry-run")
-    few = "M = 1 in 0.0% of the pixels: most windows hold nothing for the small branch to learn from; a lower --mu"
+    few = "M = 1 in only 0.0% of the pixels: most random crops have nothing for the small branch to learn from; a lower"
     assert few in call(tmp_path, *words).stderr
     for silent in (("--mu", "0.9"), ("--component-loss", "whole")):
-        assert "hold nothing" not in call(tmp_path, *words, *silent).stderr
+        assert "have nothing" not in call(tmp_path, *words, *silent).stderr
 
 
 def test_the_recipe_is_what_is_done(train_pack: Path, tmp_path: Path) -> None:
     words = ("train", "--h5", train_pack, *TRAIN, "--dry-run")
-    assert "but for batch, crop, steps, a held-out video:" in call(tmp_path, *words).stdout
+    assert "different from the paper: batch, crop, steps, held-out frames\n" in call(tmp_path, *words).stdout
     divided = call(tmp_path, *words, "--fusion", "divided", "--component-loss", "region", "--val", "none").stdout
-    assert "but for batch, crop, fusion, component loss, lambda small, lambda large, steps:" in divided
+    names = "batch, crop, fusion, component-loss, lambda-small, lambda-large, steps"
+    assert f"different from the paper: {names}\n" in divided
 
 
 def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:
@@ -163,8 +166,8 @@ def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_pat
 def test_losses_of_the_restored_frames_size_weigh_as_much(train_pack: Path, tmp_path: Path) -> None:
     common = ("--h5", train_pack, "--preset", "tiny", "--crop", "32", "--steps", "1", "--dry-run")
     words = (*common, "--component-loss", "region")
-    assert "component loss: region, weights 1 and 1" in call(tmp_path, "train", *words).stdout
+    assert "component loss region, weights 1 and 1" in call(tmp_path, "train", *words).stdout
     given = call(tmp_path, "train", *words, "--lambda-small", "0.5", "--fusion", "divided").stdout
-    assert "component loss: region, weights 0.5 and 1; divided fusion" in given
+    assert "component loss region, weights 0.5 and 1; divided fusion" in given
     plain = call(tmp_path, "train", *common).stdout
-    assert "component loss: target, masked-out pixels black, weights 0.1 and 0.1" in plain
+    assert "component loss target, masked-out pixels black, weights 0.1 and 0.1" in plain

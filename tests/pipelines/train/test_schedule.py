@@ -34,6 +34,25 @@ def test_the_paper_takes_1_05_million_steps_on_gopro() -> None:
     assert schedule.total_steps(TrainingConfig(), frames=2103) == 1_051_500
 
 
+@pytest.mark.parametrize(
+    ("every", "steps", "logged"),
+    [
+        (None, 40, list(range(2, 41, 2))),
+        (None, 10, list(range(1, 11))),
+        (None, 5000, list(range(100, 5001, 100))),
+        (15, 40, [15, 30, 40]),
+    ],
+)
+def test_a_short_run_is_logged_twenty_times_unless_it_is_asked_otherwise(
+    every: int | None, steps: int, logged: list[int]
+) -> None:
+    config = TrainingConfig(log_every=every)
+
+    found = [step for step in range(1, steps + 1) if schedule.is_log_due(config, step, Plan(steps))]
+
+    assert found == sorted({1, *logged})
+
+
 @pytest.mark.parametrize(("batch", "due"), [(2, [3, 6]), (4, [2, 3, 5, 6]), (12, [1, 2, 3, 4, 5, 6])])
 def test_a_validation_is_due_after_the_step_that_ends_an_epoch(batch: int, due: list[int]) -> None:
     config = TrainingConfig(batch=batch, val_every=1)
