@@ -94,7 +94,7 @@ def _packs(first: Path | None, others: tuple[Path, ...]) -> tuple[Path, ...]:
         return (first, *others)
     packs: list[Path] = click.get_current_context().meta.get(_PACKS, [])
     if not packs:
-        raise click.UsageError("no pack to train on; pass --h5 FILE, which cdg-prep pack makes")
+        raise click.UsageError("--h5 is missing; pass --h5 FILE, a pack made by cdg-prep pack")
     if missing := [str(pack) for pack in packs if not pack.is_file()]:
         raise click.UsageError(f"{', '.join(missing)}: this pack of the run does not exist; pass all its packs by --h5")
     return tuple(packs)

@@ -88,7 +88,7 @@ def test_a_run_of_an_earlier_release_says_how_to_continue_it(begun: Path) -> Non
         ("just words", "contains no settings; write lines such as 'batch: 4'"),
         ("batch: 'open", "cannot be read as YAML"),
         ("batch: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
-        ("batch: 2", "no pack to train on; pass --h5 FILE"),
+        ("batch: 2", "--h5 is missing; pass --h5 FILE"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(tmp_path: Path, text: str, said: str) -> None:

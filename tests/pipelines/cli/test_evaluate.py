@@ -107,7 +107,7 @@ def test_results_of_other_names_are_scored_and_frames_without_one_are_named(tmp_
     asked = ("evaluate", "--restored", "results", *sharp, *blurry, "--masks", "masks/pairs", "--mu", "0.5", "--json")
     assert [row["key"] for row in json.loads(call(tmp_path, *asked).stdout)["rows"]] == ["scene001/0", "scene001/2"]
     assert "RealBlur/none/* matches no frame" in mistake(tmp_path, "evaluate", "--blurry", "RealBlur/none/*", *sharp)
-    assert "pattern that matches only one of them" in mistake(
+    assert "pattern that matches only one of the two" in mistake(
         tmp_path, "evaluate", "--restored", "results", "--sharp", "RealBlur"
     )
 

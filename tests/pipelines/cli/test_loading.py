@@ -50,8 +50,8 @@ def test_a_library_that_loads_fast_is_not_reported(library: str, capsys: pytest.
 
 
 MISTAKES = {  # and what is said of them
-    "evaluate --blurry no --sharp no2": "pass --blurry with a folder",
-    "evaluate --root folder": "no data set in",
+    "evaluate --blurry no --sharp no2": "--blurry takes a folder",
+    "evaluate --root folder": "contains no data set",
     "evaluate --h5 train.h5 --against nowhere": "--against: nowhere does not exist",
     "evaluate --h5 text.h5": "text.h5 is no",
     "evaluate --h5 train.h5 --weights cut.safetensors": "cut.safetensors is not a safetensors file",
@@ -96,7 +96,7 @@ def answers(spoilt: Path) -> dict[str, tuple[str, list[str]]]:
     """What each of ``MISTAKES`` printed in a fresh process, and which heavy libraries it asked for."""
     script = Path(__file__).parents[2] / "fresh_commands.py"
     done = subprocess.run(
-        [sys.executable, script], cwd=spoilt, input=json.dumps(list(MISTAKES)), capture_output=True, text=True
+        [sys.executable, "-P", script], cwd=spoilt, input=json.dumps(list(MISTAKES)), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     return dict(zip(MISTAKES, json.loads(done.stdout), strict=True))

@@ -71,7 +71,7 @@ def test_another_programs_results_are_scored_with_their_photographs_or_alone(pho
     blurry = of(photos, "--no-weights", "--blurry", "photos")
     assert [row["niqe"] for row in blurry.values()] == [row["niqe_blurry"] for row in both.values()]
     (photos / "photos" / "yard.png").unlink()
-    assert "yard_restored.png has no partner in photos" in mistake(
+    assert "1 frame without a partner in photos, first theirs/yard_restored.png" in mistake(
         photos, "evaluate", "--restored", "theirs", "--blurry", "photos"
     )
 

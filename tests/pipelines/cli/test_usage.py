@@ -12,7 +12,11 @@ from commands import call, mistake
 @pytest.mark.parametrize(
     ("name", "words", "said"),
     [
-        ("train", [], "cdg-train: --h5 is missing; pass --h5 FILE (see cdg-train --help)"),
+        (
+            "train",
+            [],
+            "cdg-train: --h5 is missing; pass --h5 FILE, a pack made by cdg-prep pack (see cdg-train --help)",
+        ),
         ("train", ["--h5"], "--h5 needs a value"),
         ("imports", ["dmphn"], "DIR is missing; pass DIR"),
         ("deblur", ["--quality", "0"], "--quality is 0; it must be a whole number from 1 to 100"),

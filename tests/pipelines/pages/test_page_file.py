@@ -35,8 +35,8 @@ def test_scores_replace_their_own_files_alone_and_say_so_before_the_work(tmp_pat
 def test_a_run_replaces_its_own_page_alone_and_says_so_before_the_work(train_pack: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.html").write_text("mine")
-    asked = ("train", "--h5", train_pack, "--out", "run", "--preset", "tiny", "--steps", "1")
-    assert "run/run.html would be replaced" in mistake(tmp_path, *asked)
+    asked = ("train", "--h5", train_pack, "--out", "run", "--preset", "tiny", "--steps", "1", "--crop", "32")
+    assert "run holds files but no run.json" in mistake(tmp_path, *asked)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.html"]
 
 

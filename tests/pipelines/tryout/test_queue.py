@@ -256,7 +256,7 @@ def test_too_little_memory_is_said_of_the_picture(queue: Queue, monkeypatch: pyt
     number = hand_in(queue, picture())
     with pytest.raises(AssertionError):
         wait_for(queue, number)
-    assert "needs 3072000.0 GB of memory, and" in queue.facts()[0]["restoring"]["reason"]
+    assert "needs 3,072 TB of memory, and" in queue.facts()[0]["restoring"]["reason"]
 
 
 def test_an_error_of_ours_is_logged_and_the_next_picture_is_restored(
