@@ -1,4 +1,4 @@
-"""Options that say what camera takes synthetic pairs: one of the named ones, with parts of one's own."""
+"""Options for the simulated camera of synthetic pairs: a named camera, and changes to it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +18,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 _NAMES = ("none", "gopro", "phone", "dslr")
 _RESPONSES = ("linear", "gamma", "srgb")
 _KEY = "cdgnet.camera"
-_OWN = "  [default: the camera's]"
+_OWN = "  [default: that of --camera]"
 
 
 def _keep(context: click.Context, parameter: click.Parameter, value: object) -> None:
@@ -28,28 +28,29 @@ def _keep(context: click.Context, parameter: click.Parameter, value: object) -> 
 _option = partial(click.option, callback=_keep, expose_value=False)
 _OPTIONS = (
     _option("--camera", type=click.Choice(_NAMES), default="none", show_default=True,
-            help="Camera that takes the pairs, with its sensor, noise and response; none averages."),
+            help="Simulated camera: sensor, noise and response curve. none: a plain average of the frames."),
     _option("--response", metavar="linear|gamma|srgb|FILE",
-            help="Light of a code: the code itself, its power of 2.2, sRGB's, or a measured curve: a text file of the "
-            f"light of each code from black to white, usually 256 numbers in any unit.{_OWN}"),
-    _option("--highlights", type=Range("times", 1, 1000, example="1.25-2.75"), metavar="A-B",
-            help=f"Factor by which clipped pixels were brighter than white, so that lights leave white streaks.{_OWN}"),
-    _option("--colour", type=click.Choice(_NAMES), help=f"Colour matrix and white balance of a camera.{_OWN}"),
+            help="Curve from light to pixel values: linear (pixel values are light), gamma (2.2), srgb, or a text file "
+            f"with the light of each pixel value from black to white, usually 256 numbers in any unit.{_OWN}"),
+    _option("--highlights", type=Range("times", 1, 1000, example="1.25-2.75"), metavar="FACTOR",
+            help="Brightness of clipped pixels before blurring, as a multiple of white, so that lights leave white "
+            f"streaks; 1 to 1000, or a range.{_OWN}"),
+    _option("--colour", type=click.Choice(_NAMES), help=f"Colour matrix and white balance of this camera.{_OWN}"),
     _option("--mosaic/--no-mosaic", default=None,
-            help=f"Whether a pixel of the sensor sees one colour (Bayer), or three.{_OWN}"),
-    _option("--shot-noise", type=Range("variance", 0, 1, example="1e-4-1e-2"), metavar="A-B",
-            help=f"Variance of the noise at the sensor's white, in units of that white.{_OWN}"),
-    _option("--read-noise", type=Range("deviation", 0, 1, example="1e-4-1e-2"), metavar="A-B",
-            help=f"Standard deviation of the noise in the dark, in the same units.{_OWN}"),
-    _option("--bits", type=click.IntRange(8, 16), metavar="N", help=f"Bits of the sensor's codes.{_OWN}"),
-    _option("--jpeg", type=Range("quality", 1, 100, example="70-95", is_whole=True), metavar="A-B",
-            help="JPEG quality of the blurry frame.  [default: no JPEG]"),
-    _option("--noisy-sharp", is_flag=True, help="Noise, and JPEG, on the sharp frame too."),
+            help=f"Simulate a Bayer sensor, with one colour per pixel, and demosaicing.{_OWN}"),
+    _option("--shot-noise", type=Range("variance", 0, 1, example="1e-4-1e-2"), metavar="VARIANCE",
+            help=f"Variance of the shot noise at white, where white is 1; 0 to 1, or a range.{_OWN}"),
+    _option("--read-noise", type=Range("deviation", 0, 1, example="1e-4-1e-2"), metavar="DEVIATION",
+            help=f"Standard deviation of the noise at black, where white is 1; 0 to 1, or a range.{_OWN}"),
+    _option("--bits", type=click.IntRange(8, 16), metavar="N", help=f"Bits per value of the sensor.{_OWN}"),
+    _option("--jpeg", type=Range("quality", 1, 100, example="70-95", is_whole=True), metavar="QUALITY",
+            help="Compress the blurry frames as JPEG, 1 (worst) to 100, or a range.  [default: no JPEG]"),
+    _option("--noisy-sharp", is_flag=True, help="Add noise and JPEG compression to the sharp frames too."),
 )  # fmt: skip
 
 
 def camera_options(command: Command) -> Command:
-    """Add the options; their values are for ``chosen_camera``."""
+    """Add the options, whose values ``chosen_camera`` reads."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -94,7 +95,7 @@ def _response(text: str) -> "Response":
     path = Path(text)
     if not path.is_file():
         known = ", ".join(_RESPONSES)
-        raise click.UsageError(f"--response {text} is no file; pass {known}, or a file with a measured curve")
+        raise click.UsageError(f"--response {text} is not a file; use {known}, or a file with a measured curve")
     try:
         return read_response(path)
     except SynthesisError as error:

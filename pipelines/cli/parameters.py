@@ -116,9 +116,9 @@ class Range(_Parameter):
     """One number, or two with a dash between: ``11``, ``7-13``.
 
     Args:
-        name: What they count.
-        smallest, largest: Of either.
-        example: In what is said of another value.
+        name: Their unit.
+        smallest, largest: Limits of both numbers.
+        example: For error messages.
         is_whole: Whether they are whole numbers.
     """
 
@@ -136,16 +136,14 @@ class Range(_Parameter):
         try:
             low, high = (float(end) for end in ((ends[1], ends[2] or ends[1]) if ends else ("", "")))
         except ValueError:
-            self.fail(f"{value} is neither a number nor a range; wanted for instance {self.example}", param, ctx)
+            self.fail(f"{value} is neither a number nor a range such as {self.example}", param, ctx)
         is_inside = self.smallest <= low <= high <= self.largest and high < math.inf
         if not is_inside or (self.is_whole and not (low.is_integer() and high.is_integer())):
-            kind = "a whole number" if self.is_whole else "a number"
-            upper = f" to {self.largest:g}" if self.largest < math.inf else " on"
-            self.fail(
-                f"{value}: wanted {kind} from {self.smallest:g}{upper}, or two, the smaller first, as {self.example}",
-                param,
-                ctx,
+            kind = "whole number" if self.is_whole else "number"
+            limits = (
+                f"from {self.smallest:g} to {self.largest:g}" if self.largest < math.inf else f">= {self.smallest:g}"
             )
+            self.fail(f"{value} is not a {kind} {limits}, or a range of them such as {self.example}", param, ctx)
         return low, high
 
 

@@ -1,4 +1,4 @@
-"""How a command serves a page: the options, the address that is shown, what cannot be served."""
+"""How a command serves a page: options, the printed address, errors."""
 
 import errno
 import secrets
@@ -22,18 +22,19 @@ def address_options(port: int) -> Callable[[Command], Command]:
     def add(command: Command) -> Command:
         command = click.option(
             "--port", type=click.IntRange(0, 65535), default=port, show_default=True,
-            help="Port of the page; 0 for any free one. If the default port is in use, the next free one is taken.",
+            metavar="N",
+            help="Port of the page; 0 for any free one. If the default is in use, the next free port is used.",
         )(command)  # fmt: skip
         return click.option(
-            "--host", default="127.0.0.1", show_default=True,
-            help="Address to serve on. Any but this machine's own needs the token that is printed.",
+            "--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+            help="Address to serve on. Other machines can open the page, by a link with a token, if it is 0.0.0.0.",
         )(command)  # fmt: skip
 
     return add
 
 
 def new_token(host: str) -> str | None:
-    """What a browser must bring; None where only this machine can ask."""
+    """A token that browsers must send; None if only this machine can connect."""
     from pipelines.serving import LOOPBACK
 
     return None if host in LOOPBACK else secrets.token_urlsafe(24)

@@ -1,6 +1,8 @@
-"""``cdg-prep synth``: pairs of one's own recordings or photographs. Loads no torch."""
+"""``cdg-prep synth``: make blurry/sharp pairs from recordings or photographs. Does not load torch."""
 
 import math
+import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -20,9 +22,10 @@ if TYPE_CHECKING:
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone --out made"
-_FARTHEST = 200  # pixels: a map of extents ends at 256
-_SLOW = 100  # frames a second: 7 of them last a fourteenth of a second
-_FINEST = 0.25  # pixels between interpolated frames: a finer step adds nothing that can be seen
+_FARTHEST = 200  # pixels: maps of the blur length end at 256
+_SLOW = 100  # frames per second: 7 of them last a fourteenth of a second
+_FINEST = 0.25  # pixels between interpolated frames: smaller steps change nothing visible
+_CROPS = (512, 256)  # pixels: the default of cdg-prep pack, and that of cdg-train
 _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
@@ -30,44 +33,46 @@ _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "regio
 def _check_step(_: click.Context, __: click.Parameter, step: float) -> float:
     """``--interpolate``, which may be 0."""
     if 0 < step < _FINEST:
-        raise click.UsageError(f"--interpolate {step:g}: wanted 0 for never, or pixels from {_FINEST:g} on")
+        raise click.UsageError(f"--interpolate {step:g} is too small; use 0 (never), or at least {_FINEST:g} pixels")
     return step
 
 
 @click.command("synth", epilog=example(_EXAMPLE))
 @click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
-@click.option("--out", type=path_type, required=True, metavar="DIR", help="Data set to make, in GoPro's layout.")
-@click.option("--window", type=Range("frames", 3, is_whole=True), default="7-13", show_default=True, metavar="N|A-B",
-              help="Recordings: frames averaged for a pair; an odd number is drawn for each.")  # fmt: skip
+@click.option(
+    "--out", type=path_type, required=True, metavar="DIR", help="Folder for the new data set, in GoPro's layout."
+)
+@click.option("--window", type=Range("frames", 3, is_whole=True), default="7-13", show_default=True, metavar="FRAMES",
+              help="Recordings: frames averaged for a pair, an odd number from 3, or a range of them.")  # fmt: skip
 @click.option("--stride", type=click.IntRange(1), metavar="FRAMES",
-              help="Recordings: frames from window to window.  [default: end to end]")  # fmt: skip
-@click.option("--interpolate", type=FiniteRange(min=0), callback=_check_step, default=3.0, show_default=True,
-              metavar="PX", help="Recordings: add frames between where something moves further than this, since gaps "
-              "show in the blur. 0: never, as GoPro was made.")  # fmt: skip
-@click.option("--photos", is_flag=True, help="Inputs are photographs.")
+              help="Recordings: frames from one window's start to the next.  [default: its length]")  # fmt: skip
+@click.option("--interpolate", type=FiniteRange(min=0), callback=_check_step, default=3, show_default=True,
+              metavar="PIXELS", help="Recordings: interpolate frames if something moves more than this from one frame "
+              "to the next, because gaps would show in the blur. 0: never, as for GoPro.")  # fmt: skip
+@click.option("--photos", is_flag=True, help="The inputs are photographs, or folders of photographs.")
 @click.option("--count", type=click.IntRange(1, 1_000_000), default=10, show_default=True, metavar="N",
-              help="Photographs: pairs of each.")  # fmt: skip
+              help="Photographs: pairs per photograph.")  # fmt: skip
 @click.option("--size", type=FrameSize(), metavar="WIDTHxHEIGHT",
-              help="Photographs: size of the frames.  [default: 1280x720, or all there is]")  # fmt: skip
-@click.option("--shake", type=Range("pixels", 0, _FARTHEST), default="0-15", show_default=True, metavar="A-B",
-              help="Photographs: extent of the blur by the camera's shift, in pixels.")  # fmt: skip
-@click.option("--tilt", type=FiniteRange(0, 90), default=90.0, show_default=True, metavar="DEGREES",
-              help="Photographs: largest angle between the camera's motion and the horizontal.")  # fmt: skip
-@click.option("--tremor", type=FiniteRange(0, 1), default=1.0, show_default=True, metavar="PART",
-              help="Photographs: how unsteady motion may be. 0: straight strokes; 1: a hand's paths too.")  # fmt: skip
-@click.option("--roll", type=FiniteRange(0, _FARTHEST), default=8.0, show_default=True, metavar="PX",
-              help="Photographs: largest extent of the blur by turning, in the corners.")  # fmt: skip
-@click.option("--zoom", type=FiniteRange(0, _FARTHEST), default=4.0, show_default=True, metavar="PX",
-              help="Photographs: the same by moving nearer or away.")  # fmt: skip
-@click.option("--region", type=Range("pixels", 0, _FARTHEST), default="5-40", show_default=True, metavar="A-B",
-              help="Photographs: extent of the blur of things that move before them, in pixels.")  # fmt: skip
-@click.option("--regions", type=Range("things", 0, 20, is_whole=True), default="1-3", show_default=True, metavar="A-B",
-              help="Photographs: number of things before them.")  # fmt: skip
+              help="Photographs: size of the frames, in pixels.  [default: at most 1280x720]")  # fmt: skip
+@click.option("--shake", type=Range("pixels", 0, _FARTHEST), default="0-15", show_default=True, metavar="PIXELS",
+              help=f"Photographs: blur length from the shift of the camera; 0 to {_FARTHEST}, or a range.")  # fmt: skip
+@click.option("--tilt", type=FiniteRange(0, 90), default=90, show_default=True, metavar="DEGREES",
+              help="Photographs: largest angle between the shift of the camera and the horizontal.")  # fmt: skip
+@click.option("--tremor", type=FiniteRange(0, 1), default=1, show_default=True, metavar="FRACTION",
+              help="Photographs: how unsteady the motion may be, from 0 (straight) to 1 (a hand).")  # fmt: skip
+@click.option("--roll", type=FiniteRange(0, _FARTHEST), default=8, show_default=True, metavar="PIXELS",
+              help="Photographs: largest blur length in the corners from rotation.")  # fmt: skip
+@click.option("--zoom", type=FiniteRange(0, _FARTHEST), default=4, show_default=True, metavar="PIXELS",
+              help="Photographs: largest blur length in the corners from moving closer or away.")  # fmt: skip
+@click.option("--region", type=Range("pixels", 0, _FARTHEST), default="5-40", show_default=True, metavar="PIXELS",
+              help=f"Photographs: blur length of the moving pieces; 0 to {_FARTHEST}, or a range.")  # fmt: skip
+@click.option("--regions", type=Range("pieces", 0, 20, is_whole=True), default="1-3", show_default=True, metavar="N",
+              help="Photographs: number of moving pieces; 0 to 20, or a range.")  # fmt: skip
 @camera_options
-@click.option("--test-share", type=FiniteRange(0, 1), default=0.0, show_default=True, metavar="SHARE",
-              help="Share of the sources for the test split, where no folder is called train or test.")  # fmt: skip
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Decides all that is drawn.")
-@click.option("--dry-run", is_flag=True, help="Say what would be made, and stop.")
+@click.option("--test-share", type=FiniteRange(0, 1), default=0, show_default=True, metavar="FRACTION",
+              help="Fraction of the inputs for the test split; a folder called train or test decides.")  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Random seed.")
+@click.option("--dry-run", is_flag=True, help="Show what would be made, and exit.")
 @jobs_option
 @click.pass_context
 def synth(
@@ -92,11 +97,15 @@ def synth(
     dry_run: bool,
     jobs: int | None,
 ) -> None:
-    """Make blurry and sharp pairs whose blur is known at every pixel.
+    """Make blurry/sharp pairs, with the true blur length of every pixel.
 
-    Recordings are videos or folders of frames at a high rate: each window of frames is averaged, its middle frame is
-    the sharp one, and optical flow gives the extent of the blur. Photographs (--photos) are shaken, and things cut out
-    of them move before them: the extent is exact. --camera adds what a camera does. The same command resumes.
+    Recordings (videos or folders of frames, at 100 frames per second or more): the frames of a window are averaged, the
+    middle one is the sharp frame, and optical flow measures the blur length.
+
+    Photographs (--photos): the camera shakes, and pieces cut out of the photograph move in front. The blur length is
+    exact.
+
+    Where a range is allowed, such as 7-13, a value is drawn for each pair. Run the same command again to continue.
     """
     from prep.synthesis import output
     from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
@@ -106,7 +115,7 @@ def synth(
     context.with_resource(nullcontext() if dry_run else output.held(out))
     camera = chosen_camera(context)
     if photos:
-        _refuse_unused(_OF_RECORDINGS, "photographs; leave it out")
+        _refuse_unused(_OF_RECORDINGS, "only for recordings; leave it out")
         photo_recipe = PhotoRecipe(
             count=count,
             size=size,
@@ -120,7 +129,7 @@ def synth(
         )
         _make_of_photos(inputs, out, photo_recipe, test_share, dry_run=dry_run, jobs=jobs)
         return
-    _refuse_unused(_OF_PHOTOS, "recordings; pass --photos, or leave it out")
+    _refuse_unused(_OF_PHOTOS, "only for photographs; add --photos, or leave it out")
     recipe = RecordingRecipe(
         shortest=int(window[0]),
         longest=int(window[1]),
@@ -144,25 +153,25 @@ def _make_of_recordings(
     total = sum(len(clip.windows) for clip in clips)
     if not total:
         raise click.ClickException(
-            f"no {recipe.shortest} frames in motion lie behind each other; pass a smaller --window"
+            f"no recording has {recipe.shortest} moving frames in a row; use a smaller --window, or other recordings"
         )
     if dry_run:
-        click.echo(f"{total} pairs for {out}; nothing done: --dry-run")
+        click.echo(f"{counted(total, 'pair')} would be made in {out} (--dry-run: nothing was written)")
         return
     parts = [made.parts for made in track(from_recordings.make(clips, recipe, jobs or -1), total, f"make {out}")]
-    _print_result(out, total)
     made, interpolated = (sum(part > least for part in parts) for least in (0, 1))
     if interpolated:
         click.echo(
-            f"frames were interpolated for {interpolated} of {made} pairs, up to {max(parts) - 1} between two: things "
-            f"moved further than {recipe.limit:g} pixels (--interpolate)"
+            f"interpolated frames in {interpolated:,} of {counted(made, 'pair')}, up to {max(parts) - 1} between two: "
+            f"something moved more than {recipe.limit:g} pixels per frame (--interpolate)"
         )
+    _print_result(out)
 
 
 def _plan_clips(
     inputs: Sequence[Path], out: Path, recipe: "RecordingRecipe", test_share: float, *, dry_run: bool, jobs: int | None
 ) -> "list[Clip]":
-    """Look through the recordings and plan their windows; a dry run leaves nothing in ``out``."""
+    """Survey the recordings and plan their windows; a dry run leaves nothing in ``out``."""
     import tempfile
 
     from prep.synthesis import from_recordings, output, recordings
@@ -175,7 +184,7 @@ def _plan_clips(
         splits = output.begin(folder, recipe, unassigned, test_share)
         _warn_of_no_test(splits, test_share)
         surveyed = recordings.survey(recorded, (out if out.exists() else folder) / "survey", jobs or -1)
-        surveys = list(track(surveyed, len(recorded), "look through"))
+        surveys = list(track(surveyed, len(recorded), "reading recordings"))
         return from_recordings.plan(recorded, surveys, recipe, out, splits)
 
 
@@ -188,19 +197,18 @@ def _make_of_photos(
     total = recipe.count * len(photos)
     if dry_run:
         pairs, sources = counted(total, "pair"), counted(len(photos), "photograph")
-        click.echo(f"{pairs} of {sources} for {out}; nothing done: --dry-run")
+        click.echo(f"{pairs} from {sources} would be made in {out} (--dry-run: nothing was written)")
         return
     unassigned = [name for name, path in photos.items() if not recordings.split_of(path.parent)]
     splits = output.begin(out, recipe, unassigned, test_share)
     _warn_of_no_test(splits, test_share)
     for _ in track(from_photos.make(photos, recipe, out, splits, jobs or -1), total, f"make {out}"):
         pass
-    _print_result(out, total)
+    _print_result(out)
 
 
 def _describe(clip: "Clip") -> str:
-    """One line: the clip's frames, what of them is left out, and its pairs."""
-
+    """One line: the frames of a clip, what is left out, and its pairs."""
     survey = clip.survey
     left_out = [
         counted(number, name)
@@ -213,23 +221,22 @@ def _describe(clip: "Clip") -> str:
     ]
     without = f", {' and '.join(left_out)} left out" if left_out else ""
     pairs = counted(len(clip.windows), "pair")
-    return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count} frames{without}: {pairs}"
+    return f"{clip.folder.parent.name}/{clip.recording.name}: {survey.count:,} frames{without}: {pairs}"
 
 
 def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
-    """Sources are split whole: a share may come to none."""
+    """Warn if there is no test split: sources are never divided, so a small share may give none."""
     from prep.datasets.layouts import source
 
     if test_share and not splits:
         click.echo(
-            "--test-share decides nothing: every source lies in a folder called train or test, which is its split",
+            "--test-share has no effect: all inputs are in folders called train or test, which decide the split",
             err=True,
         )
     elif test_share and "test" not in splits.values():
         sources = counted(len({source("gopro", f"{name}/") for name in splits}), "source")
         click.echo(
-            f"there is no test split: --test-share {test_share:g} of {sources} rounds to none; pass more sources, or "
-            "a larger share",
+            f"no test split: --test-share {test_share:g} of {sources} rounds to 0; use a larger share or more inputs",
             err=True,
         )
 
@@ -239,28 +246,43 @@ def _warn_of_slow(clips: "Sequence[Clip]", recipe: "RecordingRecipe") -> None:
         rate = clip.survey.rate
         if 0 < rate < _SLOW:
             click.echo(
-                f"{clip.recording.path.name} has {rate:.4g} frames/s, too few for true blur: {recipe.shortest} frames "
-                f"last {recipe.shortest / rate:.2g} s, and motion between them is guessed; record at {_SLOW} or more",
+                f"{clip.recording.path.name} has {rate:.4g} frames per second, too few for realistic blur: "
+                f"{recipe.shortest} frames last {recipe.shortest / rate:.2g} s, with motion unknown between them; "
+                f"record at {_SLOW} or more",
                 err=True,
             )
 
 
-def _print_result(out: Path, total: int) -> None:
+def _print_result(out: Path) -> None:
+    """What the data set contains, and the next command, with a crop that fits all frames."""
+    from prep.datasets import layouts
+    from prep.io import frames
 
+    pairs = layouts.find(out, "gopro").pairs
+    splits = Counter(pair.split for pair in pairs)
+    sizes = {frames.size_of(pair.sharp) for pair in {layouts.sequence(pair.key): pair for pair in pairs}.values()}
+    height, width = min(sizes, key=min)
+    side = next((crop for crop in _CROPS if crop <= min(height, width)), min(height, width))
+    listed = ", ".join(f"{number:,} {split}" for split, number in sorted(splits.items(), reverse=True))
+    shown = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes, the smallest {width} x {height}"
+    click.echo(f"{counted(len(pairs), 'pair')} in {out}: {listed}; frames of {shown}")
+    split = "" if "train" in splits else " --split test"
     click.echo(
-        f"{counted(total, 'pair')} in {out}; next: cdg-prep masks --root {out} --method extent --mu 0.85 (M is 1 where "
-        "blur is up to 6 pixels)"
+        f"next: cdg-prep pack gopro --root {shlex.quote(str(out))} --method extent --mu 0.85 --crop {side}{split}\n"
+        "  --mu 0.85: the mask M is 1 where the blur length is at most 6 pixels"
     )
+    if side < _CROPS[-1]:
+        click.echo(f"  the frames are smaller than {_CROPS[-1]} pixels: train with cdg-train --crop {side} or less")
 
 
 def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:
     for place in inputs:
         if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
-            raise click.ClickException(f"{out} lies inside {place}, which is read; pass an --out elsewhere")
+            raise click.ClickException(f"{out} is inside the input folder {place}; choose an --out outside it")
 
 
 def _refuse_unused(names: Sequence[str], what: str) -> None:
     context = click.get_current_context()
     for name in names:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-            raise click.UsageError(f"--{name.replace('_', '-')} is not for {what}")
+            raise click.UsageError(f"--{name.replace('_', '-')} is {what}")

@@ -1,4 +1,4 @@
-"""``cdg-deblur --serve``: a page for trying the network on one's own photographs."""
+"""``cdg-deblur --serve``: a page to try the network on your own photographs."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ _NAMES = {"is_compiled": "compile"}
 
 
 def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: bool) -> None:
-    """Refuse what cannot be used with --serve; and without --serve, missing inputs, --host and --port."""
+    """Refuse options that cannot be used with --serve; without --serve, missing inputs, --host and --port."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     if not is_served:
         for name in ("host", "port"):
@@ -41,7 +41,7 @@ def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: 
             raise click.UsageError("no inputs; pass pictures, videos or folders, or use --serve for a page")
         return
     if inputs:
-        raise click.UsageError(f"--serve takes no inputs, pictures are dropped on its page; leave out {inputs[0]}")
+        raise click.UsageError(f"--serve takes no inputs: pictures are dropped on its page; leave out {inputs[0]}")
     for name, reason in _NOT_SERVED.items():
         if name in given:
             option = _NAMES.get(name, name).replace("_", "-")
@@ -49,7 +49,7 @@ def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: 
 
 
 def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: int, host: str, port: int) -> int:
-    """Serve the page until interrupted. Ctrl-C and its like end the process at once, whatever it restores."""
+    """Serve the page until interrupted; Ctrl-C ends the process at once, also during a restoration."""
     from pipelines.tryout.queue import Queue
     from pipelines.tryout.server import make_app
     from pipelines.tryout.worker import Worker
@@ -59,15 +59,15 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
     def end(number: int, frame: FrameType | None) -> None:
         queue.close()
-        os._exit(0)  # a tile takes seconds, and Python would wait for the threads that are within one
+        os._exit(0)  # a tile takes seconds, and Python would wait for threads that are working on one
 
     for number in STOP_SIGNALS:
         signal.signal(number, end)
     facts = _facts(restorer, weights, host, is_local=token is None)
 
     def say(address: str) -> None:
-        click.echo(f"restoring on {facts.device}; open {address}")
-        click.echo("uploaded pictures stay in a temporary folder until the server stops; press Ctrl-C to stop it")
+        click.echo(f"restoring on {facts.device}; uploaded pictures are deleted when the server stops")
+        click.echo(f"press Ctrl-C to stop; open in a browser: {address}")
 
     Worker(queue, restorer, quality).start()
     try:

@@ -1,6 +1,7 @@
-"""``cdg-prep view``: masks judged by eye, on a page from a folder, served, or as one picture."""
+"""``cdg-prep view``: look at masks and judge them, on a page (a folder, or served) or as one picture."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,10 @@ from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange, FrameCount
 from pipelines.cli.progress import track
 from pipelines.cli.serving import address_options, new_token, serve_app
+from prep.units import counted
 
 if TYPE_CHECKING:
-    from pipelines.review.site import Review
+    from pipelines.review.site import Review, SharpnessMaps
     from prep.datasets.layouts import Dataset
 
 _SAMPLE, _SHEET = 48, 6  # frames
@@ -24,20 +26,22 @@ _SAMPLE, _SHEET = 48, 6  # frames
 @layout_option
 @click.option(
     "--masks", "folders", type=path_type, multiple=True, metavar="DIR",
-    help="Masks folder; may be repeated, to compare methods.  [default: masks/LAYOUT]",
+    help="Masks folder; repeat the option to compare methods.  [default: masks/LAYOUT]",
 )  # fmt: skip
-@click.option("--split", type=split_type, default="all", show_default=True, help="Which split of the data set.")
+@click.option("--split", type=split_type, default="all", show_default=True, help="Split of the data set.")
 @click.option(
     "--frames", "count", type=FrameCount(), metavar="N|all",
-    help=f"Frames, evenly spread.  [default: all served, {_SAMPLE} in a folder, {_SHEET} on a sheet]",
+    help=f"Number of frames, evenly spread.  [default: {_SAMPLE}; {_SHEET} with --sheet, all with --serve]",
 )  # fmt: skip
-@click.option("--out", type=path_type, metavar="DIR", help="The page's folder.  [default: view in the masks folder]")
-@click.option("--serve", is_flag=True, help="Serve the page instead; verdicts are saved in the masks folder at once.")
+@click.option("--out", type=path_type, metavar="DIR", help="Folder for the page.  [default: MASKS/view]")
+@click.option(
+    "--serve", is_flag=True, help="Serve the page instead of writing it; verdicts are saved to MASKS/verdicts.json."
+)
 @address_options(8765)
-@click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead, as sheet.png.")
+@click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead of a page, such as sheet.png.")
 @click.option(
     "--mu", "mus", type=FiniteRange(0, 1), multiple=True, metavar="MU",
-    help="Threshold on the sheet; may be repeated.  [default: the masks']",
+    help="Threshold of the sheet; repeat the option for several.  [default: that of the masks]",
 )  # fmt: skip
 def view(
     where: Where,
@@ -52,10 +56,10 @@ def view(
     sheet: Path | None,
     mus: tuple[float, ...],
 ) -> None:
-    """Show masks to a person: mu moves live, frames are accepted or rejected.
+    """Look at masks in the browser: move mu, and accept or reject frames.
 
-    Writes a folder with a page that needs nothing else; or serves it; or draws a picture. Rejected frames are left out
-    by cdg-prep pack --exclude verdicts.json.
+    Writes a page that opens without a server, serves it (--serve), or draws one picture (--sheet). cdg-prep pack
+    --exclude verdicts.json leaves out the rejected frames.
     """
     _check_options(serve=serve, sheet=sheet, out=out, folders=folders, mus=mus)
     from pipelines.review import site, verdicts
@@ -64,6 +68,8 @@ def view(
 
     dataset = where.find(layout)
     maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
+    if not folders:
+        _show_others(maps[0])
     if sheet:
         outside(dataset, sheet)
     target = outside(dataset, out or maps[0].folder.path / "view")
@@ -92,15 +98,27 @@ def _check_options(
     *, serve: bool, sheet: Path | None, out: Path | None, folders: tuple[Path, ...], mus: tuple[float, ...]
 ) -> None:
     if serve and sheet:
-        raise click.UsageError("--serve and --sheet do not go together; leave one out")
+        raise click.UsageError("--serve cannot be used with --sheet; leave one out")
     if out and (serve or sheet):
-        raise click.UsageError(f"--out is the page's folder; leave it out with --{'serve' if serve else 'sheet'}")
+        raise click.UsageError(f"--out cannot be used with --{'serve' if serve else 'sheet'}; leave it out")
     if sheet and len(folders) > 1:
-        raise click.UsageError("--sheet draws the masks of one folder; pass --masks once")
+        raise click.UsageError("--sheet draws one masks folder; use --masks once")
     if len({folder.resolve() for folder in folders}) < len(folders):
-        raise click.UsageError("--masks names one folder twice; pass it once")
+        raise click.UsageError("--masks lists the same folder twice; leave one out")
     if mus and not sheet:
-        raise click.UsageError("--mu is for --sheet; on the page mu is a slider")
+        raise click.UsageError("--mu needs --sheet; on the page, mu is a slider")
+
+
+def _show_others(maps: "SharpnessMaps") -> None:
+    """Say which masks are shown, if the folder beside them contains others."""
+    shown = maps.folder.path
+    others = sorted(path.parent for path in shown.parent.glob("*/masks.jsonl") if path.parent != shown)
+    if others:
+        click.echo(f"masks by {maps.method} in {shown}; for others, or to compare: {' '.join(map(_option, others))}")
+
+
+def _option(folder: Path) -> str:
+    return f"--masks {shlex.quote(str(folder))}"
 
 
 def _write(review: "Review", target: Path, total: int) -> None:
@@ -108,8 +126,10 @@ def _write(review: "Review", target: Path, total: int) -> None:
 
     for _ in track(site.write_folder(review, target, os.cpu_count() or 1), len(site.file_names(review)), "view"):
         pass
-    some = "" if len(review.pairs) == total else f" of {total:,}; --frames all for all, --serve for all at once"
-    click.echo(f"wrote {target / site.INDEX} ({len(review.pairs):,} frames{some}); open it in a browser")
+    shown = counted(total, "frame")
+    if len(review.pairs) < total:
+        shown = f"{len(review.pairs):,} of {shown} (--frames all or --serve shows all)"
+    click.echo(f"wrote a page with {shown}; open it in a browser: {target / site.INDEX}")
 
 
 def _serve(review: "Review", dataset: "Dataset", host: str, port: int) -> None:
@@ -119,8 +139,8 @@ def _serve(review: "Review", dataset: "Dataset", host: str, port: int) -> None:
     token = new_token(host)
 
     def say(address: str) -> None:
-        click.echo(f"{len(review.pairs):,} frames at {address}")
-        click.echo(f"verdicts are saved in {review.verdicts}; Ctrl-C ends")
+        click.echo(f"{counted(len(review.pairs), 'frame')}; verdicts are saved to {review.verdicts}")
+        click.echo(f"press Ctrl-C to stop; open in a browser: {address}")
 
     serve_app(server.make_app(review, token), host, port, token, say)
 
@@ -130,7 +150,7 @@ def _draw_sheet(review: "Review", path: Path, mus: tuple[float, ...]) -> None:
     from prep.io import frames
 
     if path.exists():
-        raise click.ClickException(f"{path} exists; pass another --sheet, or remove it")
+        raise click.ClickException(f"{path} exists; choose another --sheet, or remove it")
     folder = review.maps[0].folder
     drawn = [
         SheetFrame(
@@ -142,4 +162,4 @@ def _draw_sheet(review: "Review", path: Path, mus: tuple[float, ...]) -> None:
         for pair in track(review.pairs, len(review.pairs), "sheet")
     ]
     frames.write(path, draw_masks(drawn, mus))
-    click.echo(f"wrote {path}: {len(drawn)} frames, M at mu {', '.join(f'{mu:g}' for mu in mus)}")
+    click.echo(f"wrote {path}: {counted(len(drawn), 'frame')}, M at mu = {', '.join(f'{mu:g}' for mu in mus)}")

@@ -1,1 +1,1 @@
-"""Files and what lies in them: frames, photographs, videos; and how they are written so that a kill spoils none."""
+"""Read and write frames, photographs and videos; a killed process never leaves a half-written file."""

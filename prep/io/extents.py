@@ -1,7 +1,7 @@
-"""Maps of the blur's extent on disk: 16 bits a pixel, beside the sharp frames they belong to.
+"""Maps of the blur length on disk: 16 bits per pixel, next to the sharp frames that they belong to.
 
-The extent of the blur at a pixel is the length, in pixels of the frame, of the straight, even stroke whose variance is
-the largest of the path over which that pixel is smeared during the exposure: 0 where nothing moves.
+A pixel is smeared along a path during the exposure. Its blur length, in pixels of the frame, is the length of the
+straight, even stroke with the same variance along its main axis: 0 where nothing moves.
 
 Legend: H, W a frame's height and width.
 """
@@ -17,30 +17,30 @@ from prep.io import frames, storage
 from prep.io.storage import ArchiveMember, Source
 
 SCALE = 256  # code = round(pixels * 256)
-UNKNOWN = 65535  # code of pixels whose extent is not known
-LARGEST = (UNKNOWN - 1) / SCALE  # pixels; longer extents are clipped to it
+UNKNOWN = 65535  # code of pixels whose blur length is not known
+LARGEST = (UNKNOWN - 1) / SCALE  # pixels; longer blur is clipped to it
 
 
 def to_codes(extent: Floats) -> Codes:
-    """Codes of extents in pixels; NaN is unknown."""
+    """Convert blur lengths in pixels to codes; NaN is unknown."""
     known = np.rint(np.nan_to_num(extent, nan=0) * SCALE).clip(0, UNKNOWN - 1)
     return np.where(np.isnan(extent), np.uint16(UNKNOWN), known.astype(np.uint16))
 
 
 def to_pixels(codes: Codes) -> Floats:
-    """Extents in pixels, float32; NaN where unknown."""
+    """Convert codes to blur lengths in pixels, float32; NaN where unknown."""
     return np.where(codes == UNKNOWN, np.float32(np.nan), codes.astype(np.float32) / SCALE)
 
 
 def of_variances(xx: Floats, yy: Floats, xy: Floats) -> Floats:
-    """Extents of paths with these variances and covariances: sqrt(12 l), l the larger eigenvalue; pixels."""
+    """Blur lengths, in pixels, of paths with this covariance: sqrt(12 l), l the larger eigenvalue."""
     half = (xx - yy) / 2
     largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
     return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
 
 
 def find(sharp: Source) -> Source | None:
-    """The map of extents of a sharp frame: ``extent/NAME.png`` beside its ``sharp/``; None where there is none."""
+    """Find the blur-length map of a sharp frame, ``extent/NAME.png`` beside ``sharp/``; None if it has none."""
     if isinstance(sharp, ArchiveMember):
         inside = PurePosixPath(sharp.name)
         name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
@@ -55,12 +55,14 @@ def _names(archive: Path) -> frozenset[str]:
 
 
 def decode(data: bytes, source: Source) -> Codes:
-    """The codes, ``(H, W)``, of a map's bytes.
+    """Decode the bytes of a map to its codes, ``(H, W)``.
 
     Raises:
-        FrameError: If it is no 16-bit grey picture.
+        FrameError: If it is not a 16-bit grey picture.
     """
     codes = frames.decode(data, source)
     if codes.dtype != np.uint16 or codes.ndim != 2:
-        raise FrameError(f"{source} is {codes.dtype} {codes.shape}; wanted a 16-bit grey map of extents; make it again")
+        raise FrameError(
+            f"{source} is {codes.dtype} {codes.shape}, not a 16-bit grey map of blur lengths; make the data set again"
+        )
     return codes.astype(np.uint16, copy=False)

@@ -18,24 +18,26 @@ from prep.errors import ForeignFile, ReadError
 
 Kind = TypeVar("Kind")
 
-_MOST_DIGITS = 30  # of a whole number: more have no use, and thousands of them are no float
-_HEAD = 4096  # bytes in which a file says what it is
-_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"  # several may write to one folder, over the network
-_PART = re.compile(r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.cdg\.part")  # no name but ours
+_MOST_DIGITS = 30  # in a whole number: more are of no use, and thousands of them do not fit a float
+_HEAD = 4096  # bytes at the start of a file, which say what it is
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"  # several machines may write to one network folder
+_PART = re.compile(
+    r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.cdg\.part"
+)  # no other program uses such names
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success it is synced and takes the final name.
+    """Yield a temporary path next to ``path``; on success it is synced and renamed to ``path``.
 
     A reader sees the old file or the new one, never a part. On an error the temporary file is removed. Its name cannot
-    be foreseen, so that nobody can put a link there, and is short whatever the name of ``path``. Where ``path`` is a
-    link, the file that it leads to is replaced.
+    be predicted, so nobody can place a link there, and it is short even if the name of ``path`` is long. If ``path`` is
+    a link, the file that it points to is replaced.
     """
     path = followed(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{os.getpid()}-{_MACHINE}-{secrets.token_hex(8)}.cdg.part")
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # never what is there, nor through a link
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))  # fails if the file exists, also as a link
     try:
         with naming(path):
             yield part
@@ -47,20 +49,21 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def followed(path: Path) -> Path:
-    """The file that a link leads to, whether or not it is there; any other path as it is."""
+    """The file that a link points to, even if it does not exist; any other path is returned as it is."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def holds_others(folder: Path, besides: Sequence[str] = ()) -> bool:
-    """Tell whether a folder is there and holds anything but temporary files of ours, of which dead ones are removed,
-    and files of these names.
+    """Whether a folder contains anything other than our temporary files and files with these names.
+
+    Temporary files of killed processes are removed.
     """
     remove_leftovers(folder)
     return folder.exists() and not all(_PART.fullmatch(each.name) or each.name in besides for each in folder.iterdir())
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of processes of this machine that were killed."""
+    """Remove the temporary files that killed processes of this machine left behind."""
     for path in folder.glob(".*.cdg.part"):
         name = _PART.fullmatch(path.name)
         if name and name["machine"] == _MACHINE and not psutil.pid_exists(int(name["process"])):
@@ -69,7 +72,7 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Let errors of the operating system within name a file: that of a full disk names none by itself."""
+    """Add the file name to errors of the operating system: a full disk's error has none."""
     try:
         yield
     except OSError as error:
@@ -90,7 +93,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def encoded(text: str) -> bytes:
-    r"""The text as UTF-8. A lone surrogate, as in a file's name that is no UTF-8, is written as ``\udcff``.
+    r"""The text as UTF-8. A lone surrogate, as in a file name that is not UTF-8, is written as ``\udcff``.
 
     JSON reads that back as the same surrogate.
     """
@@ -102,27 +105,29 @@ def refuse_foreign(path: Path, sign: str) -> None:
 
     Args:
         path: Need not exist.
-        sign: Text that all files of its kind begin with, or have near their beginning.
+        sign: Text that every file of this kind has in its first 4096 bytes.
 
     Raises:
-        ForeignFile: If it is there without the sign.
+        ForeignFile: If the file exists without the sign.
     """
     if not path.exists():
         return
     if not path.is_file():
-        raise ForeignFile(f"{path} is no regular file, so cdgnet did not write it; move it, or pass another --out")
+        raise ForeignFile(f"{path} is not a regular file, so cdgnet did not write it; move it, or choose another --out")
     with path.open("rb") as file:
         if sign.encode() not in file.read(_HEAD):
-            raise ForeignFile(f"{path} would be replaced, and cdgnet did not write it; move it, or pass another --out")
+            raise ForeignFile(
+                f"{path} would be replaced, but cdgnet did not write it; move it, or choose another --out"
+            )
 
 
 def to_line(row: Mapping[str, Any]) -> bytes:
-    """One JSON object on one line, UTF-8, as ``.jsonl`` files hold it."""
+    """One JSON object on one line, UTF-8: a line of a ``.jsonl`` file."""
     return encoded(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Add JSON lines to a file; a kill tears at most the last one that it holds, which the next call takes away."""
+    """Append JSON lines to a file; a kill can tear only the last line, which the next call removes."""
     with naming(path), path.open("ab+") as file:
         _drop_torn_line(file)
         file.write(b"".join(to_line(row) for row in rows))
@@ -145,7 +150,7 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines; a last line torn by a killed writer is left out, and a file that is not there holds none.
+    """Read JSON lines: none if the file does not exist; a last line torn by a killed writer is left out.
 
     Raises:
         ReadError: If a line other than the last is not a JSON object; the message names it.
@@ -153,34 +158,34 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     _check_is_file(path)
-    # Only "\n" ends a line: the other line breaks that str.splitlines knows may lie in a file's name.
+    # Only "\n" ends a line: the other line breaks that str.splitlines knows may be part of a file name.
     *lines, _ = path.read_bytes().split(b"\n")
     return [_to_object(line, f"line {number} of {path}") for number, line in enumerate(lines, 1)]
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object.
+    """Read a file that contains one JSON object.
 
     Raises:
-        ReadError: If it holds something else.
-        FileNotFoundError: If it is not there.
+        ReadError: If it contains something else.
+        FileNotFoundError: If it does not exist.
     """
     _check_is_file(path)
     return _to_object(path.read_bytes(), str(path))
 
 
 def _check_is_file(path: Path) -> None:
-    """Refuse what would be read for ever, such as a pipe."""
+    """Refuse what might never end, such as a pipe."""
     if path.exists() and not path.is_file():
-        raise ReadError(f"{path} is no regular file")
+        raise ReadError(f"{path} is not a regular file")
 
 
 def as_type(value: Any, kind: type[Kind], place: str) -> Kind:
-    """What was read of JSON as a type: a dataclass, or a type of the standard library with the types of its items.
+    """Convert parsed JSON to a type: a dataclass, or a built-in collection with the types of its items.
 
     Args:
         value: Objects, lists, texts, numbers.
-        kind: Fields, items and bounds (``msgspec.Meta``) are checked; further fields are left out.
+        kind: Fields, items and bounds (``msgspec.Meta``) are checked; unknown fields are ignored.
         place: Where it was read, for the message.
 
     Raises:
@@ -195,14 +200,17 @@ def as_type(value: Any, kind: type[Kind], place: str) -> Kind:
 def _to_object(data: bytes, place: str) -> dict[str, Any]:
     try:
         value = json.loads(data.decode("utf-8"), parse_int=_to_int)
-    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 too; JSON that is nested too deeply
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also for bytes that are not UTF-8, and JSON that is nested too deeply
         raise ReadError(f"{place} is not JSON ({error})") from error
     if not isinstance(value, dict):
-        raise ReadError(f"{place} is JSON, but not names with values")
+        raise ReadError(f"{place} is JSON, but not an object (names with values)")
     return value
 
 
 def _to_int(digits: str) -> int:
     if len(digits) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(digits)} digits")
+        raise ValueError(f"a number with {len(digits):,} digits")
     return int(digits)

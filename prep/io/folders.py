@@ -1,4 +1,4 @@
-"""All files below a folder, also behind links to folders: each real folder once."""
+"""All files below a folder, links to folders included: each real folder once."""
 
 import logging
 import os
@@ -9,9 +9,9 @@ from pathlib import Path
 def files_below(folder: Path) -> list[Path]:
     """Files below a folder, sorted, by paths that begin with ``folder``; links to folders are followed.
 
-    Each real folder is read once, by its own path if it lies there, else by the first link to it. Every other link to
-    it is named in a warning: so is a link to a folder that holds the link itself, which would never end. Folders that
-    cannot be read are passed over, and so are links that lead nowhere.
+    Each real folder is read once: by its own path if it is below ``folder``, else by the first link to it. A warning
+    reports every other link to it, and every link to a folder that contains the link itself (an endless loop). Folders
+    that cannot be read and broken links are skipped.
     """
     found: list[Path] = []
     seen: set[Path] = set()
@@ -21,8 +21,8 @@ def files_below(folder: Path) -> list[Path]:
         target = start.resolve()
         is_loop = start != folder and start.parent.resolve().is_relative_to(target)
         if is_loop or target in seen:
-            reason = "holds this link" if is_loop else "is read already"
-            logging.getLogger(__name__).warning("%s is not followed: it leads to %s, which %s", start, target, reason)
+            reason = "contains this link" if is_loop else "is already read"
+            logging.getLogger(__name__).warning("%s is skipped: it points to %s, which %s", start, target, reason)
             continue
         links: list[Path] = []
         for place, folders, files in os.walk(start):

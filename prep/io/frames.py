@@ -18,30 +18,31 @@ from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
 from prep.io import files, png, storage
 from prep.io.storage import Source
+from prep.units import file_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised here, with the file's name
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised here, with the file name
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _OPTIONS = {
     ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: without loss
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
 }
-_PNG_KIND = slice(24, 26)  # where a PNG states bits a channel and colour type
-_PNG_DECODERS = {  # that take two thirds of OpenCV's time
+_PNG_KIND = slice(24, 26)  # where a PNG stores bits per channel and colour type
+_PNG_DECODERS = {  # they take two thirds of OpenCV's time
     b"\x08\x02": imagecodecs.spng_decode,  # 8 bits, RGB
     b"\x08\x06": imagecodecs.spng_decode,  # RGBA
     b"\x10\x00": imagecodecs.png_decode,  # 16 bits, grey: a map of S
 }
-_MOST_PIXELS = 2**30  # OpenCV's own limit, for PNGs too, which others decode
+_MOST_PIXELS = 2**30  # OpenCV's own limit, also for PNGs, which other libraries decode
 PNG_HEADER = 33  # bytes: signature and first chunk
 _ORIENTATION, _LYING = 0x0112, range(5, 9)  # the EXIF tag, and its values that exchange height and width
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which photographs of 200 megapixels exceed
-warnings.filterwarnings("ignore", module=r"PIL\.")  # odd metadata are no news to who wants pixels
+warnings.filterwarnings("ignore", module=r"PIL\.")  # only pixels matter here, not odd metadata
 
 
 def is_frame(path: PurePath) -> bool:
-    """Tell whether a name is that of a picture: a known suffix in any case, and no ``._`` or hidden file."""
+    """Whether a file name is that of a picture: a known suffix, upper or lower case, and not a hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -49,7 +50,7 @@ def read(source: Source) -> Bytes:
     """Read a picture as ``(H, W, 3)`` uint8 RGB; grey is repeated, alpha dropped, 16 bits rounded to 8.
 
     Raises:
-        FrameError: If the picture is damaged, cut short, or none.
+        FrameError: If the file is damaged, cut short, or not a picture.
         ReadError: If it cannot be read at all.
     """
     return decode_rgb8(storage.read(source), source)
@@ -64,7 +65,7 @@ def read_sharpness(path: Path) -> Codes:
     """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535).
 
     Raises:
-        FrameError: If it is damaged, or no such map.
+        FrameError: If it is damaged, or not a 16-bit grey PNG.
         ReadError: If it cannot be read at all.
     """
     return decode_sharpness(storage.read(path), path)
@@ -75,26 +76,26 @@ def decode_sharpness(data: bytes, path: Path) -> Codes:
     try:
         codes = decode(data, path)
     except FrameError as error:
-        raise FrameError(f"{path} is damaged; remove it to compute it again") from error
+        raise FrameError(f"{path} is damaged; remove it, and the next run makes it again") from error
     if codes.dtype != np.uint16 or codes.ndim != 2:
         raise FrameError(
-            f"{path} is {codes.dtype} {codes.shape}; wanted a 16-bit grey PNG; remove it to compute it again"
+            f"{path} is {codes.dtype} {codes.shape}, not a 16-bit grey PNG; remove it, and the next run makes it again"
         )
     return codes.astype(np.uint16, copy=False)
 
 
 def decode(data: bytes, path: Source) -> Bytes | Codes:
-    """Decode a picture as the file holds it: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
+    """Decode a picture as it is stored: ``(H, W)`` or ``(H, W, 3 or 4)``, uint8 or uint16, RGB order.
 
-    A JPEG is turned upright as its EXIF orientation says, and is always RGB. It has no checksum: damage in its middle
-    shows as a grey or shifted part, without an error.
+    A JPEG is rotated by its EXIF orientation, and is always RGB. It has no checksum: damage in its middle shows as a
+    grey or shifted part, without an error.
 
     Args:
         data: The file's bytes.
-        path: Where they came from, for the error's text.
+        path: Where they came from, for error messages.
 
     Raises:
-        FrameError: If the data are damaged, cut short, or no picture.
+        FrameError: If the data are damaged, cut short, or not a picture.
     """
     check_whole(data, path)
     if data.startswith(png.SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
@@ -102,21 +103,23 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:  # its header states a size beyond all limits
-        raise FrameError(f"{path} is damaged, or too large: {' '.join(error.err.split())}; fetch it again") from error
+    except cv2.error as error:  # its header states a size above OpenCV's limits
+        raise FrameError(
+            f"{path} is damaged, or too large: {' '.join(error.err.split())}; copy or download it again"
+        ) from error
     if pixels is None:
-        raise FrameError(f"{path} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+        raise FrameError(f"{path} is not a readable picture ({file_size(len(data))}); replace or remove it")
     if pixels.dtype not in (np.uint8, np.uint16):
-        raise FrameError(f"{path} holds {pixels.dtype} pixels; wanted 8 or 16 bits a channel; convert it")
+        raise FrameError(f"{path} has {pixels.dtype} pixels; convert it to 8 or 16 bits per channel")
     swapped: Bytes | Codes = swap_red_blue(pixels)
     return swapped
 
 
 def check(data: bytes, path: Source) -> tuple[int, int]:
-    """Check a picture and give its ``(height, width)``; a PNG by its checksums alone, any other by decoding it.
+    """Check a picture and return its ``(height, width)``: a PNG by its checksums, any other format by decoding it.
 
     Raises:
-        FrameError: If the data are damaged, cut short, or no picture.
+        FrameError: If the data are damaged, cut short, or not a picture.
     """
     if not data.startswith(png.SIGNATURE):
         height, width = decode(data, path).shape[:2]
@@ -126,13 +129,13 @@ def check(data: bytes, path: Source) -> tuple[int, int]:
 
 
 def check_whole(data: bytes, path: Source) -> None:
-    """Check the checksums of a PNG; other formats have none.
+    """Verify the checksums of a PNG; other formats have none.
 
     Raises:
-        FrameError: If one is wrong, or the PNG is cut short.
+        FrameError: If one is wrong, or the PNG ends early.
     """
     if data.startswith(png.SIGNATURE) and (fault := _png_fault(data)):
-        raise FrameError(f"{path} is damaged: {fault}; fetch it again")
+        raise FrameError(f"{path} is damaged: {fault}; copy or download it again")
 
 
 def png_size(head: bytes, path: Source) -> tuple[int, int]:
@@ -142,16 +145,16 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
         FrameError: If they are not those of a PNG.
     """
     if len(head) < PNG_HEADER or not head.startswith(png.SIGNATURE):
-        raise FrameError(f"{path} is no PNG; fetch it again or remove it")
+        raise FrameError(f"{path} is not a PNG; replace or remove it")
     width, height = struct.unpack_from(">II", head, len(png.SIGNATURE) + 8)
     return height, width
 
 
 def size_of(source: Source) -> tuple[int, int]:
-    """The ``(height, width)`` that ``decode`` would give a picture, by its header wherever that says it.
+    """The ``(height, width)`` that ``decode`` would return, from the header where possible.
 
     Raises:
-        FrameError: If it is damaged in its header, or no picture.
+        FrameError: If the header is damaged, or the file is not a picture.
         ReadError: If it cannot be read at all.
     """
     if source.suffix.lower() == ".png":
@@ -160,7 +163,7 @@ def size_of(source: Source) -> tuple[int, int]:
         with storage.opened(source) as file, Image.open(file) as image:
             is_lying = image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION) in _LYING
             return image.size if is_lying else image.size[::-1]
-    except Exception:  # Pillow and zipfile promise no kind of error; those of reading it all are ours
+    except Exception:  # Pillow and zipfile raise anything; reading it all raises our errors
         height, width = decode(storage.read(source), source).shape[:2]
         return height, width
 
@@ -168,11 +171,13 @@ def size_of(source: Source) -> tuple[int, int]:
 def _decode_png(data: bytes, path: Source) -> Bytes | Codes:
     height, width = png_size(data, path)
     if height * width > _MOST_PIXELS:
-        raise FrameError(f"{path} holds {width:,} x {height:,} pixels; wanted at most {_MOST_PIXELS:,}; shrink it")
+        raise FrameError(
+            f"{path} has {width:,} x {height:,} pixels; the limit is {_MOST_PIXELS:,} in all; make it smaller"
+        )
     try:
         pixels: Bytes | Codes = _PNG_DECODERS[data[_PNG_KIND]](data)
     except (imagecodecs.SpngError, imagecodecs.PngError) as error:
-        raise FrameError(f"{path} is damaged: {error}; fetch it again") from error
+        raise FrameError(f"{path} is damaged: {error}; copy or download it again") from error
     return pixels
 
 
@@ -184,7 +189,7 @@ def swap_red_blue(pixels: Any) -> Any:
 
 
 def _png_fault(data: bytes) -> str | None:
-    """Walk a PNG's chunks: every checksum right, IEND at the end. A decoder may paint grey over a fault."""
+    """Check every chunk of a PNG, and IEND at the end: a decoder may fill a damaged part with grey."""
     at, view = len(png.SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
@@ -192,15 +197,15 @@ def _png_fault(data: bytes) -> str | None:
         if end > len(data):
             break
         if isal_zlib.crc32(view[at + 4 : end - 4]) != struct.unpack_from(">I", data, end - 4)[0]:
-            return f"checksum of the PNG chunk at byte {at} is wrong"
+            return f"the PNG chunk at byte {at:,} has a wrong checksum"
         if kind == b"IEND":
             return None
         at = end
-    return f"the PNG is cut short at byte {len(data)}"
+    return f"the PNG ends early, at byte {len(data):,}"
 
 
 def to_rgb8(pixels: Bytes | Codes) -> Bytes:
-    """Bring any decoded picture to ``(H, W, 3)`` uint8."""
+    """Convert any decoded picture to ``(H, W, 3)`` uint8."""
     eight = (
         np.rint(pixels / 257.0).astype(np.uint8) if pixels.dtype == np.uint16 else pixels.astype(np.uint8, copy=False)
     )
@@ -210,18 +215,18 @@ def to_rgb8(pixels: Bytes | Codes) -> Bytes:
 
 
 def write(path: Path, pixels: Bytes | Codes) -> None:
-    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels in the format that the suffix names, whole or not at all.
+    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels in the format of the suffix, whole or not at all.
 
     JPEG is written at quality 95, all other formats without loss.
 
     Raises:
-        FrameError: If the suffix names no format that can hold the pixels.
+        FrameError: If the suffix is not that of a format that can store these pixels.
     """
     files.write_bytes(path, encode(pixels, path))
 
 
 def encode(pixels: Bytes | Codes, path: Path) -> bytes:
-    """Encode pixels as ``write`` does; ``path`` gives the suffix and the error's text."""
+    """Encode pixels as ``write`` does; ``path`` gives the suffix, and is named in errors."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".png":
@@ -231,6 +236,6 @@ def encode(pixels: Bytes | Codes, path: Path) -> bytes:
         done = False
     if not done:
         raise FrameError(
-            f"cannot write {pixels.dtype} {pixels.shape} as {path.name}; wanted one of {', '.join(SUFFIXES)}"
+            f"{pixels.dtype} {pixels.shape} cannot be written as {path.name}; use one of {', '.join(SUFFIXES)}"
         )
     return bytes(data)

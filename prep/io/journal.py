@@ -1,12 +1,12 @@
-"""A file that neither a kill nor a power cut can spoil: it always goes back to its last commit.
+"""A file that survives a kill and a power cut: it always returns to its last commit.
 
-What is committed stays as it is on disk. New bytes go behind it, where a torn write harms nobody; changed ones wait in
-memory, in pages. A commit syncs what was appended, writes the length and the pages into a log that appears whole or
-not at all, and only then changes the file. Opening applies the log again, which does no harm where it was applied
-before, and cuts off what no commit covers.
+Committed bytes stay unchanged on disk. New bytes are appended after them, where a torn write does no harm; changed
+bytes wait in memory, in pages. A commit syncs what was appended, writes the length and the pages to a log that appears
+whole or not at all, and only then changes the file. Opening applies the log again (harmless if it was applied before)
+and cuts off what was not committed.
 
-HDF5 writes through it as through any file: it appends its chunks and changes its tables in place, so the pages are
-few. By itself HDF5 has no such protection: a killed writer leaves a file that does not open.
+HDF5 writes through it as through any file: it appends its chunks and changes its tables in place, so there are few
+pages. HDF5 itself has no such protection: a killed writer leaves a file that does not open.
 """
 
 import io
@@ -30,11 +30,11 @@ _NUMBER = struct.Struct("<Q")
 class Journal(io.RawIOBase):
     """A file open for reading and writing, its log beside it, ``NAME.log``, and its lock, ``NAME.lock``.
 
-    Opened anew, it holds what the last commit held; nothing where there was none. For one thread at a time.
+    Opened again, it contains what the last commit did; without a commit it is empty. For one thread at a time.
 
     Raises:
         locks.FileInUse: If another process has it open.
-        ReadError: If another program's file lies there, or the log is damaged or another program's.
+        ReadError: If the file or the log is another program's, or the log is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Journal(io.RawIOBase):
                 self._begin()
             length, pages = _read_log(self.log)
             if path.stat().st_size < length:
-                raise ReadError(f"{path} has lost bytes that {self.log} counts; remove both to begin anew")
+                raise ReadError(f"{path} is shorter than {self.log} says; remove both to start again")
             self._file = path.open("r+b", buffering=0)
         except BaseException:
             self._lock.release()
@@ -60,30 +60,30 @@ class Journal(io.RawIOBase):
 
     @staticmethod
     def is_begun(path: Path) -> bool:
-        """Whether a journal's file lies at ``path``, which its log proves."""
+        """Whether ``path`` is the file of a journal: it has a log."""
         return path.exists() and _log_path(path).exists()
 
     def _begin(self) -> None:
-        """Make an empty file, its log first: a file without a log is somebody else's and is left alone."""
+        """Create an empty file, its log first: a file without a log belongs to somebody else and is not touched."""
         if self.path.exists() and self.path.stat().st_size:
             raise ReadError(
-                f"{self.path} was made by another program, or its {self.log.name} is gone; move it away, it would be "
-                "overwritten"
+                f"{self.path} was made by another program, or its {self.log.name} is missing; move it "
+                "away, it would be overwritten"
             )
-        _read_log(self.log)  # which refuses another program's
+        _read_log(self.log)  # refuses another program's log
         files.write_bytes(self.log, _log(0, {}))
         self.path.touch()
 
     def check(self) -> None:
-        """Raise the error that a write met.
+        """Raise the error of a failed write.
 
-        A write itself raises none, and after the first nothing is written: HDF5 does not survive a disk that is full.
+        ``write`` itself raises none, and writes nothing after the first error: HDF5 does not survive a full disk.
         """
         if self._failure is not None:
             raise OSError(self._failure.errno, self._failure.strerror, str(self.path))
 
     def commit(self) -> None:
-        """Make the present content what a kill goes back to."""
+        """Commit the current content: a kill returns to it."""
         self.check()
         os.fsync(self._file.fileno())
         pages = {number: bytes(page) for number, page in self._pages.items()}
@@ -134,7 +134,7 @@ class Journal(io.RawIOBase):
 
     @property
     def _safe(self) -> int:
-        """From here on no committed byte lies, nor a page with one."""
+        """The first page boundary after all committed bytes."""
         return -(-self._committed // _PAGE) * _PAGE
 
     def readinto(self, buffer: Any) -> int:
@@ -172,7 +172,7 @@ class Journal(io.RawIOBase):
         return self._pages[number]
 
     def close(self) -> None:
-        """Let go of the file, whatever is not committed with it."""
+        """Close the file; what was not committed is lost."""
         if not self.closed:
             self._file.close()
             self._lock.release()
@@ -211,19 +211,19 @@ def _log_path(path: Path) -> Path:
 
 
 def _read_log(path: Path) -> tuple[int, dict[int, bytes]]:
-    """Committed length and pages; nothing where there is no log.
+    """Committed length and pages; nothing if there is no log.
 
     Raises:
-        ReadError: If it is no log, or a spoilt one.
+        ReadError: If it is not a log, or is damaged.
     """
     if not path.exists():
         return 0, {}
     data = path.read_bytes()
     body, crc = data[:-4], int.from_bytes(data[-4:], "little")
     if not body.startswith(_SIGNATURE[: len(body)]) or not body:
-        raise ReadError(f"{path} was made by another program; move it away, it would be overwritten")
+        raise ReadError(f"{path} was made by another program and would be overwritten; move it away")
     if len(body) < _HEAD.size or zlib.crc32(body) != crc:
-        raise ReadError(f"{path} is damaged; remove it and the file beside it to begin anew")
+        raise ReadError(f"{path} is damaged; remove it and {path.with_suffix('').name} to start again")
     _, length, count = _HEAD.unpack_from(body)
     step = _NUMBER.size + _PAGE
     pages = {}

@@ -1,4 +1,4 @@
-"""Files held against other processes, on every platform and, as far as it goes, on file systems without locks."""
+"""Lock files, on every platform; on file systems without locks, a warning."""
 
 import errno
 import logging
@@ -8,40 +8,42 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# What file systems answer that have no locks: NFS without its lock daemon, some FUSE and Lustre mounts.
+# Errors of file systems without locks: NFS without its lock daemon, some FUSE and Lustre mounts.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class FileInUse(OSError):
-    """A file that another process holds."""
+    """A file that another process has locked."""
 
 
 class Lock:
-    """Hold a lock file, which is made; the end of the process that holds it, however sudden, frees it.
+    """Create and lock a file; the lock ends with the process, also if it is killed.
 
-    Where the file system has no locks a warning says so and the work goes on: it is then up to the user that no second
-    process writes the same files.
+    If the file system has no locks, a warning says so and the work continues: the user must then make sure that no
+    second process writes the same files.
 
     Args:
-        path: The lock file. Nothing is written into it.
+        path: The lock file; it stays empty.
 
     Raises:
-        FileInUse: If another process holds it.
-        FileExistsError: If the file holds something: taking the lock would empty it.
+        FileInUse: If another process has locked it.
+        FileExistsError: If the file is not empty: locking would empty it.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.stat().st_size:
-            raise FileExistsError(errno.EEXIST, "holds something, so it is no lock of ours; move it away", str(path))
+            raise FileExistsError(
+                errno.EEXIST, "is not empty, so it is not a lock file of cdgnet; move it away", str(path)
+            )
         self.path = path
         self._lock = FileLock(path, timeout=0)
         try:
             self._lock.acquire()
         except Timeout as error:
-            raise FileInUse(errno.EBUSY, "another process holds it", str(path)) from error
+            raise FileInUse(errno.EBUSY, "in use by another process", str(path)) from error
         except NotImplementedError:
-            self._warn("it knows none")
+            self._warn("not supported")
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise
@@ -53,7 +55,7 @@ class Lock:
         )
 
     def release(self, *, remove: bool = False) -> None:
-        """Let it go; with ``remove`` delete the file too, when what it guarded is finished."""
+        """Unlock; with ``remove``, also delete the file, once what it guards is finished."""
         is_left = False
         if remove:
             try:
@@ -62,18 +64,18 @@ class Lock:
                 is_left = True
         self._lock.release()
         if is_left:
-            with suppress(PermissionError):  # another process holds it by now
+            with suppress(PermissionError):  # another process has locked it by now
                 self.path.unlink(missing_ok=True)
 
 
 @contextmanager
 def hold(path: Path, *, remove: bool = False, refusal: Exception | None = None) -> Iterator[None]:
-    """Hold a lock file for the time of a ``with`` block; see ``Lock``.
+    """Lock a file for the duration of a ``with`` block; see ``Lock``.
 
     Args:
         path: The lock file.
-        remove: Remove it in the end.
-        refusal: Is raised in place of ``FileInUse``.
+        remove: Delete it at the end.
+        refusal: Raised instead of ``FileInUse``.
     """
     try:
         lock = Lock(path)

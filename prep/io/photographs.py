@@ -1,6 +1,6 @@
 """Read and write photographs with their metadata: ICC profile, EXIF, resolution, bit depth, alpha.
 
-``frames`` reads what is trained on; this reads what people want restored, and keeps everything but the pixels.
+``frames`` reads training data; this module reads photographs to restore, and keeps everything except the pixels.
 
 Legend: H, W a picture's height and width, upright.
 """
@@ -26,10 +26,11 @@ from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
 from prep.io import files, frames, storage
 from prep.io.storage import Source
+from prep.units import counted, file_size
 
-MOST_PIXELS = 500_000_000  # of a picture; its header is asked before any memory is taken
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised here, with the file's name
-# What decoders raise over damaged data, besides their own kinds; none of them promises any.
+MOST_PIXELS = 500_000_000  # of a picture; its header is checked before memory is allocated
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised here, with the file name
+# What decoders raise for damaged data, in addition to their own classes; none documents it.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -47,12 +48,12 @@ _ORIENTATION = 0x0112
 _KEPT_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
-_ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO holds the camera's other views or its gain map behind the photograph
+_ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO stores other views or a gain map after the photograph
 _JPEG = (".jpg", ".jpeg", ".jfif")
 _HEIF = (".heic", ".heif")
 SUFFIXES = (*frames.SUFFIXES, ".jfif", ".avif", *_HEIF)
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MOST_DOTS = 65535  # an inch, that a JPEG can state
+_MOST_DOTS = 65535  # per inch, the largest number that a JPEG can store
 _FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -80,14 +81,14 @@ class Photo:
 
 
 def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
-    """Read a photograph: upright as its EXIF orientation asks, 8 or 16 bits, CMYK turned to sRGB by its profile.
+    """Read a photograph, 8 or 16 bits: rotated by its EXIF orientation, CMYK converted to sRGB by its profile.
 
     Args:
         source: The file.
-        most_pixels: Above which it is refused before it is decoded.
+        most_pixels: Limit; a larger picture is refused before it is decoded.
 
     Raises:
-        FrameError: If it is damaged, cut short, no picture, of another depth, too large, or several in one file.
+        FrameError: If it is damaged, cut short, too large, of another depth, not a picture, or several in one file.
         ReadError: If it cannot be read at all.
     """
     with _opened(source, most_pixels) as (data, image):
@@ -112,14 +113,14 @@ def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
 
 
 def check(source: Source, most_pixels: int = MOST_PIXELS) -> None:
-    """Check what the header of a photograph says, without decoding it; arguments and errors as for ``read``."""
+    """Check the header of a photograph without decoding it; arguments and errors as for ``read``."""
     with _opened(source, most_pixels):
         pass
 
 
 @contextmanager
 def _opened(source: Source, most_pixels: int) -> Iterator[tuple[bytes, Any]]:
-    """The bytes of a photograph and Pillow's image of it; what goes wrong within is raised with the file's name."""
+    """The bytes of a photograph and its Pillow image; errors in the block are raised with the file name."""
     data = storage.read(source)
     if source.suffix.lower() in _HEIF:
         _register_heif(source)
@@ -133,61 +134,61 @@ def _opened(source: Source, most_pixels: int) -> Iterator[tuple[bytes, Any]]:
     except UnidentifiedImageError as error:
         raise _unidentified(data, source) from error
     except MemoryError as error:
-        raise FrameError(f"{source} asks for more memory than is free; shrink it, or fetch it again") from error
+        raise FrameError(f"{source} needs more memory than is free; make it smaller, or replace it") from error
     except _DAMAGE as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise FrameError(f"{source} is damaged: {reason}; fetch it again") from error
+        raise FrameError(f"{source} is damaged: {reason}; copy or download it again") from error
 
 
 def is_photo(path: PurePath) -> bool:
-    """Tell whether a name is that of a photograph: a known suffix in any case, and no hidden file."""
+    """Whether a file name is that of a photograph: a known suffix, upper or lower case, and not a hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _unidentified(data: bytes, source: Source) -> FrameError:
-    """Why Pillow knows no such picture: a TIFF of another kind, or no picture."""
+    """Why Pillow cannot identify a file: an unsupported TIFF, or not a picture."""
     if data.startswith(_TIFF_STARTS):
         try:
             with tifffile.TiffFile(io.BytesIO(data)) as tiff:
                 return _other_kind(tiff.pages[0], source)
         except _DAMAGE:
-            pass  # no whole TIFF either
-    return FrameError(f"{source} is no readable picture ({len(data)} bytes); fetch it again or remove it")
+            pass  # not a complete TIFF either
+    return FrameError(f"{source} is not a readable picture ({file_size(len(data))}); replace or remove it")
 
 
 def _other_kind(page: Any, source: Source) -> FrameError:
-    """Of a TIFF's page that is not read, what it holds."""
+    """The error for an unsupported kind of TIFF, with what its page contains."""
     photometric, compression = (getattr(each, "name", each) for each in (page.photometric, page.compression))
     count = page.samplesperpixel
-    kind = f"{count} channels of {page.dtype} ({photometric}, compression {compression})"  # or their numbers
-    return FrameError(f"{source} holds {kind}; wanted RGB or grey of 8 or 16 bits, at most with alpha; convert it")
+    kind = f"{counted(count, 'channel')} of {page.dtype} ({photometric}, compression {compression})"
+    return FrameError(f"{source} has {kind}; convert it to RGB or grey of 8 or 16 bits, with or without alpha")
 
 
 def _register_heif(source: Source) -> None:
     try:
         import pillow_heif  # type: ignore[import-untyped,unused-ignore]
     except ImportError as error:
-        raise FrameError(f"{source} needs pillow-heif to be read; pip install 'cdgnet[heif]', or convert it") from error
+        raise FrameError(f"{source} needs pillow-heif; run: pip install 'cdgnet[heif]', or convert it") from error
     pillow_heif.register_heif_opener()
 
 
 def _check_single(image: Any, source: Source) -> None:
     count = getattr(image, "n_frames", 1)
     if count > 1 and image.format not in _ONE_PICTURE:
-        raise FrameError(f"{source} holds {count} pictures; wanted one; take them apart, or make a video of them")
+        raise FrameError(f"{source} contains {count} pictures; save each as a file, or all as a video")
 
 
 def _check_size(image: Any, source: Source, most_pixels: int) -> None:
     width, height = image.size
     if width * height > most_pixels:
         raise FrameError(
-            f"{source} holds {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); wanted at most "
-            f"{most_pixels / 1e6:,.0f} megapixels; shrink it or cut it up"
+            f"{source} has {width:,} x {height:,} pixels ({width * height / 1e6:,.0f} megapixels); the limit is "
+            f"{most_pixels / 1e6:,.0f} megapixels; make it smaller, or cut it up"
         )
 
 
 def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | None:
-    """Pixels of more than 8 bits as they lie in the file, which Pillow would cut down; None where there are none."""
+    """Pixels of more than 8 bits as stored, which Pillow would reduce to 8; None if there are none."""
     if image.format == "PNG" and data[24] == 16:
         frames.check_whole(data, source)
         return np.asarray(imagecodecs.png_decode(data))
@@ -197,7 +198,7 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
         page: Any = tiff.pages[0]
         wanted, found = math.prod(page.chunked), len(page.dataoffsets)
         if found < wanted:  # what is missing would become black
-            raise FrameError(f"{source} is damaged: it holds {found} of {wanted} parts; fetch it again")
+            raise FrameError(f"{source} is damaged: it contains {found} of {wanted} parts; copy or download it again")
         pixels = np.asarray(page.asarray())
         if pixels.dtype != np.uint16 or page.photometric not in (
             tifffile.PHOTOMETRIC.RGB,
@@ -214,7 +215,7 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
 
 
 def _turned(pixels: Any, orientation: int) -> Any:
-    """What EXIF's orientations 2 to 8 ask for."""
+    """Pixels rotated and mirrored by the EXIF orientations 2 to 8."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -223,7 +224,7 @@ def _turned(pixels: Any, orientation: int) -> Any:
 
 
 def _in_kept_mode(image: Any, profile: bytes, source: Source) -> tuple[Any, bytes]:
-    """An image in a mode that is restored, and the profile that it then has."""
+    """An image converted to a supported mode, and the profile that it then has."""
     if "transparency" in image.info:  # one colour of it, or one of its palette's
         return image.convert("RGBA"), profile
     if image.mode in _KEPT_MODES:
@@ -231,7 +232,7 @@ def _in_kept_mode(image: Any, profile: bytes, source: Source) -> tuple[Any, byte
     if image.mode == "CMYK":
         return _from_cmyk(image, profile), b""
     if image.mode not in _MODES:
-        raise FrameError(f"{source} holds {image.mode} pixels; wanted RGB or grey of 8 or 16 bits; convert it")
+        raise FrameError(f"{source} has {image.mode} pixels; convert it to RGB or grey of 8 or 16 bits")
     return image.convert(_MODES[image.mode]), profile
 
 
@@ -240,16 +241,16 @@ def _from_cmyk(image: Any, profile: bytes) -> Any:
         return image.convert("RGB")
     try:
         return ImageCms.profileToProfile(image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:  # a profile that is no printer's
+    except ImageCms.PyCMSError:  # not the profile of a printer
         return image.convert("RGB")
 
 
 def _upright(exif: Any, image: Any) -> bytes:
-    """EXIF for pixels that stand upright; empty where there was none."""
-    if image.format == "TIFF":  # its layout tags are those of the old file; the writer adds its own
+    """EXIF for upright pixels; empty if there was none."""
+    if image.format == "TIFF":  # its layout tags describe the old file; the writer adds its own
         for tag in set(exif) - _KEPT_TIFF_TAGS:
             del exif[tag]
-        exif.bigtiff = False  # no reader of EXIF expects offsets of 64 bits
+        exif.bigtiff = False  # readers of EXIF do not expect 64-bit offsets
     if not len(exif):
         return b""
     if _ORIENTATION in exif:
@@ -270,18 +271,17 @@ def _is_lossless(data: bytes, image: Any) -> bool:
 
 
 def write(path: Path, photo: Photo, quality: int = 95) -> None:
-    """Write a photograph in the format that the suffix names, whole or not at all.
+    """Write a photograph in the format of the suffix, whole or not at all.
 
-    Without loss where the format can and the photograph had none; JPEG always loses some, and has neither alpha nor 16
-    bits.
+    Lossless if the format can be and the photograph was; JPEG is always lossy, and stores neither alpha nor 16 bits.
 
     Args:
         path: Ends in one of ``SUFFIXES``.
-        photo: As it was read, with other pixels.
-        quality: 1 to 100, of JPEG, AVIF and HEIC, and of a WebP that was lossy.
+        photo: As read, with new pixels.
+        quality: 1 to 100, for JPEG, AVIF and HEIC, and for WebP if the photograph was lossy.
 
     Raises:
-        FrameError: If the format cannot hold it.
+        FrameError: If the format cannot store it.
         OSError: If it cannot be written.
     """
     suffix = path.suffix.lower()
@@ -309,8 +309,8 @@ def write(path: Path, photo: Photo, quality: int = 95) -> None:
     target = io.BytesIO()
     try:
         Image.fromarray(pixels).save(target, _FORMATS[suffix], **options)
-    except _DAMAGE as error:  # metadata of its source that are too long or damaged; nothing is on the disk yet
-        raise FrameError(f"{path} cannot be written: {' '.join(str(error).split())}; convert its source") from error
+    except _DAMAGE as error:  # the source's metadata are too long or damaged; nothing is written yet
+        raise FrameError(f"{path} cannot be written: {' '.join(str(error).split())}; convert the source") from error
     files.write_bytes(path, target.getvalue())
 
 
@@ -318,7 +318,7 @@ def _encode_sixteen(photo: Photo, suffix: str) -> bytes:
     if suffix != ".png":
         return _sixteen_tiff(photo)
     pixels = photo.pixels
-    if pixels.ndim == 3 and pixels.shape[2] == 2:  # OpenCV knows no grey with alpha
+    if pixels.ndim == 3 and pixels.shape[2] == 2:  # OpenCV does not support grey with alpha
         pixels = pixels[:, :, [0, 0, 0, 1]]
     kinds, values = [], []
     for kind, value in ((cv2.IMAGE_METADATA_ICCP, photo.profile), (cv2.IMAGE_METADATA_EXIF, photo.exif)):

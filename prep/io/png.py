@@ -1,4 +1,4 @@
-"""PNG (ISO 15948), written at a quarter of the time that libraries take, at the same size: deflated by ISA-L.
+"""Write PNG (ISO 15948) four times as fast as libraries do, at the same file size: compressed by ISA-L.
 
 Legend: H, W a picture's height and width.
 """
@@ -11,7 +11,7 @@ from isal import isal_zlib
 from prep.arrays import Bytes, Codes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LEVEL = 1  # of ISA-L's; 2 takes as long and gives files as large
+_LEVEL = 1  # of ISA-L; 2 takes as long and gives files of the same size
 _UP = 2  # each byte is stored as its difference from the one above
 _COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by channels: grey, RGB, RGBA
 
@@ -23,14 +23,14 @@ def encode(pixels: Bytes | Codes) -> bytes:
         pixels: ``(H, W)`` grey, or ``(H, W, 3 or 4)`` RGB or RGBA; uint8 or uint16.
 
     Raises:
-        ValueError: If a PNG cannot hold them.
+        ValueError: If a PNG cannot store them.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2] if pixels.ndim == 3 else 0
     if channels not in _COLOUR_TYPES or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:
-        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; wanted uint8 or uint16, grey, RGB or RGBA")
+        raise ValueError(f"pixels are {pixels.dtype} {pixels.shape}; they must be uint8 or uint16, grey, RGB or RGBA")
     height, width = pixels.shape[:2]
     big_endian = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder(">"))
-    rows = big_endian.view(np.uint8).reshape(height, -1)  # (H, bytes a row)
+    rows = big_endian.view(np.uint8).reshape(height, -1)  # (H, bytes per row)
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     filtered[:, 0] = _UP
     filtered[0, 1:] = rows[0]

@@ -13,9 +13,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from prep.errors import ReadError
+from prep.units import file_size
 
 MOST_BYTES = 2_000_000_000
-"""Of a file, or of a member unpacked: no picture is larger, and a few bytes of an archive may unpack to anything."""
+"""Limit for a file, or an unpacked member: no picture is larger, and a small archive may unpack to any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,21 +38,21 @@ Source = Path | ArchiveMember
 
 
 def is_text(name: str) -> bool:
-    """Whether a name is text: Python gives a file's name of bytes that are no UTF-8 with surrogates in it."""
+    """Whether a name is text: Python puts surrogates into a file name that is not UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileStamp:
-    """Size, checksum and time of a source: they show whether it still is the one that was read."""
+    """Size, checksum and time of a source: they show whether it has changed since it was read."""
 
     bytes: int
-    crc32: int  # of the bytes: the same for a file and for an archive's member
+    crc32: int  # of the bytes: the same for a file and for an archive member
     modified: int  # nanoseconds; 0 in an archive
 
 
 def absolute(source: Source) -> Source:
-    """The source for a worker process, which may stand in another folder."""
+    """The source with an absolute path, for a worker process, which may run in another folder."""
     if isinstance(source, ArchiveMember):
         return ArchiveMember(archive=source.archive.absolute(), name=source.name)
     return source.absolute()
@@ -61,7 +62,7 @@ def read(source: Source, count: int = -1) -> bytes:
     """All bytes of a source, or only the first ``count``; a whole archive member is checked against its checksum.
 
     Raises:
-        ReadError: If it cannot be opened, holds more than ``MOST_BYTES``, or its archive is damaged.
+        ReadError: If it cannot be opened, is larger than ``MOST_BYTES``, or its archive is damaged.
     """
     try:
         if isinstance(source, ArchiveMember):
@@ -73,12 +74,14 @@ def read(source: Source, count: int = -1) -> bytes:
             _check_bytes(source, count, os.fstat(file.fileno()).st_size)
             return file.read(count)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, KeyError, UnicodeDecodeError) as error:
-        raise ReadError(f"{source} is damaged in its archive ({error}); fetch the archive again") from error
+        raise ReadError(f"{source} is damaged in its archive ({error}); copy or download the archive again") from error
     except (
         RuntimeError,
         NotImplementedError,
     ) as error:  # zipfile's, for a password or unknown compression
-        raise ReadError(f"{source} cannot be read from its archive ({error}); unpack it") from error
+        raise ReadError(
+            f"{source} cannot be read from its archive ({error}); unpack the archive, and use the folder"
+        ) from error
     except OSError as error:
         raise ReadError(f"{source} cannot be read ({error.strerror or error})") from error
 
@@ -91,7 +94,7 @@ def opened(source: Source) -> IO[bytes]:
 
 
 def read_stamped(source: Source) -> tuple[bytes, FileStamp]:
-    """All bytes of a source and its stamp; a source that changes from now on does not fit the stamp.
+    """All bytes of a source, and its stamp; a later change of the source no longer matches the stamp.
 
     Raises:
         ReadError: As ``read``.
@@ -107,30 +110,30 @@ def read_stamped(source: Source) -> tuple[bytes, FileStamp]:
 def _check_bytes(source: Source, wanted: int, found: int) -> None:
     if wanted < 0 and found > MOST_BYTES:
         raise ReadError(
-            f"{source} holds {found / 1e9:.1f} GB; wanted a picture of at most {MOST_BYTES / 1e9:.0f} GB; "
-            "compress it or cut it up"
+            f"{source} has {file_size(found)}; the limit for a picture is {file_size(MOST_BYTES)}; "
+            "compress it, or cut it up"
         )
 
 
 @functools.lru_cache(maxsize=4)
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """An archive, opened once a process.
+    """An archive, opened once per process.
 
     Raises:
-        ReadError: If it is none, or cut short.
+        ReadError: If it is not a zip archive, or cut short.
     """
     try:
         return zipfile.ZipFile(path)
-    except (NotImplementedError, UnicodeDecodeError) as error:  # a later version of zip, names that are no UTF-8
-        raise ReadError(f"{path} cannot be read as a zip archive ({error}); unpack it") from error
+    except (NotImplementedError, UnicodeDecodeError) as error:  # a later version of zip, names that are not UTF-8
+        raise ReadError(f"{path} cannot be read as a zip archive ({error}); unpack it, and use the folder") from error
     except zipfile.BadZipFile as error:
-        raise ReadError(f"{path} is no whole zip archive ({error}); fetch it again") from error
+        raise ReadError(f"{path} is not a complete zip archive ({error}); copy or download it again") from error
     except OSError as error:
         raise ReadError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:
-    """Whether only its bytes tell if a source is still that of a stamp: it has the same size, and another time."""
+    """Whether only the bytes show if a source has changed: it has the same size, but another time."""
     if isinstance(source, ArchiveMember):
         return False
     status = source.stat()
@@ -138,9 +141,9 @@ def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:
 
 
 def current_stamp(source: Source, old: FileStamp) -> FileStamp | None:
-    """Today's stamp of a source if its bytes are still those of ``old``, else None.
+    """The current stamp of a source if its bytes are those of ``old``, else None.
 
-    Reads the bytes only where the size is the same and the time is not, as in a copied data set.
+    Reads the bytes only if the size is the same and the time is not, as in a copied data set.
     """
     if isinstance(source, ArchiveMember):
         member = open_archive(source.archive).getinfo(source.name)

@@ -19,22 +19,23 @@ from av.video.reformatter import Interpolation
 
 from prep.arrays import Bytes, Codes
 from prep.errors import FrameError
+from prep.units import counted
 
 KEPT = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi")  # containers that are written; others become .mkv
 SUFFIXES = (*KEPT, ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp")
-UNKNOWN, BT709, BT601, FULL = 2, 1, 5, 2  # FFmpeg's numbers of matrices and of a range
+UNKNOWN, BT709, BT601, FULL = 2, 1, 5, 2  # FFmpeg's numbers for colour matrices and the full range
 
-_MOST_REORDERED = 16  # frames that H.264 and HEVC decode before one that is shown earlier
+_MOST_REORDERED = 16  # frames that H.264 and HEVC may decode before one that is shown earlier
 _NOT_KEPT = {  # side data of frames
     "MASTERING_DISPLAY_METADATA": "HDR mastering data",
     "CONTENT_LIGHT_LEVEL": "HDR light levels",
     "DYNAMIC_HDR_PLUS": "HDR10+",
     "DOVI_METADATA": "Dolby Vision",
-    "STEREO3D": "marks of a stereo pair",
-    "SPHERICAL": "marks of a panorama",
+    "STEREO3D": "stereo metadata",
+    "SPHERICAL": "panorama metadata",
 }
 
-# Colour is stored at half the resolution. To RGB and back costs 23 dB more by FFmpeg's quick way than by this one.
+# Colour is stored at half the resolution; FFmpeg's fast conversion to RGB and back is 23 dB worse than this one.
 EXACT: dict[str, Any] = {
     "interpolation": int(
         Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
@@ -45,33 +46,33 @@ EXACT: dict[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What a video's header says, and its first frame."""
+    """What the header of a video and its first frame say."""
 
     size: tuple[int, int]  # (height, width) as shown
-    rate: Fraction  # frames a second, in the mean
-    frames: int  # an estimate where the file only says how long it lasts; 0 where it does not say even that
-    seconds: float  # as stated; 0 where the file states nothing
-    clock: Fraction  # seconds of a tick
-    pixels: str  # FFmpeg's name of a format that it can be written in
+    rate: Fraction  # frames per second, mean
+    frames: int  # estimated from the duration if not stored; 0 if that is unknown too
+    seconds: float  # as stored; 0 if unknown
+    clock: Fraction  # seconds per tick
+    pixels: str  # FFmpeg's name of the pixel format to write
     matrix: int  # FFmpeg's numbers, as are the next three
     range: int
     primaries: int
     transfer: int
     aspect: Fraction  # of a pixel, width by height; 0: unknown
-    changes: tuple[str, ...]  # what a copy does not keep, for a person
+    changes: tuple[str, ...]  # what a copy does not keep, as text for the user
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
     """One frame of a video and when it is shown."""
 
-    pixels: Bytes | Codes  # (H, W, 3) RGB, uint8, or uint16 over the whole range where the video has over 8 bits
+    pixels: Bytes | Codes  # (H, W, 3) RGB; uint8, or uint16 over its full range if the video has more than 8 bits
     seconds: float  # from the video's start
     ticks: int  # of the video's clock, which need not start at 0
 
 
 def is_video(path: PurePath) -> bool:
-    """Tell whether a name is that of a video: a known suffix in any case, and no hidden file."""
+    """Whether a file name is that of a video: a known suffix, upper or lower case, and not a hidden file."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -79,7 +80,7 @@ def describe(path: Path) -> VideoInfo:
     """Size, rate and number of frames.
 
     Raises:
-        FrameError: If it holds no video that can be read.
+        FrameError: If it contains no readable video.
     """
     with opened(path) as container:
         stream = video_stream(container, path)
@@ -87,7 +88,7 @@ def describe(path: Path) -> VideoInfo:
         seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
         first = next(container.decode(stream), None)
         if first is None:
-            raise FrameError(f"{path} holds no frame that can be decoded; fetch it again")
+            raise FrameError(f"{path} contains no frame that can be decoded; copy or download it again")
         sides = (first.height, first.width)
         is_turned = _quarters(first) % 2 == 1
         aspect = stream.sample_aspect_ratio or Fraction(0)
@@ -108,24 +109,24 @@ def describe(path: Path) -> VideoInfo:
 
 
 def read(path: Path, since: int | None = None) -> Iterator[Moment]:
-    """All frames in the order of their times; memory holds the decoder's few and no more.
+    """All frames in the order of their times, one at a time.
 
-    Interlaced ones are made whole (FFmpeg's bwdif, one frame of two fields). Turned upright as the file asks, in
-    colours as its matrix and range say. Rates may vary: the times are the file's.
+    Interlaced frames are deinterlaced (FFmpeg's bwdif, one frame of two fields). Frames are rotated upright, and
+    converted by the file's colour matrix and range. The frame rate may vary: the times are the file's.
 
     Args:
         path: The video.
-        since: Ticks before which nothing is wanted: decoding begins at the nearest place that it can begin at.
+        since: Skip frames before this time (ticks); decoding starts at the nearest possible place before it.
 
     Raises:
-        FrameError: If it holds no video, is damaged on the way, or jumps back in time.
+        FrameError: If it contains no video, is damaged, or jumps back in time.
     """
     for frame, seconds, ticks in _timed_frames(path, since):
         yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
 
 
 def glance(path: Path, width: int) -> Iterator[tuple[Bytes, int]]:
-    """Every frame small and grey, ``(h, width)``, as it is stored, and its ticks: to find cuts and repeats quickly.
+    """Every frame small and grey, ``(h, width)``, not rotated, with its ticks: to find cuts and repeats quickly.
 
     Raises:
         FrameError: As ``read`` does.
@@ -142,7 +143,7 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
         stream = video_stream(container, path)
         start = stream.start_time or 0
         stamped = _stamped(_decoded_since(container, stream, since), stream, start)
-        if container.format.name == "avi":  # whose times are those of decoding
+        if container.format.name == "avi":  # its times are those of decoding
             stamped = _in_order(stamped)
         for frame in _deinterlaced(_increasing(stamped, stream, path), stream):
             ticks = round(frame.pts * frame.time_base / stream.time_base)
@@ -151,7 +152,7 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
 
 
 def _stamped(frames: Iterator[Any], stream: Any, start: int) -> Iterator[Any]:
-    """Frames that all have a time."""
+    """Give every frame a time."""
     for number, frame in enumerate(frames):
         if frame.pts is None:
             frame.pts = frame.dts
@@ -161,7 +162,7 @@ def _stamped(frames: Iterator[Any], stream: Any, start: int) -> Iterator[Any]:
 
 
 def _in_order(frames: Iterator[Any]) -> Iterator[Any]:
-    """Frames, which a decoder gives in the order in which they are shown, with their times in that order too."""
+    """Put the times into the order in which frames are shown, as the frames already are."""
     waiting: deque[Any] = deque()
     stamps: list[int] = []
     for frame in frames:
@@ -176,15 +177,15 @@ def _in_order(frames: Iterator[Any]) -> Iterator[Any]:
 
 
 def _increasing(frames: Iterator[Any], stream: Any, path: Path) -> Iterator[Any]:
-    """Frames at times of their own: one that repeats the time of another, or nearly, is shown a tick after it."""
+    """Give every frame a time of its own: one with the time of the frame before it, or nearly, comes a tick later."""
     last: int | None = None
     for frame in frames:
         if last is not None and frame.pts <= last:
             back = float((last - frame.pts) * stream.time_base)
             if back > 1:
                 raise FrameError(
-                    f"{path} jumps back in time by {back:.1f} s; write it anew: "
-                    f"ffmpeg -i {shlex.quote(str(path))} -c copy anew.mkv"
+                    f"{path} jumps back in time by {back:.1f} s; repair it with: "
+                    f"ffmpeg -i {shlex.quote(str(path))} -c copy repaired.mkv"
                 )
             frame.pts = last + 1
         last = frame.pts
@@ -192,7 +193,7 @@ def _increasing(frames: Iterator[Any], stream: Any, path: Path) -> Iterator[Any]
 
 
 def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
-    """Frames as they are up to the first of two fields; from there on those of two fields are made whole."""
+    """Deinterlace, from the first interlaced frame on."""
     graph: Any = None
     for frame in frames:
         if graph is None and frame.interlaced_frame:
@@ -214,7 +215,7 @@ def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
 
 
 def _pulled(graph: Any) -> Iterator[Any]:
-    """What a filter has ready."""
+    """The frames that a filter has ready."""
     while True:
         try:
             yield graph.pull()
@@ -223,7 +224,7 @@ def _pulled(graph: Any) -> Iterator[Any]:
 
 
 def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[Any]:
-    """Frames from some place at or before a time; from the first one where the file cannot be entered in its middle."""
+    """Frames from a place at or before a time; from the first frame if the file does not allow seeking."""
     if since is not None:
         container.seek(since, stream=stream)
         first = next(container.decode(stream), None)
@@ -235,52 +236,54 @@ def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[A
     yield from container.decode(stream)
 
 
-# From version 19 on PyAV keeps bytes of metadata that are no UTF-8 by itself, and has no such option.
+# From version 19 on PyAV keeps metadata that are not UTF-8 by default, and no longer has this option.
 _METADATA: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """A file for reading by PyAV; FFmpeg's errors are raised as ours, with the file's name."""
+    """Open a file with PyAV; FFmpeg's errors become FrameErrors with the file name."""
     try:
         with av.open(address(path), container_options={"protocol_whitelist": "file"}, **_METADATA) as container:
             yield container
     except av.FFmpegError as error:
-        raise FrameError(f"{path} cannot be read as a video ({error.strerror or error}); fetch it again") from error
+        raise FrameError(
+            f"{path} cannot be read as a video ({error.strerror or error}); copy or download it again"
+        ) from error
 
 
 def address(path: Path) -> str:
-    """A path as FFmpeg takes it: a name such as ``12:30 walk.mp4`` would be that of a network protocol."""
+    """A path as FFmpeg needs it: it would take the ``12:`` of ``12:30 walk.mp4`` for a network protocol."""
     return f"file:{path.absolute()}"
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first stream of pictures, decoded by several threads."""
+    """The first video stream, decoded by several threads."""
     stream = next((stream for stream in container.streams.video if stream.codec_context is not None), None)
     if stream is None:
-        raise FrameError(f"{path} holds no video that can be decoded; convert it")
+        raise FrameError(f"{path} contains no video that can be decoded; convert it to .mp4")
     stream.thread_type = "AUTO"
     return stream
 
 
 def _changes(container: Any, stream: Any, first: Any) -> tuple[str, ...]:
-    """What ``video_parts`` does not keep of a video, judged by its first frame."""
+    """What ``video_parts`` does not keep of a video, by its first frame."""
     kinds = [each.type.name for each in first.side_data]
     metadata = [name for kind, name in _NOT_KEPT.items() if kind in kinds]
     others = len(container.streams) - len(container.streams.audio) - len(container.streams.subtitles) - 1
     has_alpha = any(part.is_alpha for part in first.format.components) or stream.metadata.get("alpha_mode") == "1"
     said = {
-        "interlaced: its fields are made whole frames": first.interlaced_frame,
+        "interlaced frames are deinterlaced": first.interlaced_frame,
         "alpha is dropped": has_alpha,
-        f"{depth(first)} bits a channel become 10": depth(first) > 10,
+        f"{depth(first)} bits per channel become 10": depth(first) > 10,
         f"{', '.join(metadata)} dropped": bool(metadata),
-        f"{others} tracks dropped that are neither picture, sound nor subtitles": others > 0,
+        f"{counted(others, 'track')} dropped (not picture, sound or subtitles)": others > 0,
     }
     return tuple(text for text, is_so in said.items() if is_so)
 
 
 def depth(frame: Any) -> int:
-    """Bits a channel."""
+    """Bits per channel."""
     return max(int(component.bits) for component in frame.format.components)
 
 
@@ -291,12 +294,12 @@ def to_pixels(frame: Any) -> Bytes | Codes:
 
 
 def _quarters(frame: Any) -> int:
-    """Turns by 90 degrees, counter-clockwise, that set a frame upright."""
+    """Number of counter-clockwise quarter turns that make a frame upright."""
     return round(int(frame.rotation) / 90) % 4
 
 
 def _writable(frame: Any) -> str:
-    """The format nearest to a frame's that the encoders know: its colour resolution, 8 or 10 bits."""
+    """The pixel format, of those that the encoders support, nearest to that of a frame."""
     plane = frame.format.components[min(1, len(frame.format.components) - 1)]
     across, down = (side > part for side, part in ((frame.width, plane.width), (frame.height, plane.height)))
     is_even = frame.width % 2 == 0 and frame.height % 2 == 0

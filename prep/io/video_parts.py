@@ -1,6 +1,7 @@
-"""Write videos anew with their own times, colours and sound.
+"""Write restored videos with the times, colours and sound of their sources.
 
-A video is written in parts, each whole or not there, and joined at the end: a killed run goes on after its last part.
+A video is written in parts, each whole or not at all, which are joined at the end: a killed run continues after its
+last part.
 """
 
 import heapq
@@ -19,15 +20,15 @@ from prep.io.video import BT601, EXACT, UNKNOWN, Moment, VideoInfo, address, des
 
 @contextmanager
 def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[Callable[[Moment], float]]:
-    """Encode a part of a video: give it moments in the order of their times, and get back their seconds.
+    """Encode a part of a video: yields a function that takes moments in order, and returns their seconds.
 
-    The part is there once all are written.
+    The file appears when the block ends.
 
     Args:
-        path: Of the part.
-        info: Of the video that the moments are of.
-        quality: 1 to 100; 95 is x264's constant rate factor 14, 50 its 32.
-        suffix: Of the whole in the end: WebM needs VP9, all others get H.264.
+        path: The part to write.
+        info: The source video.
+        quality: 1 to 100; 95 is a constant rate factor (x264) of 14, 50 of 32.
+        suffix: Of the final video: WebM needs VP9, all others get H.264.
     """
     with files.replacing(path) as part, _named_errors(path), av.open(address(part), "w", format="nut") as container:
         stream = _add_stream(container, info, quality, suffix)
@@ -69,19 +70,19 @@ def _to_frame(moment: Moment, info: VideoInfo) -> Any:
 
 
 def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> float:
-    """Write the parts as one video, with the sound, subtitles, chapters and texts of the video that they were made of.
+    """Join parts to one video, with the sound, subtitles, chapters and metadata of the source.
 
     Args:
-        parts: In their order.
-        source: Whose frames they show.
-        target: Its suffix names the container.
-        quality: That of the parts.
+        parts: In order.
+        source: The video that they were made from.
+        target: The video to write; the suffix decides the container.
+        quality: As for the parts.
 
     Returns:
-        Seconds from the start to where the last packet, of pictures or sound, begins.
+        Time, in seconds, of the last packet of pictures or sound.
 
     Raises:
-        FrameError: If the container cannot hold the sound.
+        FrameError: If the container cannot store the sound.
     """
     options = {"movflags": "+faststart+use_metadata_tags"} if target.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
     kind = {".mkv": "matroska", ".m4v": "mp4"}.get(target.suffix.lower(), target.suffix.lower()[1:])
@@ -110,19 +111,21 @@ def _add_copy(container: Any, stream: Any, target: Path) -> Any:
     try:
         return container.add_stream_from_template(stream)
     except ValueError as error:
-        raise FrameError(f"{target} cannot hold what its source does ({error}); convert the source to .mkv") from error
+        raise FrameError(
+            f"{target} cannot store the sound or subtitles of its source ({error}); convert the source to .mkv"
+        ) from error
 
 
 def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]:
     for part in parts:
         with opened(part) as container:
             for packet in container.demux(video=0):
-                packet.dts = packet.pts  # a short part has none
+                packet.dts = packet.pts  # missing in a short part
                 yield from _timed(packet, stream)
 
 
 def _beside(original: Any, streams: dict[int, Any]) -> Iterator[tuple[float, Any]]:
-    """The packets of all but the pictures, as they are."""
+    """The packets of sound and subtitles, unchanged."""
     if not streams:
         return
     for packet in original.demux([original.streams[index] for index in streams]):
@@ -130,7 +133,7 @@ def _beside(original: Any, streams: dict[int, Any]) -> Iterator[tuple[float, Any
 
 
 def _timed(packet: Any, stream: Any) -> Iterator[tuple[float, Any]]:
-    if packet.dts is None:  # the empty one at the end
+    if packet.dts is None:  # the empty packet at the end
         return
     seconds = float(packet.dts * packet.time_base)
     packet.stream = stream
@@ -139,7 +142,7 @@ def _timed(packet: Any, stream: Any) -> Iterator[tuple[float, Any]]:
 
 @contextmanager
 def _named_errors(path: Path) -> Iterator[None]:
-    """Raise FFmpeg's errors as ours, with the file's name; a full disk as an OSError."""
+    """Turn FFmpeg's errors into FrameErrors with the file name, and a full disk into an OSError."""
     try:
         yield
     except av.FFmpegError as error:

@@ -66,7 +66,9 @@ class Camera:
     def __post_init__(self) -> None:
         for matrix in self.matrices:
             if not np.allclose(np.sum(matrix, axis=1), 1, atol=1e-3):
-                raise SynthesisError(f"the rows of a colour matrix of {self.name} do not sum up to 1: white has a tint")
+                raise SynthesisError(
+                    f"a colour matrix of {self.name} tints white; the sum of each of its rows must be 1"
+                )
 
     def draw(self, rng: np.random.Generator) -> "Setting":
         """Draw the setting for one pair of frames; ``rng`` is not asked for what cannot vary."""

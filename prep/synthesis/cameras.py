@@ -68,11 +68,11 @@ CAMERAS = {camera.name: camera for camera in (NONE, GOPRO, PHONE, DSLR)}
 
 
 def named(name: str) -> Camera:
-    """The camera of a name.
+    """The camera with this name.
 
     Raises:
         SynthesisError: If there is none.
     """
     if name not in CAMERAS:
-        raise SynthesisError(f"{name} is no camera; pass one of {', '.join(CAMERAS)}")
+        raise SynthesisError(f"{name} is not a camera; use one of {', '.join(CAMERAS)}")
     return CAMERAS[name]

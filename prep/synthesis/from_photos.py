@@ -1,4 +1,4 @@
-"""Photographs -> blurry and sharp pairs: each is shaken before a camera, things cut out of it move by themselves."""
+"""Make blurry/sharp pairs from photographs: the camera shakes, and pieces cut out of the photograph move in front."""
 
 import json
 import zlib
@@ -18,22 +18,22 @@ from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 
-LARGEST: Size = (720, 1280)  # of frames whose size is not asked for: GoPro's
-_PAIRS_A_TASK = 8  # consecutive ones: the photograph is read and divided once
+LARGEST: Size = (720, 1280)  # of frames if no size is given: GoPro's
+_PAIRS_A_TASK = 8  # consecutive pairs: the photograph is read and segmented once per task
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShakenPair:
-    """A pair and the extent of its blur."""
+    """A pair and its blur length."""
 
     blurry: Bytes  # (H, W, 3)
     sharp: Bytes  # (H, W, 3)
-    extent: Floats  # (H, W) pixels, exact; NaN where what is seen is covered for a part of the exposure
+    extent: Floats  # (H, W) blur length, pixels, exact; NaN where a pixel is covered for part of the exposure
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoTask:
-    """A photograph to make pairs of, in one process; paths are absolute."""
+    """A photograph to make pairs from, in one process; paths are absolute."""
 
     path: Path
     name: str  # of the sequence
@@ -43,17 +43,20 @@ class PhotoTask:
 
 
 def find(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Photographs, there or anywhere below, by the name of the sequence that is made of each: the path below.
+    """Find photographs: files, and all in folders and their subfolders.
+
+    Returns:
+        Paths by the name of the sequence to make, which is the path below the folder.
 
     Raises:
-        SynthesisError: If there are none, or two share a name.
+        SynthesisError: If there are none, or two would get the same name.
     """
     photos: dict[str, Path] = {}
     for place in inputs:
         if not place.exists():
-            raise SynthesisError(f"{place} is not there; pass a photograph, or a folder of photographs")
+            raise SynthesisError(f"{place} does not exist; use a photograph or a folder of photographs")
         if not place.is_dir() and not photographs.is_photo(place):
-            raise SynthesisError(f"{place} is no photograph; leave it out, or leave out --photos")
+            raise SynthesisError(f"{place} is not a photograph; leave it out (or --photos, if it is a video)")
         for path in files_below(place) if place.is_dir() else [place]:
             if path.is_file() and photographs.is_photo(path):
                 below = path.relative_to(place).parts[:-1] if place.is_dir() else ()
@@ -62,23 +65,23 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
                 if not storage.is_text(name):
                     raise SynthesisError(f"the name of {path} is not UTF-8; rename it")
                 if name in photos:
-                    raise SynthesisError(f"{photos[name]} and {path} would share one name; rename one of them")
+                    raise SynthesisError(f"{photos[name]} and {path} would both become sequence {name}; rename one")
                 photos[name] = path
     if not photos:
-        raise SynthesisError(f"{inputs[0]} holds no photograph; pass a photograph, or a folder of photographs")
+        raise SynthesisError(f"{inputs[0]} contains no photographs; use a photograph or a folder of photographs")
     return photos
 
 
 def make(
     photos: Mapping[str, Path], recipe: PhotoRecipe, out: Path, splits: Mapping[str, str], jobs: int
 ) -> Iterator[str]:
-    """Make the pairs of photographs that are not there, and give every pair's name in order.
+    """Make the missing pairs, and yield the name of every pair in order.
 
     Args:
         photos: From ``find``.
-        recipe: How.
+        recipe: All settings.
         out: The folder that ``output.begin`` opened.
-        splits: From it too.
+        splits: What it returned.
         jobs: As in ``parallel.over``.
 
     Raises:
@@ -110,12 +113,12 @@ def _make(task: PhotoTask) -> list[str]:
         written = _write(pixels, task.name, task.folder, task.numbers, task.recipe)
         return [path.stem for path in written]
     except ValueError as error:
-        remedy = "pass a smaller --size, or leave it out" if task.recipe.size else "leave it out"
-        raise SynthesisError(f"{task.path}: {error}; {remedy}") from error
+        remedy = "use a smaller --size, or remove the photograph" if task.recipe.size else "remove it"
+        raise SynthesisError(f"{task.path} is {error}; {remedy}") from error
 
 
 def _check_photo(task: PhotoTask) -> None:
-    """Refuse a photograph that is not the one that earlier pairs are of; ``OUT/survey/NAME.json`` knows it."""
+    """Refuse a photograph that has changed since earlier pairs were made; ``OUT/survey/NAME.json`` has its stamp."""
     path = task.folder.parent / "survey" / f"{task.name}.json"
     if not path.exists():
         _, stamp = storage.read_stamped(task.path)
@@ -124,9 +127,9 @@ def _check_photo(task: PhotoTask) -> None:
     try:
         stamp = files.as_type(files.read_object(path), storage.FileStamp, path.name)
     except ReadError as error:
-        raise SynthesisError(f"{path} is damaged ({error}); remove it, or pass another --out") from error
+        raise SynthesisError(f"{path} is damaged ({error}); remove it, or choose another --out") from error
     if storage.current_stamp(task.path, stamp) is None:
-        raise SynthesisError(f"{task.path} is not what it was when pairs were made of it; pass another --out")
+        raise SynthesisError(f"{task.path} has changed since pairs were made from it; choose another --out")
 
 
 def _blurry_path(folder: Path, number: int, recipe: PhotoRecipe) -> Path:
@@ -134,18 +137,18 @@ def _blurry_path(folder: Path, number: int, recipe: PhotoRecipe) -> Path:
 
 
 def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: PhotoRecipe) -> Iterator[Path]:
-    """Write the pairs of photographs at hand, giving each blurry frame's path once written.
+    """Write the pairs of photographs in memory, and yield the path of each blurry frame once written.
 
-    Pairs that are there are left as they are; each depends on the recipe, its name and number alone.
+    Existing pairs are kept; a pair depends only on the recipe, its name and its number.
 
     Args:
-        pictures: ``(h, w, 3)`` uint8 RGB by the sequence's name.
-        out: Above the split.
-        split: Its name.
-        recipe: How.
+        pictures: ``(h, w, 3)`` uint8 RGB by the name of the sequence.
+        out: The data set folder.
+        split: Name of the folder in it, such as ``train``.
+        recipe: All settings.
 
     Raises:
-        ValueError: If a photograph is smaller than the frames asked for.
+        ValueError: If a photograph is smaller than the frames.
     """
     for name, photo in pictures.items():
         yield from _write(photo, name, out / split, range(1, recipe.count + 1), recipe)
@@ -159,7 +162,7 @@ def _write(photo: Bytes, name: str, folder: Path, numbers: range, recipe: PhotoR
         if not blurry.exists():
             if min(photo.shape[:2]) < SMALLEST:
                 found = f"{photo.shape[1]} x {photo.shape[0]}"
-                raise ValueError(f"photograph is {found} pixels; wanted at least {SMALLEST} x {SMALLEST}")
+                raise ValueError(f"{found} pixels, smaller than the least size of {SMALLEST} x {SMALLEST}")
             segments = segments or Segments(photo)
             pair = shake(photo, segments, recipe, [recipe.seed, zlib.crc32(name.encode()), number])
             output.write_pair(folder / name, blurry.stem, kind, pair.blurry, pair.sharp, pair.extent)
@@ -167,16 +170,16 @@ def _write(photo: Bytes, name: str, folder: Path, numbers: range, recipe: PhotoR
 
 
 def shake(photo: Bytes, segments: Segments, recipe: PhotoRecipe, seed: Sequence[int]) -> ShakenPair:
-    """Photograph a photograph with a shaking camera, things before it moving by themselves.
+    """Make one pair from a photograph: the camera shakes, and pieces move in front.
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB.
-        segments: Of it.
-        recipe: How; its count and seed do not matter.
-        seed: Decides all that is drawn: the motion apart from the camera, so that all cameras see the same.
+        segments: Of the photograph.
+        recipe: All settings; its count and seed are not used.
+        seed: Random seed. Motion and camera are drawn separately, so every camera gets the same motion.
 
     Raises:
-        ValueError: If the photograph is smaller than the frames asked for.
+        ValueError: If the photograph is smaller than the frames.
     """
     size = recipe.size or (min(LARGEST[0], photo.shape[0]), min(LARGEST[1], photo.shape[1]))
     of_motion, of_camera = (np.random.default_rng([*seed, what]) for what in (0, 1))

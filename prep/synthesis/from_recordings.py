@@ -1,7 +1,7 @@
-"""Recordings at a high rate -> blurry and sharp pairs: each window of frames is averaged, its middle frame is sharp.
+"""Make blurry/sharp pairs from recordings at a high frame rate: windows are averaged, middle frames are sharp.
 
-As in GoPro a ``frames N offset M.txt`` beside the pairs says which frames were averaged. The same call resumes where it
-was killed.
+As in GoPro, ``frames N offset M.txt`` beside the pairs lists the frames that were averaged. After a kill, the same call
+continues.
 """
 
 import zlib
@@ -20,12 +20,12 @@ from prep.synthesis import flow, output, recordings
 from prep.synthesis.recipes import RecordingRecipe
 from prep.synthesis.recordings import Recording, Survey
 
-_WINDOWS_A_TASK = 4  # consecutive ones: frames that they share are read once
+_WINDOWS_A_TASK = 4  # consecutive windows: frames that they share are read once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Frames that become one pair."""
+    """The frames of one pair."""
 
     name: str  # of the pair's files
     frames: tuple[int, ...]  # places in the recording
@@ -48,7 +48,7 @@ def plan(
     out: Path,
     splits: Mapping[str, str],
 ) -> list[Clip]:
-    """The windows of all recordings; ``splits`` from ``output.begin`` for recordings whose folder names none."""
+    """Plan the windows of all recordings; ``splits`` (``output.begin``) is for recordings not in train/ or test/."""
     return [
         Clip(
             recording=recording,
@@ -76,7 +76,7 @@ def _windows(recording: Recording, survey: Survey, recipe: RecordingRecipe) -> l
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask:
-    """Consecutive windows, made by one process in one go."""
+    """Consecutive windows that one process makes."""
 
     recording: Recording
     survey: Survey
@@ -86,14 +86,14 @@ class PairTask:
 
 
 class Made(NamedTuple):
-    """A pair that is there, or was made."""
+    """A pair that exists, or was made."""
 
     name: str
-    parts: int  # steps that one between frames became by interpolation: 1 without; 0 if the pair was there
+    parts: int  # steps from one frame to the next: 1 without interpolation; 0 if the pair existed
 
 
 def make(clips: Sequence[Clip], recipe: RecordingRecipe, jobs: int) -> Iterator[Made]:
-    """Make the pairs that are not there, and give every pair in order, there or made.
+    """Make the missing pairs, and yield every pair in order.
 
     Raises:
         ReadError: If a frame cannot be read.
@@ -134,7 +134,7 @@ def _make(task: PairTask) -> list[Made]:
     wanted = sorted({frame for window in missing for frame in window.frames})
     reader = recordings.read(task.recording, task.survey, wanted) if wanted else iter(())
     made = dict.fromkeys((window.name for window in task.windows), 0)
-    loaded: dict[int, Bytes | Codes] = {}  # those that this window or a later one needs
+    loaded: dict[int, Bytes | Codes] = {}  # frames that this window or a later one needs
     for window in missing:
         loaded = {frame: pixels for frame, pixels in loaded.items() if frame >= window.frames[0]}
         while max(loaded, default=-1) < window.frames[-1]:
@@ -150,7 +150,7 @@ def _make(task: PairTask) -> list[Made]:
 def _expose(
     shots: Sequence[Bytes | Codes], recipe: RecordingRecipe, rng: np.random.Generator
 ) -> tuple[Bytes, Bytes, Floats, int]:
-    """The blurry frame of a window, the sharp one, the extents, and how many steps one became by interpolation."""
+    """The blurry frame of a window, the sharp one, the blur length, and the steps from one frame to the next."""
     step = flow.steps(shots)
     setting = recipe.camera.draw(rng)
     parts = 1
@@ -162,7 +162,7 @@ def _expose(
 
 
 def _mean(lights: Iterator[Floats]) -> Floats:
-    """One at a time: interpolated ones are many."""
+    """The mean, adding one at a time: interpolated frames are many."""
     total = next(lights).astype(np.float64)
     count = 1
     for light in lights:

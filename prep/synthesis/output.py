@@ -1,7 +1,7 @@
-"""The data set that is made, in GoPro's layout, with the extent of the blur at every pixel.
+"""The data set to make, in GoPro's layout, with the blur length of every pixel.
 
-``OUT/{train,test}/SEQUENCE/{blur or blur_gamma,sharp,extent}/NUMBER.png``; ``OUT/synthesis.json`` holds the recipe and
-the splits. A pair is there when its blurry frame is, which is written last.
+``OUT/{train,test}/SEQUENCE/{blur or blur_gamma,sharp,extent}/NUMBER.png``; ``OUT/synthesis.json`` stores the recipe and
+the splits. The blurry frame is written last: if it exists, the pair is complete.
 """
 
 import json
@@ -27,13 +27,13 @@ _LOCK = "synthesis.lock"
 
 
 def variant(camera: Camera) -> str:
-    """GoPro's name of the folder for blurry frames: ``blur_gamma`` is for plain averages of light under 2.2."""
+    """GoPro's name for the folder of blurry frames: ``blur_gamma`` for plain averages with a gamma of 2.2."""
     return "blur_gamma" if camera == replace(NONE, response=GAMMA) else "blur"
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Head:
-    """What ``synthesis.json`` holds."""
+    """The content of ``synthesis.json``."""
 
     format: str
     version: int
@@ -44,39 +44,39 @@ class _Head:
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Keep other processes from making pairs in a folder, which is made, and goes again if nothing is put into it.
+    """Lock an output folder against other processes; a new folder that stays empty is removed.
 
     Raises:
-        SynthesisError: If another process does.
+        SynthesisError: If another process makes pairs in it.
     """
     is_new = not out.exists()
-    in_use = f"{out} is being filled by another process; wait for its end, or pass another --out"
+    in_use = f"another process is making pairs in {out}; wait until it ends, or choose another --out"
     try:
         with locks.hold(out / _LOCK, remove=True, refusal=SynthesisError(in_use)):
             yield
     finally:
         if is_new:
-            with suppress(OSError):  # it holds something
+            with suppress(OSError):  # it is not empty
                 out.rmdir()
 
 
 def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
-    """Create an output folder, or open one to go on.
+    """Create an output folder, or open one to continue.
 
-    Sequences of one source, as GoPro's ``GOPR0372_07_00`` and ``GOPR0372_07_01``, share a split. What an earlier call
-    decided stays.
+    Sequences of one source, such as GoPro's ``GOPR0372_07_00`` and ``GOPR0372_07_01``, share a split. The splits of an
+    earlier call are kept.
 
     Args:
         out: The folder; must be empty, or made with the same recipe.
-        recipe: How the pairs are made.
-        names: Sequences whose split no folder's name decides.
-        test_share: Share of their sources that becomes the test split, in [0, 1].
+        recipe: All settings of the pairs.
+        names: Sequences that are not in a folder called train or test.
+        test_share: Fraction of their sources for the test split, in [0, 1].
 
     Returns:
         The split of each of ``names``.
 
     Raises:
-        SynthesisError: If the folder holds something else, or pairs made otherwise.
+        SynthesisError: If the folder contains other files, or pairs made with other settings.
     """
     path = out / "synthesis.json"
     settings = json.loads(json.dumps({"kind": recipe.kind, **asdict(recipe), "test_share": test_share}))
@@ -84,11 +84,13 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     splits: dict[str, str] = {}
     if path.exists():
         earlier = _read_head(path)
-        if earlier.settings == settings or _holds_pairs(out):  # else it is of a call that failed before its first pair
+        if earlier.settings == settings or _holds_pairs(
+            out
+        ):  # else it is from a call that failed before its first pair
             _check_settings(out, earlier, settings, options)
             splits = dict(earlier.splits)
     elif files.holds_others(out, besides=(_LOCK,)):
-        raise SynthesisError(f"{out} holds other files; pass another --out")
+        raise SynthesisError(f"{out} contains other files; choose another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
     splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)
     head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "options": options, "splits": splits}
@@ -104,10 +106,10 @@ def _read_head(path: Path) -> _Head:
     try:
         head = files.as_type(files.read_object(path), _Head, path.name)
         if (head.format, head.version) != (_FORMAT, _VERSION):
-            raise SynthesisError(f"{path} is of another version of this program; pass another --out")
+            raise SynthesisError(f"{path} was written by another version of cdgnet; choose another --out")
         return head
     except ReadError as error:
-        raise SynthesisError(f"{path} is damaged ({error}); pass another --out") from error
+        raise SynthesisError(f"{path} is damaged ({error}); choose another --out") from error
 
 
 def _check_settings(out: Path, earlier: _Head, settings: Mapping[str, Any], now: Mapping[str, str]) -> None:
@@ -116,24 +118,31 @@ def _check_settings(out: Path, earlier: _Head, settings: Mapping[str, Any], now:
     if earlier.settings.get("kind") != settings["kind"]:
         kinds = {"Recipe": "recordings", "PhotoRecipe": "photographs"}
         found, wanted = (kinds.get(str(each.get("kind")), "something else") for each in (earlier.settings, settings))
-        raise SynthesisError(f"{out} holds pairs of {found}, not of {wanted}; pass another --out")
+        raise SynthesisError(f"{out} contains pairs from {found}, not from {wanted}; choose another --out")
     before = earlier.options
     different = [name for name in now if before.get(name) != now[name]]
     if not different:
-        raise SynthesisError(f"{out} was made by another version of this program; pass another --out")
-    found, wanted = (", ".join(f"--{name} {each.get(name)}" for name in different) for each in (before, now))
-    raise SynthesisError(f"{out} was made with {found}, not {wanted}; repeat the former, or pass another --out")
+        raise SynthesisError(f"{out} was made by another version of cdgnet; choose another --out")
+    found, wanted = (" ".join(_typed(name, each.get(name, "no")) for name in different) for each in (before, now))
+    raise SynthesisError(f"{out} was made with {found}, not {wanted}; use the same settings, or choose another --out")
+
+
+def _typed(name: str, value: str) -> str:
+    """An option as the user types it; ``no --stride`` for a default that cannot be typed."""
+    if value == "no" or " " in value:
+        return f"no --{name}"
+    return f"--{name}" if value == "yes" else f"--{name} {value}"
 
 
 def _draw_splits(earlier: Mapping[str, str], new: Set[str], test_share: float, seed: int) -> dict[str, str]:
-    """Splits of new sources, drawn so that the test share of all comes out."""
+    """Draw the splits of new sources, so that the test share of all sources is right."""
     wanted = round(test_share * (len(earlier) + len(new))) - sum(split == "test" for split in earlier.values())
     drawn = np.random.default_rng(seed).permutation(len(new))[: max(0, wanted)]
     return {source: "test" if place in drawn else "train" for place, source in enumerate(sorted(new))}
 
 
 def write_pair(folder: Path, name: str, kind: str, blurry: Bytes, sharp: Bytes, extent: Floats) -> None:
-    """Write one pair and its extents; the blurry frame last: it vouches for the others.
+    """Write one pair and its blur length; the blurry frame last, so that it proves a complete pair.
 
     Args:
         folder: ``OUT/SPLIT/SEQUENCE``.
@@ -141,7 +150,7 @@ def write_pair(folder: Path, name: str, kind: str, blurry: Bytes, sharp: Bytes, 
         kind: Folder of the blurry frame, from ``variant``.
         blurry: ``(H, W, 3)`` uint8 RGB.
         sharp: The same.
-        extent: ``(H, W)`` pixels; NaN where unknown.
+        extent: ``(H, W)`` blur length, pixels; NaN where unknown.
     """
     frames.write(folder / "extent" / f"{name}.png", extents.to_codes(extent))
     frames.write(folder / "sharp" / f"{name}.png", sharp)

@@ -1,4 +1,4 @@
-"""Recipes: all settings that decide how pairs are made of recordings or photographs."""
+"""Recipes: all settings for making pairs from recordings or photographs."""
 
 import math
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from prep.synthesis.cameras import CAMERAS, NONE
 from prep.synthesis.scene import HAND, THING
 from prep.synthesis.trajectories import Stroke
 
-LIMIT = 3.0  # pixels: frames averaged in steps as long are 46.6 dB from those averaged without a gap (4: 43, 8: 38)
+LIMIT = 3.0  # pixels: averages with such steps are within 46.6 dB of averages without gaps (4: 43, 8: 38)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RecordingRecipe:
-    """How pairs are made of recordings.
+    """How pairs are made from recordings.
 
     Attributes:
-        shortest, longest: Frames of a window; odd numbers between them are drawn for each.
-        stride: Frames from the first of a window to the first of the next; None: windows lie end to end.
-        camera: That takes the pairs; its response is the recording's.
-        limit: Frames are interpolated where something moves more pixels than this between two; None: never.
-        seed: Decides what is drawn.
+        shortest, longest: Frames in a window; an odd number between them is drawn for each.
+        stride: Frames from the start of one window to the start of the next; None: windows follow each other.
+        camera: The simulated camera; its response is that of the recording.
+        limit: Interpolate frames if something moves more than this from one frame to the next, pixels; None: never.
+        seed: Random seed.
     """
 
     kind: ClassVar[str] = "Recipe"  # its name in synthesis.json
@@ -38,16 +38,17 @@ class RecordingRecipe:
     def __post_init__(self) -> None:
         if self.shortest < 3 or self.shortest > self.longest or not self.lengths:
             raise SynthesisError(
-                f"a window of {self.shortest} to {self.longest} frames has no middle one; pass odd numbers, as 7-13"
+                f"--window {interval((self.shortest, self.longest))} has no middle frame; use odd numbers "
+                "from 3, such as 7-13"
             )
 
     @property
     def lengths(self) -> range:
-        """Of windows: the odd numbers, which have a middle frame."""
+        """Possible numbers of frames in a window: the odd ones, which have a middle frame."""
         return range(self.shortest + (self.shortest + 1) % 2, self.longest + 1, 2)
 
     def options(self) -> dict[str, str]:
-        """The options of ``cdg-prep synth`` that say the same."""
+        """The same settings as options of ``cdg-prep synth``."""
         return {
             "window": interval((self.shortest, self.longest)),
             "stride": "end to end" if self.stride is None else str(self.stride),
@@ -59,16 +60,16 @@ class RecordingRecipe:
 
 @dataclass(frozen=True, kw_only=True)
 class PhotoRecipe:
-    """How pairs are made of photographs.
+    """How pairs are made from photographs.
 
     Attributes:
-        count: Pairs a photograph.
-        size: Of the frames; None: 1280 x 720, or as much of it as a photograph has.
-        hand: How the camera moves.
-        thing: How each thing before it moves.
-        things: How many there are: drawn between the two.
-        camera: That takes the pairs; its response is the photographs'.
-        seed: Decides what is drawn.
+        count: Pairs per photograph.
+        size: Height and width of the frames; None: 720, 1280, or the whole photograph if it is smaller.
+        hand: Motion of the camera.
+        thing: Motion of each piece in front.
+        things: Least and largest number of pieces.
+        camera: The simulated camera; its response is that of the photographs.
+        seed: Random seed.
     """
 
     kind: ClassVar[str] = "PhotoRecipe"
@@ -82,7 +83,7 @@ class PhotoRecipe:
     seed: int = 0
 
     def options(self) -> dict[str, str]:
-        """The options of ``cdg-prep synth --photos`` that say the same."""
+        """The same settings as options of ``cdg-prep synth --photos``."""
         return {
             "count": str(self.count),
             "size": "1280x720, or all there is" if self.size is None else f"{self.size[1]}x{self.size[0]}",
@@ -118,6 +119,6 @@ def _colour(camera: Camera) -> object:
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """``7``, ``7-13``: as it is typed."""
+    """A range as the user types it: ``7``, ``7-13``."""
     low, high = (f"{end:.6g}" for end in ends)
     return low if low == high else f"{low}-{high}"

@@ -1,4 +1,4 @@
-"""Recordings at a high frame rate, as folders of frames or videos: find, survey for cuts, repeats and gaps, read.
+"""Recordings at a high frame rate (videos or folders of frames): find them, find cuts, repeats and gaps, read frames.
 
 Legend: H, W a frame's height and width.
 """
@@ -22,49 +22,48 @@ from prep.io.folders import files_below
 from prep.synthesis import flow
 
 _WIDTH = 320  # of the small frames that are compared
-_REPEAT_LEVELS = 2  # a frame repeats the one before it if fewer pixels than the next share change by more levels
+_REPEAT_LEVELS = 2  # a repeated frame: fewer pixels than this share change by more than these levels
 _REPEAT_SHARE = 1e-3
-_FROZEN = 3  # repeated frames in a row after which the recording counts as frozen: time jumps afterwards
-_CUT_LEVELS, _CUT_RATIO = 10.0, 3.0  # a cut changes more levels in the mean, and more times the median around it
-_CUT_NEIGHBOURS = 4  # frames to either side that the median is of
-_GAP_RATIO = 1.5  # times the median distance in time
+_FROZEN = 3  # repeated frames in a row that count as a freeze, after which time jumps
+_CUT_LEVELS, _CUT_RATIO = 10.0, 3.0  # mean change at a cut: least number of levels, and of times the median around it
+_CUT_NEIGHBOURS = 4  # frames on either side for the median
+_GAP_RATIO = 1.5  # times the median time from frame to frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
     """One shot of one camera, or several in a row."""
 
-    name: str  # of the sequence that is made of it
-    split: str  # "train" or "test" as the folder above says; empty where none does
-    path: Path  # a video, or the folder that holds the frames
-    frames: tuple[Path, ...] = ()  # in their order; of a video none
-    numbers: tuple[int, ...] = ()  # of the frames, as their names say
+    name: str  # of the sequence to make
+    split: str  # "train" or "test" if it is in a folder with this name; else empty
+    path: Path  # a video, or a folder of frames
+    frames: tuple[Path, ...] = ()  # in order; empty for a video
+    numbers: tuple[int, ...] = ()  # of the frames, from their names
 
     def stamp(self) -> list[int]:
-        """Bytes and number of files: they show whether it still is the recording that was surveyed."""
+        """Bytes and number of files, to see whether the recording has changed since its survey."""
         paths = self.frames or (self.path,)
         return [sum(path.stat().st_size for path in paths), len(paths)]
 
 
 def find(inputs: Sequence[Path]) -> list[Recording]:
-    """Videos and folders of frames, there or anywhere below; sorted by name.
+    """Find videos and folders of frames, also in subfolders; sorted by name.
 
     Args:
-        inputs: Videos, folders of frames, or folders that hold either.
+        inputs: Videos, folders of frames, or folders that contain either.
 
     Raises:
-        SynthesisError: If there is none, or two of one split have one name.
+        SynthesisError: If there are none, or two in a split would get the same name.
     """
     recordings: list[Recording] = []
     for place in inputs:
         if not place.exists():
-            raise SynthesisError(f"{place} is not there; pass a video, or a folder of frames")
-        path = place.absolute()  # for worker processes, which may stand in another folder
+            raise SynthesisError(f"{place} does not exist; use a video or a folder of frames")
+        path = place.absolute()  # for worker processes, which may run in another folder
         here = _in_folder(path) if place.is_dir() else [_of_video(path)] if video.is_video(place) else []
         if not here:
-            raise SynthesisError(
-                f"{place} holds no video and no two frames; pass a video, a folder of frames, or --photos"
-            )
+            found = "contains neither a video nor two frames" if place.is_dir() else "is not a video"
+            raise SynthesisError(f"{place} {found}; use a video or a folder of frames, or --photos for photographs")
         recordings += here
     seen: dict[tuple[str, str], Recording] = {}
     for recording in recordings:
@@ -72,7 +71,9 @@ def find(inputs: Sequence[Path]) -> list[Recording]:
             raise SynthesisError(f"the name of {recording.path} is not UTF-8; rename it")
         other = seen.setdefault((recording.split, recording.name), recording)
         if other is not recording:
-            raise SynthesisError(f"{other.path} and {recording.path} would share one name; rename one of them")
+            raise SynthesisError(
+                f"{other.path} and {recording.path} would both become sequence {recording.name}; rename one"
+            )
     return sorted(recordings, key=lambda recording: (recording.split, recording.name))
 
 
@@ -93,7 +94,7 @@ def _of_video(path: Path) -> Recording:
 
 
 def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
-    """Frames in the order of the numbers that their names end with; of their names where they have none."""
+    """Frames in the order of the numbers at the end of their names; without numbers, in the order of names."""
     ends = [re.search(r"\d+$", path.stem) for path in paths]
     numbered = [(int(end[0]), path) for end, path in zip(ends, paths, strict=True) if end]
     if len({number for number, _ in numbered}) != len(paths):
@@ -105,35 +106,35 @@ def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
 
 
 def _name(name: str) -> str:
-    """A sequence's name. What stands before an underscore names GoPro's recording: others have none in theirs."""
+    """The name of a sequence, without underscores: in GoPro's names they separate the recording from the clip."""
     return name if re.fullmatch(r"GOPR\d+_\d+_\d+", name) else name.replace("_", "-")
 
 
 def split_of(folder: Path) -> str:
-    """The split that a folder is called after; empty where it is not."""
+    """``train`` or ``test`` if the folder is called so, else empty."""
     return name if (name := _given_name(folder)) in ("train", "test") else ""
 
 
 def _given_name(folder: Path) -> str:
-    """A folder's name; of a link its own, not that of the folder which it leads to."""
+    """The name of a folder; of a link its own name, not that of its target."""
     return folder.resolve().name if folder.name in ("", "..") else folder.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Size, times and faults of a recording; frames are counted from 0."""
+    """Size, times and faults of a recording; frames are numbered from 0."""
 
     stamp: Sequence[int]
     count: int
     size: tuple[int, int]  # (height, width)
-    ticks: Sequence[int]  # when a video shows each; empty for a folder
+    ticks: Sequence[int]  # times of a video's frames; empty for a folder
     cuts: Sequence[int]  # first frames of new scenes
     gaps: Sequence[int]  # first frames after missing ones
-    repeated: Sequence[int]  # frames that repeat the one before
-    rate: float = 0.0  # frames a second; 0 where it is not known
+    repeated: Sequence[int]  # frames equal to the one before
+    rate: float = 0.0  # frames per second; 0 if unknown
 
     def runs(self) -> list[list[int]]:
-        """Runs of frames that show one motion: split at cuts, gaps and freezes, without repeated frames."""
+        """Runs of frames with continuous motion: split at cuts, gaps and freezes, without repeated frames."""
         breaks = {*self.cuts, *self.gaps}
         skipped = set(self.repeated)
         runs: list[list[int]] = [[]]
@@ -150,7 +151,7 @@ class Survey:
 
 
 def survey(recordings: Sequence[Recording], folder: Path, jobs: int) -> Iterator[Survey]:
-    """Survey recordings, in their order; a survey is kept in ``folder`` and not made again.
+    """Survey recordings in order; surveys are stored in ``folder`` and reused.
 
     Raises:
         SynthesisError: If one has changed since.
@@ -168,9 +169,9 @@ def _survey_once(task: tuple[Recording, Path]) -> Survey:
         try:
             earlier = files.as_type(files.read_object(path), Survey, path.name)
         except ReadError as error:
-            raise SynthesisError(f"{path} is damaged ({error}); remove it, or pass another --out") from error
+            raise SynthesisError(f"{path} is damaged ({error}); remove it, or choose another --out") from error
         if earlier.stamp != stamp:
-            raise SynthesisError(f"{recording.path} is not what it was when it was looked through; pass another --out")
+            raise SynthesisError(f"{recording.path} has changed since the first run; choose another --out")
         return earlier
     survey = _survey_frames(recording, stamp)
     files.write_text(path, json.dumps(asdict(survey)) + "\n")
@@ -188,7 +189,8 @@ def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
             size = whole
         elif whole != size or small.shape != before.shape:
             raise ReadError(
-                f"{recording.path} holds frames of several sizes; pass those of one size, or --photos for photographs"
+                f"{recording.path} contains frames of several sizes; keep those of one size, or add --photos "
+                "if they are photographs"
             )
         else:
             difference = cv2.absdiff(small, before)
@@ -209,7 +211,7 @@ def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
 
 
 def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int, int]]]:
-    """Each frame small and grey, its time where it has one, and its own size."""
+    """Each frame small and grey, its time (0 in a folder), and its full size."""
     if not recording.frames:
         size = video.describe(recording.path).size
         for small, tick in video.glance(recording.path, _WIDTH):
@@ -227,7 +229,7 @@ def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int,
 
 
 def _cuts(changes: npt.NDArray[np.float64]) -> list[int]:
-    """First frames of new scenes; ``changes`` holds each frame's mean difference from the one before."""
+    """First frames of new scenes; ``changes`` are the mean differences from the frame before."""
     cuts = []
     for frame in range(1, len(changes)):
         before, after = changes[max(1, frame - _CUT_NEIGHBOURS) : frame], changes[frame + 1 :][:_CUT_NEIGHBOURS]
@@ -246,12 +248,15 @@ def _gaps(times: npt.NDArray[np.int64]) -> list[int]:
 
 
 def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterator[tuple[int, Bytes | Codes]]:
-    """Some frames with their places, in their order: ``(H, W, 3)`` uint8, or uint16 where the file holds over 8 bits.
+    """Read frames, in order: ``(H, W, 3)`` uint8, or uint16 if the file has more than 8 bits.
 
     Args:
-        recording: Where they are.
-        survey: Of it.
-        wanted: Places, rising.
+        recording: To read from.
+        survey: Of the recording.
+        wanted: Numbers of the frames, rising.
+
+    Yields:
+        The number of a frame, and its pixels.
 
     Raises:
         ReadError: If one cannot be read.
@@ -266,7 +271,7 @@ def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterato
             yield place, moment.pixels
         if not left:
             return
-    raise ReadError(f"{recording.path} ends before its frame {min(left.values()) + 1}; fetch it again")
+    raise ReadError(f"{recording.path} ends before frame {min(left.values()) + 1}; copy or download it again")
 
 
 def to_rgb(pixels: Bytes | Codes) -> Bytes | Codes:

@@ -1,7 +1,7 @@
-"""A camera's response: how it turns light into the codes of a file.
+"""Camera response: the curve from light to pixel values.
 
-Light is 0 for black, 1 for the brightest that a file can hold. GoPro was published averaged both ways: the codes as
-they are (``LINEAR``: the usual one, ``blur``) and codes to the power of 2.2 (``GAMMA``: ``blur_gamma``).
+Light is 0 for black, 1 for the brightest pixel value. GoPro was published averaged both ways: pixel values as they are
+(``LINEAR``: the usual one, ``blur``), and to the power of 2.2 (``GAMMA``: ``blur_gamma``).
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ import numpy as np
 
 from prep.arrays import Bytes, Codes, Floats
 from prep.errors import SynthesisError
+from prep.units import counted
 
-_STEPS = 65536  # of the table that a measured curve is looked up in, even in the root of light: dark codes lie close
+_STEPS = 65536  # in the table of a measured curve, even in the root of light: dark values are close together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """How a camera turns light into codes: a power, a power with a straight foot, or a measured curve.
+    """How a camera turns light into pixel values (codes): a power, a power with a linear start, or a measured curve.
 
     Attributes:
         name: As given by the user.
-        power: Light = ((code + foot) / (1 + foot)) ** power, all from 0 to 1; ignored where there is a curve.
+        power: Light = ((code + foot) / (1 + foot)) ** power, all from 0 to 1; ignored if there is a curve.
         foot: 0 for a plain power; else the curve is a straight line up to code foot / (power - 1), where both meet
-            with one slope. 0.055 with 2.4 is sRGB (IEC 61966-2-1).
-        curve: Light of evenly spaced codes, rising from 0 at black to 1 at white; empty where there is none.
+            with the same slope. 0.055 with 2.4 is sRGB (IEC 61966-2-1).
+        curve: Light of evenly spaced codes, rising from 0 at black to 1 at white; empty if there is none.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Response:
         return np.asarray(table[pixels], np.float32)
 
     def to_codes(self, light: Floats) -> Floats:
-        """Codes from 0 to 255, not rounded, of light; what is out of range is clipped."""
+        """Codes of light, from 0 to 255, not rounded; light outside [0, 1] is clipped."""
         seen = np.asarray(light, np.float32).clip(0, 1)
         if self.curve:
             roots = np.rint(np.sqrt(seen) * np.float32(_STEPS - 1)).astype(np.uint16)
@@ -57,7 +58,7 @@ class Response:
 
 
 def _foot(response: Response) -> tuple[float, float]:
-    """The code up to which a response is a straight line, and its slope: light a code."""
+    """The code up to which a response is a straight line, and its slope (light per code)."""
     end = response.foot / (response.power - 1)
     return end, float(((end + response.foot) / (1 + response.foot)) ** response.power / end)
 
@@ -90,12 +91,12 @@ RESPONSES = {response.name: response for response in (LINEAR, GAMMA, SRGB)}
 
 
 def read_response(path: Path) -> Response:
-    """Read a measured response: the light of every code from black to white, a number each, in any unit.
+    """Read a measured response: one number per pixel value from black to white, its light in any unit.
 
-    The numbers may stand in lines or columns, divided by blanks or commas; 256 of them are usual, two the least.
+    The numbers may be in lines or columns, separated by spaces or commas: usually 256, at least two.
 
     Raises:
-        SynthesisError: If there are no such numbers, or they do not rise.
+        SynthesisError: If the file contains anything else, or the numbers do not rise.
         OSError: If the file cannot be read.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -103,9 +104,12 @@ def read_response(path: Path) -> Response:
         light = np.array([float(word) for word in text.replace(",", " ").split()])
     except ValueError as error:
         raise SynthesisError(
-            f"{path} does not hold numbers alone ({error}); wanted the light of each code from black to white"
+            f"{path} is not a response curve ({error}); it must contain only numbers: the light of each pixel value, "
+            "from black to white"
         ) from error
     if len(light) < 2 or not np.isfinite(light).all() or not (np.diff(light) > 0).all():
-        raise SynthesisError(f"{path} holds {len(light)} numbers; wanted two or more that rise from black to white")
+        raise SynthesisError(
+            f"{path} contains {counted(len(light), 'number')}; it needs at least two, each larger than the one before"
+        )
     rising = (light - light[0]) / (light[-1] - light[0])
     return Response(name=path.name, curve=tuple(rising.tolist()))

@@ -176,7 +176,7 @@ def _cut(
 def _check_size(photo: Bytes, size: Size) -> None:
     if photo.shape[0] < size[0] or photo.shape[1] < size[1]:
         found, wanted = (f"{width} x {height}" for height, width in (photo.shape[:2], size))
-        raise ValueError(f"photograph is {found} pixels; wanted at least {wanted} (width x height)")
+        raise ValueError(f"{found} pixels, smaller than the {wanted} (width x height) of the frames")
 
 
 def expose(layers: Sequence[Layer], size: Size) -> Exposed:

@@ -60,13 +60,13 @@ def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(wei
 
     planned = call(tmp_path, "deblur", "in", "--weights", weights, "--dry-run")
     assert planned.returncode == 1 and not (tmp_path / "restored").exists()
-    assert "in/bad.png is no readable picture" in planned.stderr and "in/bad.png ->" not in planned.stdout
+    assert "in/bad.png is not a readable picture" in planned.stderr and "in/bad.png ->" not in planned.stdout
     assert planned.stdout.endswith("dry run: nothing was written; 1 would fail\n")
     done = call(tmp_path, "deblur", "in", "--weights", weights, "--ensemble", "--tile", "66")
 
     assert "in/deep/a.png -> restored/deep/a.png" in planned.stdout
     assert done.returncode == 1
-    assert "in/bad.png is no readable picture" in done.stderr
+    assert "in/bad.png is not a readable picture" in done.stderr
     assert "ignored other files: 1 .txt" in done.stdout
     assert "wrote 1 picture to restored; 1 failed" in done.stdout
     assert frames.read(tmp_path / "restored" / "deep" / "a.png").shape == (20, 20, 3)

@@ -50,7 +50,7 @@ def test_a_truncated_png_is_named(own: Path, kind: str) -> None:
     done = call(own, "prep", "pack", "gopro", "--crop", "32")
 
     assert done.returncode == 1
-    assert f"{kind}/000002.png is damaged: the PNG is cut short at byte 700" in done.stderr
+    assert f"{kind}/000002.png is damaged: the PNG ends early, at byte 700" in done.stderr
     assert not (own / "gopro.h5").exists()
 
 

@@ -43,7 +43,9 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
         said += done.stdout
 
     assert said.count("30 frames, 1 repeated frame left out: 3 pairs") == 2
-    assert "6 pairs in made; next: cdg-prep masks --root made --method extent --mu 0.85" in said
+    assert "6 pairs in made: 3 train, 3 test; frames of 96 x 96 pixels\n" in said
+    assert "next: cdg-prep pack gopro --root made --method extent --mu 0.85 --crop 96\n" in said
+    assert "smaller than 256 pixels: train with cdg-train --crop 96 or less" in said
     assert "PSNR by blur length" in said and "\n16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
     assert "masks by extent, mu 0.96" in said
 
@@ -51,7 +53,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
 def test_gamma_goes_into_the_folder_that_gopro_has_for_it_and_needs_no_variant(raw: Path) -> None:
     done = call(raw.parent, "prep", "synth", "raw", "--response", "gamma", "--out", "made")
 
-    assert "cdg-prep masks --root made --method extent" in done.stdout
+    assert "cdg-prep pack gopro --root made --method extent" in done.stdout
     assert "gopro blur_gamma in made" in call(raw.parent, "prep", "info", "made").stdout
     masked = call(raw.parent, "prep", "masks", "--root", "made", "--method", "extent")
     assert masked.returncode == 0, masked.stderr
@@ -65,7 +67,7 @@ def test_a_dry_run_says_what_would_be_made_and_makes_nothing(raw: Path) -> None:
     done = call(raw.parent, "prep", "synth", "raw", "--window", "7", "--out", "made", "--dry-run")
 
     assert "train/GOPR0001_11_00: 30 frames, 1 repeated frame left out: 4 pairs" in done.stdout
-    assert "8 pairs for made; nothing done: --dry-run" in done.stdout
+    assert "8 pairs would be made in made (--dry-run: nothing was written)" in done.stdout
     assert not (raw.parent / "made").exists()
 
 
@@ -76,7 +78,7 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
 
     done = call(raw.parent, "prep", *words)
 
-    assert done.stdout.startswith("3 pairs in made"), done.stderr
+    assert done.stdout.startswith("3 pairs in made: 3 train; frames of 80 x 64 pixels\n"), done.stderr
     made = sorted((raw.parent / "made" / "train" / "my-photo" / "blur").iterdir())
     assert [path.name for path in made] == ["000001.png", "000002.png", "000003.png"]
     assert frames.read(made[0]).shape == (64, 80, 3)
@@ -85,30 +87,31 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nowhere"], "nowhere is not there; pass a video, or a folder of frames"),
-        (["raw", "--window", "8"], "a window of 8 to 8 frames has no middle one; pass odd numbers, as 7-13"),
-        (["raw", "--window", "9-x"], "9-x is neither a number nor a range; wanted for instance 7-13"),
-        (["raw", "--window", "1"], "1: wanted a whole number from 3 on, or two, the smaller first, as 7-13"),
-        (["raw", "--window", "99"], "no 99 frames in motion lie behind each other; pass a smaller --window"),
-        (["raw", "--response", "raw"], "--response raw is no file; pass linear, gamma, srgb, or a file"),
+        (["nowhere"], "nowhere does not exist; use a video or a folder of frames"),
+        (["raw", "--window", "8"], "--window 8 has no middle frame; use odd numbers from 3, such as 7-13"),
+        (["raw", "--window", "9-x"], "9-x is neither a number nor a range such as 7-13"),
+        (["raw", "--window", "1"], "1 is not a whole number >= 3, or a range of them such as 7-13"),
+        (["raw", "--window", "99"], "no recording has 99 moving frames in a row; use a smaller --window"),
+        (["raw", "--response", "raw"], "--response raw is not a file; use linear, gamma, srgb, or a file"),
         (["raw", "--camera", "leica"], "--camera is leica; it must be one of none, gopro, phone, dslr"),
         (
             ["raw", "--shot-noise", "1e-3-1e-4"],
-            "1e-3-1e-4: wanted a number from 0 to 1, or two, the smaller first",
+            "1e-3-1e-4 is not a number from 0 to 1, or a range of them such as 1e-4-1e-2",
         ),
-        (["raw", "--jpeg", "90-101"], "90-101: wanted a whole number from 1 to 100, or two"),
-        (["raw", "--photos", "--shake", "1e9"], "1e9: wanted a number from 0 to 200, or two"),
-        (["raw", "--photos", "--regions", "1.5"], "1.5: wanted a whole number from 0 to 20, or two"),
-        (["raw", "--highlights", "-1"], "-1: wanted a number from 1 to 1000, or two"),
-        (["raw/GOPR0001_11_00", "a.mp4", "--photos"], "a.mp4 is not there; pass a photograph"),
-        (["made.txt", "--photos"], "made.txt is no photograph; leave it out, or leave out --photos"),
-        (["raw", "--out", "raw/made"], "raw/made lies inside raw, which is read; pass an --out elsewhere"),
-        (["raw", "--count", "3"], "--count is not for recordings; pass --photos, or leave it out"),
-        (["raw", "--photos", "--window", "9"], "--window is not for photographs; leave it out"),
+        (["raw", "--jpeg", "90-101"], "90-101 is not a whole number from 1 to 100, or a range"),
+        (["raw", "--photos", "--shake", "1e9"], "1e9 is not a number from 0 to 200, or a range"),
+        (["raw", "--photos", "--regions", "1.5"], "1.5 is not a whole number from 0 to 20, or a range"),
+        (["raw", "--highlights", "-1"], "-1 is not a number from 1 to 1000, or a range"),
+        (["raw/GOPR0001_11_00", "a.mp4", "--photos"], "a.mp4 does not exist; use a photograph"),
+        (["made.txt"], "made.txt is not a video; use a video or a folder of frames, or --photos for photographs"),
+        (["made.txt", "--photos"], "made.txt is not a photograph; leave it out"),
+        (["raw", "--out", "raw/made"], "raw/made is inside the input folder raw; choose an --out outside it"),
+        (["raw", "--count", "3"], "--count is only for photographs; add --photos, or leave it out"),
+        (["raw", "--photos", "--window", "9"], "--window is only for recordings; leave it out"),
         (["raw", "--photos", "--size", "12x40"], "each from 16 to 65536"),
         (
             ["raw", "--photos", "--size", "640x480"],
-            "photograph is 96 x 96 pixels; wanted at least 640 x 480 (width x height); pass a smaller",
+            "is 96 x 96 pixels, smaller than the 640 x 480 (width x height) of the frames; use a smaller --size",
         ),
     ],
 )
@@ -133,16 +136,20 @@ def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:
         assert len(blurs) == 6
         change[tilt] = np.mean(blurs)
     assert change[0] < change[90] / 2
-    assert "recordings; pass --photos" in mistake(tmp_path, "prep", "synth", "photos", "--tilt", "5", "--out", "other")
+    assert "--tilt is only for photographs; add --photos" in mistake(
+        tmp_path, "prep", "synth", "photos", "--tilt", "5", "--out", "other"
+    )
 
 
 def test_a_share_of_one_source_and_a_changed_window_are_explained(raw: Path) -> None:
     words = ("prep", "synth", "raw/GOPR0001_11_00", "--out", "made")
     one = call(raw.parent, *words, "--window", "9", "--test-share", "0.2")
-    assert "there is no test split: --test-share 0.2 of 1 source rounds to none" in one.stderr
+    assert "no test split: --test-share 0.2 of 1 source rounds to 0; use a larger share" in one.stderr
 
     line = mistake(raw.parent, *words, "--window", "7")
-    assert "made was made with --window 9, --test-share 0.2, not --window 7, --test-share 0; repeat the former" in line
+    assert (
+        "made was made with --window 9 --test-share 0.2, not --window 7 --test-share 0; use the same settings" in line
+    )
 
 
 def test_a_slow_recording_and_what_was_interpolated_are_said(tmp_path: Path) -> None:
@@ -154,8 +161,8 @@ def test_a_slow_recording_and_what_was_interpolated_are_said(tmp_path: Path) -> 
     done = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--out", "made")
     never = call(tmp_path, "prep", "synth", "a.mp4", "--window", "7", "--interpolate", "0", "--out", "never")
 
-    assert "a.mp4 has 29.97 frames/s, too few for true blur: 7 frames last 0.23 s" in done.stderr
-    assert "frames were interpolated for 3 of 3 pairs, up to 2 between two" in done.stdout
+    assert "a.mp4 has 29.97 frames per second, too few for realistic blur: 7 frames last 0.23 s" in done.stderr
+    assert "interpolated frames in 3 of 3 pairs, up to 2 between two" in done.stdout
     assert "interpolated" not in never.stdout
 
 

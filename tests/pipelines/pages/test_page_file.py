@@ -14,7 +14,7 @@ from prep.io import frames
 def test_a_page_replaces_a_page_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     path.write_text("mine")
-    with pytest.raises(ForeignFile, match=r"report\.html would be replaced, and cdgnet did not write it"):
+    with pytest.raises(ForeignFile, match=r"report\.html would be replaced, but cdgnet did not write it"):
         page_file.write(path, "a page")
     assert path.read_text() == "mine"
 
@@ -28,7 +28,7 @@ def test_scores_replace_their_own_files_alone_and_say_so_before_the_work(tmp_pat
         assert call(tmp_path, *asked).returncode == 0
     (tmp_path / "scores" / name).write_text("mine")
 
-    assert f"scores/{name} would be replaced, and cdgnet did not write it" in mistake(tmp_path, *asked)
+    assert f"scores/{name} would be replaced, but cdgnet did not write it" in mistake(tmp_path, *asked)
     assert (tmp_path / "scores" / name).read_text() == "mine"
 
 

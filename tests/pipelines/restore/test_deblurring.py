@@ -125,8 +125,8 @@ def test_a_bad_picture_is_named_and_the_others_are_done(identity: Restorer, tmp_
     outcomes = deblur([tmp_path / "in"], tmp_path / "out", identity)
 
     faults = {outcome.job.source.name: outcome.fault for outcome in outcomes}
-    assert "b.png is no readable picture" in faults["b.png"]
-    assert "c.jpg is no readable picture" in faults["c.jpg"]
+    assert "b.png is not a readable picture" in faults["b.png"]
+    assert "c.jpg is not a readable picture" in faults["c.jpg"]
     assert "d.mp4 cannot be read as a video" in faults["d.mp4"]
     assert faults["a.png"] == faults["e.png"] == ""
     assert sorted(path.name for path in (tmp_path / "out").rglob("*")) == ["a.png", "e.png"]

@@ -66,7 +66,7 @@ def test_dropped_pictures_are_restored_in_their_order_and_wrong_files_say_why(pa
     assert page.evaluate(NAMES) == [name for name, _ in files]  # the hostile one as text
     assert page.locator("#list img").count() == len(files)  # and no picture of its own
     wanted = [
-        *("done in ", "This page cannot read", "This page cannot read", "This file holds 3 pictures"),
+        *("done in ", "This page cannot read", "This page cannot read", "This file contains 3 pictures"),
         *("This file is damaged", "for a video, run cdg-deblur clip.mp4", "This file is empty", "done in "),
     ]
     assert all(part in text for part, text in zip(wanted, said, strict=True)), said

@@ -91,8 +91,8 @@ def test_branches_that_somebody_waits_for_come_before_pictures(idle: Queue) -> N
         ("drawing.svg", b"<svg/>", "This page cannot read this kind of file"),
         ("moving.gif", animation(), "This page cannot read this kind of file"),
         ("none", b"", "This page cannot read this kind of file"),
-        ("moving.png", animation(), "This file holds 3 pictures; wanted one"),
-        ("letter.png", b"hello", "This file is no readable picture (5 bytes); fetch it again or remove it"),
+        ("moving.png", animation(), "This file contains 3 pictures; save each as a file"),
+        ("letter.png", b"hello", "This file is not a readable picture (5 bytes); replace or remove it"),
         ("empty.jpg", b"", "This file is empty; copy or download it again"),
         ("cut.jpg", picture(200, 300, "JPEG")[:2500], "This file is damaged: image file is truncated"),
         ("cut.png", picture()[:-40], "This file is damaged: "),
@@ -133,9 +133,7 @@ def test_the_limit_of_pixels_is_tested_before_a_picture_is_decoded(tmp_path: Pat
     data[18:26] = (20_000).to_bytes(4, "little") + (20_000).to_bytes(4, "little")  # what it says of itself
     (tmp_path / "bomb.bmp").write_bytes(data)
 
-    with pytest.raises(
-        photographs.FrameError, match=r"holds 20,000 x 20,000 pixels \(400 megapixels\); wanted at most"
-    ):
+    with pytest.raises(photographs.FrameError, match=r"has 20,000 x 20,000 pixels \(400 megapixels\); the limit is"):
         photographs.read(tmp_path / "bomb.bmp", 200_000_000)
 
 

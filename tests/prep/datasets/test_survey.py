@@ -72,7 +72,7 @@ def test_a_flipped_byte_in_an_archive_is_named(make_gopro: MakeGopro, tmp_path: 
     (fault,) = survey.faults(list(survey.examine(layouts.find(archive), jobs=1)))
 
     assert "sharp/000002.png is damaged in its archive" in fault
-    assert "fetch the archive again" in fault
+    assert "copy or download the archive again" in fault
 
 
 def _stored_at(archive: Path, name: str) -> int:

@@ -104,5 +104,5 @@ def test_without_maps_or_with_wrong_ones_it_is_one_line(make_gopro: MakeGopro, t
     with pytest.raises(errors.MaskError, match=r"clip_train/000001 has no blur-length map: .* use --method"):
         making.plan(dataset.pairs, MasksFolder(tmp_path / "m"), recipe, 0.96)
 
-    with pytest.raises(FrameError, match=r"wanted a 16-bit grey map of extents; make it again"):
+    with pytest.raises(FrameError, match=r"not a 16-bit grey map of blur lengths; make the data set again"):
         extents.decode(frames.encode(np.zeros((4, 4), np.uint8), Path("a.png")), Path("a.png"))

@@ -109,7 +109,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, is_there:
 def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "rows.jsonl")
     for read in (files.read_rows, files.read_object):
-        with pytest.raises(ReadError, match=r"rows\.jsonl is no regular file"):
+        with pytest.raises(ReadError, match=r"rows\.jsonl is not a regular file"):
             read(tmp_path / "rows.jsonl")
-    with pytest.raises(ForeignFile, match=r"rows\.jsonl is no regular file"):
+    with pytest.raises(ForeignFile, match=r"rows\.jsonl is not a regular file"):
         files.refuse_foreign(tmp_path / "rows.jsonl", "{")

@@ -32,7 +32,7 @@ def test_a_folder_behind_two_links_is_read_by_the_first_and_the_other_is_named(
 
     assert below(tmp_path / "data") == ["2.png", "a/1.png"]
     assert [record.message for record in caplog.records] == [
-        f"{tmp_path}/data/b is not followed: it leads to {tmp_path}/disk, which is read already"
+        f"{tmp_path}/data/b is skipped: it points to {tmp_path}/disk, which is already read"
     ]
 
 
@@ -53,7 +53,7 @@ def test_a_loop_is_named_and_not_followed(tmp_path: Path, caplog: pytest.LogCapt
     for asked in (tmp_path / "data", tmp_path / "data" / "**" / "*.png"):
         assert len(plan_restore([asked], tmp_path / "out").jobs) == 1
     assert {record.message for record in caplog.records} == {
-        f"{tmp_path}/data/deep/up is not followed: it leads to {tmp_path}, which holds this link"
+        f"{tmp_path}/data/deep/up is skipped: it points to {tmp_path}, which contains this link"
     }
 
 

@@ -44,7 +44,7 @@ def test_the_size_of_a_jpeg_is_known_without_decoding_it(tmp_path: Path) -> None
     assert frames.size_of(tmp_path / "a.jpg") == (20, 30)
     assert frames.size_of(ArchiveMember(archive=tmp_path / "a.zip", name="a.jpg")) == (20, 30)
     (tmp_path / "a.jpg").write_bytes(b"\xff\xd8\xff")
-    with pytest.raises(errors.FrameError, match="is no readable picture"):
+    with pytest.raises(errors.FrameError, match="is not a readable picture"):
         frames.size_of(tmp_path / "a.jpg")
 
 
@@ -72,7 +72,7 @@ def test_a_png_cut_short_is_refused(tmp_path: Path, kept: int) -> None:
     frames.write(path, PICTURE)
     path.write_bytes(path.read_bytes()[:kept])
 
-    with pytest.raises(errors.FrameError, match=r"cut\.png is (damaged|no readable)"):
+    with pytest.raises(errors.FrameError, match=r"cut\.png is (damaged|not a readable)"):
         frames.read(path)
 
 
@@ -83,7 +83,7 @@ def test_one_flipped_bit_in_a_png_is_found(tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
-    with pytest.raises(errors.FrameError, match="checksum of the PNG chunk at byte"):
+    with pytest.raises(errors.FrameError, match=r"the PNG chunk at byte [\d,]+ has a wrong checksum"):
         frames.read(path)
 
 
@@ -128,7 +128,7 @@ def test_a_jpeg_is_turned_upright_as_its_exif_says(tmp_path: Path) -> None:
 def test_the_sharpness_map_must_be_16_bit_grey(tmp_path: Path) -> None:
     frames.write(tmp_path / "s.png", PICTURE)
 
-    with pytest.raises(errors.FrameError, match="wanted a 16-bit grey PNG"):
+    with pytest.raises(errors.FrameError, match="not a 16-bit grey PNG"):
         frames.read_sharpness(tmp_path / "s.png")
 
 
@@ -139,7 +139,7 @@ def test_hidden_files_and_other_suffixes_are_no_frames() -> None:
 
 
 def test_a_format_that_cannot_hold_the_pixels_leaves_no_file(tmp_path: Path) -> None:
-    with pytest.raises(errors.FrameError, match="cannot write"):
+    with pytest.raises(errors.FrameError, match="cannot be written as"):
         frames.write(tmp_path / "a.xyz", PICTURE)
 
     assert list(tmp_path.iterdir()) == []
@@ -161,5 +161,5 @@ def test_pngs_are_read_back_by_other_decoders(dtype: type, channels: int) -> Non
 
 def test_what_a_png_cannot_hold_is_refused() -> None:
     for pixels in (np.zeros((4, 4, 2), np.uint8), np.zeros((4, 4), np.float32), np.zeros((0, 4), np.uint8)):
-        with pytest.raises(ValueError, match="wanted uint8 or uint16, grey, RGB or RGBA"):
+        with pytest.raises(ValueError, match="must be uint8 or uint16, grey, RGB or RGBA"):
             png.encode(pixels)

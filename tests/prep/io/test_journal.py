@@ -132,7 +132,7 @@ def test_a_second_writer_is_refused_and_the_first_goes_on(tmp_path: Path) -> Non
     path = tmp_path / "a.part"
     with Journal(path) as journal:
         journal.write(b"mine")
-        with pytest.raises(FileInUse, match="another process holds it"):
+        with pytest.raises(FileInUse, match="in use by another process"):
             Journal(path)
         journal.commit()
 
@@ -147,5 +147,5 @@ def test_a_spoilt_log_is_said(tmp_path: Path) -> None:
     log = tmp_path / "a.part.log"
     log.write_bytes(log.read_bytes()[:-1] + b"?")
 
-    with pytest.raises(ValueError, match=r"a.part.log is damaged; remove it and the file beside it"):
+    with pytest.raises(ValueError, match=r"a.part.log is damaged; remove it and a.part to start again"):
         Journal(path)

@@ -9,7 +9,7 @@ from prep.io.locks import FileInUse, Lock
 
 def test_a_lock_has_one_holder_until_it_is_released(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "a.lock")
-    with pytest.raises(FileInUse, match="another process holds it"):
+    with pytest.raises(FileInUse, match="in use by another process"):
         Lock(tmp_path / "a.lock")
 
     lock.release()

@@ -57,7 +57,7 @@ def test_fields_are_made_whole_frames_at_the_times_of_the_file(
     assert max(combing(each.pixels) for each in moments[1:-1]) < 3
     assert np.abs(moments[5].pixels[1::2].astype(float) - fields(5)[1::2]).mean() < 3  # the first field is left alone
     assert [tick for _, tick in video.glance(tmp_path / "a.mkv", 32)] == [each.ticks for each in moments]
-    assert "interlaced: its fields are made whole frames" in changes(video.describe(tmp_path / "a.mkv"))
+    assert "interlaced frames are deinterlaced" in changes(video.describe(tmp_path / "a.mkv"))
 
 
 def test_what_a_copy_does_not_keep_is_said(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_jump_back_in_time_is_refused(tmp_path: Path) -> None:
     write_film(tmp_path / "a.ts", (smooth(n) for n in range(75)))
     (tmp_path / "b.ts").write_bytes((tmp_path / "a.ts").read_bytes() * 2)
 
-    with pytest.raises(FrameError, match=r"b\.ts jumps back in time by 2\.\d s; write it anew: ffmpeg -i"):
+    with pytest.raises(FrameError, match=r"b\.ts jumps back in time by 2\.\d s; repair it with: ffmpeg -i"):
         list(video.read(tmp_path / "b.ts"))
 
 

@@ -192,10 +192,10 @@ def floats() -> bytes:
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.png", b"a letter", "a.png is no readable picture \\(8 bytes\\)"),
-        ("a.jpg", b"", "a.jpg is no readable picture \\(0 bytes\\)"),
-        ("a.tif", several(), "holds 3 pictures; wanted one"),
-        ("a.tif", layers(), "a.tif holds 6 channels of uint16"),
+        ("a.png", b"a letter", "a.png is not a readable picture \\(8 bytes\\)"),
+        ("a.jpg", b"", "a.jpg is not a readable picture \\(0 bytes\\)"),
+        ("a.tif", several(), "contains 3 pictures; save each as a file"),
+        ("a.tif", layers(), "a.tif has 6 channels of uint16"),
     ],
 )
 def test_what_is_no_single_picture_is_refused(tmp_path: Path, name: str, data: bytes, message: str) -> None:
@@ -232,7 +232,7 @@ def test_a_deep_tiff_that_lacks_parts_of_its_pixels_is_not_filled_with_black(tmp
     data = path.read_bytes()
     at = data.index(struct.pack("<HHI", 257, 4, 1)) + 8  # its height
     path.write_bytes(data[:at] + struct.pack("<I", 80) + data[at + 4 :])
-    with pytest.raises(FrameError, match="it holds 1 of 2 parts; fetch it again"):
+    with pytest.raises(FrameError, match="it contains 1 of 2 parts; copy or download it again"):
         photographs.read(path)
 
 
@@ -285,7 +285,7 @@ def claiming_tiff() -> bytes:
 )
 def test_a_picture_that_states_a_huge_size_is_refused_by_its_header(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
-    with pytest.raises(FrameError, match=r"[\d,]+ megapixels\); wanted at most 500 megapixels"):
+    with pytest.raises(FrameError, match=r"[\d,]+ megapixels\); the limit is 500 megapixels"):
         photographs.read(tmp_path / name)
     with pytest.raises(FrameError, match=name):
         frames.read(tmp_path / name)
@@ -293,7 +293,7 @@ def test_a_picture_that_states_a_huge_size_is_refused_by_its_header(tmp_path: Pa
 
 def test_what_a_tiff_holds_that_is_not_read_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_bytes(floats())
-    with pytest.raises(FrameError, match=r"3 channels of float32 \(RGB, compression NONE\); wanted RGB or grey"):
+    with pytest.raises(FrameError, match=r"3 channels of float32 \(RGB, compression NONE\); convert it to RGB or grey"):
         photographs.read(tmp_path / "a.tif")
 
 

@@ -35,7 +35,7 @@ def test_a_member_is_read(tmp_path: Path) -> None:
         ([(_VERSION, struct.pack("<H", 99))], r"a\.zip cannot be read as a zip archive \(zip file version 9\.9\)"),
         ([(_FLAGS, struct.pack("<H", 0x800)), (_NAME, b"\xff\xfe")], r"a\.zip cannot be read as a zip archive"),
         ([(_NAME, b"b")], r"a\.zip/a\.png is damaged in its archive"),
-        ([(_SIZE, struct.pack("<I", 3_000_000_000))], r"a\.png holds 3\.0 GB; wanted a picture of at most 2 GB"),
+        ([(_SIZE, struct.pack("<I", 3_000_000_000))], r"a\.png has 3\.0 GB; the limit for a picture is 2\.0 GB"),
     ],
 )
 def test_an_archive_that_says_odd_things_is_refused_in_a_line(
@@ -59,7 +59,7 @@ def test_a_source_that_changes_after_it_is_read_no_longer_fits_its_stamp(tmp_pat
 
 def test_a_file_larger_than_any_picture_is_refused_before_it_is_read(tmp_path: Path) -> None:
     with (tmp_path / "a.png").open("wb") as file:
-        file.truncate(3_000_000_000)  # holds nothing, and takes no room
-    with pytest.raises(ReadError, match=r"a\.png holds 3\.0 GB"):
+        file.truncate(3_000_000_000)  # empty, and takes no space
+    with pytest.raises(ReadError, match=r"a\.png has 3\.0 GB"):
         storage.read(tmp_path / "a.png")
     assert storage.read(tmp_path / "a.png", 4) == bytes(4)

@@ -167,7 +167,7 @@ def test_what_is_no_video_is_named(tmp_path: Path) -> None:
         silence.sample_rate, silence.pts = 48000, 0
         container.mux(tone.encode(silence))
         container.mux(tone.encode(None))
-    with pytest.raises(FrameError, match=r"b\.mkv holds no video"):
+    with pytest.raises(FrameError, match=r"b\.mkv contains no video"):
         video.describe(tmp_path / "b.mkv")
 
 

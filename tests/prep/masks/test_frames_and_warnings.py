@@ -61,8 +61,8 @@ def test_any_kind_of_frame_has_a_map_of_its_size_or_a_line_that_names_it(
     assert all(np.array_equal(codes["rgb"], codes[same]) for same in ("rgb16", "rgba", "rgba16"))
     assert np.array_equal(codes["grey"], codes["grey16"])
     reasons = {key: outcome.reason for key, outcome in outcomes.items() if isinstance(outcome, Failure)}
-    assert "nan.tiff holds float32 pixels; wanted 8 or 16 bits" in reasons.pop("nan")
-    assert "text.png is no readable picture (10 bytes)" in reasons.pop("text")
+    assert "nan.tiff has float32 pixels; convert it to 8 or 16 bits" in reasons.pop("nan")
+    assert "text.png is not a readable picture (10 bytes)" in reasons.pop("text")
     assert "too-small.png: the frame is 190 x 15; the smallest is 16 x 16" in reasons.pop("too-small")
     assert not reasons
 

@@ -244,7 +244,7 @@ def test_a_damaged_frame_is_named_and_the_others_are_done(make_gopro: MakeGopro,
 
     failures = [outcome for outcome in outcomes if isinstance(outcome, Failure)]
     assert [failure.key for failure in failures] == ["clip_train/000002"]
-    assert "cut short at byte 1000" in failures[0].reason
+    assert "the PNG ends early, at byte 1,000" in failures[0].reason
     assert len(MasksFolder(tmp_path / "m").records) == 3
 
 

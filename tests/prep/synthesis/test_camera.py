@@ -150,7 +150,9 @@ def test_nothing_is_drawn_of_what_cannot_vary() -> None:
 
 
 def test_unknown_cameras_and_tinted_matrices_are_one_line() -> None:
-    with pytest.raises(SynthesisError, match="leica is no camera; pass one of none, gopro, phone, dslr"):
+    with pytest.raises(SynthesisError, match="leica is not a camera; use one of none, gopro, phone, dslr"):
         named("leica")
-    with pytest.raises(SynthesisError, match="the rows of a colour matrix of mine do not sum up to 1"):
+    with pytest.raises(
+        SynthesisError, match="a colour matrix of mine tints white; the sum of each of its rows must be 1"
+    ):
         Camera(name="mine", matrices=(((1, 0, 0), (0, 1, 0), (0, 0.2, 1)),))

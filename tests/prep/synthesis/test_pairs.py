@@ -136,25 +136,29 @@ def test_pairs_made_otherwise_and_other_files_are_never_mixed(tmp_path: Path) ->
 
     with pytest.raises(
         SynthesisError,
-        match=r"made was made with --window 7-13, --seed 0, not --window 7-11, --seed 1; repeat the former, or pass an",
+        match=r"made was made with --window 7-13 --seed 0, not --window 7-11 --seed 1; use the same settings, or",
     ):
         make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(longest=11, seed=1))
-    with pytest.raises(SynthesisError, match=r"with --camera none, .*--shot-noise 0, .* not --camera phone, "):
+    with pytest.raises(
+        SynthesisError, match=r"with --camera none .*no --mosaic --shot-noise 0 .*, not --camera phone .* --mosaic "
+    ):
         make(tmp_path / "raw", tmp_path / "made", RecordingRecipe(camera=PHONE))
-    with pytest.raises(SynthesisError, match=r"made holds pairs of recordings, not of photographs; pass another --out"):
+    with pytest.raises(
+        SynthesisError, match=r"made contains pairs from recordings, not from photographs; choose another --out"
+    ):
         output.begin(tmp_path / "made", PHOTOS, [], 0.0)
     output.begin(tmp_path / "failed", RecordingRecipe(), ["a"], 0.0)  # before its first pair
     output.begin(tmp_path / "failed", PHOTOS, ["a"], 0.0)
-    with pytest.raises(SynthesisError, match=r"raw holds other files; pass another --out"):
+    with pytest.raises(SynthesisError, match=r"raw contains other files; choose another --out"):
         output.begin(tmp_path / "raw", RecordingRecipe(), [], 0.0)
     (tmp_path / "made" / "synthesis.json").write_text("{")
-    with pytest.raises(SynthesisError, match=r"synthesis.json is damaged .*; pass another --out"):
+    with pytest.raises(SynthesisError, match=r"synthesis.json is damaged .*; choose another --out"):
         output.begin(tmp_path / "made", RecordingRecipe(), [], 0.0)
 
 
 @pytest.mark.parametrize("window", [(8, 8), (1, 1), (9, 7)])
 def test_a_window_without_a_middle_is_refused(window: tuple[int, int]) -> None:
-    with pytest.raises(SynthesisError, match="has no middle one; pass odd numbers, as 7-13"):
+    with pytest.raises(SynthesisError, match="has no middle frame; use odd numbers from 3, such as 7-13"):
         RecordingRecipe(shortest=window[0], longest=window[1])
 
 
@@ -243,16 +247,16 @@ def test_a_photograph_that_was_replaced_is_never_mixed_with_its_earlier_pairs(
     assert contents(made) == before
 
     frames.write(place, np.ascontiguousarray(photo[::-1]))
-    with pytest.raises(
-        SynthesisError, match=r"a\.png is not what it was when pairs were made of it; pass another --out"
-    ):
+    with pytest.raises(SynthesisError, match=r"a\.png has changed since pairs were made from it; choose another --out"):
         list(from_photos.make({"a": place}, PHOTOS, made, splits, jobs=1))
 
 
 def test_two_processes_never_make_pairs_in_one_folder(tmp_path: Path) -> None:
     with (
         output.held(tmp_path / "made"),
-        pytest.raises(SynthesisError, match="made is being filled by another process; wait for its end, or pass"),
+        pytest.raises(
+            SynthesisError, match=r"another process is making pairs in .*made; wait until it ends, or choose"
+        ),
         output.held(tmp_path / "made"),
     ):
         pass
@@ -313,7 +317,8 @@ def test_a_tiny_photograph_is_one_line(tmp_path: Path, size: tuple[int, int]) ->
     recipe = PhotoRecipe(count=1)
 
     with pytest.raises(
-        SynthesisError, match=rf"a.png: photograph is {size[1]} x {size[0]} pixels; wanted at least 16 x 16; l"
+        SynthesisError,
+        match=rf"a.png is {size[1]} x {size[0]} pixels, smaller than the least size of 16 x 16; remove it",
     ):
         list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
 
@@ -325,8 +330,8 @@ def test_a_photograph_that_is_too_small_is_named(photo: np.ndarray, tmp_path: Pa
 
     with pytest.raises(
         SynthesisError,
-        match=r"a.png: photograph is 190 x 150 pixels; wanted at least 1280 x 720 .width x height.; pass a small",
+        match=r"a.png is 190 x 150 pixels, smaller than the 1280 x 720 .width x height. of the frames; use a small",
     ):
         list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
-    with pytest.raises(SynthesisError, match=r"holds no photograph; pass a photograph, or a folder of photographs"):
+    with pytest.raises(SynthesisError, match=r"contains no photographs; use a photograph or a folder of photographs"):
         from_photos.find([tmp_path / "empty"])

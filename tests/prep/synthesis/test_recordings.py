@@ -57,13 +57,13 @@ def test_frames_are_taken_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
 def test_what_is_no_recording_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(SynthesisError, match="nowhere is not there; pass a video, or a folder of frames"):
+    with pytest.raises(SynthesisError, match="nowhere does not exist; use a video or a folder of frames"):
         recordings.find([tmp_path / "nowhere"])
-    with pytest.raises(SynthesisError, match="empty holds no video and no two frames; pass a video"):
+    with pytest.raises(SynthesisError, match="empty contains neither a video nor two frames; use a video"):
         recordings.find([tmp_path / "empty"])
     for folder in ("x/a", "y/a"):
         write_frames(tmp_path / folder, [picture(0), picture(1)])
-    with pytest.raises(SynthesisError, match=r"x/a and .*y/a would share one name; rename one of them"):
+    with pytest.raises(SynthesisError, match=r"x/a and .*y/a would both become sequence a; rename one"):
         recordings.find([tmp_path / "x", tmp_path / "y"])
 
 
@@ -127,13 +127,13 @@ def test_a_survey_is_kept_and_a_recording_that_changed_refused(tmp_path: Path) -
     assert kept.stat().st_mtime_ns == before
 
     write_frames(tmp_path / "a", [picture(9)], first=4)
-    with pytest.raises(SynthesisError, match="is not what it was when it was looked through; pass another --out"):
+    with pytest.raises(SynthesisError, match="has changed since the first run; choose another --out"):
         look(tmp_path / "a")
 
 
 def test_frames_of_two_sizes_and_a_damaged_one_are_one_line(tmp_path: Path) -> None:
     write_frames(tmp_path / "a", [picture(0), picture(1)[:80]])
-    with pytest.raises(ReadError, match="holds frames of several sizes"):
+    with pytest.raises(ReadError, match="contains frames of several sizes"):
         look(tmp_path / "a")
     write_frames(tmp_path / "b", [picture(0), picture(1)])
     (tmp_path / "b" / "000002.png").write_bytes((tmp_path / "b" / "000002.png").read_bytes()[:-200])

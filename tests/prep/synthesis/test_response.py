@@ -54,10 +54,10 @@ def test_a_measured_power_is_the_power(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("0 1 2 1", r"curve.txt holds 4 numbers; wanted two or more that rise from black to white"),
-        ("7", r"holds 1 numbers; wanted two or more"),
-        ("0 nan 2", r"holds 3 numbers; wanted two or more"),
-        ("code,light", r"does not hold numbers alone .*; wanted the light of each code"),
+        ("0 1 2 1", r"curve.txt contains 4 numbers; it needs at least two, each larger than the one before"),
+        ("7", r"contains 1 number; it needs at least two"),
+        ("0 nan 2", r"contains 3 numbers; it needs at least two"),
+        ("code,light", r"is not a response curve .*; it must contain only numbers"),
     ],
 )
 def test_what_is_no_response_is_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -198,7 +198,7 @@ def test_blur_is_large_where_the_extent_is(photo: np.ndarray, setting: Setting) 
 
 
 def test_a_photograph_smaller_than_the_frame_is_refused(photo: np.ndarray, setting: Setting) -> None:
-    with pytest.raises(ValueError, match="photograph is 190 x 150 pixels; wanted at least 128 x 151"):
+    with pytest.raises(ValueError, match="190 x 150 pixels, smaller than the 128 x 151"):
         scene.compose(photo, Segments(photo), (151, 128), setting, RNG(0))
 
 
