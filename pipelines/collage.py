@@ -1,8 +1,7 @@
-"""Pictures without number to train on: collages of pieces of a few photographs, a dead-leaves model.
+"""Unlimited training pictures from a few photographs: collages of their pieces, a dead-leaves model.
 
-A network that sees thirty photographs learns them by heart: at the paper's width, frames that it was trained on gained
-0.6 dB and those of other photographs 0.15 (docs/weights.md). Collages have their colours and textures, and ever new
-edges, corners and neighbours.
+A network memorizes thirty photographs: at the paper's width, frames that it was trained on gained 0.6 dB, and those of
+other photographs 0.15 (docs/weights.md). Collages keep the colours and textures, with new edges and corners each time.
 
 Source: Lee, Mumford & Huang 2001, *Occlusion models for natural images*, for leaves whose radius has the density r^-3,
 which makes a picture's statistics those of nature; Achddou, Gousseau & Ladjal 2021, *Synthetic images as a regularity
@@ -17,12 +16,12 @@ import numpy as np
 from prep.arrays import Bytes
 
 SIDES = (560, 720)  # height, width of a collage
-FINER = 2  # leaves are painted at so many times the size, so that their edges are smooth
+FINER = 2  # scale at which leaves are painted, so that their edges are smooth
 LEAVES = 1000
-RADII = (16.0, 400.0)  # of leaves, before the picture is made smaller
-SCALES = (0.8, 4.0)  # of a photograph inside a leaf, likewise
+RADII = (16.0, 400.0)  # of leaves, before the picture is scaled down
+SCALES = (0.8, 4.0)  # of a photograph inside a leaf, before the picture is scaled down
 GAINS = (0.6, 1.4)
-EXCHANGED = 0.3  # share of the pieces of photographs whose red, green and blue change places
+EXCHANGED = 0.3  # share of the pieces whose red, green and blue are permuted
 SOFTNESS = (0.4, 1.2)  # sigma of half of the collages, which are as soft as a video's frames
 
 
@@ -31,7 +30,7 @@ def make(photographs: Sequence[Bytes], rng: np.random.Generator) -> Bytes:
 
     Args:
         photographs: ``(h, w, 3)`` uint8 RGB, of any sizes.
-        rng: Decides all.
+        rng: Random numbers.
 
     Returns:
         ``(*SIDES, 3)`` uint8 RGB.
@@ -54,14 +53,14 @@ def make(photographs: Sequence[Bytes], rng: np.random.Generator) -> Bytes:
 
 
 def _radii(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Of leaves: density r^-3 between ``RADII``, by the inverse of its distribution."""
+    """Radii of leaves: density r^-3 between ``RADII``, by inverting its distribution."""
     least, most = RADII
     share = rng.random(count)
     return np.asarray((least**-2 + share * (most**-2 - least**-2)) ** -0.5)
 
 
 def _outline(radius: float, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """Of a leaf somewhere: an ellipse or a polygon of 3 to 7 corners, ``(n, 2)`` int32, x before y."""
+    """The outline of a leaf: an ellipse or a polygon of 3 to 7 corners, ``(n, 2)`` int32, x before y."""
     is_round = rng.random() < 0.5
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8))) if not is_round else np.linspace(0, 2 * np.pi, 48)
     shape = np.stack([np.cos(angles), rng.uniform(0.3, 1) * np.sin(angles)])
@@ -72,14 +71,14 @@ def _outline(radius: float, size: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def _seen(outline: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box of what the canvas shows of a leaf: left, top, width and height."""
+    """The box of the visible part of a leaf: left, top, width and height."""
     left, top = np.clip(outline.min(axis=0), 0, size[::-1])
     right, bottom = np.clip(outline.max(axis=0) + 1, 0, size[::-1])
     return int(left), int(top), int(right - left), int(bottom - top)
 
 
 def _fill(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
-    """What a leaf shows."""
+    """The content of a leaf."""
     kind = rng.random()
     if kind < 0.6:
         return _piece(photographs, size, rng)
@@ -107,7 +106,7 @@ def _lettering(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.rand
 
 
 def _colour(photographs: Sequence[Bytes], rng: np.random.Generator) -> np.ndarray:
-    """Of a pixel of a photograph, ``(3,)`` float in [0, 255]."""
+    """The colour of a random pixel of a photograph, ``(3,)`` float in [0, 255]."""
     photograph = photographs[int(rng.integers(len(photographs)))]
     height, width = photograph.shape[:2]
     return np.asarray(photograph[rng.integers(height), rng.integers(width)], float)

@@ -1,36 +1,36 @@
-"""What goes wrong for a reason that a person can mend; the message is one line and says how.
+"""Errors that a user can fix; the message is one line and says how.
 
 Everything raised on purpose here is a ``PipelineError``. Any other exception is a bug.
 """
 
 
 class PipelineError(ValueError):
-    """The root: found something else than was wanted."""
+    """The base class of all errors that pipelines raise on purpose."""
 
 
 class DataError(PipelineError):
-    """Packs that cannot be used as asked, or whose reading ended."""
+    """Packs that cannot be used with these settings, or that can no longer be read."""
 
 
 class TrainingError(PipelineError):
-    """A run that cannot begin or go on as asked."""
+    """A run that cannot start or continue."""
 
 
 class RunInUse(TrainingError):
-    """A run that another process trains."""
+    """A run that another process is training."""
 
 
 class EvaluationError(PipelineError):
-    """Frames that cannot be scored as asked, or a scores folder that holds something else."""
+    """Frames that cannot be scored, or a scores folder with other content."""
 
 
 class InputError(PipelineError):
-    """Inputs that are not there, or whose results would overwrite one another."""
+    """Inputs that do not exist, or whose results would overwrite each other."""
 
 
 class CheckpointError(PipelineError):
-    """Checkpoints of others that are not what they should be."""
+    """Checkpoints of other projects that cannot be used."""
 
 
 class CompilerMissing(PipelineError):
-    """A network that is to be compiled, where no compiler is installed."""
+    """No compiler is installed for a network that should be compiled."""

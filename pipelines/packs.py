@@ -45,13 +45,13 @@ def to_array(picture: "Tensor") -> Bytes:
 class Frame(NamedTuple):
     """A frame of one of several packs."""
 
-    pack: int  # its place among them
+    pack: int  # its index in the list of packs
     key: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackCrop:
-    """One crop of a pack, whole."""
+    """One crop of a pack."""
 
     key: str
     origin: tuple[int, int]  # y, x in the frame
@@ -62,11 +62,11 @@ class PackCrop:
 
 
 def read_crops(pack: PackInfo, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
-    """Give crops of a pack in order: those of ``rows``, or all.
+    """Yield crops of a pack in order: those of ``rows``, or all.
 
     Raises:
-        PackError: If it holds other crops than when its index was read, or one is damaged.
-        FileNotFoundError: If it is not there any more.
+        PackError: If the pack has changed since its index was read, or a crop is damaged.
+        FileNotFoundError: If the pack no longer exists.
     """
     with reader.reopen(pack) as file:
         for row in range(pack.crop_count) if rows is None else rows:
@@ -78,7 +78,7 @@ def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
     with reader.reading(file, f"a crop of {key}"):
         blurry, sharp, mask, sharpness = (file[name][row] for name in ("blurry", "sharp", "mask", "sharpness"))
     reader.check_crop(file, row, key, crc, blurry, sharp, mask, sharpness)
-    height, width = pack.sizes[row]  # without what is padded
+    height, width = pack.sizes[row]  # without padding
     return PackCrop(
         key=key,
         origin=pack.origins[row],
@@ -91,7 +91,7 @@ def _read_crop(file: h5py.File, pack: PackInfo, row: int) -> PackCrop:
 
 @dataclass(frozen=True, kw_only=True)
 class WholeFrame:
-    """A frame put together again from its crops."""
+    """A frame assembled from its crops."""
 
     key: str
     blurry: "Tensor"  # (3, H, W) uint8
@@ -101,7 +101,7 @@ class WholeFrame:
 
 
 def read_frame(packs: Sequence[PackInfo], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
-    """Put a frame of one of the packs together; its crops cover it. The mask is of ``mu``, or the pack's own.
+    """Assemble a frame from crops that cover it. The mask is thresholded at ``mu``, or the one of the pack.
 
     Raises:
         PackError, FileNotFoundError: As ``read_crops``.

@@ -194,6 +194,7 @@ def _make_of_photos(
     from prep.synthesis import from_photos, output, recordings
 
     photos = from_photos.find(inputs)
+    from_photos.check_sizes(photos, recipe)
     total = recipe.count * len(photos)
     if dry_run:
         pairs, sources = counted(total, "pair"), counted(len(photos), "photograph")

@@ -1,6 +1,6 @@
-"""The review of masks over HTTP: files are made when they are asked for, verdicts saved at once.
+"""Serve the review of masks over HTTP: files are made on request, verdicts saved at once.
 
-No part of a request is ever used as a path: a file has one of the review's names, or it does not exist.
+No part of a request is used as a path: a file has one of the names of the review, or it does not exist.
 """
 
 import threading
@@ -61,11 +61,11 @@ def _add_verdicts(app: Flask, review: Review) -> None:
         if key not in keys:
             abort(404)
         if not review.verdicts.parent.is_dir():
-            return serving.unavailable("the masks folder is gone")
+            return serving.unavailable("the masks folder no longer exists")
         try:
             with lock:
                 verdicts.write(review.verdicts, {**verdicts.read(review.verdicts), key: verdict})
-        except MaskError as error:  # somebody damaged the file meanwhile
+        except MaskError as error:  # the file was damaged in the meantime
             return serving.unavailable(error)
         except OSError as error:
             return serving.unavailable(f"{review.verdicts} cannot be written ({error.strerror or error})")

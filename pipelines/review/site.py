@@ -1,8 +1,8 @@
-"""The review, a page on which a person checks masks, as files by name: to be written to a folder, or served.
+"""The review page, on which a person checks masks, as files by name: written to a folder, or served.
 
 ``index.html`` and its styles and scripts; ``frames.js``, facts about all frames; ``thumbs/N.js``, frame N small;
 ``frames/N.js``, its maps at full size, and ``frames/N-blurry.jpg``, ``frames/N-sharp.jpg``. All data come as scripts,
-because a page that was opened from a disk may load no other data.
+because a page opened from disk cannot load other data.
 """
 
 import base64
@@ -60,7 +60,7 @@ class Review:
 
 
 def open_maps(folder: Path) -> SharpnessMaps:
-    """Read what a masks folder holds.
+    """Read the records of a masks folder.
 
     Raises:
         MaskError: If it contains no mask, or masks of several thresholds.
@@ -69,12 +69,12 @@ def open_maps(folder: Path) -> SharpnessMaps:
     rows = {key: record for key, record in masks.records.items() if record.mu is not None}
     mus = masks.mus(rows)
     if not mus:
-        raise MaskError(
-            f"{folder} contains no masks; make them with cdg-prep masks or name another folder with --masks"
-        )
+        others = [f"--masks {path.parent}" for path in sorted(folder.parent.glob("*/masks.jsonl"))]
+        remedy = f"use {' or '.join(others)}" if others else "choose another folder with --masks"
+        raise MaskError(f"{folder} contains no masks; make them with cdg-prep masks, or {remedy}")
     if len(mus) > 1:
         listed = ", ".join(f"{mu:g}" for mu in mus)
-        raise MaskError(f"{folder} contains masks of mu {listed}; make them all of one mu with cdg-prep masks --mu MU")
+        raise MaskError(f"{folder} contains masks of mu = {listed}; give all the same mu with cdg-prep masks --mu MU")
     return SharpnessMaps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
 
 
@@ -93,7 +93,7 @@ def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
 
 
 def file_names(review: Review) -> list[str]:
-    """Every file of the review, the page last: where it is, all others are."""
+    """Every file of the review; the page comes last, so that it proves a complete folder."""
     of_frame = ("thumbs/{}.js", "frames/{}.js", "frames/{}-blurry.jpg", "frames/{}-sharp.jpg")
     numbered = [name.format(number) for number in range(len(review.pairs)) for name in of_frame]
     return [*numbered, "look.css", "review.css", *SCRIPTS, INDEX]
@@ -130,14 +130,17 @@ def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
         FrameError, ReadError: If a frame or its map cannot be read.
     """
     if folder.is_file():
-        raise MaskError(f"{folder} is a file; give --out a folder")
+        raise MaskError(f"{folder} is a file; choose a folder for --out")
     if files.holds_others(folder) and not _is_ours(folder):
-        raise MaskError(f"{folder} contains files but no page of cdg-prep view; choose another --out")
+        raise MaskError(f"{folder} contains other files, but no page of cdg-prep view; choose another --out")
     names = set(file_names(review))
     if own := _names_written(folder):
         foreign = next((name for name in sorted(names - own) if (folder / name).exists()), None)
         if foreign:
-            raise MaskError(f"{folder / foreign} would be replaced, but cdg-prep view did not write it; move it away")
+            raise MaskError(
+                f"{folder / foreign} would be replaced, but cdg-prep view did not write it; move it away, or "
+                "choose another --out"
+            )
     marker = {"written_by": "cdg-prep view", "names": sorted(names | own)}
     files.write_text(folder / _MARKER, json.dumps(marker) + "\n")
 
@@ -158,7 +161,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _names_written(folder: Path) -> set[str]:
-    """The names of what an earlier page wrote; empty where none is there, or one before names were kept."""
+    """The file names of an earlier page; empty if there is none, or if it did not store them."""
     try:
         return set(files.as_type(files.read_object(folder / _MARKER).get("names"), list[str], _MARKER))
     except (OSError, ReadError):
@@ -174,7 +177,7 @@ def _page(review: Review) -> str:
 
 
 def _facts(review: Review) -> dict[str, Any]:
-    """What the page knows of all frames when it opens."""
+    """Facts about all frames, which the page loads when it opens."""
     first = review.maps[0]
     checksum = zlib.crc32(files.encoded(f"{first.folder.path.resolve()} {first.method}"))
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])

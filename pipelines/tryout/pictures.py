@@ -1,4 +1,4 @@
-"""A picture that was handed in: what is known of it, what becomes of it, and its files in the temporary folder."""
+"""An uploaded picture: its facts, its tasks, and its files in the temporary folder."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from prep.units import file_size
 
 MOST_PIXELS = 200_000_000
 MOST_BYTES = 500_000_000
-_LONGEST_NAME = 400  # characters; no file system has longer ones
-_LONGEST_STEM = 100  # characters of a download's name
-_MOST_OF_A_COMMAND = 80  # characters of a name in a command to be typed
+_LONGEST_NAME = 400  # characters; no file system allows more
+_LONGEST_STEM = 100  # characters in the name of a download
+_MOST_OF_A_COMMAND = 80  # characters of a name in a command to type
 _KINDS = "PNG, JPEG, WebP, TIFF, BMP, AVIF or HEIC"
 
 
 class State(StrEnum):
-    """How far a task is."""
+    """The state of a task."""
 
-    NONE = "none"  # nobody has asked for it
+    NONE = "none"  # not requested
     SENDING = "sending"  # the picture is on its way to the server
     WAITING = "waiting"
     WORKING = "working"
@@ -35,17 +35,17 @@ class Task:
 
     state: State = State.NONE
     reason: str = ""  # why it failed, one line
-    share: float = 0.0  # of the work that is done
+    share: float = 0.0  # of the work done
     started: float = 0.0  # by time.monotonic
-    seconds: float = 0.0  # that it took
+    seconds: float = 0.0  # duration
 
 
 @dataclass(kw_only=True)
 class Picture:
-    """A picture of the list. Its files have names of ours: the name that it came with never reaches the disk."""
+    """A picture of the list. Its files have fixed names: the uploaded name is never used on disk."""
 
     number: int
-    name: str  # as its owner calls it; may hold anything
+    name: str  # as uploaded; may contain anything
     size: int  # bytes, of the file
     folder: Path
     suffix: str = ""  # one of ``photographs.SUFFIXES``
@@ -55,11 +55,11 @@ class Picture:
     is_received: bool = False
     restoring: Task = field(default_factory=lambda: Task(state=State.SENDING))
     branches: Task = field(default_factory=Task)
-    parts: Sequence[dict[str, Any]] = ()  # what of the branches can be seen
+    parts: Sequence[dict[str, Any]] = ()  # the results of the branches
 
     @property
     def source(self) -> Path:
-        """The file as it was handed in."""
+        """The uploaded file."""
         return self.folder / f"blurry{self.suffix}"
 
     @property
@@ -69,25 +69,25 @@ class Picture:
 
     @property
     def download_name(self) -> str:
-        """What the result is called where it is saved: nothing in it can name another folder or end a header."""
+        """The file name of the download, safe in a path and in an HTTP header."""
         stem = PurePosixPath(self.name.replace("\\", "/")).stem
         kept = "".join(letter if letter.isprintable() and letter not in '<>:"/\\|?*;%' else "_" for letter in stem)
         return f"{kept[:_LONGEST_STEM].strip('. ') or 'picture'}-restored{self.suffix}"
 
 
 def suffix_of(name: str) -> str:
-    """The suffix in ``photographs.SUFFIXES`` that a name ends in; empty where it ends in none."""
+    """The suffix of a name, if it is in ``photographs.SUFFIXES``; else empty."""
     lowered = name.lower()
     return next((suffix for suffix in photographs.SUFFIXES if lowered.endswith(suffix)), "")
 
 
 def shown_name(name: str) -> str:
-    """A name as the page shows it: cut where it is longer than any file's."""
+    """A name as the page shows it: cut if it is too long."""
     return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def reason_to_refuse(name: str, size: int) -> str:
-    """Why a file of this name and size in bytes is not taken, one line; empty where it is."""
+    """Why a file with this name and size (bytes) is refused, in one line; empty if it is accepted."""
     if video.is_video(PurePosixPath(name)):
         shown = name if len(name) <= _MOST_OF_A_COMMAND and name.isprintable() else "clip.mp4"
         return f"This page restores pictures only; for a video, run cdg-deblur {shlex.quote(shown)}"

@@ -1,4 +1,4 @@
-"""The list of pictures: taken in from requests, worked off by one thread, first come, first served."""
+"""The queue of pictures: filled by requests, processed by one thread in order of arrival."""
 
 import logging
 import shutil
@@ -26,7 +26,7 @@ from prep.io import photographs
 
 MOST_PICTURES = 500
 _OPEN = (State.SENDING, State.WAITING, State.WORKING)
-_LEAST_SHARE = 0.02  # of the work, from which on the time left follows from it
+_LEAST_SHARE = 0.02  # of the work, from which on it predicts the remaining time
 
 
 class Gone(Exception):
@@ -34,10 +34,10 @@ class Gone(Exception):
 
 
 class Queue:
-    """Pictures in the order in which they came. All methods may be called from any thread.
+    """Pictures in order of arrival. All methods may be called from any thread.
 
     Args:
-        folder: For their files; None makes one in the system's temporary folder. ``close`` removes it.
+        folder: For their files; None: a new temporary folder. ``close`` removes it.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -47,12 +47,12 @@ class Queue:
         self._changed = threading.Condition()
         self._reading = threading.Lock()  # pictures are decoded one at a time: each may take gigabytes
         self._is_closed = False
-        self._pace = 0.0  # seconds a pixel of the last picture that was restored
+        self._pace = 0.0  # seconds per pixel of the last restored picture
 
     def offer(self, files: Sequence[tuple[str, int]]) -> list[int]:
-        """Put files, by name and bytes, at the end of the list, before they are sent; gives their numbers.
+        """Append files, by name and size in bytes, before they are sent; returns their numbers.
 
-        One that cannot be restored is listed with the reason.
+        A file that cannot be restored is listed with the reason.
 
         Raises:
             InputError: If the list is full.
@@ -79,9 +79,9 @@ class Queue:
             return numbers
 
     def receive(self, number: int, stream: BinaryIO) -> bool:
-        """Take in the bytes of a picture that was offered, once; False if there is none such.
+        """Receive the bytes of an offered picture, once; False if there is no such picture.
 
-        It is read at once, so that a file that is not a picture is reported before its turn comes.
+        It is read at once, so that a file that is not a picture is reported before its turn.
         """
         with self._changed:
             picture = self._pictures.get(number)
@@ -113,7 +113,9 @@ class Queue:
                 size = file.tell()
         except OSError as error:
             reason = error.strerror or error
-            raise ReadError(f"{picture.source} cannot be kept in the temporary folder ({reason})") from error
+            raise ReadError(
+                f"{picture.source} cannot be stored in the temporary folder ({reason}); free some disk space"
+            ) from error
         picture.size = size
         if not 0 < size <= MOST_BYTES:
             raise ReadError(reason_to_refuse(picture.name, size))
@@ -124,7 +126,7 @@ class Queue:
             return self._pictures.get(number)
 
     def ask_branches(self, number: int) -> bool:
-        """Ask for what the branches make of a restored picture; False if there is none such."""
+        """Request the results of the branches for a restored picture; False if there is no such picture."""
         with self._changed:
             picture = self._pictures.get(number)
             if picture is None or picture.restoring.state is not State.DONE:
@@ -135,7 +137,7 @@ class Queue:
             return True
 
     def remove(self, number: int) -> bool:
-        """Take a picture off the list, whatever is being done with it, and its files off the disk."""
+        """Remove a picture and its files, also while it is being processed."""
         with self._changed:
             picture = self._pictures.pop(number, None)
         if picture:
@@ -145,7 +147,7 @@ class Queue:
     def take(self) -> tuple[Picture, Task] | None:
         """Wait for the next task, for the one thread that works; None when the queue is closed.
 
-        Branches go before pictures: somebody looks at theirs, and waits.
+        Branches come before pictures: a user is waiting for them.
         """
         with self._changed:
             while not self._is_closed:
@@ -160,7 +162,7 @@ class Queue:
             return None
 
     def report(self, picture: Picture, task: Task, share: float) -> None:
-        """Note how far a task is, for the page.
+        """Store the progress of a task, for the page.
 
         Raises:
             Gone: If its result is no longer needed.
@@ -171,7 +173,7 @@ class Queue:
             task.share = share
 
     def end(self, picture: Picture, task: Task, reason: str = "", parts: Sequence[dict[str, Any]] = ()) -> None:
-        """Say that a task is done, or with a reason that it failed."""
+        """Mark a task as done, or, with a reason, as failed."""
         with self._changed:
             task.state, task.reason = State.FAILED if reason else State.DONE, reason
             if task.started:
@@ -187,7 +189,7 @@ class Queue:
             self.clear(picture)
 
     def clear(self, picture: Picture) -> None:
-        """Remove the files of a picture that is on the list no more: work on it may have written some since."""
+        """Remove the files of a removed picture: the worker may have written some since."""
         shutil.rmtree(picture.folder, ignore_errors=True)
 
     def restored(self) -> list[Picture]:
@@ -224,22 +226,22 @@ class Queue:
         return facts
 
     def close(self) -> None:
-        """End the work and remove the folder with all that is in it."""
+        """Stop the work and remove the folder with all its files."""
         with self._changed:
             self._is_closed = True
             self._changed.notify_all()
-        for _ in range(2):  # again, where a file was written meanwhile
+        for _ in range(2):  # again, if a file was written in the meantime
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def reason_of(error: Exception, picture: Picture) -> str:
-    """Why work on a picture failed, one line, without the path of our file, which its owner never saw."""
+    """Why work on a picture failed, in one line, without the path of the temporary file."""
     if isinstance(error, ReadError):
         path, text = f"{picture.source} ", str(error)
         return f"This file {text.removeprefix(path)}" if text.startswith(path) else text
     if isinstance(error, OSError):
-        return f"The result cannot be written to the temporary folder ({error.strerror or error}); make room there"
+        return f"The result cannot be written to the temporary folder ({error.strerror or error}); free some disk space"
     if isinstance(error, MemoryError) or "memory" in str(error):  # torch's kinds of it are RuntimeErrors
         return "Not enough memory for this picture; make it smaller, or start the server with a smaller --tile"
     logging.getLogger(__name__).error("a picture could not be restored", exc_info=error)
-    return "This program has an error; the server's terminal shows more"
+    return "The program failed; the terminal of the server shows the error"

@@ -1,7 +1,7 @@
-"""The try-out over HTTP: pictures are handed in, listed, shown, downloaded.
+"""The page to try the network, over HTTP: pictures are uploaded, listed, shown, downloaded.
 
-No part of a request is ever used as a path: a picture has a number, its files have names of ours. What changes anything
-comes as JSON, PUT or DELETE, which no form of another page can send.
+No part of a request is used as a path: pictures have numbers, and their files fixed names. Requests that change
+anything are JSON, PUT or DELETE, which a form on another site cannot send.
 """
 
 import secrets
@@ -38,12 +38,12 @@ _MOST_FILES = 100  # offered in one request
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the page's head says."""
+    """The facts in the head of the page."""
 
     weights: str
     network: str
     device: str
-    host: str  # where the pictures are, if that is another machine; empty where it is the browser's
+    host: str  # the machine that stores the pictures; empty if it is the one of the browser
     has_branches: bool
 
 
@@ -85,7 +85,7 @@ def _add_page(app: Flask, facts: Facts) -> None:
 
 
 def _add_list(app: Flask, queue: Queue, facts: Facts) -> None:
-    run = secrets.token_hex(8)  # another after a restart, when the numbers begin anew
+    run = secrets.token_hex(8)  # changes with a restart, when numbers start again
 
     @app.get("/queue")
     def get_queue() -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
     making = threading.Lock()  # one at a time: each may take gigabytes
 
     def whole(picture: Picture, source: Path) -> Response:
-        """A picture for the browser, made the first time that it is asked for."""
+        """A picture for the browser, made on the first request."""
         made = picture.folder / f"{source.stem}.shown"
         try:
             with making:
@@ -143,7 +143,7 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
                     data = made.read_bytes()
                 else:
                     data = shown.encode(photographs.read(source))
-                    with suppress(OSError):  # a full disk: it is made again the next time
+                    with suppress(OSError):  # a full disk: it is made again next time
                         files.write_bytes(made, data)
         except (ReadError, OSError):  # removed in this moment
             abort(404)
@@ -174,7 +174,7 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
             abort(404)
         try:
             data = (picture.folder / known).read_bytes()
-        except OSError:  # one that this network has not, or removed in this moment
+        except OSError:  # not available for this network, or removed in this moment
             abort(404)
         return Response(data, mimetype=shown.mime_type(data))
 
@@ -201,11 +201,13 @@ def _add_downloads(app: Flask, queue: Queue) -> None:
                 _archive(listed, queue.folder), "application/zip", as_attachment=True, download_name="restored.zip"
             )
         except OSError as error:
-            return serving.unavailable(f"{queue.folder} cannot be written ({error.strerror or error}); make room there")
+            return serving.unavailable(
+                f"{queue.folder} cannot be written ({error.strerror or error}); free some disk space"
+            )
 
 
 def _found(queue: Queue, number: int, *, is_done: bool) -> Picture:
-    """A picture of the list that can be read, and is restored where ``is_done``; else 404."""
+    """A readable picture of the list, restored if ``is_done``; else 404."""
     picture = queue.get(number)
     if picture is None or not picture.thumb or (is_done and picture.restoring.state is not State.DONE):
         abort(404)
@@ -213,8 +215,8 @@ def _found(queue: Queue, number: int, *, is_done: bool) -> Picture:
 
 
 def _archive(pictures: Sequence[Picture], folder: Path) -> IO[bytes]:
-    """The restored pictures in one zip file without a name in ``folder``; of two of one name the later is numbered."""
-    target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the answer, which it is sent by
+    """The restored pictures in an unnamed zip file in ``folder``; repeated names get a number."""
+    target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the response that sends it
     taken: Counter[str] = Counter()
     try:
         with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:

@@ -23,13 +23,13 @@ _PNG = b"\x89PNG"
 
 
 def scale(height: int, width: int) -> float:
-    """By how much a picture is shrunk for the browser, in (0, 1]."""
+    """Factor by which a picture is scaled down for the browser, in (0, 1]."""
     pixels = max(1, height * width)
     return min(1.0, math.sqrt(_MOST_PIXELS / pixels), _LONGEST_SIDE / max(1, height, width))
 
 
 def encode(photo: Photo) -> bytes:
-    """A picture for the browser: PNG with alpha, or small and without loss; else JPEG."""
+    """Encode a picture for the browser: PNG if it has alpha, or is small and lossless; else JPEG."""
     pixels = _eight_bits(photo)
     height, width = pixels.shape[:2]
     shrunk = _resized(pixels, scale(height, width))
@@ -40,12 +40,12 @@ def encode(photo: Photo) -> bytes:
 
 
 def mime_type(data: bytes) -> str:
-    """Of what ``encode`` gives."""
+    """The MIME type of a result of ``encode``."""
     return "image/png" if data.startswith(_PNG) else "image/jpeg"
 
 
 def thumbnail(photo: Photo) -> bytes:
-    """A picture small, as a JPEG, on white where it is transparent."""
+    """A small JPEG of a picture, on white where it is transparent."""
     pixels = _resized(_eight_bits(photo), min(1.0, _THUMB_SIDE / max(photo.pixels.shape[:2])))
     return _saved(on_white(pixels), "JPEG", photo.profile, quality=85)
 

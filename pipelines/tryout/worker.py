@@ -1,4 +1,4 @@
-"""The one thread that restores pictures, and on request draws what the branches make of them."""
+"""The thread that restores pictures, and on request draws the results of the branches."""
 
 import threading
 from collections.abc import Callable
@@ -30,13 +30,16 @@ MAPS = {
     "large_attention": "Attention of the branch for large blur: violet 0, yellow 1",
     "share": "Source of each pixel: yellow from the small branch, violet from the fusion of both",
 }
-_WIDTH = 1600  # pixels of what is shown of the branches, at most
+_WIDTH = 1600  # pixels, largest width of the pictures of the branches
 _QUALITY = 95  # of their JPEGs
-_PIXEL_BYTES = {"restoring": 60, "branches": 110}  # memory a pixel of the picture, beside that of a tile; measured
+_PIXEL_BYTES = {
+    "restoring": 60,
+    "branches": 110,
+}  # memory per pixel of the picture, in addition to that of a tile; measured
 
 
 class Worker(threading.Thread):
-    """Works off a queue until it is closed.
+    """Process a queue until it is closed.
 
     Args:
         queue: Of pictures.
@@ -51,13 +54,13 @@ class Worker(threading.Thread):
             restorer.tile = min(restorer.tile, LARGEST_TILE)
 
     def run(self) -> None:
-        """Take task after task; what goes wrong in one is said of its picture, and the next is taken."""
+        """Process one task after the other; an error is reported with its picture."""
         while taken := self.queue.take():
             picture, task = taken
             try:
                 parts = self._work(picture, task)
             except Gone:
-                pass  # its files went with it
+                pass  # its files are removed
             except Exception as error:
                 self.queue.end(picture, task, reason_of(error, picture))
             else:
@@ -78,13 +81,13 @@ class Worker(threading.Thread):
 
 
 def restore(photo: Photo, restorer: Restorer, report: Progress) -> Photo:
-    """A photograph restored; ``report`` is called with the share that is done."""
+    """Restore a photograph; ``report`` is called with the share of the work done."""
     (pixels,) = restore_all([photo.pixels], lambda frames: restorer(frames, report))
     return replace(photo, pixels=pixels)
 
 
 def draw_branches(photo: Photo, picture: Picture, restorer: Restorer, report: Progress) -> list[dict[str, Any]]:
-    """Write pictures of all that the network makes of a photograph beside it; gives the name and the title of each."""
+    """Write pictures of the results of all branches beside a photograph; returns the name and title of each."""
     found: list[Components] = []
 
     def restore(frames: Tensor) -> Tensor:
@@ -114,5 +117,5 @@ def _map(values: Tensor) -> bytes:
 
 
 def _range(name: str, given: Tensor) -> dict[str, float]:
-    """The ends of a map's values, for a line under it: its colours are those of 0 to 1."""
+    """The range of a map, for its caption: its colours are those of 0 to 1."""
     return {"low": float(given.min()), "high": float(given.max())} if name in MAPS else {}

@@ -1,9 +1,10 @@
 """Light -> a camera's picture: sensor, noise and development (after Rim et al. 2022, section 4).
 
 Light, linear, brighter than white where the file was clipped -> what exceeds white is white, and has no noise -> the
-sensor's own colours (colour matrix and white balance inverted) -> one colour a pixel (Bayer) -> shot and read noise ->
-codes of the sensor -> white balance -> three colours a pixel -> colour matrix -> response -> codes of the file -> JPEG.
-Each part may be left out. There is no lens, no denoising and no sharpening.
+sensor's own colours (colour matrix and white balance inverted) -> one colour per pixel (Bayer) -> shot and read noise
+-> codes of the sensor -> white balance -> three colours per pixel -> colour matrix -> response -> codes of the file ->
+JPEG.
+Each step is optional. There is no lens, no denoising and no sharpening.
 
 Legend: H, W a frame's height and width. Light is 0 for black, 1 for the brightest that a file can hold; raw values are
 0 for black, 1 for a full pixel.
@@ -32,11 +33,11 @@ _NONE: Interval = (0.0, 0.0)
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """What a camera does with light; what lies in an interval is drawn for each pair of frames.
+    """A camera; values with an interval are drawn for each pair of frames.
 
     Attributes:
         name: As given by the user.
-        response: Of the files, those read and those written.
+        response: Response curve of the files, both input and output.
         highlights: Factor by which pixels at the top of the range were brighter than stored; then streaks of lights
             stay white (Rim et al. 2022 draw one for each frame). 1 believes the file.
         matrices: From linear sRGB to the sensor's colours, each row's sum 1; one is drawn. Empty: the sensor sees sRGB.
@@ -71,7 +72,7 @@ class Camera:
                 )
 
     def draw(self, rng: np.random.Generator) -> "Setting":
-        """Draw the setting for one pair of frames; ``rng`` is not asked for what cannot vary."""
+        """Draw the setting for one pair of frames; ``rng`` is used only for values that vary."""
         matrix = np.eye(3)
         if self.matrices:
             matrix = np.array(self.matrices[rng.integers(len(self.matrices)) if len(self.matrices) > 1 else 0])
@@ -125,11 +126,11 @@ class Setting:
         return light
 
     def photograph(self, light: Floats, rng: np.random.Generator | None) -> Bytes:
-        """The picture that the camera makes of light.
+        """The picture that the camera takes.
 
         Args:
             light: ``(H, W, 3)``, not below 0.
-            rng: Decides the noise; None for a picture that loses nothing: without noise, rounding on the sensor, JPEG.
+            rng: For the noise; None for a clean picture: no noise, no rounding on the sensor, no JPEG.
 
         Returns:
             ``(H, W, 3)`` uint8 RGB.
@@ -161,7 +162,7 @@ class Setting:
         return np.asarray(np.rint(raw.clip(-_BLACK / (1 - _BLACK), 1) * levels) / levels, np.float32)
 
     def develop(self, raw: Floats) -> Floats:
-        """Light, ``(H, W, 3)``, of what the sensor read."""
+        """Light, ``(H, W, 3)``, from raw values."""
         balanced = raw * self.balance.astype(np.float32) if raw.ndim == 3 else raw.copy()
         if self.camera.mosaic:
             for rows, columns, channel in planes(self.red):
@@ -181,6 +182,6 @@ def _transform(colours: Floats, matrix: npt.NDArray[np.float64]) -> Floats:
 
 
 def _compress(picture: Bytes, quality: int) -> Bytes:
-    """A picture as JPEG keeps it: with half the colour's resolution, as cameras do."""
+    """A picture after JPEG compression, with colour at half the resolution as in cameras."""
     data = cv2.imencode(".jpg", picture[:, :, ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -1,6 +1,6 @@
-"""Layers before layers: the loops of ``scene``, compiled.
+"""Layers in front of layers: the loops of ``scene``, compiled.
 
-From the nearest layer back: ``clear`` says how much of what lies behind is seen.
+From the nearest layer to the background: ``clear`` is the visible share of what is behind.
 
 Legend: h, w a part of a frame.
 """
@@ -11,7 +11,7 @@ from prep.compiled import compiled
 
 @compiled
 def add_layer(total: Floats, clear: Floats, view: Floats) -> None:
-    """Add what is seen of a layer, and take what it covers from ``clear``; both in place.
+    """Add the visible part of a layer, and subtract what it covers from ``clear``; both in place.
 
     Args:
         total: ``(h, w, 3)`` light.
@@ -32,7 +32,7 @@ def add_layer(total: Floats, clear: Floats, view: Floats) -> None:
 
 @compiled
 def add_behind(total: Floats, clear: Floats, view: Floats) -> None:
-    """Add what is seen of the background, ``(h, w, 3)``, in place; else as ``add_layer``."""
+    """Add the visible part of the background, ``(h, w, 3)``, in place; otherwise like ``add_layer``."""
     height, width = clear.shape
     for y in range(height):
         for x in range(width):

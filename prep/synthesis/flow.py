@@ -1,7 +1,7 @@
-"""Optical flow between sharp frames: the extent of the blur over a window, and interpolated frames.
+"""Optical flow between sharp frames: the blur length over a window, and interpolated frames.
 
-Flow is that of Kroeger et al. 2016 (DIS) as OpenCV has it: on textured places of 8-bit frames shifted by known parts of
-a pixel it is within 0.1 px in the mean, where nothing can be seen it is near 0.
+The flow is OpenCV's DIS (Kroeger et al. 2016). For 8-bit frames shifted by known fractions of a pixel, its mean error
+is below 0.1 pixels where there is texture; without texture the flow is near 0.
 
 Legend: H, W a frame's height and width; T frames of a window, oldest first.
 """
@@ -15,14 +15,14 @@ import numpy as np
 from prep.arrays import Bytes, Codes, Floats
 from prep.io import extents
 
-_LOST = 24.0  # grey levels by which a pixel that was followed may differ from itself, as a mean over _AROUND
+_LOST = 24.0  # grey levels by which a tracked pixel may change, as a mean over _AROUND
 _AROUND = (7, 7)  # pixels
 
 Steps = Callable[[int, int], Floats]  # from one frame of a window to one beside it: (H, W, 2), x and y in pixels
 
 
 def steps(window: Sequence[Bytes | Codes]) -> Steps:
-    """Flow between neighbouring frames, each computed once and when it is first asked for.
+    """Flow between neighbouring frames, each computed once, when it is first needed.
 
     Args:
         window: T of ``(H, W, 3)`` RGB, uint8 or uint16.
@@ -44,20 +44,20 @@ def grey(pixels: Bytes | Codes) -> Bytes:
 
 
 def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floats:
-    """The extent of the blur in the middle frame, if the window is one exposure.
+    """The blur length in the middle frame, if the window is one exposure.
 
-    Each pixel of the middle frame is followed to the first frame and to the last. The extent is that of the straight,
-    even stroke with the largest variance of its places, as ``paired`` measures it: sqrt(12 l), l the larger eigenvalue
-    of their covariance. n places in a row, d pixels apart, have d sqrt(n^2 - 1).
+    Each pixel of the middle frame is tracked to the first and the last frame. The blur length is sqrt(12 l), l the
+    larger eigenvalue of the covariance of its places, as ``paired`` measures it. For n places in a row, d pixels apart,
+    it is d sqrt(n^2 - 1).
 
     Args:
         window: T of ``(H, W, 3)``, T odd.
         step: Their flow, from ``steps``.
-        parts: As in ``interpolate``: how many steps one becomes.
+        parts: Steps from one frame to the next, as in ``interpolate``.
 
     Returns:
-        ``(H, W)`` float32, pixels; NaN where a pixel was lost on the way: it looks different at either end, because it
-        was covered or left the frame.
+        ``(H, W)`` float32, pixels; NaN where tracking failed: the pixel looks different at an end, because it was
+        covered or left the frame.
     """
     middle = len(window) // 2
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in window[0].shape[1::-1]))
@@ -83,22 +83,21 @@ def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floa
 
 
 def longest_step(count: int, step: Steps) -> float:
-    """What 99 % of the pixels do not exceed between any two of ``count`` neighbouring frames, in pixels."""
+    """The largest motion from one of ``count`` frames to the next, pixels: the 99th percentile over the pixels."""
     lengths = (np.hypot(*cv2.split(step(place, place + 1))) for place in range(count - 1))
     return max(float(np.percentile(length, 99)) for length in lengths)
 
 
 def interpolate(lights: Iterable[Floats], step: Steps, parts: int) -> Iterator[Floats]:
-    """Frames, and between each two of them ``parts`` - 1 more at even times.
+    """Frames, with ``parts`` - 1 more between each two of them, evenly spaced in time.
 
-    A frame between is both its neighbours, warped to its time and mixed by nearness; the flow at its time follows from
-    theirs (Jiang et al. 2018, Super SloMo, equation 4). There is no model of what is covered: edges of things that
-    pass before others are a mixture.
+    An interpolated frame is a mix of its neighbours, warped to its time and weighted by nearness; its flow follows from
+    theirs (Jiang et al. 2018, Super SloMo, equation 4). Occlusion is not modelled: edges of moving objects are a mix.
 
     Args:
-        lights: T of ``(H, W, 3)`` float32, in light; two are held at a time.
-        step: The flow of the same frames.
-        parts: How many steps one becomes; 1 gives the frames alone.
+        lights: T of ``(H, W, 3)`` float32, in light; two are in memory at a time.
+        step: Flow of the same frames.
+        parts: Steps from one frame to the next; 1 adds no frames.
     """
     remaining = iter(lights)
     before = next(remaining)

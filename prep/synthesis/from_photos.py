@@ -3,6 +3,7 @@
 import json
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from prep.sharpness.size import SMALLEST
 from prep.synthesis import output, recordings, scene
 from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
+from prep.units import counted
 
 LARGEST: Size = (720, 1280)  # of frames if no size is given: GoPro's
 _PAIRS_A_TASK = 8  # consecutive pairs: the photograph is read and segmented once per task
@@ -70,6 +72,29 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
     if not photos:
         raise SynthesisError(f"{inputs[0]} contains no photographs; use a photograph or a folder of photographs")
     return photos
+
+
+def check_sizes(photos: Mapping[str, Path], recipe: PhotoRecipe) -> None:
+    """Check by their headers, before any work, that photographs are large enough.
+
+    Raises:
+        SynthesisError: If some are too small; the message names the first.
+    """
+    least = recipe.size or (SMALLEST, SMALLEST)
+    small = []
+    for path in photos.values():
+        with suppress(ReadError):  # reported when its pairs are made
+            size = frames.size_of(path)  # not yet rotated in some formats, so compare the sides in order
+            if min(size) < min(least) or max(size) < max(least):
+                small.append((path, size))
+    if small:
+        path, (height, width) = small[0]
+        others = f" and {counted(len(small) - 1, 'other photograph')} are" if len(small) > 1 else " is"
+        remedy = "use a smaller --size, or remove" if recipe.size else "remove"
+        raise SynthesisError(
+            f"{path} ({width} x {height} pixels){others} smaller than {least[1]} x {least[0]} (width x height); "
+            f"{remedy} {'them' if len(small) > 1 else 'it'}"
+        )
 
 
 def make(

@@ -1,6 +1,6 @@
-"""A Bayer mosaic: one colour a pixel, and all three again.
+"""A Bayer mosaic with one colour per pixel, and demosaicing.
 
-Photographs come back from it with 37.8 dB; with OpenCV's own demosaicing, bilinear or along edges, with 32.
+Photographs return with 37.8 dB; with OpenCV's demosaicing, bilinear or edge-aware, with 32 dB.
 
 Legend: H, W a frame's height and width.
 """
@@ -26,7 +26,7 @@ def planes(red: Corner) -> tuple[tuple[slice, slice, int], ...]:
 
 
 def mosaic(colours: Floats, red: Corner) -> Floats:
-    """Keep one colour a pixel: ``(H, W, 3)`` -> ``(H, W)``."""
+    """Keep one colour per pixel: ``(H, W, 3)`` -> ``(H, W)``."""
     raw = np.empty(colours.shape[:2], np.float32)
     for rows, columns, channel in planes(red):
         raw[rows, columns] = colours[rows, columns, channel]
@@ -34,7 +34,7 @@ def mosaic(colours: Floats, red: Corner) -> Floats:
 
 
 def demosaic(raw: Floats, red: Corner) -> Floats:
-    """Estimate the two colours that each pixel lacks: ``(H, W)`` -> ``(H, W, 3)``.
+    """Estimate the two missing colours of each pixel: ``(H, W)`` -> ``(H, W, 3)``.
 
     Args:
         raw: Light, white-balanced: the filters assume that all channels bend alike.

@@ -1,6 +1,6 @@
-"""How a layer moves during the exposure, and the extent of the blur that comes of it, exactly.
+"""How a layer moves during the exposure, and the exact blur length that results.
 
-Legend: H, W a frame's height and width; T sub-frames, at the middles of even parts of the exposure.
+Legend: H, W a frame's height and width; T sub-frames, at the centres of equal parts of the exposure.
 """
 
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from prep.arrays import Floats, Size
 from prep.io import extents
 from prep.synthesis.trajectories import Stroke, draw_path, draw_sway, resample
 
-_GAP = 1.5  # pixels between two sub-frames in the mean: closer ones look the same
+_GAP = 1.5  # mean distance of two sub-frames, pixels: smaller steps look the same
 _LEAST = 5  # sub-frames of what moves at all
 
 Numbers = npt.NDArray[np.float64]
@@ -22,7 +22,7 @@ _COMPASS: Numbers = np.array([(1, 0), (0, 1), (-1, 0), (0, -1), (0.7, 0.7), (-0.
 
 @dataclass(frozen=True, kw_only=True)
 class Motion:
-    """Shift, turn and growth about a centre; at rest in the middle sub-frame, which is the sharp one.
+    """Shift, rotation and scale about a centre; the middle sub-frame is the sharp frame.
 
     A point r of the sharp frame is at centre + shift + exp(growth) R(turn) (r - centre).
     """
@@ -51,16 +51,16 @@ class Motion:
         return np.asarray(scale[:, None, None] * turned)
 
     def extent(self, size: Size, corner: tuple[int, int] = (0, 0), shares: Numbers | None = None) -> Floats:
-        """The extent of the blur at every pixel of a box of the sharp frame.
+        """The blur length at every pixel of a box of the sharp frame.
 
-        That of the straight, even stroke whose variance is the largest of the pixel's own path: sqrt(12 l), l the
-        larger eigenvalue of the path's covariance (as ``paired`` measures it). The path is linear in the pixel's place,
-        so its covariance is a polynomial of second degree, taken of the sub-frames themselves.
+        sqrt(12 l), l the larger eigenvalue of the covariance of the pixel's path: the length of the straight, even
+        stroke with this variance (as ``paired`` measures it). The path is linear in the pixel's place, so its
+        covariance is a polynomial of second degree, computed from the sub-frames.
 
         Args:
             size: The box's ``(H, W)``.
             corner: x, y of its first pixel.
-            shares: ``(T,)``: of the exposure, for which each sub-frame is seen; None for all alike.
+            shares: ``(T,)``: the share of the exposure in which each sub-frame is visible; None: equal shares.
 
         Returns:
             ``(H, W)`` pixels.
@@ -86,7 +86,7 @@ class Motion:
         return float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum())
 
     def reach(self, size: Size, corner: tuple[int, int] = (0, 0)) -> int:
-        """The farthest that a pixel of a box gets from its place in the sharp frame, in pixels, rounded up."""
+        """The largest distance of a pixel of a box from its place in the sharp frame, pixels, rounded up."""
         ends = [(corner[0] + x, corner[1] + y, 1) for x in (0, size[1] - 1) for y in (0, size[0] - 1)]
         corners = np.array(ends, np.float64).T  # (3, 4)
         ways = [np.abs(self.at(place) @ corners - corners[:2]).max() for place in range(self.count)]
@@ -97,10 +97,10 @@ def draw(stroke: Stroke, centre: tuple[float, float], radius: float, rng: np.ran
     """Draw how something moves.
 
     Args:
-        stroke: From what.
-        centre: About which it turns and grows: x, y.
-        radius: Of its farthest pixels from there.
-        rng: Decides it.
+        stroke: Ranges of the motion.
+        centre: Centre of rotation and scale: x, y.
+        radius: Distance of the farthest pixel from the centre.
+        rng: Random numbers.
     """
     whole = Motion(
         centre=centre,

@@ -1,4 +1,4 @@
-"""Outlines of things, cut out of a photograph along its own edges.
+"""Pieces cut out of a photograph along its edges.
 
 Legend: h, w the photograph's height and width, or a smaller copy's.
 """
@@ -22,7 +22,7 @@ Labels = npt.NDArray[np.int32]
 
 @dataclass(frozen=True, kw_only=True)
 class Cutout:
-    """A thing cut out of a photograph."""
+    """A piece cut out of a photograph."""
 
     corner: tuple[int, int]  # x, y of the box's first pixel
     alpha: Floats  # (box's height, width) in [0, 1]
@@ -49,18 +49,18 @@ class Segments:
         sums = [np.bincount(self._labels.ravel(), weights=column, minlength=count) for column in features.T]
         self._features = np.stack(sums, axis=1) / np.maximum(self._areas, 1)[:, None]  # (segments, 5): means
         rim = np.unique(np.concatenate([self._labels[[0, -1]].ravel(), self._labels[:, [0, -1]].ravel()]))
-        self._whole = np.setdiff1d(np.arange(count), rim)  # what the photograph's border cuts has no outline of its own
+        self._whole = np.setdiff1d(np.arange(count), rim)  # segments at the border have no outline of their own
         if not len(self._whole):
             self._whole = np.arange(count)
         self._allowed = set(self._whole.tolist())
         self._neighbours = _neighbours(self._labels, count)
 
     def draw(self, area: float, rng: np.random.Generator) -> Cutout:
-        """Cut out a thing: a segment, and of its neighbours always the one nearest in colour and place.
+        """Cut out a piece: a segment, grown by the neighbour nearest in colour and place until it is large enough.
 
         Args:
-            area: Pixels of the photograph that it covers at least, where there are as many.
-            rng: Decides the first segment.
+            area: Least number of pixels of the photograph to cover, if possible.
+            rng: Draws the first segment.
         """
         start = int(rng.choice(self._whole, p=self._areas[self._whole] / self._areas[self._whole].sum()))
         wanted = area / self._scale**2

@@ -1,7 +1,7 @@
-"""A photograph and things cut out of it, moving before a camera: the light of one exposure, and the blur's extent.
+"""A photograph and pieces cut out of it, moving in front of a camera: the light of one exposure, and the blur length.
 
-Things lie before one another as sheets of paper do. Each covers what is behind it at every moment of the exposure, so
-that at its edges something comes out or goes in.
+Pieces lie in front of each other like sheets of paper. Each covers what is behind it at every moment of the exposure,
+so what is behind its edges appears or disappears.
 
 Legend: H, W the frame's height and width; h, w a layer's; T sub-frames.
 """
@@ -22,12 +22,12 @@ from prep.synthesis.motion import Motion
 from prep.synthesis.outlines import Segments
 from prep.synthesis.trajectories import Stroke
 
-_HIDDEN = 0.05  # of the exposure: a pixel that is covered for longer than in the sharp frame has no extent
+_HIDDEN = 0.05  # of the exposure: a pixel covered for longer than this has no blur length
 _TRACED = 13  # moments at which the points of all layers are followed
-_FINE = 6.0  # pixels: up to this extent sub-frames are interpolated by cubics; beyond it no difference is seen
-_AREA = (1 / 30, 1 / 5)  # of the frame, that a thing covers
+_FINE = 6.0  # pixels: up to this blur length interpolation is cubic; above it no difference is visible
+_AREA = (1 / 30, 1 / 5)  # of the frame, covered by a piece
 
-# A camera held in two hands, and things before it that move further.
+# A camera held in two hands, and pieces in front that move further.
 HAND = Stroke(shortest=0, longest=15, roll=8, zoom=4)
 THING = Stroke(shortest=5, longest=40, roll=8, zoom=4)
 
@@ -38,7 +38,7 @@ class Exposed:
 
     blurry: Floats  # (H, W, 3) light, its mean over the exposure
     sharp: Floats  # (H, W, 3) light, in the middle of it
-    extent: Floats  # (H, W) pixels: of the blur; NaN where what the sharp frame shows is covered for a part of the time
+    extent: Floats  # (H, W) blur length, pixels; NaN where a pixel of the sharp frame is covered part of the time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +52,7 @@ class Box:
 
     @property
     def size(self) -> Size:
-        """Height and width; 0 where it is empty."""
+        """Height and width; 0 if it is empty."""
         return max(0, self.bottom - self.top), max(0, self.right - self.left)
 
     def slices(self, corner: tuple[int, int] = (0, 0)) -> tuple[slice, slice]:
@@ -70,7 +70,7 @@ class Box:
         )
 
     def around(self, other: "Box") -> "Box":
-        """The smallest box that holds both."""
+        """The smallest box that contains both."""
         return Box(
             left=min(self.left, other.left),
             top=min(self.top, other.top),
@@ -87,14 +87,14 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """Something that is seen, at its place in the sharp frame, and how it moves."""
+    """A picture, its place in the sharp frame, and its motion."""
 
     picture: Floats  # (h, w, 3) light, or (h, w, 4): light times cover, and cover
     corner: tuple[int, int]  # x, y of its first pixel in the sharp frame
     motion: Motion
 
     def view(self, place: int, box: Box) -> Floats:
-        """What it looks like in a sub-frame, in a part of the frame."""
+        """The layer in a sub-frame, in a part of the frame."""
         flags = (cv2.INTER_CUBIC if self._is_fine else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_CONSTANT if self.picture.shape[2] == 4 else cv2.BORDER_REFLECT_101
         height, width = box.size
@@ -110,7 +110,7 @@ class Layer:
         return max(float(self.motion.extent((1, 1), end)[0, 0]) for end in ends) < _FINE
 
     def swept(self, frame: Size) -> Box:
-        """The part of the frame that it ever reaches."""
+        """The part of the frame that it reaches during the exposure."""
         height, width = self.picture.shape[:2]
         left, top = self.corner
         box = Box(left=left, top=top, right=left + width, bottom=top + height)
@@ -128,17 +128,17 @@ def compose(
     thing: Stroke = THING,
     things: int = 1,
 ) -> list[Layer]:
-    """A view of a photograph, and before it things cut out of the same, the nearest last.
+    """Draw a view of a photograph, with pieces cut out of it in front, the nearest last.
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB, no smaller than ``size``.
         segments: Of the photograph.
-        size: The frame's ``(H, W)``.
-        setting: Of the camera whose response the photograph has.
-        rng: Decides the view, the things, their places and all motion.
-        hand: How the camera moves.
-        thing: How each thing moves.
-        things: How many there are.
+        size: ``(H, W)`` of the frame.
+        setting: Of the camera; the photograph has its response.
+        rng: Draws the view, the pieces, their places and all motion.
+        hand: Motion of the camera.
+        thing: Motion of each piece.
+        things: Number of pieces.
 
     Raises:
         ValueError: If the photograph is smaller than ``size``.
@@ -159,7 +159,7 @@ def compose(
 def _cut(
     photo: Bytes, segments: Segments, size: Size, setting: Setting, stroke: Stroke, rng: np.random.Generator
 ) -> Layer:
-    """A thing, anywhere in the frame, and mirrored half the time."""
+    """A piece anywhere in the frame, mirrored half the time."""
     cutout = segments.draw(rng.uniform(*_AREA) * size[0] * size[1], rng)
     x, y = cutout.corner
     height, width = cutout.alpha.shape
@@ -182,12 +182,12 @@ def _check_size(photo: Bytes, size: Size) -> None:
 def expose(layers: Sequence[Layer], size: Size) -> Exposed:
     """Expose a scene.
 
-    Each layer is drawn in as many sub-frames as its own motion needs, and stays for the moments of the fastest; extents
-    are of the sub-frames as long as they are seen.
+    Each layer is drawn in as many sub-frames as its own motion needs, and each is held for the moments of the fastest
+    layer; the blur length counts sub-frames by the time that they are visible.
 
     Args:
-        layers: The background, which fills the frame, and what lies before it, the nearest last.
-        size: The frame's ``(H, W)``.
+        layers: The background, which fills the frame, and the pieces in front, the nearest last.
+        size: ``(H, W)`` of the frame.
     """
     behind, *things = layers
     whole = Box(left=0, top=0, right=size[1], bottom=size[0])
@@ -213,13 +213,13 @@ def expose(layers: Sequence[Layer], size: Size) -> Exposed:
 
 
 class _Part:
-    """A part of the frame in which things cover what is behind them, exposed moment by moment.
+    """A part of the frame in which pieces cover what is behind them, exposed moment by moment.
 
     Args:
         behind: The background.
-        things: What lies before it, with the box that each reaches, the nearest last.
+        things: The pieces, with the box that each reaches, the nearest last.
         box: Around all.
-        count: Of the moments.
+        count: Number of moments.
     """
 
     def __init__(self, behind: Layer, things: Sequence[tuple[Layer, Box]], box: Box, count: int) -> None:
@@ -235,7 +235,7 @@ class _Part:
         self._traced = set(np.linspace(0, count - 1, min(count, _TRACED)).round().astype(int).tolist())
 
     def add(self, behind: Floats, moment: int) -> None:
-        """Expose one moment more; ``behind`` is the background's view."""
+        """Expose one more moment; ``behind`` is the view of the background."""
         self._views[0] = behind
         for number, layer in enumerate(self._layers[1:], 1):
             now = _own(layer, moment, self.count)
@@ -264,7 +264,7 @@ class _Part:
         add_behind(total, clear, self._views[0])
 
     def extent(self, behind: Floats) -> Floats:
-        """Extents of what the sharp frame shows, ``behind`` being the background's."""
+        """Blur length of what the sharp frame shows; ``behind`` is that of the background."""
         extent = behind.copy()
         for number, (layer, box, place) in enumerate(zip(self._layers, self._boxes, self._places, strict=True)):
             if number:
@@ -277,12 +277,12 @@ class _Part:
 
 
 def _own(layer: Layer, moment: int, count: int) -> int:
-    """The sub-frame of a layer that is seen at one of ``count`` moments; the middle one at the middle."""
+    """The sub-frame of a layer that is visible at one of ``count`` moments; the middle one at the middle."""
     return int((moment + 0.5) / count * layer.motion.count)
 
 
 def _shares(layer: Layer, count: int) -> npt.NDArray[np.float64]:
-    """Of the exposure, for which each sub-frame of a layer is seen."""
+    """The share of the exposure in which each sub-frame of a layer is visible."""
     return np.bincount([_own(layer, moment, count) for moment in range(count)], minlength=layer.motion.count) / count
 
 

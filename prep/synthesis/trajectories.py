@@ -1,6 +1,6 @@
-"""Paths that a hand makes: a random walk with inertia (Boracchi and Foi 2012, section III).
+"""Paths of a hand-held camera: a random walk with inertia (Boracchi and Foi 2012, section III).
 
-Legend: N points of a path, at even times from the start of the exposure to its end.
+Legend: N points of a path, evenly spaced in time from the start of the exposure to its end.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import numpy.typing as npt
 Path = npt.NDArray[np.float64]  # (N, 2): x, y
 Matrix2 = npt.NDArray[np.float64]  # (2, 2)
 
-_POINTS = 129  # of a path as it is drawn
-_PUSH = 1.4  # of the first velocity: how much a tremor of 1 changes the velocity within the exposure, at random
+_POINTS = 129  # of a path
+_PUSH = 1.4  # random change of velocity within the exposure at a tremor of 1, as a share of the first velocity
 _PULL = 6.0  # 1 / exposure^2: how strongly a tremor of 1 pulls back to the start
-_JOLTS = 1.0  # sudden changes of direction in an exposure, in the mean, at a tremor of 1
+_JOLTS = 1.0  # mean number of sudden changes of direction in an exposure at a tremor of 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """How something moves during the exposure; what is drawn is drawn evenly.
+    """How something moves during the exposure; values are drawn uniformly.
 
     Attributes:
-        shortest, longest: Its extent, pixels: that of the straight, even stroke with the same largest variance, as
-            ``paired`` measures it.
-        tilt: Radians to either side of the horizontal that its main direction may have; pi / 2 is any.
-        tremor: The largest there is; smaller ones are drawn too. 0 makes straight strokes at an even speed, 1 a hand's.
-        roll: The most that turning about the middle moves the farthest pixels, as an extent.
-        zoom: The same of coming nearer or going away.
+        shortest, longest: Range of the blur length, pixels: the length of the straight, even stroke with the same
+            variance along its main axis, as ``paired`` measures it.
+        tilt: Largest angle between the main direction and the horizontal, radians; pi / 2 is any direction.
+        tremor: Largest tremor, 0 to 1. 0 gives straight strokes at constant speed, 1 those of a hand.
+        roll: Largest blur length, at the farthest pixels, from rotation about the centre; pixels.
+        zoom: The same from moving closer or away.
     """
 
     shortest: float
@@ -39,7 +39,7 @@ class Stroke:
 
 
 def draw_path(stroke: Stroke, rng: np.random.Generator) -> Path:
-    """A path of a stroke's extent and direction, ``(N, 2)`` pixels, at 0 in its middle."""
+    """Draw a path with the blur length and direction of a stroke, ``(N, 2)`` pixels, 0 in the middle."""
     path = walk(rng.uniform(0, stroke.tremor), rng)
     path -= path[len(path) // 2]
     spread, axes = np.linalg.eigh(covariance(resample(path, len(path))))
@@ -51,17 +51,17 @@ def draw_path(stroke: Stroke, rng: np.random.Generator) -> Path:
 
 
 def draw_sway(largest: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """How roll or zoom go on, ``(N,)``: as smooth as a hand's path, at 0 in its middle; extent up to ``largest``."""
+    """Draw roll or zoom over the exposure, ``(N,)``: smooth, 0 in the middle; blur length up to ``largest``."""
     path = walk(rng.uniform(0, 1), rng)[:, 0]
     path -= path[len(path) // 2]
     return np.asarray(path * rng.uniform(-largest, largest) / np.sqrt(12 * resample(path, len(path)).var()))
 
 
 def walk(tremor: float, rng: np.random.Generator) -> Path:
-    """A random walk with inertia, ``(N, 2)`` in lengths of the straight path that it is without tremor.
+    """Draw a random walk with inertia, ``(N, 2)``, in units of the length of the straight path without tremor.
 
-    The velocity begins along x; it is pushed at random, pulled back to the start, and now and then jolted: turned about
-    and doubled, as when the shutter is pressed (Boracchi and Foi 2012).
+    The velocity starts along x. It is pushed at random, pulled back to the start, and sometimes jolted: reversed and
+    doubled, as when the shutter is pressed (Boracchi and Foi 2012).
     """
     step = 1 / (_POINTS - 1)
     pushes = rng.standard_normal((_POINTS, 2)) * (_PUSH * tremor * np.sqrt(step))
@@ -80,13 +80,13 @@ def walk(tremor: float, rng: np.random.Generator) -> Path:
 
 
 def covariance(path: Path) -> Matrix2:
-    """Second moments of a path about its mean, ``(2, 2)``: every point is exposed for as long."""
+    """Covariance of a path, ``(2, 2)``; all points are exposed equally long."""
     centred = path - path.mean(axis=0)
     return np.asarray(centred.T @ centred / len(path))
 
 
 def resample(path: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
-    """A path at the middles of ``count`` even parts of the exposure; the middle one is the path's own middle.
+    """A path at the centres of ``count`` equal parts of the exposure; the middle point stays the middle.
 
     Args:
         path: ``(N,)`` or ``(N, 2)``.

@@ -111,7 +111,8 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (["raw", "--photos", "--size", "12x40"], "each from 16 to 65536"),
         (
             ["raw", "--photos", "--size", "640x480"],
-            "is 96 x 96 pixels, smaller than the 640 x 480 (width x height) of the frames; use a smaller --size",
+            "000001.png (96 x 96 pixels) and 59 other photographs are smaller than 640 x 480 (width x height); "
+            "use a smaller --size, or remove them",
         ),
     ],
 )
@@ -119,6 +120,30 @@ def test_what_cannot_be_made_is_one_line(raw: Path, words: list[str], said: str)
     line = mistake(raw.parent, "prep", "synth", *(["--out", "made"] if "--out" not in words else []), *words)
 
     assert said in line
+
+
+def test_one_photograph_too_small_is_found_before_any_pair_is_made(tmp_path: Path) -> None:
+    for name, width in (("a", 200), ("b", 100)):
+        frames.write(tmp_path / "photos" / f"{name}.png", np.zeros((120, width, 3), np.uint8))
+    words = ("prep", "synth", "photos", "--photos", "--size", "160x120", "--out", "made")
+
+    line = mistake(tmp_path, *words)
+
+    assert "photos/b.png (100 x 120 pixels) is smaller than 160 x 120 (width x height); use a smaller --size" in line
+    assert not (tmp_path / "made").exists()
+    assert "photos/b.png" in mistake(tmp_path, *words, "--dry-run")
+
+
+def test_frames_of_several_sizes_give_a_crop_that_fits_all(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for name, (height, width) in {"train/a": (300, 340), "test/b": (260, 520)}.items():
+        frames.write(tmp_path / "photos" / f"{name}.png", rng.integers(0, 256, (height, width, 3), np.uint8))
+
+    done = call(tmp_path, "prep", "synth", "photos", "--photos", "--count", "1", "--out", "my pairs")
+
+    assert "2 pairs in my pairs: 1 train, 1 test; frames of 2 sizes, the smallest 520 x 260" in done.stdout
+    assert "--root 'my pairs' --method extent --mu 0.85 --crop 256\n" in done.stdout
+    assert "cdg-train" not in done.stdout
 
 
 def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ def test_the_page_replaces_an_earlier_page_and_nothing_else(work: Path) -> None:
     (work / "notes").mkdir()
     (work / "notes" / "mine.txt").write_text("mine")
 
-    assert "notes contains files but no page of cdg-prep view" in mistake(work, "prep", "view", "--out", "notes")
-    assert "mine.txt is a file; give --out a folder" in mistake(work, "prep", "view", "--out", "notes/mine.txt")
+    assert "notes contains other files, but no page of cdg-prep view" in mistake(work, "prep", "view", "--out", "notes")
+    assert "mine.txt is a file; choose a folder for --out" in mistake(work, "prep", "view", "--out", "notes/mine.txt")
     assert [path.name for path in (work / "notes").iterdir()] == ["mine.txt"]
 
 
@@ -30,17 +30,33 @@ def test_a_sheet_is_drawn_once(work: Path) -> None:
 
     done = call(work, *words, "--mu", "0.9", "--mu", "0.96")
 
-    assert "wrote sheet.png: 2 frames, M at mu 0.9, 0.96" in done.stdout
+    assert "wrote sheet.png: 2 frames, M at mu = 0.9, 0.96" in done.stdout
     assert frames.read(work / "sheet.png").shape[1] == 24 * 2 + 6 * 360 + 5 * 12
     assert "sheet.png exists" in mistake(work, *words)
+
+
+def test_other_masks_beside_the_ones_shown_are_listed(work: Path) -> None:
+    assert call(work, "prep", "masks").returncode == 0
+    alone = call(work, "prep", "view", "--sheet", "alone.png", "--frames", "1")
+    assert call(work, "prep", "masks", "--method", "laplacian", "--out", "masks/my other").returncode == 0
+
+    both = call(work, "prep", "view", "--frames", "1")
+    chosen = call(work, "prep", "view", "--masks", "masks/my other", "--sheet", "chosen.png", "--frames", "1")
+
+    assert "masks by lbp in masks/gopro; for others, or to compare: --masks 'masks/my other'\n" in both.stdout
+    assert both.stdout.endswith("open it in a browser: masks/gopro/view/index.html\n")
+    assert "to compare" not in alone.stdout + chosen.stdout
+    (work / "masks" / "gopro").rename(work / "masks" / "elsewhere")
+    line = mistake(work, "prep", "view")
+    assert "make them with cdg-prep masks, or use --masks masks/elsewhere or --masks masks/my other" in line
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--serve", "--sheet", "s.png"), "--serve and --sheet do not go together"),
-        (("--serve", "--out", "x"), "--out is the page's folder"),
-        (("--mu", "0.9"), "--mu is for --sheet"),
+        (("--serve", "--sheet", "s.png"), "--serve cannot be used with --sheet"),
+        (("--serve", "--out", "x"), "--out cannot be used with --serve"),
+        (("--mu", "0.9"), "--mu needs --sheet"),
         (("--frames", "0"), "'0' is neither a number of frames from 1 on nor 'all'"),
         (("--masks", "other"), "other contains no masks; make them with cdg-prep masks"),
     ],

@@ -83,7 +83,7 @@ def test_verdicts_never_go_where_a_masks_folder_was(page: Any, served: str, fold
     (folder / "lbp-absolute").rename(folder / "moved")
     try:
         page.evaluate("review.verdicts.set('clip/000001', {verdict: 'accept'})")
-        until(page, "document.querySelector('#saved').textContent.includes('the masks folder is gone')")
+        until(page, "document.querySelector('#saved').textContent.includes('the masks folder no longer exists')")
         assert not (folder / "lbp-absolute").exists()
     finally:
         (folder / "moved").rename(folder / "lbp-absolute")

@@ -148,7 +148,7 @@ def test_an_earlier_page_is_replaced_and_anything_else_is_not(review: site.Revie
 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "index.html").write_text("mine")
-    with pytest.raises(errors.MaskError, match=r"contains files but no page of cdg-prep view"):
+    with pytest.raises(errors.MaskError, match=r"contains other files, but no page of cdg-prep view"):
         list(site.write_folder(review, tmp_path / "mine", jobs=1))
     assert (tmp_path / "mine" / "index.html").read_text() == "mine"
 
@@ -157,7 +157,7 @@ def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layou
     with pytest.raises(errors.MaskError, match="contains no masks; make them with cdg-prep masks"):
         site.open_maps(tmp_path / "masks")
     make_masks(dataset, tmp_path / "masks", 0.5)
-    with pytest.raises(errors.MaskError, match=r"masks of mu 0\.5, 0\.75; make them all of one mu"):
+    with pytest.raises(errors.MaskError, match=r"masks of mu = 0\.5, 0\.75; give all the same mu"):
         make_masks(dataset, tmp_path / "masks", 0.75, count=2)
 
 

@@ -125,7 +125,7 @@ def test_sizes_that_are_too_large_are_refused_before_they_are_taken_in(
     monkeypatch.setattr(queues, "MOST_PIXELS", 48 * 64 - 1)
     wide = hand_in(idle, picture())
     assert state(idle, wide) == "failed"
-    assert "holds 64 x 48 pixels (0 megapixels); wanted at most 0 megapixels" in idle.facts()[1]["restoring"]["reason"]
+    assert "has 64 x 48 pixels (0 megapixels); the limit is 0 megapixels" in idle.facts()[1]["restoring"]["reason"]
 
 
 def test_the_limit_of_pixels_is_tested_before_a_picture_is_decoded(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_an_error_of_ours_is_logged_and_the_next_picture_is_restored(
         broken, fine = hand_in(queue, picture()), hand_in(queue, picture(48, 80))
         wait_for(queue, fine)
         assert state(queue, broken) == "failed"
-        assert queue.facts()[0]["restoring"]["reason"].startswith("This program has an error")
+        assert queue.facts()[0]["restoring"]["reason"].startswith("The program failed; the terminal")
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
