@@ -55,7 +55,7 @@ def test_damaged_files_and_unequal_pairs_are_named(make_gopro: MakeGopro, tmp_pa
 
     assert len(examined) == 8
     cut, unequal = survey.faults(examined)
-    assert "blur/000001.png is damaged: the PNG is cut short" in cut
+    assert "blur/000001.png is damaged: the PNG ends early" in cut
     assert "blur/000002.png is 128 x 96" in unequal
     assert "sharp/000002.png is 128 x 90" in unequal
     assert survey.sizes(examined) == "128 x 96 (6 files), 128 x 90 (1 file)"
