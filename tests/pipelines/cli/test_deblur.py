@@ -157,7 +157,7 @@ def test_a_second_weights_file_is_no_picture(weights: Path, tmp_path: Path) -> N
     [
         ((), "no inputs; pass pictures, videos or folders, or use --serve for a page"),
         (("a.png", "--port", "9"), "--port needs --serve; add --serve, or leave out --port"),
-        (("--serve", "a.png"), "--serve takes no inputs, pictures are dropped on its page; leave out a.png"),
+        (("--serve", "a.png"), "--serve takes no inputs: pictures are dropped on its page; leave out a.png"),
         (("--serve", "--out", "x"), "--out cannot be used with --serve, because results are downloaded from the page"),
         (("--serve", "--force"), "--force cannot be used with --serve"),
         (("--serve", "--batch", "2"), "--batch cannot be used with --serve"),
