@@ -78,7 +78,7 @@ def draw(panels: list[tuple[Bytes | Codes, str]], path: Path) -> None:
 
 
 def main() -> None:
-    """Print the table; draw and save what is asked for."""
+    """Print the table; draw and save on request."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds photographs")
     parser.add_argument("--photo", default="kodim05.png", help="which photograph [kodim05.png]")

@@ -1,7 +1,7 @@
 """What a network costs: parameters, and multiply-accumulates under two conventions, for each part.
 
-``honest``: the multiply-accumulates of all convolutions, deformable ones included, and five for each value that a
-deformable convolution interpolates between four pixels.
+``honest``, the attribute's name: the multiply-accumulates of all convolutions, deformable ones included, and five for
+each value that a deformable convolution interpolates between four pixels.
 
 ``ptflops``: the figures in the paper's tables, as the package ptflops counts them. Plain convolutions,
 and one per element for bias, ReLU and average pooling; deformable kernels are left out, only the convolutions that

@@ -91,7 +91,7 @@ def picture(network: CDGNet, pack: Path, rows: Sequence[int], blind: MasksFolder
     """
     network = network.cpu().eval()
     method = reader.read_info(pack).header.method
-    names = ("blurry", f"M by {blind.method}", f"M by {method}: white is blurred little", "restored", "sharp")
+    names = ("blurry", f"M by {blind.method}", f"M by {method}: white is small blur", "restored", "sharp")
     return draw_sheet(names, [_row(network, crop, blind) for crop in read_crops(reader.read_info(pack), rows)])
 
 

@@ -157,13 +157,13 @@ def gather(folder: Path, out: Path) -> list[Picture]:
     ``COLLAGES`` collages of them.
 
     Raises:
-        DataError: If the folder holds no photograph, one that SOURCES.csv does not name, or one smaller than ``SIZE``.
+        DataError: If the folder contains none, one that SOURCES.csv does not list, or one smaller than ``SIZE``.
         ReadError: If one cannot be read.
     """
     named = _read_sources(folder)
     paths = sorted(path for path in folder.iterdir() if photographs.is_photo(path))
     if not paths:
-        raise DataError(f"{folder} holds no photographs; pass --photographs with a folder of pictures")
+        raise DataError(f"{folder} contains no photographs; pass --photographs with a folder of pictures")
     if unknown := [path.name for path in paths if path.name not in named]:
         raise DataError(
             f"{folder / SOURCES} does not name {', '.join(unknown[:3])}; add a line file,source,author,licence for "
@@ -172,7 +172,10 @@ def gather(folder: Path, out: Path) -> list[Picture]:
     for path in paths:
         height, width = photographs.read(path).pixels.shape[:2]
         if height < SIZE[0] or width < SIZE[1]:
-            raise DataError(f"{path} is {width} x {height} pixels, wanted at least {SIZE[1]} x {SIZE[0]}; move it out")
+            raise DataError(
+                f"{path} is {width} x {height} pixels; the smallest size is {SIZE[1]} x {SIZE[0]}; "
+                "move it out of the folder"
+            )
     pictures = [named[path.name] for path in paths]
     for path, picture in zip(paths, pictures, strict=True):
         _copy(path, _place(out, picture))
@@ -213,7 +216,7 @@ def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
     }
     for name, found in others.items():
         if begun.get(name) != asked[name]:
-            raise DataError(f"{out} was begun with {found}; pass another --out, or the same options to go on")
+            raise DataError(f"{out} was begun with {found}; choose another --out, or use the same options to continue")
 
 
 def _place(out: Path, picture: Picture) -> Path:
@@ -249,14 +252,14 @@ def _make_collages(sources: Sequence[Path], folder: Path) -> None:
 def _read_sources(folder: Path) -> dict[str, Picture]:
     path = folder / SOURCES
     if not path.exists():
-        raise DataError(f"{path} is not there; write one: file,source,author,licence, a line for each picture")
+        raise DataError(f"{path} does not exist; write it: file,source,author,licence, one line per picture")
     with path.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     names = [field.name for field in fields(Picture)]
     try:
         pictures = {row["file"]: Picture(**{name: row[name] for name in names}) for row in rows}
     except KeyError as error:
-        raise DataError(f"{path} has no column {error}; wanted file, source, author, licence") from error
+        raise DataError(f"{path} has no column {error}; the columns are file, source, author, licence") from error
     for picture in pictures.values():
         if empty := [name for name, value in asdict(picture).items() if not (value or "").strip()]:
             raise DataError(f"{path} gives no {' and no '.join(empty)} of {picture.file or 'a picture'}; add it")

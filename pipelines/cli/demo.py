@@ -46,7 +46,7 @@ def command(out: Path, is_study: bool) -> None:
     pairs, total = demo.synthesise(data)
     for _ in track(pairs, total, "synthesise"):
         pass
-    click.echo(f"{total} blurry and sharp pairs in {data}, synthesised from photographs that scikit-image ships")
+    click.echo(f"{total} blurry and sharp pairs in {data}, made from photographs that come with scikit-image")
     if is_study:
         _study(out)
     else:
@@ -118,8 +118,8 @@ def _report(out: Path) -> None:
     click.echo(f"  blurry {blurry:.2f} dB, restored {restored:.2f} dB ({restored - blurry:+.2f} dB)")
     for name, place in (("psnr_m0", "much"), ("psnr_m1", "little")):
         before, after = float(means[f"{name}_blurry"]), float(means[name])
-        click.echo(f"  where they are blurred {place}: {before:.2f} → {after:.2f} dB ({after - before:+.2f} dB)")
-    click.echo(f"open {out / 'eval' / 'report.html'}; all pictures in one: {out / 'report.png'}")
+        click.echo(f"  where blur is {place}: {before:.2f} → {after:.2f} dB ({after - before:+.2f} dB)")
+    click.echo(f"open {out / 'eval' / 'report.html'}; all pictures at a glance: {out / 'report.png'}")
 
 
 def main() -> None:

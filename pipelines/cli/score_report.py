@@ -297,7 +297,7 @@ def _pair_cells(row: Mapping[str, Any], measure: str) -> list[str]:
 
 
 def _gain_word(measure: str) -> str:
-    """What the difference to the blurry frame is called: of a measure where lower is better it is no gain."""
+    """What the difference to the blurry frame is called: not for a measure where lower is better."""
     return "gain" if measure.startswith(("psnr", "ssim")) else "change"
 
 

@@ -126,7 +126,7 @@ def _packs(first: Path | None, others: tuple[Path, ...]) -> tuple[Path, ...]:
 @click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or processes on a CPU.")
 @click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, started by torchrun.")
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run folder.")
-@click.option("--dry-run", is_flag=True, help="Say what would happen, and stop.")
+@click.option("--dry-run", is_flag=True, help="Show what would be trained and for how long, and exit.")
 @click.option("--page", type=path_type, metavar="RUN_DIR", help="Only write run.html of this run, and exit.")
 def command(
     first: Path | None,
@@ -175,8 +175,9 @@ def command(
     if is_first:
         say_plan(plan, fabric)
     if dry_run or plan.is_done:
-        more = "pass another --out for a longer run" if config.hours else "pass a larger --steps to go on"
-        click.echo("nothing done: --dry-run" if dry_run else f"{folder} is at step {plan.start:,} already; {more}")
+        more = "choose another --out for a longer run" if config.hours else "pass a larger --steps to continue"
+        at_end = f"{folder} is at step {plan.start:,} already, its last; {more}"
+        click.echo("nothing was trained (--dry-run)" if dry_run else at_end)
         return
     tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
@@ -205,7 +206,9 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     if report is not None and report.step != report.steps:
         saved = checkpoints.saved_steps(plan.folder)  # none of a step whose loss was not finite
         what = "saved" if report.step in saved else f"step {saved[-1]} is saved" if saved else "no step is saved"
-        raise stopped.stopped(f"stopped at step {report.step}, {what} in {plan.folder}; the same command goes on")
+        raise stopped.stopped(
+            f"stopped at step {report.step}, {what} in {plan.folder}; run the same command again to continue"
+        )
     if is_first:
         click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
 

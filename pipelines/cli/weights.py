@@ -10,6 +10,7 @@ import click
 from pipelines.cli import evaluate, prep, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
 from pipelines.cli.parameters import FiniteRange
+from prep.units import file_size
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +54,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     "--init",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="FILE",
-    help="Go on from these weights, made by this command.",
+    help="Continue from these weights, which this command made.",
 )
 @click.option("--name", default="photographs", show_default=True, help="Of the weights.")
 @click.option("--out", type=click.Path(path_type=Path), default="weights", show_default=True, help="Folder of all.")
@@ -201,7 +202,7 @@ def _frames_of(data_set: Path) -> tuple[str, tuple[object, ...]]:
 
     dataset = layouts.find(data_set)
     split = "test" if any(pair.split == "test" for pair in dataset.pairs) else "all"
-    name = f"{dataset.name}, {split} split" if split == "test" else f"{dataset.name}, all that was at hand"
+    name = f"{dataset.name}, {split} split" if split == "test" else f"{dataset.name}, all frames at hand"
     return name, ("--root", data_set, "--split", split)
 
 
@@ -251,7 +252,7 @@ def _publish(
     metadata = {"name": str(facts["name"]), card.KEY: json.dumps(written)}
     save_weights(path, network, metadata, overwrite=True, is_half=True)
     files.write_text(path.with_suffix(".md"), card.to_text(written))
-    click.echo(f"\nwrote {path}, {path.stat().st_size / 1e6:.2f} MB, and its card {path.with_suffix('.md')}")
+    click.echo(f"\nwrote {path}, {file_size(path.stat().st_size)}, and its card {path.with_suffix('.md')}")
 
 
 def main() -> None:

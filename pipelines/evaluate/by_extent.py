@@ -47,7 +47,7 @@ def psnr_by_extent(rows: Sequence[Mapping[str, Any]], *, are_measured: bool = Fa
     """PSNR of all pixels of a range of extents, over all frames; ranges without a pixel are left out.
 
     Args:
-        rows: ``extents`` holds what ``squared_errors`` gave of the frame; rows without it are passed over.
+        rows: ``extents`` holds what ``squared_errors`` gave of the frame; rows without it are skipped.
         are_measured: By ``paired``, which cannot tell one pixel from three: the first two ranges are one.
 
     Returns:

@@ -117,7 +117,7 @@ class PackFrames(FrameSource):
 
     Raises:
         EvaluationError: If a mask is missing.
-        PackError: If it is no pack.
+        PackError: If it is not a pack.
     """
 
     def __init__(self, path: Path, masks: MaskSource = DEFAULT_MASKS) -> None:

@@ -27,7 +27,7 @@ def read(path: Path, kind: type[Shown], row_of: Mapping[str, Any]) -> dict[str, 
     """What an earlier run kept of these very rows, by key.
 
     Args:
-        path: Of the file; where it is not there, or damaged, nothing is kept.
+        path: Of the file; where it does not exist, or is damaged, nothing is kept.
         kind: What it holds of a frame, a dataclass.
         row_of: What the pictures are of, as JSON, by key.
     """

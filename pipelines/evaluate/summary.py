@@ -26,7 +26,7 @@ _TABLE_1_FRAMES = 1111  # of GoPro, that the paper's Table 1 is of
 
 
 def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candidate) -> dict[str, Any]:
-    """What ``results.json`` says besides the rows.
+    """What ``results.json`` says in addition to the rows.
 
     Args:
         rows: Of all frames, at least one.
@@ -86,14 +86,14 @@ def _note_of_missing(rows: Sequence[FrameScores], measure: str) -> str:
 
 
 def _note_of_equals(rows: Sequence[FrameScores], measure: str, scored: str) -> str:
-    """How many frames have the PSNR of equal ones; empty where none has, and for what is no PSNR."""
+    """How many frames have the PSNR of equal ones; empty where none has, and for measures other than PSNR."""
     notes = []
     for name, kind in ((f"{measure}_blurry", "blurry"), (measure, scored)):
         if measure.startswith("psnr") and (count := sum(value >= PSNR_CEILING for value in _of_rows(rows, name))):
             notes.append(f"{count} of {len(rows)} {kind} frames")
     if not notes:
         return ""
-    return f"; {' and '.join(notes)} equal the sharp frame, or all but, and count as {PSNR_CEILING:.0f} dB"
+    return f"; {' and '.join(notes)} equal the sharp frame, or almost, and count as {PSNR_CEILING:.0f} dB"
 
 
 def _of_rows(rows: Sequence[FrameScores], name: str) -> list[float]:

@@ -38,7 +38,7 @@ class RestoreJob:
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSettings:
-    """What decides the results besides the restorer."""
+    """What decides the results, apart from the restorer."""
 
     quality: int = 95  # 1 to 100, of lossy formats: JPEG, WebP, AVIF, HEIC, videos
     batch: int = 1  # frames of one size restored at once

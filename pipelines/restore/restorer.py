@@ -144,7 +144,7 @@ class Restorer:
         self._fitting_sizes.add((height, width))
 
     def _when_done(self, on_tile: Progress | None) -> Progress | None:
-        """``on_tile`` called when a tile is done: a GPU's work is only begun when Python goes on."""
+        """``on_tile`` called when a tile is done: a GPU's work has only started when Python continues."""
         if on_tile is None or self.device.type != "cuda":
             return on_tile
 

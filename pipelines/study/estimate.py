@@ -22,7 +22,7 @@ class TimeEstimate:
 
     Attributes:
         seconds: About what a training takes, scored, by the title of its row; of rows that are not done.
-        scoring: How many of these seconds the scoring takes; likewise.
+        scoring: How many of these seconds the scoring takes, the same way.
     """
 
     def __init__(self, trainings: Sequence[Training], fabric: Fabric) -> None:

@@ -73,7 +73,7 @@ def load_state(folder: Path) -> tuple[TrainingState, list[str]]:
 
 
 def forget_after(folder: Path, step: int) -> None:
-    """Remove the checkpoints of later steps: a run that goes on from ``step`` writes them again."""
+    """Remove the checkpoints of later steps: a run that continues from ``step`` writes them again."""
     for later in saved_steps(folder):
         if later > step:
             _path(folder, later).unlink()
@@ -82,8 +82,8 @@ def forget_after(folder: Path, step: int) -> None:
 def misfit(folder: Path, step: int, error: Exception) -> TrainingError:
     """That a whole checkpoint is not of the run that its folder belongs to."""
     return TrainingError(
-        f"{_path(folder, step)} is no checkpoint of this run ({_in_short(error)}); move it away, and the same command "
-        "goes on from the one before it"
+        f"{_path(folder, step)} is not a checkpoint of this run ({_in_short(error)}); move it away and run the "
+        "same command again, which continues from the one before it"
     )
 
 
@@ -114,7 +114,7 @@ def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, l
 
 def _in_short(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):  # torch advises to run it
-        return "it holds more than tensors and numbers, and might run code"
+        return "it contains more than tensors and numbers, and might run code"
     return " ".join(str(error).split())[:80]
 
 
@@ -127,9 +127,9 @@ def _check(path: Path) -> None:
 
 
 def _check_content(checkpoint: Any, step: int) -> None:
-    """Refuse what is no checkpoint of that step. Whether its tensors fit the network shows when they are loaded."""
+    """Refuse what is not a checkpoint of that step. Whether its tensors fit the network shows when they are loaded."""
     if not isinstance(checkpoint, dict):
-        raise ValueError(f"it holds a {type(checkpoint).__name__}")
+        raise ValueError(f"it contains a {type(checkpoint).__name__}")
     if missing := sorted({"step", "network", "optimizer", "averaged", "precision"} - checkpoint.keys()):
         raise ValueError(f"it lacks {', '.join(missing)}")
     TrainingState().load_state_dict(checkpoint)

@@ -64,7 +64,7 @@ def read(path: Path) -> dict[str, Any]:
     """The settings in a file, by name; values are as in the file, and paths as seen from the working folder.
 
     Raises:
-        TrainingError: If the file cannot be read, or has a key that is no setting.
+        TrainingError: If the file cannot be read, or has a key that is not a setting.
     """
     try:
         if path.stat().st_size > _LARGEST:

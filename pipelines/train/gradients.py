@@ -56,7 +56,7 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
     Args:
         learner: Its network's gradients are added to.
         batches: From ``loader.batches``; as many are taken as the batch has parts.
-        meter: Is told how long each was waited for.
+        meter: Counts how long each was waited for.
     """
     config, fabric = learner.run.config, learner.fabric
     limit = _exploded_from(config, learner.state.usual_loss)
@@ -75,7 +75,7 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
 
 
 def _exploded_from(config: TrainingConfig, usual: float | None) -> float:
-    """The least loss that has exploded; of a loss in decibels, that many more are so many times the error."""
+    """The smallest loss that counts as exploded; a loss in decibels is converted to the ratio of the errors."""
     if usual is None:
         return math.inf
     if config.loss != "psnr":
@@ -109,7 +109,7 @@ def measured_offsets(learner: Learner) -> Iterator[OffsetMeter]:
 def _start_finite_check(loss: Tensor, limit: float) -> Callable[[], bool]:
     """Begin to find out whether a loss is finite and below a limit; the function given waits for the answer.
 
-    So a GPU goes on with the backward pass meanwhile.
+    So a GPU continues with the backward pass meanwhile.
     """
     flag = loss.detach() < limit  # false for NaN, and for infinity without a limit
     if flag.device.type != "cuda":

@@ -181,7 +181,7 @@ def _validate(learner: Learner, progress: Progress | None) -> dict[str, Any]:
     except (FileNotFoundError, errors.PackError) as error:
         raise TrainingError(
             f"validation failed: {error}; it was there when training began. Step {state.step} is saved in "
-            f"{run.folder}: put the pack back, and the same command goes on"
+            f"{run.folder}: put the pack back and run the same command again"
         ) from error
     if state.best_psnr is None or scores.restored > state.best_psnr:
         state.best_psnr = scores.restored

@@ -26,10 +26,10 @@ def recover(learner: Learner) -> dict[str, Any]:
     failed_step, factor = state.step, state.learning_rate_factor / 2
     good_steps = _good_steps(learner)
     if run.config.divergence == "stop" or not good_steps:
-        cure = "pass --divergence halve to go on from it with half the learning rate" if good_steps else _RESTART
+        cure = "use --divergence halve to continue from it with half the learning rate" if good_steps else _RESTART
         _give_up(learner, "", good_steps, cure)
     if factor < SMALLEST_FACTOR:
-        is_low = f", and the learning rate is down to {state.learning_rate_factor:g} of what was asked"
+        is_low = f", and the learning rate is down to {state.learning_rate_factor:g} of --learning-rate"
         _give_up(learner, is_low, good_steps, _RESTART)
     fabric.barrier()  # all processes have seen the checkpoints
     if fabric.is_global_zero:
@@ -57,10 +57,9 @@ def _good_steps(learner: Learner) -> list[int]:
 
 def _give_up(learner: Learner, reason: str, good_steps: list[int], cure: str) -> NoReturn:
     run, step, count = learner.run, learner.state.step, learner.state.nonfinite_losses
-    losses = (
-        f"{count} non-finite or exploded losses in a row, up to" if count > 1 else "a non-finite or exploded loss at"
-    )
-    what = f"{losses} step {step} (log.jsonl names the frames)" if count else f"weights not finite after step {step}"
+    were, to = (f"{count} losses in a row were", "up to") if count > 1 else ("the loss was", "at")
+    losses = f"{were} not finite, or exploded, {to} step {step} (log.jsonl lists the frames)"
+    what = losses if count else f"the weights are not finite after step {step}"
     if learner.fabric.is_global_zero:
         run_folder.append_to_log(run.folder, [{"step": step, "gave_up": what}])
     saved = f"step {good_steps[-1]} is saved in {run.folder}" if good_steps else "no good checkpoint was saved"

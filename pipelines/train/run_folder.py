@@ -1,4 +1,4 @@
-"""The files of a run: ``run.json`` (what was asked), ``log.jsonl`` (a row a logging step), ``weights.safetensors`` (the
+"""The files of a run: ``run.json`` (the settings), ``log.jsonl`` (a row a logging step), ``weights.safetensors`` (the
 network as of the last checkpoint), ``best.safetensors`` (as of the highest validation PSNR), ``checkpoints``, a lock.
 """
 
@@ -41,28 +41,30 @@ def locked(folder: Path) -> Iterator[None]:
     Raises:
         RunInUse: If another process does.
     """
-    in_use = f"{folder} is being trained by another process; wait for its end, or pass another --out"
+    in_use = f"{folder} is in use by another training; wait until it ends, or choose another --out"
     with locks.hold(folder / "lock", refusal=RunInUse(in_use)):
         yield
 
 
 def read_request(folder: Path) -> dict[str, Any]:
-    """What was asked of the run in a folder.
+    """The settings of the run in a folder.
 
     Raises:
         TrainingError: If there is no run, or its file is damaged.
     """
     path = folder / REQUEST
     if not path.exists():
-        raise TrainingError(f"{folder} holds no run (no {REQUEST}); pass the --out of one")
+        raise TrainingError(f"{folder} is not a run folder (no {REQUEST}); pass one that cdg-train wrote")
     try:
         return files.read_object(path)
     except ReadError as error:
-        raise TrainingError(f"{error}: it is damaged; put it back, or start again with another --out") from error
+        raise TrainingError(
+            f"{error}: the file is damaged; restore it, or start a new run with another --out"
+        ) from error
 
 
 def write_request(folder: Path, request: Mapping[str, Any]) -> None:
-    """Write what is asked: from then on the folder is a run's."""
+    """Write the settings, which makes the folder a run's."""
     files.write_text(folder / REQUEST, json.dumps(request, indent=2) + "\n")
 
 
@@ -76,7 +78,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     try:
         rows = files.read_rows(path)
     except ReadError as error:
-        raise TrainingError(f"{error}, so it is no row of a log; repair or remove that line") from error
+        raise TrainingError(f"{error}, so it is not a row of a log; repair or remove that line") from error
     for number, row in enumerate(rows, 1):
         if problem := _problem(row):
             raise TrainingError(
@@ -115,11 +117,11 @@ def append_to_log(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def trim_log(folder: Path, step: int, *, is_validation_due: bool = False) -> None:
-    """Drop the rows that will be written again by a run that goes on from ``step``.
+    """Drop the rows that will be written again by a run that continues from ``step``.
 
     Args:
         folder: The run's.
-        step: Of the checkpoint that it goes on from.
+        step: The step of the checkpoint that the run continues from.
         is_validation_due: The validation of that step will be repeated too.
     """
     rows = [row for row in read_log(folder) if row["step"] <= step]

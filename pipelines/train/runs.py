@@ -1,4 +1,4 @@
-"""What is asked of a training run, checked against its packs and its folder (see ``run_folder``)."""
+"""The settings of a training run, checked against its packs and its folder (see ``run_folder``)."""
 
 import json
 import zlib
@@ -23,7 +23,7 @@ STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run about to start or to go on: all that the loop needs but what it changes."""
+    """A run that is about to start or to continue: what the loop needs and does not change."""
 
     config: TrainingConfig
     packs: Sequence[PackInfo]
@@ -34,7 +34,7 @@ class Run:
     start: int  # steps done before
     seconds: float  # trained before
     is_done: bool  # all steps, the last validation, and the weights written
-    damaged_checkpoints: Sequence[str] = field(default=())  # newer than the one that it goes on from; a sentence each
+    damaged_checkpoints: Sequence[str] = field(default=())  # newer than the one that it continues from; a sentence each
 
     @property
     def steps(self) -> int:
@@ -48,10 +48,10 @@ class Run:
 
 
 def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep: bool = True) -> Run:
-    """Check what is asked against the packs and the run folder.
+    """Check the settings against the packs and the run folder.
 
     Args:
-        config: What is asked.
+        config: The settings.
         packs: Their paths.
         folder: The run's; need not exist.
         keep: Begin the run, by writing ``run.json`` and ``config.yaml``; else write nothing.
@@ -188,7 +188,7 @@ def _refuse_other_folder(folder: Path, asked: Mapping[str, Any]) -> None:
         _refuse_other_run(run_folder.read_request(folder), asked, folder)
         run_folder.read_log(folder)  # refuses one that is damaged
     elif files.holds_others(folder):
-        raise TrainingError(f"{folder} holds files but no run.json, so it is not a run's; pass another --out")
+        raise TrainingError(f"{folder} contains files but no run.json, so it is not a run folder; choose another --out")
 
 
 def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
@@ -201,12 +201,13 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
     if names == ["steps"]:
         differences = [f"a cosine schedule that ends at step {_shown(earlier.get('steps'))} (now {asked['steps']})"]
     if earlier.get("pack_crc32") != asked["pack_crc32"]:
-        differences.append("other packs (their crops differ)")
+        differences.append("other packs (other crops)")
     if not differences and earlier.get("network") != asked["network"]:
         differences = [f"a network of another release ({_shown(earlier.get('network'))})"]
     if differences:
         raise TrainingError(
-            f"{folder} holds a run with {', '.join(differences)}; pass another --out, or the same settings to go on"
+            f"{folder} contains a run with {', '.join(differences)}; choose another --out, or use the same settings to "
+            "continue"
         )
 
 
@@ -220,8 +221,8 @@ def _refuse_weights_alone(folder: Path) -> None:
     weights = folder / run_folder.WEIGHTS
     if weights.exists() and not checkpoints.saved_steps(folder):
         raise TrainingError(
-            f"{folder} holds weights of a run but none of its checkpoints, so it cannot go on; pass another --out, and "
-            f"to train them further --init {weights}"
+            f"{folder} contains the weights of a run but no checkpoint, so the run cannot continue; to train the "
+            f"weights further, use --init {weights} and another --out"
         )
 
 
@@ -229,6 +230,6 @@ def _refuse_other_network(given: ModelConfig, config: TrainingConfig) -> None:
     wanted = network_of(config)
     if given != wanted:
         raise TrainingError(
-            f"{config.init} holds the network {given.variant} with widths {given.widths}, asked is {config.variant} in "
-            f"{config.preset} with {wanted.widths}; pass its --variant and --preset"
+            f"{config.init} holds the network {given.variant} with widths {given.widths}, but the settings say "
+            f"{config.variant}, preset {config.preset}, with {wanted.widths}; pass its --variant and --preset"
         )

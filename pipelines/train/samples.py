@@ -66,7 +66,7 @@ class TrainingSamples:
             height, width = min(pack.info.sizes, key=min)
             if crop > min(height, width):
                 raise DataError(
-                    f"window {crop} is larger than the {height} x {width} crops of {path}; pass --crop "
+                    f"a random crop of {crop} pixels is larger than the {width} x {height} crops of {path}; use --crop "
                     f"{min(height, width)}"
                 )
         self._order = lru_cache(maxsize=2)(self._shuffle)

@@ -15,7 +15,7 @@ class Plan(NamedTuple):
     """How far along its schedule a run is at each step.
 
     Of a run with a number of steps there is one plan, from 0 to its last step. A run by the clock (``hours``) makes a
-    new one at every checkpoint, from the speed measured since the one before; progress goes on from where it is, so
+    new one at every checkpoint, from the speed measured since the one before; progress continues from where it is, so
     the learning rate never jumps, and a checkpoint holds all that decides the steps up to the next.
     """
 
@@ -33,7 +33,7 @@ class Plan(NamedTuple):
         return self.start_progress + (1 - self.start_progress) * (step - self.start) / (self.steps - self.start)
 
     def revised(self, step: int, seconds_per_step: float, seconds_left: float) -> "Plan":
-        """The plan of a run that has done ``step`` steps and has so many seconds left; at least one step more.
+        """The plan of a run with ``step`` steps done and ``seconds_left`` seconds left; at least one step more.
 
         While there is time it never plans less than half of the steps that were left: a machine that stalled for a
         moment would end the run.

@@ -30,7 +30,7 @@ def split_by_source(packs: Sequence[PackInfo], held_out: Sequence[str] | None) -
             nearest to a twentieth of the frames, and none where there is only one source.
 
     Raises:
-        DataError: If a source is in no pack, none is left to train on, or the packs do not go together.
+        DataError: If a source is in none of the packs, nothing is left to train on, or the packs do not match.
     """
     _refuse_mixed(packs)
     _refuse_twins(packs)
@@ -47,7 +47,7 @@ def split_by_source(packs: Sequence[PackInfo], held_out: Sequence[str] | None) -
     for source in sources:
         _refuse_unknown(source, sizes, names)
     if set(sources) >= set(sizes):
-        raise DataError(f"holding out {', '.join(sources)} leaves nothing of {names} to train on; pass --val none")
+        raise DataError(f"with {', '.join(sources)} held out, nothing of {names} is left to train on; use --val none")
     return Split(
         train={frame: rows[frame] for frame in rows if videos[frame] not in sources},
         held_out={frame: rows[frame] for frame in rows if videos[frame] in sources},
@@ -60,7 +60,7 @@ def _refuse_twins(packs: Sequence[PackInfo]) -> None:
     contents = [pack.checksums for pack in packs]
     for place, content in enumerate(contents):
         if (first := contents.index(content)) < place:
-            raise DataError(f"{packs[first].path} and {packs[place].path} hold the same crops; pass one of them")
+            raise DataError(f"{packs[first].path} and {packs[place].path} contain the same crops; pass one of them")
 
 
 def _refuse_mixed(packs: Sequence[PackInfo]) -> None:
@@ -73,7 +73,7 @@ def _refuse_mixed(packs: Sequence[PackInfo]) -> None:
             cure = "cdg-prep remask" if header.method == first.method else "cdg-prep pack --method"
             raise DataError(
                 f"{packs[0].path} has masks by {first.method}, mu {first.mu:g}, {pack.path} by {header.method}, mu "
-                f"{header.mu:g}; make them alike ({cure})"
+                f"{header.mu:g}; make them equal ({cure})"
             )
         variant = variants.setdefault(header.layout, header.variant)
         if variant != header.variant:
@@ -89,5 +89,5 @@ def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
 
 def _refuse_unknown(source: str, sizes: Mapping[str, int], names: str) -> None:
     if source not in sizes:
-        known = ", ".join(sorted(filter(None, sizes))) or "none by name: all frames count as one video"
+        known = ", ".join(sorted(filter(None, sizes))) or "no names: all frames count as one video"
         raise DataError(f"{names} has no source video {source}; it has {known}")

@@ -25,7 +25,7 @@ _KEYS_ON_DISK = {
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """All that the loop remembers from step to step, besides tensors."""
+    """All that the loop remembers from step to step, other than tensors."""
 
     step: int = 0  # steps done
     nonfinite_losses: int = 0  # or exploded ones, in a row, the last step's included

@@ -116,7 +116,8 @@ def read_pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Bytes], Mapp
         has_kinds = isinstance(kinds, list) and {"blurry", "restored"} <= set(map(str, kinds)) <= set(KINDS)
         if not has_kinds or not isinstance(row.get("key"), str) or not all(type(score) is float for score in scores):
             raise TrainingError(
-                f"line {place + 1} of {path} describes no pictures; remove {path.parent}: a validation writes it anew"
+                f"line {place + 1} of {path} does not describe a picture; remove {path.parent}, and the "
+                "next validation writes it again"
             )
         paths = {name: folder / "pictures" / f"{place}-{name}.png" for name in row["kinds"]}
         yield row["key"], {name: _read(path) for name, path in paths.items()}, row

@@ -76,7 +76,7 @@ def test_pairs_of_another_seed_or_of_other_photographs_do_not_mix(tmp_path: Path
     recipe.begin(tmp_path, 0, pictures)
 
     recipe.begin(tmp_path, 0, pictures)
-    with pytest.raises(DataError, match="was begun with seed 0; pass another --out"):
+    with pytest.raises(DataError, match="was begun with seed 0; choose another --out"):
         recipe.begin(tmp_path, 1, pictures)
     with pytest.raises(DataError, match="was begun with other photographs"):
         recipe.begin(tmp_path, 0, [*pictures, recipe.Picture(file="b.png", source="Garden", author="A", licence="CC0")])
@@ -100,7 +100,7 @@ def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Pa
 def test_a_photograph_that_is_too_small_is_refused_before_anything_is_made(photographs: Path, tmp_path: Path) -> None:
     frames.write(photographs / "garden.png", np.zeros((300, 451, 3), np.uint8))
 
-    with pytest.raises(DataError, match=r"garden\.png is 451 x 300 pixels, wanted at least 480 x 384"):
+    with pytest.raises(DataError, match=r"garden\.png is 451 x 300 pixels; the smallest size is 480 x 384"):
         recipe.gather(photographs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -231,7 +231,7 @@ def test_a_data_set_without_a_test_split_is_scored_whole(gopro: Path, tmp_path: 
 
     shutil.copytree(gopro / "train", tmp_path / "GOPRO_Large" / "train")
     name, words = weights._frames_of(tmp_path)
-    assert name.endswith("all that was at hand") and words[-2:] == ("--split", "all")
+    assert name.endswith("all frames at hand") and words[-2:] == ("--split", "all")
 
 
 @settings(max_examples=100, deadline=None)

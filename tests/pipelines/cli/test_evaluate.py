@@ -55,7 +55,7 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
     said = call(tmp_path, "evaluate", *words, "--out", "scores").stdout
     again = call(tmp_path, "evaluate", *words, "--out", "again", "--against", "scores").stdout
 
-    assert "1 of 3 restored frames equal the sharp frame, or all but, and count as 100 dB" in " ".join(said.split())
+    assert "1 of 3 restored frames equal the sharp frame, or almost, and count as 100 dB" in " ".join(said.split())
     report = (tmp_path / "scores" / "report.html").read_text()
     assert "1 of 3 restored frames equal the sharp frame" in report and "∞" not in report
     text = (tmp_path / "scores" / "results.json").read_text()

@@ -26,7 +26,7 @@ def test_one_pack_twice_is_refused(train_pack: Path, tmp_path: Path) -> None:
     twin = tmp_path / "twin.h5"
     shutil.copy(train_pack, twin)
 
-    assert "hold the same crops; pass one of them" in mistake(tmp_path, "train", "--h5", train_pack, twin, *TRAIN)
+    assert "contain the same crops; pass one of them" in mistake(tmp_path, "train", "--h5", train_pack, twin, *TRAIN)
 
 
 def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_a_run_replaces_its_own_page_alone_and_says_so_before_the_work(train_pac
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "run.html").write_text("mine")
     asked = ("train", "--h5", train_pack, "--out", "run", "--preset", "tiny", "--steps", "1", "--crop", "32")
-    assert "run holds files but no run.json" in mistake(tmp_path, *asked)
+    assert "run contains files but no run.json" in mistake(tmp_path, *asked)
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["run.html"]
 
 

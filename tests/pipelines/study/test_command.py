@@ -120,7 +120,7 @@ def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
     done = call(tmp_path, "study", "table3", *words, "--only", "dmphn-1", "--only", "cdgnet")
 
     assert done.returncode == 1
-    assert "cdgnet, lbp 0.96, seed 0: 3 non-finite or exploded losses in a row" in done.stderr
+    assert "cdgnet, lbp 0.96, seed 0: 3 losses in a row were not finite, or exploded" in done.stderr
     assert done.stderr.splitlines()[-1].endswith(
         "no training has finished, so there is no table; see the messages above"
     )

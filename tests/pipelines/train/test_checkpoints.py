@@ -127,7 +127,7 @@ def test_a_checkpoint_of_another_network_is_named(train_pack: Path, tmp_path: Pa
     shutil.copy(tmp_path / "other" / name, tmp_path / "r" / name)
 
     with pytest.raises(
-        TrainingError, match=r"step-00000002\.pt is no checkpoint of this run \(.*move it away"
+        TrainingError, match=r"step-00000002\.pt is not a checkpoint of this run \(.*move it away"
     ) as caught:
         train(train_pack, tmp_path / "r")
     assert "\n" not in str(caught.value)
@@ -145,7 +145,7 @@ def test_moments_that_do_not_fit_the_network_are_named(
     torch.save(checkpoint, path)
 
     with pytest.raises(
-        TrainingError, match=r"step-00000002\.pt is no checkpoint of this run \(the optimiser's moments"
+        TrainingError, match=r"step-00000002\.pt is not a checkpoint of this run \(the optimiser's moments"
     ):
         train(train_pack, tmp_path / "r", replace(CONFIG, steps=4))
 

@@ -62,7 +62,7 @@ def test_three_non_finite_losses_in_a_row_stop_the_run_and_keep_the_checkpoint(
     Saboteur(monkeypatch, *range(100))
 
     with pytest.raises(
-        TrainingError, match=r"3 non-finite or exploded losses in a row, up to step 5 .* pass --divergence halve"
+        TrainingError, match=r"3 losses in a row were not finite, or exploded, up to step 5 .* use --divergence halve"
     ):
         train(train_pack, tmp_path / "r")
 
@@ -108,14 +108,17 @@ def test_a_divergence_before_anything_was_saved_says_so(
         TrainingError, match="no good checkpoint was saved; start a new run with a lower --learning-rate"
     ):
         train(train_pack, tmp_path / "r")
-    assert log_rows(tmp_path / "r")[-1]["gave_up"].startswith("3 non-finite or exploded losses in a row, up to step 3")
+    assert log_rows(tmp_path / "r")[-1]["gave_up"].startswith(
+        "3 losses in a row were not finite, or exploded, up to step 3"
+    )
 
 
 def test_a_run_that_ends_without_finite_weights_fails_and_writes_none(train_pack: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, steps=2, learning_rate=1e30, val=("GOPR0002",), val_every=1)
 
     with pytest.raises(
-        TrainingError, match=r"a non-finite or exploded loss at step 2 .*no good checkpoint was saved; start a new run"
+        TrainingError,
+        match=r"the loss was not finite, or exploded, at step 2 .*no good checkpoint was saved; start a new run",
     ):
         train(train_pack, tmp_path / "r", config)
 

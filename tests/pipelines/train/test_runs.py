@@ -65,7 +65,9 @@ def test_a_folder_of_the_users_is_left_alone(train_pack: Path, tmp_path: Path) -
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "thesis.tex").write_text("")
 
-    with pytest.raises(TrainingError, match=r"holds files but no run\.json, so it is not a run's; pass another --out"):
+    with pytest.raises(
+        TrainingError, match=r"contains files but no run\.json, so it is not a run folder; choose another --out"
+    ):
         runs.prepare(CONFIG, [train_pack], tmp_path / "r")
 
 
@@ -100,7 +102,7 @@ def test_two_processes_cannot_train_one_run(train_pack: Path, tmp_path: Path) ->
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout and process.stdout.readline() == b"held\n"
 
-        with pytest.raises(errors.RunInUse, match="trained by another process"):
+        with pytest.raises(errors.RunInUse, match="in use by another training"):
             train(train_pack, tmp_path / "r")
         process.kill()
 
@@ -112,7 +114,7 @@ def test_weights_without_checkpoints_are_never_trained_over(train_pack: Path, tm
     shutil.rmtree(tmp_path / "r" / "checkpoints")
     before = (tmp_path / "r" / "weights.safetensors").read_bytes(), (tmp_path / "r" / "log.jsonl").read_bytes()
 
-    with pytest.raises(TrainingError, match="none of its checkpoints, so it cannot go on; pass another --out"):
+    with pytest.raises(TrainingError, match="no checkpoint, so the run cannot continue; to train"):
         train(train_pack, tmp_path / "r")
     assert before == (
         (tmp_path / "r" / "weights.safetensors").read_bytes(),

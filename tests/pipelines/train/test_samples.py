@@ -169,7 +169,9 @@ def test_a_pack_with_a_crop_that_was_never_stored_is_refused(train_pack: Path, t
 
 
 def test_a_window_larger_than_the_crops_is_refused(train_pack: Path) -> None:
-    with pytest.raises(DataError, match=r"window 49 is larger than the 48 x 48 crops of .*; pass --crop 48"):
+    with pytest.raises(
+        DataError, match=r"a random crop of 49 pixels is larger than the 48 x 48 crops of .*; use --crop 48"
+    ):
         samples(train_pack, crop=49)
 
 
@@ -249,7 +251,7 @@ def test_windows_never_show_what_is_padded(packing_of: Callable[..., Path], tmp_
 
     assert read_info(pack).header.crop == (64, 64)
     assert all((shown[number].blurry == 9).all() for number in range(60))
-    with pytest.raises(DataError, match="window 41 is larger than the 64 x 40 crops"):
+    with pytest.raises(DataError, match="a random crop of 41 pixels is larger than the 40 x 64 crops"):
         samples(pack, crop=41)
 
 
