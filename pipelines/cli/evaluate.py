@@ -15,7 +15,7 @@ from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
 from pipelines.cli.score_report import print_comparison, print_summary
-from pipelines.cli.scoring import make_candidates, score_and_report
+from pipelines.cli.scoring import make_candidates, score_and_report, warn_of_trained
 
 if TYPE_CHECKING:
     from pipelines.evaluate.frame_sources import FrameSource
@@ -119,10 +119,11 @@ def command(
     """
     weights = (*first, *others)
     _check_options(click.get_current_context(), has_weights=bool(first))
-    frames = _frames(pack, root, (layout, variant, split), restored, sharp, blurry, _mask_source(masks, method, mu))
+    source = _frames(pack, root, (layout, variant, split), restored, sharp, blurry, _mask_source(masks, method, mu))
     of_truth = {"lpips": wants_lpips, "masks": masks, "method": method, "mu": mu}
-    frames = _prepared(frames, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
+    frames = _prepared(source, of_truth, measures, is_aligned=align, is_strict=strict, is_blurry=no_weights)
     is_restored = no_weights or restored is not None
+    warn_of_trained(source, () if is_restored else weights)
     from pipelines.evaluate import comparison
     from pipelines.evaluate import folder as scores_folder
     from pipelines.evaluate.alignment import check_against

@@ -41,6 +41,21 @@ def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", o
     ]
 
 
+def warn_of_trained(frames: "FrameSource", networks: Sequence[Path | None]) -> None:
+    """Warn of frames that a network was trained on, as far as the run folder around its weights shows."""
+    from pipelines.train import runs
+
+    for weights in filter(None, networks):
+        trained = runs.frames_trained_on(weights.parent)
+        count = sum((frames.layout, key) in trained for key in frames.keys)
+        if count:
+            of_all = f"{count:,} of {counted(len(frames), 'frame')}"
+            click.echo(
+                f"warning: {weights} was trained on {of_all}; scores on them do not show how it does on new frames",
+                err=True,
+            )
+
+
 def _place_of_comparison(names: "Sequence[str]", candidates: "Sequence[Candidate]", out: Path | None) -> Path:
     """The folder of a comparison: ``out`` for several networks, else a folder beside their scores."""
     if out is not None and len(candidates) > 1:

@@ -56,6 +56,7 @@ class FrameSource(ABC):
     """Frames to score, by number; they may be read in another process."""
 
     name: str  # for the scores folder
+    layout: str = ""  # of the data set; empty for pictures of no known one
     folders: Sequence[Path] = ()  # where the frames lie, if in folders
     orphans: Sequence[Source] = ()  # frames that lie there without a partner, and are not scored
     keys: Sequence[str]
@@ -124,6 +125,7 @@ class PackFrames(FrameSource):
         self.path, self.name = path, path.stem
         self.info = info = reader.read_info(path)
         header, self.rows = info.header, {frame.key: frame.rows for frame in info.frames}
+        self.layout = header.layout
         self.keys = list(self.rows)
         self.masks = masks.resolved(own=(header.method, header.mu))
         self.masks.check(self.keys)
@@ -281,6 +283,7 @@ def dataset_frames(root: Path, layout: str | None, variant: str | None, split: s
     kind = " ".join(filter(None, (dataset.layout, dataset.variant, split)))
     source = PictureFrames(kind, dataset.select(split), masks)
     source.name, source.folders, source.orphans = f"{dataset.name}-{split}", dataset.folders, dataset.orphans
+    source.layout = dataset.layout
     return source
 
 

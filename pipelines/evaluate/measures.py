@@ -24,7 +24,7 @@ LEGEND = {
     "ssim": "scikit-image, Gaussian 11 x 11, sigma 1.5, mean of the channels",
     "ssim_matlab3d": "MATLAB's ssim on an RGB array: 11 x 11 x 11",
     "psnr_m1": f"psnr where M = 1 (small blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
-    "psnr_m0": "psnr where M = 0 (large blur), likewise",
+    "psnr_m0": f"psnr where M = 0 (large blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
     "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
     **no_reference.LEGEND,
 }

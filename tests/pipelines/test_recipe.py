@@ -131,7 +131,7 @@ def test_what_the_recipe_cannot_do_is_said_before_pairs_are_made(
 
 
 def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"SOURCES\.csv is not there; write one"):
+    with pytest.raises(DataError, match=r"SOURCES\.csv does not exist; write it"):
         recipe.gather(tmp_path, tmp_path / "out")
 
 

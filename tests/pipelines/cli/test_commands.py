@@ -164,7 +164,7 @@ def test_a_pipe_or_a_device_is_never_waited_for(tmp_path: Path, name: str, words
         ("info", ("--size", "99999999999x720"), "is not a size"),
         ("deblur", ("a.png", "--tile", "9" * 5000), "is not a tile side; pass auto, or a number of pixels"),
         ("prep", ("view", "--frames", "9" * 5000), "is neither a number of frames"),
-        ("prep", ("synth", "a", "--out", "b", "--interpolate", "1e-300"), "wanted 0 for never, or pixels from 0.25 on"),
+        ("prep", ("synth", "a", "--out", "b", "--interpolate", "1e-300"), "use 0 (never), or at least 0.25 pixels"),
     ],
 )
 def test_a_number_beyond_all_use_is_one_short_line(

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pipelines.cli.dataset import PAIRING_RULE
 from pipelines.evaluate import division
 from pipelines.evaluate.frame_sources import OWN_MAPS
 from prep.io import frames
+from prep.packs.reader import read_info
 
 
 def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp_path: Path) -> None:
@@ -236,3 +238,19 @@ def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
     assert [score_report.signed(value, "psnr") for value in (-0.001, 0.0, -0.01, math.nan)] == [
         *("+0.00", "+0.00", "-0.01", "-")
     ]
+
+
+def test_frames_that_the_network_was_trained_on_are_reported(train_pack: Path, tmp_path: Path) -> None:
+    shutil.copy(train_pack, tmp_path / "a.h5")
+    small = ("--preset", "tiny", "--batch", "2", "--crop", "32", "--workers", "0", "--steps", "1")
+    call(tmp_path, "train", "--h5", "a.h5", *small, "--val", "GOPR0002")
+    weights = tmp_path / "runs" / "a" / "weights.safetensors"
+
+    said = call(tmp_path, "evaluate", "--weights", weights, "--h5", "a.h5").stderr
+    elsewhere = shutil.copy(weights, tmp_path / "b.safetensors")
+    unknown = call(tmp_path, "evaluate", "--weights", elsewhere, "--h5", "a.h5", "--out", "b").stderr
+
+    names = set(read_info(train_pack).keys)
+    trained = {key for key in names if not key.startswith("GOPR0002")}
+    assert f"{weights} was trained on {len(trained)} of {len(names)} frames; scores on them do not show" in said
+    assert 0 < len(trained) < len(names) and "was trained on" not in unknown

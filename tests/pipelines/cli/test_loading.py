@@ -56,7 +56,7 @@ MISTAKES = {  # and what is said of them
     "evaluate --h5 text.h5": "text.h5 is no",
     "evaluate --h5 train.h5 --weights cut.safetensors": "cut.safetensors is not a safetensors file",
     "train --h5 text.h5": "text.h5 is no",
-    "train --h5 train.h5 --crop 4000": "pass --crop",
+    "train --h5 train.h5 --crop 4000": "use --crop",
     "train --h5 train.h5 --crop 16 --out text.h5": "text.h5",
     "train --h5 train.h5 --batch 7 --accumulate 2": "pass --batch 8",
     "train --h5 train.h5 --init text.pth": "text.pth is not a weights file",

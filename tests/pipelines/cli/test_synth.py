@@ -47,7 +47,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
     assert "next: cdg-prep pack gopro --root made --method extent --mu 0.85 --crop 96\n" in said
     assert "smaller than 256 pixels: train with cdg-train --crop 96 or less" in said
     assert "PSNR by blur length" in said and "\n16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
-    assert "masks by extent, mu 0.96" in said
+    assert "masks: extent, mu = 0.96" in said
 
 
 def test_gamma_goes_into_the_folder_that_gopro_has_for_it_and_needs_no_variant(raw: Path) -> None:

@@ -144,7 +144,7 @@ def test_a_map_of_extents_of_another_kind_is_refused(tmp_path: Path) -> None:
     frames.write(tmp_path / "2.png", np.zeros((16, 16), np.uint8))
     with pytest.raises(EvaluationError, match=r"1.png is 16 x 8 pixels and its frame 16 x 16; make the map again"):
         frame_sources.decode_extent((tmp_path / "1.png").read_bytes(), tmp_path / "1.png", (16, 16))
-    with pytest.raises(FrameError, match=r"2.png is uint8 \(16, 16\); wanted a 16-bit grey map"):
+    with pytest.raises(FrameError, match=r"2.png is uint8 \(16, 16\), not a 16-bit grey map"):
         frame_sources.decode_extent((tmp_path / "2.png").read_bytes(), tmp_path / "2.png", (16, 16))
 
 

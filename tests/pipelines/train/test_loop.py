@@ -93,7 +93,7 @@ def test_fine_tuning_begins_with_the_weights_given(train_pack: Path, tmp_path: P
 
     first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
     assert all(torch.allclose(first[name], second[name], rtol=0, atol=1e-9) for name in first)
-    with pytest.raises(TrainingError, match=r"holds the network cdgnet .* asked is dmphn-1 in tiny"):
+    with pytest.raises(TrainingError, match=r"holds the network cdgnet .* the settings say dmphn-1, preset tiny"):
         runs.prepare(replace(config, variant="dmphn-1"), [train_pack], tmp_path / "third")
 
 

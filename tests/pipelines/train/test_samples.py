@@ -141,7 +141,7 @@ def test_a_video_in_two_packs_is_held_out_of_both(train_pack: Path, tmp_path: Pa
 @pytest.mark.parametrize(
     ("attribute", "value", "said"),
     [
-        ("mu", 0.5, r"mu 0\.96, .*other\.h5 by lbp, mu 0\.5; make them alike \(cdg-prep remask"),
+        ("mu", 0.5, r"mu 0\.96, .*other\.h5 by lbp, mu 0\.5; make them equal \(cdg-prep remask"),
         ("method", "paired", r"masks by lbp, mu 0\.96, .*other\.h5 by paired"),
         ("variant", "blur_gamma", r"other\.h5 holds gopro blur_gamma, another pack blur"),
     ],
@@ -191,7 +191,7 @@ def test_by_default_the_source_nearest_a_twentieth_is_held_out(train_pack: Path,
 def test_unknown_and_all_sources_are_refused(train_pack: Path) -> None:
     with pytest.raises(DataError, match="no source video GOPR9999; it has GOPR0001, GOPR0002"):
         split_packs([train_pack], ("GOPR9999",))
-    with pytest.raises(DataError, match=r"leaves nothing of .* to train on"):
+    with pytest.raises(DataError, match=r"nothing of .* is left to train on"):
         split_packs([train_pack], ("GOPR0001", "GOPR0002"))
 
 
