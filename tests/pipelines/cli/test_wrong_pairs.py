@@ -83,7 +83,7 @@ def test_another_programs_results_are_compared_too(true: Path) -> None:
 
     done = call(true, "evaluate", "--restored", "theirs", "--sharp", "s", "--blurry", "b")
 
-    assert "2 of 2 pairs compared: red and blue are exchanged in restored or in sharp; first a" in done.stderr
+    assert "2 of 2 compared pairs: red and blue are swapped in restored or in sharp; first a" in done.stderr
     assert "blurry" not in done.stderr
 
 

@@ -116,5 +116,5 @@ def test_a_pack_cut_short_ends_a_run_with_reading_processes_in_one_line(pack: Pa
 
     with pytest.raises(DataError, match=f"^.*{CHANGED}$"):
         list(reports)
-    with pytest.raises(PackError, match="cut short"):
+    with pytest.raises(PackError, match="truncated"):
         train(pack, tmp_path / "r")

@@ -45,7 +45,7 @@ def test_where_the_sample_is_suspicious_its_sequence_is_read_whole_and_counted()
     assert {key for key in KEYS if key.startswith("clip_1")} <= set(frames.read_keys)
     assert finding.compared == len(frames.read_keys) == len(set(frames.read_keys)) < 70
     assert str(finding).startswith(
-        f"20 of {finding.compared} pairs compared: blurry and sharp show different scenes; first clip_1/000 (corr"
+        f"20 of {finding.compared} compared pairs: blurry and sharp show different scenes; first clip_1/000 (corr"
     )
 
 
@@ -55,7 +55,7 @@ def test_a_small_shift_is_found_once_most_pairs_share_it(shift: tuple[int, int])
     (finding,) = search.search(KEYS, Frames(shift=shift).read, jobs=1)
 
     assert finding.fault == SHIFT
-    assert f"by about {shift[0]}.0, {shift[1]}.0 pixels (x, y), most of them alike" in str(finding)
+    assert f"by about {shift[0]}.0, {shift[1]}.0 pixels (x, y), the same for most pairs" in str(finding)
 
 
 @pytest.mark.parametrize("length", [4, 8, 16, 32])
