@@ -116,7 +116,7 @@ def _report(out: Path) -> None:
     blurry, restored = float(means["psnr_blurry"]), float(means["psnr"])
     click.echo(f"\nmean PSNR of {len(rows)} frames of photographs never trained on:")
     click.echo(f"  blurry {blurry:.2f} dB, restored {restored:.2f} dB ({restored - blurry:+.2f} dB)")
-    for name, place in (("psnr_m0", "much"), ("psnr_m1", "little")):
+    for name, place in (("psnr_m0", "large"), ("psnr_m1", "small")):
         before, after = float(means[f"{name}_blurry"]), float(means[name])
         click.echo(f"  where blur is {place}: {before:.2f} → {after:.2f} dB ({after - before:+.2f} dB)")
     click.echo(f"open {out / 'eval' / 'report.html'}; all pictures at a glance: {out / 'report.png'}")
