@@ -49,7 +49,8 @@ def _lines(path: Path, config: TrainingConfig, packs: Sequence[Path]) -> Iterato
 def _setting(about: str, name: str, value: Any) -> Iterator[str]:
     yield ""
     yield from textwrap.wrap(about, _WIDTH, initial_indent="# ", subsequent_indent="# ")
-    line = yaml.safe_dump({name: value}, allow_unicode=True, width=10_000).rstrip("\n")
+    is_plain = str(value).isprintable() and "\\" not in repr(value)  # else YAML reads its line breaks as spaces
+    line = yaml.safe_dump({name: value}, allow_unicode=is_plain, width=10_000).rstrip("\n")
     yield line if value is not None else f"# {name}:"
 
 

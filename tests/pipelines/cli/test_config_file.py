@@ -118,7 +118,7 @@ def test_numbers_may_be_written_as_people_write_them(train_pack: Path, tmp_path:
     assert done.returncode == 0 and "learning rate 1e-05" in done.stdout, done.stderr
 
 
-@settings(deadline=None, max_examples=50)  # each writes a file: a busy disk takes its time
+@settings(deadline=None, max_examples=200)  # each writes a file: a busy disk takes its time
 @given(
     rate=st.floats(1e-12, 1.0),
     val=st.one_of(st.none(), st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=9), max_size=3)),
