@@ -41,6 +41,7 @@ def track(
     parts: Parts | None = None,
     *,
     unit: str = "",
+    seconds_left: Callable[[], float | None] | None = None,
 ) -> Iterator[Item]:
     """Pass items on and show the progress: a bar on a terminal, a line every half minute in a log.
 
@@ -50,6 +51,7 @@ def track(
         what: The work, for the line.
         parts: Reports the progress within items that take long.
         unit: What is counted, in the plural, for the rate: ``4.4 frames/s``.
+        seconds_left: Gives the time left where the rate does not tell it, or None while it is unknown.
     """
     if total == 0:
         yield from items
@@ -70,11 +72,14 @@ def track(
     stream = unescaped(sys.stderr)
     console = Console(file=stream)
     if not console.is_terminal:
-        yield from narrate(items, current, what, parts, unit=unit)
+        yield from narrate(items, current, what, parts, unit=unit, seconds_left=seconds_left)
         return
 
     class TimeLeft(TimeRemainingColumn):
         def render(self, task: Task) -> Text:
+            if seconds_left is not None:
+                left = seconds_left()
+                return Text() if left is None else Text(f"{duration(left)} left", style="progress.remaining")
             return Text() if task.time_remaining is None else super().render(task)
 
     rate = TextColumn("{task.fields[rate]}")
@@ -99,8 +104,9 @@ def narrate(
     parts: Parts | None = None,
     *,
     unit: str = "",
+    seconds_left: Callable[[], float | None] | None = None,
 ) -> Iterator[Item]:
-    """Pass items on and print the progress, a line every half minute."""
+    """Pass items on and print the progress, a line every half minute; the arguments are those of ``track``."""
     current = total if callable(total) else lambda: total
     start = spoken = time.monotonic()
 
@@ -111,7 +117,8 @@ def narrate(
             return
         spoken, rate, whole = now, done / (now - start), current()
         of_whole = f" of {whole}" if whole else ""
-        left = f", {duration((whole - done) / rate)} left" if whole and rate else ""
+        seconds = seconds_left() if seconds_left else (whole - done) / rate if whole and rate else None
+        left = f", {duration(seconds)} left" if seconds is not None else ""
         count = f"{done:.1f}" if done % 1 else f"{done:.0f}"
         click.echo(f"{what}: {count}{of_whole}, {rate_text(rate, unit)}{left}", err=True)
 

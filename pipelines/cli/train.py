@@ -196,9 +196,13 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     def steps_to_go() -> int | None:
         return report and report.steps and report.steps - plan.start
 
-    for report in track(reports, steps_to_go, "train", unit="steps") if is_first else reports:
+    def seconds_left() -> float | None:
+        return report and report.seconds_left
+
+    shown = track(reports, steps_to_go, "train", unit="steps", seconds_left=seconds_left) if is_first else reports
+    for report in shown:
         for row in report.rows if is_first else ():
-            say_row(row, report.steps)
+            say_row(row, report.steps, report.seconds_left)
             if tensorboard:
                 tensorboard.add(row)
             if "val_psnr" in row:

@@ -129,7 +129,7 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
 
     with announce_if_slow("measuring the time of a step; the first may compile for half a minute"):
         seconds = forecast.seconds_per_step(plan.config, fabric)
-    validation = forecast.seconds_per_validation(plan, seconds)
+    validation = forecast.steps_per_validation(plan) * seconds
     and_validation = f", about {duration(validation)} per validation" if validation else ""
     pace = f"{seconds:.3g} s per step{and_validation}"
     if plan.config.hours is not None:
@@ -137,12 +137,12 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
         click.echo(f"time: {duration(left)} left, until {_when(left)}; about {left / seconds:,.0f} steps; {pace}")
         if validation > 0.2 * left:
             click.echo(
-                f"one validation takes about {duration(validation)}, in addition to {duration(left)} of training; "
-                "--val none leaves it out",
+                f"one validation takes about {duration(validation)} of the {duration(left)}; --val none leaves it out",
                 err=True,
             )
         return
-    left = (plan.steps - plan.start) * seconds + forecast.validations_left(plan) * validation
+    validations = forecast.validations_left(plan, plan.start, plan.steps)
+    left = (plan.steps - plan.start) * seconds + validations * validation
     click.echo(f"time: about {duration(left)} left, until {_when(left)}; {pace}")
     if left > _LONG and fabric.device.type == "cpu":
         click.echo(
@@ -175,8 +175,8 @@ def _optimiser(config: TrainingConfig) -> str:
     return f"{name}, learning rate {config.learning_rate:g}, {schedule}"
 
 
-def say_row(row: Mapping[str, Any], steps: int | None) -> None:
-    """Print one row of the log; ``steps``, those of the whole run, is None while it is not known."""
+def say_row(row: Mapping[str, Any], steps: int | None, seconds_left: float | None = None) -> None:
+    """Print one row of the log; ``steps``, those of the whole run, and the time left are None while unknown."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
         click.echo(
@@ -192,18 +192,18 @@ def say_row(row: Mapping[str, Any], steps: int | None) -> None:
             f"({row['val_psnr'] - row['val_psnr_blurry']:+.2f} dB)"
         )
     else:
-        _say_losses(row, steps)
+        _say_losses(row, steps, seconds_left)
 
 
 def _place(row: Mapping[str, Any], steps: int | None) -> str:
     return f"step {row['step']}" + (f"/{steps}" if steps else "")
 
 
-def _say_losses(row: Mapping[str, Any], steps: int | None) -> None:
+def _say_losses(row: Mapping[str, Any], steps: int | None, seconds_left: float | None) -> None:
     from pipelines.train.page import drowned_text
 
     pace = f"{row['images_per_second']:.1f} crops/s, {row['data_wait_share']:.0%} of the time waiting for data"
-    left = f", {duration((steps - row['step']) / row['steps_per_second'])} left" if steps else ""
+    left = f", {duration(seconds_left)} left" if seconds_left else ""
     offset = row.get("mean_offset")  # a network without deformable layers has none
     offset_text = f", mean offset {offset:.3f} px" if offset is not None else ""
     parts = ""

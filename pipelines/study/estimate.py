@@ -41,9 +41,10 @@ class TimeEstimate:
         for title, training in by_title.items():
             run = training.plan(keep=False)
             step = forecast.seconds_per_step(training.config, fabric)
-            validations = forecast.validations_left(run) * forecast.seconds_per_validation(run, step)
+            validations = forecast.validations_left(run, run.start, run.steps)
+            validating = validations * forecast.steps_per_validation(run) * step
             self.scoring[title] = len(scenes) * (reading + _seconds_to_score(first, training, fabric))
-            self.seconds[title] = step * run.steps + validations + self.scoring[title]
+            self.seconds[title] = step * run.steps + validating + self.scoring[title]
 
     def missing(self) -> list[Training]:
         """Those that are not done by now."""

@@ -1,4 +1,4 @@
-"""The time of a run: when a checkpoint is due, and, of a run by the clock (``hours``), how many steps it makes."""
+"""The time of a run: what is left of it, when a checkpoint is due, and how many steps a run by the clock makes."""
 
 import time
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from pipelines.train.settings import TrainingConfig
 from pipelines.train.state import TrainingState
 
 _WARM_UP_STEPS = 5  # of each process: they compile, and say nothing about the speed
+_RECENT_STEPS = 100  # that the pace is a mean of
 
 
 class Clock:
@@ -22,28 +23,62 @@ class Clock:
         state: Its seconds and its plan are kept up to date.
         fabric: All processes make the same plan.
         now: Gives the time, in seconds.
+        steps_per_validation: As many steps take about as long as a validation, until one is measured; 0 if there is
+            none.
     """
 
     def __init__(
-        self, config: TrainingConfig, state: TrainingState, fabric: Fabric, now: Callable[[], float] = time.monotonic
+        self,
+        config: TrainingConfig,
+        state: TrainingState,
+        fabric: Fabric,
+        now: Callable[[], float] = time.monotonic,
+        *,
+        steps_per_validation: float = 0.0,
     ) -> None:
         self.config, self.state, self.fabric, self._now = config, state, fabric, now
         self._last_reading = self._saved_at = now()
-        self._first_step, self._validation_seconds = state.step, 0.0
+        self._first_step = state.step
+        self._validation_seconds: float | None = None  # of the last one
+        self._steps_per_validation = steps_per_validation
         self._measured_since: tuple[int, float] | None = None  # steps and seconds of the run, after the warm-up
+        self._ticks, self._pace = 0, 0.0  # seconds per step, after the warm-up
 
     def tick(self) -> None:
         """Count the time since the last tick; called after each step."""
-        now = self._now()
-        self.state.seconds += now - self._last_reading
-        self._last_reading = now
+        seconds = self._read()
+        self._ticks += 1
+        if (counted := self._ticks - _WARM_UP_STEPS) > 0:
+            self._pace += (seconds - self._pace) / min(counted, _RECENT_STEPS)
         if self._measured_since is None and self.state.step >= self._first_step + _WARM_UP_STEPS:
             self._measured_since = self.state.step, self.state.seconds
+
+    def _read(self) -> float:
+        """Add the seconds since the last reading to those of the run; gives them."""
+        now = self._now()
+        seconds = now - self._last_reading
+        self.state.seconds += seconds
+        self._last_reading = now
+        return seconds
 
     @property
     def is_checkpoint_due(self) -> bool:
         """Whether the last checkpoint is as old as a checkpoint may become."""
         return self._now() - self._saved_at > schedule.checkpoint_seconds(self.config, self.state.plan)
+
+    def seconds_left(self, validations: int) -> float | None:
+        """Seconds until the end of the run, with so many validations; None before the speed is measured."""
+        if self.config.hours is not None:
+            return max(0.0, 3600 * self.config.hours - self.state.seconds)
+        if not self._pace:
+            return None
+        steps = self.state.plan.steps - self.state.step
+        return steps * self._pace + validations * self._seconds_per_validation(self._pace)
+
+    def _seconds_per_validation(self, pace: float) -> float:
+        """Seconds of the last validation; before the first, an estimate from the seconds of a step."""
+        measured = self._validation_seconds
+        return self._steps_per_validation * pace if measured is None else measured
 
     def plan(self) -> None:
         """Before a checkpoint: plan the rest of a run by the clock from the speed since the plan before."""
@@ -54,13 +89,11 @@ class Clock:
         self._measured_since = state.step, state.seconds
         if state.step <= since[0]:  # the run went back to a checkpoint
             return
-        left = 3600 * self.config.hours - state.seconds - self._validation_seconds
-        own = torch.tensor([(state.seconds - since[1]) / (state.step - since[0]), left])
-        pace, left = reduce_over_devices(own, self.fabric).tolist()
+        pace = (state.seconds - since[1]) / (state.step - since[0])
+        left = 3600 * self.config.hours - state.seconds - self._seconds_per_validation(pace)
+        pace, left = reduce_over_devices(torch.tensor([pace, left]), self.fabric).tolist()
         state.plan = state.plan.revised(state.step, pace, left)
 
     def count_validation(self) -> None:
         """Count a validation that has just ended; the one at the end of the run is allowed as much time."""
-        before = self.state.seconds
-        self.tick()
-        self._validation_seconds = self.state.seconds - before
+        self._validation_seconds = self._read()

@@ -28,22 +28,22 @@ def seconds_per_step(config: TrainingConfig, fabric: Fabric) -> float:
     return min(times(step, device, 1)) * config.batch / fabric.world_size / count
 
 
-def seconds_per_validation(run: Run, step: float) -> float:
-    """About what a validation will take, from the ``step`` seconds of a step: whole frames restored, at a third of a
-    step's cost a pixel.
+def steps_per_validation(run: Run) -> float:
+    """How many steps take about as long as a validation, which restores whole frames at a third of a step's cost per
+    pixel; 0 if no frames are held out.
     """
     pixels = 0
     for frame, rows in run.split.held_out.items():
         height, width = run.packs[frame.pack].header.crop
         pixels += len(rows) * height * width
-    return step / 3 * pixels / (run.config.batch * run.config.crop**2)
+    return pixels / 3 / (run.config.batch * run.config.crop**2)
 
 
-def validations_left(run: Run) -> int:
-    """How many validations are to come."""
+def validations_left(run: Run, step: int, steps: int) -> int:
+    """How many validations are to come after ``step`` of ``steps`` steps."""
     if not run.split.held_out:
         return 0
     config, frames = run.config, len(run.split.train)
-    before, after = (schedule.validations(config, steps, frames) for steps in (run.start, run.steps))
-    is_last_extra = not schedule.is_validation_due(config, run.steps, frames)
+    before, after = (schedule.validations(config, each, frames) for each in (step, steps))
+    is_last_extra = not schedule.is_validation_due(config, steps, frames)
     return after - before + is_last_extra

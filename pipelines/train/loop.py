@@ -10,7 +10,7 @@ from lightning_fabric import Fabric
 
 from cdgnet.deform import OffsetMeter
 from pipelines.errors import TrainingError
-from pipelines.train import checkpoints, loader, run_folder, schedule
+from pipelines.train import checkpoints, forecast, loader, run_folder, schedule
 from pipelines.train.agreement import agree
 from pipelines.train.clock import Clock
 from pipelines.train.gradients import StepLosses, forward_backward, measured_offsets
@@ -33,6 +33,7 @@ class StepReport:
     step: int
     steps: int | None  # of the whole run, as planned now; None before a run by the clock has measured its speed
     rows: Sequence[Mapping[str, Any]] = ()  # added to the log
+    seconds_left: float | None = None  # about, validations included; None before the speed is measured
 
 
 def train(
@@ -62,10 +63,10 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
     learner = _resume(run, fabric)
     config, state = run.config, learner.state
     if state.is_validation_due:
-        yield _report(state.step, state, [_validate(learner, progress)])
+        yield StepReport(step=state.step, steps=_planned_steps(state), rows=[_validate(learner, progress)])
     batches = loader.batches(run, fabric, state.step)
     meter = ThroughputMeter(config.batch, state.step)
-    clock = Clock(config, state, fabric)
+    clock = Clock(config, state, fabric, steps_per_validation=forecast.steps_per_validation(run))
     while state.step < state.plan.steps:
         # Gradients, over the accumulated parts of the batch.
         step, is_end = state.step + 1, state.step + 1 == state.plan.steps
@@ -100,7 +101,9 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
             clock.count_validation()
         if any("loss" not in row for row in rows):
             meter.restart(state.step)  # what took time was not a step
-        yield _report(step, state, rows)
+        steps = _planned_steps(state)
+        left = clock.seconds_left(forecast.validations_left(run, state.step, steps) if steps else 0)
+        yield StepReport(step=step, steps=steps, rows=rows, seconds_left=left)
         if agreed.is_stopped and state.step == step:  # else the run went back, and stops after its next step
             break
 
@@ -118,8 +121,8 @@ def _resume(run: Run, fabric: Fabric) -> Learner:
     return learner
 
 
-def _report(step: int, state: TrainingState, rows: Sequence[Mapping[str, Any]]) -> StepReport:
-    return StepReport(step=step, steps=state.plan.steps if state.plan.is_measured else None, rows=rows)
+def _planned_steps(state: TrainingState) -> int | None:
+    return state.plan.steps if state.plan.is_measured else None
 
 
 def _is_logged(learner: Learner, step: int) -> bool:

@@ -106,6 +106,41 @@ def test_the_last_validation_is_in_the_time() -> None:
     assert state.plan.steps == 20 + round(2380 / (615 / 15))
 
 
+def test_time_is_kept_for_the_first_validation_before_one_is_measured() -> None:
+    watch, state = Watch(), TrainingState()
+    clock = Clock(HOUR, state, cpu(), watch, steps_per_validation=50.0)
+    run_steps(clock, state, watch, 10, 2.0)
+
+    clock.plan()
+
+    # By hand: 3600 s less 20 s spent and 50 steps of 2 s for the validation are 1740 steps of 2 s.
+    assert state.plan.steps == 10 + 1740
+
+
+def test_the_time_left_counts_steps_and_validations_but_not_the_warm_up() -> None:
+    watch, state = Watch(), TrainingState(plan=Plan(100))
+    clock = Clock(CONFIG, state, cpu(), watch, steps_per_validation=4.0)
+    run_steps(clock, state, watch, 5, 60.0)
+    assert clock.seconds_left(2) is None
+
+    run_steps(clock, state, watch, 5, 2.0)
+    assert clock.seconds_left(2) == 90 * 2 + 2 * 4 * 2
+
+    watch.now += 30
+    clock.count_validation()
+    run_steps(clock, state, watch, 1, 2.0)
+    assert clock.seconds_left(1) == 89 * 2 + 30
+
+
+def test_the_time_left_of_a_run_by_the_clock_is_what_the_clock_says() -> None:
+    watch, state = Watch(), TrainingState()
+    clock = Clock(HOUR, state, cpu(), watch)
+
+    run_steps(clock, state, watch, 1, 600.0)
+
+    assert clock.seconds_left(3) == 3000
+
+
 def test_a_run_by_the_clock_ends_by_itself_with_its_rate_at_the_end_of_the_cosine(
     train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
