@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 from cdgnet.errors import WeightsError
-from cdgnet.header import PRETRAINED, read_metadata
 
 if TYPE_CHECKING:
     from cdgnet.deform import DeformConv, deform_conv2d, measure_offsets
+    from cdgnet.header import PRETRAINED, read_metadata
     from cdgnet.images import restore
     from cdgnet.losses import Losses, component_targets, deblurring_losses
     from cdgnet.metrics import psnr, ssim, ssim_matlab3d, to_bytes
@@ -52,12 +52,16 @@ __all__ = [
     "to_bytes",
 ]
 
-# Loaded on first use: they need torch, which takes seconds; the header of a weights file is read without it.
+# Loaded on first use: all but the header of weights files need torch, which takes seconds.
 _MODULES = {
     "deform": (
         "DeformConv",
         "deform_conv2d",
         "measure_offsets",
+    ),
+    "header": (
+        "PRETRAINED",
+        "read_metadata",
     ),
     "images": ("restore",),
     "losses": (

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from cdgnet.config import PRESETS, VARIANTS
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import WEIGHTS_FILE, FrameSize
 from pipelines.cli.progress import announce_if_slow
 from pipelines.cli.tables import print_table, print_wrapped
 from pipelines.paper import TABLE_3
-from pipelines.train.settings import PRESETS, VARIANTS
 from prep.units import counted, file_size
 
 if TYPE_CHECKING:

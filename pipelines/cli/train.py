@@ -15,8 +15,9 @@ from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, Fini
 from pipelines.cli.progress import narrate, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train_report import say_plan, say_row
+from pipelines.cli.usage import usage_text
 from pipelines.errors import TrainingError
-from pipelines.train.settings import ONE_BRANCH, TrainingConfig
+from pipelines.train.settings import NOTHING, ONE_BRANCH, TrainingConfig, held_out
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -83,7 +84,7 @@ def _take_settings(context: click.Context, option: click.Parameter, path: Path |
         try:
             parameter.type_cast_value(context, value)
         except click.BadParameter as error:
-            raise TrainingError(f"{file}: {parameter.name}: {error.message}") from error
+            raise TrainingError(f"{file}: {usage_text(error)}") from error
     context.default_map = settings
     return path
 
@@ -229,20 +230,19 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
         settings = {**settings, **{name: None for name in ("steps", "hours") if name not in lengths}}
     if settings.get("hours") and "schedule" not in (typed if lengths else given):
         settings = {**settings, "schedule": "cosine"}
-    if "none" in val and len(val) > 1:
+    if NOTHING in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
     if settings["component_loss"] != "target":  # whose losses are of the restored frame's size
         settings = {**settings, **{name: 1.0 for name in ("lambda_small", "lambda_large") if name not in given}}
-    held_out = None if not val else tuple(name for name in val if name != "none")
     try:
-        config = TrainingConfig(**{**settings, "init": init, "val": held_out})
+        config = TrainingConfig(**{**settings, "init": init, "val": held_out(val)})
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     branch = f"on {config.variant}" if config.variant in ONE_BRANCH else ""
     reasons = {
         "halve_every": "with --schedule cosine" if config.schedule == "cosine" else "",
-        "val_every": "with --val none" if held_out == () else "",
+        "val_every": "with --val none" if config.val == () else "",
         "masked_out": f"with --component-loss {config.component_loss}" * (config.component_loss != "target"),
         "mu": "with --component-loss whole" * (config.component_loss == "whole"),
     }

@@ -67,7 +67,7 @@ class Clock:
         return self._now() - self._saved_at > schedule.checkpoint_seconds(self.config, self.state.plan)
 
     def seconds_left(self, validations: int) -> float | None:
-        """Seconds until the end of the run, with so many validations; None before the speed is measured."""
+        """Seconds until the end of the run, with this number of validations; None before the speed is measured."""
         if self.config.hours is not None:
             return max(0.0, 3600 * self.config.hours - self.state.seconds)
         if not self._pace:

@@ -12,12 +12,12 @@ import yaml
 
 from pipelines.errors import TrainingError
 from pipelines.train import run_folder
-from pipelines.train.settings import TrainingConfig
+from pipelines.train.settings import NOTHING, TrainingConfig
 from prep.io import files
 
 NAME = "config.yaml"
 PACKS = "h5"
-_PATHS = (PACKS, "init")  # relative to the file
+_LISTS = (PACKS, "val")
 _LARGEST = 1_000_000  # bytes
 _WIDTH = 100
 
@@ -42,7 +42,7 @@ def _lines(path: Path, config: TrainingConfig, packs: Sequence[Path]) -> Iterato
         if each.name == "init" and value is not None:
             value = _relative(Path(value), path)
         if each.name == "val" and value is not None:
-            value = list(value) or ["none"]
+            value = list(value) or [NOTHING]
         yield from _setting(each.metadata["help"], each.name, value)
 
 
@@ -62,7 +62,7 @@ def _relative(path: Path, file: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The settings in a file, by name; values are as in the file, and paths as seen from the working folder.
+    """The settings in a file, by name. Packs and ``val`` are lists, and paths are as seen from the working folder.
 
     Raises:
         TrainingError: If the file cannot be read, or has a key that is not a setting.
@@ -83,16 +83,21 @@ def read(path: Path) -> dict[str, Any]:
             near = difflib.get_close_matches(name, known, 1)
             cure = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
             raise TrainingError(f"{path}: {str(key)[:80]!r} is not a setting; {cure}")
-        if isinstance(value, Mapping) or (isinstance(value, list) and name not in (PACKS, "val")):
+        if isinstance(value, Mapping) or (isinstance(value, list) and name not in _LISTS):
             raise TrainingError(f"{path}: {name} is {str(value)[:80]!r}; it must be one value")
         if value is not None:
             settings[name] = value
-    for name in set(_PATHS) & settings.keys():
-        value = settings[name]
-        many = value if isinstance(value, list) else [value]
-        paths = [Path(os.path.normpath(path.parent / str(each))) for each in many]
-        settings[name] = paths if name == PACKS else paths[0]
+    for name in {*_LISTS} & settings.keys():
+        settings[name] = settings[name] if isinstance(settings[name], list) else [settings[name]]
+    if PACKS in settings:
+        settings[PACKS] = [_seen_from_here(pack, path) for pack in settings[PACKS]]
+    if "init" in settings:
+        settings["init"] = _seen_from_here(settings["init"], path)
     return settings
+
+
+def _seen_from_here(value: object, file: Path) -> Path:
+    return Path(os.path.normpath(file.parent / str(value)))
 
 
 def of_run(folder: Path) -> dict[str, Any]:

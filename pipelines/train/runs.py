@@ -12,7 +12,7 @@ from pipelines.errors import DataError, TrainingError
 from pipelines.train import checkpoints, config_file, run_folder
 from pipelines.train.samples import TrainingSamples
 from pipelines.train.schedule import Plan, first_plan
-from pipelines.train.settings import MAY_CHANGE, TrainingConfig
+from pipelines.train.settings import MAY_CHANGE, TrainingConfig, held_out
 from pipelines.train.split import Split, split_by_source
 from prep.errors import PackError
 from prep.io import files
@@ -31,6 +31,7 @@ class Run:
     split: Split
     samples: TrainingSamples  # to train on
     plan: Plan  # of its steps; a run by the clock revises it
+    request: Mapping[str, Any]  # its identity
     start: int  # steps done before
     seconds: float  # trained before
     is_done: bool  # all steps, the last validation, and the weights written
@@ -93,6 +94,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         split=split,
         samples=samples,
         plan=plan,
+        request=asked,
         start=state.step,
         seconds=state.seconds,
         is_done=state.step >= plan.steps and are_weights_written and not state.is_validation_due,
@@ -106,8 +108,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
 def begin(run: Run) -> None:
     """Write ``run.json`` if there is none, which makes the folder a run's, and the settings as ``config.yaml``."""
     if not (run.folder / run_folder.REQUEST).exists():
-        steps = first_plan(run.config, len(run.split.train)).steps
-        run_folder.write_request(run.folder, identity(run.config, run.packs, steps))
+        run_folder.write_request(run.folder, run.request)
     config_file.write(run.folder / config_file.NAME, run.config, run.pack_paths)
 
 
@@ -132,9 +133,7 @@ def frames_trained_on(folder: Path) -> frozenset[tuple[str, str]]:
     try:
         settings = config_file.of_run(folder)
         packs = [read_info(pack) for pack in settings.get(config_file.PACKS, [])]
-        held_out = settings.get("val")
-        names = None if held_out is None else [name for name in held_out if name != "none"]
-        train = split_by_source(packs, names).train
+        train = split_by_source(packs, held_out(settings.get("val", ()))).train
     except (TrainingError, DataError, PackError, OSError):
         return frozenset()
     return frozenset((packs[frame.pack].header.layout, frame.key) for frame in train)

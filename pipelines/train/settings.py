@@ -1,27 +1,18 @@
 """What decides a training run: one dataclass, whose help texts are those of ``cdg-train``. Loads no torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-PRESETS = ("paper", "light", "small", "tiny")  # those of cdgnet.config, named here so that --help need not load torch
-VARIANTS = (
-    "dmphn-1",
-    "dmphn-acda",
-    "dmphn-ld",
-    "large-branch",
-    "dmphn-sd",
-    "small-branch",
-    "two-branch-concat",
-    "two-branch-off",
-    "cdgnet",
-    "dmphn-1-2-4",
-    "dmphn-1-2-4-8",
-)  # likewise
-DMPHN = VARIANTS[9:]  # as published, of several levels of patches: they have no attention
-ONE_BRANCH = (*VARIANTS[:6], *DMPHN)  # which look at no masks
+from cdgnet.config import PRESETS, VARIANTS, ModelConfig
+
+_NETWORKS = {name: ModelConfig.preset("paper", name) for name in VARIANTS}
+DMPHN = tuple(name for name, network in _NETWORKS.items() if network.levels > 1)  # as published, without attention
+ONE_BRANCH = tuple(name for name, network in _NETWORKS.items() if network.branches != "both")  # these use no masks
 _LARGEST_WHOLE, _LARGEST = 10**9, 1e30  # of settings without a limit of their own: 32-bit floats hold the products
+
+NOTHING = "none"  # what --val takes to hold no frames out
 
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
@@ -193,6 +184,11 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
         return ""
     upper = f"to below {below:g}" if "below" in about else f"to {most:,}" if isinstance(most, int) else f"to {most:g}"
     return f"{name} is {value!r:.30}; it must be a number from {least:g} {upper}"
+
+
+def held_out(val: Sequence[str]) -> tuple[str, ...] | None:
+    """The videos that ``--val`` holds out: none if it is ``none``, and None, the usual one, if it is not given."""
+    return tuple(name for name in val if name != NOTHING) if val else None
 
 
 # Settings that may change when a run is resumed; with any other setting changed it is another run.

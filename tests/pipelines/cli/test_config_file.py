@@ -82,9 +82,10 @@ def test_a_run_of_an_earlier_release_says_how_to_continue_it(begun: Path) -> Non
     ("text", "said"),
     [
         ("bach: 3", "'bach' is not a setting; did you mean batch?"),
-        ("batch: many", "batch: 'many' is not a valid integer range."),
+        ("batch: many", "wrong.yaml: --batch is many; it must be a whole number of at least 1"),
+        ("hours: 3min", "wrong.yaml: --hours is 3min; it must be a number "),
         ("learning-rate: [1, 2]", "learning_rate is '[1, 2]'; it must be one value"),
-        ("loss: l3", "loss: 'l3' is not one of 'l2', 'l1', 'ssim', 'psnr'."),
+        ("loss: l3", "wrong.yaml: --loss is l3; it must be one of l2, l1, ssim, psnr"),
         ("just words", "contains no settings; write lines such as 'batch: 4'"),
         ("batch: 'open", "cannot be read as YAML"),
         ("batch: !!python/object/apply:os.getcwd []", "cannot be read as YAML"),
@@ -146,6 +147,8 @@ def test_the_frames_that_a_run_trained_on_are_those_of_its_packs_without_the_hel
 
     some = runs.frames_trained_on(begun / "runs" / "b")
     assert some and not any(key.startswith("GOPR0002") for _, key in some)
+    (begun / "runs" / "b" / "config.yaml").write_text("h5: ../../a.h5\nval: GOPR0002\n")
+    assert runs.frames_trained_on(begun / "runs" / "b") == some
     (begun / "a.h5").unlink()
     assert runs.frames_trained_on(folder) == frozenset()
 

@@ -8,18 +8,12 @@ import torch
 from click.testing import CliRunner
 from commands import call, mistake
 
-import cdgnet
 from pipelines import timing
 from pipelines.cli import train
-from pipelines.train import settings
 from prep.io import files
 from prep.packs.reader import read_info
 
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
-
-
-def test_the_commands_know_the_presets_and_variants_of_cdgnet() -> None:
-    assert (settings.PRESETS, settings.VARIANTS) == (cdgnet.PRESETS, cdgnet.VARIANTS)
 
 
 def test_one_pack_twice_is_refused(train_pack: Path, tmp_path: Path) -> None:
