@@ -56,7 +56,7 @@ def masks_shown(page: Any, mu: float) -> np.ndarray:
 
 def review_of(folder: Path, *, is_served: bool = False) -> site.Review:
     dataset = tree_pairs.find_pairs(folder / "blurry", folder / "sharp")
-    maps = [site.open_maps(folder / method) for method in ("lbp-absolute", "laplacian")]
+    maps = [site.open_maps(folder / method, dataset.pairs) for method in ("lbp-absolute", "laplacian")]
     return site.Review(
         name="pairs", pairs=dataset.pairs, maps=maps, verdicts=folder / "verdicts.json", is_served=is_served
     )

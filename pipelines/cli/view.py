@@ -15,6 +15,8 @@ from pipelines.cli.serving import address_options, new_token, serve_app
 from prep.units import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipelines.review.site import Review, SharpnessMaps
     from prep.datasets.layouts import Dataset
 
@@ -67,13 +69,14 @@ def view(
     from prep.masks import making
 
     dataset = where.find(layout)
-    maps = [site.open_maps(folder) for folder in folders or (default_masks(dataset),)]
+    selected = dataset.select(split)
+    maps = [site.open_maps(folder, selected) for folder in folders or (default_masks(dataset),)]
     if not folders:
-        _show_others(maps[0])
+        _show_others(maps[0], site.folders_beside(maps[0].folder.path, selected))
     if sheet:
         outside(dataset, sheet)
     target = outside(dataset, out or maps[0].folder.path / "view")
-    pairs = site.pairs_with_masks(dataset.select(split), maps[0])
+    pairs = site.pairs_with_masks(selected, maps[0])
     default = 0 if serve else _SHEET if sheet else _SAMPLE
     wanted = default if count is None else count
     review = site.Review(
@@ -109,16 +112,11 @@ def _check_options(
         raise click.UsageError("--mu needs --sheet; on the page, mu is a slider")
 
 
-def _show_others(maps: "SharpnessMaps") -> None:
-    """Say which masks are shown, if the folder beside them contains others."""
-    shown = maps.folder.path
-    others = sorted(path.parent for path in shown.parent.glob("*/masks.jsonl") if path.parent != shown)
-    if others:
-        click.echo(f"masks by {maps.method} in {shown}; for others, or to compare: {' '.join(map(_option, others))}")
-
-
-def _option(folder: Path) -> str:
-    return f"--masks {shlex.quote(str(folder))}"
+def _show_others(maps: "SharpnessMaps", others: "Sequence[Path]") -> None:
+    """Say which masks are shown, if there are others of the same frames."""
+    options = " ".join(f"--masks {shlex.quote(str(folder))}" for folder in others)
+    if options:
+        click.echo(f"masks by {maps.method} in {maps.folder.path}; for others, or to compare: {options}")
 
 
 def _write(review: "Review", target: Path, total: int) -> None:

@@ -7,8 +7,10 @@ because a page opened from disk cannot load other data.
 
 import base64
 import json
+import shlex
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -59,8 +61,8 @@ class Review:
     is_served: bool
 
 
-def open_maps(folder: Path) -> SharpnessMaps:
-    """Read the records of a masks folder.
+def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
+    """Read the records of a masks folder, to show those of ``pairs``.
 
     Raises:
         MaskError: If it contains no mask, or masks of several thresholds.
@@ -69,13 +71,23 @@ def open_maps(folder: Path) -> SharpnessMaps:
     rows = {key: record for key, record in masks.records.items() if record.mu is not None}
     mus = masks.mus(rows)
     if not mus:
-        others = [f"--masks {path.parent}" for path in sorted(folder.parent.glob("*/masks.jsonl"))]
+        others = [f"--masks {shlex.quote(str(other))}" for other in folders_beside(folder, pairs)]
         remedy = f"use {' or '.join(others)}" if others else "choose another folder with --masks"
         raise MaskError(f"{folder} contains no masks; make them with cdg-prep masks, or {remedy}")
     if len(mus) > 1:
         listed = ", ".join(f"{mu:g}" for mu in mus)
         raise MaskError(f"{folder} contains masks of mu = {listed}; give all the same mu with cdg-prep masks --mu MU")
     return SharpnessMaps(folder=masks, method=next(iter(rows.values())).recipe.method, mu=mus[0], rows=rows)
+
+
+def folders_beside(folder: Path, pairs: Sequence[Pair]) -> list[Path]:
+    """Other masks folders in the same place with masks of some of ``pairs``; damaged ones are not among them."""
+    found = []
+    for path in sorted(log.parent for log in folder.parent.glob("*/masks.jsonl")):
+        with suppress(MaskError):
+            if path != folder and MasksFolder(path).mus(pair.key for pair in pairs):
+                found.append(path)
+    return found
 
 
 def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:

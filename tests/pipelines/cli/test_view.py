@@ -1,6 +1,7 @@
 """``cdg-prep view``, and the verdicts that ``cdg-prep pack`` reads."""
 
 import json
+import shutil
 from pathlib import Path
 
 import h5py
@@ -48,7 +49,19 @@ def test_other_masks_beside_the_ones_shown_are_listed(work: Path) -> None:
     assert "to compare" not in alone.stdout + chosen.stdout
     (work / "masks" / "gopro").rename(work / "masks" / "elsewhere")
     line = mistake(work, "prep", "view")
-    assert "make them with cdg-prep masks, or use --masks masks/elsewhere or --masks masks/my other" in line
+    assert "make them with cdg-prep masks, or use --masks masks/elsewhere or --masks 'masks/my other'" in line
+
+
+def test_masks_of_another_data_set_are_not_offered(work: Path) -> None:
+    assert call(work, "prep", "masks").returncode == 0
+    shutil.copytree(work / "GOPRO_Large", work / "others" / "GOPRO_Large")
+    for sequence in sorted((work / "others").glob("GOPRO_Large/*/*")):
+        sequence.rename(sequence.with_name(f"GOPR9{sequence.name[5:]}"))
+    assert call(work, "prep", "masks", "--root", "others", "--out", "masks/others").returncode == 0
+
+    assert "masks/others" not in call(work, "prep", "view", "--frames", "1").stdout
+    (work / "masks" / "gopro").rename(work / "elsewhere")
+    assert mistake(work, "prep", "view").endswith("or choose another folder with --masks")
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def review(gopro: Path, tmp_path_factory: pytest.TempPathFactory) -> site.Review
     folder = tmp_path_factory.mktemp("masks")
     dataset = layouts.find(gopro)
     list(making.make(making.plan(dataset.pairs, MasksFolder(folder), making.recipe_of(dataset, "lbp"), 0.5), jobs=1))
-    maps = site.open_maps(folder)
+    maps = site.open_maps(folder, dataset.pairs)
     pairs = site.pairs_with_masks(dataset.pairs, maps)
     return site.Review(name="gopro", pairs=pairs, maps=[maps], verdicts=folder / "verdicts.json", is_served=True)
 

@@ -44,7 +44,7 @@ def make_masks(
 ) -> site.SharpnessMaps:
     plan = making.plan(dataset.pairs[:count], MasksFolder(folder), making.recipe_of(dataset, method), mu)
     assert all(isinstance(row, MaskRecord) for row in making.make(plan, 1))
-    return site.open_maps(folder)
+    return site.open_maps(folder, dataset.pairs)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_an_earlier_page_is_replaced_and_anything_else_is_not(review: site.Revie
 
 def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layouts.Dataset, tmp_path: Path) -> None:
     with pytest.raises(errors.MaskError, match="contains no masks; make them with cdg-prep masks"):
-        site.open_maps(tmp_path / "masks")
+        site.open_maps(tmp_path / "masks", dataset.pairs)
     make_masks(dataset, tmp_path / "masks", 0.5)
     with pytest.raises(errors.MaskError, match=r"masks of mu = 0\.5, 0\.75; give all the same mu"):
         make_masks(dataset, tmp_path / "masks", 0.75, count=2)
