@@ -25,6 +25,7 @@ from pipelines.cli.masks import warn_of_ceiling, warn_of_share
 from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import track
 from pipelines.cli.tables import print_wrapped
+from pipelines.train.settings import TrainingConfig
 from prep.units import counted, file_size
 
 if TYPE_CHECKING:
@@ -202,7 +203,9 @@ def print_new_pack(pack: "PackInfo") -> None:
     warn_of_share(pack.mask_share, pack.header.mu, f"lower it with: {again}")
     click.echo(f"wrote {pack.path}")
     if pack.header.split in ("train", "all"):
-        next_step("cdg-train", "--h5", pack.path)
+        side = min(pack.header.crop)
+        crop = ["--crop", side] if side < TrainingConfig.crop else []
+        next_step("cdg-train", "--h5", pack.path, *crop)
     else:
         next_step("cdg-eval", "--h5", pack.path)
 

@@ -1,7 +1,6 @@
 """``cdg-prep synth``: make blurry/sharp pairs from recordings or photographs. Does not load torch."""
 
 import math
-import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.camera import camera_options, chosen_camera
-from pipelines.cli.dataset import jobs_option, path_type
+from pipelines.cli.dataset import hint, jobs_option, next_step, path_type
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange, FrameSize, Range
 from pipelines.cli.progress import announce_if_slow, track
@@ -25,7 +24,7 @@ _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone -
 _FARTHEST = 200  # pixels: maps of the blur length end at 256
 _SLOW = 100  # frames per second: 7 of them last a fourteenth of a second
 _FINEST = 0.25  # pixels between interpolated frames: smaller steps change nothing visible
-_CROPS = (512, 256)  # pixels: the default of cdg-prep pack, and that of cdg-train
+_CROPS = (512, 256)  # pixels: the default of cdg-prep pack, and that of cdg-train; smaller frames are packed whole
 _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
@@ -267,13 +266,9 @@ def _print_result(out: Path) -> None:
     listed = ", ".join(f"{number:,} {split}" for split, number in sorted(splits.items(), reverse=True))
     shown = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes, the smallest {width} x {height}"
     click.echo(f"{counted(len(pairs), 'pair')} in {out}: {listed}; frames of {shown}")
-    split = "" if "train" in splits else " --split test"
-    click.echo(
-        f"next: cdg-prep pack gopro --root {shlex.quote(str(out))} --method extent --mu 0.85 --crop {side}{split}\n"
-        "  --mu 0.85: the mask M is 1 where the blur length is at most 6 pixels"
-    )
-    if side < _CROPS[-1]:
-        click.echo(f"  the frames are smaller than {_CROPS[-1]} pixels: train with cdg-train --crop {side} or less")
+    split = [] if "train" in splits else ["--split", "test"]
+    next_step("cdg-prep", "pack", "gopro", "--root", out, "--method", "extent", "--mu", 0.85, "--crop", side, *split)
+    hint("  --mu 0.85: the mask M is 1 where the blur length is at most 6 pixels")
 
 
 def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:

@@ -221,7 +221,7 @@ def test_the_next_command_works_as_it_is_printed_from_info_to_a_pack(own: Path, 
 
     assert packed.returncode == 0, packed.stderr
     name = "gopro.h5" if is_published else "pairs.h5"
-    assert packed.stdout.splitlines()[-2:] == [f"wrote {name}", f"next: cdg-train --h5 {name}"]
+    assert packed.stdout.splitlines()[-2:] == [f"wrote {name}", f"next: cdg-train --h5 {name} --crop 64"]
     assert "paired, mu = 0.85" in packed.stdout, "packed with the masks just made"
 
 

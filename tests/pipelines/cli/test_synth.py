@@ -45,7 +45,6 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
     assert said.count("30 frames, 1 repeated frame left out: 3 pairs") == 2
     assert "6 pairs in made: 3 train, 3 test; frames of 96 x 96 pixels\n" in said
     assert "next: cdg-prep pack gopro --root made --method extent --mu 0.85 --crop 96\n" in said
-    assert "smaller than 256 pixels: train with cdg-train --crop 96 or less" in said
     assert "PSNR by blur length" in said and "\n16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
     assert "masks: extent, mu = 0.96" in said
 
