@@ -10,7 +10,7 @@ import click
 from pipelines.cli import tryout
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
+from pipelines.cli.parameters import WEIGHTS_FILE, WEIGHTS_SUFFIXES, weights_or_pretrained
 from pipelines.cli.progress import Parts, track
 from pipelines.cli.serving import address_options
 from prep.units import counted
@@ -37,7 +37,6 @@ class NamedPath(click.Path):
 
 
 path_type = NamedPath()
-_WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")  # suffixes of weights files
 
 
 @click.command(
@@ -148,7 +147,7 @@ def command(
 
 def _refuse_weights(inputs: "Sequence[Path]") -> None:
     """Refuse files of weights among the inputs: the option takes one file, and a person may pass several."""
-    if found := [path for path in inputs if path.suffix.lower() in _WEIGHTS]:
+    if found := [path for path in inputs if path.suffix.lower() in WEIGHTS_SUFFIXES]:
         raise click.UsageError(
             f"{found[0]} is a weights file, not a picture; --weights takes one file, and cdg-eval compares several"
         )
@@ -248,7 +247,6 @@ def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:
 
 
 def _counted(jobs: "Sequence[RestoreJob]") -> str:
-
     videos = sum(job.is_video for job in jobs)
     pictures = len(jobs) - videos
     parts = [counted(pictures, "picture")] if pictures or not videos else []

@@ -3,6 +3,7 @@
 import math
 import re
 import reprlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,11 +34,12 @@ class ExistingFile(click.Path):
 
     Args:
         remedy: What to do if it does not.
+        check: Raises an error if the file is of the wrong kind.
     """
 
-    def __init__(self, remedy: str) -> None:
+    def __init__(self, remedy: str, check: Callable[[Path], object] | None = None) -> None:
         super().__init__(path_type=Path)
-        self.remedy = remedy
+        self.remedy, self._check = remedy, check
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path."""
@@ -50,42 +52,30 @@ class ExistingFile(click.Path):
             self.fail(f"{path} is a folder; pass a file in it", param, ctx)
         if not path.is_file():  # a pipe or a device may give bytes without end, or none
             self.fail(f"{path} is not a regular file; copy its content to a file and pass that", param, ctx)
+        if self._check is not None:
+            self._check(path)
         return path
 
 
-class PackFile(ExistingFile):
-    """A pack that can be opened."""
+def _check_pack(path: Path) -> None:
+    from prep.packs import layout, reader
 
-    def __init__(self) -> None:
-        super().__init__("make it with cdg-prep pack")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
-        path = super().convert(value, param, ctx)
-        from prep.packs import layout, reader
-
-        with reader.open_pack(path) as file:
-            layout.read_header(file)
-        return path
+    with reader.open_pack(path) as file:
+        layout.read_header(file)
 
 
-class WeightsFile(ExistingFile):
-    """A file that can contain weights, by its first bytes and its header."""
+def _check_weights(path: Path) -> None:
+    """By the first bytes and the header."""
+    from pipelines.restore import weights_files
 
-    def __init__(self) -> None:
-        super().__init__("pass weights of cdg-train (runs/NAME/weights.safetensors), or of another project (.pth)")
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
-        path = super().convert(value, param, ctx)
-        from pipelines.restore import weights_files
-
-        weights_files.check(path)
-        return path
+    weights_files.check(path)
 
 
-PACK_FILE = PackFile()
-WEIGHTS_FILE = WeightsFile()
+PACK_FILE = ExistingFile("make it with cdg-prep pack", _check_pack)
+WEIGHTS_FILE = ExistingFile(
+    "pass weights of cdg-train (runs/NAME/weights.safetensors), or of another project (.pth)", _check_weights
+)
+WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:

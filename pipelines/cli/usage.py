@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
+from pipelines.cli.parameters import WEIGHTS_SUFFIXES
+
 _PATH_FAULT = re.compile(r"(?:File|Directory|Path) '(.*)' (does not exist|is a file|is a directory)", re.DOTALL)
 _WRONG_VALUE = re.compile(r"'?(.*?)'? is not ", re.DOTALL)
-_WEIGHTS = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def usage_text(error: click.UsageError) -> str:
@@ -83,7 +84,7 @@ def _range(kind: click.IntRange | click.FloatRange) -> str:
 def _extra(words: str, context: click.Context | None) -> str:
     found = words.split()
     options = {option for param in context.command.params for option in param.opts} if context else set()
-    if "--weights" in options and found[0].lower().endswith(_WEIGHTS):
+    if "--weights" in options and found[0].lower().endswith(WEIGHTS_SUFFIXES):
         return f"{found[0]} is a weights file; pass it as --weights {found[0]}"
     if all(Path(word).exists() for word in found):
         return f"unexpected: {words[:200]}; if the shell expanded a pattern, put the pattern in quotes"
