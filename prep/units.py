@@ -1,4 +1,4 @@
-"""How numbers are written for people: counts with their noun, sizes of files and of memory, durations."""
+"""How numbers are written for people: counts with their noun, percentages, sizes of files and memory, durations."""
 
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
@@ -12,6 +12,12 @@ def counted(number: int, noun: str, plural: str = "") -> str:
         plural: Where an s at the end does not make it.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def percent(share: float, digits: int = 1) -> str:
+    """A share of 0 to 1 in percent: ``0%``, ``less than 0.1%``, ``12.3%``."""
+    smallest = 10.0**-digits / 100
+    return "0%" if share == 0 else f"less than {smallest:.{digits}%}" if share < smallest else f"{share:.{digits}%}"
 
 
 def file_size(size: float) -> str:

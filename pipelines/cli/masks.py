@@ -27,7 +27,7 @@ from pipelines.cli.dataset import (
 from pipelines.cli.entry import example
 from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import announce_if_slow, track
-from prep.units import counted
+from prep.units import counted, percent
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import BlurryFrame, Dataset
@@ -165,7 +165,7 @@ def warn_of_share(share: float, mu: float, remedy: str) -> None:
     """Warn if masks cover little."""
     if share < _SMALL_SHARE:
         click.echo(
-            f"warning: at mu = {mu:g} the masks cover only {share:.2%} of the pixels, too little to train the small "
+            f"warning: at mu = {mu:g} the masks cover {percent(share, 2)} of the pixels, too little to train the small "
             f"branch; {remedy}",
             err=True,
         )
@@ -177,7 +177,7 @@ def _print_shares(records: "Sequence[MaskRecord]") -> None:
     empty = sum(record.mask_share == 0 for record in records)
     mu = records[0].mu or 0.0
     frames = counted(len(records), "frame")
-    click.echo(f"M = 1 in {share:.2%} of the pixels at mu = {mu:g}; {empty:,} of {frames} with an empty mask")
+    click.echo(f"M = 1 in {percent(share, 2)} of the pixels at mu = {mu:g}; {empty:,} of {frames} with an empty mask")
     warn_of_share(share, mu, "run the same command with a lower --mu, which reuses S")
     warned: dict[str, list[MaskRecord]] = {}
     for record in records:

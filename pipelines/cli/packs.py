@@ -26,7 +26,7 @@ from pipelines.cli.parameters import FiniteRange
 from pipelines.cli.progress import track
 from pipelines.cli.tables import print_wrapped
 from pipelines.train.settings import TrainingConfig
-from prep.units import counted, file_size
+from prep.units import counted, file_size, percent
 
 if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset
@@ -221,7 +221,9 @@ def print_pack(pack: "PackInfo") -> None:
     kind = f"{header.layout} {header.variant}".rstrip()
     click.echo(f"  data: {kind}, split {header.split}; made by cdgnet {header.tool_version}")
     empty = f"{pack.empty_masks:,} of {counted(pack.crop_count, 'crop')} with an empty mask"
-    click.echo(f"  masks: {header.method}, mu = {header.mu:g}; M = 1 in {pack.mask_share:.1%} of the pixels, {empty}")
+    click.echo(
+        f"  masks: {header.method}, mu = {header.mu:g}; M = 1 in {percent(pack.mask_share)} of the pixels, {empty}"
+    )
     if header.excluded_keys:
         click.echo(f"  left out: {counted(len(header.excluded_keys), 'rejected frame')}")
     click.echo(

@@ -8,7 +8,7 @@ import click
 
 from pipelines.cli.progress import announce_if_slow
 from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
-from prep.units import counted, duration
+from prep.units import counted, duration, percent
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -61,11 +61,13 @@ def _say_masks(pack: "PackInfo", config: TrainingConfig) -> None:
     none = f"none in {pack.empty_masks} of {counted(len(pack.keys), 'crop')}"
     is_other = config.mu not in (None, header.mu)
     other_mu = f"; thresholded again at mu = {config.mu:g}" if is_other else ""
-    click.echo(f"masks: {header.method}, mu = {header.mu:g}; small blur in {share:.1%} of the pixels, {none}{other_mu}")
+    click.echo(
+        f"masks: {header.method}, mu = {header.mu:g}; small blur in {percent(share)} of the pixels, {none}{other_mu}"
+    )
     if not is_other and not _SMALL_SHARE < share < 1 - _SMALL_SHARE:
         branch, value, way = ("small", 1, "lower") if share < 0.5 else ("large", 0, "higher")
         click.echo(
-            f"M = {value} in only {min(share, 1 - share):.1%} of the pixels: most random crops have nothing for the "
+            f"M = {value} in {percent(min(share, 1 - share))} of the pixels: most random crops have nothing for the "
             f"{branch} branch to learn from; a {way} --mu marks more",
             err=True,
         )

@@ -90,10 +90,10 @@ def check_sizes(photos: Mapping[str, Path], recipe: PhotoRecipe) -> None:
     if small:
         path, (height, width) = small[0]
         others = f" and {counted(len(small) - 1, 'other photograph')} are" if len(small) > 1 else " is"
-        remedy = "use a smaller --size, or remove" if recipe.size else "remove"
+        remedy = "use a smaller --size, or leave out" if recipe.size else "leave out"
         raise SynthesisError(
             f"{path} ({width} x {height} pixels){others} smaller than {least[1]} x {least[0]} (width x height); "
-            f"{remedy} {'them' if len(small) > 1 else 'it'}"
+            f"{remedy} {'these photographs' if len(small) > 1 else 'this photograph'}"
         )
 
 
@@ -138,7 +138,7 @@ def _make(task: PhotoTask) -> list[str]:
         written = _write(pixels, task.name, task.folder, task.numbers, task.recipe)
         return [path.stem for path in written]
     except ValueError as error:
-        remedy = "use a smaller --size, or remove the photograph" if task.recipe.size else "remove it"
+        remedy = "use a smaller --size, or leave it out" if task.recipe.size else "leave it out"
         raise SynthesisError(f"{task.path} is {error}; {remedy}") from error
 
 

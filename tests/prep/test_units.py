@@ -1,6 +1,6 @@
 import pytest
 
-from prep.units import counted, duration, file_size
+from prep.units import counted, duration, file_size, percent
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,17 @@ def test_bytes_are_written_in_the_unit_that_leaves_three_digits(size: float, tex
 )
 def test_a_duration_is_written_in_units_that_a_person_can_picture(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "text"),
+    [
+        (0.0, 1, "0%"),
+        (0.0004, 1, "less than 0.1%"),
+        (0.0004, 2, "0.04%"),
+        (0.00001, 2, "less than 0.01%"),
+        (1, 1, "100.0%"),
+    ],
+)
+def test_a_small_share_is_not_written_as_zero(share: float, digits: int, text: str) -> None:
+    assert percent(share, digits) == text

@@ -111,7 +111,7 @@ def test_photographs_are_shaken_on_request(raw: Path) -> None:
         (
             ["raw", "--photos", "--size", "640x480"],
             "000001.png (96 x 96 pixels) and 59 other photographs are smaller than 640 x 480 (width x height); "
-            "use a smaller --size, or remove them",
+            "use a smaller --size, or leave out these photographs",
         ),
     ],
 )
