@@ -31,6 +31,12 @@ def file_size(size: float) -> str:
     return f"{size:.1f} {unit}" if size < 9.95 else f"{size:,.0f} {unit}"
 
 
+def about(seconds: float) -> str:
+    """An estimated duration: ``about 3 min``, or ``under 1 s``."""
+    text = duration(seconds)
+    return text if text.startswith("under") else f"about {text}"
+
+
 def duration(seconds: float) -> str:
     """Seconds in one or two units: ``under 1 s``, ``42 s``, ``3 min``, ``2 h 30 min``, ``4.1 days``, ``28.6 years``."""
     if seconds < 1:

@@ -19,7 +19,7 @@ from pipelines.cli.study_report import print_differences, print_list_of_studies,
 from pipelines.cli.tables import print_wrapped
 from pipelines.cli.train import config_of, setting_options
 from pipelines.study.definitions import STUDIES, Study
-from prep.units import counted, duration
+from prep.units import about, counted, duration
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -148,7 +148,7 @@ def _left_text(estimate: "TimeEstimate") -> str:
     missing = estimate.missing()
     if not missing:
         return "nothing left to train"
-    return f"{counted(len(missing), 'training')} left, about {duration(estimate.seconds_left())}"
+    return f"{counted(len(missing), 'training')} left, {about(estimate.seconds_left())}"
 
 
 def _refuse_unfit(study: Study, packs: Sequence[Path], fine: Path | None) -> None:

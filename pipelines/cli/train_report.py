@@ -8,7 +8,7 @@ import click
 
 from pipelines.cli.progress import announce_if_slow
 from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
-from prep.units import counted, duration, percent
+from prep.units import about, counted, duration, percent
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -132,20 +132,20 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
     with announce_if_slow("measuring the time of a step; the first may compile for half a minute"):
         seconds = forecast.seconds_per_step(plan.config, fabric)
     validation = forecast.steps_per_validation(plan) * seconds
-    and_validation = f", about {duration(validation)} per validation" if validation else ""
+    and_validation = f", {about(validation)} per validation" if validation else ""
     pace = f"{seconds:.3g} s per step{and_validation}"
     if plan.config.hours is not None:
         left = 3600 * plan.config.hours - plan.seconds
         click.echo(f"time: {duration(left)} left, until {_when(left)}; about {left / seconds:,.0f} steps; {pace}")
         if validation > 0.2 * left:
             click.echo(
-                f"one validation takes about {duration(validation)} of the {duration(left)}; --val none leaves it out",
+                f"one validation takes {about(validation)} of the {duration(left)}; --val none leaves it out",
                 err=True,
             )
         return
     validations = forecast.validations_left(plan, plan.start, plan.steps)
     left = (plan.steps - plan.start) * seconds + validations * validation
-    click.echo(f"time: about {duration(left)} left, until {_when(left)}; {pace}")
+    click.echo(f"time: {about(left)} left, until {_when(left)}; {pace}")
     if left > _LONG and fabric.device.type == "cpu":
         click.echo(
             "that is long on a CPU; try --preset tiny or small, a smaller --batch or --crop, or --hours 8", err=True
@@ -160,15 +160,33 @@ def _when(seconds: float) -> str:
 
 
 def _differences(plan: "Run") -> list[str]:
-    """The settings that differ from the paper's."""
+    """The settings that differ from the paper's, with their values."""
     config, paper = plan.config, TrainingConfig()
     names = (
-        *("learning_rate", "schedule", "halve_every", "warm_up", "weight_decay", "clip", "average", "loss", "batch"),
+        *(
+            "preset",
+            "learning_rate",
+            "schedule",
+            "halve_every",
+            "warm_up",
+            "weight_decay",
+            "clip",
+            "average",
+            "loss",
+            "batch",
+        ),
         *("crop", "fusion", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
-    differences = [name.replace("_", "-") for name in names if getattr(config, name) != getattr(paper, name)]
-    differences += [name for name in ("steps", "hours") if getattr(config, name) is not None]
+    values = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(paper, name)}
+    values |= {name: value for name in ("steps", "hours") if (value := getattr(config, name)) is not None}
+    differences = [_setting_text(name.replace("_", "-"), value) for name, value in values.items()]
     return [*differences, *(["held-out frames"] if plan.split.held_out else [])]
+
+
+def _setting_text(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return name if value else f"no-{name}"
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
 def _optimiser(config: TrainingConfig) -> str:

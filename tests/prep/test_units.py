@@ -1,6 +1,6 @@
 import pytest
 
-from prep.units import counted, duration, file_size, percent
+from prep.units import about, counted, duration, file_size, percent
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,7 @@ def test_a_duration_is_written_in_units_that_a_person_can_picture(seconds: float
 )
 def test_a_small_share_is_not_written_as_zero(share: float, digits: int, text: str) -> None:
     assert percent(share, digits) == text
+
+
+def test_an_estimate_of_less_than_a_second_is_not_called_about() -> None:
+    assert [about(seconds) for seconds in (0.3, 42)] == ["under 1 s", "about 42 s"]

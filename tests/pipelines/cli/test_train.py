@@ -35,7 +35,7 @@ def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, 
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
     said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
     assert "optimiser: Adam, learning rate 0.0001, halved every 500 epochs\nlosses: L2; component loss target" in said
-    assert "different from the paper: crop, held-out frames\n" in said
+    assert "different from the paper: crop 32, held-out frames\n" in said
 
 
 def test_a_dry_run_of_training_says_what_would_happen(train_pack: Path, tmp_path: Path) -> None:
@@ -144,10 +144,12 @@ def test_a_component_that_few_windows_hold_is_said(train_pack: Path, tmp_path: P
 
 def test_the_recipe_is_what_is_done(train_pack: Path, tmp_path: Path) -> None:
     words = ("train", "--h5", train_pack, *TRAIN, "--dry-run")
-    assert "different from the paper: batch, crop, steps, held-out frames\n" in call(tmp_path, *words).stdout
-    divided = call(tmp_path, *words, "--fusion", "divided", "--component-loss", "region", "--val", "none").stdout
-    names = "batch, crop, fusion, component-loss, lambda-small, lambda-large, steps"
-    assert f"different from the paper: {names}\n" in divided
+    differences = "preset tiny, batch 2, crop 32, steps 2"
+    assert f"different from the paper: {differences}, held-out frames\n" in call(tmp_path, *words).stdout
+    divided = ("--fusion", "divided", "--component-loss", "region", "--val", "none", "--no-turn")
+    branches = "fusion divided, component-loss region, lambda-small 1, lambda-large 1"
+    differences = f"preset tiny, batch 2, crop 32, {branches}, no-turn, steps 2"
+    assert f"different from the paper: {differences}\n" in call(tmp_path, *words, *divided).stdout
 
 
 def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:
