@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.parameters import path_type
 from pipelines.cli.tables import print_wrapped
 from prep.datasets import published
 from prep.units import counted
@@ -39,7 +40,6 @@ PAIRING_RULE = (
 )
 
 
-path_type = click.Path(path_type=Path)
 split_type = click.Choice(["train", "valid", "test", "all"])
 LAYOUTS = tuple(published.LAYOUTS)
 layout_option = click.option(

@@ -3,14 +3,14 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.cli import tryout
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import WEIGHTS_FILE, WEIGHTS_SUFFIXES, weights_or_pretrained
+from pipelines.cli.parameters import WEIGHTS_FILE, WEIGHTS_SUFFIXES, output_type, path_type, weights_or_pretrained
 from pipelines.cli.progress import Parts, track
 from pipelines.cli.serving import address_options
 from prep.units import counted
@@ -21,22 +21,6 @@ if TYPE_CHECKING:
     from pipelines.restore.jobs import Outcome, RestoreJob, RestorePlan, RestoreSettings
     from pipelines.restore.origins import Network
     from pipelines.restore.restorer import Restorer
-
-
-class NamedPath(click.Path):
-    """A path. An empty one, such as from an unset variable, would mean the current folder and is refused."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path."""
-        if not str(value):
-            self.fail("the name is empty; pass a file or a folder (. is the current folder)", param, ctx)
-        return Path(value)
-
-
-path_type = NamedPath()
 
 
 @click.command(
@@ -53,7 +37,7 @@ path_type = NamedPath()
     help="Weights: a file of cdg-train, or of another project (.pth).  [default: the weights that come with cdgnet]",
 )
 @click.option(
-    "--out", type=path_type, default="restored", metavar="DIR", help="Folder for the results.  [default: restored]"
+    "--out", type=output_type, default="restored", metavar="DIR", help="Folder for the results.  [default: restored]"
 )
 @click.option("--force", is_flag=True, help="Overwrite existing results.")
 @click.option(

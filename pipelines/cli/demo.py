@@ -8,6 +8,7 @@ import psutil
 
 from pipelines.cli import deblur, evaluate, prep, study, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
+from pipelines.cli.parameters import output_type
 from pipelines.cli.progress import track
 from prep.units import duration
 
@@ -29,7 +30,7 @@ STUDY = (
 
 
 @click.command("cdg-demo", context_settings=SETTINGS, epilog=example("python -m pipelines.cli.demo --out demo"))
-@click.option("--out", type=click.Path(path_type=Path), default="demo", show_default=True, help="Folder of everything.")
+@click.option("--out", type=output_type, default="demo", show_default=True, help="Folder of everything.")
 @click.option("--study", "is_study", is_flag=True, help="Compare networks and masks over seeds instead: an hour.")
 def command(out: Path, is_study: bool) -> None:
     """Deblur photographs with the weights that come with cdgnet; then all else, at a small scale: synthesise a data

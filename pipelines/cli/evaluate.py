@@ -13,7 +13,7 @@ from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
 from pipelines.cli.devices import device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, weights_or_pretrained
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, output_type, path_type, weights_or_pretrained
 from pipelines.cli.score_report import print_comparison, print_summary
 from pipelines.cli.scoring import make_candidates, score_and_report, warn_of_trained
 
@@ -24,9 +24,16 @@ if TYPE_CHECKING:
     from pipelines.evaluate.no_reference import NoReference
 
 _NAMES = {"pack": "h5"}
-path_type = click.Path(path_type=Path)
 existing_type = click.Path(path_type=Path, exists=True)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
+    from pipelines.evaluate import no_reference
+
+    for name in names:
+        no_reference.check_name(name)
+    return names
 
 
 @click.command(
@@ -66,7 +73,8 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
               "the same frames, to compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "
               "weights.")  # fmt: skip
-@click.option("--measure", "measures", multiple=True, metavar="NAME", help="Also compute a no-reference measure: niqe, "
+@click.option("--measure", "measures", multiple=True, callback=_check_measures, metavar="NAME", help="Also compute "
+              "a no-reference measure: niqe, "
               "or one of pyiqa such as musiq (extra iqa; its weights must be there; its licence forbids commercial "
               "use). May be repeated.  [default: niqe if there are no sharp frames, else none]")  # fmt: skip
 @click.option("--align", is_flag=True, help="Align each picture to its sharp frame first, as RealBlur's authors do. "
@@ -75,7 +83,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
               "scenes. Without it they are only reported.")  # fmt: skip
 @click.option("--workers", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Processes that "
               "read frames; 0 reads in the main process.")  # fmt: skip
-@click.option("--out", type=path_type, metavar="DIR", help="Scores folder.  [default: eval/NAME, beside the weights "
+@click.option("--out", type=output_type, metavar="DIR", help="Scores folder.  [default: eval/NAME, beside the weights "
               "or, without --weights, in the current folder]")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the scores as JSON.")
 @device_options

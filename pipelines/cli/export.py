@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import WEIGHTS_FILE, weights_or_pretrained
+from pipelines.cli.parameters import WEIGHTS_FILE, output_type, weights_or_pretrained
 from pipelines.cli.progress import announce_if_slow
 from pipelines.cli.tables import print_table
 from prep.units import duration, file_size
 
 if TYPE_CHECKING:
     from cdgnet.export import Program
-
-path_type = click.Path(path_type=Path)
 
 
 @click.command(
@@ -31,7 +29,7 @@ path_type = click.Path(path_type=Path)
 @click.option("--only-restored", is_flag=True, help="Leave out all outputs but the restored image.")
 @click.option(
     "--out",
-    type=path_type,
+    type=output_type,
     metavar="FILE",
     help="File to write, ending in .onnx or .pt2.  [default: beside --weights; without it in the current folder]",
 )  # fmt: skip)

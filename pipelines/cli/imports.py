@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from pipelines.cli.entry import SETTINGS, example, run
+from pipelines.cli.parameters import output_type
 from prep.units import counted, file_size
 
 
@@ -32,7 +33,7 @@ def command() -> None:
 
 @command.command(epilog=example("cdg-import dmphn checkpoints/DMPHN_1_2_4 --out dmphn.safetensors"))
 @click.argument("folder", metavar="DIR", type=CheckpointFolder())
-@click.option("--out", type=click.Path(path_type=Path), metavar="FILE",
+@click.option("--out", type=output_type, metavar="FILE",
               help="Weights file to write.  [default: dmphn-1-2-4.safetensors or "
               "dmphn-1-2-4-8.safetensors]")  # fmt: skip
 @click.option("--force", is_flag=True, help="Overwrite existing weights.")

@@ -21,11 +21,10 @@ from pipelines.cli.dataset import (
     method_type,
     next_step,
     outside,
-    path_type,
     split_type,
 )
 from pipelines.cli.entry import example
-from pipelines.cli.parameters import FiniteRange
+from pipelines.cli.parameters import FiniteRange, output_type
 from pipelines.cli.progress import announce_if_slow, track
 from prep.units import counted, percent
 
@@ -49,7 +48,7 @@ _SMALL_SHARE = 0.02  # of M = 1 over all frames
     show_default=True,
     help="Threshold: the mask is 1 where S > mu.",
 )
-@click.option("--out", type=path_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
+@click.option("--out", type=output_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
 @click.option(
     "--cluster",

@@ -17,12 +17,11 @@ from pipelines.cli.dataset import (
     jobs_option,
     listed,
     next_step,
-    path_type,
     variant_type,
 )
 from pipelines.cli.entry import example
 from pipelines.cli.masks import warn_of_ceiling, warn_of_share
-from pipelines.cli.parameters import FiniteRange
+from pipelines.cli.parameters import FiniteRange, output_type, path_type
 from pipelines.cli.progress import track
 from pipelines.cli.tables import print_wrapped
 from pipelines.train.settings import TrainingConfig
@@ -144,7 +143,7 @@ def _print_report(dataset: "Dataset", report: dict[str, Any]) -> None:
 @click.option(
     "--mu", type=FiniteRange(0, 1), metavar="MU", required=True, help="New threshold: the mask is 1 where S > mu."
 )
-@click.option("--out", type=path_type, metavar="FILE", help="New pack.  [default: replace the old one]")
+@click.option("--out", type=output_type, metavar="FILE", help="New pack.  [default: replace the old one]")
 @click.option("--force", is_flag=True, help="Replace an existing --out, or start over an unfinished one.")
 def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
     """Make the masks of a pack again with another threshold.

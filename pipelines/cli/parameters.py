@@ -1,6 +1,7 @@
 """Types of option values that several commands take; they are checked before anything heavy is loaded."""
 
 import math
+import os
 import re
 import reprlib
 from collections.abc import Callable
@@ -27,6 +28,34 @@ def _whole(text: str, largest: int) -> int | None:
 def _short(value: object) -> str:
     """A value for a message."""
     return reprlib.repr(str(value))
+
+
+class _NamedPath(click.Path):
+    """A path. An empty one, such as from an unset variable, would mean the current folder and is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        if not str(value):
+            self.fail("the name is empty; pass a file or a folder (. is the current folder)", param, ctx)
+        return Path(value)
+
+
+class _Output(_NamedPath):
+    """A file or a folder that will be written; refused at once where that is not permitted."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path."""
+        path = super().convert(value, param, ctx)
+        place = next(place for place in (path, *path.absolute().parents) if os.access(place, os.F_OK))
+        if place != path and not place.is_dir():
+            self.fail(f"{place} is a file, not a folder; choose another path", param, ctx)
+        if not os.access(place, os.W_OK):
+            self.fail(f"no permission to write in {place}; choose another path", param, ctx)
+        return path
+
+
+path_type = _NamedPath(path_type=Path)
+output_type = _Output(path_type=Path)
 
 
 class ExistingFile(click.Path):

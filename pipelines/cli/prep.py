@@ -20,13 +20,12 @@ from pipelines.cli.dataset import (
     masks_option,
     method_type,
     outside,
-    path_type,
     split_type,
     typed_by_a_person,
 )
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.masks import make_masks
-from pipelines.cli.parameters import ExistingFile, FiniteRange
+from pipelines.cli.parameters import ExistingFile, FiniteRange, output_type
 from pipelines.cli.progress import announce_if_slow, track
 from prep.units import counted, duration, file_size
 
@@ -84,7 +83,7 @@ def prep() -> None:
     help="Leave out frames rejected in cdg-prep view: its verdicts.json; may be repeated.",
 )  # fmt: skip
 @click.option("--skip-orphans", is_flag=True, help="Leave out frames without a partner instead of stopping.")
-@click.option("--out", type=path_type, metavar="FILE", help="Pack to write.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
+@click.option("--out", type=output_type, metavar="FILE", help="Pack to write.  [default: LAYOUT.h5 or LAYOUT-SPLIT.h5]")
 @click.option("--force", is_flag=True, help="Replace an existing pack, or start over an unfinished one.")
 @click.option(
     "--strict",

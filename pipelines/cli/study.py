@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE
+from pipelines.cli.parameters import PACK_FILE, output_type
 from pipelines.cli.progress import announce_if_slow, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.study_report import print_differences, print_list_of_studies, print_rows, scores_text
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from pipelines.study.estimate import TimeEstimate
     from pipelines.train.runs import Run
 
-path_type = click.Path(path_type=Path)
 _LIST = "list"
 _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --seeds 3"
 
@@ -43,7 +42,7 @@ _EXAMPLE = "cdg-study table3 --h5 gopro.h5 --test gopro-test.h5 --steps 20000 --
 @click.option("--fine", type=PACK_FILE, metavar="FILE", help="table2 only: pack of VideoDeblurring to fine-tune on.")
 @click.option("--test", type=PACK_FILE, metavar="FILE", help="Pack to score on.")
 @click.option(
-    "--out", type=path_type, default="studies", show_default=True, metavar="DIR", help="Folder of the studies."
+    "--out", type=output_type, default="studies", show_default=True, metavar="DIR", help="Folder of the studies."
 )
 @click.option(
     "--seeds",

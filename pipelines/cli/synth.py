@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from pipelines.cli.camera import camera_options, chosen_camera
-from pipelines.cli.dataset import hint, jobs_option, next_step, path_type
+from pipelines.cli.dataset import hint, jobs_option, next_step
 from pipelines.cli.entry import example
-from pipelines.cli.parameters import FiniteRange, FrameSize, Range
+from pipelines.cli.parameters import FiniteRange, FrameSize, Range, output_type, path_type
 from pipelines.cli.progress import announce_if_slow, track
 from prep.units import counted
 
@@ -39,7 +39,7 @@ def _check_step(_: click.Context, __: click.Parameter, step: float) -> float:
 @click.command("synth", epilog=example(_EXAMPLE))
 @click.argument("inputs", nargs=-1, required=True, type=path_type, metavar="VIDEO|DIR...")
 @click.option(
-    "--out", type=path_type, required=True, metavar="DIR", help="Folder for the new data set, in GoPro's layout."
+    "--out", type=output_type, required=True, metavar="DIR", help="Folder for the new data set, in GoPro's layout."
 )
 @click.option("--window", type=Range("frames", 3, is_whole=True), default="7-13", show_default=True, metavar="FRAMES",
               help="Recordings: frames averaged for a pair, an odd number from 3, or a range of them.")  # fmt: skip

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange
+from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange, output_type, path_type
 from pipelines.cli.progress import narrate, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train_report import say_plan, say_row
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pipelines.train.loop import StepReport
     from pipelines.train.runs import Run
     from pipelines.train.tensorboard import TensorBoardLog
-
-path_type = click.Path(path_type=Path)
 
 
 def setting_options(*without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -105,7 +103,7 @@ def _packs(first: Path | None, others: tuple[Path, ...]) -> tuple[Path, ...]:
 @click.version_option(package_name="cdgnet")
 @click.option("--h5", "first", type=PACK_FILE, metavar="FILE [FILE]...", help="Packs made by cdg-prep pack.")
 @click.argument("others", type=PACK_FILE, nargs=-1, metavar="")
-@click.option("--out", type=path_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
+@click.option("--out", type=output_type, metavar="DIR", help="Run folder.  [default: runs/PACK]")
 @click.option(
     "--resume",
     type=path_type,

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_option, outside, path_type, split_type
+from pipelines.cli.dataset import Where, dataset_options, default_masks, layout_option, outside, split_type
 from pipelines.cli.entry import example
-from pipelines.cli.parameters import FiniteRange, FrameCount
+from pipelines.cli.parameters import FiniteRange, FrameCount, output_type, path_type
 from pipelines.cli.progress import track
 from pipelines.cli.serving import address_options, new_token, serve_app
 from prep.units import counted
@@ -35,12 +35,14 @@ _SAMPLE, _SHEET = 48, 6  # frames
     "--frames", "count", type=FrameCount(), metavar="N|all",
     help=f"Number of frames, evenly spread.  [default: {_SAMPLE}; {_SHEET} with --sheet, all with --serve]",
 )  # fmt: skip
-@click.option("--out", type=path_type, metavar="DIR", help="Folder for the page.  [default: MASKS/view]")
+@click.option("--out", type=output_type, metavar="DIR", help="Folder for the page.  [default: MASKS/view]")
 @click.option(
     "--serve", is_flag=True, help="Serve the page instead of writing it; verdicts are saved to MASKS/verdicts.json."
 )
 @address_options(8765)
-@click.option("--sheet", type=path_type, metavar="FILE", help="Draw one picture instead of a page, such as sheet.png.")
+@click.option(
+    "--sheet", type=output_type, metavar="FILE", help="Draw one picture instead of a page, such as sheet.png."
+)
 @click.option(
     "--mu", "mus", type=FiniteRange(0, 1), multiple=True, metavar="MU",
     help="Threshold of the sheet; repeat the option for several.  [default: that of the masks]",

@@ -9,7 +9,7 @@ import click
 
 from pipelines.cli import evaluate, prep, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
-from pipelines.cli.parameters import FiniteRange
+from pipelines.cli.parameters import FiniteRange, output_type
 from prep.units import file_size
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     help="Continue from these weights, which this command made.",
 )
 @click.option("--name", default="photographs", show_default=True, help="Of the weights.")
-@click.option("--out", type=click.Path(path_type=Path), default="weights", show_default=True, help="Folder of all.")
+@click.option("--out", type=output_type, default="weights", show_default=True, help="Folder of all.")
 def command(
     photographs: Path,
     hours: float,

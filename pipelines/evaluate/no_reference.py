@@ -7,14 +7,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from difflib import get_close_matches
-from typing import Any, Protocol
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.errors import EvaluationError
 from pipelines.evaluate import niqe
 from pipelines.packs import to_array
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _LOWER_IS_BETTER = ("niqe", "piqe", "ilniqe", "brisque", "pi", "afine_nr")
 _HIGHER_IS_BETTER = (
@@ -45,7 +46,7 @@ class NoReference(Protocol):
         """What computes it, of which weights: equal where the scores are."""
         ...
 
-    def __call__(self, picture: Tensor) -> float:
+    def __call__(self, picture: "Tensor") -> float:
         """The score of a ``(3, H, W)`` uint8 picture; NaN where it has none.
 
         Raises:
@@ -59,7 +60,19 @@ def is_lower_better(name: str) -> bool:
     return name in _LOWER_IS_BETTER
 
 
-def load(name: str, device: torch.device) -> NoReference:
+def check_name(name: str) -> None:
+    """Refuse what is not one of ``NAMES``.
+
+    Raises:
+        EvaluationError: If so.
+    """
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES)
+        advice = f"did you mean {' or '.join(near)}?" if near else f"use niqe, or one of pyiqa such as {_SOME}"
+        raise EvaluationError(f"--measure {name} is not known; {advice}")
+
+
+def load(name: str, device: "torch.device") -> NoReference:
     """A measure by its name.
 
     Args:
@@ -70,10 +83,7 @@ def load(name: str, device: torch.device) -> NoReference:
         EvaluationError: If there is no such measure, or weights are missing; nothing is fetched from a network.
         ModuleNotFoundError: If it is one of pyiqa's, and that is not installed.
     """
-    if name not in NAMES:
-        near = get_close_matches(name, NAMES)
-        advice = f"did you mean {' or '.join(near)}?" if near else f"use niqe, or one of pyiqa such as {_SOME}"
-        raise EvaluationError(f"--measure {name} is not known; {advice}")
+    check_name(name)
     return NIQE() if name == "niqe" else PyIQA(name, device)
 
 
@@ -82,7 +92,7 @@ class NIQE:
 
     name, origin = "niqe", "the authors' model of 2013"
 
-    def __call__(self, picture: Tensor) -> float:
+    def __call__(self, picture: "Tensor") -> float:
         return niqe.niqe(to_array(picture))
 
 
@@ -98,7 +108,7 @@ class PyIQA:
         ModuleNotFoundError: If pyiqa is not installed.
     """
 
-    def __init__(self, name: str, device: torch.device) -> None:
+    def __init__(self, name: str, device: "torch.device") -> None:
         self.name, self.device = name, device
         import pyiqa
 
@@ -108,11 +118,12 @@ class PyIQA:
             self._metric = pyiqa.create_metric(name, device=device)
         self.origin = f"pyiqa {pyiqa.__version__}, weights {_checksum(self._metric)}"
 
-    @torch.no_grad()
-    def __call__(self, picture: Tensor) -> float:
+    def __call__(self, picture: "Tensor") -> float:
+        import torch
+
         batch = picture[None].to(self.device).float() / 255
         try:
-            with redirect_stdout(io.StringIO()):
+            with torch.no_grad(), redirect_stdout(io.StringIO()):
                 return float(self._metric(batch))
         except (AssertionError, RuntimeError, ValueError) as error:
             height, width = picture.shape[1:]
@@ -122,7 +133,9 @@ class PyIQA:
             ) from error
 
 
-def _checksum(network: torch.nn.Module) -> str:
+def _checksum(network: "torch.nn.Module") -> str:
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
@@ -141,6 +154,8 @@ def _no_downloads(name: str) -> Iterator[None]:
         raise EvaluationError(f"--measure {name} needs weights that pyiqa downloads from {host}; {remedy}")
 
     remedy = f"""run python -c "import pyiqa; pyiqa.create_metric('{name}')" on a machine with internet access"""
+    import torch
+
     holders = [torch.hub, *(each for known, each in sys.modules.items() if known.startswith("pyiqa."))]
     with ExitStack() as stack:
         for module in holders:

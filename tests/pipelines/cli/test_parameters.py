@@ -1,11 +1,15 @@
 """The options of all commands: no number is taken that is none."""
 
 import importlib
+import os
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import pytest
+
+from pipelines.cli import parameters
 
 PROJECT = Path(__file__).parents[3]
 
@@ -29,3 +33,15 @@ def test_no_option_takes_nan_or_infinity() -> None:
     found = [option for command in commands for option in options(command)]
     assert len(found) > 100
     assert [name for name, option in found if type(option.type) in (click.FloatRange, click.types.FloatParamType)] == []
+
+
+def test_a_place_without_permission_to_write_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and Path(path).exists())
+
+    with pytest.raises(click.BadParameter, match=f"no permission to write in {tmp_path}; choose another path"):
+        parameters.output_type.convert(str(tmp_path / "a" / "b"), None, None)
+    with pytest.raises(click.BadParameter, match="file is a file, not a folder; choose another path"):
+        parameters.output_type.convert(str(tmp_path / "file" / "b"), None, None)
