@@ -10,6 +10,8 @@ from pathlib import Path
 
 import click
 
+from pipelines.cli import weights
+
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 MODULES = {
@@ -27,6 +29,7 @@ SHELL = ("bash", "sh", "console")
 _FENCE = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _NOT_RUN = re.compile(r"<!-- not run: [^\n]+ -->\n\n?\Z")  # before a block, with the reason
 _SPAN = re.compile(r"(?<!`)`(cdg-[^`]+)`(?!`)")
+_VALUE = re.compile(r"`(--[a-z-]+) ([A-Z][A-Za-z|]+)`")  # an option and what it takes
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -75,6 +78,19 @@ def blocks(page: Path) -> list[Block]:
 def spans(page: Path) -> list[str]:
     """What stands in backquotes in a page's prose and begins like a command."""
     return _SPAN.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def option_values(page: Path) -> list[tuple[str, str]]:
+    """The options in a page's prose with the name of their value, such as ``--out DIR``."""
+    return _VALUE.findall(_FENCE.sub("", page.read_text(encoding="utf-8")))
+
+
+def value_names(option: str) -> set[str]:
+    """What the help of all commands calls the value of an option."""
+    tools = [*map(_tool, MODULES), weights.command]
+    tools += [below for tool in tools if isinstance(tool, click.Group) for below in tool.commands.values()]
+    named = (each for tool in tools for each in tool.params if option in each.opts)
+    return {each.metavar or each.type.name.upper() for each in named}
 
 
 def links(page: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 import pytest
-from documents import MODULES, PAGES, ROOT, blocks, links, parse, spans, unknown_options
+from documents import MODULES, PAGES, ROOT, blocks, links, option_values, parse, spans, unknown_options, value_names
 
 ALL = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -30,6 +30,13 @@ def test_every_command_of_a_page_has_only_options_and_values_that_exist(page: Pa
 @ALL
 def test_every_option_in_a_pages_prose_is_one_of_its_command(page: Path) -> None:
     assert {span: unknown for span in spans(page) if (unknown := unknown_options(span))} == {}
+
+
+@ALL
+def test_a_value_has_the_same_name_in_a_page_as_in_the_help(page: Path) -> None:
+    wrong = [f"{option} {name}" for option, name in option_values(page) if name not in value_names(option)]
+
+    assert wrong == []
 
 
 @ALL

@@ -30,7 +30,7 @@ STUDY = (
 
 
 @click.command("cdg-demo", context_settings=SETTINGS, epilog=example("python -m pipelines.cli.demo --out demo"))
-@click.option("--out", type=output_type, default="demo", show_default=True, help="Folder of everything.")
+@click.option("--out", type=output_type, default="demo", show_default=True, metavar="DIR", help="Folder for all files.")
 @click.option("--study", "is_study", is_flag=True, help="Compare networks and masks over seeds instead: an hour.")
 def command(out: Path, is_study: bool) -> None:
     """Deblur photographs with the weights that come with cdgnet; then all else, at a small scale: synthesise a data

@@ -122,8 +122,12 @@ def _packs(first: Path | None, others: tuple[Path, ...]) -> tuple[Path, ...]:
     help="Take packs and settings from this file, such as runs/first/config.yaml. Other options override it.",
 )
 @setting_options()
-@click.option("--devices", type=click.IntRange(1), default=1, show_default=True, help="GPUs, or processes on a CPU.")
-@click.option("--nodes", type=click.IntRange(1), default=1, show_default=True, help="Machines, started by torchrun.")
+@click.option(
+    "--devices", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="GPUs, or processes on a CPU."
+)
+@click.option(
+    "--nodes", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Machines, started by torchrun."
+)
 @click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard, into the run folder.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained and for how long, and exit.")
 @click.option("--page", type=path_type, metavar="RUN_DIR", help="Only write run.html of this run, and exit.")

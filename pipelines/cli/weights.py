@@ -56,8 +56,10 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
     metavar="FILE",
     help="Continue from these weights, which this command made.",
 )
-@click.option("--name", default="photographs", show_default=True, help="Of the weights.")
-@click.option("--out", type=output_type, default="weights", show_default=True, help="Folder of all.")
+@click.option("--name", default="photographs", show_default=True, help="Name of the weights, for their card.")
+@click.option(
+    "--out", type=output_type, default="weights", show_default=True, metavar="DIR", help="Folder for all files."
+)
 def command(
     photographs: Path,
     hours: float,
