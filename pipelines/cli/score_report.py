@@ -16,14 +16,6 @@ _MOST_ROWS = 40  # frames that are listed one by one; of more, the means by sequ
 _PER_FRAME = 2  # measures in the list of frames; all of them are in results.csv
 _FEW_PIXELS = 0.01  # share of all pixels below which a range of blur lengths says little
 _TOO_FEW = "too few"
-_CONVENTIONS = {  # how each measure is computed
-    "psnr": "PSNR in dB; RGB, 8 bits",
-    "ssim": "as in scikit-image: Gaussian window 11 x 11, sigma 1.5; mean of the channels",
-    "ssim_matlab3d": "as MATLAB's ssim of an RGB array: window 11 x 11 x 11",
-    "psnr_m1": "PSNR where M = 1 (small blur), in frames where that is at least 1 % of the pixels",
-    "psnr_m0": "PSNR where M = 0 (large blur), in frames where that is at least 1 % of the pixels",
-    "lpips": "LPIPS 0.1 with AlexNet, by torchmetrics; lower is better",
-}
 
 
 def print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
@@ -142,14 +134,8 @@ def _gains(rows: "Sequence[FrameScores]", measure: str) -> list[float]:
 
 def _measures(summary: Mapping[str, Any]) -> list[str]:
     """How each measure is computed, and which frames it is known of."""
-    from pipelines.evaluate.measures import LEGEND
-
-    lines = []
-    for measure, text in summary["legend"].items():
-        is_unknown = math.isnan(summary["mean"][measure])
-        notes = text.removeprefix(LEGEND[measure]) + ("; no frame has it" if is_unknown else "")
-        lines.append(f"{measure}: {_CONVENTIONS.get(measure, LEGEND[measure])}{notes}")
-    return lines
+    none = {measure: "; no frame has it" * math.isnan(summary["mean"][measure]) for measure in summary["legend"]}
+    return [f"{measure}: {text}{none[measure]}" for measure, text in summary["legend"].items()]
 
 
 def _print_by_extent(by_extent: Mapping[str, Any]) -> None:
@@ -220,6 +206,8 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         comparison: What ``compare.json`` holds.
         rows_of: The scores of the frames, by the name of each entry.
     """
+    from pipelines.evaluate.measures import LEGEND
+
     entries, blurry = comparison["entries"], comparison["blurry"]
     measures, first = list(entries[0]["mean"]), comparison["measure"]
     body = [["(blurry frames)", *(number(blurry.get(each, math.nan), each) for each in measures)]] if blurry else []
@@ -243,7 +231,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         "GMac: 10^9 multiply-accumulates per frame of 1280 x 720, deformable convolutions included",
         "s per frame: median of the scored frames",
     ]
-    conventions = [f"{each}: {_CONVENTIONS.get(each) or _legend(each)}" for each in measures]
+    conventions = [f"{each}: {LEGEND[each]}" for each in measures]
     print_list("\nmeasures", [*conventions, *(costs if any(entry["cost"] for entry in entries) else [])])
     print_list("\nprotocol", rules)
     for entry in entries:
@@ -252,12 +240,6 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
             print_list(
                 f"\n{entry['name']} was scored under another protocol", others or _rules(entry["other_protocol"])
             )
-
-
-def _legend(measure: str) -> str:
-    from pipelines.evaluate.measures import LEGEND
-
-    return LEGEND[measure]
 
 
 def _own_interval(entry: Mapping[str, Any], rows: "Sequence[FrameScores]", measure: str) -> str:

@@ -9,7 +9,8 @@ from pipelines.evaluate.comparison import Entry
 from pipelines.evaluate.gallery import DrawnLineup
 from pipelines.evaluate.measures import LEGEND, FrameScores
 from pipelines.evaluate.no_reference import is_lower_better
-from pipelines.evaluate.page import FEWEST_FRAMES, few_text, number, share, signed, title_of, tone
+from pipelines.evaluate.page import few_text, number, share, signed, title_of, tone
+from pipelines.evaluate.statistics import FEWEST
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -49,7 +50,7 @@ def write(
         gaps={**gaps, **{(less, of): _turned(gap) for (of, less), gap in gaps.items()}},
         counts={name: _known(entries, keys, name) for name in comparison["entries"][0]["mean"]},
         best=_best(comparison["entries"], first),
-        fewest=FEWEST_FRAMES,
+        fewest=FEWEST,
         lengths=_lengths(comparison["entries"], [entries[0].row_of[key] for key in keys]),
         rows=[_cells(key, entries, first) for key in keys],
         lineups=lineups,

@@ -19,15 +19,17 @@ from pipelines.evaluate.lpips import LPIPS
 from pipelines.evaluate.no_reference import NoReference
 
 MEASURES = ("psnr", "ssim", "ssim_matlab3d", "psnr_m1", "psnr_m0", "lpips")
+_WHERE_SHOWN = f"in frames where that is at least {division.LEAST_SHARE:.0%} of the pixels"
 LEGEND = {
-    "psnr": "dB, RGB, 8 bit",
-    "ssim": "scikit-image, Gaussian 11 x 11, sigma 1.5, mean of the channels",
-    "ssim_matlab3d": "MATLAB's ssim on an RGB array: 11 x 11 x 11",
-    "psnr_m1": f"psnr where M = 1 (small blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
-    "psnr_m0": f"psnr where M = 0 (large blur), of frames where that is {division.LEAST_SHARE:.0%} or more",
-    "lpips": "AlexNet, version 0.1, by torchmetrics; lower is better",
+    "psnr": "PSNR in dB; RGB, 8 bits",
+    "ssim": "as in scikit-image: Gaussian window 11 x 11, sigma 1.5; mean of the channels",
+    "ssim_matlab3d": "as MATLAB's ssim of an RGB array: window 11 x 11 x 11",
+    "psnr_m1": f"PSNR where M = 1 (small blur), {_WHERE_SHOWN}",
+    "psnr_m0": f"PSNR where M = 0 (large blur), {_WHERE_SHOWN}",
+    "lpips": "LPIPS 0.1 with AlexNet, by torchmetrics; lower is better",
     **no_reference.LEGEND,
 }
+"""How each measure is computed."""
 
 # A row of a scores folder: ``key``, the measures (without a sharp frame those of ``no_reference`` alone), those of
 # ``division``, ``mask_share`` where there is a mask, ``seconds`` and ``peak_megabytes`` where a network restored the

@@ -12,7 +12,7 @@ from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import FrameScores, columns, first_measure, gain, has_blurry, measures_of
 from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.scatter import scatter
-from pipelines.evaluate.statistics import bootstrap_interval
+from pipelines.evaluate.statistics import FEWEST, bootstrap_interval, has_interval
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -20,7 +20,6 @@ from prep.datasets import layouts
 from prep.units import counted
 
 NAME = "report.html"
-FEWEST_FRAMES = 5  # that an interval or a mean is shown of without a warning
 FEWEST_PIXELS = 1000  # that a score is shown of without a warning
 _TITLES = {
     "psnr": "PSNR",
@@ -89,7 +88,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         examples=examples,
         table_1=TABLE_1 if summary["quotes_table_1"] else {},
         error_top=ERROR_TOP,
-        fewest=FEWEST_FRAMES,
+        fewest=FEWEST,
         number=number,
         score=score,
         share=share,
@@ -124,7 +123,7 @@ def _mean(rows: Sequence[FrameScores], summary: Mapping[str, Any], measure: str)
 
 def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *, is_signed: bool) -> str:
     """The 95 % interval of the mean of values, one a frame, or that there are too few for one."""
-    if sum(not math.isnan(value) for value in values) < FEWEST_FRAMES:
+    if not has_interval(keys, values):
         return "too few frames"
     interval = bootstrap_interval(keys, values)
     form = signed if is_signed else number
@@ -137,7 +136,7 @@ def few_text(range_: Mapping[str, Any], rows: Sequence[FrameScores]) -> str:
         return f"only {counted(round(range_['pixels']), 'pixel')}"
     bins = [place for place, low in enumerate(EDGES[:-1]) if range_["from"] <= low < range_["to"]]
     frames = sum(any(row["extents"][place][0] for place in bins) for row in rows if row.get("extents"))
-    return f"only {counted(frames, 'frame')}" if frames < min(FEWEST_FRAMES, len(rows)) else ""
+    return f"only {counted(frames, 'frame')}" if frames < min(FEWEST, len(rows)) else ""
 
 
 def tone(change: float, measure: str) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -68,6 +69,11 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, section 13.3 (percentiles).
     """
+    return _bootstrap(tuple(keys), tuple(values))
+
+
+@lru_cache(maxsize=64)  # a second for a thousand frames, and a report and its page ask for the same intervals
+def _bootstrap(keys: tuple[str, ...], values: tuple[float, ...]) -> Interval:
     sequences = [layouts.sequence(key) for key in keys]
     is_clustered = len(set(sequences)) >= FEWEST
     _, clusters = np.unique(sequences if is_clustered else keys, return_inverse=True)
