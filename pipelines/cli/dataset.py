@@ -169,9 +169,22 @@ class Where:
             )
 
 
-VARIANT_HELP = (
-    "Kind of blur: blur or blur_gamma (gopro), blur or blur_comp (reds), J or R (realblur), real_blur or avg65_img "
-    "(rsblur), 1ms8ms, 2ms16ms or 3ms24ms (bsd).  [default: the first found]"
+variant_option = click.option(
+    "--variant",
+    type=variant_type,
+    metavar="NAME",
+    help="Kind of blur: blur or blur_gamma (gopro), blur or blur_comp (reds), J or R (realblur), real_blur or "
+    "avg65_img (rsblur), 1ms8ms, 2ms16ms or 3ms24ms (bsd).  [default: the first found]",
+)
+blurry_option = click.option(
+    "--blurry",
+    type=path_type,
+    metavar="DIR|PATTERN",
+    help="Blurry frames of any other data set: a folder, or a pattern in quotes such as 'DIR/**/blur_*.png', relative "
+    "to the current folder.",
+)
+sharp_option = click.option(
+    "--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Sharp frames for --blurry. {PAIRING_RULE}"
 )
 
 
@@ -182,31 +195,14 @@ def dataset_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def collected(root: Path, variant: str | None, blurry: Path | None, sharp: Path | None, **others: Any) -> Any:
         return command(where=Where(root=root, variant=variant, blurry=blurry, sharp=sharp), **others)
 
-    options = (
-        click.option(
-            "--root",
-            type=path_type,
-            default=".",
-            metavar="DIR|ZIP",
-            help="Folder or zip archive of the data set, or the folder that contains it.  [default: .]",
-        ),
-        click.option(
-            "--variant",
-            type=variant_type,
-            metavar="NAME",
-            help=VARIANT_HELP,
-        ),
-        click.option(
-            "--blurry",
-            type=path_type,
-            metavar="DIR|PATTERN",
-            help="Blurry frames of any other data set: a folder, or a pattern in quotes such as 'DIR/**/blur_*.png', "
-            "relative to the current folder.",
-        ),
-        click.option(
-            "--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Sharp frames for --blurry. {PAIRING_RULE}"
-        ),
+    root_option = click.option(
+        "--root",
+        type=path_type,
+        default=".",
+        metavar="DIR|ZIP",
+        help="Folder or zip archive of the data set, or the folder that contains it.  [default: .]",
     )
+    options = (root_option, variant_option, blurry_option, sharp_option)
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), collected)
 
 

@@ -10,14 +10,14 @@ import click
 
 from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import (
-    PAIRING_RULE,
-    VARIANT_HELP,
     DatasetCommand,
     Where,
+    blurry_option,
     jobs_option,
     listed,
     next_step,
-    variant_type,
+    sharp_option,
+    variant_option,
 )
 from pipelines.cli.entry import example
 from pipelines.cli.masks import warn_of_ceiling, warn_of_share
@@ -34,14 +34,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=DatasetCommand, epilog=example("cdg-prep info data/GOPRO_Large.zip"))
 @click.argument("path", type=path_type, required=False, metavar="[PATH]")
-@click.option("--variant", type=variant_type, metavar="NAME", help=VARIANT_HELP)
-@click.option(
-    "--blurry",
-    type=path_type,
-    metavar="DIR|PATTERN",
-    help="Instead of PATH: blurry frames of any other data set, a folder or a pattern in quotes.",
-)
-@click.option("--sharp", type=path_type, metavar="DIR|PATTERN", help=f"Sharp frames for --blurry. {PAIRING_RULE}")
+@variant_option
+@blurry_option
+@sharp_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @jobs_option
 def info(
