@@ -1,4 +1,4 @@
-# Each target makes .venv first when it is missing. Needs Python 3.11 or newer: make PYTHON=python3.12 test
+# Every target creates .venv first if it is missing. Needs Python 3.11 or newer: make PYTHON=python3.12 test
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -6,19 +6,19 @@ install: .venv/ready
 
 .PHONY: install demo weights paper study-small docs docs-serve test test-slow lint bench clean
 
-# One thread: a second one gains 5 % on networks so small, and beside another busy process it costs twenty times that.
+# One thread: for such small networks a second thread saves 5 %, and doubles the time if another process is busy.
 demo: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pipelines.cli.demo --out demo
 
-# The weights that come with cdgnet, made again: make weights PHOTOGRAPHS=DIR HOURS=2 OPTIONS="--seed 1 --out weights-1"
+# Train the weights that come with cdgnet again: make weights PHOTOGRAPHS=DIR HOURS=2 OPTIONS="--seed 1 --out weights-1"
 ifeq ($(MAKECMDGOALS)$(PHOTOGRAPHS),weights)
-$(error pass the folder of the photographs: make weights PHOTOGRAPHS=DIR; docs/weights.md says what has to lie there)
+$(error pass the folder of the photographs: make weights PHOTOGRAPHS=DIR; docs/weights.md says what it must contain)
 endif
 weights: .venv/ready
-	$(BIN)/python -m pipelines.cli.weights --photographs $(PHOTOGRAPHS) $(addprefix --hours ,$(HOURS)) $(OPTIONS)
+	$(BIN)/python -m pipelines.cli.weights --photographs "$(PHOTOGRAPHS)" $(addprefix --hours ,$(HOURS)) $(OPTIONS)
 
-# make paper lists the studies and what each takes here; make paper STUDY="table3 table4" H5=gopro.h5 TEST=gopro-test.h5
-# OPTIONS="--steps 20000" runs some.
+# make paper lists the studies and how long each takes on this machine; make paper STUDY="table3 table4" H5=gopro.h5 TEST=gopro-test.h5
+# OPTIONS="--steps 20000" runs two of them.
 paper: .venv/ready
 ifdef STUDY
 	for study in $(STUDY); do $(BIN)/cdg-study $$study $(addprefix --h5 ,$(H5)) --test $(TEST) --out paper $(OPTIONS) || exit; done
@@ -29,7 +29,7 @@ endif
 study-small: .venv/ready
 	$(BIN)/python -m pipelines.cli.demo --study --out study
 
-# The pages of docs/ as a site: open site/index.html. Its search needs a server: make docs-serve
+# Build the pages of docs/ as a site in site/. The search needs a server: make docs-serve
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 	@echo "open site/index.html"
@@ -68,7 +68,7 @@ bench: .venv/ready
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is %s; make PYTHON=python3.12" % sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	@echo "installing into .venv: torch alone is several GB, this takes minutes once"
+	@echo "installing into .venv: torch alone is several GB, this takes a few minutes, once"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
