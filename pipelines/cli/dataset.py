@@ -27,9 +27,9 @@ METHODS = (
     "laplacian",
     "paired",
     "extent",
-)  # those of prep.sharpness, listed here so that --help need not load them
-MU = 0.96  # that of prep.masks.making, for the same reason
-_SHOWN = 5  # entries of a long list
+)  # as in prep.sharpness; repeated so that --help does not load it
+MU = 0.96  # as in prep.masks.making, likewise
+_SHOWN = 5  # entries shown of a long list
 _METHODS_HELP = (
     "lbp, lbp-matting, lbp-absolute, hifst and laplacian read the blurry frame alone; paired also reads the "
     "sharp frame, extent the blur-length map of cdg-prep synth."
@@ -66,7 +66,7 @@ _is_typed: ContextVar[bool] = ContextVar("_is_typed", default=False)
 
 @contextmanager
 def typed_by_a_person() -> Iterator[None]:
-    """Print next steps in here; not in commands that ``make demo`` and ``make weights`` call."""
+    """Print next steps within; not in commands that ``make demo`` and ``make weights`` call."""
     token = _is_typed.set(True)
     try:
         yield

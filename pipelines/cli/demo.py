@@ -40,7 +40,7 @@ def command(out: Path, is_study: bool) -> None:
     """
     from pipelines import demo
 
-    start = psutil.Process().create_time()  # loading torch counts
+    start = psutil.Process().create_time()  # with the time to load torch
     if not is_study:
         _deblur_unseen(out / "photographs")
     data = out / "GOPRO_Large"
@@ -56,7 +56,7 @@ def command(out: Path, is_study: bool) -> None:
 
 
 def _deblur_unseen(folder: Path) -> None:
-    """What the weights that come with cdgnet do to photographs that they never saw."""
+    """Restore photographs with the weights of the package, and score the results."""
     from pipelines import demo
     from pipelines.evaluate import folder as scores
 

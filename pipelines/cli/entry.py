@@ -1,4 +1,4 @@
-"""How a command runs and ends: a user's mistake is one line, a bug has its traceback."""
+"""How a command runs and ends: a user's mistake is one line, a bug shows its traceback."""
 
 import errno
 import signal
@@ -31,12 +31,12 @@ EXTRAS = {  # which extra brings a package that may be missing
     "spandrel": "peers",
     "spandrel_extra_arches": "peers",
 }
-_FULL = (errno.ENOSPC, errno.EDQUOT)  # of a disk, or of what a person may use of it
-_NO_FOLDER = {  # where the system's words say little
+_FULL = (errno.ENOSPC, errno.EDQUOT)  # a full disk, or a quota
+_NO_FOLDER = {  # where the system's message says little
     errno.EEXIST: "a file has this name, and a folder is needed; choose another path",
     errno.ENOTDIR: "a part of this path is a file, not a folder; choose another path",
 }
-_NO_ROOM = ("failed to map segment", "cannot allocate memory")  # what the system's loader says of a library
+_NO_ROOM = ("failed to map segment", "cannot allocate memory")  # errors of the system's loader of libraries
 
 
 def run(command: click.Command) -> None:
@@ -46,7 +46,7 @@ def run(command: click.Command) -> None:
             _run(command, command.name or "cdg")
     finally:
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # else a late Ctrl-C, while Python ends, shows a traceback
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # or a late Ctrl-C would show a traceback while Python exits
 
 
 def _run(command: click.Command, name: str) -> NoReturn:
@@ -87,7 +87,7 @@ def _run(command: click.Command, name: str) -> NoReturn:
 
 
 def _is_mistake(error: Exception) -> bool:
-    """Whether a person can mend it. Errors of ``cdgnet`` are asked for only once it is loaded: it needs torch."""
+    """Whether the user can fix the error. Errors of ``cdgnet`` are looked up only if it is loaded: it needs torch."""
     kinds: tuple[type[Exception], ...] = (PrepError, PipelineError)
     if "cdgnet.errors" in sys.modules:
         from cdgnet.errors import CDGNetError
@@ -97,7 +97,7 @@ def _is_mistake(error: Exception) -> bool:
 
 
 def _fail(line: str, status: int) -> NoReturn:
-    click.echo(one_line(line), err=True, color=True)  # else click drops escape sequences, which are a part of names
+    click.echo(one_line(line), err=True, color=True)  # or click drops escape sequences, which may be part of a name
     sys.exit(status)
 
 

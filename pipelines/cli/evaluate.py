@@ -245,7 +245,7 @@ def _prepared(
 
 
 def _asked(options: Mapping[str, object]) -> str:
-    """Those of these options that were passed, for a message."""
+    """The options that were passed, for a message."""
     return " and ".join(f"--{name}" for name, value in options.items() if value not in (None, False, ()))
 
 

@@ -111,7 +111,7 @@ def command(
 
 
 def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
-    """What a network costs: ours part by part, one of another project as a whole."""
+    """The cost of a network: of ours by part, of other projects' as a whole."""
     from cdgnet import CDGNet
     from cdgnet.cost import network_cost
     from pipelines.evaluate.cost import figures, peer_figures
@@ -125,7 +125,7 @@ def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
 
 
 def _refuse_conflicts(context: click.Context) -> None:
-    """Refuse pairs of options of which one would have no effect."""
+    """Refuse combinations in which one option would have no effect."""
     given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     conflicts = (
         ("weights", ("preset", "variant", "tables")),
@@ -188,7 +188,7 @@ def _print_tables(preset: str, size: tuple[int, int], *, as_json: bool) -> None:
         return figures(network_cost(config, *size)["total"])
 
     def said(**values: float) -> dict[str, float]:
-        return values if preset == "paper" else {}  # of other widths the paper says nothing
+        return values if preset == "paper" else {}  # the paper has no figures for other widths
 
     third = {
         name: {**price(ModelConfig.preset(preset, name)), **said(paper_psnr=psnr, paper_ssim=ssim)}

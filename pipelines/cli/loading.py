@@ -40,7 +40,7 @@ class _Finder(MetaPathFinder):
         return spec
 
     def _announce(self, loader: Loader, line: str) -> None:
-        """Let a loader report its work, once; afterwards it is as it was."""
+        """Make a loader report its next module if it loads slowly; afterwards the loader is restored."""
         execute = loader.exec_module
 
         def announced(module: ModuleType) -> None:

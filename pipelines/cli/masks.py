@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from prep.datasets.layouts import BlurryFrame, Dataset
     from prep.masks.folder import MaskRecord, MasksFolder
 
-_SMALL_SHARE = 0.02  # of M = 1 over all frames
+_SMALL_SHARE = 0.02  # share of M = 1 over all frames
 
 
 @click.command(cls=DatasetCommand, epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
@@ -152,7 +152,9 @@ def warn_of_ceiling(method: str, mu: float) -> None:
     """Warn before the work if no S of a method can exceed a threshold."""
     from prep.sharpness import METHODS
 
-    ceiling = METHODS[method].ceiling if method in METHODS else 1.0  # unknown if a pack is from another release
+    ceiling = (
+        METHODS[method].ceiling if method in METHODS else 1.0
+    )  # the method of a pack from another release may be unknown
     if mu >= ceiling:
         click.echo(
             f"warning: every mask will be empty at mu = {mu:g}: S of {method} is at most {ceiling:.5f}; use a lower mu",
@@ -189,7 +191,7 @@ def _print_shares(records: "Sequence[MaskRecord]") -> None:
 
 
 def _remedy(record: "MaskRecord") -> str:
-    """What to do about a mask that looks wrong."""
+    """The advice for a mask that looks wrong."""
     if record.mask_share > 0:
         return "use a higher --mu, or check them with cdg-prep view"
     if record.sharpness_min == record.sharpness_max:

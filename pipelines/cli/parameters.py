@@ -13,14 +13,14 @@ import click
 if TYPE_CHECKING:
     _Parameter = click.ParamType[Any]
 else:
-    _Parameter = click.ParamType  # which takes no type before click 8.2
+    _Parameter = click.ParamType  # not generic before click 8.2
 
 
 _LARGEST_SIDE = 65536  # pixels of a picture or a tile
 
 
 def _whole(text: str, largest: int) -> int | None:
-    """A whole number of 0 to ``largest``; None for anything else, a number of thousands of digits too."""
+    """A whole number from 0 to ``largest``; None for any other text, also for thousands of digits."""
     number = int(text) if text.isdecimal() and len(text) <= len(str(largest)) else None
     return number if number is not None and number <= largest else None
 
@@ -79,7 +79,7 @@ class ExistingFile(click.Path):
             self.fail(f"{path} does not exist; {self.remedy}", param, ctx)
         if path.is_dir():
             self.fail(f"{path} is a folder; pass a file in it", param, ctx)
-        if not path.is_file():  # a pipe or a device may give bytes without end, or none
+        if not path.is_file():  # a pipe or a device may never end, or be empty
             self.fail(f"{path} is not a regular file; copy its content to a file and pass that", param, ctx)
         if self._check is not None:
             self._check(path)
@@ -94,7 +94,7 @@ def _check_pack(path: Path) -> None:
 
 
 def _check_weights(path: Path) -> None:
-    """By the first bytes and the header."""
+    """Check the first bytes and the header."""
     from pipelines.restore import weights_files
 
     weights_files.check(path)
@@ -108,7 +108,7 @@ WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:
-    """The weights that were passed; else those that come with the package, which is reported in a line."""
+    """The weights that were passed, or else those of the package, which a line reports."""
     if weights is not None:
         return weights
     from cdgnet import PRETRAINED, read_metadata
@@ -121,7 +121,7 @@ def weights_or_pretrained(weights: Path | None) -> Path:
 
 
 class FiniteRange(click.FloatRange):
-    """A range of numbers, which nan and inf are not in."""
+    """A range of finite numbers."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number."""
@@ -186,7 +186,7 @@ class FrameSize(_Parameter):
 
 
 class TileSide(_Parameter):
-    """A side in pixels, brought to a multiple of 4; or ``auto``, which is None."""
+    """A side in pixels, rounded down to a multiple of 4; None for ``auto``."""
 
     name = "tile"
 

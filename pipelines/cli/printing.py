@@ -1,4 +1,4 @@
-"""What is printed reaches the terminal as text: nothing in a name or a file steers it, no encoding ends a command.
+"""Escape what is printed: no name and no file can control the terminal, and no encoding error ends a command.
 
 File names, keys of packs and attributes come from elsewhere. They may hold escape sequences, bytes that are no UTF-8
 (surrogates, in Python), or characters that the terminal's encoding lacks.
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
-# Control characters but tab and newline; what reverses the direction of text, or ends a line unseen; surrogates.
+# Control characters except tab and newline, characters that reverse the direction of text or break lines, surrogates.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-_PLAIN = str.maketrans({"→": "->", "±": "+-"})  # where the encoding lacks them
+_PLAIN = str.maketrans({"→": "->", "±": "+-"})  # replacements if the encoding lacks them
 
 
 def escaped(text: str, encoding: str = "utf-8") -> str:
-    r"""The text as it may be printed: what steers a terminal, or what ``encoding`` lacks, as ``\x1b`` or ``\u5199``."""
+    r"""The text for printing: control characters, and characters that ``encoding`` lacks, as ``\x1b`` or ``\u5199``."""
     text = _STEERING.sub(lambda match: match[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
     try:
         text.encode(encoding)
@@ -41,7 +41,7 @@ class _Escaping:
         return len(text)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "buffer":  # or click would write past this where the encoding is ASCII
+        if name == "buffer":  # or click would bypass this stream if the encoding is ASCII
             raise AttributeError(name)
         return getattr(self.unescaped, name)
 

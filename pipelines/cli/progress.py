@@ -1,4 +1,4 @@
-"""What a terminal or a log shows of long work: how far it is, its rate and the time left."""
+"""Show the progress of long work on a terminal or in a log: how much is done, the rate and the time left."""
 
 import sys
 import threading
@@ -16,17 +16,17 @@ Item = TypeVar("Item")
 
 
 _SECONDS_BETWEEN_LINES = 30.0
-SLOW_SECONDS = 1.5  # what takes longer is announced
+SLOW_SECONDS = 1.5  # longer work is announced
 
 
 class Parts:
-    """How much of the items under way is done: called with it, in items, it lets ``track`` show it."""
+    """Report progress within items that take long: call it with the number of items done, such as 0.5."""
 
     def __init__(self) -> None:
         self._show: Callable[[float], None] = lambda _: None
 
     def __call__(self, done: float) -> None:
-        """Say how much of them is done."""
+        """Report how many items are done, as a fraction."""
         self._show(done)
 
     def listen(self, show: Callable[[float], None]) -> None:

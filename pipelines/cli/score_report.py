@@ -12,7 +12,7 @@ from prep.units import counted, file_size
 if TYPE_CHECKING:
     from pipelines.evaluate.measures import FrameScores
 
-_MOST_ROWS = 40  # frames that are listed one by one; of more, the means by sequence are shown
+_MOST_ROWS = 40  # most frames to list one by one; of more frames, the means by sequence are shown
 _PER_FRAME = 2  # measures in the list of frames; all of them are in results.csv
 _FEW_PIXELS = 0.01  # share of all pixels below which a range of blur lengths says little
 _TOO_FEW = "too few"
@@ -97,11 +97,11 @@ def _interval(
     """The 95 % interval of a mean.
 
     Args:
-        rows: Of the frames.
-        values: Of each frame, whose mean it is.
-        measure: That they are of.
-        written: Writes an end of it.
-        known: The interval, where it is computed already.
+        rows: The scores of the frames.
+        values: One per frame.
+        measure: Name of the measure.
+        written: Formats a value of the measure.
+        known: The interval, if it is already computed.
     """
     from pipelines.evaluate.statistics import bootstrap_interval, has_interval
 
@@ -133,7 +133,7 @@ def _gains(rows: "Sequence[FrameScores]", measure: str) -> list[float]:
 
 
 def _measures(summary: Mapping[str, Any]) -> list[str]:
-    """How each measure is computed, and which frames it is known of."""
+    """How each measure is computed, and how many frames have it."""
     none = {measure: "; no frame has it" * math.isnan(summary["mean"][measure]) for measure in summary["legend"]}
     return [f"{measure}: {text}{none[measure]}" for measure, text in summary["legend"].items()]
 
@@ -279,7 +279,7 @@ def _pair_cells(row: Mapping[str, Any], measure: str) -> list[str]:
 
 
 def _gain_word(measure: str) -> str:
-    """What the difference to the blurry frame is called: not for a measure where lower is better."""
+    """The word for the difference to the blurry frame; ``gain`` only if higher is better."""
     return "gain" if measure.startswith(("psnr", "ssim")) else "change"
 
 
@@ -303,7 +303,7 @@ def _unit(measure: str) -> str:
 
 
 def _rules(protocol: str, *, has_lengths: bool = False) -> list[str]:
-    """A protocol as a list; without where blur lengths are known from, if that is printed already."""
+    """The rules of a protocol; without the source of the blur lengths if that is already printed."""
     prefix, rules = "extents by ", []
     for rule in protocol.split("; "):
         if not rule.startswith(prefix):
@@ -314,7 +314,7 @@ def _rules(protocol: str, *, has_lengths: bool = False) -> list[str]:
 
 
 def _lengths(source: str) -> str:
-    """Where blur lengths are known from, of a source as scores hold it."""
+    """Where blur lengths come from, in words."""
     from pipelines.evaluate.frame_sources import MEASURED, OWN_MAPS
 
     kinds = {MEASURED: "measured between each blurry frame and its sharp partner (method paired)"}

@@ -107,7 +107,7 @@ def _score_all(
     """Score the frames that are not in the candidates' folders yet.
 
     Returns:
-        What may be shown of the frames scored in this run, and how each compares with its sharp one.
+        Pictures of the frames scored in this run, and how each frame compares with its sharp one.
     """
     from pipelines.evaluate import page
     from pipelines.evaluate.gallery import Gallery

@@ -73,7 +73,7 @@ def serve_app(app: "Flask", host: str, port: int, token: str | None, say: Callab
 
 
 def _next_free_port(host: str, port: int) -> int:
-    """The first port above ``port`` that is free; where there is none, any that is."""
+    """The first free port above ``port``, or any free port if there is none."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     for candidate in (*range(port + 1, 65536), 0):
         with suppress(OSError), socket.create_server((host, candidate), family=family) as server:

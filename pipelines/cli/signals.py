@@ -1,4 +1,4 @@
-"""Ctrl-C and its like: the step at hand is finished and saved, then the command ends."""
+"""Stop signals such as Ctrl-C: finish and save the current step, then end the command."""
 
 import signal
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class _Stopped(click.ClickException):
 
 
 class StopOnSignal:
-    """Asks the loop to end after the step at hand; a second signal ends the process as usual."""
+    """Asks the loop to end after the current step; a second signal ends the process as usual."""
 
     def __init__(self) -> None:
         self.number = 0
@@ -31,7 +31,7 @@ class StopOnSignal:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Raise KeyboardInterrupt at a signal within: for work that loses nothing by it, such as scoring."""
+        """Raise KeyboardInterrupt on a signal, for work that loses nothing when it stops, such as scoring."""
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             self._ask(number, frame)
@@ -49,5 +49,5 @@ class StopOnSignal:
         return self.number > 0
 
     def stopped(self, message: str) -> click.ClickException:
-        """The end of a command that saved and stopped: its status is that of the signal, as a shell would say it."""
+        """The error that ends a command that saved and stopped; its exit status is the one shells give the signal."""
         return _Stopped(message, 128 + self.number)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone --out made"
 _FARTHEST = 200  # pixels: maps of the blur length end at 256
-_SLOW = 100  # frames per second: 7 of them last a fourteenth of a second
+_SLOW = 100  # frames per second: at fewer, 7 frames last more than 0.07 s
 _FINEST = 0.25  # pixels between interpolated frames: smaller steps change nothing visible
 _CROPS = (512, 256)  # pixels: the default of cdg-prep pack, and that of cdg-train; smaller frames are packed whole
 _OF_RECORDINGS = ("window", "stride", "interpolate")

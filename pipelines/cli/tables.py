@@ -11,7 +11,7 @@ from pipelines.cli.printing import encoding_of, escaped, one_line
 
 _WIDTH = 80  # characters of a line of text
 _GAP = 2  # spaces between columns
-_SHORTEST = 12  # characters that stay of a name
+_SHORTEST = 12  # characters kept of a shortened name
 _CUT = "..."
 
 
@@ -74,7 +74,7 @@ def _width(text: str) -> int:
 
 
 def _fitting(widths: Sequence[int]) -> int:
-    """The width of the first column: what its cells need, on a terminal what is left beside the others."""
+    """The width of the first column: that of its cells, or on a terminal what the other columns leave."""
     if not sys.stdout.isatty():
         return widths[0]
     left = shutil.get_terminal_size().columns - sum(widths[1:]) - _GAP * (len(widths) - 1)
@@ -82,7 +82,7 @@ def _fitting(widths: Sequence[int]) -> int:
 
 
 def _shortened(name: str, width: int) -> str:
-    """The end of a name, in which those of frames differ."""
+    """The end of a name: names of frames differ there."""
     if _width(name) <= width:
         return name
     while _width(name) > width - len(_CUT):

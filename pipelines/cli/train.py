@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def setting_options(*without: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """One option a field of ``TrainingConfig``, but for some fields."""
+    """Add an option for each field of ``TrainingConfig``, except for the fields in ``without``."""
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for setting in reversed(fields(TrainingConfig)):
@@ -188,7 +188,7 @@ def command(
 
 
 def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", *, is_first: bool) -> None:
-    """Train to the end or until a signal; the first process says how far it is."""
+    """Train to the end or until a signal; the first process shows the progress."""
     from pipelines.train import checkpoints, loop, run_folder
     from pipelines.train import page as run_page
 
@@ -211,7 +211,7 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
             if "val_psnr" in row:
                 run_page.write(plan.folder)
     if report is not None and report.step != report.steps:
-        saved = checkpoints.saved_steps(plan.folder)  # none of a step whose loss was not finite
+        saved = checkpoints.saved_steps(plan.folder)  # steps whose loss was not finite are not saved
         what = "saved" if report.step in saved else f"step {saved[-1]} is saved" if saved else "no step is saved"
         raise stopped.stopped(
             f"stopped at step {report.step}, {what} in {plan.folder}; run the same command again to continue"
@@ -221,7 +221,7 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:
-    """The settings that the options of a command give; says which of them have no effect."""
+    """The settings that a command's options give; prints which options have no effect."""
     context = click.get_current_context()
     sources = {name: context.get_parameter_source(name) for name in context.params}
     typed = {name for name, source in sources.items() if source is ParameterSource.COMMANDLINE}
@@ -235,7 +235,7 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     if NOTHING in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
-    if settings["component_loss"] != "target":  # whose losses are of the restored frame's size
+    if settings["component_loss"] != "target":  # these losses are as large as the restored frame's
         settings = {**settings, **{name: 1.0 for name in ("lambda_small", "lambda_large") if name not in given}}
     try:
         config = TrainingConfig(**{**settings, "init": init, "val": held_out(val)})
@@ -259,7 +259,7 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
 
 
 def _refuse_launch(devices: int, nodes: int) -> None:
-    """Refuse a number of processes that were not started, and say how to start them."""
+    """Refuse --devices and --nodes that do not match the started processes, and say how to start them."""
     started = int(os.environ.get("LOCAL_WORLD_SIZE", "0"))
     if nodes > 1 and not started and "SLURM_NTASKS" not in os.environ:
         raise click.UsageError(f"--nodes {nodes} needs the command to be started by torchrun on each machine")

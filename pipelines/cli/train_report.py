@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from prep.packs.reader import PackInfo
 
 _LARGE_OFFSET = 8.0  # pixels; blur of real frames is seldom longer
-_SMALL_SHARE = 0.05  # of M: few random crops contain the component
-_MOST_HELD_OUT = 0.2  # of the frames; more is worth a line
-_LONG = 2 * 86400  # seconds on a CPU, from which on smaller settings are suggested
+_SMALL_SHARE = 0.05  # share of M = 1 or M = 0: below it, few random crops contain the component
+_MOST_HELD_OUT = 0.2  # share of the frames; a larger one is reported
+_LONG = 2 * 86400  # seconds; for longer runs on a CPU smaller settings are suggested
 
 
 def say_plan(plan: "Run", fabric: "Fabric") -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipelines.tryout.server import Facts
 
 PORT = 8766
-_NOT_SERVED = {  # options that do not go with --serve, and why
+_NOT_SERVED = {  # options that --serve refuses, and why
     "out": "results are downloaded from the page",
     "force": "the page overwrites nothing",
     "batch": "the page restores one picture at a time",
@@ -59,7 +59,7 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
     def end(number: int, frame: FrameType | None) -> None:
         queue.close()
-        os._exit(0)  # a tile takes seconds, and Python would wait for threads that are working on one
+        os._exit(0)  # Python would wait for threads that work on a tile, which takes seconds
 
     for number in STOP_SIGNALS:
         signal.signal(number, end)

@@ -13,7 +13,7 @@ _WRONG_VALUE = re.compile(r"'?(.*?)'? is not ", re.DOTALL)
 
 
 def usage_text(error: click.UsageError) -> str:
-    """The message of an error, without click's wording where it has one of its own."""
+    """The message of an error, in our words for the errors that have some."""
     if isinstance(error, click.MissingParameter):
         return _missing(error)
     if isinstance(error, click.BadParameter):

@@ -1,4 +1,4 @@
-"""``make weights``: the weights that come with cdgnet, made again from free photographs."""
+"""``make weights``: train the weights that come with cdgnet again, from free photographs."""
 
 import json
 from collections.abc import Sequence
@@ -116,7 +116,7 @@ class _Commands:
     """Runs commands as a person would type them, and remembers them for the card.
 
     Args:
-        out: The folder of all; in what is remembered it is called ``weights``, and of other paths the name is left.
+        out: The folder for all files. The card calls it ``weights``, and shows only the names of other paths.
     """
 
     def __init__(self, out: Path) -> None:
@@ -142,7 +142,7 @@ def _device() -> "torch.device":
 
 
 def _card_of(weights: Path) -> "Card":
-    """What weights say of themselves.
+    """The card of weights.
 
     Raises:
         DataError: If they have no card.
@@ -160,7 +160,7 @@ def _card_of(weights: Path) -> "Card":
 
 
 def _kind(device: str, found: "torch.device") -> str:
-    """The recipe's settings that are meant: for a CPU or a GPU."""
+    """The recipe's settings for a CPU or for a GPU."""
     has_gpu = found.type == "cuda"
     if device == "gpu" and not has_gpu:
         raise click.UsageError("--device gpu needs a GPU, and there is none; pass --device cpu, or leave it out")
@@ -199,7 +199,7 @@ def _pairs(each: "PairSet", number: int, seed: int, out: Path, commands: _Comman
 
 
 def _frames_of(data_set: Path) -> tuple[str, tuple[object, ...]]:
-    """What a data set's frames are called on the card, and the options that score them."""
+    """The name of a data set's frames on the card, and the options that score them."""
     from prep.datasets import layouts
 
     dataset = layouts.find(data_set)
