@@ -59,6 +59,9 @@ def test_a_command_that_needs_torch_names_the_extra(name: str, train_pack: Path,
         "study": ("table3", "--h5", train_pack, "--test", train_pack),
     }
     (tmp_path / "a.png").touch()
+    for level in (1, 2, 3):
+        (tmp_path / f"encoder_lv{level}.pkl").touch()
+        (tmp_path / f"decoder_lv{level}.pkl").touch()
 
     done = run(tmp_path, name, *words.get(name, ()))
 

@@ -190,8 +190,8 @@ def test_an_output_that_cannot_be_written_is_one_line(work: Path) -> None:
 
     for words in (("masks", "--out", "file/m"), ("pack", "gopro", "--crop", "48", "--out", "file/p.h5")):
         done = call(work, "prep", *words)
-        assert done.returncode == 1
-        assert done.stderr.strip().splitlines()[-1].startswith("cdg-prep: file")  # the path, then what is wrong
+        assert done.returncode == 2
+        assert "file is a file, not a folder; choose another path" in done.stderr.strip().splitlines()[-1]
 
 
 @pytest.mark.parametrize(

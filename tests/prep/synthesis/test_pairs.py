@@ -318,7 +318,7 @@ def test_a_tiny_photograph_is_one_line(tmp_path: Path, size: tuple[int, int]) ->
 
     with pytest.raises(
         SynthesisError,
-        match=rf"a.png is {size[1]} x {size[0]} pixels, smaller than the least size of 16 x 16; remove it",
+        match=rf"a.png is {size[1]} x {size[0]} pixels, smaller than the least size of 16 x 16; leave it out",
     ):
         list(from_photos.make({"a": tmp_path / "a.png"}, recipe, tmp_path / "made", {"a": "train"}, jobs=1))
 
