@@ -34,7 +34,7 @@ from gopro import make_gopro
 from surroundings import add_save, save, surroundings
 
 SIDE, CROP, BATCH = 256, 512, 6
-METHOD = "lbp"
+METHOD, MU = "lbp", 0.96
 PLANES = (("blurry", 3), ("sharp", 3), ("mask", 1))
 Read = Callable[[int, int, int], tuple[np.ndarray, ...]]  # crop, y, x -> blurry, sharp, mask
 
@@ -156,8 +156,8 @@ def prepare(folder: Path, pairs: int, data: Path | None) -> None:
     dataset = layouts.find(make_gopro(folder, pairs, data))
     recipe = making.recipe_of(dataset, METHOD)
     sharpness.prepare(METHOD)
-    list(making.make(making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, making.MU), -1))
-    head = packing.header(dataset, "train", recipe, making.MU, (CROP, CROP), whole_frames=False, targets=False)
+    list(making.make(making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, MU), -1))
+    head = packing.header(dataset, "train", recipe, MU, (CROP, CROP), whole_frames=False, targets=False)
     list(packing.pack(dataset.pairs, MasksFolder(folder / "masks"), folder / "pack.h5", head, jobs=-1))
     with (
         h5py.File(folder / "pack.h5") as file,

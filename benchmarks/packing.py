@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 COUNTS = (25, 50, 100, 200)
 KINDS = ("decode", "plain", "targets")
-METHOD = "lbp"
+METHOD, MU = "lbp", 0.96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,7 @@ def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
         else:
             out, recipe = Path(folder, "pack.h5"), making.recipe_of(dataset, METHOD)
             crop = packing.crop_size(dataset.pairs, packing.CROP)
-            head = packing.header(
-                dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=kind == "targets"
-            )
+            head = packing.header(dataset, "train", recipe, MU, crop, whole_frames=False, targets=kind == "targets")
             list(packing.pack(dataset.pairs, MasksFolder(masks), out, head, jobs=jobs))
             size = reader.read_info(out).bytes
         seconds = time.perf_counter() - begun
@@ -143,7 +141,7 @@ def make_masks(root: Path, folder: Path, jobs: int) -> None:
     sharpness.prepare(METHOD)
     dataset = layouts.find(root)
     recipe = making.recipe_of(dataset, METHOD)
-    list(making.make(making.plan(dataset.pairs, MasksFolder(folder), recipe, making.MU), jobs))
+    list(making.make(making.plan(dataset.pairs, MasksFolder(folder), recipe, MU), jobs))
 
 
 def main() -> None:

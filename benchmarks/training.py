@@ -65,10 +65,10 @@ def make_pack(folder: Path) -> Path:
 
     dataset = layouts.find(make_gopro(folder, 12, None))
     recipe = making.recipe_of(dataset, "laplacian")
-    plan = making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, making.MU)
+    plan = making.plan(dataset.pairs, MasksFolder(folder / "masks"), recipe, 0.96)
     list(making.make(plan, jobs=1))
     crop = packing.crop_size(dataset.pairs, packing.CROP)
-    head = packing.header(dataset, "train", recipe, making.MU, crop, whole_frames=False, targets=False)
+    head = packing.header(dataset, "train", recipe, 0.96, crop, whole_frames=False, targets=False)
     list(packing.pack(dataset.pairs, MasksFolder(folder / "masks"), folder / "pack.h5", head, jobs=2))
     return folder / "pack.h5"
 

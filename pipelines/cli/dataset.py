@@ -28,7 +28,6 @@ METHODS = (
     "paired",
     "extent",
 )  # as in prep.sharpness; repeated so that --help does not load it
-MU = 0.96  # as in prep.masks.making, likewise
 _SHOWN = 5  # entries shown of a long list
 _METHODS_HELP = (
     "lbp, lbp-matting, lbp-absolute, hifst and laplacian read the blurry frame alone; paired also reads the "

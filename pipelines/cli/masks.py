@@ -9,7 +9,6 @@ import click
 
 from pipelines.cli.dataset import (
     METHOD_HELP,
-    MU,
     DatasetCommand,
     Where,
     dataset_options,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 _SMALL_SHARE = 0.02  # share of M = 1 over all frames
 
 
-@click.command(cls=DatasetCommand, epilog=example("cdg-prep masks --root data/GOPRO_Large --split train --jobs 8"))
+@click.command(cls=DatasetCommand, epilog=example("cdg-prep masks --root data/GOPRO_Large --method paired"))
 @dataset_options
 @layout_option
 @click.option("--split", type=split_type, default="all", show_default=True, help="Split of the data set.")
@@ -44,9 +43,7 @@ _SMALL_SHARE = 0.02  # share of M = 1 over all frames
     "--mu",
     type=FiniteRange(0, 1),
     metavar="MU",
-    default=MU,
-    show_default=True,
-    help="Threshold: the mask is 1 where S > mu.",
+    help="Threshold: the mask is 1 where S > mu.  [default: 0.85 for paired and extent, else 0.96]",
 )
 @click.option("--out", type=output_type, metavar="DIR", help="Masks folder.  [default: masks/LAYOUT]")
 @jobs_option
@@ -60,7 +57,7 @@ def masks(
     layout: str | None,
     split: str,
     method: str,
-    mu: float,
+    mu: float | None,
     out: Path | None,
     jobs: int | None,
     cluster: str | None,
@@ -68,8 +65,8 @@ def masks(
     """Compute the sharpness map S and the mask M of every blurry frame.
 
     If interrupted, run the same command again to continue. With another --mu only the masks are made again, from the
-    stored S. For training use --method paired --mu 0.85; the default is the method of the paper. For photographs
-    without sharp partners use --blurry without --sharp.
+    stored S. For training use --method paired; the default is the method of the paper. For photographs without sharp
+    partners use --blurry without --sharp.
     """
     if jobs and cluster:
         raise click.UsageError("the cluster decides how many processes it uses; leave out --jobs or --cluster")
@@ -86,7 +83,8 @@ def masks(
     from prep.sharpness import METHODS
 
     if not METHODS[method].beside and not where.is_of_photos:
-        hint(f"{method} reads only the blurry frames; for training use --method paired --mu 0.85")
+        hint(f"{method} reads only the blurry frames; for training use --method paired")
+    mu = METHODS[method].mu if mu is None else mu
     if make_masks(dataset, frames, folder, method, mu, jobs, cluster=cluster):
         return 1
     click.echo(f"wrote {counted(len(frames), 'mask')} to {folder.path}")

@@ -39,7 +39,7 @@ _REMEDY = "look at these pairs; correct the data set, or reject them in cdg-prep
 VERDICTS_FILE = ExistingFile("judge masks with cdg-prep view, which saves it")
 
 
-@click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --mu 0.96"))
+@click.group("cdg-prep", context_settings=SETTINGS, epilog=example("cdg-prep masks --method paired"))
 @click.version_option(package_name="cdgnet")
 def prep() -> None:
     """Prepare training data: check data sets, make masks, pack crops, synthesise blur.
@@ -63,7 +63,8 @@ def prep() -> None:
     "--mu",
     type=FiniteRange(0, 1),
     metavar="MU",
-    help="Threshold: the mask is 1 where S > mu.  [default: that of the masks folder, else 0.96]",
+    help="Threshold: the mask is 1 where S > mu.  [default: that of the masks folder, else 0.85 for paired and extent "
+    "and 0.96 for other methods]",
 )
 @click.option(
     "--crop",
@@ -135,7 +136,7 @@ def pack(
         raise click.ClickException("pairs do not match (see above); nothing was written, because of --strict")
     size = packing.crop_size(pairs, side)
     recipe = making.recipe_of(dataset, method or folder.method or "lbp")
-    mu = _threshold(folder, pairs, mu)
+    mu = _threshold(folder, pairs, mu, recipe.method)
     whole = side is None
     is_padded = whole and len(set(packing.frame_sizes(pairs))) > 1
     header = packing.header(
@@ -215,11 +216,11 @@ def _without_rejected(pairs: "Sequence[Pair]", verdict_files: tuple[Path, ...]) 
     return [pair for pair in pairs if pair.key not in every], [pair.key for pair in pairs if pair.key in every]
 
 
-def _threshold(masks: "MasksFolder", pairs: "Sequence[Pair]", mu: float | None) -> float:
+def _threshold(masks: "MasksFolder", pairs: "Sequence[Pair]", mu: float | None, method: str) -> float:
     """The mu of the pack; prints a note if the masks in the folder have another."""
     from prep.packs import packing
 
-    chosen = packing.common_mu(masks, pairs, mu)
+    chosen = packing.common_mu(masks, pairs, mu, method)
     mus = masks.mus(pair.key for pair in pairs)
     if mus not in ([], [chosen]):
         found = " and ".join(f"{each:g}" for each in mus)

@@ -14,7 +14,7 @@ from pipelines.packs import tensor_of
 from prep.arrays import Bytes, Codes
 from prep.io import extents, frames
 from prep.io.storage import Source
-from prep.masks import equations, making
+from prep.masks import equations
 from prep.masks.folder import MasksFolder
 from prep.sharpness import METHODS, paired
 from prep.units import counted
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
-_EXTENT_MU = 0.85  # 6.2 pixels
 
 Contents = Mapping[Source, bytes]
 """What the files of a frame hold."""
@@ -50,9 +49,9 @@ class MaskSource:
         method = method or ("extent" if has_extents else "paired")
         mu = self.mu
         if mu is None:
-            is_own = own is not None and own[0] == method and self.folder is None
-            usual = _EXTENT_MU if method in BY_EXTENT else making.MU
-            mu = own[1] if own is not None and is_own else usual
+            mus = self.folder.mus(self.folder.records) if self.folder else []
+            mus += [own[1]] if own is not None and own[0] == method and self.folder is None else []
+            mu = mus[0] if len(mus) == 1 else METHODS[method].mu
         return MaskSource(method=method, mu=mu, folder=self.folder)
 
     def describe(self) -> str:

@@ -68,7 +68,8 @@ def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
         MaskError: If it contains no mask, or masks of several thresholds.
     """
     masks = MasksFolder(folder)
-    rows = {key: record for key, record in masks.records.items() if record.mu is not None}
+    keys = {pair.key for pair in pairs}
+    rows = {key: record for key, record in masks.records.items() if record.mu is not None and key in keys}
     mus = masks.mus(rows)
     if not mus:
         others = [f"--masks {shlex.quote(str(other))}" for other in folders_beside(folder, pairs)]

@@ -113,8 +113,15 @@ class MasksFolder:
         if not self._log.exists() and next(self.path.rglob("*.sharpness.png"), None):
             raise MaskError(f"{self.path} contains maps but no masks.jsonl; use another masks folder, or remove it")
         for record in self.records.values():
-            if record.recipe != recipe:
-                raise MaskError(f"{self.path} contains {record.recipe}, not {recipe}; use another masks folder")
+            if record.recipe == recipe:
+                continue
+            old, new = record.recipe, recipe
+            if old.method != new.method:
+                raise MaskError(
+                    f"{self.path} contains maps by {old.method}, not by {new.method}; use --method {old.method}, or "
+                    "another masks folder"
+                )
+            raise MaskError(f"{self.path} contains {old}, not {new}; use another masks folder")
 
     @contextmanager
     def held(self) -> Iterator[None]:

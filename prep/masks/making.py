@@ -18,7 +18,6 @@ from prep.masks import equations
 from prep.masks.folder import MaskRecord, MasksFolder, Recipe
 from prep.sharpness import METHODS, Method
 
-MU = 0.96  # Wang et al. 2021, section 3.5
 _LARGE_SHARE = 0.6
 _SAMPLE = 48  # frames whose bytes are read where times do not show whether they changed
 
@@ -287,7 +286,7 @@ def warning(codes: Codes, share: float, mu: float, method: Method) -> str:
         mu: Threshold of the mask.
         method: That computed S.
     """
-    if share > _LARGE_SHARE:
+    if share > _LARGE_SHARE and not method.beside:  # S of the other methods is a length: most of a frame may be sharp
         return f"mask covers more than {_LARGE_SHARE:.0%} of the frame"
     if share > 0:
         return ""

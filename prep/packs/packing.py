@@ -17,11 +17,12 @@ from prep.errors import PackError
 from prep.io import files, frames, storage
 from prep.io.journal import Journal
 from prep.io.storage import FileStamp, Source
-from prep.masks import equations, making
+from prep.masks import equations
 from prep.masks.folder import MasksFolder, Recipe
 from prep.packs import crops, layout, reader, writer
 from prep.packs.layout import FrameCrops, Header
 from prep.packs.writer import EncodedCrops, Writer
+from prep.sharpness import METHODS
 
 CROP = 512
 
@@ -61,8 +62,8 @@ def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
     return [frames.size_of(pair.blurry) for pair in pairs]
 
 
-def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> float:
-    """The threshold of a pack: ``mu`` if given, else that of the masks folder, else the paper's.
+def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None, method: str) -> float:
+    """The threshold of a pack: ``mu`` if given, else that of the masks folder, else the method's usual one.
 
     Raises:
         PackError: If the masks in the folder have different thresholds.
@@ -73,7 +74,8 @@ def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None) -> fl
     if len(mus) > 1:
         listed = " and ".join(f"{each:g}" for each in mus)
         raise PackError(f"the masks in {masks.path} were made with mu = {listed}; choose one with --mu")
-    return mus[0] if mus else making.MU
+    of_others = masks.mus(masks.records)  # masks of the same folder should not differ
+    return mus[0] if mus else of_others[0] if len(of_others) == 1 else METHODS[method].mu
 
 
 def header(

@@ -25,6 +25,7 @@ class Method:
     source: str
     beside: str = ""  # what else it reads: "sharp", the partner; "extent", the blur-length map
     is_relative: bool = False  # relative to the frame: the mask of a mostly sharp frame may be empty
+    mu: float = 0.96  # usual threshold; the paper's (Wang et al. 2021, section 3.5)
 
 
 METHODS: Mapping[str, Method] = {
@@ -74,6 +75,7 @@ METHODS: Mapping[str, Method] = {
             ceiling=paired.CEILING,
             source="ours, 2026: second moments of the local kernel between the blurry frame and its sharp partner",
             beside="sharp",
+            mu=paired.MU,
         ),
         Method(
             name="extent",
@@ -82,6 +84,7 @@ METHODS: Mapping[str, Method] = {
             ceiling=extent.CEILING,
             source="ours, 2026: blur lengths known from synthesis, on the scale of paired",
             beside="extent",
+            mu=paired.MU,
         ),
     )
 }

@@ -42,6 +42,7 @@ _TRUSTED, _SATURATED = 2.5, 3.5  # L / s up to which, and from which not, a leve
 _SPREAD = 24 * EXTENT**2  # pixels squared: S = 24 / 25 at EXTENT, 1 / 2 at its root
 
 CEILING = 1.0
+MU = 0.85  # usual threshold: 6.2 pixels; at 0.96 real frames have almost no small blur
 PARAMETERS = {
     "extent": EXTENT,
     "levels": LEVELS,

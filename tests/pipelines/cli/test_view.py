@@ -64,6 +64,15 @@ def test_masks_of_another_data_set_are_not_offered(work: Path) -> None:
     assert mistake(work, "prep", "view").endswith("or choose another folder with --masks")
 
 
+def test_masks_of_other_frames_in_the_folder_do_not_matter(work: Path) -> None:
+    for split, mu in (("train", "0.9"), ("test", "0.96")):
+        assert call(work, "prep", "masks", "--split", split, "--mu", mu).returncode == 0
+
+    assert "mu = 0.9, 0.96; give all the same mu" in mistake(work, "prep", "view")
+    done = call(work, "prep", "view", "--split", "test", "--sheet", "test.png")
+    assert "wrote test.png: 2 frames, M at mu = 0.96" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

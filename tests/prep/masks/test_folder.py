@@ -54,5 +54,8 @@ def test_the_method_is_that_of_the_maps(masks: MasksFolder) -> None:
 def test_another_recipe_is_refused_with_both_in_words(masks: MasksFolder) -> None:
     recipe = masks.records["clip_train/000001"].recipe
 
-    with pytest.raises(MaskError, match=r"contains laplacian maps of gopro blur \(window 5, level 40\), not hifst"):
+    with pytest.raises(MaskError, match="contains maps by laplacian, not by hifst; use --method laplacian, or another"):
         masks.check_recipe(replace(recipe, method="hifst"))
+    maps = r"laplacian maps of gopro blur \(window 5, level 40\), not laplacian .* \(window 5, level 4\)"
+    with pytest.raises(MaskError, match=maps):
+        masks.check_recipe(replace(recipe, parameters={**recipe.parameters, "level": 4}))

@@ -16,6 +16,7 @@ from prep.io import frames
 from prep.masks import making
 from prep.masks.folder import MasksFolder
 from prep.packs import packing, reader, verification, writer
+from prep.sharpness import METHODS
 
 
 def test_a_pack_holds_the_crops_of_frames_and_masks(setup: PackSetup, tmp_path: Path) -> None:
@@ -165,13 +166,15 @@ def test_a_map_of_another_size_than_its_frame_is_refused(setup: PackSetup, tmp_p
 
 
 def test_the_threshold_is_that_of_the_masks_folder(setup: PackSetup) -> None:
-    assert packing.common_mu(setup.masks, setup.pairs, None) == 0.96
-    assert packing.common_mu(setup.masks, setup.pairs, 0.5) == 0.5
-    assert packing.common_mu(MasksFolder(setup.masks.path / "none"), setup.pairs, None) == 0.96
+    assert packing.common_mu(setup.masks, setup.pairs, None, "lbp") == 0.96
+    assert packing.common_mu(setup.masks, setup.pairs, 0.5, "lbp") == 0.5
+    usual = {method: packing.common_mu(MasksFolder(setup.masks.path / "none"), [], None, method) for method in METHODS}
+    assert usual == {**dict.fromkeys(METHODS, 0.96), "paired": 0.85, "extent": 0.85}
+    assert packing.common_mu(setup.masks, [], None, "paired") == 0.96, "new frames get the threshold of the others"
     list(making.make(making.plan(setup.pairs[:1], setup.masks, setup.recipe, 0.9), jobs=1))
 
     with pytest.raises(PackError, match=r"made with mu = 0\.9 and 0\.96; choose one with --mu"):
-        packing.common_mu(setup.masks, setup.pairs, None)
+        packing.common_mu(setup.masks, setup.pairs, None, "lbp")
 
 
 def test_an_archive_packs_to_the_content_of_the_folder_it_was_made_of(setup: PackSetup, tmp_path: Path) -> None:
