@@ -67,8 +67,8 @@ def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...
               "blur.  [default: that of --masks, else extent where the data set has maps of blur length, else "
               "paired]")  # fmt: skip
 @click.option("--mu", type=FiniteRange(0, 1), metavar="MU", help="Threshold of S, from 0 to 1: M = 1 where S is above "
-              "it.  [default: the pack's; else 0.85 for extent and paired, which is blur up to 6 pixels, and 0.96 for "
-              "other methods]")  # fmt: skip
+              "it.  [default: that of --masks or of the pack; else 0.85 for extent and paired, which is blur up to 6 "
+              "pixels, and 0.96 for other methods]")  # fmt: skip
 @click.option("--against", type=existing_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on "
               "the same frames, to compare with; may be repeated.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "

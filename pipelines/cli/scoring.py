@@ -1,6 +1,6 @@
 """What ``cdg-eval`` does once frames and weights are known: score them, then write tables and pages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,8 @@ import click
 from pipelines.cli.progress import track
 from prep.units import counted
 
+_COMPARED = 3  # frames of the same name, to see whether their pictures are equal
+
 if TYPE_CHECKING:
     from pipelines.evaluate.candidates import Candidate
     from pipelines.evaluate.comparison import Entry
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pipelines.evaluate.frame_sources import FrameSource
     from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.pairs import Comparisons
+    from prep.packs.reader import PackInfo
 
 
 def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
@@ -47,13 +50,31 @@ def warn_of_trained(frames: "FrameSource", networks: Sequence[Path | None]) -> N
 
     for weights in filter(None, networks):
         trained = runs.frames_trained_on(weights.parent)
-        count = sum((frames.layout, key) in trained for key in frames.keys)
-        if count:
-            of_all = f"{count:,} of {counted(len(frames), 'frame')}"
+        shared = {
+            number: found for number, key in enumerate(frames.keys) if (found := trained.get((frames.layout, key)))
+        }
+        if shared and (frames.layout != "pairs" or _is_any_equal(frames, shared)):
+            of_all = f"{len(shared):,} of {counted(len(frames), 'frame')}"
             click.echo(
                 f"warning: {weights} was trained on {of_all}; scores on them do not show how it does on new frames",
                 err=True,
             )
+
+
+def _is_any_equal(frames: "FrameSource", packed: "Mapping[int, tuple[PackInfo, Sequence[int]]]") -> bool:
+    """Whether some of the frames, by number, are those of the same name in a pack; checked on a sample.
+
+    Names of folders of frames say little: many begin with 00000000.
+    """
+    from pipelines.packs import Frame, read_frame
+    from pipelines.sampling import evenly_spaced
+
+    for number, (pack, rows) in evenly_spaced(list(packed.items()), _COMPARED):
+        sharp = frames[number].sharp
+        packed_sharp = read_frame([pack], Frame(0, frames.keys[number]), rows).sharp
+        if sharp is not None and sharp.shape == packed_sharp.shape and bool((sharp == packed_sharp).all()):
+            return True
+    return False
 
 
 def _place_of_comparison(names: "Sequence[str]", candidates: "Sequence[Candidate]", out: Path | None) -> Path:

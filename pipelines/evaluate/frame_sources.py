@@ -297,6 +297,7 @@ def pair_frames(blurry: Path, sharp: Path, masks: MaskSource) -> PictureFrames:
     dataset = tree_pairs.find_pairs(blurry, sharp)
     source = PictureFrames(f"pictures of {blurry} and {sharp}", dataset.pairs, masks)
     source.name, source.folders, source.orphans = tree_pairs.name_of(blurry), dataset.folders, dataset.orphans
+    source.layout = dataset.layout
     return source
 
 

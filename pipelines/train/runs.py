@@ -128,15 +128,19 @@ def check_division(config: TrainingConfig, processes: int) -> None:
         )
 
 
-def frames_trained_on(folder: Path) -> frozenset[tuple[str, str]]:
-    """Layout and key of each frame that the run in a folder trains on; empty if its settings or packs are gone."""
+def frames_trained_on(folder: Path) -> Mapping[tuple[str, str], tuple[PackInfo, Sequence[int]]]:
+    """The frames that the run in a folder trains on; empty if its settings or packs are gone.
+
+    Returns:
+        By layout and key: the pack of each frame, and its rows there.
+    """
     try:
         settings = config_file.of_run(folder)
         packs = [read_info(pack) for pack in settings.get(config_file.PACKS, [])]
         train = split_by_source(packs, held_out(settings.get("val", ()))).train
     except (TrainingError, DataError, PackError, OSError):
-        return frozenset()
-    return frozenset((packs[frame.pack].header.layout, frame.key) for frame in train)
+        return {}
+    return {(packs[frame.pack].header.layout, frame.key): (packs[frame.pack], rows) for frame, rows in train.items()}
 
 
 def network_of(config: TrainingConfig) -> ModelConfig:

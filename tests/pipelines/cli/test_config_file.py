@@ -148,9 +148,9 @@ def test_the_frames_that_a_run_trained_on_are_those_of_its_packs_without_the_hel
     some = runs.frames_trained_on(begun / "runs" / "b")
     assert some and not any(key.startswith("GOPR0002") for _, key in some)
     (begun / "runs" / "b" / "config.yaml").write_text("h5: ../../a.h5\nval: GOPR0002\n")
-    assert runs.frames_trained_on(begun / "runs" / "b") == some
+    assert runs.frames_trained_on(begun / "runs" / "b").keys() == some.keys()
     (begun / "a.h5").unlink()
-    assert runs.frames_trained_on(folder) == frozenset()
+    assert not runs.frames_trained_on(folder)
 
 
 def test_a_folder_is_no_file_of_settings(tmp_path: Path) -> None:

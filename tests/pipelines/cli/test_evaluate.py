@@ -254,3 +254,31 @@ def test_frames_that_the_network_was_trained_on_are_reported(train_pack: Path, t
     trained = {key for key in names if not key.startswith("GOPR0002")}
     assert f"{weights} was trained on {len(trained)} of {len(names)} frames; scores on them do not show" in said
     assert 0 < len(trained) < len(names) and "was trained on" not in unknown
+
+
+def test_frames_of_folders_are_recognised_by_their_pictures_not_by_their_names(gopro: Path, tmp_path: Path) -> None:
+    first, second = (gopro / "train" / name for name in ("GOPR0001_00_00", "GOPR0002_00_00"))
+    assert {path.name for path in first.rglob("*.png")} == {path.name for path in second.rglob("*.png")}
+    folders = {clip: ("--blurry", clip / "blur", "--sharp", clip / "sharp") for clip in (first, second)}
+    assert call(tmp_path, "prep", "pack", "pairs", *folders[first], "--crop", "48", "--out", "a.h5").returncode == 0
+    small = ("--preset", "tiny", "--batch", "2", "--crop", "32", "--workers", "0", "--steps", "1")
+    assert call(tmp_path, "train", "--h5", "a.h5", *small).returncode == 0
+
+    said = {
+        clip: call(tmp_path, "evaluate", "--weights", "runs/a/weights.safetensors", *words, "--out", clip.name).stderr
+        for clip, words in folders.items()
+    }
+
+    assert "was trained on 2 of 2 frames" in said[first] and "was trained on" not in said[second]
+
+
+def test_masks_of_a_folder_keep_its_threshold(gopro: Path, tmp_path: Path) -> None:
+    pairs = [
+        f"--{name}={gopro / 'test' / 'GOPR0003_00_00' / folder}"
+        for name, folder in (("blurry", "blur"), ("sharp", "sharp"))
+    ]
+    assert call(tmp_path, "prep", "masks", *pairs, "--method", "paired", "--mu", "0.7", "--out", "m").returncode == 0
+
+    own = call(tmp_path, "evaluate", *pairs, "--no-weights", "--masks", "m")
+
+    assert "M by paired at mu 0.7" in own.stdout, own.stderr
