@@ -1,4 +1,4 @@
-"""The checkpoints of a run: each whole or not at all, the last few of them, so that there is one to fall back to.
+"""The checkpoints of a run: the last few, each written whole or not at all, so that the run can fall back to one.
 
 A checkpoint is ``checkpoints/step-00001000.pt`` in the run folder: torch's zip archive, read without running code.
 """
@@ -27,20 +27,20 @@ _NAME = re.compile(r"step-([0-9]{8,})\.pt")
 
 
 def saved_steps(folder: Path) -> list[int]:
-    """The steps after which the run in ``folder`` was saved, in order."""
+    """Return the steps after which the run in ``folder`` was saved, in ascending order."""
     names = (_NAME.fullmatch(path.name) for path in (folder / "checkpoints").glob("*.pt"))
     return sorted(int(name[1]) for name in names if name)
 
 
 def save(folder: Path, step: int, checkpoint: Mapping[str, Any], *, keep: int) -> None:
-    """Write a checkpoint, and remove those before the last ``keep``.
+    """Write a checkpoint, and remove all except the last ``keep``.
 
     Raises:
-        OSError: If it cannot be written; earlier ones are left as they are.
+        OSError: If it cannot be written; earlier checkpoints are left as they are.
     """
     import torch
 
-    content = io.BytesIO()  # where torch writes to a full disk itself, it hides what went wrong
+    content = io.BytesIO()  # in memory first: when torch itself writes to a full disk, it hides the cause
     torch.save(dict(checkpoint), content)
     files.write_bytes(_path(folder, step), content.getbuffer())
     for old in saved_steps(folder)[:-keep]:
@@ -48,7 +48,7 @@ def save(folder: Path, step: int, checkpoint: Mapping[str, Any], *, keep: int) -
 
 
 def load(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, on the CPU; None where the run was never saved.
+    """Return the newest undamaged checkpoint, on the CPU; None if the run was never saved.
 
     Raises:
         TrainingError: If there are checkpoints, all of them damaged.
@@ -58,10 +58,10 @@ def load(folder: Path) -> Checkpoint | None:
 
 
 def load_state(folder: Path) -> tuple[TrainingState, list[str]]:
-    """The state in the newest checkpoint that is whole, without its tensors: they stay on the disk.
+    """Read the state in the newest undamaged checkpoint, but not its tensors, which stay on the disk.
 
     Returns:
-        The state, that of a new run where it was never saved; and what is wrong with each newer checkpoint.
+        The state (of a new run, if the run was never saved), and what is wrong with each newer checkpoint.
 
     Raises:
         TrainingError: If there are checkpoints, all of them damaged.
@@ -80,7 +80,7 @@ def forget_after(folder: Path, step: int) -> None:
 
 
 def misfit(folder: Path, step: int, error: Exception) -> TrainingError:
-    """That a whole checkpoint is not of the run that its folder belongs to."""
+    """Return the error for an undamaged checkpoint that does not belong to the run of its folder."""
     return TrainingError(
         f"{_path(folder, step)} is not a checkpoint of this run ({_in_short(error)}); move it away and run the "
         "same command again, which continues from the one before it"
@@ -92,10 +92,10 @@ def _path(folder: Path, step: int) -> Path:
 
 
 def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint and the problems of newer ones; mapped, its tensors are read only when used."""
+    """Return the newest undamaged checkpoint and the problems of newer ones; mapped tensors are read when used."""
     problems: list[str] = []
     for step in reversed(saved_steps(folder)):
-        import torch  # here, so that a folder without checkpoints is checked without it
+        import torch  # imported here, so that a folder without checkpoints is checked without torch
 
         path = _path(folder, step)
         try:
@@ -113,13 +113,13 @@ def _load_newest(folder: Path, *, is_mapped: bool) -> tuple[Checkpoint | None, l
 
 
 def _in_short(error: Exception) -> str:
-    if isinstance(error, pickle.UnpicklingError):  # torch advises to run it
+    if isinstance(error, pickle.UnpicklingError):  # torch's own message advises running the code
         return "it contains more than tensors and numbers, and might run code"
     return " ".join(str(error).split())[:80]
 
 
 def _check(path: Path) -> None:
-    """Compare the checksums of the archive's members, which torch does not."""
+    """Check the checksums of the archive's members, because torch does not."""
     with zipfile.ZipFile(path) as archive:
         damaged = archive.testzip()
     if damaged is not None:
@@ -127,7 +127,7 @@ def _check(path: Path) -> None:
 
 
 def _check_content(checkpoint: Any, step: int) -> None:
-    """Refuse what is not a checkpoint of that step. Whether its tensors fit the network shows when they are loaded."""
+    """Refuse anything but a checkpoint of that step. Whether its tensors fit the network is checked on loading."""
     if not isinstance(checkpoint, dict):
         raise ValueError(f"it contains a {type(checkpoint).__name__}")
     if missing := sorted({"step", "network", "optimizer", "averaged", "precision"} - checkpoint.keys()):

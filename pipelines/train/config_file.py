@@ -1,4 +1,4 @@
-"""``config.yaml``: the settings of a run and its packs, as options of ``cdg-train``, to continue or to repeat it."""
+"""``config.yaml``: the settings and packs of a run, as options of ``cdg-train``, to continue or repeat the run."""
 
 import difflib
 import os
@@ -18,15 +18,15 @@ from prep.io import files
 NAME = "config.yaml"
 PACKS = "h5"
 _LISTS = (PACKS, "val")
-_LARGEST = 1_000_000  # bytes
-_WIDTH = 100
+_LARGEST = 1_000_000  # bytes, largest file that is read
+_WIDTH = 100  # characters per line of a comment
 
 
 def write(path: Path, config: TrainingConfig, packs: Sequence[Path]) -> None:
     """Write the settings of a run, each with its help text as a comment.
 
     Args:
-        path: The file. It is replaced.
+        path: The file. An existing one is replaced.
         config: The settings.
         packs: Paths of the packs. They are written relative to the file.
     """
@@ -49,7 +49,7 @@ def _lines(path: Path, config: TrainingConfig, packs: Sequence[Path]) -> Iterato
 def _setting(about: str, name: str, value: Any) -> Iterator[str]:
     yield ""
     yield from textwrap.wrap(about, _WIDTH, initial_indent="# ", subsequent_indent="# ")
-    is_plain = str(value).isprintable() and "\\" not in repr(value)  # else YAML reads its line breaks as spaces
+    is_plain = str(value).isprintable() and "\\" not in repr(value)  # if not, escaped: YAML folds line breaks
     line = yaml.safe_dump({name: value}, allow_unicode=is_plain, width=10_000).rstrip("\n")
     yield line if value is not None else f"# {name}:"
 
@@ -57,12 +57,12 @@ def _setting(about: str, name: str, value: Any) -> Iterator[str]:
 def _relative(path: Path, file: Path) -> str:
     try:
         return Path(os.path.relpath(path, file.parent)).as_posix()
-    except ValueError:  # on another drive of Windows
+    except ValueError:  # Windows: the pack is on another drive
         return path.resolve().as_posix()
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The settings in a file, by name. Packs and ``val`` are lists, and paths are as seen from the working folder.
+    """Read the settings in a file, by name. Packs and ``val`` are lists; paths are relative to the working folder.
 
     Raises:
         TrainingError: If the file cannot be read, or has a key that is not a setting.
@@ -101,10 +101,10 @@ def _seen_from_here(value: object, file: Path) -> Path:
 
 
 def of_run(folder: Path) -> dict[str, Any]:
-    """The settings of the run in a folder, as ``read`` gives them.
+    """Return the settings of the run in a folder, in the form of ``read``.
 
     Raises:
-        TrainingError: If there is no run, or it was begun by an earlier release, which wrote no ``config.yaml``.
+        TrainingError: If there is no run, or an earlier release began it, which did not write ``config.yaml``.
     """
     path = folder / NAME
     if path.is_file():

@@ -1,4 +1,4 @@
-"""How long a run will take, before it begins."""
+"""Forecast of how long a run will take, before it begins."""
 
 import torch
 from lightning_fabric import Fabric
@@ -14,7 +14,10 @@ from pipelines.train.settings import TrainingConfig
 
 
 def seconds_per_step(config: TrainingConfig, fabric: Fabric) -> float:
-    """Measure about what a step will take, without loading data. On a CPU from one window: a batch would take long."""
+    """Measure the approximate time of a step, without loading data.
+
+    On a CPU one window is timed and scaled to the batch, because a whole batch would take long.
+    """
     device = fabric.device
     count = config.batch // fabric.world_size if device.type == "cuda" else 1
     network = CDGNet(runs.network_of(config)).to(device)
@@ -29,8 +32,9 @@ def seconds_per_step(config: TrainingConfig, fabric: Fabric) -> float:
 
 
 def steps_per_validation(run: Run) -> float:
-    """How many steps take about as long as a validation, which restores whole frames at a third of a step's cost per
-    pixel; 0 if no frames are held out.
+    """Estimate how many steps take as long as a validation; 0 if no frames are held out.
+
+    A validation restores whole frames, at a third of a training step's cost per pixel.
     """
     pixels = 0
     for frame, rows in run.split.held_out.items():
@@ -40,7 +44,7 @@ def steps_per_validation(run: Run) -> float:
 
 
 def validations_left(run: Run, step: int, steps: int) -> int:
-    """How many validations are to come after ``step`` of ``steps`` steps."""
+    """Return how many validations are still to come after ``step`` of ``steps`` steps."""
     if not run.split.held_out:
         return 0
     config, frames = run.config, len(run.split.train)

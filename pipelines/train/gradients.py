@@ -1,4 +1,4 @@
-"""Forward and backward of one step: this process's part of the batch -> gradients, and the losses they came from."""
+"""Forward and backward pass of one step: this process's part of the batch -> its gradients and losses."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -21,23 +21,24 @@ from pipelines.train.samples import Sample
 from pipelines.train.settings import TrainingConfig
 from prep.masks.equations import SOFT_LEVELS
 
-EXPLODED = 100  # times the usual loss: from there on a step does harm, and is skipped like one whose loss is NaN
+EXPLODED = 100  # ratio to the usual loss from which a step does harm, and is skipped like one whose loss is NaN
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepLosses:
     """The losses of one step on this process."""
 
-    parts: Sequence[Tensor]  # (4,) each: the fields of Losses, of each accumulated part of the batch
-    finite_flags: Sequence[Callable[[], bool]]  # whether the total of each part is finite and has not exploded
+    parts: Sequence[Tensor]  # for each accumulated part of the batch, the fields of Losses, shape (4,)
+    finite_flags: Sequence[Callable[[], bool]]  # for each part, whether its total is finite and has not exploded
 
     def are_finite(self) -> bool:
-        """Whether all are; waits for the forward passes."""
+        """Return whether the totals of all parts are finite; waits for the forward passes."""
         return all(is_finite() for is_finite in self.finite_flags)
 
     def means(self, config: TrainingConfig, fabric: Fabric) -> dict[str, float]:
-        """Means over the batch and all processes, by the log's names, and each branch's share of the total, weighted;
-        waits for the device.
+        """Return the mean losses over the batch and all processes, and each branch's weighted share of the total.
+
+        The keys are the log's names. Waits for the device.
         """
         means = reduce_over_devices(torch.stack(list(self.parts)).mean(dim=0), fabric).tolist()
         row = dict(zip(("loss", "loss_restored", "loss_small", "loss_large"), means, strict=True))
@@ -51,12 +52,12 @@ class StepLosses:
 
 
 def forward_backward(learner: Learner, batches: Iterator[Sample], meter: ThroughputMeter) -> StepLosses:
-    """Add the gradients of a step's batch, part by part.
+    """Accumulate the gradients of a step's batch, part by part.
 
     Args:
-        learner: Its network's gradients are added to.
-        batches: From ``loader.batches``; as many are taken as the batch has parts.
-        meter: Counts how long each was waited for.
+        learner: Holds the network that accumulates the gradients.
+        batches: From ``loader.batches``; one is taken for each part of the batch.
+        meter: Counts how long the step waited for each.
     """
     config, fabric = learner.run.config, learner.fabric
     limit = _exploded_from(config, learner.state.usual_loss)
@@ -75,7 +76,7 @@ def forward_backward(learner: Learner, batches: Iterator[Sample], meter: Through
 
 
 def _exploded_from(config: TrainingConfig, usual: float | None) -> float:
-    """The smallest loss that counts as exploded; a loss in decibels is converted to the ratio of the errors."""
+    """Return the smallest loss that counts as exploded; for a loss in decibels, the ratio is converted to decibels."""
     if usual is None:
         return math.inf
     if config.loss != "psnr":
@@ -85,7 +86,7 @@ def _exploded_from(config: TrainingConfig, usual: float | None) -> float:
 
 
 def compute_losses(config: TrainingConfig, components: Components, batch: Sample) -> Losses:
-    """The losses that a run's settings ask for."""
+    """Compute the losses that a run's settings select."""
     is_soft = config.component_loss == "soft"
     return deblurring_losses(
         components,
@@ -101,15 +102,15 @@ def compute_losses(config: TrainingConfig, components: Components, batch: Sample
 
 @contextmanager
 def measured_offsets(learner: Learner) -> Iterator[OffsetMeter]:
-    """Measure the offsets of the steps within. They run uncompiled: compiled code calls no hooks."""
+    """Measure the offsets of the steps inside the context, which run uncompiled: compiled code calls no hooks."""
     with torch.compiler.set_stance("force_eager"), measure_offsets(learner.network) as offsets:
         yield offsets
 
 
 def _start_finite_check(loss: Tensor, limit: float) -> Callable[[], bool]:
-    """Begin to find out whether a loss is finite and below a limit; the function given waits for the answer.
+    """Start checking whether a loss is finite and below a limit; the returned function waits for the answer.
 
-    So a GPU continues with the backward pass meanwhile.
+    Meanwhile a GPU continues with the backward pass.
     """
     flag = loss.detach() < limit  # false for NaN, and for infinity without a limit
     if flag.device.type != "cuda":

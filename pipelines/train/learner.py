@@ -1,4 +1,4 @@
-"""All that a run changes: network, optimiser, moving average, state; to disk and back."""
+"""Everything that a run changes (network, optimiser, moving average, state), and how it is saved and restored."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -19,20 +19,20 @@ from pipelines.train.state import TrainingState
 
 @dataclass(frozen=True, kw_only=True)
 class Learner:
-    """A network while it is trained."""
+    """A network in training, with everything that changes in the process."""
 
     run: Run
     fabric: Fabric
     network: CDGNet
     optimizer: torch.optim.Optimizer
-    model: _FabricModule  # the network as fabric wraps it, compiled on request: what is called to train it
-    stepper: torch.optim.Optimizer  # the optimiser as fabric wraps it: what is called to step
-    ema: AveragedModel | None
+    model: _FabricModule  # the network wrapped by fabric, compiled on request; called for the forward pass
+    stepper: torch.optim.Optimizer  # the optimiser wrapped by fabric; called to make a step
+    ema: AveragedModel | None  # exponential moving average of the network; None if the run has none
     state: TrainingState
 
     @property
     def result(self) -> CDGNet:
-        """The network that is scored and kept: the EMA where there is one."""
+        """The network that is scored and saved: the EMA if the run has one."""
         if self.ema is None:
             return self.network
         network = self.ema.module
@@ -41,19 +41,19 @@ class Learner:
 
     @property
     def learning_rate(self) -> float:
-        """Of the step at hand."""
+        """The learning rate of the current step."""
         rate: float = self.optimizer.param_groups[0]["lr"]
         return rate
 
     def set_learning_rate(self) -> None:
-        """Set the rate of the next step, as the schedule and past rollbacks have it."""
+        """Set the learning rate of the next step from the schedule and the past rollbacks."""
         run, state = self.run, self.state
         rate = schedule.learning_rate(run.config, state.step, state.plan, len(run.split.train))
         for group in self.optimizer.param_groups:
             group["lr"] = state.learning_rate_factor * rate
 
     def finish_step(self, *, is_finite: bool) -> None:
-        """Update the network and its EMA from the gradients, or skip the step where its loss is not finite."""
+        """Update the network and its EMA from the gradients, or skip the step if its loss is not finite."""
         config = self.run.config
         if is_finite:
             if config.clip:
@@ -66,7 +66,7 @@ class Learner:
         self.state.nonfinite_losses = 0 if is_finite else self.state.nonfinite_losses + 1
 
     def save(self) -> bool:
-        """Write a checkpoint and the weights; gives False and writes neither where a weight is not finite."""
+        """Write a checkpoint and the weights; if a weight is not finite, write neither and return False."""
         networks = (self.network, self.result)
         is_finite = all(bool(torch.isfinite(weight).all()) for each in networks for weight in each.parameters())
         if self.fabric.is_global_zero and is_finite:
@@ -83,7 +83,7 @@ class Learner:
         return is_finite
 
     def write_weights(self, name: str, metadata: dict[str, str]) -> None:
-        """Write the network that is kept into the run folder."""
+        """Write the weights of ``result`` into the run folder."""
         metadata = {
             "pack": ", ".join(path.name for path in self.run.pack_paths),
             "step": str(self.state.step),
@@ -93,10 +93,10 @@ class Learner:
         save_weights(self.run.folder / name, self.result, metadata, overwrite=True)
 
     def restore(self) -> None:
-        """Take everything from the last checkpoint that is whole; without one, leave everything as it is.
+        """Load everything from the newest undamaged checkpoint; without checkpoints, leave everything as it is.
 
         Raises:
-            TrainingError: If it is of another network.
+            TrainingError: If the checkpoint is of another network, or all checkpoints are damaged.
         """
         checkpoint = checkpoints.load(self.run.folder)
         if checkpoint is None:
@@ -114,11 +114,11 @@ class Learner:
             raise checkpoints.misfit(self.run.folder, checkpoint["step"], error) from error
         self.state.load_state_dict(checkpoint)
         if self.run.config.hours is None:
-            self.state.plan = self.run.plan  # more steps may be asked for now
+            self.state.plan = self.run.plan  # the resumed run may have more steps
 
 
 def _check_moments(optimizer: torch.optim.Optimizer) -> None:
-    """Refuse moments that do not fit their parameters, which torch takes, and fails over at the next step."""
+    """Refuse moments that do not fit their parameters: torch accepts them, but fails at the next step."""
     for parameter, moments in optimizer.state.items():
         sizes = {name: tuple(value.shape) for name, value in moments.items() if isinstance(value, Tensor)}
         wanted = {"step": (), **dict.fromkeys(("exp_avg", "exp_avg_sq"), tuple(parameter.shape))}
@@ -127,7 +127,7 @@ def _check_moments(optimizer: torch.optim.Optimizer) -> None:
 
 
 def set_up(run: Run, fabric: Fabric) -> Learner:
-    """Everything as it is before the first step."""
+    """Create the network, optimiser, EMA and state of a run before its first step."""
     config = run.config
     fabric.seed_everything(config.seed, verbose=False)
     network = CDGNet(network_of(config))

@@ -1,4 +1,4 @@
-"""What the loop is fed: this process's part of every batch, and how long the loop waits for it."""
+"""Loading of this process's part of every batch, and measurement of how long the loop waits for it."""
 
 import time
 from collections.abc import Iterator
@@ -16,11 +16,11 @@ from pipelines.workers import batches_of
 
 
 def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
-    """This process's parts of the batches after ``start`` steps, ``accumulate`` of them a step."""
+    """Yield this process's parts of the batches after ``start`` steps, ``accumulate`` parts per step."""
     config = run.config
     sampler = _StepSampler(run, fabric, start)
     loader = DataLoader(
-        cast("Dataset[Sample]", run.samples),  # which is one by its methods
+        cast("Dataset[Sample]", run.samples),  # has a Dataset's methods, not its base class
         batch_size=sampler.share // config.accumulate,
         sampler=sampler,
         num_workers=config.workers,
@@ -31,13 +31,14 @@ def batches(run: Run, fabric: Fabric, start: int) -> Iterator[Sample]:
 
 
 class _StepSampler(Sampler[int]):
-    """The samples of one process, step after step. Step s holds samples (s - 1) * batch to s * batch, whatever the
-    number of processes.
+    """The sample numbers of one process, step after step.
+
+    With any number of processes, step s (from 1) has samples (s - 1) * batch to s * batch - 1.
     """
 
     def __init__(self, run: Run, fabric: Fabric, start: int) -> None:
         self.start, self.batch = start, run.config.batch
-        self.end = None if run.config.hours else run.steps  # a run by the clock ends when its plan says so
+        self.end = None if run.config.hours else run.steps  # a run by the clock ends when its plan does
         self.share = self.batch // fabric.world_size
         self.offset = self.share * fabric.global_rank
 
@@ -48,21 +49,21 @@ class _StepSampler(Sampler[int]):
 
 
 def frame_keys(run: Run, step: int) -> list[str]:
-    """The frames of a step's batch, of all processes."""
+    """Return the keys of the frames in a step's batch, over all processes."""
     batch = run.config.batch
     return [run.samples.frame_of(number).key for number in range((step - 1) * batch, step * batch)]
 
 
 def _ignore_signals(worker: int) -> None:
-    """They reach all processes of a group; the loop ends by itself after its step and still needs its batch."""
+    """Ignore stop signals, which reach all processes of a group: the loop still needs its batch to finish its step."""
     ignore_stop_signals()
 
 
 class ThroughputMeter:
-    """Steps and images a second and the share of time spent waiting for data, since the last reading.
+    """Steps and images per second, and the share of time spent waiting for data, since the last reading.
 
     Args:
-        batch: Images a step.
+        batch: Images per step.
         step: Steps done before.
     """
 
@@ -71,18 +72,18 @@ class ThroughputMeter:
         self.restart(step)
 
     def restart(self, step: int) -> None:
-        """Measure from here on, after ``step`` steps."""
+        """Restart the measurement after ``step`` steps."""
         self.step, self.waited, self.since = step, 0.0, time.perf_counter()
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Count the time within as waiting."""
+        """Count the time inside the context as waiting."""
         began = time.perf_counter()
         yield
         self.waited += time.perf_counter() - began
 
     def read(self, step: int) -> dict[str, float]:
-        """The rates up to ``step``; the next reading begins there."""
+        """Return the rates up to ``step``, from where the next reading begins."""
         seconds = max(time.perf_counter() - self.since, 1e-9)
         rates = {
             "steps_per_second": (step - self.step) / seconds,

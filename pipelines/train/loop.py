@@ -1,4 +1,4 @@
-"""One visible loop: packs in, a run folder out (see ``run_folder``)."""
+"""The training loop, in one function: packs -> a run folder (see ``run_folder``)."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,37 +22,37 @@ from pipelines.train.state import TrainingState
 from pipelines.train.validation import Progress, validate, write_pictures
 from prep import errors
 
-_RECENT = 0.1  # what a logged loss counts in the usual one
-DROWNING = 4  # times the restored frame's loss that a branch's may be, weighted, before a warning
+_RECENT = 0.1  # weight of a logged loss in the running mean, which is the usual loss
+DROWNING = 4  # largest ratio of a branch's weighted loss to the restored frame's loss without a warning
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepReport:
-    """What the loop says after each step."""
+    """What the loop reports after each step."""
 
     step: int
-    steps: int | None  # of the whole run, as planned now; None before a run by the clock has measured its speed
-    rows: Sequence[Mapping[str, Any]] = ()  # added to the log
-    seconds_left: float | None = None  # about, validations included; None before the speed is measured
+    steps: int | None  # of the whole run, as now planned; None before a run by the clock has measured its speed
+    rows: Sequence[Mapping[str, Any]] = ()  # rows added to the log
+    seconds_left: float | None = None  # estimate, with validations; None before the speed is measured
 
 
 def train(
     run: Run, fabric: Fabric, stop: Callable[[], bool] = lambda: False, progress: Progress | None = None
 ) -> Iterator[StepReport]:
-    """Train from the last checkpoint to the last step, giving a report a step.
+    """Train from the last checkpoint to the last step, and yield a report after each step.
 
-    Of several processes each calls this, and takes its part of every batch; the first one writes.
+    Each of several processes calls this and takes its part of every batch; the first one writes the files.
 
     Args:
         run: From ``prepare``.
         fabric: Launched; decides devices and precision.
-        stop: Asked after each step; when true the state is saved and the loop ends.
-        progress: Shows how far a validation is.
+        stop: Called after each step; if it returns true, the state is saved and the loop ends.
+        progress: Shows the progress of a validation.
 
     Raises:
         DataError: If a process that reads the packs was killed.
         TrainingError: If the loss is not finite several times in a row, a batch cannot be divided by the devices,
-            another process trains in the run folder, or the packs are gone.
+            another process trains in the run folder, or the packs no longer exist.
     """
     check_division(run.config, fabric.world_size)
     with run_folder.locked(run.folder) if fabric.is_global_zero else nullcontext():
@@ -68,7 +68,7 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
     meter = ThroughputMeter(config.batch, state.step)
     clock = Clock(config, state, fabric, steps_per_validation=forecast.steps_per_validation(run))
     while state.step < state.plan.steps:
-        # Gradients, over the accumulated parts of the batch.
+        # Gradients, accumulated over the parts of the batch.
         step, is_end = state.step + 1, state.step + 1 == state.plan.steps
         learner.set_learning_rate()
         with measured_offsets(learner) if _is_logged(learner, step) else nullcontext() as offsets:
@@ -83,8 +83,8 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
         # The log.
         rows = _log(learner, losses, offsets, meter)
 
-        # A checkpoint: before a validation, which may fail, and not while losses are not finite, so that the good ones
-        # are kept. Or recovery, after several such losses, or where the end could not be saved.
+        # A checkpoint: before a validation, which may fail, and not while losses are not finite, so that the good
+        # checkpoints are kept. Or recovery, after several such losses, or if the last step could not be saved.
         is_saved = False
         state.is_validation_due = _is_validation_due(learner, step)
         if not state.nonfinite_losses and (agreed.is_save_due or agreed.is_stopped):
@@ -100,22 +100,22 @@ def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progres
             rows.append(_validate(learner, progress))
             clock.count_validation()
         if any("loss" not in row for row in rows):
-            meter.restart(state.step)  # what took time was not a step
+            meter.restart(state.step)  # the time went into something other than steps
         steps = _planned_steps(state)
         left = clock.seconds_left(forecast.validations_left(run, state.step, steps) if steps else 0)
         yield StepReport(step=step, steps=steps, rows=rows, seconds_left=left)
-        if agreed.is_stopped and state.step == step:  # else the run went back, and stops after its next step
+        if agreed.is_stopped and state.step == step:  # after a rollback, stop after the next step
             break
 
 
 def _resume(run: Run, fabric: Fabric) -> Learner:
-    """Everything as of the last checkpoint, in memory and in the run folder."""
+    """Restore the learner and the run folder to the last checkpoint."""
     learner = set_up(run, fabric)
     learner.restore()
     state = learner.state
     if fabric.is_global_zero:
         if run_folder.weights_step(run.folder) != state.step > 0:
-            learner.write_weights(run_folder.WEIGHTS, {})  # a kill came between the checkpoint and its weights
+            learner.write_weights(run_folder.WEIGHTS, {})  # killed after the checkpoint, before its weights
         checkpoints.forget_after(run.folder, state.step)
         run_folder.trim_log(run.folder, state.step, is_validation_due=state.is_validation_due)
     return learner
@@ -130,7 +130,7 @@ def _is_logged(learner: Learner, step: int) -> bool:
 
 
 def _is_validation_due(learner: Learner, step: int) -> bool:
-    """At the end and after every ``val_every`` epochs, where frames are held out."""
+    """Return true at the end and after every ``val_every`` epochs, if frames are held out."""
     run = learner.run
     is_end = step == learner.state.plan.steps
     is_due = is_end or schedule.is_validation_due(run.config, step, len(run.split.train))
@@ -140,13 +140,13 @@ def _is_validation_due(learner: Learner, step: int) -> bool:
 def _log(
     learner: Learner, losses: StepLosses, offsets: OffsetMeter | None, meter: ThroughputMeter
 ) -> list[dict[str, Any]]:
-    """Write the step that was just finished into the log; gives the rows written.
+    """Write the finished step into the log, and return the rows written.
 
     Args:
-        learner: After the step.
-        losses: Of the step.
-        offsets: Measured in it; None where it is not to be logged. A step that was skipped always is.
-        meter: Since the last row.
+        learner: The learner after the step.
+        losses: The losses of the step.
+        offsets: The offsets measured in the step; None if it is not due to be logged. A skipped step is always logged.
+        meter: The throughput since the last row.
     """
     run, state = learner.run, learner.state
     rows: list[dict[str, Any]] = []
@@ -157,7 +157,7 @@ def _log(
         usual = row["loss"] if state.usual_loss is None else state.usual_loss
         state.usual_loss = usual + _RECENT * (row["loss"] - usual)
         row["learning_rate"] = learner.learning_rate
-        if not math.isnan(mean := offsets.mean()):  # as it is without deformable layers
+        if not math.isnan(mean := offsets.mean()):  # NaN without deformable layers
             row["mean_offset"] = mean
         if (drowned := _drowned(row)) and not state.has_warned:
             row["drowned_by"], state.has_warned = drowned, True
@@ -168,14 +168,14 @@ def _log(
 
 
 def _drowned(row: Mapping[str, Any]) -> str:
-    """The branch whose weighted loss drowns the restored frame's; empty where none does."""
+    """Return the branch whose weighted loss drowns the restored frame's loss; empty if neither does."""
     shares = {name: row.get(f"share_{name}", 0.0) for name in ("small", "large")}
     name = max(shares, key=lambda name: shares[name])
     return name if shares[name] > DROWNING * (1 - sum(shares.values())) else ""
 
 
 def _validate(learner: Learner, progress: Progress | None) -> dict[str, Any]:
-    """Validate what was just saved, keep the weights if they are the best so far; gives the row that was logged."""
+    """Validate the saved network, keep its weights if they are the best so far, and return the row that was logged."""
     run, state, fabric = learner.run, learner.state, learner.fabric
     try:
         scores = validate(learner.result, run.packs, run.split, fabric, progress)

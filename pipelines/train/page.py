@@ -1,4 +1,4 @@
-"""A run folder -> ``run.html``: curves, what happened, and the frames of the last validation, in one file."""
+"""A run folder -> ``run.html``: curves, warnings and interruptions, and frames of the last validation, in one file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -35,10 +35,10 @@ class _Example:
 
 
 def write(folder: Path) -> Path:
-    """Write the page of a run from the files in its folder; an earlier one is replaced.
+    """Write the page of a run from the files in its folder; an earlier page is replaced.
 
     Raises:
-        ForeignFile: If a person's own file has its name.
+        ForeignFile: If a file with its name is not a page of this project.
         TrainingError: If the folder contains no run, or its files are damaged.
     """
     settings, rows = run_folder.read_request(folder), run_folder.read_log(folder)
@@ -102,7 +102,7 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
 
 
 def _facts(settings: Mapping[str, Any]) -> dict[str, str]:
-    """What was asked of the run, by the option of ``cdg-train``; options that were not given have no value to show."""
+    """Return the settings of the run by option of ``cdg-train``, without the options that have no value."""
     units = {each.name: str(each.metadata.get("unit", "")) for each in fields(TrainingConfig)}
     return {
         "--" + name.replace("_", "-"): _setting_text(value, units[name])
@@ -112,7 +112,7 @@ def _facts(settings: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _setting_text(value: Any, unit: str) -> str:
-    """A setting as a person reads it, with its unit."""
+    """Format a setting for readers, with its unit."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, list | tuple):
@@ -123,7 +123,7 @@ def _setting_text(value: Any, unit: str) -> str:
 
 
 def _event(row: Mapping[str, Any]) -> str:
-    """A warning or an interruption that a row of the log holds; empty for rows of steps and validations."""
+    """Describe the warning or interruption in a row of the log; empty for rows of steps and validations."""
     if "skipped" in row:
         frames = ", ".join(sorted(set(row["skipped"])))
         return f"step {row['step']:,}: skipped, the loss was not finite or far above the usual; frames: {frames}"
@@ -136,7 +136,7 @@ def _event(row: Mapping[str, Any]) -> str:
 
 
 def drowned_text(row: Mapping[str, Any]) -> str:
-    """That a branch's loss outweighs that of the restored frame, and what to do."""
+    """Return the warning that a branch's loss outweighs that of the restored frame, and what to do."""
     name = row["drowned_by"]
     share, restored = row[f"share_{name}"], 1 - row["share_small"] - row["share_large"]
     return (

@@ -1,5 +1,7 @@
-"""After several losses in a row that are not finite or exploded, or one at the end: back to a checkpoint with half the
-rate, or stop.
+"""Recovery from divergence: roll back to a checkpoint with half the learning rate, or stop.
+
+It follows several losses in a row that are not finite or have exploded. At the end of the run, one such loss or a
+non-finite weight is enough.
 """
 
 from typing import Any, NoReturn
@@ -8,19 +10,19 @@ from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, run_folder
 from pipelines.train.learner import Learner
 
-MAX_NONFINITE = 3  # non-finite or exploded losses in a row, before something is done
-SMALLEST_FACTOR = 1 / 64  # of the learning rate: after so many halvings the run is given up
+MAX_NONFINITE = 3  # non-finite or exploded losses in a row that trigger the recovery
+SMALLEST_FACTOR = 1 / 64  # smallest factor of the learning rate; the run is given up at the next halving
 _RESTART = "start a new run with a lower --learning-rate"
 
 
 def recover(learner: Learner) -> dict[str, Any]:
-    """Go back to the last good checkpoint with half the learning rate.
+    """Roll back to the last good checkpoint with half the learning rate.
 
     Returns:
         The row that was added to the log.
 
     Raises:
-        TrainingError: If the run is to stop instead, there is no good checkpoint, or the rate is too low already.
+        TrainingError: If the settings say to stop, there is no good checkpoint, or the rate is too low already.
     """
     run, state, fabric = learner.run, learner.state, learner.fabric
     failed_step, factor = state.step, state.learning_rate_factor / 2
@@ -31,7 +33,7 @@ def recover(learner: Learner) -> dict[str, Any]:
     if factor < SMALLEST_FACTOR:
         is_low = f", and the learning rate is down to {state.learning_rate_factor:g} of --learning-rate"
         _give_up(learner, is_low, good_steps, _RESTART)
-    fabric.barrier()  # all processes have seen the checkpoints
+    fabric.barrier()  # wait until all processes have listed the checkpoints
     if fabric.is_global_zero:
         checkpoints.forget_after(run.folder, good_steps[-1])
     fabric.barrier()
@@ -48,10 +50,10 @@ def recover(learner: Learner) -> dict[str, Any]:
 
 
 def _good_steps(learner: Learner) -> list[int]:
-    """The checkpoints that may be gone back to."""
+    """Return the steps of the checkpoints that the run may be rolled back to."""
     steps, state = checkpoints.saved_steps(learner.run.folder), learner.state
     if steps and steps[-1] == state.step - state.nonfinite_losses == state.rolled_back_to:
-        steps.pop()  # even with half the rate its next losses were not finite: its weights are bad
+        steps.pop()  # its weights are bad: even with half the rate the next losses were not finite
     return steps
 
 

@@ -1,5 +1,7 @@
-"""The files of a run: ``run.json`` (the settings), ``log.jsonl`` (a row a logging step), ``weights.safetensors`` (the
-network as of the last checkpoint), ``best.safetensors`` (as of the highest validation PSNR), ``checkpoints``, a lock.
+"""The files of a run.
+
+``run.json`` (the settings), ``log.jsonl`` (a row per logged step or event), ``weights.safetensors`` (the network at
+the last checkpoint), ``best.safetensors`` (at the highest validation PSNR), ``checkpoints``, a lock.
 """
 
 import json
@@ -25,13 +27,13 @@ _NUMBERS = frozenset(
         *("val_psnr", "val_psnr_blurry", "val_frames", "went_back_from", "factor"),
     )
 )
-_NEEDS = {  # what a row of each kind holds besides
+_NEEDS = {  # a row that has this column must have these columns too
     "loss": ("steps_per_second",),
     "val_psnr": ("val_psnr_blurry", "val_frames"),
     "went_back_from": ("factor",),
     "drowned_by": ("share_small", "share_large"),
 }
-_SMALLEST = 1e-100  # beside 0
+_SMALLEST = 1e-100  # smallest magnitude that can be drawn, except 0; the largest is its inverse
 
 
 @contextmanager
@@ -39,7 +41,7 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep other processes from training in a run folder.
 
     Raises:
-        RunInUse: If another process does.
+        RunInUse: If another process trains in it.
     """
     in_use = f"{folder} is in use by another training; wait until it ends, or choose another --out"
     with locks.hold(folder / "lock", refusal=RunInUse(in_use)):
@@ -47,7 +49,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def read_request(folder: Path) -> dict[str, Any]:
-    """The settings of the run in a folder.
+    """Read the settings of the run in a folder.
 
     Raises:
         TrainingError: If there is no run, or its file is damaged.
@@ -64,12 +66,12 @@ def read_request(folder: Path) -> dict[str, Any]:
 
 
 def write_request(folder: Path, request: Mapping[str, Any]) -> None:
-    """Write the settings, which makes the folder a run's."""
+    """Write the settings, which makes the folder a run folder."""
     files.write_text(folder / REQUEST, json.dumps(request, indent=2) + "\n")
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's log.
+    """Read the rows of a run's log.
 
     Raises:
         TrainingError: If a line is not a row of a log.
@@ -88,7 +90,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 
 def _problem(row: Mapping[str, Any]) -> str:
-    """What keeps a row from being one of a log; empty where nothing does."""
+    """Return why a row is not a row of a log; empty if it is one."""
     step = row.get("step")
     if type(step) is not int or not 0 <= step <= sys.maxsize:
         return "its step is not a whole number of 0 or more"
@@ -105,7 +107,7 @@ def _problem(row: Mapping[str, Any]) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether a value is a number, of a size that can be drawn; JSON of Python holds infinities and NaN too."""
+    """Return whether a value is a number that can be drawn, or infinite or NaN, which Python also writes to JSON."""
     if type(value) not in (int, float):
         return False
     return value == 0 or _SMALLEST <= abs(value) <= 1 / _SMALLEST or not math.isfinite(value)
@@ -117,12 +119,12 @@ def append_to_log(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def trim_log(folder: Path, step: int, *, is_validation_due: bool = False) -> None:
-    """Drop the rows that will be written again by a run that continues from ``step``.
+    """Drop the rows that a run that continues from ``step`` will write again.
 
     Args:
-        folder: The run's.
+        folder: The run folder.
         step: The step of the checkpoint that the run continues from.
-        is_validation_due: The validation of that step will be repeated too.
+        is_validation_due: Whether the validation of that step will be repeated too.
     """
     rows = [row for row in read_log(folder) if row["step"] <= step]
     if is_validation_due:
@@ -131,7 +133,7 @@ def trim_log(folder: Path, step: int, *, is_validation_due: bool = False) -> Non
 
 
 def training_seconds(folder: Path) -> float:
-    """How long the logged steps of a run took, from each row's rate."""
+    """Return how many seconds the logged steps of a run took, from each row's rate."""
     seconds, before = 0.0, 0
     for row in read_log(folder):
         if "loss" in row:
@@ -141,7 +143,7 @@ def training_seconds(folder: Path) -> float:
 
 
 def weights_step(folder: Path) -> int:
-    """After how many steps a run's weights were written; -1 where there are none that can be read."""
+    """Return after how many steps a run's weights were written; -1 if there are no readable weights."""
     path = folder / WEIGHTS
     with suppress(WeightsError, ValueError):
         return int(read_metadata(path).get("step", -1)) if path.exists() else -1

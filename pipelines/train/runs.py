@@ -18,7 +18,7 @@ from prep.errors import PackError
 from prep.io import files
 from prep.packs.reader import PackInfo, content_checksum, read_info
 
-STABLE_RATE = 5e-4  # above it the offsets were seen to run away to 16-40 pixels
+STABLE_RATE = 5e-4  # learning rate above which offsets were seen to diverge to 16-40 pixels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,22 +29,22 @@ class Run:
     packs: Sequence[PackInfo]
     folder: Path
     split: Split
-    samples: TrainingSamples  # to train on
-    plan: Plan  # of its steps; a run by the clock revises it
-    request: Mapping[str, Any]  # its identity
+    samples: TrainingSamples  # training samples
+    plan: Plan  # plan of its steps; a run by the clock revises it
+    request: Mapping[str, Any]  # settings that identify the run, from ``identity``
     start: int  # steps done before
-    seconds: float  # trained before
-    is_done: bool  # all steps, the last validation, and the weights written
-    damaged_checkpoints: Sequence[str] = field(default=())  # newer than the one that it continues from; a sentence each
+    seconds: float  # seconds trained before
+    is_done: bool  # all steps and the last validation are done, and the weights are written
+    damaged_checkpoints: Sequence[str] = field(default=())  # those newer than the one it continues from, in sentences
 
     @property
     def steps(self) -> int:
-        """To reach in all, as planned when the run was prepared."""
+        """Number of steps of the whole run, as planned when the run was prepared."""
         return self.plan.steps
 
     @property
     def pack_paths(self) -> list[Path]:
-        """Where the packs are."""
+        """Paths of the packs."""
         return [pack.path for pack in self.packs]
 
 
@@ -53,15 +53,15 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
 
     Args:
         config: The settings.
-        packs: Their paths.
-        folder: The run's; need not exist.
-        keep: Begin the run, by writing ``run.json`` and ``config.yaml``; else write nothing.
+        packs: Paths of the packs.
+        folder: The run folder; need not exist.
+        keep: Whether to begin the run, by writing ``run.json`` and ``config.yaml``; if false, nothing is written.
 
     Raises:
-        TrainingError: If the folder holds another run or something else, or none of its checkpoints can be read.
-        DataError: If the packs cannot be divided as asked, or do not go together.
-        PackError: If one cannot be read.
-        WeightsError: If those to begin with cannot be used.
+        TrainingError: If the folder contains another run or other files, or none of its checkpoints can be read.
+        DataError: If the packs cannot be split as the settings say, or do not match.
+        PackError: If a pack cannot be read.
+        WeightsError: If the initial weights cannot be used.
     """
     infos = [read_info(pack) for pack in packs]
     split = split_by_source(infos, config.val)
@@ -85,7 +85,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
     if config.hours is not None:
         plan = state.plan
     _refuse_weights_alone(folder)
-    # Otherwise a kill came between the last checkpoint and its weights.
+    # False if the run was killed between writing the last checkpoint and writing its weights.
     are_weights_written = run_folder.weights_step(folder) == state.step
     run = Run(
         config=config,
@@ -106,17 +106,17 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
 
 
 def begin(run: Run) -> None:
-    """Write ``run.json`` if there is none, which makes the folder a run's, and the settings as ``config.yaml``."""
+    """Make the folder a run folder: write ``run.json``, unless it exists, and the settings as ``config.yaml``."""
     if not (run.folder / run_folder.REQUEST).exists():
         run_folder.write_request(run.folder, run.request)
     config_file.write(run.folder / config_file.NAME, run.config, run.pack_paths)
 
 
 def check_division(config: TrainingConfig, processes: int) -> None:
-    """Refuse a batch that cannot be divided.
+    """Check that the processes can share a batch.
 
     Raises:
-        TrainingError: If so.
+        TrainingError: If the batch cannot be divided, or CUDA graphs are on with more than one process.
     """
     if config.graphs and processes > 1:
         raise TrainingError(f"--graphs is for one device, and there are {processes}; leave it out")
@@ -129,7 +129,7 @@ def check_division(config: TrainingConfig, processes: int) -> None:
 
 
 def frames_trained_on(folder: Path) -> Mapping[tuple[str, str], tuple[PackInfo, Sequence[int]]]:
-    """The frames that the run in a folder trains on; empty if its settings or packs are gone.
+    """Return the frames that the run in a folder trains on; none if its settings or packs cannot be read.
 
     Returns:
         By layout and key: the pack of each frame, and its rows there.
@@ -144,40 +144,40 @@ def frames_trained_on(folder: Path) -> Mapping[tuple[str, str], tuple[PackInfo, 
 
 
 def network_of(config: TrainingConfig) -> ModelConfig:
-    """The network that a run trains."""
+    """Return the configuration of the network that a run trains."""
     network = ModelConfig.preset(config.preset, config.variant)
     own = {name: getattr(config, name) for name in ("attention", "fusion") if getattr(config, name) != "variant"}
     return replace(network, **own)
 
 
 def uses_variant_attention(config: TrainingConfig) -> bool:
-    """Whether the network has its variant's own attention, however it was asked for."""
+    """Return whether the network has its variant's own attention, by default or by an explicit setting."""
     return network_of(replace(config, fusion="variant")) == ModelConfig.preset(config.preset, config.variant)
 
 
 def learns_from_masks(config: TrainingConfig) -> bool:
-    """Whether a run looks at the masks of its packs."""
+    """Return whether a run uses the masks of its packs."""
     return learns_from_branches(config) and config.component_loss != "whole"
 
 
 def learns_from_branches(config: TrainingConfig) -> bool:
-    """Whether a run has losses of the branches."""
+    """Return whether a run has losses of the branches."""
     return network_of(config).branches == "both" and config.lambda_small + config.lambda_large > 0
 
 
 def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> dict[str, Any]:
-    """What must be equal for two commands to mean one run, as JSON gives it back."""
+    """Return the values that must be equal for two commands to be the same run, as read back from JSON."""
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     if uses_variant_attention(config):
         del settings["attention"]
-    # Runs of earlier releases have none of these.
+    # The ``run.json`` of earlier releases has none of these.
     for name, usual in (("component_loss", "target"), ("fusion", "variant"), ("hours", None)):
         if settings[name] == usual:
             del settings[name]
     if config.init is not None:
         settings["init"] = f"crc32 {zlib.crc32(Path(config.init).read_bytes()):08x}"
     if config.schedule == "cosine" and config.hours is None:
-        settings["steps"] = steps  # where the cosine ends
+        settings["steps"] = steps  # the step at which the cosine ends
     network = network_of(config).to_dict()
     identity: dict[str, Any] = json.loads(
         json.dumps({**settings, "network": network, "pack_crc32": content_checksum(packs)})
@@ -186,16 +186,16 @@ def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> d
 
 
 def _refuse_other_folder(folder: Path, asked: Mapping[str, Any]) -> None:
-    """Refuse a folder of another run, or of no run."""
+    """Refuse a folder that contains another run, or files but no run."""
     if (folder / run_folder.REQUEST).exists():
         _refuse_other_run(run_folder.read_request(folder), asked, folder)
-        run_folder.read_log(folder)  # refuses one that is damaged
+        run_folder.read_log(folder)  # refuses a damaged log
     elif files.holds_others(folder):
         raise TrainingError(f"{folder} contains files but no run.json, so it is not a run folder; choose another --out")
 
 
 def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], folder: Path) -> None:
-    usual = asdict(TrainingConfig())  # of settings that ``identity`` leaves out where they are as usual
+    usual = asdict(TrainingConfig())  # ``identity`` leaves some settings out if they have their usual value
     both = {
         name: (earlier.get(name, usual.get(name)), asked.get(name, usual.get(name))) for name in {**earlier, **asked}
     }
@@ -215,7 +215,7 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
 
 
 def _shown(value: object) -> str:
-    """A value of a run's file in one line, as its option takes it, without what a terminal would obey."""
+    """Format a value of a run's file in one line, as its option takes it, without control characters."""
     text = "unset" if value is None else ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
     return (text if text.isprintable() else ascii(text))[:200]
 

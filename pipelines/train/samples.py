@@ -1,6 +1,6 @@
 """Packs -> the endless stream of windows that a network is trained on.
 
-Legend: C the training crop's side in pixels.
+Legend: C side of the training crop in pixels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 
 class Sample(NamedTuple):
-    """One training sample, as it lies in the pack; a batch stacks them."""
+    """One training sample, with values as stored in the pack; a batch stacks samples."""
 
     blurry: "Tensor"  # (3, C, C) uint8
     sharp: "Tensor"  # (3, C, C) uint8
-    mask: "Tensor"  # (1, C, C) uint8, 0 or 1; of soft masks 0 to 255
+    mask: "Tensor"  # (1, C, C) uint8, 0 or 1; for soft masks 0 to 255
 
 
 class TrainingSamples:
     """An endless, reproducible stream: sample n is decided by (seed, n) alone, so a run resumes anywhere in it.
 
-    An epoch shows each frame of all packs once, in random order: a random one of its crops, a random window of it,
-    flipped and turned at random, all tensors together. So a pack's weight is its number of frames.
+    An epoch shows each frame of all packs once, in random order: a random window of one of its crops, chosen at
+    random, with the same random flips and turns for all tensors. So a pack's weight is its number of frames.
 
     Args:
-        paths: The packs.
-        frames: Rows of the packs by frame.
+        paths: Paths of the packs.
+        frames: For each frame, its rows in its pack.
         crop: Side of the window in pixels.
-        seed: Of order, place, flips and turns.
-        turn: Turn by quarters too, so that no direction of blur is more frequent than another.
-        mu: Threshold of the masks, from the packs' S; None takes the packs' own.
-        is_soft: Give soft masks, see ``equations.soft_mask``.
+        seed: Seed of order, place, flips and turns.
+        turn: Whether to turn by quarters too, so that all directions of blur are equally frequent.
+        mu: Threshold for masks computed from the packs' S; None takes the packs' own masks.
+        is_soft: Whether to return soft masks, see ``equations.soft_mask``.
 
     Raises:
         DataError: If the window is larger than a pack's crops.
-        PackError: If a pack does not hold all of its crops.
+        PackError: If a pack does not contain all of its crops.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class TrainingSamples:
         return mask_of_codes(pack.sharpness(*corner), self.mu)
 
     def frame_of(self, number: int) -> Frame:
-        """The frame that sample ``number`` is a window of."""
+        """Return the frame that contains sample ``number``."""
         return self.frames[self._frame_index(number)]
 
     def _frame_index(self, number: int) -> int:

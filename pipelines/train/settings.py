@@ -1,4 +1,4 @@
-"""What decides a training run: one dataclass, whose help texts are those of ``cdg-train``. Loads no torch."""
+"""The settings of a training run: one dataclass, whose help texts are those of ``cdg-train``. Does not load torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from cdgnet.config import PRESETS, VARIANTS, ModelConfig
 _NETWORKS = {name: ModelConfig.preset("paper", name) for name in VARIANTS}
 DMPHN = tuple(name for name, network in _NETWORKS.items() if network.levels > 1)  # as published, without attention
 ONE_BRANCH = tuple(name for name, network in _NETWORKS.items() if network.branches != "both")  # these use no masks
-_LARGEST_WHOLE, _LARGEST = 10**9, 1e30  # of settings without a limit of their own: 32-bit floats hold the products
+_LARGEST_WHOLE, _LARGEST = 10**9, 1e30  # limits of settings that state none; products of them fit 32-bit floats
 
-NOTHING = "none"  # what --val takes to hold no frames out
+NOTHING = "none"  # value of --val that holds no frames out
 
 
 def _setting(default: Any, text: str, **limits: Any) -> Any:
-    """A field with its help text; ``least``, ``most``, ``below`` and ``choices`` limit it, ``unit`` names it."""
+    """Return a field with its help text; ``least``, ``most``, ``below``, ``choices`` are limits, ``unit`` its unit."""
     return field(default=default, metadata={"help": text, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingConfig:
-    """What decides a run. The defaults are the paper's, section 4.1."""
+    """The settings of a run. The defaults are the paper's, section 4.1."""
 
     preset: str = _setting("paper", "Widths of the network.", choices=PRESETS)
     variant: str = _setting(
@@ -143,7 +143,7 @@ class TrainingConfig:
 
     @property
     def learns_from_masks(self) -> bool:
-        """Whether a mask decides any loss."""
+        """Whether any loss depends on a mask."""
         weights = self.lambda_small + self.lambda_large
         return self.variant not in ONE_BRANCH and weights > 0 and self.component_loss != "whole"
 
@@ -173,7 +173,7 @@ class TrainingConfig:
 
 
 def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
-    """What is wrong with a field, as a message; empty if nothing is."""
+    """Return what is wrong with a field, as a message; empty if it is valid."""
     if "choices" in about:
         return "" if value in about["choices"] else f"{name} is {value!r}; it must be one of {about['choices']}"
     if "least" not in about or value is None:
@@ -187,11 +187,11 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
 
 
 def held_out(val: Sequence[str]) -> tuple[str, ...] | None:
-    """The videos that ``--val`` holds out: none if it is ``none``, and None, the usual one, if it is not given."""
+    """Return the videos that ``--val`` holds out: no video for ``none``; None, for the default, if it is not given."""
     return tuple(name for name in val if name != NOTHING) if val else None
 
 
-# Settings that may change when a run is resumed; with any other setting changed it is another run.
+# Settings that may change when a run is resumed; a change of any other setting makes it another run.
 MAY_CHANGE = frozenset(
     {
         "epochs",

@@ -1,4 +1,4 @@
-"""Frames to train on and frames held out: divided by source video, so that no scene is in both."""
+"""The split into frames to train on and frames held out, by source video, so that no scene is in both."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,25 +9,25 @@ from pipelines.packs import Frame
 from prep.datasets import layouts
 from prep.packs.reader import PackInfo
 
-_HELD_OUT_SHARE = 20  # by default the source video nearest to this part of the frames is held out: a twentieth
+_HELD_OUT_SHARE = 20  # by default the source video nearest to 1/20 of the frames is held out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """The frames of packs divided by source video: rows of the pack by frame."""
+    """The frames of packs divided by source video: for each frame, its rows in its pack."""
 
     train: Mapping[Frame, Sequence[int]]
     held_out: Mapping[Frame, Sequence[int]]
-    sources: Sequence[str]  # held out
+    sources: Sequence[str]  # names of the videos held out
 
 
 def split_by_source(packs: Sequence[PackInfo], held_out: Sequence[str] | None) -> Split:
-    """Divide the frames of packs by the video they were cut from; a video in several packs is held out of all.
+    """Divide the frames of packs by source video; a video in several packs is held out of all of them.
 
     Args:
-        packs: What they say of themselves.
-        held_out: Source videos to hold out, by name; empty for none; None holds out the one
-            nearest to a twentieth of the frames, and none where there is only one source.
+        packs: Header and index of each pack.
+        held_out: Names of the source videos to hold out; empty for none. None holds out the video nearest to a
+            twentieth of the frames, or no video if there is only one.
 
     Raises:
         DataError: If a source is in none of the packs, nothing is left to train on, or the packs do not match.

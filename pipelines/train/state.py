@@ -1,4 +1,4 @@
-"""Where a run is: the part of a checkpoint that is not tensors."""
+"""The state of a run: the part of a checkpoint that is not tensors."""
 
 import math
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from pipelines.train.schedule import Plan
 
-# By what name a checkpoint holds each field of TrainingState; those on disk may not change, or old runs cannot go on.
+# Key in a checkpoint of each field of TrainingState. The keys may not change, or old runs could not be resumed.
 _KEYS_ON_DISK = {
     "step": "step",
     "nonfinite_losses": "strikes",
@@ -25,29 +25,29 @@ _KEYS_ON_DISK = {
 
 @dataclass(kw_only=True)
 class TrainingState:
-    """All that the loop remembers from step to step, other than tensors."""
+    """All that the loop remembers from step to step, except tensors."""
 
     step: int = 0  # steps done
-    nonfinite_losses: int = 0  # or exploded ones, in a row, the last step's included
+    nonfinite_losses: int = 0  # non-finite or exploded losses in a row, up to the last step
     learning_rate_factor: float = 1.0  # halved by each rollback
     rolled_back_to: int = -1  # the step of the last rollback's checkpoint; -1 before the first rollback
-    best_psnr: float | None = None  # of all validations, in dB; None before the first
-    is_validation_due: bool = False  # of this step's weights
-    has_warned: bool = False  # that a branch's loss drowns the restoration
-    usual_loss: float | None = None  # the mean of the logged ones, recent ones more; None before the first
-    seconds: float = 0.0  # spent on steps, checkpoints and validations, by all processes that went on with the run
-    plan: Plan = field(default_factory=Plan)  # of its steps
+    best_psnr: float | None = None  # highest of all validations, in dB; None before the first
+    is_validation_due: bool = False  # whether the weights of this step are still to be validated
+    has_warned: bool = False  # whether the run has warned that a branch's loss drowns the restoration
+    usual_loss: float | None = None  # running mean of the logged losses; None before the first
+    seconds: float = 0.0  # spent on steps, checkpoints and validations since the run began, over all restarts
+    plan: Plan = field(default_factory=Plan)  # plan of the run's steps
 
     def state_dict(self) -> dict[str, Any]:
-        """The fields as a checkpoint holds them."""
+        """Return the fields in the form stored in a checkpoint."""
         fields = {key: getattr(self, name) for name, key in _KEYS_ON_DISK.items()}
-        return {**fields, "plan": tuple(self.plan)}  # the class itself could not be read without running code
+        return {**fields, "plan": tuple(self.plan)}  # reading the class itself would require running code
 
     def load_state_dict(self, checkpoint: Mapping[str, Any]) -> None:
-        """Take the fields from a checkpoint, which holds other things too.
+        """Set the fields from a checkpoint, which contains other entries too.
 
         Raises:
-            ValueError: If one of them holds what that field never does.
+            ValueError: If the value of a field is not valid.
         """
         for name, key in _KEYS_ON_DISK.items():
             if key in checkpoint:
@@ -72,7 +72,7 @@ def _is_plan(value: Any) -> bool:
     return _is_whole(steps, 1) and _is_whole(start) and start < steps and _is_number(progress, 0, 1)
 
 
-# What each field may be, on disk: a damaged checkpoint, or one of another program, may hold anything.
+# Check of each field's value on disk, because a damaged checkpoint, or one of another program, may contain anything.
 _IS_FIT: Mapping[str, Callable[[Any], bool]] = {
     "step": _is_whole,
     "nonfinite_losses": _is_whole,
@@ -80,7 +80,7 @@ _IS_FIT: Mapping[str, Callable[[Any], bool]] = {
     "rolled_back_to": lambda value: _is_whole(value, -1),
     "best_psnr": lambda value: (
         value is None or _is_number(value, 0, math.inf)
-    ),  # inf: of an earlier release, equal frames
+    ),  # an earlier release wrote inf for equal frames
     "is_validation_due": lambda value: isinstance(value, bool),
     "has_warned": lambda value: isinstance(value, bool),
     "usual_loss": lambda value: value is None or _is_number(value, -sys.float_info.max),

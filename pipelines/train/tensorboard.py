@@ -1,4 +1,4 @@
-"""A run's log for TensorBoard. Needs the extra ``tensorboard``."""
+"""A run's log for TensorBoard. Requires the extra ``tensorboard``."""
 
 import threading
 from collections.abc import Mapping
@@ -12,11 +12,11 @@ from prep.io import files
 
 
 class TensorBoardLog:
-    """Writes what the log holds, and the pictures of each validation, into ``tensorboard`` in the run folder.
+    """Writes the numbers of the log and the pictures of each validation into ``tensorboard`` in the run folder.
 
     Args:
-        folder: The run's.
-        start: Steps done before; what an earlier process wrote of later ones is hidden.
+        folder: The run folder.
+        start: Steps done before; entries of later steps that an earlier process wrote are hidden.
 
     Raises:
         OSError: From every method, if the disk is full.
@@ -43,12 +43,12 @@ class TensorBoardLog:
             self._writer.flush()
 
     def close(self) -> None:
-        """Write what is not written yet."""
+        """Write what is still buffered, and close the files."""
         with files.naming(self.events):
             self._writer.close()
 
 
 def _report(failed: threading.ExceptHookArgs) -> None:
-    """Print what ended a thread, but not TensorBoard's: the next call of the writer raises what its thread found."""
+    """Print the exception that ended a thread, except TensorBoard's, which the writer raises again at its next call."""
     if not type(failed.thread).__module__.startswith("tensorboard."):
         threading.__excepthook__(failed)

@@ -1,4 +1,4 @@
-"""Scores of a network on the frames held out: whole frames, 8 bits, the blurry ones beside the restored."""
+"""Scores of a network on the held-out frames: whole frames, 8 bits, both blurry and restored."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,35 +21,35 @@ from prep.arrays import Bytes
 from prep.io import files, frames, storage
 from prep.packs.reader import PackInfo
 
-# Shows how far work on items is: given the items, their number and the work's name, it passes the items on.
+# Shows the progress of work on items: takes the items, their number and the name of the work, returns the items.
 Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 class ValidationScores(NamedTuple):
-    """Means over the frames held out."""
+    """Means over the held-out frames."""
 
     blurry: float  # PSNR in dB
     restored: float  # PSNR in dB
-    frames: int  # their number
+    frames: int  # number of frames
 
 
 KINDS = ("blurry", "restored", "sharp", "mask", "small", "large", *MAP_TITLES)
-_SHOWN = 3  # frames that pictures are kept of
-_SIDE = 1024  # pixels of a picture, at most
+_SHOWN = 3  # number of frames whose pictures are kept
+_SIDE = 1024  # largest side of a picture, in pixels
 
 
 @torch.no_grad()
 def validate(
     network: CDGNet, packs: Sequence[PackInfo], split: Split, fabric: Fabric, progress: Progress | None = None
 ) -> ValidationScores:
-    """Restore all frames held out, each put together from its crops, and score them; devices share the work.
+    """Restore all held-out frames, each assembled from its crops, and score them; devices share the work.
 
     Args:
-        network: On the fabric's device; its mode is kept.
-        packs: What was read of them.
-        split: Of their frames; some are held out.
+        network: The network, on the fabric's device; whether it is in training mode stays as it is.
+        packs: Header and index of each pack.
+        split: The split of their frames, with at least one frame held out.
         fabric: Decides device and precision.
-        progress: Shows how far it is.
+        progress: Shows the progress.
     """
     was_training = network.training
     network.eval()
@@ -71,9 +71,10 @@ def validate(
 def write_pictures(
     network: CDGNet, packs: Sequence[PackInfo], split: Split, fabric: Fabric, folder: Path, mu: float | None = None
 ) -> None:
-    """Keep all that the network makes of a few frames held out, in ``pictures`` in the run folder.
+    """Write all outputs of the network for a few held-out frames to ``pictures`` in the run folder.
 
-    Their middles, of at most 1024 x 1024, in place of what was there. Masks are of ``mu``, or the packs' own.
+    The pictures are the middles of the frames, at most 1024 x 1024, and replace earlier ones. Masks have the threshold
+    ``mu``; with None they are the packs' own.
     """
     was_training = network.training
     network.eval()
@@ -105,10 +106,10 @@ def write_pictures(
 
 
 def read_pictures(folder: Path) -> Iterator[tuple[str, Mapping[str, Bytes], Mapping[str, float]]]:
-    """What ``write_pictures`` kept in a run folder: of each frame its key, the pictures by kind, the scores.
+    """Read what ``write_pictures`` wrote to a run folder: for each frame its key, the pictures by kind, the scores.
 
     Raises:
-        TrainingError, ReadError: If what is kept is damaged.
+        TrainingError, ReadError: If a file is damaged.
     """
     path = folder / "pictures" / "pictures.jsonl"
     for place, row in enumerate(files.read_rows(path)):
