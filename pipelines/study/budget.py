@@ -1,4 +1,4 @@
-"""How long each study takes, before anything is trained: on this device, and on one H100."""
+"""Forecast of how long each study takes, on this device and on one H100."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from pipelines.train import forecast, runs
 from pipelines.train.schedule import total_steps
 from pipelines.train.settings import TrainingConfig
 
-FRAMES = 2103  # of GoPro's training split
+FRAMES = 2103  # frames in GoPro's training split
 # Seconds per step of ``paper`` with the paper's batch and crop, in bfloat16, fused, compiled, with CUDA graphs: see
 # docs/gpu.md.
 H100_STEP = 0.0316
@@ -21,20 +21,20 @@ MASKS = ("lbp", "lbp-matting", "hifst", "paired")  # for the study of masks
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How long one study takes."""
+    """Number of trainings of one study, and the time they take."""
 
     name: str
     study: Study
-    trainings: int  # rows times seeds
-    known: int  # of these, those shared with an earlier study
-    seconds: float  # of the others, on this device
-    h100_seconds: float | None  # the same on one H100; None for widths that were not measured there
+    trainings: int  # number of rows times number of seeds
+    known: int  # number of these that an earlier study includes too
+    seconds: float  # time of the others on this device
+    h100_seconds: float | None  # the same on one H100; None for presets that were not measured there
 
 
 def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:
-    """How long each study takes with these settings, in the order of ``STUDIES``.
+    """Forecast how long each study takes with these settings, in the order of ``STUDIES``.
 
-    One step is measured; other networks are taken to need time in proportion to their multiply-accumulates.
+    One step is measured; for other networks the time is assumed proportional to their multiply-accumulates.
     """
     second = forecast.seconds_per_step(base, fabric) / _work(base)
     paper = TrainingConfig()
@@ -60,7 +60,7 @@ def budgets(base: TrainingConfig, seeds: int, fabric: Fabric) -> list[Budget]:
 
 
 class _TrainedRow(NamedTuple):
-    """Rows alike in both are trained once."""
+    """What decides a training: rows that are equal in both fields are trained once."""
 
     config: TrainingConfig
     data: str  # masks or data set
@@ -81,5 +81,5 @@ def _rows(study: Study, base: TrainingConfig) -> Iterator[_TrainedRow]:
 
 
 def _work(config: TrainingConfig) -> float:
-    """Multiply-accumulates of a step's forward passes."""
+    """Return the multiply-accumulates of a step's forward passes."""
     return float(network_cost(runs.network_of(config), config.crop, config.crop)["total"].honest * config.batch)

@@ -1,4 +1,4 @@
-"""Results -> rows of a table, over the seeds, and two rows compared seed by seed."""
+"""Results -> the rows of a table, over all seeds, and comparisons of two rows, seed by seed."""
 
 import math
 import statistics
@@ -11,7 +11,7 @@ from scipy import stats
 from pipelines.study.design import StudyRow
 from pipelines.study.scoring import Result
 
-MEASURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # that a table shows, of those of ``cdg-eval``
+MEASURES = ("psnr", "psnr_m1", "psnr_m0", "ssim")  # measures of ``cdg-eval`` that a table shows
 DIVISION = {
     "auc_small": "AUC, small attention",
     "auc_large": "AUC, large attention",
@@ -21,7 +21,7 @@ DIVISION = {
 }
 """Measures of ``cdg-eval`` that show whether the division is learnt, with their column heads."""
 WHERE = {"psnr": "whole frames", "psnr_m1": "where blur is small (M = 1)", "psnr_m0": "where blur is large (M = 0)"}
-"""Measures by which rows are compared with the controls and drawn, and the part of the frames they cover."""
+"""Measures for plots and comparisons with the controls, and the part of the frames that each covers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,26 +32,26 @@ class TableRow:
     results: Sequence[Result]
 
     def values(self, measure: str) -> list[float]:
-        """A score of each seed; NaN of a measure that the network does not have."""
+        """Return the score of each seed; NaN for a measure that does not apply to the network."""
         return [result.means.get(measure, math.nan) for result in self.results]
 
     def mean(self, measure: str) -> float:
-        """Mean over the seeds."""
+        """Return the mean over the seeds."""
         return statistics.fmean(self.values(measure))
 
     def spread(self, measure: str) -> float:
-        """Standard deviation over the seeds (n - 1); NaN of one, and of a measure that the network does not have."""
+        """Return the standard deviation over the seeds (n - 1); NaN for one seed, or if the measure does not apply."""
         values = self.values(measure)
         return statistics.stdev(values) if len(values) > 1 and not any(map(math.isnan, values)) else math.nan
 
     @property
     def has_learnt(self) -> bool:
-        """Whether its frames are nearer to the sharp ones than the blurry are, in every seed."""
+        """Whether the restored frames have a higher mean PSNR than the blurry frames, with every seed."""
         return all(result.means["psnr"] > result.means["psnr_blurry"] for result in self.results)
 
     @property
     def seconds(self) -> float:
-        """Mean seconds of a training."""
+        """Mean duration of a training in seconds."""
         return statistics.fmean(result.seconds for result in self.results)
 
 
@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def gains(self) -> list[float]:
-        """PSNR of the second row minus that of the first in dB, for each seed that both have."""
+        """``measure`` of the second row minus that of the first, in dB, for each seed that both have."""
         first = {result.training.seed: result.means[self.measure] for result in self.before.results}
         return [
             result.means[self.measure] - first[result.training.seed]
@@ -75,21 +75,21 @@ class Comparison:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the mean gain in dB; infinite from one seed.
+        """The 95 % interval of the mean gain in dB; infinite with one seed.
 
-        Source: Student 1908, of the paired differences.
+        Source: Student 1908, for the paired differences.
         """
         return _interval(self.gains)
 
     @property
     def is_clear(self) -> bool:
-        """Whether the interval excludes that there is no difference."""
+        """Whether the interval excludes a difference of 0."""
         low, high = self.interval
         return low > 0 or high < 0
 
     @property
     def paper_gain(self) -> float | None:
-        """The gain in dB that the authors state; None where they state none, or the rows differ in masks alone."""
+        """The gain in dB that the authors state; None if they state none, or the rows differ only in their masks."""
         before, after = self.before.row, self.after.row
         if before.paper and after.paper and before.name != after.name:
             return after.paper.psnr - before.paper.psnr
@@ -97,7 +97,7 @@ class Comparison:
 
 
 def _interval(values: Sequence[float]) -> tuple[float, float]:
-    """The 95 % interval of the mean of some values."""
+    """Return the 95 % interval of the mean of some values."""
     if len(values) < 2:
         return -math.inf, math.inf
     half = float(stats.t.ppf(0.975, len(values) - 1)) * statistics.stdev(values) / math.sqrt(len(values))
@@ -105,7 +105,7 @@ def _interval(values: Sequence[float]) -> tuple[float, float]:
 
 
 def number(measure: str, value: float) -> str:
-    """A figure as tables show it."""
+    """Format a score for a table."""
     if math.isnan(value):
         return "-"
     if measure.startswith("lead"):
@@ -114,19 +114,19 @@ def number(measure: str, value: float) -> str:
 
 
 def with_spread(line: TableRow, measure: str) -> str:
-    """A row's mean and, with several seeds, its standard deviation."""
+    """Format a row's mean and, with several seeds, its standard deviation."""
     spread = line.spread(measure)
     mean = number(measure, line.mean(measure))
     return mean if math.isnan(spread) else f"{mean} ± {number(measure, spread).removeprefix('+')}"
 
 
 def dividing_rows(table: Sequence[TableRow]) -> list[TableRow]:
-    """Those of networks that divide a frame."""
+    """Return the rows of networks that divide a frame, which have a measure in ``DIVISION``."""
     return [line for line in table if not all(math.isnan(line.mean(name)) for name in DIVISION)]
 
 
 def table_rows(results: Sequence[Result]) -> list[TableRow]:
-    """The table: a row for each row of the study that has a result."""
+    """Return the table: one row for each row of the study that has a result."""
     by_title: dict[str, list[Result]] = {}
     for result in results:
         by_title.setdefault(result.training.row.title, []).append(result)
@@ -134,28 +134,28 @@ def table_rows(results: Sequence[Result]) -> list[TableRow]:
 
 
 def mask_kinds(table: Sequence[TableRow]) -> list[str]:
-    """The masks that rows of a table learned from, in its order; one empty name where none did."""
+    """Return the masks that rows of a table learned from, in its order; one empty name if no row learned from masks."""
     return list(dict.fromkeys(line.row.masks for line in table if line.row.masks)) or [""]
 
 
 def rows_with(table: Sequence[TableRow], masks: str) -> list[TableRow]:
-    """The rows that learned from these masks or from none."""
+    """Return the rows that learned from these masks or from none."""
     return [line for line in table if line.row.masks in ("", masks)]
 
 
 def against_controls(
     table: Sequence[TableRow], controls: Sequence[str], measure: str
 ) -> tuple[list[TableRow], list[tuple[TableRow, list[Comparison | None]]]]:
-    """The difference of each row from each control.
+    """Compare each row with each control.
 
     Args:
         table: The rows.
-        controls: Their names; they look at no masks.
-        measure: That is compared, in dB.
+        controls: Names of the control rows, which do not use masks.
+        measure: The measure to compare, in dB.
 
     Returns:
-        The controls of the table; of each row its comparison with each of them, None where a control would be compared
-        with itself or with one after it, or no seed is in both.
+        The controls in the table, and for each row its comparison with each of them: None if a control would be
+        compared with itself or a later control, or the two rows have no seed in common.
     """
     fixed = [line for line in table if line.row.name in controls]
     lines = []
@@ -169,17 +169,18 @@ def against_controls(
 
 
 def compare(table: Sequence[TableRow], controls: Sequence[str] = ()) -> list[Comparison]:
-    """Each row with the one before it in the paper's order, masks by masks; and masks with masks.
+    """Compare each row with the previous one in the paper's order, for each kind of masks, and kinds of masks.
 
     Args:
         table: The rows.
-        controls: Names of rows that the others are compared with instead, by ``against_controls``.
+        controls: Names of rows that ``against_controls`` compares the others with; if given, rows are not compared
+            with the previous row.
     """
     comparisons = []
     first_kind, *other_kinds = mask_kinds(table)
     for masks in () if controls else (first_kind, *other_kinds):
         for before, after in pairwise(rows_with(table, masks)):
-            # Two rows without masks stand beside every kind of masks: they are compared once.
+            # Two rows without masks occur with every kind of masks, but are compared only once.
             if masks == first_kind or masks in (before.row.masks, after.row.masks):
                 comparisons.append(Comparison(before=before, after=after))
     first_rows = {line.row.name: line for line in table if line.row.masks == first_kind}

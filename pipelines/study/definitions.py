@@ -1,4 +1,4 @@
-"""The paper's comparisons: what is varied, over which values, and what the authors found. Loads no torch."""
+"""The paper's comparisons: what is varied, over which values, and what the authors found. Does not load torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,33 +9,33 @@ from pipelines.train.settings import TrainingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """One comparison: settings that differ in nothing else."""
+    """One comparison: trainings whose settings differ in one respect."""
 
     title: str
-    source: str  # in Wang et al. 2021
-    fields: Sequence[str]  # of TrainingConfig; all take the value at hand
+    source: str  # place in Wang et al. 2021
+    fields: Sequence[str]  # fields of TrainingConfig that are all set to the row's value
     values: Sequence[str | float]  # in the paper's order
-    paper: Mapping[str, PaperScore] = field(default_factory=dict)  # by the value's name
-    fixed: Mapping[str, str] = field(default_factory=dict)  # of TrainingConfig, for all rows
-    names: Mapping[float, str] = field(default_factory=dict)  # of values that a number does not name
+    paper: Mapping[str, PaperScore] = field(default_factory=dict)  # scores by the name of the value
+    fixed: Mapping[str, str] = field(default_factory=dict)  # fields of TrainingConfig with the same value in all rows
+    names: Mapping[float, str] = field(default_factory=dict)  # names of values, if other than the number
     settings: Mapping[str, Mapping[str, str | float]] = field(
         default_factory=dict
-    )  # of a value that stands for several
-    quoted: Mapping[str, PaperScore] = field(default_factory=dict)  # of methods that are not trained, by the authors
-    controls: Sequence[str] = ()  # rows that every other one is compared with; empty: each with the one before it
-    is_transfer: bool = False  # from one data set to another: the values are ``TRANSFER``
+    )  # fields of TrainingConfig by value, if a value stands for several settings
+    quoted: Mapping[str, PaperScore] = field(default_factory=dict)  # the authors' scores of other methods, not trained
+    controls: Sequence[str] = ()  # rows that every other row is compared with; empty: each with the previous one
+    is_transfer: bool = False  # whether it goes from one data set to another; the values are then ``TRANSFER``
 
     def config(self, base: TrainingConfig, value: str | float) -> TrainingConfig:
-        """The settings of one row."""
+        """Return the settings of one row."""
         own = self.settings[str(value)] if self.settings else dict.fromkeys(self.fields, value)
         return replace(base, **self.fixed, **own)  # type: ignore[arg-type]
 
     def name(self, value: str | float) -> str:
-        """What a row is called."""
+        """Return the name of a row."""
         return value if isinstance(value, str) else self.names.get(value, f"{value:g}")
 
 
-# Rows of a transfer: trained on the first data set, further on the second, on the second from the beginning.
+# Rows of a transfer: trained on the first data set, then fine-tuned on the second, or trained on the second alone.
 TRANSFER = FIRST, FINE_TUNED, SECOND = ("GoPro alone", "fine-tuned", "VideoDeblurring alone")
 
 
@@ -43,7 +43,7 @@ def _learning(loss: str, weight: float) -> dict[str, str | float]:
     return {"component_loss": loss, "lambda_small": weight, "lambda_large": weight}
 
 
-# Weights of 1 for losses that are of the restored image's size; for the paper's its own, 0.1.
+# Weights are 1 for losses as large as the restored image's, and the paper's own 0.1 for the paper's loss.
 _SUPERVISION: Mapping[str, Mapping[str, str | float]] = {
     "none": _learning("target", 0.0),
     "whole": _learning("whole", 1.0),
@@ -97,14 +97,14 @@ STUDIES: Mapping[str, Study] = {
         values=("l2", "l1", "ssim"),
         paper={"l2": PaperScore(30.67, 0.945), "l1": PaperScore(30.42, 0.941), "ssim": PaperScore(30.15, 0.935)},
     ),
-    # Of this study and of "mu" the authors show curves and masks, but state neither values nor scores.
+    # For this study and "mu" the authors show curves and masks, but state neither values nor scores.
     "lambda": Study(
         title="The weight of the branches' losses",
         source="Figure 10b",
         fields=("lambda_small", "lambda_large"),
         values=(0.0, 0.01, 0.1, 1.0),
     ),
-    # Ours: a pack for each kind of masks, and a row whose branches learn from none.
+    # Not in the paper: a pack for each kind of masks, and a row whose branches learn from no masks.
     "masks": Study(
         title="Training with and without masks",
         source="section 3.5",
@@ -112,7 +112,7 @@ STUDIES: Mapping[str, Study] = {
         values=(0.0, 0.1),
         names={0.0: "no masks", 0.1: "masks"},
     ),
-    # Ours: what the branches learn from, at equal steps. The controls look at no mask.
+    # Not in the paper: what the branches learn from, at equal steps. The controls do not use masks.
     "supervision": Study(
         title="The component losses",
         source="Equation 16",

@@ -1,8 +1,8 @@
 """The rows of a study and its trainings: what is trained on which pack, into which folder.
 
-A study folder holds ``runs``, a run folder a training, shared by all studies: its name ends with a checksum of
-everything that decides it, so that no row of any study is trained twice and nothing is mixed. In each, ``scores-PACK``
-holds what it scored on a test pack, and pictures.
+A study folder contains ``runs``, with a run folder for each training, shared by all studies. The name of a run folder
+ends with a checksum of everything that decides the training, so that no row of any study is trained twice and no runs
+are mixed up. In each run folder, ``scores-PACK`` contains the scores on a test pack, and pictures.
 """
 
 import json
@@ -24,18 +24,18 @@ from prep.packs.reader import PackInfo, content_checksum, read_info
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRow:
-    """One row of a study's table: what is trained, but for the seed."""
+    """One row of a study's table: what is trained, except the seed."""
 
     name: str  # the value that is varied
-    masks: str  # method and mu; empty where the network looks at none
+    masks: str  # method and mu; empty if the training uses no masks
     config: TrainingConfig
     pack: Path
     paper: PaperScore | None
-    after: "StudyRow | None" = None  # whose weights it starts from, seed by seed
+    after: "StudyRow | None" = None  # row whose weights it starts from, seed by seed
 
     @property
     def title(self) -> str:
-        """Its name, and its masks, by which rows of the same name differ."""
+        """Name of the row, with its masks, which distinguish rows of the same name."""
         return f"{self.name}, {self.masks}" if self.masks else self.name
 
 
@@ -46,14 +46,14 @@ class Training:
     row: StudyRow
     seed: int
     config: TrainingConfig
-    folder: Path  # the run's
-    test: Path  # the pack that it is scored on
-    scores: Path  # the folder of its scores, in the run's
-    first: "Training | None" = None  # whose weights it starts from
+    folder: Path  # run folder
+    test: Path  # pack that it is scored on
+    scores: Path  # folder of its scores, inside the run folder
+    first: "Training | None" = None  # training whose weights it starts from
 
     @property
     def title(self) -> str:
-        """Row and seed."""
+        """Title of the row, and the seed."""
         return f"{self.row.title}, seed {self.seed}"
 
     @property
@@ -62,8 +62,9 @@ class Training:
         return (self.scores / "results.csv").exists()
 
     def plan(self, *, keep: bool) -> Run:
-        """The run: see ``runs.prepare``. Where the weights that it starts from are not there yet and nothing is to be
-        kept, it is planned without them.
+        """Return the run from ``runs.prepare``.
+
+        If nothing is to be written and the weights that it starts from do not exist yet, it is planned without them.
         """
         is_early = self.first is not None and not self.first.is_done and not keep
         config = replace(self.config, init=None) if is_early else self.config
@@ -71,13 +72,13 @@ class Training:
 
 
 def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequence[str] = ()) -> list[StudyRow]:
-    """The rows of a study, in the paper's order; those of networks that look at masks once a pack.
+    """Return the rows of a study, in the paper's order; a row that learns from masks occurs once per pack.
 
     Args:
-        study: Which.
+        study: The study.
         base: Settings that all rows share.
-        packs: Of the same crops with different masks.
-        only: Names of the rows wanted; empty for all.
+        packs: Packs of the same crops with different masks.
+        only: Names of the rows to return; empty for all.
 
     Raises:
         TrainingError: If packs differ in more than their masks, or a row does not exist.
@@ -98,14 +99,14 @@ def rows(study: Study, base: TrainingConfig, packs: Sequence[Path], only: Sequen
 def transfer_rows(
     study: Study, base: TrainingConfig, pack: Path, fine: Path, only: Sequence[str] = ()
 ) -> list[StudyRow]:
-    """The rows of a study that goes from one data set to another; a row brings the one that it starts from.
+    """Return the rows of a study that goes from one data set to another, with the rows that they start from.
 
     Args:
-        study: Which.
+        study: The study.
         base: Settings that all trainings share.
-        pack: Of the first data set.
-        fine: Of the second.
-        only: Names of the rows wanted; empty for all.
+        pack: Pack of the first data set.
+        fine: Pack of the second data set.
+        only: Names of the rows to return; empty for all.
 
     Raises:
         TrainingError: If a row does not exist.
@@ -115,7 +116,7 @@ def transfer_rows(
     for name in TRANSFER:
         rows[name] = StudyRow(
             name=name,
-            masks="",  # those of each data set, which are not what is compared
+            masks="",  # the masks of each data set, which are not compared
             config=base,
             pack=pack if name == FIRST else fine,
             paper=study.paper.get(name),
@@ -126,10 +127,10 @@ def transfer_rows(
 
 
 def trainings(rows: Sequence[StudyRow], seeds: int, test: Path, folder: Path) -> list[Training]:
-    """Every training of a study: all rows with the first seed, then with the next.
+    """Return every training of a study: all rows with the first seed, then with the next.
 
     Raises:
-        DataError, PackError: If a pack cannot be trained on as asked.
+        DataError, PackError: If the settings do not allow training on a pack.
     """
     scores = f"scores-{test.stem}-{content_checksum([read_info(test)]):08x}"
     trainings: dict[tuple[str, int], Training] = {}
@@ -140,7 +141,7 @@ def trainings(rows: Sequence[StudyRow], seeds: int, test: Path, folder: Path) ->
             first = trainings[row.after.title, seed] if row.after else None
             config = replace(row.config, seed=seed)
             asked = {**runs.identity(config, [pack], steps), "steps": steps}
-            if first is not None:  # whose weights need not be there yet
+            if first is not None:  # its weights need not exist yet
                 asked["after"] = first.folder.name
                 config = replace(config, init=str(first.folder / run_folder.WEIGHTS))
             checksum = zlib.crc32(json.dumps(asked, sort_keys=True).encode())
@@ -153,7 +154,7 @@ def trainings(rows: Sequence[StudyRow], seeds: int, test: Path, folder: Path) ->
 
 def _masks(pack: Path, config: TrainingConfig, study: Study) -> str:
     header = read_info(pack).header
-    if "mu" in study.fields:  # then mu is the row's name
+    if "mu" in study.fields:  # mu is the row's name already
         return header.method
     return f"{header.method} {header.mu if config.mu is None else config.mu:g}"
 
@@ -164,7 +165,7 @@ def _refuse_unknown(only: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _refuse_other_frames(packs: Sequence[Path]) -> None:
-    """Packs that are compared must be alike but for their masks."""
+    """Refuse packs that differ in more than their masks."""
     first, *others = (_crops_of(read_info(pack)) for pack in packs)
     for pack, crops in zip(packs[1:], others, strict=True):
         if crops != first:
@@ -174,5 +175,5 @@ def _refuse_other_frames(packs: Sequence[Path]) -> None:
 
 
 def _crops_of(pack: PackInfo) -> tuple[object, ...]:
-    """What tells which crops a pack holds, whatever its masks."""
+    """Return what identifies the crops of a pack, whatever its masks."""
     return pack.keys, pack.origins, pack.header.crop, pack.header.layout, pack.header.variant

@@ -1,4 +1,4 @@
-"""A study's results -> one HTML page: the table beside the paper's, the seeds, curves, and what each row restored."""
+"""A study's results -> one HTML page: the table with the paper's scores, the seeds, curves, and restored frames."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -38,25 +38,25 @@ from prep.io import frames, storage
 from prep.masks import equations
 from prep.packs.reader import read_info
 
-_SIZE = (720, 1280)  # height and width of the frame that costs are stated for
+_SIZE = (720, 1280)  # height, width of the frame whose cost is shown
 _PANEL_WIDTH = 400  # pixels
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Cells:
-    """A row of the table, as the page shows it."""
+    """A row of the table, formatted for the page."""
 
     row: StudyRow
-    figures: Sequence[str]  # means and spreads of MEASURES
+    figures: Sequence[str]  # mean and standard deviation of each of MEASURES
     parameters: int
-    cost: float  # 10^9 multiply-accumulates, those of deformable kernels included
+    cost: float  # 10^9 multiply-accumulates, including those of deformable kernels
     minutes: float
     seeds: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Differences:
-    """Each row against the controls, by one measure."""
+    """Differences of each row from the controls, in one measure."""
 
     where: str
     controls: Sequence[str]
@@ -65,7 +65,7 @@ class _Differences:
 
 @dataclass(frozen=True, kw_only=True)
 class _Example:
-    """A frame in pictures: blurry, by each row, sharp."""
+    """Pictures of a frame: blurry, restored by each row, and sharp."""
 
     key: str
     parts: Sequence[Panel]  # the square in which the rows differ most, enlarged
@@ -73,18 +73,18 @@ class _Example:
 
 
 def write(name: str, study: Study, results: Sequence[Result], test: Path, device: str, folder: Path) -> Path:
-    """Write ``NAME.html`` into the study's folder; an earlier one is replaced.
+    """Write ``NAME.html`` into the study's folder; an earlier page is replaced.
 
     Args:
-        name: Of the study.
-        study: What was varied.
-        results: At least one.
+        name: Name of the study.
+        study: The study.
+        results: Results of its trainings, at least one.
         test: The pack that all were scored on.
-        device: What they were trained on, for a person.
-        folder: The study's.
+        device: Name of the device that they were trained on, for readers.
+        folder: The study's folder.
 
     Raises:
-        ForeignFile: If a person's own file has its name.
+        ForeignFile: If a file with its name is not a page of this project.
     """
     table = table_rows(results)
     page = templates(Path(__file__).parent).get_template("study.html.j2")
@@ -139,7 +139,7 @@ def _cells(line: TableRow) -> _Cells:
 
 
 def _budget(table: Sequence[TableRow], device: str) -> str:
-    """The budget that all trainings shared, in one line."""
+    """Describe the budget that all trainings shared, in one line."""
     config = table[0].row.config
     logged = [row for row in run_folder.read_log(table[0].results[0].training.folder) if "loss" in row]
     return (
@@ -187,7 +187,7 @@ def _mean_curves(table: Sequence[TableRow], column: str) -> Mapping[str, plots.P
 
 
 def _examples(table: Sequence[TableRow], test: Path) -> list[_Example]:
-    """Some frames: blurry, as each row's first seed restored it, sharp; where mu varies its masks too, as Figure 11."""
+    """Return some frames: blurry, restored by each row's first seed, sharp; masks if mu varies, as in Figure 11."""
     pack = read_info(test)
     return [
         _example(table, place, read_frame([pack], Frame(0, frame.key), frame.rows))
@@ -196,7 +196,7 @@ def _examples(table: Sequence[TableRow], test: Path) -> list[_Example]:
 
 
 def _example(table: Sequence[TableRow], place: int, frame: WholeFrame) -> _Example:
-    """One of these frames, of which each row kept what it restored under its ``place``."""
+    """Return one of these frames; each row's scores folder has its restored picture as ``{place}.png``."""
     restored, masks = {}, {}
     for line in table:
         path = line.results[0].training.scores / f"{place}.png"

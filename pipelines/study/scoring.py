@@ -1,4 +1,4 @@
-"""Scoring of a training on a test pack: its rows, as ``cdg-eval`` writes them, some pictures, and both read again."""
+"""Scoring of a training on a test pack: writes its scores as ``cdg-eval`` does, and some pictures; reads the scores."""
 
 import csv
 import statistics
@@ -22,7 +22,7 @@ from pipelines.train import run_folder
 from prep.io import frames
 from prep.packs.reader import read_info
 
-PICTURES = 2  # frames that pictures are kept of
+PICTURES = 2  # number of frames whose pictures are kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,13 +30,13 @@ class Result:
     """The scores of one training."""
 
     training: Training
-    means: Mapping[str, float]  # over the frames of the test pack, by the measures of ``cdg-eval``
-    author: Mapping[str, float]  # over those that the author of VideoDeblurring scores; empty for other data sets
-    seconds: float  # of training
+    means: Mapping[str, float]  # means over the frames of the test pack, by measure of ``cdg-eval``
+    author: Mapping[str, float]  # means over the frames that VideoDeblurring's author scores; empty for other data sets
+    seconds: float  # duration of the training
 
 
 def score(training: Training, fabric: Fabric) -> Iterator[None]:
-    """Score the last weights of a training; gives None after each frame."""
+    """Score the last weights of a training; yield None after each frame."""
     restorer = Restorer(load_weights(training.folder / run_folder.WEIGHTS), fabric)
     scenes = PackFrames(training.test)
     shown = list(evenly_spaced(range(len(scenes)), PICTURES))
@@ -51,7 +51,7 @@ def score(training: Training, fabric: Fabric) -> Iterator[None]:
 
 
 def read_results(trainings: Sequence[Training]) -> list[Result]:
-    """The results of those that are trained and scored by now, in the same order."""
+    """Read the results of the trainings that are trained and scored by now, in the same order."""
     return [_read_result(training) for training in trainings if training.is_done]
 
 

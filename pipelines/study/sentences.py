@@ -1,4 +1,4 @@
-"""What a study's table says, in sentences."""
+"""Sentences that summarise a study's table."""
 
 import math
 import statistics
@@ -10,7 +10,7 @@ from prep.units import counted
 
 
 def comparison_text(comparison: Comparison) -> str:
-    """The gain of a row on another, its interval, in how many seeds, and what the authors state."""
+    """Describe a row's gain over another: its interval, the seeds with a gain, and the gain the authors state."""
     gains = comparison.gains
     text = f"{comparison.after.row.title} against {comparison.before.row.title}: {statistics.fmean(gains):+.2f} dB"
     higher = sum(gain > 0 for gain in gains)
@@ -25,7 +25,7 @@ def comparison_text(comparison: Comparison) -> str:
 
 
 def difference_text(comparison: Comparison | None) -> str:
-    """A difference in dB with its 95 % interval, as a table shows it; a star where that excludes 0."""
+    """Format a difference in dB with its 95 % interval for a table, with a star if the interval excludes 0."""
     if comparison is None or math.isnan(mean := statistics.fmean(comparison.gains)):
         return ""
     if len(comparison.gains) == 1:
@@ -35,7 +35,10 @@ def difference_text(comparison: Comparison | None) -> str:
 
 
 def author_sentences(table: Sequence[TableRow]) -> list[str]:
-    """Scores on the frames that the author of VideoDeblurring scores, a sentence a row; none of other data sets."""
+    """Describe the scores on the frames that the author of VideoDeblurring scores, one sentence per row.
+
+    Empty for other data sets.
+    """
     sentences = []
     for line in table:
         seeds = [result.author for result in line.results]
@@ -48,15 +51,16 @@ def author_sentences(table: Sequence[TableRow]) -> list[str]:
 
 
 def verdict(table: Sequence[TableRow]) -> list[str]:
-    """Whether the authors' order of the rows held, for each kind of masks; where they state none, which row is
-    highest. Nothing is claimed that lies within the noise of the seeds.
+    """Say whether the authors' order of the rows held, for each kind of masks; if they state none, which row is best.
+
+    Differences within the noise of the seeds are not called clear.
     """
     orders = [_order_kept(rows_with(table, masks), masks) for masks in mask_kinds(table)]
     return [*_learnt_nothing(table), *([sentence for sentence in orders if sentence] or [_highest(table)])]
 
 
 def _learnt_nothing(table: Sequence[TableRow]) -> list[str]:
-    """Which rows have learnt nothing: what is said of their order is said of noise."""
+    """Name the rows that have learnt nothing, because their order is only noise; empty if there are none."""
     names = [line.row.title for line in table if not line.has_learnt]
     if not names:
         return []
@@ -71,7 +75,7 @@ def _learnt_nothing(table: Sequence[TableRow]) -> list[str]:
 
 def _highest(table: Sequence[TableRow]) -> str:
     seeds = max(len(line.results) for line in table)
-    left_out = [line.row.title for line in table if len(line.results) < seeds]  # their means are of other windows
+    left_out = [line.row.title for line in table if len(line.results) < seeds]  # their seeds drew other windows
     table = [line for line in table if len(line.results) == seeds]
     best = max(table, key=lambda line: line.mean("psnr"))
     name, paper = next(((line.row.title, line.row.paper) for line in table if line.row.paper), ("", None))
@@ -98,12 +102,12 @@ def _highest(table: Sequence[TableRow]) -> str:
 
 
 def _join(names: Sequence[str]) -> str:
-    """As a list in a sentence; names hold commas."""
+    """Join names to a list in a sentence, with semicolons because names contain commas."""
     return "; ".join(names) if len(names) > 2 else " and ".join(names)
 
 
 def _order_kept(rows: Sequence[TableRow], masks: str) -> str:
-    """How far the authors' order of rows held; empty where they state fewer than two scores."""
+    """Describe how far the authors' order of the rows held; empty if they state fewer than two scores."""
     stated = [(line.row.paper.psnr, line) for line in rows if line.row.paper]
     if len(stated) < 2:
         return ""

@@ -14,14 +14,14 @@ from pipelines.study.design import Training
 from prep.io import files
 from prep.units import counted
 
-_SIGN = "row,masks,seed"  # how both tables begin
+_SIGN = "row,masks,seed"  # first characters of both tables
 
 
 def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) -> None:
-    """Refuse to overwrite a table of other trainings, or a person's own file.
+    """Refuse to overwrite a table of other trainings, or a file that this project did not write.
 
     Raises:
-        ForeignFile: If a file with the study's name, in its folder, is not a table or page of a study.
+        ForeignFile: If a file with the study's name in its folder is not a table or page of a study.
         TrainingError: If the study's folder contains a table with trainings that are not among these.
     """
     path = _runs_path(name, folder)
@@ -41,8 +41,9 @@ def refuse_other_tables(name: str, trainings: Sequence[Training], folder: Path) 
 
 
 def write_tables(name: str, table: Sequence[TableRow], folder: Path) -> list[Path]:
-    """Write both tables into the study's folder: means and standard deviations of each row, the scores of each
-    training.
+    """Write both tables into the study's folder, and return their paths.
+
+    One has the means and standard deviations of each row, the other the scores of each training.
     """
     summary, each = [_summary(line) for line in table], [row for line in table for row in _trainings(line)]
     paths = [folder / f"{name}.csv", _runs_path(name, folder)]
@@ -63,7 +64,7 @@ def _summary(line: TableRow) -> FrameScores:
         row[f"{measure}_mean"] = line.mean(measure)
     row["psnr_paper"] = line.row.paper.psnr if line.row.paper else ""
     row["ssim_paper"] = line.row.paper.ssim if line.row.paper else ""
-    row["minutes"] = line.seconds / 60  # of a training
+    row["minutes"] = line.seconds / 60  # mean duration of a training
     return row
 
 
