@@ -27,7 +27,7 @@ TRIAL_SIZES = (16, (16, 32))
 
 
 def works(preset: str, variant: str, side: int, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
-    """A training step on square crops, and the forward pass for a frame."""
+    """Return a training step on square crops, and the forward pass for a frame, as functions to time."""
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset, variant))
     frame = torch.rand(1, 3, *size) - 0.5
@@ -40,7 +40,7 @@ def works(preset: str, variant: str, side: int, size: tuple[int, int]) -> dict[s
 
 
 def seconds(work: Callable[[], object], repeats: int) -> dict[str, float]:
-    """Seconds per run of ``work``, by precision."""
+    """Measure the seconds per run of ``work``, by precision."""
     found: dict[str, list[float]] = {"float32": [], "bfloat16": []}
     for turn in range(repeats + 1):
         for name, times in found.items():

@@ -111,7 +111,7 @@ def _tensor(pixels: np.ndarray) -> torch.Tensor:
 
 @torch.no_grad()
 def score(data: Path, weights: Path | None) -> dict[str, float]:
-    """Mean PSNR on each test set in dB (8-bit RGB); without weights, that of the blurry frames."""
+    """Compute the mean PSNR on each test set in dB (8-bit RGB); without weights, that of the blurry frames."""
     network = load_weights(weights).eval() if weights else None
     scores: dict[str, list[float]] = {name: [] for name in SETS}
     for name, blurry, sharp in tested(data):
@@ -132,7 +132,7 @@ def train(data: Path, work: Path, camera: str, seed: int, steps: int) -> dict[st
 
 
 def table(runs: dict[str, list[dict[str, float]]], blurry: dict[str, float]) -> list[Line]:
-    """One row per camera and test set: mean, standard deviation over seeds, and gain over ``none``."""
+    """Return one row per camera and test set: mean, standard deviation over seeds, and gain over ``none``."""
     lines: list[Line] = []
     for name in SETS:
         for camera, scores in runs.items():

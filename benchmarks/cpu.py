@@ -34,7 +34,7 @@ HERE = Path(__file__).parents[1]
 
 
 def measure(cases: Sequence[Case], threads: int, repeats: int) -> list[dict[str, Any]]:
-    """Seconds for each case, kind of work and network, in this process."""
+    """Measure the seconds for each case, kind of work and network, in this process."""
     import torch
 
     torch.set_num_threads(threads)
@@ -73,7 +73,7 @@ def _works(preset: str, variant: str, batch: int, side: int) -> dict[str, Any]:
 
 
 def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
-    """Forward pass, losses and backward pass for square crops on the network's device, without the optimiser."""
+    """Return a step: forward pass, losses and backward pass for square crops on the network's device, no optimiser."""
     import torch
 
     from cdgnet import deblurring_losses
@@ -91,7 +91,7 @@ def training_step(network: Any, batch: int, side: int) -> Callable[[], None]:
 
 
 def ratio_of_work(preset: str) -> float:
-    """Multiply-accumulates of cdgnet divided by those of dmphn-1."""
+    """Return the multiply-accumulates of cdgnet divided by those of dmphn-1."""
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 

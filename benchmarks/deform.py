@@ -29,7 +29,7 @@ TAPS = 9
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Shape of the input, ``(batch, channels, height, width)``; the output has as many channels."""
+    """A case to measure: shape of the input, ``(batch, channels, height, width)``; the output has as many channels."""
 
     name: str
     shape: tuple[int, int, int, int]
@@ -61,7 +61,7 @@ class Row:
 
 
 def make_inputs(case: Case, device: torch.device) -> list[Tensor]:
-    """Random features, offsets of about half a pixel, modulation, weight and bias."""
+    """Return random features, offsets of about half a pixel, modulation, weight and bias."""
     torch.manual_seed(0)
     batch, channels, height, width = case.shape
     place = (height, width)
@@ -89,7 +89,7 @@ def forward_and_backward(inputs: list[Tensor], backend: Backend) -> None:
 
 
 def make_layer(case: Case, device: torch.device) -> DeformableLayer:
-    """A decoder's layer with offsets of about half a pixel."""
+    """Return a decoder's layer with offsets of about half a pixel."""
     torch.manual_seed(0)
     channels = case.shape[1]
     layer = DeformableLayer(channels, GROUPS)
@@ -99,7 +99,7 @@ def make_layer(case: Case, device: torch.device) -> DeformableLayer:
 
 
 def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], None]]:
-    """The timed functions of a case, by name; each takes a backend."""
+    """Return the timed functions of a case, by name; each takes a backend."""
     inputs, layer = make_inputs(case, device), make_layer(case, device)
     features = inputs[0].contiguous(memory_format=torch.channels_last)
 
@@ -124,7 +124,7 @@ def works(case: Case, device: torch.device) -> dict[str, Callable[[Backend], Non
 
 
 def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
-    """All backends on one case; torchvision is the baseline."""
+    """Time all backends on one case; torchvision is the baseline."""
     rows: list[Row] = []
     # On a CPU, fused would fall back to another backend.
     backends = BACKENDS if device.type == "cuda" else BACKENDS[:-1]
@@ -153,7 +153,7 @@ def measure(case: Case, repeats: int, device: torch.device) -> list[Row]:
 
 
 def surroundings(device: torch.device) -> dict[str, str | int]:
-    """Machine, versions and threads, for comparison with other results."""
+    """Return machine, versions and threads, for comparison with other results."""
     about = machine() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
     if device.type == "cuda":
         about["device"] = torch.cuda.get_device_name(device)

@@ -40,7 +40,7 @@ def _real(data: Path) -> list[tuple[Path, Path]]:
 
 
 def _photographs(folder: Path) -> list[tuple[Path, Path]]:
-    """Photographs of 1280 x 720 pixels with noise, sharp and with a horizontal blur of nine pixels."""
+    """Write photographs of 1280 x 720 pixels with noise, sharp and with a horizontal blur of nine pixels."""
     from skimage import data
 
     from prep.io import frames

@@ -29,7 +29,7 @@ from cdgnet.cost import network_cost
 from cdgnet.deform import Backend, conv, deform_conv2d
 from cdgnet.deform.sample import by_sample
 
-STEPS = 1_050_000  # length of the paper's training
+STEPS = 1_050_000  # number of steps of the paper's training
 LEVELS = {"full": (6, 32, 256, 256), "half": (6, 64, 128, 128), "quarter": (6, 128, 64, 64), "720p": (1, 32, 720, 1280)}
 HALF = torch.bfloat16
 
@@ -71,7 +71,7 @@ class Clock:
         return {"ms": statistics.median(taken), "fastest": min(taken), "slowest": max(taken), "GB": peak}
 
     def guarded(self, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result of ``work``, or the reason for its failure under ``failed``."""
+        """Return the result of ``work``, or the reason for its failure under ``failed``."""
         if time.monotonic() > self.end:
             return {"failed": "not measured: out of time"}
         try:
@@ -145,12 +145,12 @@ def kernels(clock: Clock, levels: dict[str, tuple[int, int, int, int]]) -> list[
 
 
 def compiler(clock: Clock) -> str:
-    """Backend of torch.compile; on a CPU one that only traces, since nothing is measured."""
+    """Return the backend of torch.compile; on a CPU one that only traces, because its times are meaningless."""
     return "inductor" if clock.device.type == "cuda" else "aot_eager"
 
 
 def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
-    """A network with random non-zero heads and offsets of about a pixel, as after some training."""
+    """Return a network with random non-zero heads and offsets of about a pixel, as after some training."""
     torch.manual_seed(0)
     network = CDGNet(ModelConfig.preset(preset)).to(device)
     with torch.no_grad():
@@ -214,7 +214,7 @@ def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dic
 
 
 def busiest(work: Callable[[], object]) -> list[tuple[str, float]]:
-    """The slowest CUDA kernels of one pass, with their times in ms."""
+    """Return the slowest CUDA kernels of one pass, with their times in ms."""
     if not torch.cuda.is_available():
         return []
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
@@ -225,7 +225,7 @@ def busiest(work: Callable[[], object]) -> list[tuple[str, float]]:
 
 
 def matrix_rate(kind: torch.dtype, clock: Clock) -> float:
-    """Multiply-accumulates per second of one large matrix product."""
+    """Measure the multiply-accumulates per second of one large matrix product."""
     side = 8192 if clock.device.type == "cuda" else 256
     one, other = (torch.rand(side, side, device=clock.device, dtype=kind) for _ in "12")
     return side**3 / (clock.measure(lambda: one @ other)["ms"] / 1000)
@@ -260,7 +260,7 @@ def table(
 
 
 def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
-    """Measure a frame and a training step; ``rate``, in multiply-accumulates per second, gives their floors."""
+    """Measure a frame and a training step; their floors follow from ``rate``, in multiply-accumulates per second."""
     is_real = clock.device.type == "cuda"
 
     def rows(names: tuple[str, ...]) -> dict[int, str]:
@@ -285,7 +285,7 @@ def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
 
 
 def difference(restored: Tensor, reference: Tensor) -> tuple[float, float]:
-    """Change of a PSNR of 31 dB (the paper's), and the largest difference of a pixel value in [0, 1]."""
+    """Return the change of a PSNR of 31 dB (the paper's), and the largest difference of a pixel value in [0, 1]."""
     torch.manual_seed(2)
     sharp = reference + torch.randn_like(reference) * 10 ** (-31 / 20)
     one, other = (-10 * torch.log10((each - sharp).square().mean()) for each in (restored, reference))

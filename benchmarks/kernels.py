@@ -74,7 +74,7 @@ def measure(capability: int, kind: str, channels: int, outputs: int, work: str) 
 
 
 def resources(program: bytes) -> tuple[int, int]:
-    """Registers per thread, and bytes of stack per thread, which hold spilled registers."""
+    """Return the registers per thread, and the bytes of stack per thread, which hold spilled registers."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(program)
         file.flush()

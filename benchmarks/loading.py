@@ -125,7 +125,7 @@ def measure(name: str, folder: Path, workers: int, seconds: float, seed: int) ->
 
 
 def measure_loader(folder: Path, workers: int, seconds: float, seed: int) -> float:
-    """Samples per second of the trainer's loader, after 20 batches to warm up."""
+    """Measure the samples per second of the trainer's loader, after 20 batches to warm up."""
     from torch.utils.data import DataLoader, Dataset
 
     from pipelines.train.samples import Sample, TrainingSamples

@@ -30,9 +30,9 @@ from prep.synthesis.trajectories import Stroke
 SIZE = (360, 560)
 HAND = Stroke(shortest=10, longest=16)  # pixels of blur
 PIECE = Stroke(shortest=0, longest=2)
-BLUR_LENGTHS, PAPERS = 0.85, 0.96  # mu: 6 pixels on the scale of blur lengths, and the paper's for every other map
+BLUR_LENGTHS, PAPERS = 0.85, 0.96  # mu for maps of blur lengths (6 pixels), and the paper's for all others
 NAMES = ("extent", "paired", "lbp", "lbp-matting", "lbp-absolute", "hifst", "laplacian")
-COLUMNS, WIDTH, QUALITY = 4, 270, 88  # of the figure: panels in a row, their width in pixels, of its JPEG
+COLUMNS, WIDTH, QUALITY = 4, 270, 88  # of the figure: panels per row, panel width in pixels, JPEG quality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,12 +41,12 @@ class Line:
 
     method: str
     mu: float
-    share: float  # of M = 1
+    share: float  # share of pixels with M = 1
     overlap: float
 
 
 def measure(pair: from_photos.ShakenPair, names: list[str]) -> tuple[list[Line], list[tuple[Bytes | Codes, str]]]:
-    """The table's lines, and the figure's panels with their titles."""
+    """Return the table's lines, and the figure's panels with their titles."""
     codes = extents.to_codes(pair.extent)
     beside = {"": None, "sharp": pair.sharp, "extent": codes}
     known = codes != extents.UNKNOWN
@@ -65,7 +65,7 @@ def measure(pair: from_photos.ShakenPair, names: list[str]) -> tuple[list[Line],
 
 
 def mean(lines: list[Line]) -> Line:
-    """Of one method over several frames."""
+    """Return the mean of one method over several frames."""
     share, overlap = (fmean(getattr(line, name) for line in lines) for name in ("share", "overlap"))
     return replace(lines[0], share=share, overlap=overlap)
 

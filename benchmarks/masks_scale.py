@@ -53,7 +53,7 @@ def start(root: Path, out: Path, method: str, jobs: int) -> subprocess.Popen[byt
 
 
 def measure_rate(root: Path, count: int, method: str, jobs: int, commands: int) -> float:
-    """Frames per second of ``commands`` simultaneous runs."""
+    """Measure the frames per second of ``commands`` simultaneous runs."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         running = [start(root, Path(folder, f"masks{number}"), method, jobs) for number in range(commands)]
@@ -65,7 +65,7 @@ def measure_rate(root: Path, count: int, method: str, jobs: int, commands: int) 
 
 
 def measure_memory(root: Path, count: int, method: str, jobs: int, every: float) -> dict[str, int]:
-    """Memory in MB of the command and of its largest worker, early and late in a run."""
+    """Measure the memory in MB of the command and of its largest worker, early and late in a run."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "masks")
         process = start(root, out, method, jobs)
@@ -76,7 +76,7 @@ def measure_memory(root: Path, count: int, method: str, jobs: int, every: float)
             done = rows.read_bytes().count(b"\n") / count if rows.exists() else 0
             part = "early" if 0.1 <= done < 0.2 else "late" if 0.9 <= done < 1 else ""
             if part:
-                with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+                with contextlib.suppress(psutil.NoSuchProcess):  # the command has ended in the meantime
                     seen[part].append(read_memory(process.pid))
         if process.returncode:
             sys.exit(f"cdg-prep masks ended with status {process.returncode}")
@@ -90,18 +90,18 @@ def measure_memory(root: Path, count: int, method: str, jobs: int, every: float)
 
 
 def read_memory(pid: int) -> tuple[float, float]:
-    """Memory in MB of a process and of its largest descendant."""
+    """Return the memory in MB of a process and of its largest descendant."""
     below = []
     for child in psutil.Process(pid).children(recursive=True):
         try:
             below.append(child.memory_full_info().uss / 1e6)
         except psutil.Error:
-            continue  # it has just ended
+            continue  # the child has ended in the meantime
     return psutil.Process(pid).memory_full_info().uss / 1e6, max(below, default=0.0)
 
 
 def measure_rates(frame: np.ndarray, options: argparse.Namespace) -> dict[str, list[float]]:
-    """Frames per second of one process, of several, and of several single-process commands."""
+    """Measure the frames per second of one process, of several, and of several single-process commands."""
     settings = {"one": (1, 1), "processes": (options.jobs, 1), "commands": (1, options.jobs)}
     rates: dict[str, list[float]] = {name: [] for name in settings}
     with tempfile.TemporaryDirectory() as folder:

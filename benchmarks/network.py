@@ -43,7 +43,7 @@ CHOICES: tuple[Choice, ...] = ("plain", "torchvision", "sample", "chosen")
 def measure(
     preset: str, variant: str, work: str, shape: Shape, backend: Choice, repeats: int, device_name: str
 ) -> dict[str, float]:
-    """Seconds and megabytes of one row, in this process."""
+    """Measure the seconds and megabytes of one row, in this process."""
     import torch
 
     from cdgnet import CDGNet, ModelConfig
@@ -78,7 +78,7 @@ def measure(
 
 
 def matrix_rate(device_name: str) -> float:
-    """float32 multiply-accumulates per second of a matrix product, best of 30 runs."""
+    """Measure the float32 multiply-accumulates per second of a matrix product, best of 30 runs."""
     import torch
 
     one, other = (torch.rand(2048, 2048, device=device_name) for _ in "12")
@@ -94,7 +94,7 @@ def matrix_rate(device_name: str) -> float:
 
 
 def floor(preset: str, variant: str, work: str, shape: Shape, rate: float) -> float:
-    """Seconds of the arithmetic alone, at ``rate`` multiply-accumulates per second."""
+    """Return the seconds of the arithmetic alone, at ``rate`` multiply-accumulates per second."""
     from cdgnet import ModelConfig
     from cdgnet.cost import network_cost
 

@@ -79,11 +79,11 @@ class Changes(TypedDict):
 
 
 def stroke(length: float, angle: float) -> np.ndarray:
-    """A straight line as a blur kernel.
+    """Return a straight line as a blur kernel.
 
     Args:
-        length: In pixels.
-        angle: In radians.
+        length: Length of the line in pixels.
+        angle: Direction of the line in radians.
 
     Returns:
         A square kernel of odd side and sum 1.
@@ -104,7 +104,7 @@ def stroke(length: float, angle: float) -> np.ndarray:
 
 
 def by_kernel(deconvolve: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Method:
-    """Deconvolve with a line of the true length, in the direction that scores best in the middle of the frame."""
+    """Return deconvolution with a line of the true length, in the direction that scores best mid-frame."""
 
     def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
         middle = tuple(slice((side - _MIDDLE) // 2, (side + _MIDDLE) // 2) for side in blurry.shape[:2])
@@ -133,12 +133,12 @@ def _lucy(plane: np.ndarray, kernel: np.ndarray) -> np.ndarray:
 
 
 def by_wiener(balance: float) -> Method:
-    """Wiener filter."""
+    """Return the Wiener filter."""
     return by_kernel(lambda plane, kernel: wiener(plane, kernel, balance))
 
 
 def unsharp(radius: float, amount: float) -> Method:
-    """Unsharp masking."""
+    """Return unsharp masking."""
 
     def restored(blurry: np.ndarray, sharp: np.ndarray, extent: float) -> np.ndarray:
         masked = unsharp_mask(blurry, radius=radius, amount=amount, channel_axis=2)
@@ -148,7 +148,7 @@ def unsharp(radius: float, amount: float) -> Method:
 
 
 def by_weights(path: Path | None) -> Method:
-    """Restore with a network; None for the included weights."""
+    """Return restoration by a network; None for the included weights."""
     network = load_weights(path)
     return lambda blurry, sharp, extent: restore(blurry, network)
 
@@ -272,7 +272,7 @@ def say_changes(lines: Sequence[Changes]) -> None:
 
 
 def baselines(source: FrameSource, count: int) -> dict[str, Method]:
-    """The methods that need no network."""
+    """Return the methods that need no network."""
     masked = {f"unsharp, radius {r:g}, amount {a:g}": unsharp(r, a) for r in RADII for a in AMOUNTS}
     filtered = {f"Wiener, true length, balance {each:g}": by_wiener(each) for each in BALANCES}
     return {

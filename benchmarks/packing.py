@@ -53,7 +53,7 @@ class Row:
 
 
 def measure(kind: str, root: Path, masks: Path, jobs: int) -> dict[str, float]:
-    """Seconds, pack size in bytes and memory in MB of one run, in this process."""
+    """Measure the seconds, pack size in bytes and memory in MB of one run, in this process."""
     from prep import parallel
     from prep.datasets import layouts
     from prep.masks import making

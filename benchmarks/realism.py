@@ -96,7 +96,7 @@ def _centre(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _radial(grey: npt.NDArray[np.float32]) -> tuple[Numbers, Numbers]:
-    """Frequencies in cycles/pixel, and the mean power at each."""
+    """Return frequencies in cycles/pixel, and the mean power at each."""
     window = np.outer(np.hanning(grey.shape[0]), np.hanning(grey.shape[1]))
     power = np.abs(np.fft.rfft2((grey - grey.mean()) * window)) ** 2
     radius = np.hypot(np.fft.fftfreq(grey.shape[0])[:, None], np.fft.rfftfreq(grey.shape[1])[None])
@@ -122,7 +122,7 @@ def synthetic(data: Path, camera: str, count: int) -> Iterator[npt.NDArray[np.ui
 
 
 def raw_noise(data: Path) -> list[dict[str, float]]:
-    """Noise of GoPro's raw frames by brightness: variance divided by mean light, after subtracting rounding noise.
+    """Measure the noise of GoPro's raw frames by brightness: variance without rounding noise, divided by mean light.
 
     ``finest`` comes from the residual of the 3 x 3 filter. ``between`` is half the variance of the difference between
     consecutive frames; it includes noise that the camera has smoothed, and some motion.
@@ -149,7 +149,7 @@ def raw_noise(data: Path) -> list[dict[str, float]]:
 
 
 def distance(one: Statistics, other: Statistics) -> dict[str, float]:
-    """Distances: RMS difference of the log10 spectra, and Jensen-Shannon divergence of the gradients in nats."""
+    """Compute the RMS difference of the log10 spectra, and the Jensen-Shannon divergence of the gradients in nats."""
     apart = np.log10(np.array(one.spectrum) / np.array(other.spectrum))
     p, q = np.array(one.gradients) + 1e-9, np.array(other.gradients) + 1e-9
     mean = (p + q) / 2

@@ -132,7 +132,7 @@ def measure(folder: Path, loads: int) -> dict[str, Any]:
 
 
 def spread(steps: list[float]) -> dict[str, float]:
-    """Milliseconds per animation frame while scrolling."""
+    """Summarise the milliseconds per animation frame while scrolling."""
     ordered = sorted(steps)
     return {
         "frames": len(ordered),

@@ -39,14 +39,14 @@ LIMITS = {
     "lbp-matting": 4.0,
     "hifst": 8.0,
     "paired": 0.3,
-}  # seconds; the limit of memory is 600 MB for all
+}  # limits in seconds; the memory limit is 600 MB for all
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
     """Measurements of one map in a separate process."""
 
-    first: float  # seconds
+    first: float  # seconds for the first frame
     times: list[float]  # seconds for each later frame
     megabytes: float
 
@@ -65,13 +65,13 @@ class Row:
     seconds: float  # median
     fastest: float
     slowest: float
-    first: float  # seconds for the first frame of the process, including what is loaded for it
+    first: float  # seconds for the first frame of the process, including loading
     megabytes: float
     times_faster: float | None
 
 
 def make_pair(data: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """A blurry and a sharp frame of 1280 x 720 pixels."""
+    """Return a blurry and a sharp frame of 1280 x 720 pixels."""
     from prep.io import frames
 
     paths = sorted(data.glob("GOPRO_Large/test/*/blur/*.png")) if data else []

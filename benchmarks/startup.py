@@ -24,7 +24,7 @@ from surroundings import add_save, add_trial, save, surroundings
 
 HERE = Path(__file__).parents[1]
 BASELINE = "python -c pass"
-COMMANDS = {  # a missing file and a wrong file, as each command is given them
+COMMANDS = {  # arguments of each command for a missing file and for a wrong file
     "prep": ("verify no.h5", "verify text.h5"),
     "train": ("--h5 no.h5", "--h5 text.h5"),
     "evaluate": ("--blurry no --sharp no", "--weights text.safetensors --blurry no --sharp no"),
@@ -38,7 +38,7 @@ KINDS = ("help", "missing file", "wrong file")
 
 
 def time_process(words: Sequence[str], folder: Path, checkout: Path) -> tuple[float, float]:
-    """Seconds until the first line, and until the end, of a new process."""
+    """Measure the seconds until the first line, and until the end, of a new process."""
     begun = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, *words],
@@ -55,7 +55,7 @@ def time_process(words: Sequence[str], folder: Path, checkout: Path) -> tuple[fl
 
 
 def words_of(command: str, kind: str) -> list[str]:
-    """The arguments of Python that run a command."""
+    """Return the arguments of Python that run a command."""
     options = "--help" if kind == "help" else COMMANDS[command][KINDS.index(kind) - 1]
     return ["-c", f"from pipelines.cli.{command} import main; main()", *options.split()]
 

@@ -125,7 +125,7 @@ def measure(task: Task) -> tuple[list[Outcome], list[Extents]]:
 
 
 def auc(small: Numbers, large: Numbers) -> float:
-    """Area under the ROC curve, from the S of pixels with small and with large blur.
+    """Compute the area under the ROC curve, from the S of pixels with small and with large blur.
 
     It is the probability that S is higher at a random pixel with small blur than at one with large blur, where ties
     count one half (Mann & Whitney 1947). NaN if a class is empty.

@@ -13,7 +13,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def surroundings() -> dict[str, str | int]:
-    """Date, processor, number of cores, Python version and commit."""
+    """Return date, processor, number of cores, Python version and commit."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=Path(__file__).parent, capture_output=True, text=True
     )
@@ -68,7 +68,7 @@ def save(
 
 
 def processor() -> str:
-    """Name of the processor, as reported by the system."""
+    """Return the name of the processor, as reported by the system."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

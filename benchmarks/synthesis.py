@@ -37,7 +37,7 @@ SIZE = (720, 1280)
 
 
 def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
-    """Mean light of a scene, ``(H, W, 3)``, by the plain method."""
+    """Compute the mean light of a scene, ``(H, W, 3)``, by the plain method."""
     count = max(layer.motion.count for layer in layers)
     total = np.zeros((*size, 3))
     for moment in range(count):
@@ -55,7 +55,10 @@ def expose_plainly(layers: Sequence[Layer], size: Size) -> Floats:
 
 
 def time_exposure(photo: Bytes, scenes: int) -> dict[str, float]:
-    """Median seconds per scene of both methods, run alternately, and the largest mean difference of their results."""
+    """Measure the median seconds per scene of both methods, run alternately.
+
+    Also returns the largest mean difference of their results, in grey levels.
+    """
     segments, setting = Segments(photo), NONE.draw(np.random.default_rng(0))
     seconds: dict[str, list[float]] = {"ours": [], "plain": []}
     errors = []
@@ -74,7 +77,7 @@ def time_exposure(photo: Bytes, scenes: int) -> dict[str, float]:
 
 
 def time_command(folder: Path, pairs: int, jobs: int) -> dict[str, float]:
-    """Seconds of the whole command, and peak memory of all its processes together in MB."""
+    """Measure the seconds of the whole command, and the peak memory of all its processes together in MB."""
     out = folder / f"made{jobs}"
     words = (Path(sys.executable).with_name("cdg-prep"), "synth", folder / "photos", "--photos", "--out", out)
     start = time.perf_counter()

@@ -37,7 +37,7 @@ BATCH = 6
 
 
 def lines(device: str, *, is_trial: bool) -> list[tuple[str, Precision, bool]]:
-    """The rows of the table: preset, precision, and whether the network is compiled."""
+    """Return the rows of the table: preset, precision, and whether the network is compiled."""
     if is_trial:
         return [("tiny", "32-true", False)]
     if device == "cpu":

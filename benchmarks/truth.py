@@ -123,7 +123,7 @@ class Photograph:
 
 
 def find(data: Path, seeds: Sequence[int] = SEEDS) -> list[Scene | Recording | Photograph]:
-    """All sources available in the folder of test data; missing data sets are skipped."""
+    """Return all sources available in the folder of test data; missing data sets are skipped."""
     sharp = tuple(sorted(data.glob("GOPRO_Large/test/*/sharp/*.png")))
     scenes = [Scene(kind=kind, seed=seed, sharp=sharp) for seed in seeds for kind in KINDS] if len(sharp) > 1 else []
     recordings = []
@@ -148,13 +148,13 @@ class _Motion:
     growth: float  # natural logarithm of the scale
 
     def at(self, time: float) -> Doubles:
-        """Affine map ``(2, 3)`` from the middle of the exposure to ``time`` in [-1/2, 1/2]."""
+        """Return the affine map ``(2, 3)`` from the middle of the exposure to ``time`` in [-1/2, 1/2]."""
         angle, scale = self.turn * time, np.exp(self.growth * time)
         matrix = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
         return np.column_stack([matrix, self.centre + self.shift * time - matrix @ self.centre])
 
     def extent(self, size: tuple[int, ...]) -> Floats:
-        """Blur length of each pixel, ``(H, W)`` in pixels: its speed in the middle of the exposure."""
+        """Return the blur length of each pixel, ``(H, W)`` in pixels: its speed in the middle of the exposure."""
         y, x = np.mgrid[: size[0], : size[1]]
         x, y = x - self.centre[0], y - self.centre[1]
         across = self.shift[0] - self.turn * y + self.growth * x
@@ -192,7 +192,7 @@ def _region(size: tuple[int, ...], rng: np.random.Generator) -> Floats:
 def _expose(
     behind: Bytes, before: Bytes, alpha: Floats, camera: _Motion, region: _Motion, gamma: float
 ) -> tuple[Doubles, Floats, Doubles]:
-    """Blurry frame, sharp frame and mean coverage by the region; averages linear light, ``grey ** gamma``."""
+    """Return blurry frame, sharp frame and mean coverage by the region; averages linear light, ``grey ** gamma``."""
     longest = max(float(camera.extent(alpha.shape).max()), float(np.hypot(*region.shift)) if alpha.any() else 0)
     steps = 2 * int(longest) + 3  # odd; at most half a pixel each
     total: Doubles = np.zeros(behind.shape)
@@ -218,7 +218,7 @@ def _warp(image: Bytes | Floats, motion: Doubles) -> Floats:
 
 
 def _flow(start: Bytes, end: Bytes) -> tuple[Floats, Floats]:
-    """Length and forward-backward error of the optical flow (DIS, Kroeger et al. 2016), in pixels."""
+    """Return length and forward-backward error of the optical flow (DIS, Kroeger et al. 2016), in pixels."""
     method = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # type: ignore[attr-defined]
     there, back = method.calc(start, end, None), method.calc(end, start, None)
     y, x = np.mgrid[: start.shape[0], : start.shape[1]].astype(np.float32)
