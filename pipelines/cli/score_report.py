@@ -61,6 +61,8 @@ def _print_frames(first_column: str, rows: "Sequence[Mapping[str, Any]]", summar
 
 def _print_means(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
     """The mean of each measure, its gain on the blurry frames, and 95 % intervals of both."""
+    from pipelines.evaluate.statistics import interval_note
+
     means, measures = summary["mean"], list(summary["legend"])
     is_pair = f"{measures[0]}_blurry" in means
     heads = [f"mean of\n{counted(summary['frames'], 'frame')}", *(["blurry"] if is_pair else [])]
@@ -78,7 +80,7 @@ def _print_means(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> N
         body.append([measure, *cells])
     print_table(heads, body)
     notes = [f"{_gain_word(measures[0])}: restored minus blurry"] if is_pair else []
-    notes.append(f"95 % intervals of the means: bootstrap over {summary['interval'][measures[0]]['of']}")
+    notes.append(f"95 % intervals of the means: {interval_note([str(row['key']) for row in rows])}")
     if any(_TOO_FEW in cells for cells in body):
         notes.append(_note_of_too_few())
     if is_pair and len(rows) > 1:

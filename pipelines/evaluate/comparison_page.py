@@ -10,7 +10,7 @@ from pipelines.evaluate.gallery import DrawnLineup
 from pipelines.evaluate.measures import LEGEND, FrameScores
 from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.page import few_text, number, share, signed, title_of, tone
-from pipelines.evaluate.statistics import FEWEST
+from pipelines.evaluate.statistics import FEWEST, interval_note
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -51,6 +51,7 @@ def write(
         counts={name: _known(entries, keys, name) for name in comparison["entries"][0]["mean"]},
         best=_best(comparison["entries"], first),
         fewest=FEWEST,
+        interval_note=interval_note(keys),
         lengths=_lengths(comparison["entries"], [entries[0].row_of[key] for key in keys]),
         rows=[_cells(key, entries, first) for key in keys],
         lineups=lineups,

@@ -12,7 +12,7 @@ from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import FrameScores, columns, first_measure, gain, has_blurry, measures_of
 from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.scatter import scatter
-from pipelines.evaluate.statistics import FEWEST, bootstrap_interval, has_interval
+from pipelines.evaluate.statistics import FEWEST, bootstrap_interval, has_interval, interval_note
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -20,6 +20,7 @@ from prep.datasets import layouts
 from prep.units import counted
 
 NAME = "report.html"
+_VISIBLE = 0.1  # dB: smaller changes of PSNR are hardly seen
 FEWEST_PIXELS = 1000  # that a score is shown of without a warning
 _TITLES = {
     "psnr": "PSNR",
@@ -70,6 +71,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
     measures = measures_of(summary["mean"])
     gains = ["gain"] if has_blurry(rows[0]) else []
     heads = ["key", *columns(rows[0]), *gains, *(["mask_share"] if "mask_share" in rows[0] else [])]
+    keys, means = [str(row["key"]) for row in rows], [_mean(rows, summary, measure) for measure in measures]
     page = templates(Path(__file__).parent).get_template("scores.html.j2")
     text = page.render(
         folder=folder.resolve().name,
@@ -77,7 +79,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         first=first_measure(rows[0]),
         is_lower_better=is_lower_better(first_measure(rows[0])),
         is_pair=has_blurry(rows[0]),
-        means=[_mean(rows, summary, measure) for measure in measures],
+        means=means,
         few_ranges=[few_text(each, rows) for each in summary["by_extent"].get("ranges", [])],
         counts=Counter(layouts.sequence(str(row["key"])) for row in rows),
         measures=measures,
@@ -95,6 +97,9 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
         signed=signed,
         title_of=title_of,
         tone=tone,
+        verdict=_verdict(means[0], summary["mean"]) if has_blurry(rows[0]) else "",
+        worst=min(rows, key=gain) if has_blurry(rows[0]) else rows[0],
+        interval_note=interval_note(keys),
     )
     path = folder / NAME
     page_file.write(path, text)
@@ -108,17 +113,32 @@ def _mean(rows: Sequence[FrameScores], summary: Mapping[str, Any], measure: str)
     is_pair = blurry in means
     if is_pair:
         values = [value - float(row[blurry]) for value, row in zip(values, rows, strict=True)]
-    known = sum(not math.isnan(value) for value in values)
+    keys, known = [str(row["key"]) for row in rows], sum(not math.isnan(value) for value in values)
     change = means[measure] - means[blurry] if is_pair else math.nan
     return _Mean(
         measure=measure,
         blurry=number(means[blurry], measure) if is_pair else "",
         score=number(means[measure], measure),
         change=signed(change, measure) if is_pair else "",
-        tone=tone(change, measure),
-        interval=_interval_text([str(row["key"]) for row in rows], values, measure, is_signed=is_pair),
+        tone=tone(change, measure) if _is_clear(keys, values) else "",
+        interval=_interval_text(keys, values, measure, is_signed=is_pair),
         few="" if known in (0, len(rows)) else f"{known} of {len(rows)} frames",
     )
+
+
+def _is_clear(keys: Sequence[str], values: Sequence[float]) -> bool:
+    """Whether the interval of a mean excludes 0; True if there are too few values for an interval."""
+    interval = bootstrap_interval(keys, values)
+    return not has_interval(keys, values) or not interval.low <= 0 <= interval.high
+
+
+def _verdict(main: _Mean, means: Mapping[str, float]) -> str:
+    """The words beside the change of the first measure, in the headline."""
+    word = {"gain": "better than the blurry frames", "loss": "worse than the blurry frames"}.get(main.tone)
+    if word is None:
+        return "no clear change from the blurry frames"
+    is_small = main.measure == "psnr" and abs(means["psnr"] - means["psnr_blurry"]) < _VISIBLE
+    return f"{word}, too little to see" if is_small else word
 
 
 def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *, is_signed: bool) -> str:

@@ -91,6 +91,17 @@ def _bootstrap(keys: tuple[str, ...], values: tuple[float, ...]) -> Interval:
     return Interval(low=float(low), high=float(high), of=of)
 
 
+def interval_note(keys: Sequence[str]) -> str:
+    """Say what intervals over these frames resample, and why they may be too narrow."""
+    sequences = {layouts.sequence(key) for key in keys}
+    if len(sequences) >= FEWEST:
+        return "bootstrap over sequences"
+    if sequences == {""}:
+        return "bootstrap over frames; too narrow if the frames are of one video"
+    few = counted(len(sequences), "sequence")
+    return f"bootstrap over frames; too narrow, because the frames are of only {few} and alike within one"
+
+
 def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
     """Whether enough is known for an interval to mean anything: values of five sequences, or of five frames.
 

@@ -153,7 +153,8 @@ def rewritten(scored: Scored, folder: Path, change: float) -> Path:
     [
         (0.49, "+0.49 dB better than the blurry frames", "gain"),
         (-1.2, "-1.20 dB worse than the blurry frames", "loss"),
-        (-0.001, "0.00 dB no change from the blurry frames", ""),
+        (-0.001, "0.00 dB no clear change from the blurry frames", ""),
+        (0.03, "+0.03 dB better than the blurry frames, too little to see", "gain"),
     ],
 )
 def test_the_headline_is_the_change_and_a_loss_reads_as_one(
@@ -165,6 +166,22 @@ def test_the_headline_is_the_change_and_a_loss_reads_as_one(
     text = page.read_text(encoding="utf-8")
     assert f'<h1 class="{tone}">' in text
     assert f"<title>{tmp_path.name}: {said.partition(' dB')[0]} dB | CDGNet scores</title>" in text
+
+
+def test_a_change_whose_interval_contains_zero_is_neither_gain_nor_loss(scored: Scored, tmp_path: Path) -> None:
+    _, rows, summary, _ = scored
+    gains = (-1.0, 1.5, -0.8, 1.2, -0.5)
+    many = [
+        {**rows[0], "key": f"clip/{place}", "psnr": rows[0]["psnr_blurry"] + gain} for place, gain in enumerate(gains)
+    ]
+    mean = {**summary["mean"], "psnr": rows[0]["psnr_blurry"] + sum(gains) / 5, "psnr_blurry": rows[0]["psnr_blurry"]}
+
+    page = scores_page.write(tmp_path, many, {**summary, "mean": mean, "frames": 5}, [])
+
+    assert headline(page) == "+0.08 dB no clear change from the blurry frames"
+    text = page.read_text(encoding="utf-8")
+    assert "Worst frame: clip/0, -1.00 dB." in text
+    assert "too narrow, because the frames are of only 1 sequence" in text
 
 
 def test_a_fall_is_a_gain_where_lower_is_better() -> None:
