@@ -1,4 +1,4 @@
-"""Equations 14 and 15: S -> M -> Sgt, Lgt. And S as it is stored.
+"""Equations 14 and 15 (S -> M -> Sgt, Lgt), and the stored form of S.
 
 Legend: H, W a frame's height and width.
 """
@@ -10,7 +10,7 @@ from prep.arrays import Bytes, Codes, Floats
 
 LEVELS = 65535
 SHARE_STEPS = 200
-SOFT_LEVELS = 255  # of a soft mask's 1
+SOFT_LEVELS = 255  # code of 1 in a soft mask
 
 
 def _check_mu(mu: float) -> None:
@@ -32,7 +32,7 @@ def to_codes(sharpness: Floats) -> Codes:
 
 
 def from_codes(codes: Codes) -> Floats:
-    """S of stored codes, ``(H, W)`` in [0, 1]."""
+    """Convert stored codes to S, ``(H, W)`` in [0, 1]."""
     return (codes.astype(np.float64) / LEVELS).astype(np.float32)
 
 
@@ -57,9 +57,9 @@ def sharpness_mask(sharpness: Floats, mu: float) -> Bytes:
 
 
 def mask_of_codes(codes: Codes, mu: float) -> Bytes:
-    """Equation 14 on stored S. All masks on disk are made this way, so that S and M always agree.
+    """Apply equation 14 to stored S. All masks on disk are made this way, so that S and M always agree.
 
-    Compares code / 65535 with ``mu`` in float64, where a ``mu`` that equals a code's value ties as it should.
+    Compares code / 65535 with ``mu`` in float64, in which a ``mu`` equal to a code's value compares as equal.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -72,17 +72,17 @@ def mask_of_codes(codes: Codes, mu: float) -> Bytes:
 
 
 def soft_mask(codes: Codes, mu: float) -> Bytes:
-    """How much a pixel belongs to the small-blur component: 1/2 where S is ``mu``, 1 where S is 1.
+    """Compute each pixel's weight w in the small-blur component: 1/2 if S is ``mu``, 1 if S is 1.
 
-    The odds of S over those of ``mu``: w / (1 - w) = S / (1 - S) * (1 - mu) / mu. On the scale of ``paired`` and
-    ``extent`` that is 1 / (1 + (L / L_mu)^2), where L is the blur length and L_mu the length at ``mu``.
+    The odds of w are the odds of S divided by the odds of ``mu``: w / (1 - w) = S / (1 - S) * (1 - mu) / mu. For S of
+    the methods ``paired`` and ``extent``, w = 1 / (1 + (L / L_mu)^2); L is the blur length, L_mu the length at ``mu``.
 
     Args:
         codes: ``(H, W)`` uint16.
         mu: Threshold in [0, 1].
 
     Returns:
-        ``(H, W)`` uint8, round(255 w); of S of 0 and 1 alone it is 255 times the mask.
+        ``(H, W)`` uint8, round(255 w). If S is only 0 or 1, it is 255 times the mask.
     """
     _check_mu(mu)
     sharpness = codes.astype(np.float64) / LEVELS
@@ -93,14 +93,14 @@ def soft_mask(codes: Codes, mu: float) -> Bytes:
 
 
 def least_code(mu: float) -> int:
-    """The smallest code above a threshold; 65536 if there is none."""
+    """Return the smallest code above a threshold; 65536 if there is none."""
     _check_mu(mu)
     passing = np.flatnonzero(np.arange(LEVELS + 1) / LEVELS > mu)
     return int(passing[0]) if len(passing) else LEVELS + 1
 
 
 def mask_shares(codes: Codes) -> list[float]:
-    """The share of a frame that each of the thresholds mu = 0, 0.005, ..., 1 marks.
+    """Compute the share of a frame with M = 1 at each of the thresholds mu = 0, 0.005, ..., 1.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -109,7 +109,7 @@ def mask_shares(codes: Codes) -> list[float]:
         201 shares in [0, 1], rounded to 1e-4.
     """
     counts = np.bincount(codes.ravel(), minlength=LEVELS + 2)
-    above = np.cumsum(counts[::-1])[::-1]  # pixels of this code or a higher one
+    above = np.cumsum(counts[::-1])[::-1]  # number of pixels with this code or a higher one
     return [round(float(share), 4) for share in above[_LEAST] / codes.size]
 
 
@@ -128,7 +128,7 @@ def component_targets(sharp: Bytes, mask: Bytes) -> tuple[Bytes, Bytes]:
 
     Source: Wang et al. 2021, equation 15.
     """
-    sgt = np.asarray(cv2.bitwise_and(sharp, sharp, mask=mask), np.uint8)  # ten times as fast as a product
+    sgt = np.asarray(cv2.bitwise_and(sharp, sharp, mask=mask), np.uint8)  # ten times as fast as multiplying
     return sgt, sharp - sgt
 
 

@@ -1,7 +1,7 @@
-"""A masks folder on disk: S and M of each frame, and a record of how each was made.
+"""A masks folder on disk: S and M of each frame, and a record of how they were made.
 
 ``<key>.sharpness.png`` is S (16 bit), ``<key>.mask.png`` is M (0 and 255), and ``masks.jsonl`` has a record per frame.
-A record is written after its files, so the files of a record are complete.
+A record is written after its files, so a recorded frame has complete files.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,26 +36,26 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class MaskRecord:
-    """A line of ``masks.jsonl``: the record of a frame. The order of the fields is that of the file."""
+    """The record of a frame: a line of ``masks.jsonl``, with its fields in this order."""
 
     key: str
     recipe: Recipe
-    sources: Sequence[FileStamp]  # of the files that S was made from: S is computed again when they change
+    sources: Sequence[FileStamp]  # stamps of the files S was made from: if they change, S is computed again
     mu: Share | None  # None while the mask is being made
     sharpness_min: Share
     sharpness_max: Share
-    mask_share: Share  # of M = 1
-    shares: Sequence[Share]  # at other thresholds: ``equations.mask_shares``
-    top_share: Share  # of the pixels with S = sharpness_max
+    mask_share: Share  # share of pixels with M = 1
+    shares: Sequence[Share]  # mask shares at other thresholds, from ``equations.mask_shares``
+    top_share: Share  # share of pixels with S = sharpness_max
     warning: str  # empty if the mask looks right
-    paths: Sequence[str] = ()  # of the sources; records of earlier releases have none
+    paths: Sequence[str] = ()  # paths of the sources; empty in records of earlier releases
 
 
 class MasksFolder:
-    """A masks folder, its records read once.
+    """A masks folder; its records are read once.
 
     Args:
-        path: The folder; need not exist.
+        path: The folder, which need not exist.
 
     Attributes:
         path: The folder.
@@ -84,20 +84,20 @@ class MasksFolder:
         return next((record.recipe.method for record in self.records.values()), None)
 
     def mus(self, keys: Iterable[str]) -> list[float]:
-        """The different thresholds of the masks of these frames, sorted; frames without a mask are ignored."""
+        """Return the distinct thresholds of these frames' masks, sorted; frames without a mask are ignored."""
         records = (self.records.get(key) for key in keys)
         return sorted({record.mu for record in records if record and record.mu is not None})
 
     def sharpness_path(self, key: str) -> Path:
-        """The file with S of a frame."""
+        """Return the path of the file with S of a frame."""
         return self.path / f"{key}.sharpness.png"
 
     def mask_path(self, key: str) -> Path:
-        """The file with M of a frame."""
+        """Return the path of the file with M of a frame."""
         return self.path / f"{key}.mask.png"
 
     def read_sharpness(self, key: str) -> Codes:
-        """S of a frame, ``(H, W)`` codes.
+        """Read S of a frame, ``(H, W)`` codes.
 
         Raises:
             ReadError: If the file is missing, damaged, or not a sharpness map.
@@ -137,7 +137,7 @@ class MasksFolder:
             yield
 
     def _state_on_disk(self) -> tuple[int, int]:
-        """Size and time of ``masks.jsonl``; both 0 if there is none."""
+        """Return size and modification time of ``masks.jsonl``; both 0 if it does not exist."""
         if not self._log.exists():
             return 0, 0
         status = self._log.stat()

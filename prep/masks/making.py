@@ -1,4 +1,4 @@
-"""Blurry frames -> S and M in a masks folder: in parallel, resumable; a new threshold reuses S."""
+"""Make S and M of blurry frames in a masks folder: in parallel, resumable; a new threshold reuses S."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -19,12 +19,12 @@ from prep.masks.folder import MaskRecord, MasksFolder, Recipe
 from prep.sharpness import METHODS, Method
 
 _LARGE_SHARE = 0.6
-_SAMPLE = 48  # frames whose bytes are read where times do not show whether they changed
+_SAMPLE = 48  # most frames to read if file times do not show whether they changed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """A frame without a mask, and why."""
+    """A frame without a mask, and the reason."""
 
     key: str
     reason: str
@@ -35,12 +35,12 @@ class MaskTask:
     """The work for one frame, sent to a worker process: S and M, or only M."""
 
     key: str
-    sources: Sequence[Source]  # the blurry frame, then the other file that the method reads; absolute paths
+    sources: Sequence[Source]  # the blurry frame, then the method's other file if any; absolute paths
     sharpness_path: Path  # absolute
     mask_path: Path  # absolute
     recipe: Recipe
     mu: float
-    stamps: Sequence[FileStamp] | None  # of the sources, if S is stored already; else None
+    stamps: Sequence[FileStamp] | None  # stamps of the sources if S is already stored; else None
 
     @property
     def has_sharpness(self) -> bool:
@@ -52,13 +52,13 @@ class MaskPlan:
     """Which of the requested masks exist, and which must be made."""
 
     folder: MasksFolder
-    records: Mapping[str, MaskRecord]  # of the whole folder, with current stamps
-    done: Sequence[MaskRecord]
-    tasks: Sequence[MaskTask]
+    records: Mapping[str, MaskRecord]  # records of the whole folder, with current stamps
+    done: Sequence[MaskRecord]  # records of the requested masks that exist
+    tasks: Sequence[MaskTask]  # for the masks to make
 
 
 def recipe_of(dataset: Dataset, method: str) -> Recipe:
-    """The recipe of a method, by name, on a data set."""
+    """Return the recipe of a method, given by name, for a data set."""
     return Recipe(
         layout=dataset.layout,
         variant=dataset.variant,
@@ -102,7 +102,7 @@ def plan(
             stamps = None
         if record and stamps:
             record = records[pair.key] = replace(record, sources=stamps, paths=_paths(sources))
-            # Without mu the mask is unfinished, or the frame failed.
+            # A record without mu belongs to an unfinished mask or a failed frame.
             if record.mu is not None and (keep_masks or (record.mu == mu and folder.mask_path(pair.key).exists())):
                 done.append(record)
                 continue
@@ -120,12 +120,12 @@ def plan(
 
 
 def _is_foreign(key: str, folder: MasksFolder) -> bool:
-    """Whether a mask without a record is the user's own. Masks of a killed run have S beside them."""
+    """Return whether a mask without a record is the user's own. A mask of a killed run has S beside it."""
     return folder.mask_path(key).exists() and not folder.sharpness_path(key).exists()
 
 
 def _sources(pair: BlurryFrame, method: Method) -> tuple[Source, ...]:
-    """The files that S of a frame is made from."""
+    """Return the files that S of a frame is made from."""
     if not method.beside:
         return (pair.blurry,)
     if not isinstance(pair, Pair):
@@ -140,7 +140,7 @@ def _sources(pair: BlurryFrame, method: Method) -> tuple[Source, ...]:
 
 
 def _current_stamps(record: MaskRecord, sources: Sequence[Source]) -> Sequence[FileStamp] | None:
-    """Current stamps of the files that S was made from; None if they changed."""
+    """Return the current stamps of the files that S was made from; None if a file changed."""
     if len(record.sources) != len(sources):
         return None
     stamps = [storage.current_stamp(source, stamp) for source, stamp in zip(sources, record.sources, strict=True)]
@@ -148,10 +148,10 @@ def _current_stamps(record: MaskRecord, sources: Sequence[Source]) -> Sequence[F
 
 
 def _refuse_other_frames(folder: MasksFolder, record: MaskRecord, sources: Sequence[Source]) -> None:
-    """Refuse different frames at another path: they belong to another data set, and masks must not mix.
+    """Refuse changed frames at another path: they belong to another data set, and masks must not mix.
 
-    Frames that changed in place belong to the same data set, and S is computed again. So do frames that moved with
-    their content unchanged.
+    A frame that changed in place belongs to the same data set, and S is computed again. A frame that moved with its
+    content unchanged also belongs to it.
 
     Raises:
         MaskError: If they belong to another data set.
@@ -165,7 +165,7 @@ def _refuse_other_frames(folder: MasksFolder, record: MaskRecord, sources: Seque
 
 
 def _paths(sources: Sequence[Source]) -> list[str]:
-    """Resolved paths of sources, the same for a file however it was named."""
+    """Return the resolved paths of sources: one path per file, however the user spelled it."""
     return [
         f"{_resolved(source.archive)}/{source.name}"
         if isinstance(source, ArchiveMember)
@@ -182,8 +182,8 @@ def _resolved(path: Path) -> Path:
 def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
     """Refuse a masks folder whose masks were made from other frames or other versions of these frames.
 
-    Frames without a mask are accepted. In a copied data set, where times are no evidence, the bytes of a sample are
-    read.
+    Frames without a mask are accepted. In a copied data set, file times do not show whether frames changed, so the
+    bytes of a sample are read.
 
     Raises:
         MaskError: If a frame changed after its mask was made, or belongs to another data set.
@@ -204,9 +204,9 @@ def check_frames(pairs: Sequence[Pair], folder: MasksFolder) -> None:
 
 
 def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[MaskRecord | Failure]:
-    """Make the missing masks of a plan; yields a record or a failure per frame, in the order of the plan.
+    """Make the missing masks of a plan, and yield a record or a failure per frame, in the order of the plan.
 
-    After a kill a new plan continues from the records written so far. ``jobs`` and ``cluster`` as in
+    After a kill, a new plan continues from the records written so far. ``jobs`` and ``cluster`` are as in
     ``parallel.over``.
 
     Raises:
@@ -221,7 +221,7 @@ def make(plan: MaskPlan, jobs: int, cluster: str | None = None) -> Iterator[Mask
 
 def _fill(plan: MaskPlan, jobs: int, cluster: str | None) -> Iterator[MaskRecord | Failure]:
     records = dict(plan.records)
-    for task in plan.tasks:  # until a mask is written again its record counts as unfinished
+    for task in plan.tasks:  # the record counts as unfinished until the mask is written again
         if task.key in records:
             records[task.key] = replace(records[task.key], mu=None)
     plan.folder.write(records)
@@ -260,9 +260,9 @@ def _do(task: MaskTask) -> MaskRecord | Failure:
 
 
 def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
-    """S of a frame, which is stored on return, and the stamps of its sources."""
+    """Return S of a frame and the stamps of its sources; store S if it is not stored yet."""
     if task.stamps:
-        with suppress(ReadError):  # a damaged map is made again
+        with suppress(ReadError):  # a damaged map is computed again
             return frames.read_sharpness(task.sharpness_path), task.stamps
     contents, stamps = zip(*map(storage.read_stamped, task.sources), strict=True)
     blurry, *others = (frames.decode(data, source) for data, source in zip(contents, task.sources, strict=True))
@@ -276,15 +276,15 @@ def _sharpness(task: MaskTask) -> tuple[Codes, Sequence[FileStamp]]:
 
 
 def warning(codes: Codes, share: float, mu: float, method: Method) -> str:
-    """What looks wrong with a mask, and the likely cause; empty if nothing does.
+    """Describe what looks wrong with a mask, and the likely cause; return an empty string if nothing does.
 
-    Frames with the same fault get the same text, so that they can be counted.
+    The text is the same for all frames with the same fault, so that they can be counted.
 
     Args:
         codes: ``(H, W)`` uint16, S of the frame.
-        share: Share of M = 1.
+        share: Share of pixels with M = 1.
         mu: Threshold of the mask.
-        method: That computed S.
+        method: The method that computed S.
     """
     if share > _LARGE_SHARE and not method.beside:  # S of the other methods is a length: most of a frame may be sharp
         return f"mask covers more than {_LARGE_SHARE:.0%} of the frame"
