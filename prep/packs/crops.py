@@ -15,7 +15,7 @@ def grid(size: Size, crop: Size) -> list[Origin]:
         crop: Crop ``(height, width)`` in pixels.
 
     Returns:
-        Top left corners ``(y, x)``, row by row; neighbours overlap where the sizes do not divide.
+        Top left corners ``(y, x)``, row by row; neighbours overlap if the frame is not a multiple of the crop.
 
     Raises:
         ValueError: If the crop is larger than the frame, or not positive.

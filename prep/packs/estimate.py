@@ -1,4 +1,4 @@
-"""Estimate a pack: crops are counted from the picture headers, bytes and seconds are measured on a few pairs."""
+"""Estimate a pack: count the crops from picture headers, and measure bytes and seconds on a few pairs."""
 
 import shutil
 import tempfile
@@ -17,25 +17,25 @@ from prep.packs import crops, layout, packing, reader
 from prep.packs.layout import Header
 from prep.units import file_size
 
-_SAMPLE = 3  # pairs
+_SAMPLE = 3  # pairs to measure
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """Size of a pack, and the time one process needs."""
+    """Size of a pack, and the time that one process needs."""
 
     crops: int
     bytes: float
     mask_seconds: float  # for S and M of one frame
     pack_seconds: float  # for one frame
-    sample: int  # pairs that were measured
+    sample: int  # number of measured pairs
 
 
 def count_crops(pairs: Sequence[Pair], crop: Size, *, whole_frames: bool) -> int:
-    """Number of crops from pairs.
+    """Count the crops of pairs.
 
     Raises:
-        PackError: If a crop does not fit; it names the smallest frame.
+        PackError: If a crop does not fit; the message names the smallest frame.
         ReadError: If a frame cannot be read.
     """
     if whole_frames:
@@ -72,7 +72,7 @@ def check_bytes(path: Path, needed: int) -> None:
 
 
 def free_bytes(path: Path) -> int:
-    """Free bytes on the disk of ``path``, which need not exist."""
+    """Return the free bytes on the disk of ``path``, which need not exist."""
     folder = next(folder for folder in path.absolute().parents if folder.exists())
     return shutil.disk_usage(folder).free
 
@@ -81,13 +81,13 @@ def estimate(dataset: Dataset, pairs: Sequence[Pair], header: Header, count: int
     """Mask and pack a few pairs in a temporary folder, and measure size and time.
 
     Args:
-        dataset: That the pairs belong to.
-        pairs: To be packed.
+        dataset: The data set of the pairs.
+        pairs: The pairs to pack.
         header: Attributes of the pack.
-        count: Number of its crops.
+        count: Number of crops in the pack.
 
     Raises:
-        PackError, ReadError: As packing does.
+        PackError, ReadError: As in packing.
     """
     sample = [pairs[round(place * (len(pairs) - 1) / _SAMPLE)] for place in range(_SAMPLE)][: len(pairs)]
     sample = list({pair.key: pair for pair in sample}.values())

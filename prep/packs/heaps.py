@@ -1,6 +1,6 @@
-"""Check the heaps of an HDF5 file, which contain its texts, before HDF5 reads them.
+"""Check the heaps of an HDF5 file, which store its texts, before HDF5 reads them.
 
-A heap has no checksum. HDF5 may never finish reading a damaged one, and allocates whatever memory a text claims.
+A heap has no checksum. HDF5 may never finish reading a damaged heap, and allocates as much memory as a text claims.
 
 Source: HDF5 File Format Specification 3.0, III.E, Global Heap.
 """
@@ -16,19 +16,19 @@ import numpy as np
 import numpy.typing as npt
 
 _REFERENCE = np.dtype([("bytes", "<u4"), ("address", "<u8"), ("object", "<u4")])  # stored for each text
-_HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # header of a heap; of an object in it
+_HEAD, _OBJECT = struct.Struct("<8sQ"), struct.Struct("<HH4xQ")  # headers of a heap and of an object in it
 _SIGNATURE = b"GCOL\1\0\0\0"
 _BEGINNING = 2**16  # bytes; attributes are at the start of a pack
-_LONGEST = 2**16  # bytes of a text
+_LONGEST = 2**16  # most bytes of a text
 _DAMAGED, _ENDLESS = "is damaged", "has no end"
 
 
 def fault(texts: h5py.Dataset, path: Path) -> str:
-    """What is wrong with the heaps of a data set of texts and of a pack's attributes; empty if nothing is.
+    """Find the first fault in the heaps of a data set of texts and of a pack's attributes; empty if there is none.
 
     Args:
-        texts: Strings of any length, in one dimension.
-        path: Its file.
+        texts: One-dimensional data set of strings of any length.
+        path: The file that contains it.
     """
     name, size_of_file = texts.name.strip("/"), path.stat().st_size
     if len(texts) * _REFERENCE.itemsize > size_of_file:
@@ -44,14 +44,14 @@ def fault(texts: h5py.Dataset, path: Path) -> str:
         of_attributes = [found.start() for found in re.finditer(re.escape(_SIGNATURE), file.read(_BEGINNING))]
         for address in sorted({*of_attributes, *addresses.tolist()}):
             problem = _heap_fault(file, address, size_of_file)
-            # An unused heap may be partly overwritten, but must have an end.
+            # An unused heap may be partly overwritten, but must have an end, or HDF5 never finishes.
             if problem == _ENDLESS or (problem and address in addresses):
                 return f"the heap of texts at byte {address:,} {problem}"
     return ""
 
 
 def _references(texts: h5py.Dataset, path: Path) -> npt.NDArray[np.void] | None:
-    """The stored references to the texts; None if they are compressed."""
+    """Read the stored references to the texts; return None if they are compressed or not stored."""
     if texts.id.get_create_plist().get_nfilters():
         return None
     if texts.chunks is None:
@@ -68,7 +68,7 @@ def _chunks(texts: h5py.Dataset) -> Iterator[bytes]:
 
 
 def _heap_fault(file: BinaryIO, address: int, size_of_file: int) -> str:
-    """Why a heap cannot be read from its first object to its end; empty if it can."""
+    """Return why a heap cannot be read from its first object to its end; empty if it can."""
     if address + _HEAD.size > size_of_file:
         return _DAMAGED
     file.seek(address)
@@ -78,7 +78,7 @@ def _heap_fault(file: BinaryIO, address: int, size_of_file: int) -> str:
     heap, place = file.read(size - _HEAD.size), 0
     while place + _OBJECT.size <= len(heap):
         number, _, length = _OBJECT.unpack_from(heap, place)
-        step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8  # number 0: free to the end
+        step = length if number == 0 else _OBJECT.size + -(-length // 8) * 8  # number 0: free space up to the end
         if step == 0:
             return _ENDLESS
         if place + step > len(heap):

@@ -1,4 +1,4 @@
-"""The HDF5 layout of a pack, versions 1 and 2. Stock h5py reads it.
+"""The HDF5 layout of a pack, versions 1 and 2. Plain h5py can read it.
 
 Data sets, one row per crop, one crop per chunk (N crops of H x W pixels):
 
@@ -8,10 +8,10 @@ Data sets, one row per crop, one crop per chunk (N crops of H x W pixels):
     sgt, lgt       (N, H, W, 3)  uint8   mask * sharp and (1 - mask) * sharp; optional
     key            (N,)          str     sequence/name of the frame
     origin         (N, 2)        int32   y, x of the crop's top left corner in the frame
-    crc32          (N,)          uint32  of the bytes of blurry, sharp, mask, sharpness, in this order
+    crc32          (N,)          uint32  CRC-32 of the bytes of blurry, sharp, mask, sharpness, in this order
     mask_share     (N,)          float64 mean of the mask, in [0, 1]
 
-Version 2 is for whole frames of several sizes: each is padded with zeros at the bottom and the right to H x W.
+Version 2 is for whole frames of several sizes: each is padded to H x W with zeros at the bottom and the right.
 
     size           (N, 2)        int32   height, width of the frame; ``mask_share`` excludes the padding
 
@@ -34,7 +34,7 @@ from isal import isal_zlib
 from prep.arrays import Bytes, Codes, Size
 
 FORMAT = "cdgnet-pack"
-BYTES_A_PIXEL = 7  # uncompressed
+BYTES_A_PIXEL = 7  # uncompressed data: blurry, sharp and mask
 TARGETS = ("sgt", "lgt")
 LATER_ATTRIBUTES = ("excluded",)  # missing in packs of earlier releases
 
@@ -54,7 +54,7 @@ class Header:
     has_targets: bool
     tool_version: str
     excluded: str = "[]"  # JSON: keys of the rejected frames, which are left out
-    is_padded: bool = False  # version 2; no attribute of its own
+    is_padded: bool = False  # stored as version 2, not as an attribute
 
     @property
     def excluded_keys(self) -> list[str]:
@@ -67,7 +67,7 @@ class Header:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameCrops:
-    """The crops of one frame, in the order of the grid; n of them."""
+    """The n crops of one frame, in the order of the grid."""
 
     key: str
     origins: npt.NDArray[np.int32]  # (n, 2) y, x
@@ -75,12 +75,12 @@ class FrameCrops:
     sharp: Bytes  # (n, H, W, 3)
     mask: Bytes  # (n, H, W)
     sharpness: Codes  # (n, H, W)
-    made_of: str  # the sources in text form; ``Writer`` compares it on resuming
-    size: Size | None = None  # of a padded frame, without the padding
+    made_of: str  # text that identifies the sources; ``Writer`` compares it when it resumes
+    size: Size | None = None  # size of a padded frame without the padding
 
 
 def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
-    """CRC-32 of one crop's bytes, the sharpness as little-endian."""
+    """Compute the CRC-32 of one crop's bytes; sharpness is little-endian."""
     crc = 0
     for part in (blurry, sharp, mask, sharpness.astype("<u2", copy=False)):
         crc = isal_zlib.crc32(np.ascontiguousarray(part), crc)
@@ -91,7 +91,7 @@ def checksum(blurry: Bytes, sharp: Bytes, mask: Bytes, sharpness: Codes) -> int:
 class Column:
     """A data set of a pack, one row per crop."""
 
-    shape: tuple[int, ...]  # of a row
+    shape: tuple[int, ...]  # shape of a row
     dtype: np.dtype[Any]
     rows_a_chunk: int = 1
     filters: Mapping[str, Any] = field(default_factory=dict)
@@ -101,7 +101,7 @@ KEY = Column(shape=(), dtype=h5py.string_dtype(), rows_a_chunk=1024)
 
 
 def columns(header: Header) -> Mapping[str, Column]:
-    """The data sets of a pack, by name."""
+    """Return the data sets of a pack, by name."""
     picture, plane = (*header.crop, 3), header.crop
     gzip: dict[str, Any] = {"compression": "gzip", "compression_opts": 1}
     large = {
@@ -123,7 +123,7 @@ def columns(header: Header) -> Mapping[str, Column]:
 
 
 def attributes(header: Header) -> dict[str, Any]:
-    """The attributes of a new pack."""
+    """Return the attributes of a new pack."""
     values = asdict(header)
     del values["is_padded"]
     return {"format": FORMAT, "version": header.version, **values}
@@ -143,12 +143,12 @@ def create_data_sets(file: h5py.File, header: Header) -> None:
 
 
 def part_path(path: Path) -> Path:
-    """The temporary name of a pack while it is written."""
+    """Return the temporary path of a pack while it is written."""
     return path.with_name(path.name + ".part")
 
 
 def read_header(file: h5py.File) -> Header:
-    """How an open pack was made: its attributes."""
+    """Read how an open pack was made, from its attributes."""
     values = {each.name: file.attrs[each.name] for each in fields(Header) if each.name in file.attrs}
     height, width = (int(side) for side in values["crop"])
     return Header(
@@ -164,5 +164,5 @@ def read_header(file: h5py.File) -> Header:
 
 
 def read_keys(file: h5py.File) -> list[str]:
-    """The frame's key of every crop, in the pack's order."""
+    """Read the key of every crop's frame, in the pack's order."""
     return [str(key) for key in file["key"].asstr()[:]]

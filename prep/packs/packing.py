@@ -1,4 +1,4 @@
-"""Cut frames and their masks into crops and write them as a pack; threshold a pack again."""
+"""Cut frames and their masks into crops and write them as a pack; change the threshold of a pack."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -37,9 +37,9 @@ class PackTask:
 
 
 def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
-    """The crop's ``(height, width)``: a square of ``side`` pixels; for None the largest height and width of the frames.
+    """Return the crop's ``(height, width)``: ``side`` for both, or the frames' largest height and width for None.
 
-    Reads the first pair, so that a crop that does not fit is refused before the long work.
+    Reads the first pair, to refuse a crop that does not fit before the long work.
 
     Raises:
         PackError: If the crop is larger than the first frame, or the pair's sizes differ.
@@ -54,7 +54,7 @@ def crop_size(pairs: Sequence[Pair], side: int | None) -> Size:
 
 
 def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
-    """Sizes of the blurry frames, from their headers.
+    """Read the sizes of the blurry frames from their headers.
 
     Raises:
         FrameError: If a frame cannot be read.
@@ -63,7 +63,7 @@ def frame_sizes(pairs: Sequence[Pair]) -> list[Size]:
 
 
 def common_mu(masks: MasksFolder, pairs: Sequence[Pair], mu: float | None, method: str) -> float:
-    """The threshold of a pack: ``mu`` if given, else that of the masks folder, else the method's usual one.
+    """Return the threshold of a pack: ``mu`` if given, else that of the masks folder, else the method's usual one.
 
     Raises:
         PackError: If the masks in the folder have different thresholds.
@@ -90,9 +90,9 @@ def header(
     excluded: Sequence[str] = (),
     is_padded: bool = False,
 ) -> Header:
-    """The attributes of a new pack.
+    """Return the attributes of a new pack.
 
-    ``excluded`` has the keys of frames that are left out; ``is_padded`` is for whole frames of several sizes.
+    ``excluded`` lists the keys of frames to leave out; ``is_padded`` is for whole frames of several sizes.
     """
     return Header(
         layout=dataset.layout,
@@ -114,7 +114,7 @@ def check_target(path: Path, *, force: bool) -> None:
     """Refuse an existing path before the long work.
 
     Raises:
-        PackError: If ``path`` exists and ``force`` is not set, or it is not a pack.
+        PackError: If ``path`` exists and ``force`` is not set, or ``path`` is not a pack.
     """
     if path.is_dir():
         raise PackError(f"{path} is a folder; --out takes the name of a file")
@@ -128,30 +128,30 @@ def check_target(path: Path, *, force: bool) -> None:
 
 
 def is_begun(path: Path) -> bool:
-    """Whether an unfinished pack of this name exists."""
+    """Return whether an unfinished pack of this name exists."""
     return Journal.is_begun(layout.part_path(path))
 
 
 def pack(
     pairs: Sequence[Pair], masks: MasksFolder, out: Path, header: Header, *, jobs: int, restart: bool = False
 ) -> Iterator[str]:
-    """Write the pack and yield the key of each frame once stored; the file gets its final name after the last.
+    """Write a pack, and yield each frame's key once it is stored; rename the file to ``out`` after the last frame.
 
-    An unfinished pack is continued after its last commit; the result is the same as in one go. Frames that changed
-    meanwhile are found by their stamps, as in ``making.plan``.
+    An unfinished pack continues from its last commit; the result is the same as without an interruption. Stamps show
+    which frames changed in between, as in ``making.plan``.
 
     Args:
-        pairs: To be packed.
-        masks: Contains S of each pair.
+        pairs: The pairs to pack.
+        masks: Masks folder with S of each pair.
         out: The pack; replaced if it exists.
-        header: Its attributes.
-        jobs: Threads that decode, cut and compress, in libraries without the GIL; processes would have to send crops.
-        restart: Discard an unfinished pack of other attributes or frames.
+        header: The pack's attributes.
+        jobs: Threads that decode, cut and compress in libraries without the GIL; processes would have to send crops.
+        restart: Discard an unfinished pack with other attributes or frames.
 
     Raises:
-        PackError: If sizes differ, a crop does not fit, another process writes this pack, or it was begun with other
-            settings.
-        FrameError: If a frame cannot be read. Nothing is left at ``out`` then.
+        PackError: If sizes differ, a crop does not fit, another process is writing this pack, or it was begun with
+            other settings.
+        FrameError: If a frame cannot be read. ``out`` is not written then.
     """
     sources = {pair.key: _sources(pair, masks.sharpness_path(pair.key)) for pair in pairs}
 
@@ -171,14 +171,14 @@ def pack(
 
 
 def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterator[str]:
-    """Write a pack again with masks of another threshold, from its own S; yields the key of each frame.
+    """Write a pack again with another threshold, from the S that it stores, and yield the key of each frame.
 
-    If interrupted, the same call continues. Until the end ``out`` does not change.
+    After an interruption, the same call continues. ``out`` does not change until the end.
 
     Args:
         path: The pack.
         mu: Threshold of S.
-        out: The new pack's path; may be ``path`` itself.
+        out: Path of the new pack; may be ``path`` itself.
         restart: As in ``pack``.
 
     Raises:
@@ -202,7 +202,7 @@ def remask(path: Path, mu: float, out: Path, *, restart: bool = False) -> Iterat
 
 
 def _absolute(pair: Pair) -> Pair:
-    """The pair with absolute paths."""
+    """Return the pair with absolute paths."""
     return replace(pair, blurry=storage.absolute(pair.blurry), sharp=storage.absolute(pair.sharp))
 
 
@@ -212,7 +212,7 @@ def encode_pair(task: PackTask) -> EncodedCrops:
 
 
 def cut_pair(task: PackTask) -> FrameCrops:
-    """Read one pair and S, and cut them along the grid.
+    """Read one pair and its S, and cut them along the grid.
 
     Raises:
         PackError: If the sizes differ or the crop does not fit.
@@ -251,14 +251,14 @@ def cut_pair(task: PackTask) -> FrameCrops:
 
 
 def _padded(picture: npt.NDArray[Any], size: Size) -> npt.NDArray[Any]:
-    """A picture padded with zeros at the bottom and the right."""
+    """Pad a picture to ``size`` with zeros at the bottom and the right."""
     padded = np.zeros((*size, *picture.shape[2:]), picture.dtype)
     padded[: picture.shape[0], : picture.shape[1]] = picture
     return padded
 
 
 def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
-    """The grid of crops over a frame.
+    """Return the grid of crops over a frame.
 
     Raises:
         PackError: If the crop does not fit.
@@ -270,7 +270,7 @@ def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
 
 
 def _sources(pair: Pair, sharpness_path: Path) -> tuple[Source, Source, Source]:
-    """The files that the crops of a frame are made from."""
+    """Return the files that the crops of a frame are made from."""
     return pair.blurry, pair.sharp, sharpness_path
 
 

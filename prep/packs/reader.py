@@ -1,4 +1,4 @@
-"""Read a pack: its header and index, and the crops of a frame."""
+"""Read a pack's header and index, and the crops of a frame."""
 
 import itertools
 import json
@@ -33,10 +33,10 @@ class PackInfo:
 
     path: Path
     header: Header
-    keys: tuple[str, ...]  # the frame's key of each crop
-    origins: tuple[Origin, ...]  # y, x in the frame of each crop's top left corner
+    keys: tuple[str, ...]  # key of each crop's frame
+    origins: tuple[Origin, ...]  # y, x of each crop's top left corner in its frame
     sizes: tuple[Size, ...]  # height, width of each crop, without padding
-    checksums: bytes  # CRC-32 of each crop as little-endian uint32; equal for packs of the same crops
+    checksums: bytes  # CRC-32 of each crop, little-endian uint32; equal for packs with the same crops
     frames: tuple[PackFrame, ...]
     mask_share: float  # mean over the crops, in [0, 1]
     empty_masks: int  # number of crops with an empty mask
@@ -47,7 +47,7 @@ class PackInfo:
         return len(self.keys)
 
     def as_json(self) -> dict[str, Any]:
-        """Values for ``cdg-prep info --json``."""
+        """Return the values for ``cdg-prep info --json``."""
         return {
             "path": str(self.path),
             "format": f"{layout.FORMAT} {self.header.version}",
@@ -63,17 +63,17 @@ class PackInfo:
 
 
 def read_info(path: Path) -> PackInfo:
-    """Read a pack's header and index, opening it once.
+    """Open a pack once, and read its header and index.
 
     Raises:
-        PackError, FileNotFoundError: As ``open_pack``.
+        PackError, FileNotFoundError: As in ``open_pack``.
     """
     with open_pack(path) as file:
         return info_of(file)
 
 
 def info_of(file: h5py.File) -> PackInfo:
-    """Header and index of an open pack.
+    """Read the header and index of an open pack.
 
     Raises:
         PackError: If they cannot be read, or crops of a frame are missing.
@@ -110,7 +110,7 @@ def _frames(keys: Sequence[str]) -> list[PackFrame]:
 
 
 def content_checksum(packs: Sequence[PackInfo]) -> int:
-    """CRC-32 of all crops of packs, independent of the file names."""
+    """Compute the CRC-32 of all crops of packs; it does not depend on file names."""
     checksum = 0
     for pack in packs:
         checksum = zlib.crc32(pack.checksums, checksum)
@@ -122,7 +122,7 @@ def open_pack(path: Path, *, is_known: bool = False) -> h5py.File:
 
     Args:
         path: The pack.
-        is_known: Whether it was opened before; then the slow checks are left out.
+        is_known: Skip the slow checks, because the pack was opened before.
 
     Raises:
         PackError: If it is not a pack, is truncated, has another version or fails a check of ``validation``, or if
@@ -148,7 +148,7 @@ def open_pack(path: Path, *, is_known: bool = False) -> h5py.File:
 
 
 def _unopened(path: Path, error: OSError) -> str:
-    """Why HDF5 could not open a file, and what to do."""
+    """Explain why HDF5 could not open a file, and what to do."""
     reason = hdf5_reason(error)
     if "unable to lock file" in reason or "already open for" in reason:
         return (
@@ -162,10 +162,10 @@ def _unopened(path: Path, error: OSError) -> str:
 
 
 def reopen(pack: PackInfo) -> h5py.File:
-    """Open a pack again to read rows of an index that was read earlier.
+    """Open a pack again, to read rows of an index that was read earlier.
 
     Raises:
-        PackError: If its crops changed, or as ``open_pack``.
+        PackError: If its crops changed, or as in ``open_pack``.
         FileNotFoundError: If it does not exist.
     """
     file = open_pack(pack.path, is_known=True)
@@ -178,7 +178,7 @@ def reopen(pack: PackInfo) -> h5py.File:
 
 
 def changed(path: Path) -> PackError:
-    """The error for a pack that changed after it was first read."""
+    """Return the error for a pack that changed after it was first read."""
     return PackError(f"{path} changed or was replaced while it was in use; restore the earlier pack")
 
 
@@ -194,16 +194,16 @@ def reading(file: h5py.File, what: str) -> Iterator[None]:
 
 
 def hdf5_reason(error: Exception) -> str:
-    """The part of HDF5's message that says what is wrong."""
+    """Return the part of HDF5's message that says what is wrong."""
     message = " ".join(str(error).split())
     return message.partition("(")[2].rstrip(")") or message
 
 
 def read_crops(file: h5py.File, frame: PackFrame) -> FrameCrops:
-    """The crops of one frame.
+    """Read the crops of one frame, and compare them with their checksums.
 
     Raises:
-        PackError: If one cannot be read, or its checksum differs.
+        PackError: If a crop cannot be read, or its checksum differs.
     """
     rows = slice(frame.rows.start, frame.rows.stop)
     is_padded = layout.read_header(file).is_padded
@@ -230,6 +230,6 @@ def check_crop(
 
 
 def made_of(file: h5py.File, frame: PackFrame) -> str:
-    """The checksums of the crops of a frame as text: ``made_of`` for a pack made from this one."""
+    """Return a frame's crop checksums as text: the ``made_of`` of a pack made from this one."""
     with reading(file, "its index"):
         return " ".join(map(str, file["crc32"][frame.rows.start : frame.rows.stop]))

@@ -1,7 +1,7 @@
-"""Check an HDF5 file once, on opening, before its data are read as a pack.
+"""Check an HDF5 file when it is opened, before its data are read as a pack.
 
-A pack may come from an untrusted source: links out of the file are not followed, and no more memory is allocated than
-the size of the file justifies.
+A pack may come from an untrusted source. So links out of the file are not followed, and the memory to allocate is
+limited by the size of the file.
 """
 
 import itertools
@@ -21,18 +21,18 @@ from prep.packs.crops import Origin
 from prep.packs.layout import Header
 
 HDF5_ERRORS = (OSError, KeyError, RuntimeError, TypeError, ValueError)  # raised by h5py for a damaged file
-_LARGEST_RATIO = 1100  # of deflate, which compresses zeros 1032-fold
-_HARMLESS_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # that keep the size
-_LARGEST_CHUNK = 2**28  # bytes: HDF5 reads a chunk as a whole
+_LARGEST_RATIO = 1100  # limit on the compression ratio of deflate, which compresses zeros 1032-fold
+_HARMLESS_FILTERS = (h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32)  # filters that do not change the size
+_LARGEST_CHUNK = 2**28  # bytes; limited because HDF5 reads a chunk as a whole
 
 
 def check(file: h5py.File, path: Path, *, is_known: bool = False) -> Header:
-    """Check format, version, attributes and the structure of all data sets; returns the header.
+    """Check format, version, attributes and the structure of all data sets, and return the header.
 
     Args:
-        file: Opened for reading.
-        path: The file.
-        is_known: Leave out the checks that are slow for a large pack, because it was checked before.
+        file: The file, opened for reading.
+        path: The file's path.
+        is_known: Skip the checks that are slow for a large pack, because it was checked before.
 
     Raises:
         PackError: At the first fault.
@@ -81,7 +81,7 @@ def _check(file: h5py.File, path: Path) -> Header:
 
 
 def _shown(value: Any) -> str:
-    """A value of any kind in a few words."""
+    """Describe a value of any kind in at most 80 characters."""
     return "missing" if value is None else " ".join(repr(getattr(value, "tolist", lambda: value)()).split())[:80]
 
 
@@ -132,7 +132,7 @@ _ATTRIBUTES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
 
 
 def _fault(file: h5py.File, name: str, column: layout.Column) -> str:
-    """What is wrong with the structure of a data set; empty if nothing is. Does not follow links."""
+    """Find a fault in the structure of a data set, without following links; empty if there is none."""
     if not isinstance(file.get(name, getlink=True), h5py.HardLink):
         return "is a link, but must be a data set"
     if file.get(name, getclass=True) is not h5py.Dataset:
@@ -155,7 +155,7 @@ def _fault(file: h5py.File, name: str, column: layout.Column) -> str:
 
 
 def _chunk_fault(data: h5py.Dataset) -> str:
-    """What is wrong with the sizes of compressed chunks; one stored larger than its data could unpack to any size."""
+    """Find a compressed chunk that is larger than its data, as it could unpack to any size; empty if there is none."""
     if not (data.chunks and data.id.get_create_plist().get_nfilters()):
         return ""
     size = math.prod(data.chunks) * data.dtype.itemsize
@@ -167,12 +167,12 @@ def _chunk_fault(data: h5py.Dataset) -> str:
 
 
 def _promised(data: h5py.Dataset) -> int:
-    """Bytes of a data set according to its shape."""
+    """Return the bytes of a data set according to its shape."""
     return int(math.prod(data.shape) * data.dtype.itemsize)
 
 
 def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
-    """The most bytes that a data set can unpack to. For pictures it takes the size of the file, which is fast."""
+    """Return the most bytes that a data set can unpack to. Pictures are judged by the file's size, which is fast."""
     stored = path.stat().st_size if math.prod(column.shape) > 2 else data.id.get_storage_size()
     return int(stored) * (_LARGEST_RATIO if data.id.get_create_plist().get_nfilters() else 1)
 
@@ -180,7 +180,7 @@ def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
 def check_index(
     path: Path, keys: Sequence[str], origins: Sequence[Origin], sizes: Sequence[Size], header: Header
 ) -> None:
-    """Check that each frame occurs once, in crops that cover it or as one padded crop.
+    """Check that each frame occurs once, as crops that cover it or as one padded crop.
 
     Raises:
         PackError: At the first fault.
@@ -215,5 +215,5 @@ def _size_faults(keys: Sequence[str], sizes: Sequence[Size], header: Header) -> 
 
 
 def _covers(places: Sequence[int], side: int) -> bool:
-    """Whether crops of a side cover a frame along one axis."""
+    """Return whether crops of this side at these places cover a frame along one axis."""
     return places[0] == 0 and all(after - before <= side for before, after in itertools.pairwise(places))

@@ -19,12 +19,12 @@ _EVERY = 50  # a fast check reads every fiftieth crop
 
 
 def count(pack: PackInfo, *, fast: bool) -> int:
-    """Number of crops that ``verify`` reads."""
+    """Return the number of crops that ``verify`` reads."""
     return len(range(0, pack.crop_count, _EVERY)) if fast else pack.crop_count
 
 
 def structure(pack: PackInfo) -> list[str]:
-    """Check without the pictures that every crop is stored and that the counts are right.
+    """Check, without reading the pictures, that every crop is stored and that the counts are right.
 
     Returns:
         One line per fault.
@@ -56,10 +56,10 @@ def _miscounted(file: h5py.File, pack: PackInfo) -> Iterator[str]:
 def verify(pack: PackInfo, *, fast: bool = False) -> Iterator[str | None]:
     """Check the crops of a pack: checksum, equations 14 and 15, mask share.
 
-    Yields one value per crop: None if it is right, else a line that says which crop it is and what is wrong.
+    Yields one value per crop: None if it is right, else a line that names the crop and its faults.
 
     Args:
-        pack: Header and index.
+        pack: The pack's header and index.
         fast: Read only every fiftieth crop.
 
     Raises:
@@ -95,9 +95,9 @@ def _faults(file: h5py.File, header: Header, index: int) -> Iterator[str]:
 
 
 def wrong_pairs(pack: PackInfo) -> list[Finding]:
-    """Search a pack for frames that do not match, by the middle crop of each frame, as ``search.search`` does.
+    """Search a pack for pairs that do not match, with ``search.search`` on the middle crop of each frame.
 
-    Frames are read without their padding: equal black borders would make any two frames look alike.
+    The padding is left out, because equal black borders would make any two frames look alike.
 
     Raises:
         PackError: As ``reader.open_pack``.

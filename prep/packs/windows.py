@@ -1,8 +1,8 @@
 """Read parts of a pack's crops through a memory map: only the bytes that a training sample needs.
 
-Uncompressed crops are plain bytes in the file, so reading a part needs no HDF5 call. The map is shared by all processes
-that read a pack, survives a fork, and is opened again in a spawned process. Crops that another program stored in
-another way, such as compressed, are read by HDF5.
+Uncompressed crops are plain bytes in the file, so reading a part needs no HDF5 call. All processes that read a pack
+share the map; a forked process keeps it, a spawned process opens it again. HDF5 reads crops that another program stored
+differently, such as compressed.
 """
 
 import mmap
@@ -22,7 +22,7 @@ from prep.packs.layout import Header
 
 
 class Windows:
-    """Random access to ``blurry``, ``sharp`` and ``mask`` of a pack; slower, to its S.
+    """Random access to ``blurry``, ``sharp`` and ``mask`` of a pack, and slower access to its S.
 
     Args:
         path: The pack.
@@ -31,7 +31,7 @@ class Windows:
         info: The pack's header and index.
 
     Raises:
-        PackError: If it is not a pack or lacks crops; on reading, if it changed.
+        PackError: If it is not a pack or lacks crops; while reading, if it changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Windows:
             self._shapes = {name: file[name].shape[1:] for name in ("blurry", "sharp", "mask")}
             with reader.reading(file, "the place of its crops"):
                 self._places = {name: _places(file, name) for name in self._shapes}
-        if len(self._map) != self.info.bytes:  # map it now, not a later pack of the same name
+        if len(self._map) != self.info.bytes:  # map now, because another pack may get this name later
             raise reader.changed(self.path)
 
     @property
@@ -51,7 +51,7 @@ class Windows:
         return self.info.header
 
     def read(self, name: str, row: int, y: int, x: int, side: int) -> Bytes:
-        """A part of one crop, ``(side, side, 3)`` or ``(side, side)``: a read-only view of the file."""
+        """Return a part of one crop, ``(side, side, 3)`` or ``(side, side)``: a read-only view of the file."""
         self._refuse_change()
         places = self._places[name]
         if places is None:
@@ -62,7 +62,7 @@ class Windows:
         return crop[y : y + side, x : x + side]
 
     def sharpness(self, row: int, y: int, x: int, side: int) -> Codes:
-        """S of a part of one crop, ``(side, side)`` uint16. It is compressed, so the whole crop is read."""
+        """Read S of a part of one crop, ``(side, side)`` uint16. S is compressed, so this reads the whole crop."""
         self._refuse_change()
         with reader.reading(self._file, f"S of crop {row}"):
             codes: Codes = self._file["sharpness"][row]
@@ -80,7 +80,7 @@ class Windows:
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def _refuse_change(self) -> None:
-        """Refuse a pack that was modified in place; one that was removed or moved can still be read.
+        """Refuse a pack that was modified in place; a removed or moved pack can still be read.
 
         Without this check, reading beyond the end of a truncated file would kill the process silently.
         """
@@ -97,12 +97,12 @@ class Windows:
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int, int]:
-    """Identity, size and time of a file."""
+    """Return device, inode, size and modification time of a file."""
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
-    """Byte offset of each crop in the file; None if the crops are not stored one by one as plain bytes.
+    """Return the byte offset of each crop; None if crops are not stored one by one as plain bytes.
 
     Raises:
         PackError: If crops are missing.
@@ -115,7 +115,7 @@ def _places(file: h5py.File, name: str) -> npt.NDArray[np.int64] | None:
         places[chunk.chunk_offset[0]] = chunk.byte_offset
 
     is_plain = crops.chunks == (1, *crops.shape[1:]) and not crops.id.get_create_plist().get_nfilters()
-    if is_plain and not file.userblock_size:  # HDF5 before 2.0 counts offsets from its end
+    if is_plain and not file.userblock_size:  # HDF5 before 2.0 counts offsets from the user block's end
         crops.id.chunk_iter(note)
     elif stored:
         return None

@@ -1,6 +1,6 @@
-"""Write a pack under a temporary name and through a journal, so that it can be continued after a kill.
+"""Write a pack under a temporary name and through a journal, so that writing can resume after a kill.
 
-Until it is finished a pack is called ``NAME.part``; a kill loses at most what was added since the last commit.
+An unfinished pack is called ``NAME.part``; a kill loses only what was added since the last commit.
 """
 
 import math
@@ -27,7 +27,7 @@ from prep.packs.layout import FrameCrops, Header
 from prep.units import counted
 
 _MADE_OF = "made_of"  # a data set of unfinished packs only, one row per crop
-_COMMIT_BYTES = 64e6  # lost at most by a kill; syncing more often would slow the threads
+_COMMIT_BYTES = 64e6  # between commits, at most lost by a kill; syncing more often would slow the threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,14 @@ class EncodedCrops:
 
     key: str
     made_of: str
-    values: Mapping[str, npt.NDArray[Any]]  # (n, ...): small values
-    chunks: Mapping[str, Iterable[bytes | npt.NDArray[Any]]]  # n crops each, filters applied
+    values: Mapping[str, npt.NDArray[Any]]  # (n, ...) small data sets, by name
+    chunks: Mapping[str, Iterable[bytes | npt.NDArray[Any]]]  # n encoded crops each, by name
 
 
 def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
     """Prepare the crops of one frame for ``Writer``: checksums, targets, compression.
 
-    This is most of the work of writing and needs no file, so it is done in the thread that cut the crops.
+    This is most of the work of writing and needs no file, so the thread that cut the crops does it.
     """
     chunks: dict[str, Iterable[Any]] = {"blurry": crops.blurry, "sharp": crops.sharp, "mask": crops.mask}
     chunks["sharpness"] = [_deflate(_shuffle(codes)) for codes in crops.sharpness]
@@ -62,34 +62,34 @@ def encode(crops: FrameCrops, *, has_targets: bool) -> EncodedCrops:
 
 
 def _deflate(part: npt.NDArray[Any]) -> bytes:
-    """HDF5's filter ``deflate``: a zlib stream. ISA-L is five times as fast as zlib."""
+    """Apply HDF5's filter ``deflate``, a zlib stream. ISA-L is five times as fast as zlib."""
     return bytes(isal_zlib.compress(np.ascontiguousarray(part), 1))
 
 
 def _shuffle(codes: Codes) -> Bytes:
-    """HDF5's filter ``shuffle``: first all low bytes, then all high bytes."""
+    """Apply HDF5's filter ``shuffle``: first all low bytes, then all high bytes."""
     return codes.astype("<u2", copy=False).reshape(-1, 1).view(np.uint8).T
 
 
 class Writer:
     """Write a pack under a temporary name, or continue an unfinished one.
 
-    Leaving the ``with`` block without an error gives the file its final name. After an error or a kill the next writer
-    of the same pack continues from the last commit.
+    When the ``with`` block ends without an error, the file gets its final name. After an error or a kill, the next
+    writer of the same pack continues from the last commit.
 
     Args:
         path: The pack's final name.
-        header: Its attributes.
-        keys: The frames to be packed, in order.
-        is_current: Whether a frame, by key, still has the sources that its crops were ``made_of``. Called when an
-            unfinished pack is continued, so that old and new versions of frames never share a pack.
-        restart: Discard an unfinished pack of another header, other frames, or frames that changed.
+        header: The pack's attributes.
+        keys: Keys of the frames to pack, in order.
+        is_current: Takes a frame's key and the ``made_of`` of its crops; returns whether the sources are still the
+            same. Called when a pack is resumed, so that old and new versions of frames never share a pack.
+        restart: Discard an unfinished pack with another header, other frames, or changed frames.
 
     Attributes:
-        done: Keys of the frames that are stored already, in order.
+        done: Keys of the frames that were stored before, in order.
 
     Raises:
-        PackError: If another process is writing this pack, or the unfinished one differs and ``restart`` is not set.
+        PackError: If another process is writing this pack, or the unfinished pack differs and ``restart`` is not set.
     """
 
     def __init__(
@@ -137,7 +137,7 @@ class Writer:
         )
 
     def _difference(self, left: Header, done: Sequence[str]) -> str:
-        """How the unfinished pack differs from this one; empty if it does not."""
+        """Describe how the unfinished pack differs from this one; empty if it does not."""
         was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
         differences = [
             "other frames excluded" if name == "excluded" else f"{name} {was[name]} instead of {wanted[name]}"
@@ -147,7 +147,7 @@ class Writer:
         return ", ".join(differences) or ("" if list(self.keys[: len(done)]) == done else "other frames")
 
     def _changed(self, done: Sequence[str]) -> list[str]:
-        """The frames that changed after they were packed; all, if an earlier release did not record their sources."""
+        """Return the frames that changed after packing; all if an earlier release did not record their sources."""
         if _MADE_OF not in self._file:
             return list(done)
         made_of = dict(zip(layout.read_keys(self._file), self._file[_MADE_OF].asstr()[:], strict=True))
@@ -160,7 +160,7 @@ class Writer:
         self._file.attrs.update(layout.attributes(self.header))
         layout.create_data_sets(self._file, self.header)
         self._file.create_dataset(_MADE_OF, (0,), h5py.string_dtype(), chunks=(1024,), maxshape=(None,))
-        self._commit()  # and open it again
+        self._commit()  # also reopens the file
         return []
 
     def _open(self, mode: str) -> h5py.File:
