@@ -1,1 +1,1 @@
-"""Recordings and photographs -> blurry and sharp pairs whose blur is known."""
+"""Blurry and sharp pairs with known blur, made from recordings and photographs."""

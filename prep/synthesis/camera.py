@@ -1,13 +1,13 @@
-"""Light -> a camera's picture: sensor, noise and development (after Rim et al. 2022, section 4).
+"""Simulate a camera's picture of light: sensor, noise and development (after Rim et al. 2022, section 4).
 
-Light, linear, brighter than white where the file was clipped -> what exceeds white is white, and has no noise -> the
-sensor's own colours (colour matrix and white balance inverted) -> one colour per pixel (Bayer) -> shot and read noise
--> codes of the sensor -> white balance -> three colours per pixel -> colour matrix -> response -> codes of the file ->
-JPEG.
-Each step is optional. There is no lens, no denoising and no sharpening.
+The steps are: linear light, brighter than white where the file was clipped -> clipping: light above white becomes white
+without noise -> the sensor's colours (inverse of colour matrix and white balance) -> Bayer mosaic, one colour per pixel
+-> shot and read noise -> sensor codes -> white balance -> demosaicing, three colours per pixel -> colour matrix ->
+response curve -> file codes -> JPEG.
+Each step is optional. The lens, denoising and sharpening are not simulated.
 
-Legend: H, W a frame's height and width. Light is 0 for black, 1 for the brightest that a file can hold; raw values are
-0 for black, 1 for a full pixel.
+Legend: H, W a frame's height and width. Light is 0 for black, 1 for the brightest value of a file; raw values are 0 for
+black, 1 for a full pixel.
 """
 
 from dataclasses import dataclass
@@ -22,33 +22,34 @@ from prep.errors import SynthesisError
 from prep.synthesis.mosaic import Corner, demosaic, mosaic, planes
 from prep.synthesis.response import LINEAR, Response
 
-Interval = tuple[float, float]  # the ends between which a value is drawn
+Interval = tuple[float, float]  # lower and upper end of the range from which a value is drawn
 Matrix = tuple[tuple[float, float, float], ...]  # 3 x 3
 
-_CLIPPED = 250 / 255  # of the largest code: from here on a highlight may have been brighter than the file says
-_BLACK = 1 / 16  # of a sensor's codes lie below black, so that noise there is not cut: 64 of 1024, 1024 of 16384
+_CLIPPED = 250 / 255  # share of the largest code from which a highlight may have been brighter than stored
+_BLACK = 1 / 16  # share of sensor codes below black, so that noise is not clipped: 64 of 1024, 1024 of 16384
 _ONE: Interval = (1.0, 1.0)
 _NONE: Interval = (0.0, 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Camera:
-    """A camera; values with an interval are drawn for each pair of frames.
+    """A camera; the values given as intervals are drawn for each pair of frames.
 
     Attributes:
         name: As given by the user.
         response: Response curve of the files, both input and output.
-        highlights: Factor by which pixels at the top of the range were brighter than stored; then streaks of lights
-            stay white (Rim et al. 2022 draw one for each frame). 1 believes the file.
-        matrices: From linear sRGB to the sensor's colours, each row's sum 1; one is drawn. Empty: the sensor sees sRGB.
-        red, blue: White balance: how much more than green these are amplified.
-        mosaic: Whether each pixel of the sensor sees one colour; if not, three.
-        shot: Variance of the noise of a full pixel, that falls with the raw value (Foi et al. 2008). Together with
-            ``read`` it follows the gain: one number is drawn, and both lie as far along their intervals (logarithms).
+        highlights: Factor by which the brightest pixels were brighter than stored, so that streaks of lights stay white
+            (Rim et al. 2022 draw one per frame). 1 leaves them as stored.
+        matrices: Colour matrices from linear sRGB to the sensor's colours, each row's sum 1; one is drawn. Empty: the
+            sensor sees sRGB.
+        red, blue: White balance: the gains of red and blue relative to green.
+        mosaic: Whether each pixel of the sensor sees one colour (Bayer) instead of three.
+        shot: Variance of the noise of a full pixel; it is proportional to the raw value (Foi et al. 2008). ``shot`` and
+            ``read`` follow the gain: one random number sets the position in both intervals (logarithmic).
         read: Standard deviation of the noise of a dark pixel.
-        bits: Of the sensor's codes; None for no rounding there.
-        jpeg: Quality at which the picture is compressed, drawn; None for no JPEG.
-        noisy_sharp: Whether the sharp frame has noise too, from the same camera at the same setting.
+        bits: Bits of the sensor's codes; None: sensor values are not rounded.
+        jpeg: Range of the JPEG quality; None for no compression.
+        noisy_sharp: Whether the sharp frame also has noise, from the same camera with the same setting.
     """
 
     name: str = "none"
@@ -95,42 +96,42 @@ def _between(interval: Interval, rng: np.random.Generator) -> float:
 
 
 def _along(interval: Interval, part: float) -> float:
-    """The place ``part`` of the way along: evenly in the logarithm, or in the value where the lower end is 0."""
+    """Interpolate by the fraction ``part``: in the logarithm, or linearly if the lower end is 0."""
     low, high = interval
     return float(low * (high / low) ** part) if low > 0 else high * part if low < high else low
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A camera set for one pair of frames; attributes as drawn from its intervals."""
+    """The setting of a camera for one pair of frames; the values are drawn from the camera's intervals."""
 
     camera: Camera
     highlights: float
-    matrix: npt.NDArray[np.float64]  # (3, 3)
-    balance: npt.NDArray[np.float64]  # (3,): red, green, blue
-    red: Corner  # of the Bayer pattern
+    matrix: npt.NDArray[np.float64]  # (3, 3) from linear sRGB to the sensor's colours
+    balance: npt.NDArray[np.float64]  # (3,) white balance gains of red, green, blue
+    red: Corner  # of the first red pixel in the Bayer pattern
     shot: float
     read: float
     quality: int | None
 
     @cached_property
     def to_sensor(self) -> npt.NDArray[np.float64]:
-        """From light to raw values, ``(3, 3)``."""
+        """The matrix from light to raw values, ``(3, 3)``."""
         return np.asarray(self.matrix / self.balance[:, None])
 
     def to_light(self, pixels: Bytes | Codes) -> Floats:
-        """Light of a file's pixels, ``(H, W, 3)``; highlights may exceed 1."""
+        """Convert a file's pixels to light, ``(H, W, 3)``; highlights may exceed 1."""
         light = self.camera.response.to_light(pixels)
         if self.highlights > 1:
             light[pixels >= np.rint(_CLIPPED * np.iinfo(pixels.dtype).max)] *= np.float32(self.highlights)
         return light
 
     def photograph(self, light: Floats, rng: np.random.Generator | None) -> Bytes:
-        """The picture that the camera takes.
+        """Simulate the picture that the camera takes.
 
         Args:
-            light: ``(H, W, 3)``, not below 0.
-            rng: For the noise; None for a clean picture: no noise, no rounding on the sensor, no JPEG.
+            light: ``(H, W, 3)``, at least 0.
+            rng: Random numbers for the noise; None for a picture without noise, sensor rounding and JPEG compression.
 
         Returns:
             ``(H, W, 3)`` uint8 RGB.
@@ -141,10 +142,10 @@ class Setting:
         return picture if rng is None or self.quality is None else _compress(picture, self.quality)
 
     def sense(self, light: Floats, rng: np.random.Generator | None) -> Floats:
-        """What the sensor reads; ``rng`` as in ``photograph``.
+        """Simulate the sensor's raw values; ``rng`` as in ``photograph``.
 
         Returns:
-            Raw values, black at 0: ``(H, W)`` under a mosaic, else ``(H, W, 3)``. Noise may be below 0.
+            Raw values, 0 for black: ``(H, W)`` with a mosaic, else ``(H, W, 3)``. Noise may make them negative.
         """
         raw = np.minimum(light, np.float32(1))
         if not self._is_plain:
@@ -162,7 +163,7 @@ class Setting:
         return np.asarray(np.rint(raw.clip(-_BLACK / (1 - _BLACK), 1) * levels) / levels, np.float32)
 
     def develop(self, raw: Floats) -> Floats:
-        """Light, ``(H, W, 3)``, from raw values."""
+        """Convert raw values to light, ``(H, W, 3)``."""
         balanced = raw * self.balance.astype(np.float32) if raw.ndim == 3 else raw.copy()
         if self.camera.mosaic:
             for rows, columns, channel in planes(self.red):
@@ -182,6 +183,6 @@ def _transform(colours: Floats, matrix: npt.NDArray[np.float64]) -> Floats:
 
 
 def _compress(picture: Bytes, quality: int) -> Bytes:
-    """A picture after JPEG compression, with colour at half the resolution as in cameras."""
+    """Compress a picture as JPEG and decode it, with colour at half the resolution, as in cameras."""
     data = cv2.imencode(".jpg", picture[:, :, ::-1], (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), np.uint8)

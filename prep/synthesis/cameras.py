@@ -1,41 +1,42 @@
 """The named cameras, with the sources of their numbers.
 
-``dslr`` and ``phone`` differ in noise and colour; a user's own camera is one of them with options of its own.
+``dslr`` and ``phone`` differ in noise and colour. A user's own camera is a named camera with some options changed.
 """
 
 from prep.errors import SynthesisError
 from prep.synthesis.camera import Camera, Interval, Matrix
 from prep.synthesis.response import GAMMA, SRGB
 
-# From XYZ to the sensor's colours: the four cameras of the Darmstadt Noise Dataset (Plötz and Roth 2017), as Brooks et
-# al. 2019 ("Unprocessing images for learned raw denoising") publish them with their code.
+# Matrices from XYZ to the sensor's colours: the four cameras of the Darmstadt Noise Dataset (Plötz and Roth 2017), as
+# published in the code of Brooks et al. 2019 ("Unprocessing images for learned raw denoising").
 _SONY_A7R = ((0.4913, -0.0541, -0.0202), (-0.6130, 1.3513, 0.2906), (-0.1564, 0.2151, 0.7183))
 _OLYMPUS_EM10 = ((0.8380, -0.2630, -0.0639), (-0.2887, 1.0725, 0.2496), (-0.0627, 0.1427, 0.5438))
 _SONY_RX100M4 = ((0.6596, -0.2079, -0.0562), (-0.4782, 1.3016, 0.1933), (-0.0970, 0.1581, 0.5181))
 _NEXUS_6P = ((1.0234, -0.2969, -0.2266), (-0.5625, 1.6328, -0.0469), (-0.0703, 0.2188, 0.6406))
 _SRGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), (0.0193339, 0.1191920, 0.9503041))
 
-# White balance: Brooks et al. 2019; saturation: one more than Rim et al. 2022 draw, who add to white (their code).
+# White balance: Brooks et al. 2019. Highlights: 1 + the values of Rim et al. 2022, whose code adds them to white.
 _RED: Interval = (1.9, 2.4)
 _BLUE: Interval = (1.5, 1.9)
 _HIGHLIGHTS: Interval = (1.25, 2.75)
 
 
 def _from_srgb(from_xyz: Matrix) -> Matrix:
-    """From linear sRGB to the sensor's colours, rows scaled to a sum of 1: white balance is apart."""
+    """Compute the matrix from linear sRGB; each row's sum is scaled to 1, because white balance is a separate step."""
     rows = [[sum(row[k] * _SRGB_TO_XYZ[k][column] for k in range(3)) for column in range(3)] for row in from_xyz]
     return tuple((row[0] / sum(row), row[1] / sum(row), row[2] / sum(row)) for row in rows)
 
 
 NONE = Camera()
 
-# A single exposure of a GoPro HERO4's video at 240 frames/s. Noise: ours, of GOPRO_Large_all in daylight
-# (benchmarks/realism.py): from what the camera's own denoising and compression leave at the finest scale (1e-6 to 1e-5
-# of the light) to what changes from frame to frame (7e-5). It is the finished picture's, so no balance and no matrix.
-# No mosaic: the sensor has more pixels than the video. Response: Nah et al. 2017.
+# A single exposure of a GoPro HERO4's video at 240 frames/s. Noise: our measurement of GOPRO_Large_all in daylight
+# (benchmarks/realism.py). The range is from the noise that the camera's denoising and compression leave at the finest
+# scale (variance 1e-6 to 1e-5 of the light) to the noise that changes from frame to frame (7e-5). The noise is that of
+# the developed picture, so there is no white balance and no colour matrix.
+# No mosaic, because the sensor has more pixels than the video. Response: Nah et al. 2017.
 GOPRO = Camera(name="gopro", response=GAMMA, highlights=_HIGHLIGHTS, shot=(3e-6, 7e-5), read=(5e-5, 2e-4), bits=12)
 
-# Noise: what Rim et al. 2022 fitted to the Sony A7R III of RealBlur; as they do, half to one and a half times of it.
+# Noise: 0.5 to 1.5 times the values that Rim et al. 2022 fitted to the Sony A7R III of RealBlur; the range is theirs.
 DSLR = Camera(
     name="dslr",
     response=SRGB,
@@ -49,8 +50,8 @@ DSLR = Camera(
     bits=14,
 )
 
-# Noise: the range and the line between shot and read noise of Brooks et al. 2019, without the scatter about the line:
-# logarithm of read noise's variance = 2.18 times that of the shot noise's + 1.20.
+# Noise: the range of Brooks et al. 2019, and their line between shot and read noise, without the scatter about it:
+# log(variance of read noise) = 2.18 log(variance of shot noise) + 1.20.
 PHONE = Camera(
     name="phone",
     response=SRGB,
@@ -68,10 +69,10 @@ CAMERAS = {camera.name: camera for camera in (NONE, GOPRO, PHONE, DSLR)}
 
 
 def named(name: str) -> Camera:
-    """The camera with this name.
+    """Return the camera with this name.
 
     Raises:
-        SynthesisError: If there is none.
+        SynthesisError: If there is no such camera.
     """
     if name not in CAMERAS:
         raise SynthesisError(f"{name} is not a camera; use one of {', '.join(CAMERAS)}")

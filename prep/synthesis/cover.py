@@ -1,8 +1,8 @@
-"""Layers in front of layers: the loops of ``scene``, compiled.
+"""The compiled loops of ``scene``: layers that cover other layers.
 
-From the nearest layer to the background: ``clear`` is the visible share of what is behind.
+Layers are added from the nearest to the background; ``clear`` is the share of a pixel that no added layer covers.
 
-Legend: h, w a part of a frame.
+Legend: h, w height and width of a part of a frame.
 """
 
 from prep.arrays import Floats
@@ -11,12 +11,12 @@ from prep.compiled import compiled
 
 @compiled
 def add_layer(total: Floats, clear: Floats, view: Floats) -> None:
-    """Add the visible part of a layer, and subtract what it covers from ``clear``; both in place.
+    """Add the visible part of a layer to ``total``, and subtract what it covers from ``clear``; both in place.
 
     Args:
         total: ``(h, w, 3)`` light.
-        clear: ``(h, w)`` in [0, 1].
-        view: ``(h, w, 4)``: the layer's light times its cover, and its cover.
+        clear: ``(h, w)`` uncovered share, in [0, 1].
+        view: ``(h, w, 4)``: the layer's light times its opacity, and its opacity.
     """
     height, width = clear.shape
     for y in range(height):
@@ -32,7 +32,7 @@ def add_layer(total: Floats, clear: Floats, view: Floats) -> None:
 
 @compiled
 def add_behind(total: Floats, clear: Floats, view: Floats) -> None:
-    """Add the visible part of the background, ``(h, w, 3)``, in place; otherwise like ``add_layer``."""
+    """Add the visible part of the background, ``(h, w, 3)``, to ``total`` in place; arguments as in ``add_layer``."""
     height, width = clear.shape
     for y in range(height):
         for x in range(width):

@@ -1,7 +1,7 @@
-"""Optical flow between sharp frames: the blur length over a window, and interpolated frames.
+"""Optical flow between sharp frames, for the blur length over a window and for interpolated frames.
 
 The flow is OpenCV's DIS (Kroeger et al. 2016). For 8-bit frames shifted by known fractions of a pixel, its mean error
-is below 0.1 pixels where there is texture; without texture the flow is near 0.
+is below 0.1 pixels in textured regions; without texture, the flow is near 0.
 
 Legend: H, W a frame's height and width; T frames of a window, oldest first.
 """
@@ -15,17 +15,19 @@ import numpy as np
 from prep.arrays import Bytes, Codes, Floats
 from prep.io import extents
 
-_LOST = 24.0  # grey levels by which a tracked pixel may change, as a mean over _AROUND
-_AROUND = (7, 7)  # pixels
+_LOST = 24.0  # grey levels: largest change of a tracked pixel, averaged over _AROUND
+_AROUND = (7, 7)  # pixels: width and height of that average
 
-Steps = Callable[[int, int], Floats]  # from one frame of a window to one beside it: (H, W, 2), x and y in pixels
+Steps = Callable[
+    [int, int], Floats
+]  # flow from a frame of a window to a neighbouring frame: (H, W, 2), x and y in pixels
 
 
 def steps(window: Sequence[Bytes | Codes]) -> Steps:
-    """Flow between neighbouring frames, each computed once, when it is first needed.
+    """Return a function for the flow between neighbouring frames; each flow is computed once, when first needed.
 
     Args:
-        window: T of ``(H, W, 3)`` RGB, uint8 or uint16.
+        window: T frames, ``(H, W, 3)`` RGB, uint8 or uint16.
     """
     greys = [grey(pixels) for pixels in window]
     seeker = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
@@ -38,31 +40,31 @@ def steps(window: Sequence[Bytes | Codes]) -> Steps:
 
 
 def grey(pixels: Bytes | Codes) -> Bytes:
-    """``(H, W, 3)`` RGB -> ``(H, W)``, 8 bits."""
+    """Convert ``(H, W, 3)`` RGB to 8-bit grey, ``(H, W)``."""
     eight = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
     return np.asarray(cv2.cvtColor(eight, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floats:
-    """The blur length in the middle frame, if the window is one exposure.
+    """Compute the blur length in the middle frame, taking the window as one exposure.
 
-    Each pixel of the middle frame is tracked to the first and the last frame. The blur length is sqrt(12 l), l the
-    larger eigenvalue of the covariance of its places, as ``paired`` measures it. For n places in a row, d pixels apart,
-    it is d sqrt(n^2 - 1).
+    Each pixel of the middle frame is tracked to the first and the last frame. The blur length is sqrt(12 l), where l is
+    the larger eigenvalue of the covariance of the pixel's positions, as ``paired`` measures it. For n positions on a
+    line, d pixels apart, it is d sqrt(n^2 - 1).
 
     Args:
-        window: T of ``(H, W, 3)``, T odd.
-        step: Their flow, from ``steps``.
+        window: T frames, ``(H, W, 3)``, T odd.
+        step: The flow between them, from ``steps``.
         parts: Steps from one frame to the next, as in ``interpolate``.
 
     Returns:
-        ``(H, W)`` float32, pixels; NaN where tracking failed: the pixel looks different at an end, because it was
-        covered or left the frame.
+        ``(H, W)`` float32, pixels; NaN where tracking failed: the pixel looks different in the first or last frame,
+        because it was covered or left the frame.
     """
     middle = len(window) // 2
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in window[0].shape[1::-1]))
     here = grey(window[middle]).astype(np.float32)
-    sums = np.zeros((5, *here.shape), np.float32)  # of the ways from the middle: x, y, x^2, y^2, x y
+    sums = np.zeros((5, *here.shape), np.float32)  # sums of the shifts from the middle frame: x, y, x^2, y^2, x y
     is_lost = np.zeros(here.shape, bool)
     for end, sign in ((len(window) - 1, 1), (0, -1)):
         way_x, way_y = np.zeros((2, *here.shape), np.float32)
@@ -83,20 +85,21 @@ def extent(window: Sequence[Bytes | Codes], step: Steps, parts: int = 1) -> Floa
 
 
 def longest_step(count: int, step: Steps) -> float:
-    """The largest motion from one of ``count`` frames to the next, pixels: the 99th percentile over the pixels."""
+    """Return the largest motion in a step between ``count`` frames, in pixels: the 99th percentile over the pixels."""
     lengths = (np.hypot(*cv2.split(step(place, place + 1))) for place in range(count - 1))
     return max(float(np.percentile(length, 99)) for length in lengths)
 
 
 def interpolate(lights: Iterable[Floats], step: Steps, parts: int) -> Iterator[Floats]:
-    """Frames, with ``parts`` - 1 more between each two of them, evenly spaced in time.
+    """Yield frames, with ``parts`` - 1 interpolated frames between neighbours, evenly spaced in time.
 
-    An interpolated frame is a mix of its neighbours, warped to its time and weighted by nearness; its flow follows from
-    theirs (Jiang et al. 2018, Super SloMo, equation 4). Occlusion is not modelled: edges of moving objects are a mix.
+    An interpolated frame is the mean of its neighbours, warped to its time and weighted by nearness in time; its flow
+    is computed from theirs (Jiang et al. 2018, Super SloMo, equation 4). Occlusion is not modelled, so both frames are
+    mixed at the edges of moving objects.
 
     Args:
-        lights: T of ``(H, W, 3)`` float32, in light; two are in memory at a time.
-        step: Flow of the same frames.
+        lights: T frames, ``(H, W, 3)`` float32 light; two are in memory at a time.
+        step: Flow between the same frames.
         parts: Steps from one frame to the next; 1 adds no frames.
     """
     remaining = iter(lights)
@@ -114,7 +117,7 @@ def interpolate(lights: Iterable[Floats], step: Steps, parts: int) -> Iterator[F
 
 
 def _sample(light: Floats, offsets: Floats) -> Floats:
-    """``(H, W, 3)`` looked up at every pixel plus its ``(H, W, 2)`` offset."""
+    """Sample light, ``(H, W, 3)``, at every pixel plus its offset, ``(H, W, 2)``."""
     x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in light.shape[1::-1]))
     sampled = cv2.remap(
         light, x + offsets[..., 0], y + offsets[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE

@@ -1,4 +1,4 @@
-"""Make blurry/sharp pairs from photographs: the camera shakes, and pieces cut out of the photograph move in front."""
+"""Make blurry/sharp pairs from photographs: the camera shakes, and cut-out pieces of the photograph move in front."""
 
 import json
 import zlib
@@ -20,7 +20,7 @@ from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 from prep.units import counted
 
-LARGEST: Size = (720, 1280)  # of frames if no size is given: GoPro's
+LARGEST: Size = (720, 1280)  # height and width of frames if no size is given, as in GoPro
 _PAIRS_A_TASK = 8  # consecutive pairs: the photograph is read and segmented once per task
 
 
@@ -30,7 +30,7 @@ class ShakenPair:
 
     blurry: Bytes  # (H, W, 3)
     sharp: Bytes  # (H, W, 3)
-    extent: Floats  # (H, W) blur length, pixels, exact; NaN where a pixel is covered for part of the exposure
+    extent: Floats  # (H, W) exact blur length, pixels; NaN where a pixel is covered for part of the exposure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,20 +38,20 @@ class PhotoTask:
     """A photograph to make pairs from, in one process; paths are absolute."""
 
     path: Path
-    name: str  # of the sequence
+    name: str  # name of the sequence
     folder: Path  # OUT/SPLIT
-    numbers: range  # of the pairs
+    numbers: range  # numbers of the pairs
     recipe: PhotoRecipe
 
 
 def find(inputs: Sequence[Path]) -> dict[str, Path]:
-    """Find photographs: files, and all in folders and their subfolders.
+    """Find photographs: the given files, and all photographs in the given folders and their subfolders.
 
     Returns:
-        Paths by the name of the sequence to make, which is the path below the folder.
+        Paths by the name of the sequence to make, which comes from the path below the folder.
 
     Raises:
-        SynthesisError: If there are none, or two would get the same name.
+        SynthesisError: If there are no photographs, or two would get the same name.
     """
     photos: dict[str, Path] = {}
     for place in inputs:
@@ -75,7 +75,7 @@ def find(inputs: Sequence[Path]) -> dict[str, Path]:
 
 
 def check_sizes(photos: Mapping[str, Path], recipe: PhotoRecipe) -> None:
-    """Check by their headers, before any work, that photographs are large enough.
+    """Check from their headers, before any work, that photographs are large enough.
 
     Raises:
         SynthesisError: If some are too small; the message names the first.
@@ -83,8 +83,8 @@ def check_sizes(photos: Mapping[str, Path], recipe: PhotoRecipe) -> None:
     least = recipe.size or (SMALLEST, SMALLEST)
     small = []
     for path in photos.values():
-        with suppress(ReadError):  # reported when its pairs are made
-            size = frames.size_of(path)  # not yet rotated in some formats, so compare the sides in order
+        with suppress(ReadError):  # an unreadable photograph is reported when its pairs are made
+            size = frames.size_of(path)  # not yet rotated in some formats, so compare the sorted sides
             if min(size) < min(least) or max(size) < max(least):
                 small.append((path, size))
     if small:
@@ -106,12 +106,12 @@ def make(
         photos: From ``find``.
         recipe: All settings.
         out: The folder that ``output.begin`` opened.
-        splits: What it returned.
+        splits: The result of ``output.begin``.
         jobs: As in ``parallel.over``.
 
     Raises:
         SynthesisError: If a photograph is too small.
-        ReadError: If one cannot be read.
+        ReadError: If a photograph cannot be read.
     """
     tasks = [
         PhotoTask(
@@ -162,14 +162,14 @@ def _blurry_path(folder: Path, number: int, recipe: PhotoRecipe) -> Path:
 
 
 def write_gopro(pictures: Mapping[str, Bytes], out: Path, split: str, recipe: PhotoRecipe) -> Iterator[Path]:
-    """Write the pairs of photographs in memory, and yield the path of each blurry frame once written.
+    """Write the pairs of photographs in memory, and yield the path of each blurry frame once it is written.
 
     Existing pairs are kept; a pair depends only on the recipe, its name and its number.
 
     Args:
-        pictures: ``(h, w, 3)`` uint8 RGB by the name of the sequence.
+        pictures: Photographs, ``(h, w, 3)`` uint8 RGB, by the name of the sequence.
         out: The data set folder.
-        split: Name of the folder in it, such as ``train``.
+        split: Name of the split's folder in ``out``, such as ``train``.
         recipe: All settings.
 
     Raises:
@@ -199,8 +199,8 @@ def shake(photo: Bytes, segments: Segments, recipe: PhotoRecipe, seed: Sequence[
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB.
-        segments: Of the photograph.
-        recipe: All settings; its count and seed are not used.
+        segments: The photograph's segments.
+        recipe: All settings; ``count`` and ``seed`` are not used.
         seed: Random seed. Motion and camera are drawn separately, so every camera gets the same motion.
 
     Raises:

@@ -1,7 +1,6 @@
-"""Make blurry/sharp pairs from recordings at a high frame rate: windows are averaged, middle frames are sharp.
+"""Make blurry/sharp pairs from recordings at a high frame rate: average a window; its middle frame is the sharp one.
 
-As in GoPro, ``frames N offset M.txt`` beside the pairs lists the frames that were averaged. After a kill, the same call
-continues.
+As in GoPro, ``frames N offset M.txt`` beside the pairs lists the averaged frames. After a kill, the same call resumes.
 """
 
 import zlib
@@ -20,15 +19,15 @@ from prep.synthesis import flow, output, recordings
 from prep.synthesis.recipes import RecordingRecipe
 from prep.synthesis.recordings import Recording, Survey
 
-_WINDOWS_A_TASK = 4  # consecutive windows: frames that they share are read once
+_WINDOWS_A_TASK = 4  # consecutive windows; their common frames are read once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """The frames of one pair."""
 
-    name: str  # of the pair's files
-    frames: tuple[int, ...]  # places in the recording
+    name: str  # name of the pair's files
+    frames: tuple[int, ...]  # indices in the recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +47,7 @@ def plan(
     out: Path,
     splits: Mapping[str, str],
 ) -> list[Clip]:
-    """Plan the windows of all recordings; ``splits`` (``output.begin``) is for recordings not in train/ or test/."""
+    """Plan all windows; ``splits`` (from ``output.begin``) is used for recordings outside folders train and test."""
     return [
         Clip(
             recording=recording,
@@ -76,7 +75,7 @@ def _windows(recording: Recording, survey: Survey, recipe: RecordingRecipe) -> l
 
 @dataclass(frozen=True, kw_only=True)
 class PairTask:
-    """Consecutive windows that one process makes."""
+    """Consecutive windows for one process."""
 
     recording: Recording
     survey: Survey
@@ -86,7 +85,7 @@ class PairTask:
 
 
 class Made(NamedTuple):
-    """A pair that exists, or was made."""
+    """A pair that existed before or was made."""
 
     name: str
     parts: int  # steps from one frame to the next: 1 without interpolation; 0 if the pair existed
@@ -150,7 +149,7 @@ def _make(task: PairTask) -> list[Made]:
 def _expose(
     shots: Sequence[Bytes | Codes], recipe: RecordingRecipe, rng: np.random.Generator
 ) -> tuple[Bytes, Bytes, Floats, int]:
-    """The blurry frame of a window, the sharp one, the blur length, and the steps from one frame to the next."""
+    """Return a window's blurry frame, sharp frame, blur length, and number of steps from one frame to the next."""
     step = flow.steps(shots)
     setting = recipe.camera.draw(rng)
     parts = 1
@@ -162,7 +161,7 @@ def _expose(
 
 
 def _mean(lights: Iterator[Floats]) -> Floats:
-    """The mean, adding one at a time: interpolated frames are many."""
+    """Compute the mean, adding one frame at a time, because there are many interpolated frames."""
     total = next(lights).astype(np.float64)
     count = 1
     for light in lights:
