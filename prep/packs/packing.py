@@ -145,7 +145,8 @@ def pack(
         masks: Masks folder with S of each pair.
         out: The pack; replaced if it exists.
         header: The pack's attributes.
-        jobs: Threads that decode, cut and compress in libraries without the GIL; processes would have to send crops.
+        jobs: Number of threads, which decode, cut and compress in libraries that release the GIL; processes would have
+            to send crops.
         restart: Discard an unfinished pack with other attributes or frames.
 
     Raises:

@@ -172,7 +172,7 @@ def _promised(data: h5py.Dataset) -> int:
 
 
 def _most_bytes(data: h5py.Dataset, path: Path, column: layout.Column) -> int:
-    """Return the most bytes that a data set can unpack to. Pictures are judged by the file's size, which is fast."""
+    """Return the most bytes that a data set can unpack to. For pictures, it uses the file's size, which is fast."""
     stored = path.stat().st_size if math.prod(column.shape) > 2 else data.id.get_storage_size()
     return int(stored) * (_LARGEST_RATIO if data.id.get_create_plist().get_nfilters() else 1)
 

@@ -27,7 +27,7 @@ from prep.packs.layout import FrameCrops, Header
 from prep.units import counted
 
 _MADE_OF = "made_of"  # a data set of unfinished packs only, one row per crop
-_COMMIT_BYTES = 64e6  # between commits, at most lost by a kill; syncing more often would slow the threads
+_COMMIT_BYTES = 64e6  # bytes between commits, which a kill loses; syncing more often would slow the threads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -109,7 +109,7 @@ class Setting:
     highlights: float
     matrix: npt.NDArray[np.float64]  # (3, 3) from linear sRGB to the sensor's colours
     balance: npt.NDArray[np.float64]  # (3,) white balance gains of red, green, blue
-    red: Corner  # of the first red pixel in the Bayer pattern
+    red: Corner  # position of the first red pixel in the Bayer pattern
     shot: float
     read: float
     quality: int | None

@@ -18,9 +18,8 @@ from prep.io import extents
 _LOST = 24.0  # grey levels: largest change of a tracked pixel, averaged over _AROUND
 _AROUND = (7, 7)  # pixels: width and height of that average
 
-Steps = Callable[
-    [int, int], Floats
-]  # flow from a frame of a window to a neighbouring frame: (H, W, 2), x and y in pixels
+# Flow from a frame of a window to a neighbouring frame: (H, W, 2), x and y in pixels.
+Steps = Callable[[int, int], Floats]
 
 
 def steps(window: Sequence[Bytes | Codes]) -> Steps:

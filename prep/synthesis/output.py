@@ -1,7 +1,7 @@
-"""The data set to make, in GoPro's layout, with the blur length of every pixel.
+"""Write the data set in GoPro's layout, with the blur length of every pixel.
 
 ``OUT/{train,test}/SEQUENCE/{blur or blur_gamma,sharp,extent}/NUMBER.png``; ``OUT/synthesis.json`` stores the recipe and
-the splits. The blurry frame is written last: if it exists, the pair is complete.
+the splits. The blurry frame is written last, so a pair with a blurry frame is complete.
 """
 
 import json
@@ -27,7 +27,7 @@ _LOCK = "synthesis.lock"
 
 
 def variant(camera: Camera) -> str:
-    """GoPro's name for the folder of blurry frames: ``blur_gamma`` for plain averages with a gamma of 2.2."""
+    """Return GoPro's name for the folder of blurry frames: ``blur_gamma`` for plain averages with a gamma of 2.2."""
     return "blur_gamma" if camera == replace(NONE, response=GAMMA) else "blur"
 
 
@@ -39,15 +39,15 @@ class _Head:
     version: int
     settings: Mapping[str, Any]
     options: Mapping[str, str]
-    splits: Mapping[str, Literal["train", "test"]]  # by source
+    splits: Mapping[str, Literal["train", "test"]]  # split of each source
 
 
 @contextmanager
 def held(out: Path) -> Iterator[None]:
-    """Lock an output folder against other processes; a new folder that stays empty is removed.
+    """Lock an output folder against other processes; remove a new folder that stays empty.
 
     Raises:
-        SynthesisError: If another process makes pairs in it.
+        SynthesisError: If another process is making pairs in it.
     """
     is_new = not out.exists()
     in_use = f"another process is making pairs in {out}; wait until it ends, or choose another --out"
@@ -56,21 +56,21 @@ def held(out: Path) -> Iterator[None]:
             yield
     finally:
         if is_new:
-            with suppress(OSError):  # it is not empty
+            with suppress(OSError):  # raised if it is not empty
                 out.rmdir()
 
 
 def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str], test_share: float) -> dict[str, str]:
     """Create an output folder, or open one to continue.
 
-    Sequences of one source, such as GoPro's ``GOPR0372_07_00`` and ``GOPR0372_07_01``, share a split. The splits of an
+    Sequences of one source, such as GoPro's ``GOPR0372_07_00`` and ``GOPR0372_07_01``, share a split. Splits from an
     earlier call are kept.
 
     Args:
-        out: The folder; must be empty, or made with the same recipe.
+        out: The folder; it must be empty or made with the same recipe.
         recipe: All settings of the pairs.
-        names: Sequences that are not in a folder called train or test.
-        test_share: Fraction of their sources for the test split, in [0, 1].
+        names: Names of the sequences that are not in a folder called train or test.
+        test_share: Share of their sources for the test split, in [0, 1].
 
     Returns:
         The split of each of ``names``.
@@ -84,9 +84,8 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
     splits: dict[str, str] = {}
     if path.exists():
         earlier = _read_head(path)
-        if earlier.settings == settings or _holds_pairs(
-            out
-        ):  # else it is from a call that failed before its first pair
+        # Other settings without pairs are from a call that failed before its first pair.
+        if earlier.settings == settings or _holds_pairs(out):
             _check_settings(out, earlier, settings, options)
             splits = dict(earlier.splits)
     elif files.holds_others(out, besides=(_LOCK,)):
@@ -128,28 +127,28 @@ def _check_settings(out: Path, earlier: _Head, settings: Mapping[str, Any], now:
 
 
 def _typed(name: str, value: str) -> str:
-    """An option as the user types it; ``no --stride`` for a default that cannot be typed."""
+    """Write an option as the user types it; ``no --stride`` for a default that cannot be typed."""
     if value == "no" or " " in value:
         return f"no --{name}"
     return f"--{name}" if value == "yes" else f"--{name} {value}"
 
 
 def _draw_splits(earlier: Mapping[str, str], new: Set[str], test_share: float, seed: int) -> dict[str, str]:
-    """Draw the splits of new sources, so that the test share of all sources is right."""
+    """Draw the splits of new sources, so that all sources together have the test share."""
     wanted = round(test_share * (len(earlier) + len(new))) - sum(split == "test" for split in earlier.values())
     drawn = np.random.default_rng(seed).permutation(len(new))[: max(0, wanted)]
     return {source: "test" if place in drawn else "train" for place, source in enumerate(sorted(new))}
 
 
 def write_pair(folder: Path, name: str, kind: str, blurry: Bytes, sharp: Bytes, extent: Floats) -> None:
-    """Write one pair and its blur length; the blurry frame last, so that it proves a complete pair.
+    """Write one pair and its blur length; the blurry frame is last, so that it shows that the pair is complete.
 
     Args:
         folder: ``OUT/SPLIT/SEQUENCE``.
-        name: Of the files, without suffix.
+        name: Name of the files, without suffix.
         kind: Folder of the blurry frame, from ``variant``.
         blurry: ``(H, W, 3)`` uint8 RGB.
-        sharp: The same.
+        sharp: ``(H, W, 3)`` uint8 RGB.
         extent: ``(H, W)`` blur length, pixels; NaN where unknown.
     """
     frames.write(folder / "extent" / f"{name}.png", extents.to_codes(extent))

@@ -11,7 +11,7 @@ from prep.synthesis.cameras import CAMERAS, NONE
 from prep.synthesis.scene import HAND, THING
 from prep.synthesis.trajectories import Stroke
 
-LIMIT = 3.0  # pixels: averages with such steps are within 46.6 dB of averages without gaps (4: 43, 8: 38)
+LIMIT = 3.0  # pixels; PSNR of averages with these steps to averages without gaps: 46.6 dB (4: 43, 8: 38)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,10 +19,10 @@ class RecordingRecipe:
     """How pairs are made from recordings.
 
     Attributes:
-        shortest, longest: Frames in a window; an odd number between them is drawn for each.
-        stride: Frames from the start of one window to the start of the next; None: windows follow each other.
-        camera: The simulated camera; its response is that of the recording.
-        limit: Interpolate frames if something moves more than this from one frame to the next, pixels; None: never.
+        shortest, longest: Range of the number of frames in a window; an odd number is drawn for each.
+        stride: Frames from the start of one window to the start of the next; None: windows are adjacent.
+        camera: The simulated camera, with the recording's response.
+        limit: Interpolate frames if anything moves more pixels than this from one frame to the next; None: never.
         seed: Random seed.
     """
 
@@ -48,7 +48,7 @@ class RecordingRecipe:
         return range(self.shortest + (self.shortest + 1) % 2, self.longest + 1, 2)
 
     def options(self) -> dict[str, str]:
-        """The same settings as options of ``cdg-prep synth``."""
+        """Return the settings as options of ``cdg-prep synth``."""
         return {
             "window": interval((self.shortest, self.longest)),
             "stride": "end to end" if self.stride is None else str(self.stride),
@@ -64,11 +64,11 @@ class PhotoRecipe:
 
     Attributes:
         count: Pairs per photograph.
-        size: Height and width of the frames; None: 720, 1280, or the whole photograph if it is smaller.
+        size: Height and width of the frames; None: 720 and 1280, or the photograph's side if it is smaller.
         hand: Motion of the camera.
         thing: Motion of each piece in front.
-        things: Least and largest number of pieces.
-        camera: The simulated camera; its response is that of the photographs.
+        things: Smallest and largest number of pieces.
+        camera: The simulated camera, with the photographs' response.
         seed: Random seed.
     """
 
@@ -83,7 +83,7 @@ class PhotoRecipe:
     seed: int = 0
 
     def options(self) -> dict[str, str]:
-        """The same settings as options of ``cdg-prep synth --photos``."""
+        """Return the settings as options of ``cdg-prep synth --photos``."""
         return {
             "count": str(self.count),
             "size": "1280x720, or all there is" if self.size is None else f"{self.size[1]}x{self.size[0]}",
@@ -119,6 +119,6 @@ def _colour(camera: Camera) -> object:
 
 
 def interval(ends: tuple[float, float]) -> str:
-    """A range as the user types it: ``7``, ``7-13``."""
+    """Write a range as the user types it: ``7``, ``7-13``."""
     low, high = (f"{end:.6g}" for end in ends)
     return low if low == high else f"{low}-{high}"

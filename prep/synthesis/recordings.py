@@ -1,4 +1,4 @@
-"""Recordings at a high frame rate (videos or folders of frames): find them, find cuts, repeats and gaps, read frames.
+"""Find recordings at a high frame rate (videos or folders of frames), find their cuts, repeats and gaps, read frames.
 
 Legend: H, W a frame's height and width.
 """
@@ -21,39 +21,39 @@ from prep.io import files, frames, storage, video
 from prep.io.folders import files_below
 from prep.synthesis import flow
 
-_WIDTH = 320  # of the small frames that are compared
-_REPEAT_LEVELS = 2  # a repeated frame: fewer pixels than this share change by more than these levels
-_REPEAT_SHARE = 1e-3
-_FROZEN = 3  # repeated frames in a row that count as a freeze, after which time jumps
-_CUT_LEVELS, _CUT_RATIO = 10.0, 3.0  # mean change at a cut: least number of levels, and of times the median around it
-_CUT_NEIGHBOURS = 4  # frames on either side for the median
-_GAP_RATIO = 1.5  # times the median time from frame to frame
+_WIDTH = 320  # pixels: width of the small frames that are compared
+_REPEAT_LEVELS = 2  # grey levels; in a repeated frame, few pixels change by more
+_REPEAT_SHARE = 1e-3  # a repeated frame has a smaller share of such pixels
+_FROZEN = 3  # consecutive repeated frames that count as a freeze, after which time jumps
+_CUT_LEVELS, _CUT_RATIO = 10.0, 3.0  # thresholds of the mean change at a cut: grey levels, and times the median nearby
+_CUT_NEIGHBOURS = 4  # frames on each side for the median
+_GAP_RATIO = 1.5  # threshold of a gap, times the median time from frame to frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recording:
-    """One shot of one camera, or several in a row."""
+    """One shot of one camera, or several consecutive shots."""
 
-    name: str  # of the sequence to make
-    split: str  # "train" or "test" if it is in a folder with this name; else empty
+    name: str  # name of the sequence to make
+    split: str  # "train" or "test" if the recording is in a folder of this name; else empty
     path: Path  # a video, or a folder of frames
-    frames: tuple[Path, ...] = ()  # in order; empty for a video
-    numbers: tuple[int, ...] = ()  # of the frames, from their names
+    frames: tuple[Path, ...] = ()  # frames in order; empty for a video
+    numbers: tuple[int, ...] = ()  # frame numbers, from the file names
 
     def stamp(self) -> list[int]:
-        """Bytes and number of files, to see whether the recording has changed since its survey."""
+        """Return total bytes and number of files, which show whether the recording has changed since its survey."""
         paths = self.frames or (self.path,)
         return [sum(path.stat().st_size for path in paths), len(paths)]
 
 
 def find(inputs: Sequence[Path]) -> list[Recording]:
-    """Find videos and folders of frames, also in subfolders; sorted by name.
+    """Find videos and folders of frames, also in subfolders; return them sorted by name.
 
     Args:
         inputs: Videos, folders of frames, or folders that contain either.
 
     Raises:
-        SynthesisError: If there are none, or two in a split would get the same name.
+        SynthesisError: If there are no recordings, or two in a split would get the same name.
     """
     recordings: list[Recording] = []
     for place in inputs:
@@ -94,7 +94,7 @@ def _of_video(path: Path) -> Recording:
 
 
 def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
-    """Frames in the order of the numbers at the end of their names; without numbers, in the order of names."""
+    """Sort frames by the number at the end of their names; without distinct numbers, keep the given order."""
     ends = [re.search(r"\d+$", path.stem) for path in paths]
     numbered = [(int(end[0]), path) for end, path in zip(ends, paths, strict=True) if end]
     if len({number for number, _ in numbered}) != len(paths):
@@ -106,35 +106,35 @@ def _of_frames(folder: Path, paths: Sequence[Path]) -> Recording:
 
 
 def _name(name: str) -> str:
-    """The name of a sequence, without underscores: in GoPro's names they separate the recording from the clip."""
+    """Return a sequence's name without underscores, because in GoPro's names they separate recording and clip."""
     return name if re.fullmatch(r"GOPR\d+_\d+_\d+", name) else name.replace("_", "-")
 
 
 def split_of(folder: Path) -> str:
-    """``train`` or ``test`` if the folder is called so, else empty."""
+    """Return ``train`` or ``test`` if the folder has this name, else an empty string."""
     return name if (name := _given_name(folder)) in ("train", "test") else ""
 
 
 def _given_name(folder: Path) -> str:
-    """The name of a folder; of a link its own name, not that of its target."""
+    """Return the name of a folder; for a link, the name of the link, not of its target."""
     return folder.resolve().name if folder.name in ("", "..") else folder.name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Size, times and faults of a recording; frames are numbered from 0."""
+    """Size, frame times and faults of a recording; frames are numbered from 0."""
 
     stamp: Sequence[int]
     count: int
     size: tuple[int, int]  # (height, width)
-    ticks: Sequence[int]  # times of a video's frames; empty for a folder
+    ticks: Sequence[int]  # time stamps of a video's frames; empty for a folder
     cuts: Sequence[int]  # first frames of new scenes
     gaps: Sequence[int]  # first frames after missing ones
-    repeated: Sequence[int]  # frames equal to the one before
+    repeated: Sequence[int]  # frames equal to the previous one
     rate: float = 0.0  # frames per second; 0 if unknown
 
     def runs(self) -> list[list[int]]:
-        """Runs of frames with continuous motion: split at cuts, gaps and freezes, without repeated frames."""
+        """Return runs of frames with continuous motion: split at cuts, gaps and freezes, without repeated frames."""
         breaks = {*self.cuts, *self.gaps}
         skipped = set(self.repeated)
         runs: list[list[int]] = [[]]
@@ -154,7 +154,7 @@ def survey(recordings: Sequence[Recording], folder: Path, jobs: int) -> Iterator
     """Survey recordings in order; surveys are stored in ``folder`` and reused.
 
     Raises:
-        SynthesisError: If one has changed since.
+        SynthesisError: If a recording has changed since its survey.
         ReadError: If a frame cannot be read.
     """
     tasks = [(recording, folder.absolute()) for recording in recordings]
@@ -211,7 +211,7 @@ def _survey_frames(recording: Recording, stamp: Sequence[int]) -> Survey:
 
 
 def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int, int]]]:
-    """Each frame small and grey, its time (0 in a folder), and its full size."""
+    """Yield each frame small and grey, its time stamp (0 in a folder), and its full size."""
     if not recording.frames:
         size = video.describe(recording.path).size
         for small, tick in video.glance(recording.path, _WIDTH):
@@ -229,7 +229,7 @@ def _small_frames(recording: Recording) -> Iterator[tuple[Bytes, int, tuple[int,
 
 
 def _cuts(changes: npt.NDArray[np.float64]) -> list[int]:
-    """First frames of new scenes; ``changes`` are the mean differences from the frame before."""
+    """Find the first frames of new scenes; ``changes`` are the mean differences from the previous frame."""
     cuts = []
     for frame in range(1, len(changes)):
         before, after = changes[max(1, frame - _CUT_NEIGHBOURS) : frame], changes[frame + 1 :][:_CUT_NEIGHBOURS]
@@ -248,18 +248,18 @@ def _gaps(times: npt.NDArray[np.int64]) -> list[int]:
 
 
 def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterator[tuple[int, Bytes | Codes]]:
-    """Read frames, in order: ``(H, W, 3)`` uint8, or uint16 if the file has more than 8 bits.
+    """Read frames in order: ``(H, W, 3)`` uint8, or uint16 if the file has more than 8 bits.
 
     Args:
-        recording: To read from.
-        survey: Of the recording.
-        wanted: Numbers of the frames, rising.
+        recording: The recording.
+        survey: The recording's survey.
+        wanted: Numbers of the frames to read, ascending.
 
     Yields:
         The number of a frame, and its pixels.
 
     Raises:
-        ReadError: If one cannot be read.
+        ReadError: If a frame cannot be read.
     """
     if recording.frames:
         for place in wanted:
@@ -275,7 +275,7 @@ def read(recording: Recording, survey: Survey, wanted: Sequence[int]) -> Iterato
 
 
 def to_rgb(pixels: Bytes | Codes) -> Bytes | Codes:
-    """Grey repeated, alpha dropped."""
+    """Convert to RGB: repeat grey, and drop alpha."""
     planes = pixels[:, :, None] if pixels.ndim == 2 else pixels
     colour = planes[:, :, :3] if planes.shape[2] > 2 else np.repeat(planes[:, :, :1], 3, axis=2)
     return np.ascontiguousarray(colour)

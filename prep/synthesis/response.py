@@ -1,7 +1,7 @@
 """Camera response: the curve from light to pixel values.
 
-Light is 0 for black, 1 for the brightest pixel value. GoPro was published averaged both ways: pixel values as they are
-(``LINEAR``: the usual one, ``blur``), and to the power of 2.2 (``GAMMA``: ``blur_gamma``).
+Light is 0 for black, 1 for the brightest pixel value. GoPro was published in two versions: averages of the pixel values
+(``LINEAR``; the usual one, ``blur``), and of their power of 2.2 (``GAMMA``; ``blur_gamma``).
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,8 @@ from prep.arrays import Bytes, Codes, Floats
 from prep.errors import SynthesisError
 from prep.units import counted
 
-_STEPS = 65536  # in the table of a measured curve, even in the root of light: dark values are close together
+# Entries in the table of a measured curve, evenly spaced in the square root of light: dark values are close together.
+_STEPS = 65536
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +26,9 @@ class Response:
     Attributes:
         name: As given by the user.
         power: Light = ((code + foot) / (1 + foot)) ** power, all from 0 to 1; ignored if there is a curve.
-        foot: 0 for a plain power; else the curve is a straight line up to code foot / (power - 1), where both meet
-            with the same slope. 0.055 with 2.4 is sRGB (IEC 61966-2-1).
-        curve: Light of evenly spaced codes, rising from 0 at black to 1 at white; empty if there is none.
+        foot: 0 for a plain power; else the response is a straight line up to code foot / (power - 1), where line and
+            power have the same slope. A foot of 0.055 with a power of 2.4 is sRGB (IEC 61966-2-1).
+        curve: Light at evenly spaced codes, rising from 0 at black to 1 at white; empty if not measured.
     """
 
     name: str
@@ -36,14 +37,14 @@ class Response:
     curve: tuple[float, ...] = ()
 
     def to_light(self, pixels: Bytes | Codes) -> Floats:
-        """Light of pixels of any shape."""
+        """Convert pixels of any shape to light."""
         table = _light_of_codes(self, np.iinfo(pixels.dtype).max)
         if pixels.dtype == np.uint8 and pixels.ndim > 1:
             return np.asarray(cv2.LUT(pixels, table), np.float32)
         return np.asarray(table[pixels], np.float32)
 
     def to_codes(self, light: Floats) -> Floats:
-        """Codes of light, from 0 to 255, not rounded; light outside [0, 1] is clipped."""
+        """Convert light to codes from 0 to 255, not rounded; light outside [0, 1] is clipped."""
         seen = np.asarray(light, np.float32).clip(0, 1)
         if self.curve:
             roots = np.rint(np.sqrt(seen) * np.float32(_STEPS - 1)).astype(np.uint16)
@@ -58,14 +59,14 @@ class Response:
 
 
 def _foot(response: Response) -> tuple[float, float]:
-    """The code up to which a response is a straight line, and its slope (light per code)."""
+    """Return the code up to which a response is a straight line, and the line's slope (light per code)."""
     end = response.foot / (response.power - 1)
     return end, float(((end + response.foot) / (1 + response.foot)) ** response.power / end)
 
 
 @lru_cache(maxsize=8)
 def _light_of_codes(response: Response, largest: int) -> Floats:
-    """Light of the codes from 0 to ``largest``."""
+    """Compute the light of the codes from 0 to ``largest``."""
     codes = np.linspace(0, 1, largest + 1)
     if response.curve:
         light = np.interp(codes, np.linspace(0, 1, len(response.curve)), response.curve)
@@ -79,7 +80,7 @@ def _light_of_codes(response: Response, largest: int) -> Floats:
 
 @lru_cache(maxsize=8)
 def _codes_of_roots(response: Response) -> Floats:
-    """Codes from 0 to 255 of light whose root goes from 0 to 1 in even steps."""
+    """Compute codes from 0 to 255 of light whose square root rises from 0 to 1 in even steps."""
     light = np.linspace(0, 1, _STEPS) ** 2
     return np.interp(light, response.curve, np.linspace(0, 255, len(response.curve))).astype(np.float32)
 
@@ -91,9 +92,9 @@ RESPONSES = {response.name: response for response in (LINEAR, GAMMA, SRGB)}
 
 
 def read_response(path: Path) -> Response:
-    """Read a measured response: one number per pixel value from black to white, its light in any unit.
+    """Read a measured response: the light of each pixel value from black to white, in any unit.
 
-    The numbers may be in lines or columns, separated by spaces or commas: usually 256, at least two.
+    The numbers may be in lines or columns, separated by spaces or commas; usually there are 256, and at least two.
 
     Raises:
         SynthesisError: If the file contains anything else, or the numbers do not rise.

@@ -1,9 +1,9 @@
-"""A photograph and pieces cut out of it, moving in front of a camera: the light of one exposure, and the blur length.
+"""Expose a photograph and pieces cut out of it, in motion: the light of one exposure, and the blur length.
 
-Pieces lie in front of each other like sheets of paper. Each covers what is behind it at every moment of the exposure,
+Pieces lie in front of each other like sheets of paper. At every moment of the exposure, each covers what is behind it,
 so what is behind its edges appears or disappears.
 
-Legend: H, W the frame's height and width; h, w a layer's; T sub-frames.
+Legend: H, W the frame's height and width; h, w a layer's.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ from prep.synthesis.motion import Motion
 from prep.synthesis.outlines import Segments
 from prep.synthesis.trajectories import Stroke
 
-_HIDDEN = 0.05  # of the exposure: a pixel covered for longer than this has no blur length
-_TRACED = 13  # moments at which the points of all layers are followed
-_FINE = 6.0  # pixels: up to this blur length interpolation is cubic; above it no difference is visible
-_AREA = (1 / 30, 1 / 5)  # of the frame, covered by a piece
+_HIDDEN = 0.05  # share of the exposure; a pixel that is covered for longer has no blur length
+_TRACED = 13  # number of moments at which the points of all layers are tracked
+_FINE = 6.0  # pixels: interpolation is cubic below this blur length; above it, no difference is visible
+_AREA = (1 / 30, 1 / 5)  # range of the share of the frame that a piece covers
 
-# A camera held in two hands, and pieces in front that move further.
+# A camera held in two hands, and pieces in front that move farther.
 HAND = Stroke(shortest=0, longest=15, roll=8, zoom=4)
 THING = Stroke(shortest=5, longest=40, roll=8, zoom=4)
 
@@ -36,8 +36,8 @@ THING = Stroke(shortest=5, longest=40, roll=8, zoom=4)
 class Exposed:
     """One exposure."""
 
-    blurry: Floats  # (H, W, 3) light, its mean over the exposure
-    sharp: Floats  # (H, W, 3) light, in the middle of it
+    blurry: Floats  # (H, W, 3) light, mean over the exposure
+    sharp: Floats  # (H, W, 3) light, in the middle of the exposure
     extent: Floats  # (H, W) blur length, pixels; NaN where a pixel of the sharp frame is covered part of the time
 
 
@@ -47,21 +47,21 @@ class Box:
 
     left: int
     top: int
-    right: int  # exclusive, as bottom
+    right: int  # exclusive, like bottom
     bottom: int
 
     @property
     def size(self) -> Size:
-        """Height and width; 0 if it is empty."""
+        """Height and width; 0 if the box is empty."""
         return max(0, self.bottom - self.top), max(0, self.right - self.left)
 
     def slices(self, corner: tuple[int, int] = (0, 0)) -> tuple[slice, slice]:
-        """Rows and columns of the box in an array whose first pixel is ``corner`` (x, y)."""
+        """Return rows and columns of the box in an array whose first pixel is at ``corner`` (x, y)."""
         left, top = corner
         return slice(self.top - top, self.bottom - top), slice(self.left - left, self.right - left)
 
     def widened(self, margin: int, frame: Size) -> "Box":
-        """With a margin on all sides, inside the frame."""
+        """Return the box with a margin on all sides, clipped to the frame."""
         return Box(
             left=max(0, self.left - margin),
             top=max(0, self.top - margin),
@@ -70,7 +70,7 @@ class Box:
         )
 
     def around(self, other: "Box") -> "Box":
-        """The smallest box that contains both."""
+        """Return the smallest box that contains both."""
         return Box(
             left=min(self.left, other.left),
             top=min(self.top, other.top),
@@ -79,7 +79,7 @@ class Box:
         )
 
     def overlaps(self, other: "Box") -> bool:
-        """Whether they share a pixel."""
+        """Return whether the boxes share a pixel."""
         return max(self.left, other.left) < min(self.right, other.right) and max(self.top, other.top) < min(
             self.bottom, other.bottom
         )
@@ -87,14 +87,14 @@ class Box:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """A picture, its place in the sharp frame, and its motion."""
+    """A picture, its position in the sharp frame, and its motion."""
 
-    picture: Floats  # (h, w, 3) light, or (h, w, 4): light times cover, and cover
-    corner: tuple[int, int]  # x, y of its first pixel in the sharp frame
+    picture: Floats  # (h, w, 3) light, or (h, w, 4): light times opacity, and opacity
+    corner: tuple[int, int]  # x, y of the picture's first pixel in the sharp frame
     motion: Motion
 
     def view(self, place: int, box: Box) -> Floats:
-        """The layer in a sub-frame, in a part of the frame."""
+        """Render the layer in a sub-frame, inside a box of the frame."""
         flags = (cv2.INTER_CUBIC if self._is_fine else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP
         border = cv2.BORDER_CONSTANT if self.picture.shape[2] == 4 else cv2.BORDER_REFLECT_101
         height, width = box.size
@@ -106,11 +106,12 @@ class Layer:
     def _is_fine(self) -> bool:
         height, width = self.picture.shape[:2]
         left, top = self.corner
-        ends = [(x, y) for x in (left, left + width - 1) for y in (top, top + height - 1)]  # where extents are largest
+        # The corners, where blur lengths are largest.
+        ends = [(x, y) for x in (left, left + width - 1) for y in (top, top + height - 1)]
         return max(float(self.motion.extent((1, 1), end)[0, 0]) for end in ends) < _FINE
 
     def swept(self, frame: Size) -> Box:
-        """The part of the frame that it reaches during the exposure."""
+        """Return the box of the frame that the layer reaches during the exposure."""
         height, width = self.picture.shape[:2]
         left, top = self.corner
         box = Box(left=left, top=top, right=left + width, bottom=top + height)
@@ -128,14 +129,14 @@ def compose(
     thing: Stroke = THING,
     things: int = 1,
 ) -> list[Layer]:
-    """Draw a view of a photograph, with pieces cut out of it in front, the nearest last.
+    """Draw a view of a photograph with pieces cut out of it in front; return the layers, the nearest last.
 
     Args:
         photo: ``(h, w, 3)`` uint8 RGB, no smaller than ``size``.
-        segments: Of the photograph.
+        segments: The photograph's segments.
         size: ``(H, W)`` of the frame.
-        setting: Of the camera; the photograph has its response.
-        rng: Draws the view, the pieces, their places and all motion.
+        setting: The camera's setting; the photograph has the camera's response.
+        rng: Random numbers for the view, the pieces, their positions and all motion.
         hand: Motion of the camera.
         thing: Motion of each piece.
         things: Number of pieces.
@@ -159,7 +160,7 @@ def compose(
 def _cut(
     photo: Bytes, segments: Segments, size: Size, setting: Setting, stroke: Stroke, rng: np.random.Generator
 ) -> Layer:
-    """A piece anywhere in the frame, mirrored half the time."""
+    """Cut out a piece and place it anywhere in the frame, mirrored with a probability of 1/2."""
     cutout = segments.draw(rng.uniform(*_AREA) * size[0] * size[1], rng)
     x, y = cutout.corner
     height, width = cutout.alpha.shape
@@ -182,11 +183,11 @@ def _check_size(photo: Bytes, size: Size) -> None:
 def expose(layers: Sequence[Layer], size: Size) -> Exposed:
     """Expose a scene.
 
-    Each layer is drawn in as many sub-frames as its own motion needs, and each is held for the moments of the fastest
-    layer; the blur length counts sub-frames by the time that they are visible.
+    The exposure has one moment for each sub-frame of the fastest layer. A slower layer has fewer sub-frames, and shows
+    each for several moments. The blur length weights sub-frames by the time for which they are visible.
 
     Args:
-        layers: The background, which fills the frame, and the pieces in front, the nearest last.
+        layers: The background, which fills the frame, then the pieces in front, the nearest last.
         size: ``(H, W)`` of the frame.
     """
     behind, *things = layers
@@ -213,29 +214,30 @@ def expose(layers: Sequence[Layer], size: Size) -> Exposed:
 
 
 class _Part:
-    """A part of the frame in which pieces cover what is behind them, exposed moment by moment.
+    """A part of the frame in which pieces cover what is behind them; it is exposed moment by moment.
 
     Args:
         behind: The background.
-        things: The pieces, with the box that each reaches, the nearest last.
-        box: Around all.
+        things: The pieces, each with the box that it reaches, the nearest last.
+        box: The part of the frame.
         count: Number of moments.
     """
 
     def __init__(self, behind: Layer, things: Sequence[tuple[Layer, Box]], box: Box, count: int) -> None:
         self.box, self.count = box, count
-        self.total, self.sharp = np.zeros((2, *box.size, 3), np.float32)  # the total of all moments
+        self.total, self.sharp = np.zeros((2, *box.size, 3), np.float32)  # total is the sum of all moments
         self._layers = [behind, *(thing for thing, _ in things)]
         self._boxes = [box, *(reached for _, reached in things)]
         self._places = [reached.slices((box.left, box.top)) for reached in self._boxes]
         self._shown = [-1] * len(self._layers)
         self._views: list[Floats] = [self.total] * len(self._layers)
-        self._front = np.zeros(box.size, np.int64)  # the layer that each pixel of the sharp frame shows
-        self._seen, self._at_rest = np.zeros((2, len(self._layers), *box.size), np.float32)  # how much of each layer is
+        self._front = np.zeros(box.size, np.int64)  # number of the layer that each pixel of the sharp frame shows
+        # Visible share of each layer's points: summed over the traced moments, and in the sharp frame.
+        self._seen, self._at_rest = np.zeros((2, len(self._layers), *box.size), np.float32)
         self._traced = set(np.linspace(0, count - 1, min(count, _TRACED)).round().astype(int).tolist())
 
     def add(self, behind: Floats, moment: int) -> None:
-        """Expose one more moment; ``behind`` is the view of the background."""
+        """Expose one more moment; ``behind`` is the background's view in this box."""
         self._views[0] = behind
         for number, layer in enumerate(self._layers[1:], 1):
             now = _own(layer, moment, self.count)
@@ -248,10 +250,10 @@ class _Part:
                 self._front[place][self._views[number][:, :, 3] > 0.5] = number
 
     def _compose(self, total: Floats, traced: int | None) -> None:
-        """Add the views, from the nearest back; follow the points of each layer at the moment ``traced``."""
+        """Add the views, nearest first; if ``traced`` is a moment, also add each layer's visible share to ``_seen``."""
         clear = np.ones(self.box.size, np.float32)
         for number in reversed(range(len(self._layers))):
-            if traced is not None and number + 1 < len(self._layers):  # nothing covers the nearest
+            if traced is not None and number + 1 < len(self._layers):  # nothing covers the nearest layer
                 motion = self._layers[number].motion
                 self._seen[number] += _follow(
                     clear, motion.at(_own(self._layers[number], traced, self.count)), self.box
@@ -264,7 +266,7 @@ class _Part:
         add_behind(total, clear, self._views[0])
 
     def extent(self, behind: Floats) -> Floats:
-        """Blur length of what the sharp frame shows; ``behind`` is that of the background."""
+        """Return the blur length of what the sharp frame shows; ``behind`` is the background's blur length."""
         extent = behind.copy()
         for number, (layer, box, place) in enumerate(zip(self._layers, self._boxes, self._places, strict=True)):
             if number:
@@ -277,17 +279,17 @@ class _Part:
 
 
 def _own(layer: Layer, moment: int, count: int) -> int:
-    """The sub-frame of a layer that is visible at one of ``count`` moments; the middle one at the middle."""
+    """Return the sub-frame of a layer at one of ``count`` moments; at the middle moment, the middle sub-frame."""
     return int((moment + 0.5) / count * layer.motion.count)
 
 
 def _shares(layer: Layer, count: int) -> npt.NDArray[np.float64]:
-    """The share of the exposure in which each sub-frame of a layer is visible."""
+    """Return the share of the exposure in which each sub-frame of a layer is visible."""
     return np.bincount([_own(layer, moment, count) for moment in range(count)], minlength=layer.motion.count) / count
 
 
 def _follow(values: Floats, motion: npt.NDArray[np.float64], box: Box) -> Floats:
-    """Values at the places that the points of a box of the sharp frame have moved to; 1 outside."""
+    """Sample values at the positions to which the points of a box of the sharp frame have moved; 1 outside the box."""
     corner = (box.left, box.top)
     moved = motion.copy()
     moved[:, 2] += moved[:, :2] @ corner - corner
@@ -299,7 +301,7 @@ def _follow(values: Floats, motion: npt.NDArray[np.float64], box: Box) -> Floats
 
 
 def _parted(things: Sequence[tuple[Layer, Box]], reach: int, size: Size) -> list[tuple[Box, list[tuple[Layer, Box]]]]:
-    """Boxes in which things may cover each other, or what is behind them, which moves by ``reach``; none touch."""
+    """Return disjoint boxes in which things may cover each other or the background, which moves up to ``reach``."""
     parts: list[tuple[Box, list[tuple[Layer, Box]]]] = []
     for thing, reached in things:
         box, chosen = reached.widened(reach, size), [(thing, reached)]

@@ -1,6 +1,6 @@
-"""Paths of a hand-held camera: a random walk with inertia (Boracchi and Foi 2012, section III).
+"""Draw paths of a hand-held camera: random walks with inertia (Boracchi and Foi 2012, section III).
 
-Legend: N points of a path, evenly spaced in time from the start of the exposure to its end.
+Legend: N the number of points of a path, evenly spaced in time from the start of the exposure to its end.
 """
 
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ import numpy.typing as npt
 Path = npt.NDArray[np.float64]  # (N, 2): x, y
 Matrix2 = npt.NDArray[np.float64]  # (2, 2)
 
-_POINTS = 129  # of a path
-_PUSH = 1.4  # random change of velocity within the exposure at a tremor of 1, as a share of the first velocity
-_PULL = 6.0  # 1 / exposure^2: how strongly a tremor of 1 pulls back to the start
+_POINTS = 129  # points of a path
+_PUSH = 1.4  # random change of velocity within the exposure at a tremor of 1, relative to the initial velocity
+_PULL = 6.0  # strength of the pull back to the start at a tremor of 1, in 1 / exposure^2
 _JOLTS = 1.0  # mean number of sudden changes of direction in an exposure at a tremor of 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stroke:
-    """How something moves during the exposure; values are drawn uniformly.
+    """The ranges of a motion during the exposure; values are drawn uniformly.
 
     Attributes:
-        shortest, longest: Range of the blur length, pixels: the length of the straight, even stroke with the same
-            variance along its main axis, as ``paired`` measures it.
-        tilt: Largest angle between the main direction and the horizontal, radians; pi / 2 is any direction.
-        tremor: Largest tremor, 0 to 1. 0 gives straight strokes at constant speed, 1 those of a hand.
+        shortest, longest: Range of the blur length, pixels: the length of a straight stroke at constant speed with the
+            same variance along the main axis, as ``paired`` measures it.
+        tilt: Largest angle between the main direction and the horizontal, radians; pi / 2 allows any direction.
+        tremor: Largest tremor, 0 to 1: 0 for straight strokes at constant speed, 1 for strokes of a hand.
         roll: Largest blur length, at the farthest pixels, from rotation about the centre; pixels.
-        zoom: The same from moving closer or away.
+        zoom: Largest blur length, at the farthest pixels, from moving closer or away; pixels.
     """
 
     shortest: float
@@ -39,7 +39,7 @@ class Stroke:
 
 
 def draw_path(stroke: Stroke, rng: np.random.Generator) -> Path:
-    """Draw a path with the blur length and direction of a stroke, ``(N, 2)`` pixels, 0 in the middle."""
+    """Draw a path with a stroke's blur length and direction, ``(N, 2)`` pixels; the middle point is 0."""
     path = walk(rng.uniform(0, stroke.tremor), rng)
     path -= path[len(path) // 2]
     spread, axes = np.linalg.eigh(covariance(resample(path, len(path))))
@@ -51,7 +51,7 @@ def draw_path(stroke: Stroke, rng: np.random.Generator) -> Path:
 
 
 def draw_sway(largest: float, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Draw roll or zoom over the exposure, ``(N,)``: smooth, 0 in the middle; blur length up to ``largest``."""
+    """Draw a smooth roll or zoom over the exposure, ``(N,)``, 0 in the middle; its blur length is up to ``largest``."""
     path = walk(rng.uniform(0, 1), rng)[:, 0]
     path -= path[len(path) // 2]
     return np.asarray(path * rng.uniform(-largest, largest) / np.sqrt(12 * resample(path, len(path)).var()))
@@ -80,17 +80,17 @@ def walk(tremor: float, rng: np.random.Generator) -> Path:
 
 
 def covariance(path: Path) -> Matrix2:
-    """Covariance of a path, ``(2, 2)``; all points are exposed equally long."""
+    """Compute the covariance of a path, ``(2, 2)``; all points are exposed for the same time."""
     centred = path - path.mean(axis=0)
     return np.asarray(centred.T @ centred / len(path))
 
 
 def resample(path: npt.NDArray[np.float64], count: int) -> npt.NDArray[np.float64]:
-    """A path at the centres of ``count`` equal parts of the exposure; the middle point stays the middle.
+    """Resample a path at the centres of ``count`` equal parts of the exposure; the middle point stays the middle.
 
     Args:
         path: ``(N,)`` or ``(N, 2)``.
-        count: Odd.
+        count: Number of parts, odd.
     """
     times = (np.arange(count) + 0.5) / count * (len(path) - 1)
     columns = path.reshape(len(path), -1).T
