@@ -1,6 +1,6 @@
 """A Bayer mosaic with one colour per pixel, and demosaicing.
 
-Photographs keep a PSNR of 37.8 dB after both; with OpenCV's demosaicing, bilinear or edge-aware, 32 dB.
+Together they reproduce photographs to 37.8 dB; with OpenCV's demosaicing, bilinear or edge-aware, to 32 dB.
 
 Legend: H, W a frame's height and width.
 """

@@ -11,7 +11,7 @@ from prep.synthesis.cameras import CAMERAS, NONE
 from prep.synthesis.scene import HAND, THING
 from prep.synthesis.trajectories import Stroke
 
-LIMIT = 3.0  # pixels; PSNR of averages with these steps to averages without gaps: 46.6 dB (4: 43, 8: 38)
+LIMIT = 3.0  # pixels; averages with these steps agree with averages without gaps to 46.6 dB (4: 43, 8: 38)
 
 
 @dataclass(frozen=True, kw_only=True)
