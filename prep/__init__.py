@@ -1,1 +1,1 @@
-"""Frames in, supervision out: data sets, sharpness maps, masks, crops and HDF5 packs. Needs no torch."""
+"""Prepare training data: data sets, sharpness maps, masks, crops and HDF5 packs. Does not need torch."""

@@ -1,4 +1,4 @@
-"""The types of arrays and sizes, named once."""
+"""Names for the types of arrays and sizes."""
 
 from typing import TypeAlias
 

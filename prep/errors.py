@@ -1,11 +1,11 @@
 """Errors that a user can fix; each message is one line and says how.
 
-Errors raised on purpose are ``PrepError``. Any other exception is a bug.
+Errors raised on purpose are subclasses of ``PrepError``. Any other exception is a bug.
 """
 
 
 class PrepError(ValueError):
-    """The root of all errors that prep raises on purpose."""
+    """The base class of all errors that prep raises on purpose."""
 
 
 class ReadError(PrepError):

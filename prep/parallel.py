@@ -1,4 +1,4 @@
-"""Work over many frames in several processes, in threads or on a cluster, results in order, memory flat."""
+"""Process many frames in several processes, in threads or on a cluster: results in order, memory bounded."""
 
 import os
 import re
@@ -20,28 +20,28 @@ from prep.errors import WorkerError
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-_AHEAD_ON_CLUSTER = 16  # tasks per worker in a batch; results, and progress, arrive batch by batch
+_AHEAD_ON_CLUSTER = 16  # tasks per worker in a batch; results and progress arrive batch by batch
 
 
 def over(
     tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int, cluster: str | None = None
 ) -> Iterator[Result]:
-    """Apply ``work`` to each task in several processes and give the results in order.
+    """Apply ``work`` to each task in several processes and yield the results in order.
 
-    An error in a worker is raised here when its task is due. On a cluster, the other workers take over the tasks of
+    An error in a worker is raised here when its result is due. On a cluster, the other workers take over the tasks of
     one that dies.
 
     Args:
-        tasks: What to do.
-        work: How; a function of a module, so that it can be sent to a process.
-        jobs: Processes; -1 for one per core.
+        tasks: Arguments of ``work``, one per call.
+        work: A function at the top level of a module, so that it can be sent to a process.
+        jobs: Number of processes; -1 for one per core.
         ahead: Tasks per process that may be finished before their results are read; bounds memory.
         cluster: Address of a Dask scheduler whose workers see the same files; ``jobs`` is then ignored.
 
     Raises:
-        WorkerError: If a process was killed or the cluster does not answer.
+        WorkerError: If a process was killed, or the cluster cannot be used or does not answer.
     """
-    # joblib replaces a worker that grew by 300 MB, and warns; as an error that would end the thread it waits for.
+    # joblib warns when it replaces a worker that grew by 300 MB; raised as an error, that would end a thread it needs.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given to the executor")
     try:
         with _backend(cluster), _workers(min(jobs, len(tasks)) or 1, on_cluster=bool(cluster)) as parallel:
@@ -59,12 +59,12 @@ def over(
 
 
 def in_threads(tasks: Sequence[Task], work: Callable[[Task], Result], jobs: int, ahead: int) -> Iterator[Result]:
-    """Apply ``work`` in threads of this process: for work outside the GIL whose results are too large to send.
+    """Apply ``work`` in threads of this process: for work that releases the GIL, with results too large to send.
 
     Args:
-        tasks: What to do.
-        work: How.
-        jobs: Threads; -1 for one per core.
+        tasks: Arguments of ``work``, one per call.
+        work: The function.
+        jobs: Number of threads; -1 for one per core.
         ahead: Tasks per thread that may be finished before their results are read; bounds memory.
     """
     cv2.setNumThreads(1)
@@ -89,10 +89,10 @@ def _workers(jobs: int, *, on_cluster: bool) -> Parallel:
 
 
 def _end_with(parent: int) -> None:
-    """End this process soon after the one that started it was killed."""
+    """End this process soon after its parent process ends."""
 
     def watch() -> None:
-        # On Windows the number of a parent that ended stays.
+        # On Windows, getppid still returns the number of a parent that has ended.
         while os.getppid() == parent and psutil.pid_exists(parent):
             time.sleep(0.5)
         os._exit(1)

@@ -1,27 +1,27 @@
-"""How numbers are written for people: counts with their noun, percentages, sizes of files and memory, durations."""
+"""Format numbers for people: counts with their noun, percentages, sizes of files and memory, durations."""
 
 _MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86400, 365 * 86400
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """A count with its noun: ``1 pair``, ``2 pairs``, ``1,111 frames``.
+    """Format a count with its noun: ``1 pair``, ``2 pairs``, ``1,111 frames``.
 
     Args:
-        number: Of them, 0 or more.
-        noun: In the singular.
-        plural: Where an s at the end does not make it.
+        number: The count, 0 or more.
+        noun: The noun in the singular.
+        plural: The noun in the plural; empty if adding an s makes it.
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def percent(share: float, digits: int = 1) -> str:
-    """A share of 0 to 1 in percent: ``0%``, ``less than 0.1%``, ``12.3%``."""
+    """Format a share, 0 to 1, in percent: ``0%``, ``less than 0.1%``, ``12.3%``."""
     smallest = 10.0**-digits / 100
     return "0%" if share == 0 else f"less than {smallest:.{digits}%}" if share < smallest else f"{share:.{digits}%}"
 
 
 def file_size(size: float) -> str:
-    """Bytes in powers of 1000, with three digits at most before the unit: ``820 bytes``, ``2.5 MB``, ``31 GB``."""
+    """Format bytes in powers of 1000, at most three digits before the unit: ``820 bytes``, ``2.5 MB``, ``31 GB``."""
     if size < 999.5:
         return counted(round(size), "byte")
     for unit in ("kB", "MB", "GB", "TB"):
@@ -32,13 +32,13 @@ def file_size(size: float) -> str:
 
 
 def about(seconds: float) -> str:
-    """An estimated duration: ``about 3 min``, or ``under 1 s``."""
+    """Format an estimated duration: ``about 3 min``, or ``under 1 s``."""
     text = duration(seconds)
     return text if text.startswith("under") else f"about {text}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in one or two units: ``under 1 s``, ``42 s``, ``3 min``, ``2 h 30 min``, ``4.1 days``, ``28.6 years``."""
+    """Format a duration: ``under 1 s``, ``42 s``, ``3 min``, ``2 h 30 min``, ``4.1 days``, ``28.6 years``."""
     if seconds < 1:
         return "under 1 s"
     if seconds < 2 * _MINUTE:

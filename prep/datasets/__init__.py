@@ -1,1 +1,1 @@
-"""Published data sets and any two folders: how they lie on disk, found and paired."""
+"""Find published data sets, or frames in any two folders, and pair the frames."""

@@ -1,4 +1,4 @@
-"""Find data sets of a known layout and pair their frames. Reads no picture."""
+"""Find data sets of a known layout and pair their frames, without reading pictures."""
 
 import re
 import shlex
@@ -20,7 +20,7 @@ from prep.units import counted
 class BlurryFrame:
     """One blurry frame."""
 
-    key: str  # sequence/name: unique in the data set; also a path in the masks folder
+    key: str  # sequence/name, unique in the data set; also a path in the masks folder
     split: str  # "train", "valid" or "test"; "all" if the data set has no splits
     blurry: Source
 
@@ -34,22 +34,22 @@ class Pair(BlurryFrame):
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """The pairs of a data set, and where they are."""
+    """The pairs of a data set and their folders."""
 
     layout: str
-    variant: str  # kind of blur, where the layout has several; else ""
-    folders: tuple[Path, ...]  # that hold the data set; nothing is ever written into them
+    variant: str  # kind of blur if the layout has several, else ""
+    folders: tuple[Path, ...]  # folders of the data set; nothing is ever written into them
     pairs: tuple[Pair, ...]  # sorted by key
     orphans: tuple[Source, ...]  # frames without a partner
-    others: tuple[str, ...] = ()  # other variants found beside this one
-    made: str = ""  # folder name of a data set made by cdg-prep synth; else ""
+    others: tuple[str, ...] = ()  # other variants found in the same folder
+    made: str = ""  # folder name if the data set was made by cdg-prep synth, else ""
 
     @property
     def name(self) -> str:
-        """Name for output files: the layout, and the variant unless it is the usual one.
+        """Name for output files: the layout, and the variant unless it is the default.
 
         A data set made by ``cdg-prep synth`` is named after its folder, so that its masks do not mix with those of the
-        published one.
+        published data set.
         """
         if self.made:
             return self.made
@@ -57,10 +57,10 @@ class Dataset:
         return self.layout if self.variant in (usual, "") else f"{self.layout}-{self.variant}"
 
     def select(self, split: str) -> tuple[Pair, ...]:
-        """The pairs of one split.
+        """Return the pairs of one split.
 
         Raises:
-            DatasetError: If it has none.
+            DatasetError: If the split has none.
         """
         chosen = tuple(pair for pair in self.pairs if split in ("all", pair.split))
         if not chosen:
@@ -83,7 +83,7 @@ class Dataset:
 
 
 def _missing_lists(dataset: Dataset) -> str:
-    """Names of the files that list a data set's splits, if some frame is in none; else empty."""
+    """Return the names of the files that list a data set's splits, if a frame is in no split; else an empty text."""
     lists = LAYOUTS[dataset.layout].lists if dataset.layout in LAYOUTS else ""
     if not lists or all(pair.split != "all" for pair in dataset.pairs):
         return ""
@@ -97,12 +97,12 @@ _ARCHIVES = (
 
 
 def summary(dataset: Dataset) -> list[str]:
-    """One line per split: pairs and sequences, with the published numbers if known."""
+    """Return one line per split: its pairs and sequences, with the published numbers if known."""
     return [re.sub(r"official (\d+)", lambda found: f"published: {int(found[1]):,}", line) for line in tally(dataset)]
 
 
 def tally(dataset: Dataset) -> list[str]:
-    """One line per split for ``cdg-prep info --json``: pairs and sequences, with the official counts if known."""
+    """Return one line per split for ``cdg-prep info --json``: pairs and sequences, official counts if known."""
     lines = []
     for split in sorted({pair.split for pair in dataset.pairs}, reverse=True):
         keys = [pair.key for pair in dataset.pairs if pair.split == split]
@@ -118,12 +118,12 @@ def tally(dataset: Dataset) -> list[str]:
 
 
 def sequence(key: str) -> str:
-    """The clip of a key: what is before its last slash; empty for a flat folder of pairs."""
+    """Return the clip of a key: the part before its last slash; empty for a flat folder of pairs."""
     return key.rpartition("/")[0]
 
 
 def source(layout: str, key: str) -> str:
-    """The video that a key's clip was cut from. Frames of one video must be in the same split.
+    """Return the video that a key's clip was cut from; all frames of a video must be in the same split.
 
     GoPro cuts several clips from one recording: ``GOPR0372_07_00`` and ``GOPR0372_07_01`` are both ``GOPR0372``. HIDE
     has no clips, but names its frames ``<number>from<recording>``.
@@ -135,13 +135,13 @@ def source(layout: str, key: str) -> str:
 
 
 def find_all(root: Path, layout: str | None = None, variant: str | None = None) -> list[Dataset]:
-    """All data sets of a known layout at ``root``: there, in their usual folders below it, or in an archive.
+    """Find all data sets of a known layout at ``root``, in their usual folders below it, or in an archive.
 
     Args:
         root: A folder or zip archive that is a data set or contains some.
         layout: Name of the layout to look for; None for all.
-        variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the usual one,
-            or the only one present.
+        variant: Kind of blur, for instance GoPro's ``blur`` (linear average) or ``blur_gamma``; None for the default,
+            or the only variant present.
 
     Raises:
         DatasetError: If ``root`` does not exist, or a data set lacks that variant.
@@ -191,14 +191,14 @@ def find(root: Path, layout: str | None = None, variant: str | None = None) -> D
 
 
 def _holds_recordings(root: Path) -> bool:
-    """Whether the folder looks like GoPro's recordings, ``<split>/<clip>/<name>``: frames without partners."""
+    """Check whether the folder looks like GoPro's recordings, ``<split>/<clip>/<name>``: frames without partners."""
     shape = ("train|test", "(?!(?:input|target|blur|sharp|gt)$).+", r".+\.\w+")
     found = (match.source for home in ("", "GOPRO_Large_all") for match in path_patterns.match(root, home, shape))
     return any(frames.is_frame(PurePosixPath(str(source))) for source in found)
 
 
 def _above(root: Path) -> Path | None:
-    """The folder of the data set that ``root`` is a part of; None if it is not in one."""
+    """Return the folder of the data set that contains ``root``; None if it is not in one."""
     for folder in root.resolve().parents[:3]:
         with suppress(DatasetError, ReadError, OSError):
             for dataset in find_all(folder):
@@ -207,7 +207,7 @@ def _above(root: Path) -> Path | None:
     return None
 
 
-Frames = dict[str, Source]  # by key
+Frames = dict[str, Source]  # key -> file of the frame
 
 
 def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | None:
@@ -232,7 +232,7 @@ def _find_layout(layout: Layout, root: Path, variant: str | None) -> Dataset | N
 
 
 def _variant_of_home(layout: Layout, place: Path) -> str:
-    """The variant in the name of a data set's folder; empty if there is none."""
+    """Return the variant in the name of a data set's folder; empty if it has none."""
     found = re.fullmatch(layout.variant_of_home, place.resolve().name) if layout.variant_of_home else None
     return found["variant"] if found else ""
 
@@ -244,7 +244,7 @@ def _no_such_kind(place: Path, wanted: str, kinds: Sequence[str]) -> str:
 
 
 def _variant(layout: Layout, match: PathMatch) -> str:
-    """The kind of blur of a frame; empty for a sharp frame that all kinds share."""
+    """Return the kind of blur of a frame; empty for a sharp frame that all kinds share."""
     return match.named.get("variant") or layout.blurry.get(match.named["role"], "")
 
 
@@ -262,7 +262,7 @@ def _gather(
     for match in matches:
         if _variant(layout, match) not in (variant, ""):
             continue
-        key = layout.key.format(**match.named).strip("/")  # copies may lack the clip
+        key = layout.key.format(**match.named).strip("/")  # the clip may be empty in copies
         if match.named["role"] in layout.sharp:
             _add(sharp, key, match.source)
             continue
@@ -311,7 +311,7 @@ def _orphans(blurry: Frames, sharp: Frames) -> tuple[Source, ...]:
 
 
 def _read_lists(layout: Layout, root: Path, home: str, variant: str) -> dict[str, str]:
-    """Splits by key from the authors' list files, which are in the data set's folder or in the one above it."""
+    """Read the split of each key from the authors' list files, in the data set's folder or the one above it."""
     splits: dict[str, str] = {}
     for word, split in (("train", "train"), ("val", "valid"), ("test", "test")):
         text = path_patterns.read_text(root, home, layout.lists.format(variant=variant, split=word))

@@ -11,7 +11,7 @@ from prep.io.storage import ArchiveMember, Source
 
 @dataclass(frozen=True, kw_only=True)
 class PathMatch:
-    """A file, and the named groups that its path matched."""
+    """A file and the values of the named groups in its path."""
 
     source: Source
     named: Mapping[str, str]
@@ -21,23 +21,23 @@ COMPARISON = ".compare.jpg"  # ending of the before-and-after pictures of cdg-de
 
 
 def is_junk(name: str) -> bool:
-    """Whether a file or folder is never a frame: hidden, left by macOS, or a comparison by cdg-deblur."""
+    """Check whether a file or folder is to be ignored: hidden, left by macOS, or a comparison by cdg-deblur."""
     return name.startswith((".", "__MACOSX")) or name.endswith(COMPARISON)
 
 
 def match(root: Path, home: str, levels: Sequence[str]) -> list[PathMatch]:
-    """Find the files below a folder whose path fits, part by part.
+    """Find the files below a folder whose path matches, part by part.
 
-    Only folders that fit are read, so ``root`` may contain much else.
+    Only matching folders are read, so ``root`` may contain many other files.
 
     Args:
         root: A folder, or a zip archive.
         home: Path below ``root``, with slashes; empty for ``root`` itself.
-        levels: A regular expression for each part of a file's path below ``home``, the file's name last; named groups
-            are collected.
+        levels: A regular expression for each part of a file's path below ``home``, the file's name last; the values
+            of named groups are collected.
 
     Returns:
-        Matches in the order of their paths; none if ``home`` does not exist.
+        Matches sorted by path; none if ``home`` does not exist.
 
     Raises:
         ReadError: If ``root`` is a file but not an intact zip archive.
@@ -62,7 +62,7 @@ def _in_folder(folder: Path, patterns: Sequence[re.Pattern[str]], named: Mapping
 
 
 def _list(folder: Path) -> list[Path]:
-    """The entries of a folder; none if it is missing or unreadable (such as ``lost+found`` beside the data)."""
+    """Return the sorted entries of a folder; none if it is missing or unreadable (such as ``lost+found``)."""
     try:
         return sorted(folder.iterdir())
     except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -72,7 +72,7 @@ def _list(folder: Path) -> list[Path]:
 def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -> Iterator[PathMatch]:
     above = home.split("/") if home else []
     for name in sorted(storage.open_archive(archive).namelist()):
-        parts = name.split("/")  # the last part of a folder is empty and fits nothing
+        parts = name.split("/")  # the last part of a folder's name is empty and matches no pattern
         below = parts[len(above) :]
         if parts[: len(above)] != above or len(below) != len(patterns) or any(map(is_junk, parts)):
             continue
@@ -83,10 +83,10 @@ def _in_archive(archive: Path, home: str, patterns: Sequence[re.Pattern[str]]) -
 
 
 def read_text(root: Path, home: str, name: str) -> str:
-    """The text of a file in ``home``, else in the folder above or beside the archive; empty if it does not exist.
+    """Read a text file from ``home``, else from the folder above or beside the archive; empty if not found.
 
     Raises:
-        ReadError: If it cannot be read.
+        ReadError: If the file cannot be read.
     """
     if root.is_dir():
         sources: list[Source] = [path for path in (root / home / name, _above(root / home) / name) if path.is_file()]
@@ -99,5 +99,5 @@ def read_text(root: Path, home: str, name: str) -> str:
 
 
 def _above(path: Path) -> Path:
-    """The folder above a path as the user typed it; links are not resolved."""
+    """Return the folder above a path as the user typed it, without resolving links."""
     return path.absolute().parent

@@ -1,4 +1,4 @@
-"""Published data sets: how they lie on disk, their splits, and how many pairs their authors state."""
+"""Published data sets: their folders on disk, their splits, and the numbers of pairs that their authors state."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ def _gopro(table: str) -> Mapping[str, int]:
     return {f"GOPR{name}": int(count) for name, count in (entry.split(":") for entry in table.split())}
 
 
-# Pairs per sequence, by layout and split, where the numbers are known.
+# Pairs per sequence, by layout and split, if known.
 COUNTS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     "gopro": {"train": _gopro(_GOPRO_TRAIN), "test": _gopro(_GOPRO_TEST)},
     "reds": {  # Nah et al. 2019: 100 frames per clip; val serves as test, since the real test split has no sharp frames
@@ -29,7 +29,7 @@ COUNTS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     },
 }
 
-# By layout and split, in words.
+# Published size of each split in words, by layout and split.
 TOTALS: Mapping[str, Mapping[str, str]] = {
     **{
         layout: {split: f"official {sum(counts.values())} in {len(counts)}" for split, counts in splits.items()}
@@ -41,10 +41,10 @@ TOTALS: Mapping[str, Mapping[str, str]] = {
     # Counted in the lists of the authors' repository (Rim et al. 2022).
     "rsblur": {"train": "official 8878", "valid": "official 1120", "test": "official 3360"},
     "gopro-abme": {"train": "official 2103"},
-    "bsd": {"train": "official 6000", "test": "official 3000"},  # of each exposure
+    "bsd": {"train": "official 6000", "test": "official 3000"},  # for each exposure
 }
 
-# Su et al. 2017; the authors give the list in issue 2 of their repository.
+# Test videos of Su et al. 2017; the authors list them in issue 2 of their repository.
 VIDEODEBLURRING_TEST = frozenset(
     [f"IMG_{number:04}" for number in (3, 21, 30, 31, 32, 33, 37, 39, 49)] + ["720p_240fps_2"]
 )
@@ -54,21 +54,21 @@ VIDEODEBLURRING_TEST = frozenset(
 class Layout:
     """The folders and file names of a published data set.
 
-    The groups in ``shapes`` are ``role`` and ``name``, and where they exist ``split``, ``clip`` and ``variant``.
+    The groups in ``shapes`` are ``role`` and ``name``, and optionally ``split``, ``clip`` and ``variant``.
     """
 
     name: str
-    looks: str  # for help and error texts
-    homes: Sequence[str]  # folders below the root in which it may be
-    shapes: Sequence[Sequence[str]]  # for ``path_patterns.match``
+    looks: str  # description of the folders, for help and error texts
+    homes: Sequence[str]  # possible folders of the data set below the root
+    shapes: Sequence[Sequence[str]]  # patterns of a frame's path, for ``path_patterns.match``
     blurry: Mapping[str, str]  # role -> variant (kind of blur), used if the path does not name it
-    sharp: Sequence[str]  # roles
-    variants: Sequence[str] = ("",)  # the default first
+    sharp: Sequence[str]  # roles of sharp frames
+    variants: Sequence[str] = ("",)  # the default is the first
     key: str = "{clip}/{name}"
     split: Callable[[Mapping[str, str]], str] = lambda named: "train" if named["split"] == "train" else "test"
     lists: str = ""  # name of the files that list the frames of each split, if the folders do not
     list_entry: str = ""  # regular expression that finds a frame's clip and name in such a list
-    variant_of_home: str = ""  # regular expression for the name of a folder that holds one variant
+    variant_of_home: str = ""  # regular expression for the name of a folder with only one variant
 
 
 _PICTURE = r"(?P<name>.+)\.\w+"
@@ -114,7 +114,7 @@ LAYOUTS: Mapping[str, Layout] = {
             blurry={"blur": "blur", "blur_comp": "blur_comp"},
             sharp=("sharp",),
             variants=("blur", "blur_comp"),
-            key="{split}/{clip}/{name}",  # clips of train and of val share their numbers
+            key="{split}/{clip}/{name}",  # clips of train and val have the same numbers
         ),
         Layout(
             name="hide",

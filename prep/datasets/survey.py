@@ -1,4 +1,4 @@
-"""Compare a data set with the published counts, and check its files; each is read once."""
+"""Compare a data set with the published counts, and check its files, each read once."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,12 @@ from prep.io import frames, storage
 from prep.io.storage import Source
 from prep.units import counted
 
-_SHOWN = 5  # missing sequences that are listed
+_SHOWN = 5  # most missing sequences to list
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedFile:
-    """The size of a frame, or what is wrong with its file."""
+    """The size of a frame, or the fault of its file."""
 
     source: Source
     size: Size | None
@@ -26,10 +26,10 @@ class CheckedFile:
 
 
 def differences(dataset: Dataset) -> list[str]:
-    """Differences from the published data set, for ``cdg-prep info --json``.
+    """List the differences from the published data set, for ``cdg-prep info --json``.
 
-    One line for each sequence with another number of pairs, and one per split for the missing sequences; none if no
-    sequence is a published one.
+    One line for each sequence with another number of pairs or not published, and one per split for the missing
+    sequences. A split without a published sequence is left out.
     """
     lines = []
     for split, counts, pairs in _counts(dataset):
@@ -47,7 +47,7 @@ def differences(dataset: Dataset) -> list[str]:
 
 
 def notes(dataset: Dataset) -> list[str]:
-    """The same in a few lines for people: a part of a published data set is normal."""
+    """List the same differences in a few lines for people; an incomplete published data set is normal."""
     lines = []
     for split, counts, pairs in _counts(dataset):
         if missing := sorted(counts.keys() - pairs.keys()):
@@ -63,7 +63,7 @@ def notes(dataset: Dataset) -> list[str]:
 
 
 def _counts(dataset: Dataset) -> Iterator[tuple[str, Mapping[str, int], Mapping[str, int]]]:
-    """Per split with known numbers: its name, the published pairs of each sequence, and those found."""
+    """Yield, per split with known numbers, its name and the published and found pairs of each sequence."""
     for split, counts in published.COUNTS.get(dataset.layout, {}).items():
         pairs = Counter(layouts.sequence(pair.key) for pair in dataset.pairs if pair.split == split)
         if pairs.keys() & counts.keys():
@@ -84,7 +84,7 @@ def _examine(source: Source) -> CheckedFile:
 
 
 def faults(examined: Sequence[CheckedFile]) -> list[str]:
-    """One line per damaged file and per pair of unequal sizes; ``examined`` is the output of ``examine``."""
+    """Return one line per damaged file and per pair of unequal sizes; ``examined`` is the output of ``examine``."""
     lines = [file.fault for file in examined if file.fault]
     for blurry, sharp in zip(examined[::2], examined[1::2], strict=True):
         if blurry.size and sharp.size and blurry.size != sharp.size:
@@ -93,7 +93,7 @@ def faults(examined: Sequence[CheckedFile]) -> list[str]:
 
 
 def sizes(examined: Sequence[CheckedFile]) -> str:
-    """The frames' sizes in words, the most frequent first."""
+    """Describe the frames' sizes in words, the most frequent first."""
     counts = Counter(file.size for file in examined if file.size)
     return ", ".join(f"{_by(size)} ({counted(count, 'file')})" for size, count in counts.most_common())
 

@@ -1,4 +1,4 @@
-"""Pair the frames of two folders, or of what two patterns match, by their names. Reads no picture."""
+"""Pair the frames of two folders, or those that two patterns match, by name, without reading pictures."""
 
 import logging
 import re
@@ -22,10 +22,10 @@ _SEPARATORS = re.compile(r"[/_\-. ]+")  # between the words of a path
 
 @dataclass(frozen=True, kw_only=True)
 class _Tree:
-    """Frames by their path in a folder, or by what the wildcards of a pattern matched; without the suffix."""
+    """Frames of a folder by path, or of a pattern by what its wildcards matched; both without the suffix."""
 
     named: Mapping[str, Path]
-    folders: tuple[Path, ...]  # that hold them
+    folders: tuple[Path, ...]  # folders that contain the frames
     is_pattern: bool
     option: str
 
@@ -33,22 +33,22 @@ class _Tree:
 def find_pairs(
     blurry: Path, sharp: Path, options: tuple[str, str] = ("--blurry", "--sharp"), *, whole: bool = False
 ) -> Dataset:
-    """Pair the frames of two folders, or of what two patterns match.
+    """Pair the frames of two folders, or those that two patterns match.
 
-    Frames are a pair if their paths in the folders, or what the wildcards match, are equal without suffixes. If none
-    are, the paths are compared word by word (words end at ``/``, ``_``, ``-``, ``.`` or a space), ignoring words such
-    as ``blur``, ``gt`` and ``input``. If that pairs none either, only the file names are compared, unless both are
-    patterns; a warning says so, and names that occur twice are left unpaired.
+    Two frames are a pair if their paths in the folders, or what the wildcards match, are equal without suffixes. If no
+    pair is found, the paths are compared word by word (words end at ``/``, ``_``, ``-``, ``.`` or a space), ignoring
+    words such as ``blur``, ``gt`` and ``input``. If that finds no pair either, only the file names are compared, unless
+    both are patterns; a warning says so, and names that occur twice are left unpaired.
 
     Args:
         blurry: A folder, or a pattern with ``*``, ``?``, ``[...]`` or ``**``; ``~`` is the home folder.
-        sharp: The other.
-        options: The options of the two, for error messages.
-        whole: Refuse frames of the first without a partner.
+        sharp: The same for the sharp frames.
+        options: The command-line options of the two, for error messages.
+        whole: Refuse blurry frames without a partner.
 
     Raises:
-        DatasetError: If a folder is missing, a pattern matches nothing, both are the same, two frames of one tree fit
-            the same frame of the other, or frames remain unpaired.
+        DatasetError: If a folder is missing, a pattern matches no frame, both are the same, two frames of one match
+            the same frame of the other, no pair is found, or ``whole`` is set and a blurry frame has no partner.
     """
     first, second = (_read_tree(place, option) for place, option in zip((blurry, sharp), options, strict=True))
     if _are_one(first, second):
@@ -71,14 +71,14 @@ def find_pairs(
 
 
 def find_frames(blurry: Path, option: str = "--blurry") -> tuple[Dataset, tuple[BlurryFrame, ...]]:
-    """The blurry frames of a folder or a pattern without sharp partners, and a data set with their folders.
+    """Find blurry frames without sharp partners; return a data set with their folders, and the frames.
 
     Args:
         blurry: As for ``find_pairs``.
-        option: Its option, for error messages.
+        option: Its command-line option, for error messages.
 
     Raises:
-        DatasetError: If there are none.
+        DatasetError: If a folder is missing or contains no frames, or a pattern matches no frame.
     """
     tree = _read_tree(blurry, option)
     if not tree.named:
@@ -88,7 +88,7 @@ def find_frames(blurry: Path, option: str = "--blurry") -> tuple[Dataset, tuple[
 
 
 def in_folder(root: Path) -> tuple[Path, Path] | None:
-    """The folders of blurry and of sharp frames in a folder such as ``mine/{blur,sharp}``; None if not one of each."""
+    """Find the folders of blurry and sharp frames in a folder such as ``mine/{blur,sharp}``; None if not one each."""
     names = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     found = [[name for name in names if name.lower() in roles] for roles in (_BLURRY, _SHARP)]
     if [len(each) for each in found] != [1, 1]:
@@ -98,7 +98,7 @@ def in_folder(root: Path) -> tuple[Path, Path] | None:
 
 
 def name_of(place: Path) -> str:
-    """A name for the frames of a folder or a pattern: that of the folder, or of the one the pattern begins with."""
+    """Return a name for frames: that of their folder, or of the folder that their pattern begins with."""
     place = place.expanduser()
     return (wildcards.base_of(place) if wildcards.is_pattern(place) else place).resolve().name
 
@@ -135,7 +135,7 @@ def _read_tree(place: Path, option: str) -> _Tree:
 
 
 def _named(files: Iterable[tuple[Path, str]]) -> dict[str, Path]:
-    """Frames by name; other files are ignored."""
+    """Collect the frames by name; other files are ignored."""
     named: dict[str, Path] = {}
     for path, name in files:
         if frames.is_frame(path):
@@ -146,7 +146,7 @@ def _named(files: Iterable[tuple[Path, str]]) -> dict[str, Path]:
 
 
 def _pairs(first: _Tree, second: _Tree) -> tuple[Pair, ...]:
-    """The pairs by the first of the rules that finds any, sorted by key."""
+    """Pair frames by the first rule that finds a pair; sorted by key."""
     if equal := first.named.keys() & second.named.keys():
         return _sorted_pairs({key: (first.named[key], second.named[key]) for key in equal})
     blurry, sharp = (_by_words(tree.named, tree.named) for tree in (first, second))
@@ -162,7 +162,7 @@ def _pairs(first: _Tree, second: _Tree) -> tuple[Pair, ...]:
 
 
 def _by_file_names(first: _Tree, second: _Tree) -> dict[str, tuple[str, str]]:
-    """Pair by file names alone, and warn about it: folders with other names may be other clips."""
+    """Pair by file names alone, and warn about it: folders with different names may be different clips."""
     blurry, sharp = (_by_words(tree.named, map(_last_part, tree.named)) for tree in (first, second))
     found = {
         _bare(_last_part(sharp[words][0])): (blurry[words][0], sharp[words][0])
@@ -183,7 +183,7 @@ def _sorted_pairs(found: Mapping[str, tuple[Path, Path]]) -> tuple[Pair, ...]:
 
 
 def _by_words(names: Iterable[str], texts: Iterable[str]) -> dict[tuple[str, ...], list[str]]:
-    """Names by the words of their texts, ignoring words such as blur and gt."""
+    """Group names by the words of their texts, ignoring words such as blur and gt."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for name, text in zip(names, texts, strict=True):
         words = tuple(word for word in _SEPARATORS.split(text) if word and word.lower() not in _ROLES)
@@ -196,7 +196,7 @@ def _last_part(name: str) -> str:
 
 
 def _refuse_twins(tree: _Tree, groups: Sequence[Sequence[str]]) -> None:
-    """Refuse two frames of one tree that fit the same frame of the other tree."""
+    """Refuse two frames of one tree that match the same frame of the other tree."""
     for names in groups:
         if len(names) > 1:
             paths = " and ".join(str(tree.named[name]) for name in names[:2])
@@ -207,7 +207,7 @@ def _refuse_twins(tree: _Tree, groups: Sequence[Sequence[str]]) -> None:
 
 
 def _bare(name: str) -> str:
-    """The key of a pair: a name without words such as blur and gt and the separators before them."""
+    """Return the key of a pair: a name without words such as blur and gt and the separators before them."""
     parts = [re.sub(r"(^|[_\-. ]+)([^_\-. ]+)", _unless_role, part).lstrip("_-. ") for part in name.split("/")]
     return "/".join(filter(None, parts)) or name
 

@@ -1,4 +1,4 @@
-"""The files that a pattern matches, and what each of its wildcards matches."""
+"""Find the files that a pattern matches, and what each of its wildcards matches."""
 
 import fnmatch
 import glob
@@ -14,12 +14,12 @@ _WILDCARD = re.compile(r"(\*+|\?|\[!?\]?[^\]]*\])")
 
 
 def is_pattern(path: Path) -> bool:
-    """Whether a path has wildcards. The path of an existing file or folder is never a pattern."""
+    """Check whether a path has wildcards; the path of an existing file or folder is never a pattern."""
     return glob.has_magic(str(path)) and not path.exists()
 
 
 def base_of(pattern: Path) -> Path:
-    """The folder before the first wildcard of a pattern; it may not exist."""
+    """Return the folder before the first wildcard of a pattern; it may not exist."""
     return _split(pattern)[0]
 
 
@@ -30,7 +30,7 @@ def _split(pattern: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def matches(pattern: Path) -> Iterator[tuple[Path, str]]:
-    """The files that a pattern matches, sorted, and what its wildcards matched: joined by slashes, without the suffix.
+    """Yield the files that a pattern matches, sorted, and what its wildcards matched: joined by slashes, no suffix.
 
     ``*`` and ``?`` match parts of a name, ``[...]`` one of several characters, ``**`` folders at any depth; each real
     folder is read once. Hidden files are ignored.
@@ -54,10 +54,10 @@ def matches(pattern: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _backwards(parts: Sequence[str]) -> str:
-    """A regular expression for the reversed path, with a group for each wildcard.
+    """Return a regular expression for the reversed path, with a group for each wildcard.
 
-    Reversed, each star takes as little as possible and never backtracks, so that no name takes long; yet the first
-    star of the pattern matches as much as possible.
+    In the reversed path, each star matches as little as possible and never backtracks, so that no name takes long;
+    the first star of the pattern still matches as much as possible.
     """
     last, *above = reversed(parts)
     levels = ["(.+?)" if last == "**" else _backwards_in_part(last)]
@@ -66,10 +66,10 @@ def _backwards(parts: Sequence[str]) -> str:
 
 
 def _backwards_in_part(part: str) -> str:
-    """The same for one part of a pattern and of a path."""
-    pieces = [""]  # what is between the stars
+    """Return the expression for one part of a path, from one part of the pattern."""
+    pieces = [""]  # expressions between the stars, from the end
     for place, text in reversed([*enumerate(_WILDCARD.split(part))]):
-        character = "" if place % 2 == 0 else fnmatch.translate(text)[4:-3]  # the rest is (?s: and )\\Z
+        character = "" if place % 2 == 0 else fnmatch.translate(text)[4:-3]  # without (?s: and )\\Z
         if text.startswith("*"):
             pieces.append("")
         elif character and not character.startswith("\\["):  # [] and [!] are not wildcards

@@ -1,7 +1,7 @@
-"""Maps of the blur length on disk: 16 bits per pixel, next to the sharp frames that they belong to.
+"""Find and decode maps of the blur length: 16 bits per pixel, in files beside the sharp frames.
 
 A pixel is smeared along a path during the exposure. Its blur length, in pixels of the frame, is the length of the
-straight, even stroke with the same variance along its main axis: 0 where nothing moves.
+straight, uniform stroke with the same variance along its main axis: 0 where nothing moves.
 
 Legend: H, W a frame's height and width.
 """
@@ -18,11 +18,11 @@ from prep.io.storage import ArchiveMember, Source
 
 SCALE = 256  # code = round(pixels * 256)
 UNKNOWN = 65535  # code of pixels whose blur length is not known
-LARGEST = (UNKNOWN - 1) / SCALE  # pixels; longer blur is clipped to it
+LARGEST = (UNKNOWN - 1) / SCALE  # pixels; longer blur is clipped to this
 
 
 def to_codes(extent: Floats) -> Codes:
-    """Convert blur lengths in pixels to codes; NaN is unknown."""
+    """Convert blur lengths in pixels to codes; NaN means unknown."""
     known = np.rint(np.nan_to_num(extent, nan=0) * SCALE).clip(0, UNKNOWN - 1)
     return np.where(np.isnan(extent), np.uint16(UNKNOWN), known.astype(np.uint16))
 
@@ -33,14 +33,14 @@ def to_pixels(codes: Codes) -> Floats:
 
 
 def of_variances(xx: Floats, yy: Floats, xy: Floats) -> Floats:
-    """Blur lengths, in pixels, of paths with this covariance: sqrt(12 l), l the larger eigenvalue."""
+    """Compute the blur lengths, in pixels, of paths with this covariance: sqrt(12 l), l the larger eigenvalue."""
     half = (xx - yy) / 2
     largest = (xx + yy) / 2 + np.sqrt(half * half + xy * xy)
     return np.asarray(np.sqrt(12 * largest.clip(0)), np.float32)
 
 
 def find(sharp: Source) -> Source | None:
-    """Find the blur-length map of a sharp frame, ``extent/NAME.png`` beside ``sharp/``; None if it has none."""
+    """Find the blur-length map of a sharp frame, ``extent/NAME.png`` beside ``sharp/``; None if it does not exist."""
     if isinstance(sharp, ArchiveMember):
         inside = PurePosixPath(sharp.name)
         name = str(inside.parent.parent / "extent" / f"{inside.stem}.png")
@@ -58,7 +58,7 @@ def decode(data: bytes, source: Source) -> Codes:
     """Decode the bytes of a map to its codes, ``(H, W)``.
 
     Raises:
-        FrameError: If it is not a 16-bit grey picture.
+        FrameError: If the map is damaged, or not a 16-bit grey picture.
     """
     codes = frames.decode(data, source)
     if codes.dtype != np.uint16 or codes.ndim != 2:

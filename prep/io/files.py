@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Write files atomically (whole or not at all); read and write JSON."""
 
 import json
 import os
@@ -18,8 +18,8 @@ from prep.errors import ForeignFile, ReadError
 
 Kind = TypeVar("Kind")
 
-_MOST_DIGITS = 30  # in a whole number: more are of no use, and thousands of them do not fit a float
-_HEAD = 4096  # bytes at the start of a file, which say what it is
+_MOST_DIGITS = 30  # limit for a whole number: more are useless, and thousands do not fit a float
+_HEAD = 4096  # bytes at the start of a file that show its kind
 _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"  # several machines may write to one network folder
 _PART = re.compile(
     r"\.(?P<process>\d+)-(?P<machine>[0-9a-f]{8})-[0-9a-f]{16}\.cdg\.part"
@@ -49,12 +49,12 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def followed(path: Path) -> Path:
-    """The file that a link points to, even if it does not exist; any other path is returned as it is."""
+    """Return the file that a link points to, even if it does not exist; return any other path unchanged."""
     return Path(os.path.realpath(path)) if path.is_symlink() else path
 
 
 def holds_others(folder: Path, besides: Sequence[str] = ()) -> bool:
-    """Whether a folder contains anything other than our temporary files and files with these names.
+    """Check whether a folder contains anything other than our temporary files and files with these names.
 
     Temporary files of killed processes are removed.
     """
@@ -72,28 +72,28 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Add the file name to errors of the operating system: a full disk's error has none."""
+    """Add the file name to errors of the operating system that lack it, such as that of a full disk."""
     try:
         yield
     except OSError as error:
-        if error.errno:  # without it the name would be all that is printed
+        if error.errno:  # without an error number, only the file name would be printed
             error.filename = error.filename or str(path)
         raise
 
 
 def write_bytes(path: Path, data: bytes | memoryview) -> None:
-    """Write ``data`` under ``path``, whole or not at all."""
+    """Write ``data`` to ``path`` atomically."""
     with replacing(path) as part:
         part.write_bytes(data)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write ``text`` (UTF-8) under ``path``, whole or not at all; surrogates as in ``encoded``."""
+    """Write ``text`` (UTF-8) to ``path`` atomically; surrogates are written as by ``encoded``."""
     write_bytes(path, encoded(text))
 
 
 def encoded(text: str) -> bytes:
-    r"""The text as UTF-8. A lone surrogate, as in a file name that is not UTF-8, is written as ``\udcff``.
+    r"""Encode text as UTF-8; a lone surrogate, as in a file name that is not UTF-8, is written as ``\udcff``.
 
     JSON reads that back as the same surrogate.
     """
@@ -104,11 +104,11 @@ def refuse_foreign(path: Path, sign: str) -> None:
     """Refuse to replace a file that this package did not write.
 
     Args:
-        path: Need not exist.
+        path: The file; it need not exist.
         sign: Text that every file of this kind has in its first 4096 bytes.
 
     Raises:
-        ForeignFile: If the file exists without the sign.
+        ForeignFile: If the file exists without the sign, or is not a regular file.
     """
     if not path.exists():
         return
@@ -122,19 +122,19 @@ def refuse_foreign(path: Path, sign: str) -> None:
 
 
 def to_line(row: Mapping[str, Any]) -> bytes:
-    """One JSON object on one line, UTF-8: a line of a ``.jsonl`` file."""
+    """Encode a row as one line of a ``.jsonl`` file: a JSON object in UTF-8."""
     return encoded(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def append_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Append JSON lines to a file; a kill can tear only the last line, which the next call removes."""
+    """Append JSON lines to a file; a kill can leave only the last line incomplete, and the next call removes it."""
     with naming(path), path.open("ab+") as file:
         _drop_torn_line(file)
         file.write(b"".join(to_line(row) for row in rows))
 
 
 def _drop_torn_line(file: BinaryIO) -> None:
-    """Cut off what follows a file's last line break."""
+    """Cut off all bytes after a file's last line break."""
     end = file.seek(0, os.SEEK_END)
     if end == 0:
         return
@@ -145,15 +145,15 @@ def _drop_torn_line(file: BinaryIO) -> None:
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows as JSON lines, whole or not at all."""
+    """Write rows as JSON lines atomically."""
     write_bytes(path, b"".join(to_line(row) for row in rows))
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSON lines: none if the file does not exist; a last line torn by a killed writer is left out.
+    """Read JSON lines; a last line that a killed writer left incomplete is skipped. Empty if the file does not exist.
 
     Raises:
-        ReadError: If a line other than the last is not a JSON object; the message names it.
+        ReadError: If a complete line is not a JSON object, and the message names it; or it is not a regular file.
     """
     if not path.exists():
         return []
@@ -167,15 +167,15 @@ def read_object(path: Path) -> dict[str, Any]:
     """Read a file that contains one JSON object.
 
     Raises:
-        ReadError: If it contains something else.
-        FileNotFoundError: If it does not exist.
+        ReadError: If the file contains anything else, or is not a regular file.
+        FileNotFoundError: If the file does not exist.
     """
     _check_is_file(path)
     return _to_object(path.read_bytes(), str(path))
 
 
 def _check_is_file(path: Path) -> None:
-    """Refuse what might never end, such as a pipe."""
+    """Refuse an existing path that is not a regular file, such as a pipe: reading it might never end."""
     if path.exists() and not path.is_file():
         raise ReadError(f"{path} is not a regular file")
 
@@ -184,12 +184,12 @@ def as_type(value: Any, kind: type[Kind], place: str) -> Kind:
     """Convert parsed JSON to a type: a dataclass, or a built-in collection with the types of its items.
 
     Args:
-        value: Objects, lists, texts, numbers.
-        kind: Fields, items and bounds (``msgspec.Meta``) are checked; unknown fields are ignored.
-        place: Where it was read, for the message.
+        value: The parsed JSON: objects, lists, texts, numbers.
+        kind: The type; its fields, items and bounds (``msgspec.Meta``) are checked, unknown fields are ignored.
+        place: Where the value was read, for the error message.
 
     Raises:
-        ReadError: If it does not fit.
+        ReadError: If the value does not have this type.
     """
     try:
         return msgspec.convert(value, kind)
@@ -203,7 +203,7 @@ def _to_object(data: bytes, place: str) -> dict[str, Any]:
     except (
         ValueError,
         RecursionError,
-    ) as error:  # also for bytes that are not UTF-8, and JSON that is nested too deeply
+    ) as error:  # also raised for bytes that are not UTF-8, and for JSON nested too deeply
         raise ReadError(f"{place} is not JSON ({error})") from error
     if not isinstance(value, dict):
         raise ReadError(f"{place} is JSON, but not an object (names with values)")

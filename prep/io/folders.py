@@ -1,4 +1,4 @@
-"""All files below a folder, links to folders included: each real folder once."""
+"""List all files below a folder, following links to folders; each real folder is read once."""
 
 import logging
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Files below a folder, sorted, by paths that begin with ``folder``; links to folders are followed.
+    """List the files below a folder, sorted; their paths begin with ``folder``. Links to folders are followed.
 
     Each real folder is read once: by its own path if it is below ``folder``, else by the first link to it. A warning
     reports every other link to it, and every link to a folder that contains the link itself (an endless loop). Folders

@@ -21,28 +21,28 @@ from prep.io.storage import Source
 from prep.units import file_size
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # errors are raised here, with the file name
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # this module raises errors, with the file name
 _JPEG = (cv2.IMWRITE_JPEG_QUALITY, 95)
 _OPTIONS = {
-    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: without loss
+    ".webp": (cv2.IMWRITE_WEBP_QUALITY, 101),  # above 100: lossless
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
 }
-_PNG_KIND = slice(24, 26)  # where a PNG stores bits per channel and colour type
-_PNG_DECODERS = {  # they take two thirds of OpenCV's time
+_PNG_KIND = slice(24, 26)  # bytes of a PNG with its bits per channel and colour type
+_PNG_DECODERS = {  # bits per channel and colour type -> decoder; they take two thirds of OpenCV's time
     b"\x08\x02": imagecodecs.spng_decode,  # 8 bits, RGB
-    b"\x08\x06": imagecodecs.spng_decode,  # RGBA
-    b"\x10\x00": imagecodecs.png_decode,  # 16 bits, grey: a map of S
+    b"\x08\x06": imagecodecs.spng_decode,  # 8 bits, RGBA
+    b"\x10\x00": imagecodecs.png_decode,  # 16 bits, grey, such as a map of S
 }
-_MOST_PIXELS = 2**30  # OpenCV's own limit, also for PNGs, which other libraries decode
-PNG_HEADER = 33  # bytes: signature and first chunk
-_ORIENTATION, _LYING = 0x0112, range(5, 9)  # the EXIF tag, and its values that exchange height and width
-Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit, which photographs of 200 megapixels exceed
-warnings.filterwarnings("ignore", module=r"PIL\.")  # only pixels matter here, not odd metadata
+_MOST_PIXELS = 2**30  # limit of OpenCV, applied also to the PNGs that other libraries decode
+PNG_HEADER = 33  # bytes of the signature and the first chunk
+_ORIENTATION, _LYING = 0x0112, range(5, 9)  # the EXIF tag, and its values that swap height and width
+Image.MAX_IMAGE_PIXELS = None  # turn off Pillow's limit, which photographs of 200 megapixels exceed
+warnings.filterwarnings("ignore", module=r"PIL\.")  # Pillow warns about odd metadata, but only pixels matter here
 
 
 def is_frame(path: PurePath) -> bool:
-    """Whether a file name is that of a picture: a known suffix, upper or lower case, and not a hidden file."""
+    """Check whether a file name is that of a picture: a known suffix in upper or lower case, and not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -51,13 +51,13 @@ def read(source: Source) -> Bytes:
 
     Raises:
         FrameError: If the file is damaged, cut short, or not a picture.
-        ReadError: If it cannot be read at all.
+        ReadError: If the file cannot be read at all.
     """
     return decode_rgb8(storage.read(source), source)
 
 
 def decode_rgb8(data: bytes, path: Source) -> Bytes:
-    """``read`` of bytes that were read from ``path``."""
+    """Decode a file's bytes as ``read`` does; ``path`` is for error messages."""
     return to_rgb8(decode(data, path))
 
 
@@ -65,14 +65,14 @@ def read_sharpness(path: Path) -> Codes:
     """Read a 16-bit map of S as ``(H, W)`` codes, code = round(S * 65535).
 
     Raises:
-        FrameError: If it is damaged, or not a 16-bit grey PNG.
-        ReadError: If it cannot be read at all.
+        FrameError: If the file is damaged, or not a 16-bit grey picture.
+        ReadError: If the file cannot be read at all.
     """
     return decode_sharpness(storage.read(path), path)
 
 
 def decode_sharpness(data: bytes, path: Path) -> Codes:
-    """``read_sharpness`` of bytes that were read from ``path``."""
+    """Decode a file's bytes as ``read_sharpness`` does; ``path`` is for error messages."""
     try:
         codes = decode(data, path)
     except FrameError as error:
@@ -92,7 +92,7 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
 
     Args:
         data: The file's bytes.
-        path: Where they came from, for error messages.
+        path: The file or archive member, for error messages.
 
     Raises:
         FrameError: If the data are damaged, cut short, or not a picture.
@@ -100,10 +100,10 @@ def decode(data: bytes, path: Source) -> Bytes | Codes:
     check_whole(data, path)
     if data.startswith(png.SIGNATURE) and data[_PNG_KIND] in _PNG_DECODERS:
         return _decode_png(data, path)
-    flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR turns upright
+    flags = cv2.IMREAD_COLOR if data.startswith(b"\xff\xd8") else cv2.IMREAD_UNCHANGED  # only COLOR rotates upright
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:  # its header states a size above OpenCV's limits
+    except cv2.error as error:  # the header states a size above OpenCV's limits
         raise FrameError(
             f"{path} is damaged, or too large: {' '.join(error.err.split())}; copy or download it again"
         ) from error
@@ -132,17 +132,17 @@ def check_whole(data: bytes, path: Source) -> None:
     """Verify the checksums of a PNG; other formats have none.
 
     Raises:
-        FrameError: If one is wrong, or the PNG ends early.
+        FrameError: If a checksum is wrong, or the PNG ends early.
     """
     if data.startswith(png.SIGNATURE) and (fault := _png_fault(data)):
         raise FrameError(f"{path} is damaged: {fault}; copy or download it again")
 
 
 def png_size(head: bytes, path: Source) -> tuple[int, int]:
-    """The ``(height, width)`` that the first ``PNG_HEADER`` bytes of a PNG state.
+    """Return the ``(height, width)`` in the header of a PNG, its first ``PNG_HEADER`` bytes.
 
     Raises:
-        FrameError: If they are not those of a PNG.
+        FrameError: If the bytes are not those of a PNG, or too few.
     """
     if len(head) < PNG_HEADER or not head.startswith(png.SIGNATURE):
         raise FrameError(f"{path} is not a PNG; replace or remove it")
@@ -151,11 +151,11 @@ def png_size(head: bytes, path: Source) -> tuple[int, int]:
 
 
 def size_of(source: Source) -> tuple[int, int]:
-    """The ``(height, width)`` that ``decode`` would return, from the header where possible.
+    """Return the ``(height, width)`` of the decoded picture, from its header if possible.
 
     Raises:
         FrameError: If the header is damaged, or the file is not a picture.
-        ReadError: If it cannot be read at all.
+        ReadError: If the file cannot be read at all.
     """
     if source.suffix.lower() == ".png":
         return png_size(storage.read(source, PNG_HEADER), source)
@@ -163,7 +163,7 @@ def size_of(source: Source) -> tuple[int, int]:
         with storage.opened(source) as file, Image.open(file) as image:
             is_lying = image.format in ("JPEG", "MPO") and image.getexif().get(_ORIENTATION) in _LYING
             return image.size if is_lying else image.size[::-1]
-    except Exception:  # Pillow and zipfile raise anything; reading it all raises our errors
+    except Exception:  # Pillow and zipfile raise any error; decoding the whole file raises ours
         height, width = decode(storage.read(source), source).shape[:2]
         return height, width
 
@@ -182,14 +182,14 @@ def _decode_png(data: bytes, path: Source) -> Bytes | Codes:
 
 
 def swap_red_blue(pixels: Any) -> Any:
-    """RGB to OpenCV's order or back; grey stays."""
+    """Convert RGB to OpenCV's order or back; grey stays the same."""
     if pixels.ndim == 2:
         return pixels
     return cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA if pixels.shape[2] == 4 else cv2.COLOR_BGR2RGB)
 
 
 def _png_fault(data: bytes) -> str | None:
-    """Check every chunk of a PNG, and IEND at the end: a decoder may fill a damaged part with grey."""
+    """Return the first fault of a PNG's chunks, or None; a decoder may fill a damaged part with grey instead."""
     at, view = len(png.SIGNATURE), memoryview(data)
     while at + 12 <= len(data):
         (length,), kind = struct.unpack_from(">I", data, at), data[at + 4 : at + 8]
@@ -215,18 +215,18 @@ def to_rgb8(pixels: Bytes | Codes) -> Bytes:
 
 
 def write(path: Path, pixels: Bytes | Codes) -> None:
-    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels in the format of the suffix, whole or not at all.
+    """Write ``(H, W)`` or ``(H, W, 3 or 4)`` pixels atomically, in the format of the suffix.
 
-    JPEG is written at quality 95, all other formats without loss.
+    JPEG is written at quality 95, all other formats are lossless.
 
     Raises:
-        FrameError: If the suffix is not that of a format that can store these pixels.
+        FrameError: If the format is unknown or cannot store these pixels.
     """
     files.write_bytes(path, encode(pixels, path))
 
 
 def encode(pixels: Bytes | Codes, path: Path) -> bytes:
-    """Encode pixels as ``write`` does; ``path`` gives the suffix, and is named in errors."""
+    """Encode pixels as ``write`` does; the suffix of ``path`` sets the format, and error messages name it."""
     suffix = path.suffix.lower()
     try:
         if suffix == ".png":

@@ -1,12 +1,12 @@
-"""A file that survives a kill and a power cut: it always returns to its last commit.
+"""A file that survives a kill or a power cut: opened again, it has the content of its last commit.
 
 Committed bytes stay unchanged on disk. New bytes are appended after them, where a torn write does no harm; changed
-bytes wait in memory, in pages. A commit syncs what was appended, writes the length and the pages to a log that appears
-whole or not at all, and only then changes the file. Opening applies the log again (harmless if it was applied before)
-and cuts off what was not committed.
+bytes wait in memory, in pages. A commit syncs the appended bytes, atomically writes a log with the length and the
+pages, and only then changes the file. Opening the file applies the log again (harmless if it was applied before) and
+cuts off uncommitted bytes.
 
-HDF5 writes through it as through any file: it appends its chunks and changes its tables in place, so there are few
-pages. HDF5 itself has no such protection: a killed writer leaves a file that does not open.
+HDF5 uses a journal like any other file. It appends its chunks and changes only its tables in place, so few pages
+change. HDF5 itself has no such protection: a killed writer leaves a file that does not open.
 """
 
 import io
@@ -23,18 +23,18 @@ from prep.io.locks import Lock
 
 _PAGE = 4096
 _SIGNATURE = b"cdglog\x00\x01"
-_HEAD = struct.Struct("<8sQQ")  # signature, committed length, pages; each page: its number, then its bytes
+_HEAD = struct.Struct("<8sQQ")  # signature, committed length, number of pages; then each page's number and bytes
 _NUMBER = struct.Struct("<Q")
 
 
 class Journal(io.RawIOBase):
-    """A file open for reading and writing, its log beside it, ``NAME.log``, and its lock, ``NAME.lock``.
+    """A file open for reading and writing, with its log ``NAME.log`` and its lock ``NAME.lock`` beside it.
 
-    Opened again, it contains what the last commit did; without a commit it is empty. For one thread at a time.
+    Opened again, it has the content of the last commit; without a commit it is empty. Not safe for several threads.
 
     Raises:
-        locks.FileInUse: If another process has it open.
-        ReadError: If the file or the log is another program's, or the log is damaged.
+        locks.FileInUse: If another process has the file open.
+        ReadError: If another program wrote the file or the log, the log is damaged, or the file is too short.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,7 +42,7 @@ class Journal(io.RawIOBase):
         self.path, self.log = path, _log_path(path)
         self._lock = Lock(path.with_name(f"{path.name}.lock"))
         try:
-            files.remove_leftovers(path.parent)  # of a kill, while a log was written
+            files.remove_leftovers(path.parent)  # from a process killed while it wrote a log
             if not self.is_begun(path):
                 self._begin()
             length, pages = _read_log(self.log)
@@ -60,30 +60,30 @@ class Journal(io.RawIOBase):
 
     @staticmethod
     def is_begun(path: Path) -> bool:
-        """Whether ``path`` is the file of a journal: it has a log."""
+        """Check whether ``path`` is the file of a journal: both it and its log exist."""
         return path.exists() and _log_path(path).exists()
 
     def _begin(self) -> None:
-        """Create an empty file, its log first: a file without a log belongs to somebody else and is not touched."""
+        """Create the log, then the empty file: a file without a log belongs to another program and is not touched."""
         if self.path.exists() and self.path.stat().st_size:
             raise ReadError(
                 f"{self.path} was made by another program, or its {self.log.name} is missing; move it "
                 "away, it would be overwritten"
             )
-        _read_log(self.log)  # refuses another program's log
+        _read_log(self.log)  # raises an error if another program wrote the log
         files.write_bytes(self.log, _log(0, {}))
         self.path.touch()
 
     def check(self) -> None:
         """Raise the error of a failed write.
 
-        ``write`` itself raises none, and writes nothing after the first error: HDF5 does not survive a full disk.
+        ``write`` never raises it, because HDF5 does not survive a full disk; after the first error it writes nothing.
         """
         if self._failure is not None:
             raise OSError(self._failure.errno, self._failure.strerror, str(self.path))
 
     def commit(self) -> None:
-        """Commit the current content: a kill returns to it."""
+        """Commit the current content; after a kill the file returns to it."""
         self.check()
         os.fsync(self._file.fileno())
         pages = {number: bytes(page) for number, page in self._pages.items()}
@@ -93,10 +93,10 @@ class Journal(io.RawIOBase):
         self._pages.clear()
 
     def finish(self, path: Path) -> None:
-        """Commit, give the file its final name, and close it."""
+        """Commit, close the file, rename it to ``path``, and remove the log and the lock."""
         self.commit()
         os.fsync(self._file.fileno())
-        self._file.close()  # Windows renames no file that is open
+        self._file.close()  # Windows cannot rename an open file
         self.path.replace(path)
         self.log.unlink()
         self._lock.release(remove=True)
@@ -125,7 +125,7 @@ class Journal(io.RawIOBase):
 
     def truncate(self, size: int | None = None) -> int:
         size, before, at = self._at if size is None else size, self._size, self._at
-        if size < before:  # what is cut off reads as zeros if the file grows again
+        if size < before:  # the bytes cut off must read as zeros if the file grows again
             self.seek(size)
             self.write(bytes(max(0, min(before, self._safe) - size)))
             self._file.truncate(max(size, self._safe))
@@ -172,7 +172,7 @@ class Journal(io.RawIOBase):
         return self._pages[number]
 
     def close(self) -> None:
-        """Close the file; what was not committed is lost."""
+        """Close the file; uncommitted bytes are lost."""
         if not self.closed:
             self._file.close()
             self._lock.release()
@@ -180,7 +180,7 @@ class Journal(io.RawIOBase):
 
 
 def _read_all(file: io.FileIO, view: memoryview, offset: int) -> None:
-    """Fill ``view``; zeros beyond the end."""
+    """Fill ``view`` from ``offset`` on, with zeros beyond the end of the file."""
     file.seek(offset)
     done = 0
     while done < len(view):
@@ -211,10 +211,10 @@ def _log_path(path: Path) -> Path:
 
 
 def _read_log(path: Path) -> tuple[int, dict[int, bytes]]:
-    """Committed length and pages; nothing if there is no log.
+    """Return the committed length and pages; 0 and no pages if the log does not exist.
 
     Raises:
-        ReadError: If it is not a log, or is damaged.
+        ReadError: If the file is not a log, or is damaged.
     """
     if not path.exists():
         return 0, {}

@@ -1,4 +1,4 @@
-"""Lock files, on every platform; on file systems without locks, a warning."""
+"""Lock files on every platform; warn on file systems without locks."""
 
 import errno
 import logging
@@ -13,11 +13,11 @@ _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class FileInUse(OSError):
-    """A file that another process has locked."""
+    """The error for a file that another process has locked."""
 
 
 class Lock:
-    """Create and lock a file; the lock ends with the process, also if it is killed.
+    """A lock on a file, which it creates; the lock ends with the process, even if that is killed.
 
     If the file system has no locks, a warning says so and the work continues: the user must then make sure that no
     second process writes the same files.
@@ -27,7 +27,7 @@ class Lock:
 
     Raises:
         FileInUse: If another process has locked it.
-        FileExistsError: If the file is not empty: locking would empty it.
+        FileExistsError: If the file is not empty, because locking would empty it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,12 +55,12 @@ class Lock:
         )
 
     def release(self, *, remove: bool = False) -> None:
-        """Unlock; with ``remove``, also delete the file, once what it guards is finished."""
+        """Unlock; with ``remove``, also delete the lock file because it is not needed again."""
         is_left = False
         if remove:
             try:
                 self.path.unlink(missing_ok=True)
-            except PermissionError:  # Windows removes no file that is open
+            except PermissionError:  # Windows cannot remove an open file
                 is_left = True
         self._lock.release()
         if is_left:
@@ -74,8 +74,8 @@ def hold(path: Path, *, remove: bool = False, refusal: Exception | None = None) 
 
     Args:
         path: The lock file.
-        remove: Delete it at the end.
-        refusal: Raised instead of ``FileInUse``.
+        remove: Delete the lock file at the end.
+        refusal: Error to raise instead of ``FileInUse``.
     """
     try:
         lock = Lock(path)

@@ -28,9 +28,9 @@ from prep.io import files, frames, storage
 from prep.io.storage import Source
 from prep.units import counted, file_size
 
-MOST_PIXELS = 500_000_000  # of a picture; its header is checked before memory is allocated
-logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # errors are raised here, with the file name
-# What decoders raise for damaged data, in addition to their own classes; none documents it.
+MOST_PIXELS = 500_000_000  # limit for a picture, checked in its header before memory is allocated
+logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # this module raises errors, with the file name
+# Errors that decoders raise for damaged data, in addition to their own classes; none documents them.
 _DAMAGE = (
     OSError,
     ValueError,
@@ -38,14 +38,14 @@ _DAMAGE = (
     TypeError,
     LookupError,
     ArithmeticError,
-    RuntimeError,  # and imagecodecs' errors
+    RuntimeError,  # also the base class of imagecodecs' errors
     EOFError,
     struct.error,
     zlib.error,
     tifffile.TiffFileError,
 )
 _ORIENTATION = 0x0112
-_KEPT_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # maker to copyright, EXIF and GPS
+_KEPT_TIFF_TAGS = {270, 271, 272, 305, 306, 315, 33432, 0x8769, 0x8825}  # description to copyright, EXIF, GPS
 _KEPT_MODES = ("L", "LA", "RGB", "RGBA")
 _MODES = {"1": "L", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "RGBX": "RGB"}
 _ONE_PICTURE = ("JPEG", "MPO", "HEIF")  # an MPO stores other views or a gain map after the photograph
@@ -53,7 +53,7 @@ _JPEG = (".jpg", ".jpeg", ".jfif")
 _HEIF = (".heic", ".heif")
 SUFFIXES = (*frames.SUFFIXES, ".jfif", ".avif", *_HEIF)
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_MOST_DOTS = 65535  # per inch, the largest number that a JPEG can store
+_MOST_DOTS = 65535  # dots per inch, the largest number that a JPEG can store
 _FORMATS = {
     ".png": "PNG",
     ".jpg": "JPEG",
@@ -71,12 +71,12 @@ _FORMATS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Photo:
-    """A photograph."""
+    """A photograph and its metadata."""
 
-    pixels: Bytes | Codes  # (H, W) grey or (H, W, 2 to 4): grey and alpha, RGB, RGBA
-    profile: bytes = b""  # ICC; empty: none
-    exif: bytes = b""  # as in a TIFF, from its byte order mark on; it says upright
-    dots: tuple[float, float] | None = None  # per inch, across and down
+    pixels: Bytes | Codes  # (H, W) grey, or (H, W, 2 to 4): grey with alpha, RGB, RGBA
+    profile: bytes = b""  # ICC profile; empty if none
+    exif: bytes = b""  # begins with a TIFF's byte order mark; an orientation tag is 1 (upright); empty if none
+    dots: tuple[float, float] | None = None  # per inch, horizontal and vertical; None if unknown
     is_lossless: bool = True
 
 
@@ -88,8 +88,8 @@ def read(source: Source, most_pixels: int = MOST_PIXELS) -> Photo:
         most_pixels: Limit; a larger picture is refused before it is decoded.
 
     Raises:
-        FrameError: If it is damaged, cut short, too large, of another depth, not a picture, or several in one file.
-        ReadError: If it cannot be read at all.
+        FrameError: If the file is damaged, cut short, too large, of another depth, not a picture, or several pictures.
+        ReadError: If the file cannot be read at all.
     """
     with _opened(source, most_pixels) as (data, image):
         exif = image.getexif()
@@ -120,7 +120,7 @@ def check(source: Source, most_pixels: int = MOST_PIXELS) -> None:
 
 @contextmanager
 def _opened(source: Source, most_pixels: int) -> Iterator[tuple[bytes, Any]]:
-    """The bytes of a photograph and its Pillow image; errors in the block are raised with the file name."""
+    """Yield the bytes of a photograph and its Pillow image; add the file name to errors in the block."""
     data = storage.read(source)
     if source.suffix.lower() in _HEIF:
         _register_heif(source)
@@ -141,12 +141,12 @@ def _opened(source: Source, most_pixels: int) -> Iterator[tuple[bytes, Any]]:
 
 
 def is_photo(path: PurePath) -> bool:
-    """Whether a file name is that of a photograph: a known suffix, upper or lower case, and not a hidden file."""
+    """Check whether a file name is that of a photograph: a known suffix in upper or lower case, and not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def _unidentified(data: bytes, source: Source) -> FrameError:
-    """Why Pillow cannot identify a file: an unsupported TIFF, or not a picture."""
+    """Return the error for a file that Pillow cannot identify: an unsupported TIFF, or not a picture."""
     if data.startswith(_TIFF_STARTS):
         try:
             with tifffile.TiffFile(io.BytesIO(data)) as tiff:
@@ -157,7 +157,7 @@ def _unidentified(data: bytes, source: Source) -> FrameError:
 
 
 def _other_kind(page: Any, source: Source) -> FrameError:
-    """The error for an unsupported kind of TIFF, with what its page contains."""
+    """Return the error for an unsupported kind of TIFF; it states the channels, depth and compression of the page."""
     photometric, compression = (getattr(each, "name", each) for each in (page.photometric, page.compression))
     count = page.samplesperpixel
     kind = f"{counted(count, 'channel')} of {page.dtype} ({photometric}, compression {compression})"
@@ -188,7 +188,7 @@ def _check_size(image: Any, source: Source, most_pixels: int) -> None:
 
 
 def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | None:
-    """Pixels of more than 8 bits as stored, which Pillow would reduce to 8; None if there are none."""
+    """Decode a PNG or TIFF of more than 8 bits, which Pillow would reduce to 8; None for other pictures."""
     if image.format == "PNG" and data[24] == 16:
         frames.check_whole(data, source)
         return np.asarray(imagecodecs.png_decode(data))
@@ -197,7 +197,7 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
     with tifffile.TiffFile(io.BytesIO(data)) as tiff:
         page: Any = tiff.pages[0]
         wanted, found = math.prod(page.chunked), len(page.dataoffsets)
-        if found < wanted:  # what is missing would become black
+        if found < wanted:  # missing parts would become black
             raise FrameError(f"{source} is damaged: it contains {found} of {wanted} parts; copy or download it again")
         pixels = np.asarray(page.asarray())
         if pixels.dtype != np.uint16 or page.photometric not in (
@@ -215,7 +215,7 @@ def _sixteen_bits(data: bytes, image: Any, source: Source) -> Bytes | Codes | No
 
 
 def _turned(pixels: Any, orientation: int) -> Any:
-    """Pixels rotated and mirrored by the EXIF orientations 2 to 8."""
+    """Rotate and mirror pixels by their EXIF orientation (2 to 8; others change nothing)."""
     if orientation in (5, 6, 7, 8):
         pixels = pixels.swapaxes(0, 1)
     if orientation in (3, 4, 7, 8):
@@ -224,8 +224,8 @@ def _turned(pixels: Any, orientation: int) -> Any:
 
 
 def _in_kept_mode(image: Any, profile: bytes, source: Source) -> tuple[Any, bytes]:
-    """An image converted to a supported mode, and the profile that it then has."""
-    if "transparency" in image.info:  # one colour of it, or one of its palette's
+    """Convert an image to a supported mode; return it and its new ICC profile."""
+    if "transparency" in image.info:  # one transparent colour, or transparent palette entries
         return image.convert("RGBA"), profile
     if image.mode in _KEPT_MODES:
         return image, profile
@@ -241,13 +241,13 @@ def _from_cmyk(image: Any, profile: bytes) -> Any:
         return image.convert("RGB")
     try:
         return ImageCms.profileToProfile(image, io.BytesIO(profile), ImageCms.createProfile("sRGB"), outputMode="RGB")
-    except ImageCms.PyCMSError:  # not the profile of a printer
+    except ImageCms.PyCMSError:  # the profile is not for CMYK
         return image.convert("RGB")
 
 
 def _upright(exif: Any, image: Any) -> bytes:
-    """EXIF for upright pixels; empty if there was none."""
-    if image.format == "TIFF":  # its layout tags describe the old file; the writer adds its own
+    """Return the EXIF data for upright pixels; empty if the image has none."""
+    if image.format == "TIFF":  # layout tags describe the old file; the writer adds its own
         for tag in set(exif) - _KEPT_TIFF_TAGS:
             del exif[tag]
         exif.bigtiff = False  # readers of EXIF do not expect 64-bit offsets
@@ -271,18 +271,19 @@ def _is_lossless(data: bytes, image: Any) -> bool:
 
 
 def write(path: Path, photo: Photo, quality: int = 95) -> None:
-    """Write a photograph in the format of the suffix, whole or not at all.
+    """Write a photograph atomically, in the format of the suffix.
 
-    Lossless if the format can be and the photograph was; JPEG is always lossy, and stores neither alpha nor 16 bits.
+    PNG, TIFF and BMP are lossless, WebP only if the photograph was; the others are lossy. Only PNG and TIFF store 16
+    bits, and JPEG stores no alpha.
 
     Args:
         path: Ends in one of ``SUFFIXES``.
-        photo: As read, with new pixels.
+        photo: The photograph as read, with new pixels.
         quality: 1 to 100, for JPEG, AVIF and HEIC, and for WebP if the photograph was lossy.
 
     Raises:
-        FrameError: If the format cannot store it.
-        OSError: If it cannot be written.
+        FrameError: If the format cannot store the photograph.
+        OSError: If the file cannot be written.
     """
     suffix = path.suffix.lower()
     pixels = photo.pixels

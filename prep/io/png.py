@@ -11,19 +11,19 @@ from isal import isal_zlib
 from prep.arrays import Bytes, Codes
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_LEVEL = 1  # of ISA-L; 2 takes as long and gives files of the same size
-_UP = 2  # each byte is stored as its difference from the one above
-_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # by channels: grey, RGB, RGBA
+_LEVEL = 1  # compression level of ISA-L; level 2 takes as long and makes files of the same size
+_UP = 2  # PNG filter type: each byte is stored as its difference from the byte above
+_COLOUR_TYPES = {1: 0, 3: 2, 4: 6}  # number of channels -> PNG colour type: grey, RGB, RGBA
 
 
 def encode(pixels: Bytes | Codes) -> bytes:
-    """A PNG file's bytes.
+    """Encode pixels as a PNG file.
 
     Args:
         pixels: ``(H, W)`` grey, or ``(H, W, 3 or 4)`` RGB or RGBA; uint8 or uint16.
 
     Raises:
-        ValueError: If a PNG cannot store them.
+        ValueError: If a PNG cannot store the pixels.
     """
     channels = 1 if pixels.ndim == 2 else pixels.shape[2] if pixels.ndim == 3 else 0
     if channels not in _COLOUR_TYPES or pixels.dtype not in (np.uint8, np.uint16) or not pixels.size:

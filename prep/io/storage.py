@@ -16,7 +16,7 @@ from prep.errors import ReadError
 from prep.units import file_size
 
 MOST_BYTES = 2_000_000_000
-"""Limit for a file, or an unpacked member: no picture is larger, and a small archive may unpack to any size."""
+"""Limit for a file or an unpacked archive member: no picture is larger, and a small archive may unpack to any size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,31 +38,31 @@ Source = Path | ArchiveMember
 
 
 def is_text(name: str) -> bool:
-    """Whether a name is text: Python puts surrogates into a file name that is not UTF-8."""
+    """Check whether a name is valid text: Python puts surrogates into a file name that is not UTF-8."""
     return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileStamp:
-    """Size, checksum and time of a source: they show whether it has changed since it was read."""
+    """Size, checksum and modification time of a source, to detect whether it has changed since it was read."""
 
     bytes: int
-    crc32: int  # of the bytes: the same for a file and for an archive member
-    modified: int  # nanoseconds; 0 in an archive
+    crc32: int  # checksum of the bytes, the same for a file and an archive member
+    modified: int  # nanoseconds; 0 for an archive member
 
 
 def absolute(source: Source) -> Source:
-    """The source with an absolute path, for a worker process, which may run in another folder."""
+    """Make the path of a source absolute, for a worker process, which may run in another folder."""
     if isinstance(source, ArchiveMember):
         return ArchiveMember(archive=source.archive.absolute(), name=source.name)
     return source.absolute()
 
 
 def read(source: Source, count: int = -1) -> bytes:
-    """All bytes of a source, or only the first ``count``; a whole archive member is checked against its checksum.
+    """Read all bytes of a source, or only the first ``count``; a whole archive member's checksum is verified.
 
     Raises:
-        ReadError: If it cannot be opened, is larger than ``MOST_BYTES``, or its archive is damaged.
+        ReadError: If the source cannot be opened, is larger than ``MOST_BYTES``, or its archive is damaged.
     """
     try:
         if isinstance(source, ArchiveMember):
@@ -78,7 +78,7 @@ def read(source: Source, count: int = -1) -> bytes:
     except (
         RuntimeError,
         NotImplementedError,
-    ) as error:  # zipfile's, for a password or unknown compression
+    ) as error:  # zipfile raises these for a password or unknown compression
         raise ReadError(
             f"{source} cannot be read from its archive ({error}); unpack the archive, and use the folder"
         ) from error
@@ -87,17 +87,17 @@ def read(source: Source, count: int = -1) -> bytes:
 
 
 def opened(source: Source) -> IO[bytes]:
-    """A source to read parts of; raises whatever ``open`` and ``zipfile`` raise."""
+    """Open a source to read parts of it; errors of ``open`` and ``zipfile`` are not converted."""
     if isinstance(source, ArchiveMember):
         return open_archive(source.archive).open(source.name)
     return source.open("rb")
 
 
 def read_stamped(source: Source) -> tuple[bytes, FileStamp]:
-    """All bytes of a source, and its stamp; a later change of the source no longer matches the stamp.
+    """Read all bytes of a source, and its stamp; the stamp no longer matches if the source changes later.
 
     Raises:
-        ReadError: As ``read``.
+        ReadError: As for ``read``.
     """
     try:
         modified = 0 if isinstance(source, ArchiveMember) else source.stat().st_mtime_ns
@@ -117,14 +117,14 @@ def _check_bytes(source: Source, wanted: int, found: int) -> None:
 
 @functools.lru_cache(maxsize=4)
 def open_archive(path: Path) -> zipfile.ZipFile:
-    """An archive, opened once per process.
+    """Open an archive; it stays open for later calls in this process (at most four archives).
 
     Raises:
-        ReadError: If it is not a zip archive, or cut short.
+        ReadError: If the file is not a zip archive, or cut short.
     """
     try:
         return zipfile.ZipFile(path)
-    except (NotImplementedError, UnicodeDecodeError) as error:  # a later version of zip, names that are not UTF-8
+    except (NotImplementedError, UnicodeDecodeError) as error:  # a newer zip format, or names that are not UTF-8
         raise ReadError(f"{path} cannot be read as a zip archive ({error}); unpack it, and use the folder") from error
     except zipfile.BadZipFile as error:
         raise ReadError(f"{path} is not a complete zip archive ({error}); copy or download it again") from error
@@ -133,7 +133,7 @@ def open_archive(path: Path) -> zipfile.ZipFile:
 
 
 def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:
-    """Whether only the bytes show if a source has changed: it has the same size, but another time."""
+    """Check whether a source has the same size but another time, so that only its bytes show if it has changed."""
     if isinstance(source, ArchiveMember):
         return False
     status = source.stat()
@@ -141,9 +141,9 @@ def is_decided_by_bytes(source: Source, old: FileStamp) -> bool:
 
 
 def current_stamp(source: Source, old: FileStamp) -> FileStamp | None:
-    """The current stamp of a source if its bytes are those of ``old``, else None.
+    """Return the current stamp of a source if its bytes are those of ``old``, else None.
 
-    Reads the bytes only if the size is the same and the time is not, as in a copied data set.
+    The bytes are read only if the size is the same but the time is not, as in a copied data set.
     """
     if isinstance(source, ArchiveMember):
         member = open_archive(source.archive).getinfo(source.name)

@@ -1,4 +1,4 @@
-"""Read videos: frames upright, with their times. ``video_parts`` writes them.
+"""Read videos as upright frames with their times; ``video_parts`` writes videos.
 
 Legend: H, W a frame's height and width as it is shown.
 """
@@ -26,7 +26,7 @@ SUFFIXES = (*KEPT, ".mts", ".m2ts", ".ts", ".mpg", ".mpeg", ".wmv", ".3gp")
 UNKNOWN, BT709, BT601, FULL = 2, 1, 5, 2  # FFmpeg's numbers for colour matrices and the full range
 
 _MOST_REORDERED = 16  # frames that H.264 and HEVC may decode before one that is shown earlier
-_NOT_KEPT = {  # side data of frames
+_NOT_KEPT = {  # side data of frames that are lost -> their name for the user
     "MASTERING_DISPLAY_METADATA": "HDR mastering data",
     "CONTENT_LIGHT_LEVEL": "HDR light levels",
     "DYNAMIC_HDR_PLUS": "HDR10+",
@@ -35,52 +35,52 @@ _NOT_KEPT = {  # side data of frames
     "SPHERICAL": "panorama metadata",
 }
 
-# Colour is stored at half the resolution; FFmpeg's fast conversion to RGB and back is 23 dB worse than this one.
+# Colour is stored at half the resolution; FFmpeg's fast conversion to RGB and back is 23 dB worse than this.
 EXACT: dict[str, Any] = {
     "interpolation": int(
         Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
     ),
-    "threads": 0,  # as many as there are cores
+    "threads": 0,  # one per core
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header of a video and its first frame say."""
+    """Properties of a video, from its header and its first frame."""
 
     size: tuple[int, int]  # (height, width) as shown
-    rate: Fraction  # frames per second, mean
-    frames: int  # estimated from the duration if not stored; 0 if that is unknown too
-    seconds: float  # as stored; 0 if unknown
+    rate: Fraction  # mean frames per second
+    frames: int  # number of frames; estimated from the duration if not stored; 0 if both are unknown
+    seconds: float  # stored duration; 0 if unknown
     clock: Fraction  # seconds per tick
-    pixels: str  # FFmpeg's name of the pixel format to write
-    matrix: int  # FFmpeg's numbers, as are the next three
+    pixels: str  # pixel format to write, by its name in FFmpeg
+    matrix: int  # colour matrix; it and the next three are FFmpeg's numbers
     range: int
     primaries: int
     transfer: int
-    aspect: Fraction  # of a pixel, width by height; 0: unknown
-    changes: tuple[str, ...]  # what a copy does not keep, as text for the user
+    aspect: Fraction  # width / height of a pixel; 0 if unknown
+    changes: tuple[str, ...]  # properties that a copy loses or changes, as text for the user
 
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:
-    """One frame of a video and when it is shown."""
+    """A frame of a video and the time at which it is shown."""
 
     pixels: Bytes | Codes  # (H, W, 3) RGB; uint8, or uint16 over its full range if the video has more than 8 bits
     seconds: float  # from the video's start
-    ticks: int  # of the video's clock, which need not start at 0
+    ticks: int  # the same time in ticks of the video's clock, which may not start at 0
 
 
 def is_video(path: PurePath) -> bool:
-    """Whether a file name is that of a video: a known suffix, upper or lower case, and not a hidden file."""
+    """Check whether a file name is that of a video: a known suffix in upper or lower case, and not hidden."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def describe(path: Path) -> VideoInfo:
-    """Size, rate and number of frames.
+    """Read the properties of a video from its header and its first frame.
 
     Raises:
-        FrameError: If it contains no readable video.
+        FrameError: If the file contains no readable video.
     """
     with opened(path) as container:
         stream = video_stream(container, path)
@@ -109,27 +109,29 @@ def describe(path: Path) -> VideoInfo:
 
 
 def read(path: Path, since: int | None = None) -> Iterator[Moment]:
-    """All frames in the order of their times, one at a time.
+    """Yield all frames in the order of their times.
 
-    Interlaced frames are deinterlaced (FFmpeg's bwdif, one frame of two fields). Frames are rotated upright, and
-    converted by the file's colour matrix and range. The frame rate may vary: the times are the file's.
+    Interlaced frames are deinterlaced (FFmpeg's bwdif, two fields to one frame). Frames are rotated upright, and
+    converted by the file's colour matrix and range. The frame rate may vary: the times are those in the file.
 
     Args:
         path: The video.
         since: Skip frames before this time (ticks); decoding starts at the nearest possible place before it.
 
     Raises:
-        FrameError: If it contains no video, is damaged, or jumps back in time.
+        FrameError: If the file contains no video, is damaged, or jumps back in time.
     """
     for frame, seconds, ticks in _timed_frames(path, since):
         yield Moment(pixels=to_pixels(frame), seconds=seconds, ticks=ticks)
 
 
 def glance(path: Path, width: int) -> Iterator[tuple[Bytes, int]]:
-    """Every frame small and grey, ``(h, width)``, not rotated, with its ticks: to find cuts and repeats quickly.
+    """Yield every frame small and grey, ``(h, w)`` with w at most ``width``, not rotated, with its ticks.
+
+    This is fast, to find cuts and repeated frames.
 
     Raises:
-        FrameError: As ``read`` does.
+        FrameError: As for ``read``.
     """
     for frame, _, ticks in _timed_frames(path, None):
         across = min(width, frame.width)
@@ -143,7 +145,7 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
         stream = video_stream(container, path)
         start = stream.start_time or 0
         stamped = _stamped(_decoded_since(container, stream, since), stream, start)
-        if container.format.name == "avi":  # its times are those of decoding
+        if container.format.name == "avi":  # AVI stores times in decoding order
             stamped = _in_order(stamped)
         for frame in _deinterlaced(_increasing(stamped, stream, path), stream):
             ticks = round(frame.pts * frame.time_base / stream.time_base)
@@ -152,17 +154,17 @@ def _timed_frames(path: Path, since: int | None) -> Iterator[tuple[Any, float, i
 
 
 def _stamped(frames: Iterator[Any], stream: Any, start: int) -> Iterator[Any]:
-    """Give every frame a time."""
+    """Set the time of every frame that has none."""
     for number, frame in enumerate(frames):
         if frame.pts is None:
             frame.pts = frame.dts
-        if frame.pts is None:  # as in an old AVI: derive it from the rate
+        if frame.pts is None:  # as in an old AVI: derive the time from the frame rate
             frame.pts = start + round(number / (stream.average_rate or Fraction(25)) / stream.time_base)
         yield frame
 
 
 def _in_order(frames: Iterator[Any]) -> Iterator[Any]:
-    """Put the times into the order in which frames are shown, as the frames already are."""
+    """Reassign the times in ascending order; the frames are already in the order in which they are shown."""
     waiting: deque[Any] = deque()
     stamps: list[int] = []
     for frame in frames:
@@ -177,7 +179,11 @@ def _in_order(frames: Iterator[Any]) -> Iterator[Any]:
 
 
 def _increasing(frames: Iterator[Any], stream: Any, path: Path) -> Iterator[Any]:
-    """Give every frame a time of its own: one with the time of the frame before it, or nearly, comes a tick later."""
+    """Make times strictly increasing: a frame up to 1 s too early is moved to one tick after the frame before it.
+
+    Raises:
+        FrameError: If a time is more than 1 s before the previous one.
+    """
     last: int | None = None
     for frame in frames:
         if last is not None and frame.pts <= last:
@@ -193,7 +199,7 @@ def _increasing(frames: Iterator[Any], stream: Any, path: Path) -> Iterator[Any]
 
 
 def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
-    """Deinterlace, from the first interlaced frame on."""
+    """Deinterlace the frames from the first interlaced one on."""
     graph: Any = None
     for frame in frames:
         if graph is None and frame.interlaced_frame:
@@ -215,7 +221,7 @@ def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
 
 
 def _pulled(graph: Any) -> Iterator[Any]:
-    """The frames that a filter has ready."""
+    """Yield the frames that a filter has ready."""
     while True:
         try:
             yield graph.pull()
@@ -224,7 +230,7 @@ def _pulled(graph: Any) -> Iterator[Any]:
 
 
 def _decoded_since(container: Any, stream: Any, since: int | None) -> Iterator[Any]:
-    """Frames from a place at or before a time; from the first frame if the file does not allow seeking."""
+    """Yield frames from at or before a time; from the first frame if the file does not allow seeking."""
     if since is not None:
         container.seek(since, stream=stream)
         first = next(container.decode(stream), None)
@@ -253,12 +259,16 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def address(path: Path) -> str:
-    """A path as FFmpeg needs it: it would take the ``12:`` of ``12:30 walk.mp4`` for a network protocol."""
+    """Return a path as FFmpeg needs it: FFmpeg would take the ``12:`` of ``12:30 walk.mp4`` for a network protocol."""
     return f"file:{path.absolute()}"
 
 
 def video_stream(container: Any, path: Path) -> Any:
-    """The first video stream, decoded by several threads."""
+    """Return the first video stream, set to decode in several threads.
+
+    Raises:
+        FrameError: If no video stream can be decoded.
+    """
     stream = next((stream for stream in container.streams.video if stream.codec_context is not None), None)
     if stream is None:
         raise FrameError(f"{path} contains no video that can be decoded; convert it to .mp4")
@@ -267,7 +277,7 @@ def video_stream(container: Any, path: Path) -> Any:
 
 
 def _changes(container: Any, stream: Any, first: Any) -> tuple[str, ...]:
-    """What ``video_parts`` does not keep of a video, by its first frame."""
+    """Describe what ``video_parts`` changes or drops in a video, judged by its first frame."""
     kinds = [each.type.name for each in first.side_data]
     metadata = [name for kind, name in _NOT_KEPT.items() if kind in kinds]
     others = len(container.streams) - len(container.streams.audio) - len(container.streams.subtitles) - 1
@@ -283,23 +293,23 @@ def _changes(container: Any, stream: Any, first: Any) -> tuple[str, ...]:
 
 
 def depth(frame: Any) -> int:
-    """Bits per channel."""
+    """Return the bits per channel of a frame."""
     return max(int(component.bits) for component in frame.format.components)
 
 
 def to_pixels(frame: Any) -> Bytes | Codes:
-    """A decoded frame as ``(H, W, 3)`` RGB, upright."""
+    """Convert a decoded frame to ``(H, W, 3)`` RGB, upright."""
     pixels = frame.reformat(format="rgb48le" if depth(frame) > 8 else "rgb24", **EXACT).to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels, _quarters(frame)))
 
 
 def _quarters(frame: Any) -> int:
-    """Number of counter-clockwise quarter turns that make a frame upright."""
+    """Return the number of counter-clockwise quarter turns that make a frame upright."""
     return round(int(frame.rotation) / 90) % 4
 
 
 def _writable(frame: Any) -> str:
-    """The pixel format, of those that the encoders support, nearest to that of a frame."""
+    """Return the pixel format that the encoders support and that is nearest to a frame's."""
     plane = frame.format.components[min(1, len(frame.format.components) - 1)]
     across, down = (side > part for side, part in ((frame.width, plane.width), (frame.height, plane.height)))
     is_even = frame.width % 2 == 0 and frame.height % 2 == 0

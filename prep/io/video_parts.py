@@ -1,6 +1,6 @@
 """Write restored videos with the times, colours and sound of their sources.
 
-A video is written in parts, each whole or not at all, which are joined at the end: a killed run continues after its
+A video is written in parts, each atomically, and the parts are joined at the end: a killed run continues after its
 last part.
 """
 
@@ -20,7 +20,7 @@ from prep.io.video import BT601, EXACT, UNKNOWN, Moment, VideoInfo, address, des
 
 @contextmanager
 def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[Callable[[Moment], float]]:
-    """Encode a part of a video: yields a function that takes moments in order, and returns their seconds.
+    """Encode a part of a video; yield a function that encodes the next moment and returns its time in seconds.
 
     The file appears when the block ends.
 
@@ -28,7 +28,7 @@ def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[
         path: The part to write.
         info: The source video.
         quality: 1 to 100; 95 is a constant rate factor (x264) of 14, 50 of 32.
-        suffix: Of the final video: WebM needs VP9, all others get H.264.
+        suffix: Suffix of the final video: WebM is encoded as VP9, all others as H.264.
     """
     with files.replacing(path) as part, _named_errors(path), av.open(address(part), "w", format="nut") as container:
         stream = _add_stream(container, info, quality, suffix)
@@ -42,7 +42,7 @@ def writing(path: Path, info: VideoInfo, quality: int, suffix: str) -> Iterator[
 
 
 def _add_stream(container: Any, info: VideoInfo, quality: int, suffix: str) -> Any:
-    """A stream without B-frames, so that parts can be joined: frames are stored in the order they are shown."""
+    """Add a stream without B-frames: frames are stored in the order they are shown, so that parts can be joined."""
     rate_factor = round(12 + (100 - quality) * 0.4)
     if suffix == ".webm":
         options = {"crf": str(rate_factor + 6), "b": "0", "lag-in-frames": "0", "auto-alt-ref": "0", "row-mt": "1"}
@@ -70,19 +70,19 @@ def _to_frame(moment: Moment, info: VideoInfo) -> Any:
 
 
 def join(parts: Iterable[Path], source: Path, target: Path, quality: int) -> float:
-    """Join parts to one video, with the sound, subtitles, chapters and metadata of the source.
+    """Join parts into one video, with the sound, subtitles, chapters and metadata of the source.
 
     Args:
-        parts: In order.
-        source: The video that they were made from.
-        target: The video to write; the suffix decides the container.
+        parts: The parts, in order.
+        source: The video that the parts were made from.
+        target: The video to write; its suffix decides the container.
         quality: As for the parts.
 
     Returns:
-        Time, in seconds, of the last packet of pictures or sound.
+        Time, in seconds from the source's start, of the last packet (pictures, sound or subtitles).
 
     Raises:
-        FrameError: If the container cannot store the sound.
+        FrameError: If the container cannot store the sound or subtitles, or FFmpeg fails.
     """
     options = {"movflags": "+faststart+use_metadata_tags"} if target.suffix.lower() in (".mp4", ".mov", ".m4v") else {}
     kind = {".mkv": "matroska", ".m4v": "mp4"}.get(target.suffix.lower(), target.suffix.lower()[1:])
@@ -120,12 +120,12 @@ def _pictures(parts: Iterable[Path], stream: Any) -> Iterator[tuple[float, Any]]
     for part in parts:
         with opened(part) as container:
             for packet in container.demux(video=0):
-                packet.dts = packet.pts  # missing in a short part
+                packet.dts = packet.pts  # a short part has none
                 yield from _timed(packet, stream)
 
 
 def _beside(original: Any, streams: dict[int, Any]) -> Iterator[tuple[float, Any]]:
-    """The packets of sound and subtitles, unchanged."""
+    """Yield the packets of sound and subtitles, unchanged, with their times in seconds."""
     if not streams:
         return
     for packet in original.demux([original.streams[index] for index in streams]):
