@@ -1,1 +1,1 @@
-"""A trained network at work on pictures and videos."""
+"""Restore pictures and videos with a trained network."""

@@ -1,6 +1,6 @@
-"""A blurry picture and its result beside each other, whole and the part that changed most enlarged, as one picture.
+"""Comparison of a blurry picture with its result: both side by side, and below them the part that changed most.
 
-Legend: H, W a picture's height and width.
+Legend: H, W height and width of a picture.
 """
 
 from pathlib import Path
@@ -15,21 +15,21 @@ from prep.datasets.path_patterns import COMPARISON
 from prep.io import files, photographs
 from prep.io.frames import to_rgb8
 
-_WIDEST, _NARROWEST = 900, 360  # pixels, width of a picture on the sheet: its own, between these
-_ENLARGED = 4  # times the pixels of the part; interpolation would flatter the result
+_WIDEST, _NARROWEST = 900, 360  # pixels; limits of the width of a picture on the sheet
+_ENLARGED = 4  # enlargement by repeated pixels, because interpolation would flatter the result
 _QUALITY = 92
 
 
 def path_of(result: Path) -> Path:
-    """Where the comparison of a result lies: beside it."""
+    """Return the path of the comparison of a result, which is in the same folder."""
     return result.with_name(result.name + COMPARISON)
 
 
 def write(blurry: Path, restored: Path) -> Path:
-    """Draw a picture and its result, and write that beside the result; gives the path.
+    """Write the comparison of a picture and its result beside the result; return its path.
 
     Raises:
-        ReadError: If either cannot be read.
+        ReadError: If one of the two cannot be read.
         OSError: If the comparison cannot be written.
     """
     path = path_of(restored)
@@ -39,14 +39,14 @@ def write(blurry: Path, restored: Path) -> Path:
 
 
 def draw(before: Bytes, after: Bytes) -> Bytes:
-    """Lay out a picture before and after.
+    """Draw a picture before and after restoring.
 
     Args:
         before: ``(H, W, 3)`` uint8 RGB, blurry.
         after: The same, restored.
 
     Returns:
-        RGB, uint8: both whole, and below them the square that changed most, each pixel as a square of four by four.
+        RGB, uint8: both whole pictures, and below them the square that changed most, enlarged four times.
     """
     column = max(_NARROWEST, min(before.shape[1], _WIDEST))
     part = most_changed_part(before, after, column // _ENLARGED)
@@ -58,7 +58,7 @@ def draw(before: Bytes, after: Bytes) -> Bytes:
 
 
 def most_changed_part(before: Bytes, after: Bytes, side: int) -> tuple[slice, slice]:
-    """Rows and columns of the square of ``side`` pixels in which two pictures differ most; noise counts little."""
+    """Return rows and columns of the square of ``side`` pixels that differs most; a 3 x 3 mean suppresses noise."""
     smooth = cv2.blur(after.astype(np.float32) - before, (3, 3))
     change = np.square(smooth).sum(axis=2, dtype=np.float64)
     return greatest_square(change, side)

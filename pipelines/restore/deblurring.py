@@ -15,9 +15,9 @@ from prep.io.video import VideoInfo
 def deblur(
     jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
 ) -> Iterator[Outcome]:
-    """Restore the pictures, then the videos; one that cannot be read is reported and skipped.
+    """Restore the pictures, then the videos; report and skip files that cannot be read.
 
-    ``on_tile`` is that of ``restore_pictures``.
+    ``on_tile``: see ``restore_pictures``.
 
     Raises:
         OSError: If a result cannot be written.
@@ -41,9 +41,9 @@ def deblur(
 
 
 def survey(jobs: Sequence[RestoreJob]) -> tuple[int, list[str]]:
-    """The number of pictures and, roughly, of video frames; and a line for each video that will lose something.
+    """Return the number of pictures and video frames together, and a line for each video that will lose something.
 
-    A file that cannot be read counts as one frame.
+    The frames of a video may be an estimate. A file that cannot be read counts as one frame.
     """
     frames, lines = 0, []
     for job in jobs:
@@ -55,7 +55,7 @@ def survey(jobs: Sequence[RestoreJob]) -> tuple[int, list[str]]:
 
 
 def _describe(job: RestoreJob) -> VideoInfo | None:
-    """What a video says of itself; None for a picture, and where it cannot be read: its turn says so."""
+    """Return the facts of a video; None for a picture or an unreadable video, which ``deblur`` reports later."""
     try:
         return video.describe(job.source) if job.is_video else None
     except ReadError:

@@ -1,4 +1,4 @@
-"""What one frame takes of any network: memory and multiply-accumulates, found without computing anything."""
+"""Memory and multiply-accumulates that any network needs for one frame, found without computing values."""
 
 import weakref
 from copy import deepcopy
@@ -16,21 +16,21 @@ _SMALL_SIDE = 128  # pixels
 
 @dataclass(frozen=True, kw_only=True)
 class Footprint:
-    """Of one pass of a network, in float32."""
+    """The cost of one forward pass of a network in float32."""
 
-    bytes: int  # the most that intermediate results take at once
-    multiply_accumulates: int  # of convolutions and matrix products
+    bytes: int  # peak memory of intermediate results
+    multiply_accumulates: int  # in convolutions and matrix products
 
 
 def measure(network: nn.Module, height: int, width: int) -> Footprint:
-    """Run a network's shapes on torch's meta device, where tensors have shapes and no values.
+    """Measure a network on torch's meta device, where tensors have shapes and no values.
 
-    One that looks at values is run on a small frame instead, and the frame's pixels are counted up.
+    A network that reads values runs on a small frame instead, and its cost is scaled up by the number of pixels.
 
     Args:
         network: Takes ``(1, 3, height, width)`` float.
-        height: Of the frame, in pixels.
-        width: Of the frame, in pixels.
+        height: Frame height in pixels.
+        width: Frame width in pixels.
     """
     try:
         return _of_shapes(network, height, width)
@@ -46,7 +46,7 @@ def measure(network: nn.Module, height: int, width: int) -> Footprint:
 def _of_shapes(network: nn.Module, height: int, width: int) -> Footprint:
     values: dict[int, Any] = {id(value): value.detach().to("meta") for value in network.buffers()}
     values |= {id(value): nn.Parameter(value.detach().to("meta")) for value in network.parameters()}
-    shapes = deepcopy(network, values)  # which copies what holds the weights, and none of them
+    shapes = deepcopy(network, values)  # copies the modules, but not the weights in them
     return _run(shapes, torch.zeros(1, 3, height, width, device="meta"))
 
 
@@ -57,7 +57,7 @@ def _run(network: nn.Module, frame: torch.Tensor) -> Footprint:
 
 
 class _Memory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the memory of all tensors that operations make, for as long as each lives."""
+    """Tracks the memory of all living tensors that operations created, and its peak."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

@@ -1,4 +1,7 @@
-"""Files, folders and patterns -> what to restore, where each result goes, and how. Needs no torch."""
+"""Plan from files, folders and patterns what to restore, with which settings, and the path of each result.
+
+Needs no torch.
+"""
 
 import os
 from collections import Counter
@@ -20,57 +23,58 @@ _KINDS = (*photographs.SUFFIXES, *video.SUFFIXES)
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreJob:
-    """One picture or video: where from, where to."""
+    """One picture or video, and the path of its result."""
 
     source: Path
     target: Path
 
     @property
     def is_video(self) -> bool:
-        """Whether it is one, by its name."""
+        """Whether the source is a video, by its name."""
         return self.source.suffix.lower() in video.SUFFIXES
 
     @property
     def parts(self) -> Path:
-        """Where the parts of a video lie until it is done."""
+        """The folder that contains the parts of a video until it is done."""
         return self.target.with_name(self.target.name + ".parts")
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestoreSettings:
-    """What decides the results, apart from the restorer."""
+    """Settings that affect the results, in addition to the restorer."""
 
-    quality: int = 95  # 1 to 100, of lossy formats: JPEG, WebP, AVIF, HEIC, videos
-    batch: int = 1  # frames of one size restored at once
-    identity: Mapping[str, object] | None = None  # of the restorer, as JSON; parts of a video of another are discarded
+    quality: int = 95  # 1 to 100, for lossy formats: JPEG, WebP, AVIF, HEIC, videos
+    batch: int = 1  # frames of equal size restored at once
+    identity: Mapping[str, object] | None = None  # restorer's identity, as JSON; its change discards a video's parts
 
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """The outcome for a picture or a video; or the report that one more frame of a video is done."""
+    """The outcome for a picture or a video, or a report that one more frame of a video is done."""
 
     job: RestoreJob
-    fault: str = ""  # empty if it was written
-    is_done: bool = True  # False: a frame of a video that goes on
+    fault: str = ""  # error message; empty if the result was written
+    is_done: bool = True  # False: one frame of an unfinished video
 
 
 @dataclass(frozen=True, kw_only=True)
 class RestorePlan:
-    """What is to be restored, and which files are not."""
+    """The files to restore and the files left out."""
 
     jobs: Sequence[RestoreJob]
-    ignored: Mapping[str, int]  # files of other kinds in the folders: how many, by suffix
-    faults: Sequence[str]  # why inputs are not restored, one line each
+    ignored: Mapping[str, int]  # number of files of other kinds in the folders, by suffix
+    faults: Sequence[str]  # reasons why inputs are not restored, one line each
 
 
 def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
-    """Choose a target for each picture and video: a file's by its name, those of a folder by their path below it.
+    """Choose a target for each picture and video: by its name, or by its path below the given folder.
 
-    Faults are: an input that is missing or of another kind, a folder that contains nothing to restore or is ``out``,
-    and files whose target an earlier input has already.
+    Faults are: an input that is missing or of another kind, a folder that contains nothing to restore or is in
+    ``out``, and files with the same target as an earlier input.
 
     Raises:
-        InputError: If nothing is left to restore, ``out`` is a file, or a result would replace an input.
+        InputError: If nothing is left to restore, ``out`` is a file or a broken link, or a result would replace an
+            input.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file; use --out with a folder")
@@ -97,7 +101,7 @@ def plan_restore(inputs: Sequence[Path], out: Path) -> RestorePlan:
 
 
 def _refuse_replacing(jobs: Iterable[RestoreJob]) -> None:
-    """Refuse a result in the place of any input."""
+    """Refuse results that would replace an input."""
     sources = {job.source.resolve() for job in jobs}
     for job in jobs:
         if job.target.resolve() == job.source.resolve():
@@ -107,7 +111,7 @@ def _refuse_replacing(jobs: Iterable[RestoreJob]) -> None:
 
 
 def _same_target(others: Sequence[RestoreJob], first: RestoreJob) -> str:
-    """Why files are not restored whose target an earlier input has."""
+    """Return why files with the same target as an earlier input are not restored."""
     job, count = others[0], len(others)
     them = "it" if count == 1 else f"it, and {counted(count - 1, 'other file')} with the same problem,"
     return (
@@ -117,7 +121,7 @@ def _same_target(others: Sequence[RestoreJob], first: RestoreJob) -> str:
 
 
 def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
-    """The files that a pattern matches, where the shell has not expanded it; any other path as it is."""
+    """Return the files that match a pattern, if the shell has not expanded it; any other path unchanged."""
     if not wildcards.is_pattern(path):
         return [path]
     known = _known_files((match for match, _ in wildcards.matches(path)), ignored)
@@ -127,7 +131,7 @@ def _expand_pattern(path: Path, ignored: Counter[str]) -> Sequence[Path]:
 
 
 def _known_files(paths: Iterable[Path], ignored: Counter[str]) -> list[Path]:
-    """The pictures and videos among files; the others are counted."""
+    """Return the pictures and videos among files; count the others in ``ignored``."""
     paths = [path for path in paths if path.is_file()]
     is_known = {path: photographs.is_photo(path) or video.is_video(path) for path in paths}
     ignored.update(path.suffix.lower() or path.name for path in paths if not is_known[path])
@@ -159,13 +163,13 @@ def _jobs(path: Path, out: Path, ignored: Counter[str]) -> Iterable[RestoreJob]:
 
 
 def _is_map(path: Path) -> bool:
-    """Whether a file in a folder is a map that ``cdg-prep`` wrote, of S, of M or of extents, and no photograph."""
+    """Return whether a file in a folder is a map written by ``cdg-prep`` (S, M or extents), not a photograph."""
     is_extent = path.parent.name == "extent" and (path.parent.parent / "sharp").is_dir()
     return path.suffix == ".png" and (is_extent or path.name.endswith((".sharpness.png", ".mask.png")))
 
 
 def name_fault(path: Path) -> str:
-    """Why a file of ours cannot have this name; empty if it can. File systems take 255 bytes."""
+    """Return why a result cannot have this name; empty if it can. File systems allow 255 bytes."""
     excess = len(os.fsencode(path.name)) - _LONGEST_NAME
     if excess <= 0:
         return ""
@@ -173,7 +177,7 @@ def name_fault(path: Path) -> str:
 
 
 def fault_of(job: RestoreJob) -> str:
-    """Why an input cannot be restored, as far as its header tells; empty if nothing is wrong with that."""
+    """Return why an input cannot be restored, judged by its header and name; empty if there is no reason."""
     try:
         if job.is_video:
             video.describe(job.source)
@@ -185,6 +189,6 @@ def fault_of(job: RestoreJob) -> str:
 
 
 def _target(path: Path) -> Path:
-    """The path itself; ``.mkv`` for a video in a container that cannot be written."""
+    """Return the path itself; with the suffix ``.mkv`` for a video in a container that cannot be written."""
     is_other = video.is_video(path) and path.suffix.lower() not in video.KEPT
     return path.with_suffix(".mkv") if is_other else path

@@ -1,4 +1,4 @@
-"""Load the network in a weights file: one of cdgnet, or of another project."""
+"""Load the network in a weights file of cdgnet or of another project."""
 
 from pathlib import Path
 
@@ -11,16 +11,16 @@ Network = CDGNet | PeerNetwork
 
 
 def load(path: Path) -> Network:
-    """The network that a file describes, on the CPU, in eval mode.
+    """Load the network in a file, on the CPU, in eval mode.
 
     Raises:
-        WeightsError: If it is neither of cdgnet nor of a network that spandrel knows, or is damaged.
-        ModuleNotFoundError: If it is not of cdgnet, and the extra ``peers`` is not installed.
-        OSError: If it cannot be read.
+        WeightsError: If the file is damaged, or contains neither a network of cdgnet nor one that spandrel knows.
+        ModuleNotFoundError: If the network is not of cdgnet, and the extra ``peers`` is not installed.
+        OSError: If the file cannot be read.
     """
     return load_weights(path) if is_ours(path) else peers.load(path)
 
 
 def name_of(network: Network) -> str:
-    """What a network is called: its variant, or its architecture and what tells its size."""
+    """Return the name of a network: its variant, or its architecture and spandrel's tags, such as its size."""
     return network.config.variant if isinstance(network, CDGNet) else network.name

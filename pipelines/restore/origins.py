@@ -1,4 +1,4 @@
-"""What the results in a folder were made from, so that none is taken for the result of another picture or network.
+"""Records of what each result in a folder was made from: none is taken for that of another picture or network.
 
 ``OUT/.cdg-deblur.jsonl`` has one row per result.
 """
@@ -20,32 +20,32 @@ _BLOCK = 2**22  # bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """What restores."""
+    """The network that made a result."""
 
-    weights: str  # SHA-256 of their file
+    weights: str  # SHA-256 of the weights file
     is_ensemble: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """What a result was made of."""
+    """The source and the network of a result."""
 
-    result: str  # its path below the folder
-    source: str  # its path, absolute
-    bytes: int
-    modified: int  # nanoseconds
-    crc32: int
+    result: str  # path of the result, relative to the folder
+    source: str  # absolute path of the source
+    bytes: int  # size of the source
+    modified: int  # nanoseconds, modification time of the source
+    crc32: int  # checksum of the source
     network: Network
 
 
 class Origins:
-    """The rows of a folder, read once.
+    """The recorded origins of a folder's results, read once.
 
     Args:
-        folder: Of results; need not exist.
+        folder: Folder of the results; need not exist.
 
     Raises:
-        ReadError: If its rows are damaged.
+        ReadError: If the rows are damaged.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -59,7 +59,7 @@ class Origins:
         """Refuse existing results that were made from something else; a result without a row is accepted.
 
         Raises:
-            InputError: If there are such.
+            InputError: If any result was made from something else.
         """
         faults = [fault for job in jobs if (fault := self._fault(job, network))]
         if faults:
@@ -84,12 +84,12 @@ class Origins:
         return f"{job.target} was made from {origin.source}, not from {job.source}"
 
     def add(self, job: RestoreJob, status: os.stat_result, network: Network) -> None:
-        """Record what a result was just made from.
+        """Record what a new result was made from.
 
         Args:
-            job: Whose result is there.
-            status: Of its source, before that was read. If it has changed since, nothing is recorded.
-            network: That restored it.
+            job: The finished job.
+            status: Status of the source before it was read. If the source has changed since, nothing is recorded.
+            network: The network that restored it.
         """
         now = job.source.stat()
         if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):

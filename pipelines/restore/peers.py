@@ -1,6 +1,6 @@
 """Deblurring networks of other projects, recognised and run by spandrel: NAFNet, Restormer and others.
 
-Legend: B batch, H and W a frame's height and width in pixels.
+Legend: B batch, H and W height and width of a frame in pixels.
 """
 
 import warnings
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 HALO = 64
 """Pixels around a tile that are computed with it."""
 
-_MIXED = 32  # pixels on each side of a border between tiles, at most, where the results of both are mixed
+_MIXED = 32  # most pixels on each side of a border between tiles in which their results are blended
 
 
 class PeerNetwork(nn.Module):
-    """A network of another project. Sides are padded, and results clamped, as its library does it.
+    """A network of another project. spandrel pads the frames and clamps the results.
 
     Args:
-        descriptor: Of a network that takes RGB and gives as many pixels.
+        descriptor: spandrel's descriptor of a network that takes RGB and keeps the size.
     """
 
     def __init__(self, descriptor: "ImageModelDescriptor[nn.Module]") -> None:
@@ -43,30 +43,30 @@ class PeerNetwork(nn.Module):
         self.name = ", ".join([descriptor.architecture.name, *descriptor.tags])
 
     def forward(self, blurry: Tensor) -> Tensor:
-        """Restore ``(B, 3, H, W)`` float in [-0.5, 0.5]; gives the same, clamped."""
+        """Restore ``(B, 3, H, W)`` float in [-0.5, 0.5]; the result has the same shape and is clamped to that range."""
         with _without_warnings():
-            # (1, 3, H, W) each; less 0.5 at once, since with CUDA graphs the next frame overwrites the result
+            # (1, 3, H, W) each; subtracting 0.5 copies the result before the next frame's CUDA graph overwrites it
             restored = [self._descriptor(frame + 0.5) - 0.5 for frame in torch.split(blurry, 1)]
         return torch.cat(restored)
 
     def padded(self, height: int, width: int) -> int:
-        """Pixels of a frame once its sides are as the network needs them."""
+        """Return the number of pixels of a frame padded to a size that the network accepts."""
         right, below = self._descriptor.size_requirements.get_padding(width, height)
         return int((height + below) * (width + right))
 
 
 def load(path: Path) -> PeerNetwork:
-    """The network in a file of weights as its project published them, on the CPU, in eval mode.
+    """Load the network in a weights file that another project published, on the CPU, in eval mode.
 
-    No code in the file is run: of a pickle only tensors and plain containers are read.
+    No code in the file is run: only tensors and plain containers are read from a pickle.
 
     Args:
-        path: Of ``torch.save``, or safetensors.
+        path: A file written by ``torch.save``, or a safetensors file.
 
     Raises:
-        ModuleNotFoundError: If spandrel is not installed: it comes with the extra ``peers``.
-        WeightsError: If the file cannot be read, is of no known architecture, or of a network that does something else
-            than to restore RGB pictures.
+        ModuleNotFoundError: If spandrel is not installed; the extra ``peers`` installs it.
+        WeightsError: If the file is damaged, the architecture is unknown, or the network does not restore RGB
+            pictures at their size.
         OSError: If the file cannot be opened.
     """
     with _without_warnings():
@@ -83,7 +83,7 @@ def load(path: Path) -> PeerNetwork:
                 f"{path}: spandrel does not know the architecture of these weights; pass weights of cdg-train, or of "
                 "NAFNet, Restormer, FFTformer, MPRNet, Uformer, KBNet, MIRNet-v2, M3SNet or another that it knows"
             ) from error
-        except Exception as error:  # of the library's code, whatever is wrong with the shapes
+        except Exception as error:  # unexpected shapes can raise any error in the library
             reason = " ".join(str(error).split())[:200]
             raise WeightsError(
                 f"{path} is damaged, or a variant that spandrel does not know ({reason}); download it again"
@@ -104,7 +104,7 @@ def load(path: Path) -> PeerNetwork:
 
 
 def _read(path: Path) -> Mapping[str, Any]:
-    """What a file holds, its tensors by name or dictionaries of them."""
+    """Read the content of a file: tensors by name, or dictionaries of them."""
     weights_files.check(path)
     if not weights_files.is_pickle(path):
         return load_file(path)
@@ -116,7 +116,7 @@ def _read(path: Path) -> Mapping[str, Any]:
             f"{path} contains more than tensors, and code in it is never run; save only its state_dict(), with "
             "torch.save or as safetensors"
         ) from error
-    except Exception as error:  # of torch's code, whatever is wrong with the bytes
+    except Exception as error:  # damaged bytes can raise any error in torch
         raise WeightsError(f"{path} is damaged ({' '.join(str(error).split())[:200]}); download it again") from error
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
         raise WeightsError(f"{path} contains a {type(content).__name__}, not tensors by name; save its state_dict()")
@@ -124,10 +124,10 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _check_sizes(path: Path, content: Mapping[str, Any]) -> None:
-    """Refuse tensors that are larger than what the file holds of them, which would take any memory.
+    """Refuse tensors larger than their data in the file, which could need unlimited memory.
 
     Raises:
-        WeightsError: If there is one.
+        WeightsError: If there is such a tensor.
     """
     for name, value in content.items():
         if isinstance(value, Tensor) and value.numel() * value.element_size() > value.untyped_storage().nbytes():
@@ -138,7 +138,7 @@ def _check_sizes(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """Keep what the libraries warn their own authors of from a person."""
+    """Hide the libraries' warnings, which are meant for their own developers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -149,18 +149,18 @@ def restore(network: PeerNetwork, blurry: Tensor, *, tile: int, on_tile: Progres
     """Restore frames in bounded memory.
 
     A frame that has no more pixels than a tile and its halo is restored whole. A larger one is cut into tiles, each
-    restored with ``HALO`` pixels around it; the results of two neighbours are mixed linearly over 64 pixels. That is
-    not the result of the whole where the network looks farther, as most do: attention and averages over a frame become
-    those over a tile.
+    restored with ``HALO`` pixels around it; the results of neighbours are blended linearly over up to 64 pixels. The
+    result differs from that of the whole frame if the receptive field exceeds the halo, as for most networks:
+    attention and averages then cover a tile instead of the frame.
 
     Args:
         network: In eval mode.
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
         tile: Side of a tile in pixels, at least 64.
-        on_tile: Called after each tile with the share of the work that is done.
+        on_tile: Called after each tile with the share of the work done.
 
     Returns:
-        ``(B, 3, H, W)``, clamped.
+        ``(B, 3, H, W)``, clamped to [-0.5, 0.5].
     """
     report: Progress = on_tile or (lambda _: None)
     height, width = blurry.shape[-2:]
@@ -185,14 +185,14 @@ class _Cuts:
     def __init__(self, side: int, tile: int) -> None:
         self.count = -(-side // tile)
         self._borders = [side * number // self.count for number in range(self.count + 1)]
-        self._mixed = min(_MIXED, side // self.count / 2)  # so that no pixel is mixed of three
+        self._mixed = min(_MIXED, side // self.count / 2)  # limited, so that at most two tiles are blended
 
     def window(self, number: int) -> slice:
-        """A part and its halo."""
+        """Return the pixels of a part and its halo."""
         return slice(max(self._borders[number] - HALO, 0), min(self._borders[number + 1] + HALO, self._borders[-1]))
 
     def weight(self, number: int) -> Tensor:
-        """How much each pixel of a window counts; those of all windows together count 1."""
+        """Return the weight of each pixel in a window; over all windows the weights of a pixel add up to 1."""
         window = self.window(number)
         places = torch.arange(window.start, window.stop) + 0.5
         first, last = self._borders[number], self._borders[number + 1]
