@@ -1,11 +1,11 @@
 """RealBlur's own protocol: each picture is aligned to its sharp frame by a homography before it is scored.
 
-RealBlur's blurry and sharp frames come from two cameras behind a beam splitter, so that they lie off each other by what
-calibration leaves, and a network's result lies where the blurry frame does. The steps and constants here are those of
-the script that its authors score with: brightness is matched by one factor, ECC (Evangelidis & Psarakis 2008) finds
-the homography, and PSNR and SSIM count the pixels that the aligned picture covers. Two things differ. Their script
-stops where ECC finds none; here such a picture is scored as it lies, and counted. And it aligns results alone; here
-blurry frames are aligned too, or a part of the gain would be that of the alignment.
+RealBlur's blurry and sharp frames come from two cameras behind a beam splitter. Calibration leaves a small offset
+between them, and a network's result has the offset of the blurry frame. The steps and constants here are those of the
+authors' scoring script: brightness is matched by one factor, ECC (Evangelidis & Psarakis 2008) finds the homography,
+and PSNR and SSIM count the pixels that the aligned picture covers. There are two differences. Their script stops if
+ECC finds no homography; here such a picture is scored unaligned, and counted. Their script aligns only results; here
+blurry frames are aligned too, because otherwise part of the gain would come from the alignment.
 
 Source: Rim et al. 2020, Real-world blur dataset for learning and benchmarking deblurring algorithms, section 5.
 
@@ -30,27 +30,27 @@ from pipelines.packs import to_array
 from prep.arrays import Floats
 from prep.io.storage import Source
 
-UNALIGNED = "unaligned"  # how many pictures of a frame ECC found no homography for
+UNALIGNED = "unaligned"  # number of a frame's pictures for which ECC found no homography
 PROTOCOL = (
     "each picture aligned to its sharp frame before scoring, as RealBlur's authors do (homography by ECC, brightness "
     "by one factor); psnr and ssim of the pixels that it covers; nothing else is scored"
 )
-_ITERATIONS = 100  # all of them: the authors' least change is 0
+_ITERATIONS = 100  # of ECC; all are run, because the authors' convergence threshold is 0
 _SMOOTHING = 5  # pixels: size of ECC's Gaussian filter
 
 
 @dataclass(frozen=True, kw_only=True)
 class Aligned:
-    """A picture laid over its sharp frame."""
+    """A picture aligned to its sharp frame."""
 
-    picture: Floats  # (H, W, 3) in about [0, 1], 0 where it does not reach
-    sharp: Floats  # the same, and 0 there too
-    valid: Floats  # (H, W, 3), 1 where the picture reaches, 0 elsewhere
-    is_found: bool  # whether ECC found a homography; else the picture lies as it was
+    picture: Floats  # (H, W, 3), nominally in [0, 1]; 0 at pixels that it does not cover
+    sharp: Floats  # the same shape and range, set to 0 at the same pixels
+    valid: Floats  # (H, W, 3), 1 at pixels that the picture covers, 0 elsewhere
+    is_found: bool  # whether ECC found a homography; if not, the picture is unaligned
 
 
 class AlignedFrames(FrameSource):
-    """The frames of a source, to be aligned before they are scored: without masks and extents, which are not."""
+    """The frames of a source, aligned before scoring; masks and extents are dropped because they are not aligned."""
 
     is_aligned = True
 
@@ -68,10 +68,10 @@ class AlignedFrames(FrameSource):
 
 
 def check_against(frames: FrameSource, earlier: Mapping[str, FrameScores]) -> None:
-    """Refuse to compare scores of aligned frames with scores of frames that are not aligned, before any is scored.
+    """Refuse, before any frame is scored, to compare scores of aligned frames with scores of unaligned ones.
 
     Raises:
-        EvaluationError: If only one of the two has aligned frames.
+        EvaluationError: If only one of the two sets has aligned frames.
     """
     were_aligned = any(UNALIGNED in row for row in earlier.values())
     if were_aligned != frames.is_aligned:
@@ -80,19 +80,19 @@ def check_against(frames: FrameSource, earlier: Mapping[str, FrameScores]) -> No
 
 
 def unaligned_keys(rows: Sequence[FrameScores]) -> list[str]:
-    """The frames of which a picture was scored without alignment, because ECC found no homography."""
+    """Return the keys of frames with a picture that was scored unaligned because ECC found no homography."""
     return [str(row["key"]) for row in rows if row.get(UNALIGNED)]
 
 
 def measure_aligned(frame: EvaluationFrame, restored: Tensor) -> FrameScores:
-    """PSNR and SSIM of a frame, of the blurry picture (``_blurry``) and of the restored one, each aligned on its own.
+    """Compute PSNR and SSIM of a frame's blurry (``_blurry``) and restored picture, each aligned on its own.
 
     Args:
-        frame: To score.
+        frame: The frame to score.
         restored: ``(3, H, W)`` uint8.
 
     Raises:
-        EvaluationError: If the frame is smaller than the window of SSIM.
+        EvaluationError: If the frame is smaller than SSIM's window.
     """
     check_size(frame)
     scores: dict[str, Any] = {"key": frame.key}
@@ -108,7 +108,7 @@ def measure_aligned(frame: EvaluationFrame, restored: Tensor) -> FrameScores:
 
 
 def align(picture: Floats, sharp: Floats) -> Aligned:
-    """Match a picture's brightness to that of its sharp frame and lay it over it.
+    """Match a picture's brightness to that of its sharp frame, then align the picture to it.
 
     Args:
         picture: ``(H, W, 3)`` float32 in [0, 1], RGB.
@@ -139,14 +139,14 @@ def align(picture: Floats, sharp: Floats) -> Aligned:
 
 
 def masked_psnr(aligned: Aligned) -> float:
-    """PSNR in dB of the pixels that the picture reaches; ``PSNR_CEILING`` for equal ones."""
+    """Compute the PSNR in dB over the pixels that the picture covers; ``PSNR_CEILING`` if they are equal."""
     squares = np.sum((aligned.sharp - aligned.picture) ** 2, dtype=np.float64)
     with np.errstate(divide="ignore"):
         return min(float(10 * np.log10(aligned.valid.sum(dtype=np.float64) / squares)), PSNR_CEILING)
 
 
 def masked_ssim(aligned: Aligned) -> float:
-    """The mean over the channels of SSIM's map where the picture reaches; windows that leave the frame do not count."""
+    """Average the SSIM map over channels and covered pixels; windows that extend past the frame do not count."""
     one, other = (_to_batch(each).mul(PEAK) for each in (aligned.picture, aligned.sharp))
     inner = slice(RADIUS, -RADIUS)
     valid = _to_batch(aligned.valid)[..., inner, inner]  # (1, 3, H - 10, W - 10)
@@ -155,10 +155,10 @@ def masked_ssim(aligned: Aligned) -> float:
 
 
 def _to_floats(picture: Tensor) -> Floats:
-    """``(3, H, W)`` uint8 -> ``(H, W, 3)`` float32 in [0, 1]."""
+    """Convert ``(3, H, W)`` uint8 to ``(H, W, 3)`` float32 in [0, 1]."""
     return np.asarray(to_array(picture).astype(np.float32) / PEAK, np.float32)
 
 
 def _to_batch(picture: Floats) -> Tensor:
-    """``(H, W, 3)`` -> ``(1, 3, H, W)`` float64."""
+    """Convert ``(H, W, 3)`` to ``(1, 3, H, W)`` float64."""
     return torch.from_numpy(picture).permute(2, 0, 1)[None].double()

@@ -1,4 +1,4 @@
-"""PSNR by blur length, where that is known for each pixel.
+"""PSNR by blur length, for frames whose blur length is known per pixel.
 
 Legend: H, W a frame's height and width.
 """
@@ -13,24 +13,24 @@ from torch import Tensor
 
 from cdgnet.metrics import PEAK, PSNR_CEILING
 
-EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)  # pixels
+EDGES = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0, math.inf)  # pixels of blur
 
 
 _Sums = Annotated[list[Annotated[int, msgspec.Meta(ge=0)]], msgspec.Meta(min_length=2, max_length=3)]
 Extents = Annotated[list[_Sums], msgspec.Meta(min_length=len(EDGES) - 1, max_length=len(EDGES) - 1)]
-"""What ``squared_errors`` gives."""
+"""The result of ``squared_errors``."""
 
 
 def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | None]) -> Extents:
-    """Squared errors of pictures, summed over the pixels between each two edges.
+    """Sum the squared errors of pictures over the pixels in each range of extents.
 
     Args:
-        extent: ``(1, H, W)`` float, pixels; NaN where it is not known, which counts nowhere.
+        extent: ``(1, H, W)`` float, in pixels; pixels with NaN (unknown) are not counted.
         sharp: ``(3, H, W)`` uint8.
-        pictures: The same; None is left out.
+        pictures: Pictures of the same shape and type; None is skipped.
 
     Returns:
-        For each pair of edges: the number of pixels, then each picture's sum over them and the channels.
+        For each range: its number of pixels, then each picture's sum over these pixels and the channels.
     """
     known = ~extent[0].isnan()
     ranges = torch.bucketize(extent[0][known], torch.tensor(EDGES[1:-1]), right=True)
@@ -44,14 +44,16 @@ def squared_errors(extent: Tensor, sharp: Tensor, pictures: Sequence[Tensor | No
 
 
 def psnr_by_extent(rows: Sequence[Mapping[str, Any]], *, are_measured: bool = False) -> list[dict[str, float]]:
-    """PSNR of all pixels of a range of extents, over all frames; ranges without a pixel are left out.
+    """Compute the PSNR of each range of extents over the pixels of all frames; empty ranges are left out.
 
     Args:
-        rows: ``extents`` holds what ``squared_errors`` gave of the frame; rows without it are skipped.
-        are_measured: By ``paired``, which cannot tell one pixel from three: the first two ranges are one.
+        rows: Rows of scores. ``extents`` is the frame's result of ``squared_errors``; rows without it are skipped.
+        are_measured: Whether ``paired`` measured the extents. It cannot tell one pixel from three, so the first two
+            ranges are merged.
 
     Returns:
-        ``from`` and ``to`` in pixels of extent, ``pixels``, ``psnr_blurry`` where blurry frames are, and ``psnr``, dB.
+        For each range: ``from`` and ``to`` in pixels of extent, ``pixels``, ``psnr_blurry`` in dB if blurry frames were
+        scored, and ``psnr`` in dB.
     """
     sums = [torch.tensor(row["extents"], dtype=torch.float64) for row in rows if row.get("extents")]
     if not sums:

@@ -1,4 +1,4 @@
-"""What is scored side by side, each into a folder of its own: networks, results, the blurry frames themselves."""
+"""The candidates scored side by side, each in its own folder: networks, results, or the blurry frames themselves."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,39 +12,39 @@ from pipelines.evaluate.frame_sources import FrameSource
 from pipelines.evaluate.measures import FrameScores
 from pipelines.restore.restorer import Restorer
 
-_GENERIC = "weights"  # what cdg-train calls the weights of every run
+_GENERIC = "weights"  # the name that cdg-train gives to the weights of every run
 
 
 @dataclass(kw_only=True)
 class Candidate:
-    """A network, or frames that are restored already."""
+    """A network, or frames that another program has restored."""
 
-    name: str  # in tables of several
+    name: str  # in tables of several candidates
     conditions: Conditions
-    folder: Path  # of its scores
-    restorer: Restorer | None  # None where the frames are restored already
-    row_of: dict[str, FrameScores] = field(default_factory=dict)  # by key, of the frames that are scored
-    changed: int = 0  # frames that were scored earlier, and whose files have changed since
+    folder: Path  # the scores folder
+    restorer: Restorer | None  # None if the frames are already restored
+    row_of: dict[str, FrameScores] = field(default_factory=dict)  # rows of the scored frames, by key
+    changed: int = 0  # number of frames scored earlier whose files have changed since
     shortlist: Shortlist = field(default_factory=Shortlist)
 
     def begin(self, frames: FrameSource) -> None:
         """Make or open the folder, and read the rows in it.
 
         Raises:
-            EvaluationError: If it contains scores of something else, or is not a scores folder.
-            ForeignFile: If a person's own file has the name of a table.
+            EvaluationError: If the folder contains scores of something else, or is not a scores folder.
+            ForeignFile: If a file of the user's own has the name of a table.
         """
         self.row_of = scores_folder.begin(self.folder, self.conditions.identity(frames), frames.sources_of_all())
         self.changed = len((scores_folder.stored_keys(self.folder) & {*frames.keys}) - self.row_of.keys())
         self.shortlist = Shortlist(self.row_of.values())
 
     def rows(self, frames: FrameSource) -> list[FrameScores]:
-        """The rows of all frames, in their order, once they are scored."""
+        """Return the rows of all frames, in the order of ``frames``; all must have been scored."""
         return [self.row_of[key] for key in frames.keys]
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """Short, different names for files: the end of each path, as much of it as is needed, without the suffix.
+    """Return a short, unique name for each file: the shortest end of its path that is unique, without the suffix.
 
     ``weights.safetensors`` in a run folder gets the folder's name.
     """
@@ -55,7 +55,7 @@ def names_of(paths: Sequence[Path]) -> list[str]:
 
 
 def folder_names(names: Sequence[str]) -> list[str]:
-    """A folder name for each of these, all different, and different from the files of a comparison."""
+    """Return a folder name for each name; all are unique and differ from the files of a comparison."""
     given: list[str] = []
     for name in names:
         plain = name.replace("/", "-").lstrip(".") or "network"
@@ -66,7 +66,7 @@ def folder_names(names: Sequence[str]) -> list[str]:
 
 
 def _unique_end(all_parts: Sequence[Sequence[str]], place: int) -> str:
-    """The shortest end of one path that no other has; empty where there is none."""
+    """Return the shortest end of one path that no other path has; empty if there is none."""
     own, others = all_parts[place], [*all_parts[:place], *all_parts[place + 1 :]]
     for length in range(1, len(own) + 1):
         if all(other[-length:] != own[-length:] for other in others):

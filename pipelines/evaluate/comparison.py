@@ -17,9 +17,9 @@ from prep.errors import ReadError
 from prep.io import files
 from prep.units import counted
 
-# And how they begin.
+# The files of a comparison, and a text near the beginning of each that identifies it.
 _FILES = {"compare.json": '"protocol":', "compare.csv": "key", "compare-pictures.json": '"rows":'}
-_EQUAL = 0.001  # dB: devices add up in different orders
+_EQUAL = 0.001  # dB; smaller differences are ignored because devices sum in different orders
 
 
 class _Cost(TypedDict, total=False):
@@ -42,7 +42,7 @@ class _ByExtent(TypedDict, total=False):
 
 
 class _Summary(TypedDict, total=False):
-    """What is taken of an earlier ``results.json``."""
+    """The fields that are read from an earlier ``results.json``."""
 
     name: str
     protocol: str
@@ -56,20 +56,20 @@ class Entry:
     """One row of the comparison."""
 
     name: str
-    row_of: Mapping[str, FrameScores]  # by key
-    summary: Mapping[str, Any]  # of ``summarise``, or as an earlier run wrote it; empty of a table alone
+    row_of: Mapping[str, FrameScores]  # rows of scores, by key
+    summary: Mapping[str, Any]  # from ``summarise`` or an earlier ``results.json``; empty if there is only a table
     folder: Path
 
 
 def read_earlier(paths: Sequence[Path], taken: Sequence[str]) -> list[Entry]:
-    """Earlier scores as entries.
+    """Read earlier scores as entries.
 
     Args:
         paths: Folders that ``cdg-eval`` wrote, or their ``results.csv``.
-        taken: Names of other entries.
+        taken: Names that other entries already have.
 
     Raises:
-        EvaluationError: If one contains no scores, or they are damaged.
+        EvaluationError: If a folder contains no scores, or damaged ones.
     """
     entries: list[Entry] = []
     for path in paths:
@@ -90,20 +90,20 @@ def _read_entry(folder: Path) -> Entry:
     except ReadError as error:
         raise EvaluationError(f"{place} is damaged ({error}); score the frames again") from error
     if not _Cost.__annotations__.keys() <= summary.get("cost", {}).keys():
-        summary.pop("cost", None)  # of results that no network of this run restored, or of an earlier release
+        summary.pop("cost", None)  # incomplete: another program's results, or an earlier release
     name = summary.get("name") or place.resolve().name
     return Entry(name=name, row_of=row_of, summary=summary, folder=place)
 
 
 def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]:
-    """What ``compare.json`` holds.
+    """Compute the content of ``compare.json``.
 
     Args:
         entries: At least two; the first is the baseline.
-        keys: The frames that are compared; each entry has scored all of them.
+        keys: The keys of the compared frames; each entry has scored all of them.
 
     Raises:
-        EvaluationError: If an entry has no scores of a frame, or its frame of that name is another picture.
+        EvaluationError: If an entry has no scores of a frame, or scored another picture of that name.
     """
     for entry in entries:
         if missing := [key for key in keys if key not in entry.row_of]:
@@ -134,7 +134,7 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
 
 
 def _refuse_other_pictures(one: Entry, other: Entry, keys: Sequence[str]) -> None:
-    """Refuse scores of other pictures with the same names: the PSNR of their blurry frames differs."""
+    """Refuse scores of other pictures with the same names, recognised by the PSNR of their blurry frames."""
     for key in keys:
         psnrs = [each.row_of[key].get("psnr_blurry", math.nan) for each in (one, other)]
         if abs(psnrs[0] - psnrs[1]) > _EQUAL:
@@ -145,7 +145,7 @@ def _refuse_other_pictures(one: Entry, other: Entry, keys: Sequence[str]) -> Non
 
 
 def _shared_measures(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]:
-    """The measures that all entries have; the first is the one they are compared by."""
+    """Return the measures that all entries have; entries are compared by the first."""
     measures = measures_of(entries[0].row_of[keys[0]])
     for entry in entries[1:]:
         own = measures_of(entry.row_of[keys[0]])
@@ -159,7 +159,7 @@ def _shared_measures(entries: Sequence[Entry], keys: Sequence[str]) -> list[str]
 
 
 def _blurry(rows_of: Sequence[Sequence[FrameScores]]) -> dict[str, float]:
-    """The means of the blurry frames, where an entry has them."""
+    """Return the means of the blurry frames from the first entry that has them; empty if none has."""
     means = next((mean_scores(rows) for rows in rows_of if has_blurry(rows[0])), {})
     return {measure: means[f"{measure}_blurry"] for measure in measures_of(means) if f"{measure}_blurry" in means}
 
@@ -167,7 +167,7 @@ def _blurry(rows_of: Sequence[Sequence[FrameScores]]) -> dict[str, float]:
 def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], protocol: str) -> dict[str, Any]:
     means = mean_scores(rows)
     measures = measures_of(means)
-    intervals = entry.summary.get("interval") or {  # an earlier run's are not taken from its file
+    intervals = entry.summary.get("interval") or {  # earlier results: intervals are not read from the file
         measure: asdict(bootstrap_interval(keys, [float(row[measure]) for row in rows])) for measure in measures
     }
     own = entry.summary.get("protocol", "")
@@ -184,21 +184,21 @@ def _describe(entry: Entry, rows: Sequence[FrameScores], keys: Sequence[str], pr
 
 
 def _rules(protocol: str) -> str:
-    """A protocol without the folders of the frames, which can be written in several ways."""
+    """Return a protocol without the folders of the frames, because a path can be written in several ways."""
     source, _, rules = protocol.partition(f": {RULES}")
     return rules if source.startswith("pictures of ") else f"{source}: {rules}"
 
 
 def refuse_foreign(folder: Path, names: Sequence[str] = ()) -> None:
-    """Refuse to replace a person's own file that has the name of one of ours, or a comparison of other entries.
+    """Refuse to replace a file of the user's own, or a comparison of other entries.
 
     Args:
         folder: Where a comparison is to be written.
-        names: Of its entries; if empty, any comparison may be replaced.
+        names: The names of its entries; if empty, any comparison may be replaced.
 
     Raises:
-        ForeignFile: If there is a person's own file.
-        EvaluationError: If there is a comparison of other entries.
+        ForeignFile: If a file of the user's own has the name of one of ours.
+        EvaluationError: If the folder contains a comparison of other entries.
     """
     for name, sign in _FILES.items():
         files.refuse_foreign(folder / name, sign)
@@ -216,7 +216,7 @@ def write(folder: Path, comparison: Mapping[str, Any], entries: Sequence[Entry],
     """Write ``compare.json`` and ``compare.csv``, one row per frame, into an existing folder.
 
     Raises:
-        ForeignFile: If a person's own file has one of these names.
+        ForeignFile: If a file of the user's own has one of these names.
     """
     refuse_foreign(folder)
     files.write_text(folder / "compare.json", json.dumps(scores_folder.to_json(comparison), indent=1) + "\n")

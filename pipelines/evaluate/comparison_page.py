@@ -1,4 +1,4 @@
-"""A comparison of several candidates -> ``compare.html``: one table, paired differences, frame by frame, pictures."""
+"""The page of a comparison, ``compare.html``: a table, paired differences, scores frame by frame, and pictures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,14 +28,14 @@ def write(
     """Write the page of a comparison; an earlier one is replaced.
 
     Args:
-        folder: That it goes into.
+        folder: The folder to write the page to.
         comparison: From ``compare_all``.
-        entries: That it is of.
-        keys: The frames.
+        entries: The entries compared.
+        keys: The keys of the frames.
         lineups: Frames in pictures.
 
     Raises:
-        ForeignFile: If a person's own file has its name.
+        ForeignFile: If a file of the user's own has the page's name.
     """
     first = comparison["measure"]
     gaps = {(each["of"], each["less"]): _gap(each, first) for each in comparison["differences"]}
@@ -68,14 +68,14 @@ def write(
 
 
 def _best(entries: Sequence[Mapping[str, Any]], measure: str) -> Mapping[str, Any] | None:
-    """The entry of the best mean; None where no entry has the measure."""
+    """Return the entry with the best mean; None if no entry has the measure."""
     known = [each for each in entries if not math.isnan(each["mean"].get(measure, math.nan))]
     sign = 1 if is_lower_better(measure) else -1
     return min(known, key=lambda each: sign * float(each["mean"][measure]), default=None)
 
 
 def _gap(difference: Mapping[str, Any], measure: str) -> tuple[float, float, float]:
-    """A difference and the ends of its interval; NaN where no frame has the measure."""
+    """Return a difference and the ends of its interval; NaN if no frame has the measure."""
     if measure not in difference["means"]:
         return math.nan, math.nan, math.nan
     interval = difference["intervals"][measure]
@@ -88,13 +88,13 @@ def _turned(gap: tuple[float, float, float]) -> tuple[float, float, float]:
 
 
 def _known(entries: Sequence[Entry], keys: Sequence[str], measure: str) -> int:
-    """How many frames have a measure: the fewest of the candidates that have it at all."""
+    """Return how many frames have a measure: the smallest count among the candidates that have it at all."""
     counts = [sum(not math.isnan(float(each.row_of[key].get(measure, math.nan))) for key in keys) for each in entries]
     return min(filter(None, counts), default=0)
 
 
 def _lengths(entries: Sequence[Mapping[str, Any]], rows: Sequence[FrameScores]) -> list[dict[str, Any]]:
-    """By blur length: each range with the PSNR of the blurry frames and of each entry, marked where few."""
+    """Return each range of blur lengths with the PSNR of the blurry frames and each entry, marked if data are few."""
     ranges_of = [entry["by_extent"].get("ranges", []) for entry in entries]
     lengths = []
     for each in next((ranges for ranges in ranges_of if ranges), []):
@@ -105,7 +105,7 @@ def _lengths(entries: Sequence[Mapping[str, Any]], rows: Sequence[FrameScores]) 
 
 
 def _cells(key: str, entries: Sequence[Entry], measure: str) -> list[tuple[str, str, bool]]:
-    """Of each column the text, the value that it is sorted by, and whether it is the best of its row."""
+    """Return, for each column, its text, the value to sort it by, and whether it is the best of its row."""
     rows = [entry.row_of[key] for entry in entries]
     blurry = next((float(row[f"{measure}_blurry"]) for row in rows if f"{measure}_blurry" in row), math.nan)
     scores = [float(row[measure]) for row in rows]

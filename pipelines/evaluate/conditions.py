@@ -1,4 +1,4 @@
-"""The conditions under which frames are scored: everything that decides the scores, for programs and for people."""
+"""The conditions of scoring: everything that affects the scores, as JSON for programs and in words for people."""
 
 import json
 import zlib
@@ -16,23 +16,23 @@ from pipelines.evaluate.no_reference import NoReference
 from pipelines.restore import peers, weights_files
 from pipelines.restore.weights_files import weights_checksum
 
-_GENERIC = "weights"  # what cdg-train calls the weights of every run
-_LONGEST_STEM = 60  # characters of a weights file's name in that of a folder
+_GENERIC = "weights"  # the name that cdg-train gives to the weights of every run
+_LONGEST_STEM = 60  # most characters of a weights file's name in a folder name
 
 
 @dataclass(frozen=True, kw_only=True)
 class Conditions:
-    """What decides the scores, apart from the frames."""
+    """Everything that affects the scores, apart from the frames."""
 
-    weights: Path | None = None  # None where the frames are restored already
+    weights: Path | None = None  # None if the frames are already restored
     precision: str = "32-true"
     is_ensemble: bool = False
-    tile: int | None = None  # pixels; None: whole frames, or tiles that give the same
+    tile: int | None = None  # pixels; None: whole frames, or tiles with the same result
     lpips: LPIPS | None = None
     blind: Sequence[NoReference] = ()  # measures that need no sharp frame
 
     def identity(self, frames: FrameSource) -> dict[str, Any]:
-        """Everything that decides the scores, as ``asked.json`` holds it."""
+        """Return everything that affects the scores, as stored in ``asked.json``."""
         checksum = weights_checksum(self.weights) if self.weights else None
         identity = {
             **frames.identity,
@@ -51,11 +51,11 @@ class Conditions:
         return identity
 
     def _has_seams(self) -> bool:
-        """Whether frames are cut into tiles that change the result."""
+        """Return whether frames are cut into tiles that change the result."""
         return self.tile is not None and self.weights is not None and not weights_files.is_ours(self.weights)
 
     def protocol(self, frames: FrameSource) -> str:
-        """How the scores are made, in one line."""
+        """Describe how the scores are computed, in one line."""
         rules = [frames.protocol]
         if self.is_ensemble:
             rules.append("mean over the eight orientations of each frame (self-ensemble)")
@@ -72,13 +72,14 @@ class Conditions:
         return "; ".join(rules)
 
     def scores_folder(self, out: Path | None, frames: FrameSource) -> Path:
-        """Where the scores go: ``out``, or a folder of their own for these frames, weights and conditions.
+        """Return the scores folder: ``out``, or a folder of its own for these frames, weights and conditions.
 
-        It is named after the frames, the weights (but for ``weights``, which lie in a run folder of their own) and a
-        checksum of the conditions. A folder of an earlier release, without the weights' name, is used again.
+        Its name consists of the frames, the weights file (unless that is called ``weights``: such a file lies in the
+        folder of its run) and a checksum of the conditions. If a folder of an earlier release exists, whose name lacks
+        the weights file, that folder is used again.
 
         Raises:
-            EvaluationError: If it lies among the frames.
+            EvaluationError: If it is inside a folder of frames.
         """
         beside = self.weights.parent if self.weights and self.weights != PRETRAINED else Path()
         end = checksum(self.identity(frames))
@@ -95,5 +96,5 @@ class Conditions:
 
 
 def checksum(identity: Mapping[str, Any] | Sequence[str]) -> str:
-    """Tells the folders of different scores, or comparisons, apart."""
+    """Compute a checksum that distinguishes the folders of different scores or comparisons."""
     return f"{zlib.crc32(json.dumps(identity, sort_keys=True).encode()):08x}"

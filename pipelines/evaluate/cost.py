@@ -1,4 +1,4 @@
-"""What a network costs, as a row of the paper's Table 1."""
+"""The cost of a network, with the figures of a row of the paper's Table 1."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -15,23 +15,23 @@ from pipelines.timing import device_name
 if TYPE_CHECKING:
     from pipelines.restore.restorer import Restorer
 
-SIZE = (720, 1280)  # height, width of the frame that the paper counts multiply-accumulates for
+SIZE = (720, 1280)  # height, width of the frame for which the paper counts multiply-accumulates
 
 
 def measure_cost(
     restorer: "Restorer", seconds: Sequence[float], peak: float | None, size: tuple[int, int]
 ) -> dict[str, Any]:
-    """Parameters, multiply-accumulates of one frame, and the time and memory that the scored frames took.
+    """Measure parameters, multiply-accumulates of one frame, and the time and memory that the scored frames took.
 
     Args:
-        restorer: That restored them.
-        seconds: Of each frame, the device waited for; the median is taken.
-        peak: The most memory in MB that a frame took; None where it is not known, of rows of an earlier release.
+        restorer: The restorer of the frames.
+        seconds: Time of each frame, measured after the device has finished; the median is reported.
+        peak: Peak memory in MB; None if unknown, as for rows of an earlier release.
         size: ``(height, width)`` of the first frame.
 
     Returns:
-        Multiply-accumulates at 1280 x 720 under both conventions, of a network of another project only those of
-        all convolutions and matrix products; seconds and memory at ``size``, on ``device``.
+        Multiply-accumulates at 1280 x 720 under both conventions (for a network of another project only those of all
+        convolutions and matrix products); seconds and memory at ``size``, on ``device``.
     """
     threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
     return {
@@ -51,7 +51,7 @@ def _of_network(network: Network) -> dict[str, Any]:
 
 
 def figures(cost: Cost) -> dict[str, Any]:
-    """What a network, or a part of it, costs."""
+    """Return the cost of a network, or of a part of it, as rounded figures."""
     return {
         "parameters": cost.parameters,
         "megabytes": round(cost.megabytes, 3),
@@ -61,14 +61,14 @@ def figures(cost: Cost) -> dict[str, Any]:
 
 
 def peer_figures(network: PeerNetwork, height: int, width: int) -> dict[str, Any]:
-    """The same for a network of another project; ptflops would count its layers by rules of their own, so is None."""
+    """Return ``figures`` of another project's network; ptflops is None, as it would count its layers by other rules."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     work = footprint.measure(network, height, width).multiply_accumulates
     return {**figures(Cost(parameters=parameters, ptflops=0, honest=work)), "ptflops_gmac": None}
 
 
 def work_text(cost: Mapping[str, Any]) -> str:
-    """The multiply-accumulates of ``figures``, with how they are counted."""
+    """Describe the multiply-accumulates of ``figures``, and how they are counted."""
     every = f"{cost['honest_gmac']:,.2f} GMac, all convolutions"
     if cost["ptflops_gmac"] is None:
         return every
