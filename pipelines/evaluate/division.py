@@ -1,4 +1,4 @@
-"""Whether a network has learnt the division: where its attention looks, and what each branch restores better.
+"""Measures of whether a network has learnt the division: its attention, and which branch restores which part better.
 
 Legend: H, W a frame's height and width.
 """
@@ -15,26 +15,29 @@ MEASURES = (
     *("auc_small", "auc_large", "auc_gate", "auc_middle"),
     *("psnr_small_branch", "psnr_large_branch", "lead_small", "lead_large"),
 )
-"""AUC, pixels of small blur against the others, 0.5 is chance: of each branch's attention map (its own pixels first), a
-divided fusion's gate, and being near the frame's middle, where subjects are. PSNR of a branch's own image on its
-own component, and the dB by which it beats the other branch there.
+"""AUC and PSNR of the division.
+
+AUC tells how well a map separates pixels of small blur from the others; 0.5 is chance. The maps are each branch's
+attention (the branch's own pixels are the positive ones), a divided fusion's gate, and nearness to the frame's
+centre, where subjects are. PSNR is that of a branch's own image on its own component; the lead is the dB by
+which it beats the other branch there.
 """
 
 LEAST_SHARE = 0.01
-"""Of a frame's pixels: a smaller component gets no score, for a handful of pixels would count as much as a frame."""
+"""Smallest share of a frame's pixels at which a component is scored; otherwise a few pixels would count as a frame."""
 
 
 def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor) -> dict[str, float]:
-    """The measures that a network has: one without attention or gate has no AUC, one of one branch no dB.
+    """Compute the measures that apply to a network: AUC needs attention or a gate, PSNR and lead need two branches.
 
     Args:
-        components: Of one frame, B = 1.
+        components: The network's output for one frame, B = 1.
         sharp: ``(3, H, W)`` uint8.
         mask: M, ``(1, H, W)``, 1 where blur is small.
-        extent: ``(1, H, W)`` float, pixels; NaN where it is not known, which counts nowhere.
+        extent: ``(1, H, W)`` float, in pixels; pixels with NaN (unknown) are not counted.
 
     Returns:
-        By the names of ``MEASURES``; NaN where a component is under ``LEAST_SHARE`` of the frame.
+        Scores by the names of ``MEASURES``; NaN if a component is under ``LEAST_SHARE`` of the frame.
     """
     is_known = ~extent.isnan()
     parts = {"small": (mask != 0) & is_known, "large": (mask == 0) & is_known}
@@ -59,20 +62,20 @@ def measure(components: Components, sharp: Tensor, mask: Tensor, extent: Tensor)
 
 
 def is_large_enough(component: Tensor) -> bool:
-    """Whether a component, any shape of bool or 0 and 1, gets a score of its own."""
+    """Return whether a component (bool or 0 and 1, of any shape) is large enough for a score of its own."""
     return float(component.double().mean()) >= LEAST_SHARE
 
 
 def attention_auc(attention: Tensor, positive: Tensor, negative: Tensor) -> float:
-    """How often a pixel of the one kind has more attention than one of the other kind; ties count one half.
+    """Compute how often a positive pixel has more attention than a negative one; ties count one half.
 
     Args:
-        attention: ``(1, h, w)``, a value for each 4 x 4 pixels.
+        attention: ``(1, h, w)``, one value per cell of 4 x 4 pixels.
         positive: ``(1, H, W)`` bool; h = ceil(H / 4), w = ceil(W / 4).
-        negative: The same.
+        negative: The same shape and type.
 
     Returns:
-        The area under the receiver operating characteristic, NaN where a kind has no pixel.
+        The area under the receiver operating characteristic curve; NaN if there is no positive or no negative pixel.
 
     Source: Hanley & McNeil 1982.
     """
@@ -89,13 +92,13 @@ def attention_auc(attention: Tensor, positive: Tensor, negative: Tensor) -> floa
 
 
 def _nearness(mask: Tensor) -> Tensor:
-    """How near cells of 4 x 4 pixels are to the frame's middle, ``(1, h, w)``: a map that looks at no frame."""
+    """Return how near each cell of 4 x 4 pixels is to the frame's centre, ``(1, h, w)``: a baseline without content."""
     down, right = (torch.linspace(-1, 1, -(-side // 4)) * side for side in mask.shape[-2:])
     return -(down[:, None].square() + right.square())[None]
 
 
 def _cell_sums(kind: Tensor) -> Tensor:
-    """Pixels in each 4 x 4 cell, ``(h, w)`` float64."""
+    """Count the marked pixels of each 4 x 4 cell, ``(h, w)`` float64."""
     height, width = kind.shape[-2:]
     whole = pad(kind[0].double(), (0, -width % 4, 0, -height % 4))
     return whole.unfold(0, 4, 4).unfold(1, 4, 4).sum(dim=(-2, -1))

@@ -1,4 +1,4 @@
-"""The frames that the page of scores shows in pictures: the worst and the best, before, after and beside the sharp one.
+"""The example frames of the page of scores: the worst and the best, before and after restoring, and the sharp frame.
 
 Legend: H, W a frame's height and width.
 """
@@ -27,17 +27,17 @@ from pipelines.restore.restorer import Restorer
 from prep.arrays import Bytes
 
 NAME = "pictures.json"
-ERROR_TOP = 64  # levels of 255 that the last colour of an error map stands for
+ERROR_TOP = 64  # grey levels: errors of this size and more get the last colour of an error map
 _FRAMES_A_REASON = 3
-PART_SIDE = 160  # pixels, of the part that is shown enlarged
-_WIPE_WIDTH, _PANEL_WIDTH, ZOOM = 960, 480, 3  # pixels; times
-_MIDDLE_SIDE = 768  # pixels of a frame's middle whose attention is shown, at most
-LEAD_TOP, _LEAD_SIDE = 8, 9  # levels of 255 between the branches' errors, the mean over a square of pixels
+PART_SIDE = 160  # pixels, side of the part that is shown enlarged
+_WIPE_WIDTH, _PANEL_WIDTH, ZOOM = 960, 480, 3  # pixels; enlargement factor
+_MIDDLE_SIDE = 768  # pixels, largest side of the frame's centre whose attention is shown
+LEAD_TOP, _LEAD_SIDE = 8, 9  # grey levels at which the map of leads saturates; pixels, side of its mean
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wipe:
-    """Two pictures over each other, a slider between them."""
+    """Two overlaid pictures with a slider between them."""
 
     key: str
     before: Panel
@@ -50,7 +50,7 @@ class Example:
 
     key: str
     reasons: str  # why it was chosen
-    measure: str  # by which it was chosen
+    measure: str  # the measure that it was chosen by
     score_blurry: float | None
     score: float
     wipes: Sequence[Wipe]
@@ -58,7 +58,7 @@ class Example:
 
 
 def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
-    """The frames worth a look, by key, each with why: lowest and highest score, smallest and largest gain."""
+    """Choose the frames to show, by key, each with its reasons: lowest and highest score, smallest and largest gain."""
     reasons: dict[str, list[str]] = {}
     worst, best = worst_and_best(first_measure(rows[0]))
     orders = {worst: merit, best: lambda row: -merit(row)}
@@ -71,22 +71,22 @@ def choose(rows: Sequence[FrameScores]) -> dict[str, list[str]]:
 
 
 def note_places(reasons: dict[str, list[str]], reason: str, keys: Sequence[str]) -> None:
-    """Note of up to three frames, by key, that they are the first, second and third by ``reason``."""
+    """Add to ``reasons`` that up to three frames, by key, are the first, second and third by ``reason``."""
     for ordinal, key in zip(("", "2nd ", "3rd "), keys, strict=False):
         reasons.setdefault(key, []).append(ordinal + reason)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What is drawn of a frame, on the CPU."""
+    """The data that a frame's pictures are drawn from, on the CPU."""
 
     frame: EvaluationFrame
     restored: Tensor  # (3, H, W) uint8
-    middle: Components | None  # all that the network made of the frame's middle; None without a network
+    middle: Components | None  # the network's outputs at the frame's centre; None without a network
 
 
 def scene_of(frame: EvaluationFrame, restored: Tensor, components: Components | None) -> Scene:
-    """Keep of a scored frame what is drawn of it."""
+    """Return the parts of a scored frame that its pictures are drawn from."""
     if components is None:
         middle = None
     else:
@@ -95,15 +95,15 @@ def scene_of(frame: EvaluationFrame, restored: Tensor, components: Components | 
 
 
 class Shortlist:
-    """The scenes that may be shown, updated with each scored frame, so that nothing is restored twice.
+    """The scenes that may be shown, updated with each scored frame so that no frame is restored twice.
 
     Args:
-        rows: Of the frames that were scored before; of them there are no scenes.
+        rows: Rows of the frames scored in earlier runs; these frames have no scenes.
     """
 
     def __init__(self, rows: Iterable[FrameScores] = ()) -> None:
         self._rows = list(rows)
-        self.scenes: dict[str, Scene] = {}  # at most three a reason
+        self.scenes: dict[str, Scene] = {}  # by key, at most three per reason
 
     def offer(self, row: FrameScores, scene: Callable[[], Scene]) -> None:
         """Keep the scene of a frame if it would be shown now; drop those that no longer would be."""
@@ -116,12 +116,12 @@ class Shortlist:
 
 
 def read(folder: Path, rows: Sequence[FrameScores]) -> dict[str, Example]:
-    """The examples that an earlier run kept of these very rows, by key."""
+    """Read the examples that an earlier run saved, by key, if their rows are the same as now."""
     return kept_pictures.read(folder / NAME, Example, _signatures(rows))
 
 
 def write(folder: Path, rows: Sequence[FrameScores], examples: Sequence[Example]) -> None:
-    """Keep examples beside the rows that they are of."""
+    """Save examples together with the rows that they show."""
     kept_pictures.write(folder / NAME, examples, _signatures(rows))
 
 
@@ -136,10 +136,10 @@ def draw_examples(
     shortlist: Shortlist,
     kept: Mapping[str, Example],
 ) -> tuple[Iterator[Example], int]:
-    """Draw the chosen frames that are not kept; those that were scored before are restored again.
+    """Draw the chosen frames that were not saved; frames scored in an earlier run are restored again.
 
     Returns:
-        All of them, as they come, and their number.
+        An iterator over all chosen examples, drawn one by one, and their number.
     """
     chosen, row_of = choose(rows), {str(row["key"]): row for row in rows}
     numbers = {key: number for number, key in enumerate(frames.keys)}
@@ -164,7 +164,7 @@ def draw_examples(
 
 
 def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) -> Example:
-    """One frame in pictures; ``scored`` says what is scored."""
+    """Draw the pictures of one frame; ``scored`` names the picture that is scored."""
     frame = scene.frame
     key, after = frame.key, to_array(scene.restored)
     sharp = None if frame.sharp is None else to_array(frame.sharp)
@@ -195,7 +195,7 @@ def draw(scene: Scene, row: FrameScores, reasons: Sequence[str], scored: str) ->
 
 
 def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes | None) -> tuple[list[Wipe], list[Panel]]:
-    """Wipes between the blurry and the restored frame, whole and a part enlarged; that part sharp; the error before."""
+    """Return wipes of the blurry and restored frame, whole and enlarged, and panels of the sharp part and the error."""
     if sharp is None:
         part = comparison.most_changed_part(before, after, PART_SIDE)
     else:
@@ -213,14 +213,14 @@ def _against_blurry(key: str, before: Bytes, after: Bytes, sharp: Bytes | None) 
 
 
 def most_changed_part(before: Bytes, after: Bytes, sharp: Bytes) -> tuple[slice, slice]:
-    """Rows and columns of the square in which restoring changed the squared error most, for better or worse."""
+    """Find the square in which restoring changed the squared error most, for better or worse, as rows and columns."""
     errors = [np.square(image.astype(np.float64) - sharp).sum(axis=2) for image in (before, after)]
     change = errors[0] - errors[1]
     return greatest_square(change, PART_SIDE)
 
 
 def photo(key: str, name: str, image: Bytes) -> Panel:
-    """A whole frame as a panel."""
+    """Return a whole frame as a panel."""
     return photo_panel(name, f"{key}, {name}", image, _WIPE_WIDTH)
 
 
@@ -230,28 +230,29 @@ def _mask_panel(key: str, mask: Tensor) -> Panel:
 
 
 def _error_map(name: str, key: str, image: Bytes, sharp: Bytes) -> Panel:
-    """The mean of the channels' absolute errors, in colours of which the last is ``ERROR_TOP`` levels and more."""
+    """Draw the mean of the channels' absolute errors; errors of ``ERROR_TOP`` levels and more get the last colour."""
     error = np.abs(image.astype(np.int16) - sharp).mean(axis=2)
     codes = np.rint(error.clip(0, ERROR_TOP) * (65535 / ERROR_TOP)).astype(np.uint16)
     return map_panel(name, f"{key}, {name}", small_map(codes, _PANEL_WIDTH))
 
 
 def part_panel(name: str, alt: str, image: Bytes) -> Panel:
-    """A part of a frame as a panel, each pixel as a square of ``ZOOM``: interpolation would flatter the result."""
+    """Enlarge a part of a frame ``ZOOM`` times into a panel, without interpolation, which would flatter the result."""
     enlarged = np.ascontiguousarray(image.repeat(ZOOM, axis=0).repeat(ZOOM, axis=1))
     return photo_panel(name, alt, enlarged, PART_SIDE * ZOOM)
 
 
 def _middle(picture: Tensor) -> Tensor:
-    """The middle of a picture ``(..., H, W)``, or of a map of a quarter of its size, as a copy on the CPU."""
+    """Copy the centre of a picture ``(..., H, W)``, or of a map of a quarter of its size, to the CPU."""
     side = _MIDDLE_SIDE if picture.shape[-3] == 3 else _MIDDLE_SIDE // SIZE_MULTIPLE
     top, left = (max(0, (length - side) // 2) for length in picture.shape[-2:])
     return picture[..., top : top + side, left : left + side].cpu().clone()
 
 
 def _branch_panels(key: str, components: Components, sharp: Tensor | None) -> Iterator[Panel]:
-    """What both branches make of the middle of a frame, their attention (Figure 13), and which of them is nearer to the
-    sharp frame, if there is one.
+    """Draw the frame's centre: both branches' images, their attention (Figure 13), and the branch closer to sharp.
+
+    The last panel is left out if there is no sharp frame.
     """
     for name in ("small", "large"):
         if (image := getattr(components, name)) is not None:
@@ -267,7 +268,7 @@ def _branch_panels(key: str, components: Components, sharp: Tensor | None) -> It
 
 
 def _nearer_map(key: str, small: Bytes, large: Bytes, sharp: Bytes) -> Panel:
-    """Yellow where the small branch is nearer to the sharp frame, dark where the large one is."""
+    """Draw which branch is closer to the sharp frame: yellow for the small branch, dark for the large one."""
     errors = [np.abs(image.astype(np.float32) - sharp).mean(axis=2) for image in (small, large)]
     lead = cv2.blur(errors[1] - errors[0], (_LEAD_SIDE, _LEAD_SIDE))
     codes = np.rint((lead / LEAD_TOP).clip(-1, 1) * 32767.5 + 32767.5).astype(np.uint16)

@@ -1,8 +1,8 @@
-"""A scores folder: what decides the scores, one row per frame as they come, and tables at the end.
+"""A scores folder: the settings, one row per frame as it is scored, and tables at the end.
 
-``asked.json`` holds what decides the scores, so that others are refused. ``scores.jsonl`` has one row per frame, so
-that an interrupted command can continue, with the stamps of the files that the frame was read from, so that a replaced
-frame is scored again. ``results.csv`` and ``results.json`` hold all scores.
+``asked.json`` holds the settings that affect the scores; a command with other settings is refused. ``scores.jsonl`` has
+one row per frame, so that an interrupted command can continue. Each row has the stamps of the frame's files, so that a
+replaced frame is scored again. ``results.csv`` and ``results.json`` hold all scores.
 """
 
 import csv
@@ -27,18 +27,22 @@ from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS, _LOCK = "scores.jsonl", "scores.lock"
-_TABLES = {"results.csv": "key", "results.json": '"protocol":', "pictures.json": '"rows":'}  # and how they begin
+_TABLES = {
+    "results.csv": "key",
+    "results.json": '"protocol":',
+    "pictures.json": '"rows":',
+}  # and a text near the beginning of each
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
-_SHOWN = 3  # folders that a message lists
+_SHOWN = 3  # most folders that a message lists
 _NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Make a folder, and keep other processes from scoring into it.
+    """Make a folder, and lock it so that no other process scores into it.
 
     Raises:
-        EvaluationError: If another process does.
+        EvaluationError: If another process has locked it.
     """
     in_use = f"{folder} is in use by another cdg-eval process; wait until it ends, or use another --out"
     with locks.hold(folder / _LOCK, remove=True, refusal=EvaluationError(in_use)):
@@ -46,16 +50,16 @@ def held(folder: Path) -> Iterator[None]:
 
 
 def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Sequence[Source]]) -> dict[str, FrameScores]:
-    """Make or open a scores folder; returns the rows already in it, by key.
+    """Make or open a scores folder, and return the rows already in it, by key.
 
     Args:
         folder: Made if it does not exist.
-        identity: What decides the scores, as JSON.
-        sources: The files that each frame is read from now, by key; rows whose files have changed are left out.
+        identity: Everything that affects the scores, as JSON.
+        sources: The files that each frame is read from now, by key. Rows whose files have changed are left out.
 
     Raises:
-        EvaluationError: If it contains scores of something else, or is not a scores folder.
-        ForeignFile: If a person's own file has the name of a table.
+        EvaluationError: If the folder contains scores of something else, or is not a scores folder.
+        ForeignFile: If a file of the user's own has the name of a table.
     """
     path = folder / "asked.json"
     wanted = json.loads(json.dumps({"format": _FORMAT, "version": _VERSION, **identity}))
@@ -83,15 +87,15 @@ def begin(folder: Path, identity: Mapping[str, Any], sources: Mapping[str, Seque
 
 
 def stored_keys(folder: Path) -> set[str]:
-    """The frames that a begun folder has rows of, outdated ones included."""
+    """Return the keys of all rows in a scores folder, including outdated rows."""
     return {str(row["key"]) for row in files.read_rows(folder / _ROWS)}
 
 
 def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
-    """The scores of a frame, as ``to_json`` was given them, and the stamps of its files; no stamps in early releases.
+    """Decode a row of ``to_json`` into a frame's scores and the stamps of its files; early releases wrote no stamps.
 
     Raises:
-        KeyError, TypeError, ValueError: If it is something else.
+        KeyError, TypeError, ValueError: If it is not such a row.
     """
     place = f"the row of {reprlib.repr(row['key'])}"
     measures: dict[str, Any] = {"key": files.as_type(row["key"], str, place)}
@@ -108,27 +112,27 @@ def _from_json(row: Mapping[str, Any]) -> tuple[FrameScores, list[FileStamp]]:
 
 
 def _finite(name: str, value: float) -> float:
-    """A score as it is measured today: of an earlier release equal pictures have an infinite PSNR."""
+    """Convert a score of an earlier release, in which equal pictures have an infinite PSNR, to today's convention."""
     if name.startswith("psnr"):
         return min(value, PSNR_CEILING)
     return math.nan if math.isinf(value) else value
 
 
 def _is_current(stamps: Sequence[FileStamp], sources: Sequence[Source]) -> bool:
-    """Whether the files that a row was scored from are still the same."""
+    """Return whether the files that a row was scored from are unchanged."""
     return len(stamps) == len(sources) and all(map(storage.current_stamp, sources, stamps))
 
 
 def append(folder: Path, row: FrameScores, stamps: Sequence[FileStamp]) -> None:
-    """Add the scores of one frame, read from files with these stamps; they are on disk when this returns."""
+    """Append the scores of one frame and the stamps of its files; they are on disk when this returns."""
     files.append_rows(folder / _ROWS, [{**to_json(row), "sources": [asdict(stamp) for stamp in stamps]}])
 
 
 def read(path: Path) -> dict[str, FrameScores]:
-    """The rows of a scores folder, or of its ``results.csv``, by key.
+    """Read the rows of a scores folder, or of its ``results.csv``, by key.
 
     Raises:
-        EvaluationError: If it is neither.
+        EvaluationError: If the path is neither.
     """
     if not path.exists():
         raise EvaluationError(f"{path} does not exist; pass a scores folder of cdg-eval, or its results.csv")
@@ -140,7 +144,7 @@ def read(path: Path) -> dict[str, FrameScores]:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file))
-        if lines and lines[-1]["key"] == "mean":  # a frame may be called so too
+        if lines and lines[-1]["key"] == "mean":  # only the last row: a frame may also be called "mean"
             lines.pop()
         scores = [
             {name: _finite(name, float(value or "nan")) for name, value in line.items() if name != "key"}
@@ -155,7 +159,7 @@ def read(path: Path) -> dict[str, FrameScores]:
 
 
 def _no_scores(folder: Path) -> str:
-    """What to pass instead of a folder without scores: those in it that have some."""
+    """Return the message for a folder without scores; it suggests the scores folders inside it."""
     found = [str(table.parent) for table in sorted(folder.glob("*/results.csv"))]
     if not found:
         return f"{folder} contains no results.csv; pass a scores folder of cdg-eval"
@@ -176,10 +180,10 @@ def write_csv(path: Path, rows: Sequence[FrameScores]) -> None:
 
 
 def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, with the names of all their fields as its head; NaN and missing values are empty fields."""
+    """Format rows as CSV with the names of all their fields as its header; NaN and missing values are empty fields."""
     text = io.StringIO()
     names = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in _NOT_IN_TABLES]
-    has_return = any("\r" in str(row.get("key")) for row in rows)  # which by itself is not quoted, and ends a line
+    has_return = any("\r" in str(row.get("key")) for row in rows)  # csv does not quote it by itself, and it ends a line
     writer = csv.DictWriter(
         text,
         fieldnames=names,
@@ -194,7 +198,7 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """The value with what JSON cannot hold replaced: NaN by null, infinity by "inf" or "-inf"."""
+    """Replace the values that JSON cannot hold: NaN by null, infinity by "inf" or "-inf"."""
     if isinstance(value, Mapping):
         return {name: to_json(part) for name, part in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

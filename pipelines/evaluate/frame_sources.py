@@ -1,4 +1,4 @@
-"""The frames to score: from a pack, a data set, or folders with the results of another program.
+"""The frames to score: from a pack, a data set, or folders with another program's results.
 
 Legend: H, W a frame's height and width.
 """
@@ -39,42 +39,42 @@ class EvaluationFrame:
     """One frame to score."""
 
     key: str  # sequence/name
-    sharp: "Tensor | None"  # (3, H, W) uint8; None of a photograph, of which there is none
-    blurry: "Tensor | None"  # the same; None where there are only results
-    mask: "Tensor | None"  # (1, H, W) uint8, 0 or 1; None where there is none
-    restored: "Tensor | None" = None  # another program's result; None where a network is to restore the blurry frame
-    extent: "Tensor | None" = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None where nothing is known
+    sharp: "Tensor | None"  # (3, H, W) uint8; None for a photograph, which has no sharp frame
+    blurry: "Tensor | None"  # the same; None if there are only results
+    mask: "Tensor | None"  # (1, H, W) uint8, 0 or 1; None if the frame has no mask
+    restored: "Tensor | None" = None  # another program's result; None if a network restores the blurry frame
+    extent: "Tensor | None" = None  # (1, H, W) float32, pixels of blur, NaN where unknown; None if all is unknown
 
     @property
     def truth(self) -> "Tensor":
-        """The sharp frame, where there must be one."""
+        """The sharp frame of a frame that must have one."""
         assert self.sharp is not None
         return self.sharp
 
 
 class FrameSource(ABC):
-    """Frames to score, by number; they may be read in another process."""
+    """Frames to score, accessed by number; they may be read in another process."""
 
-    name: str  # for the scores folder
-    layout: str = ""  # of the data set; empty for pictures of no known one
-    folders: Sequence[Path] = ()  # where the frames lie, if in folders
-    orphans: Sequence[Source] = ()  # frames that lie there without a partner, and are not scored
+    name: str  # used in the name of the scores folder
+    layout: str = ""  # of the data set; empty if the pictures are of no known layout
+    folders: Sequence[Path] = ()  # the folders that contain the frames, if any
+    orphans: Sequence[Source] = ()  # frames in these folders without a partner; not scored
     keys: Sequence[str]
-    identity: dict[str, Any]  # which frames and masks these are: JSON
+    identity: dict[str, Any]  # identifies the frames and masks, as JSON
     protocol: str  # how they are scored, in one line
-    extent_source: str = ""  # where the extent of the blur is known from; empty: nowhere
-    is_aligned: bool = False  # whether each picture is laid over its sharp frame before it is scored
+    extent_source: str = ""  # source of the blur's extent; empty if the extent is unknown
+    is_aligned: bool = False  # whether each picture is aligned to its sharp frame before scoring
     has_truth: bool = True  # whether there are sharp frames
-    scored: str = "restored"  # what the scores are of, besides the blurry frames beside it
+    scored: str = "restored"  # what is scored, apart from the blurry frames
 
     def set_extent_source(self, source: str) -> None:
-        """Say where the extent is known from, if anywhere; the identity and the protocol name it."""
+        """Set the source of the extent, if not empty, and add it to the identity and the protocol."""
         if source:
             self.extent_source = self.identity["extents"] = source
             self.protocol += f"; extents by {source}"
 
     def size(self) -> tuple[int, int]:
-        """Height and width of the first frame."""
+        """Return the height and width of the first frame."""
         frame = self[0]
         picture = frame.restored if frame.blurry is None else frame.blurry
         assert picture is not None
@@ -86,22 +86,22 @@ class FrameSource(ABC):
 
     @abstractmethod
     def sources(self, number: int) -> Sequence[Source]:
-        """The files that a frame is read from, where ``identity`` says nothing of what they hold."""
+        """Return the files that a frame is read from, except those whose content ``identity`` already covers."""
 
     def sources_of_all(self) -> dict[str, Sequence[Source]]:
-        """The same of all frames, by key."""
+        """Return the ``sources`` of all frames, by key."""
         return {key: self.sources(number) for number, key in enumerate(self.keys)}
 
     @abstractmethod
     def decode(self, number: int, contents: Contents) -> EvaluationFrame:
-        """A frame out of the bytes of its ``sources``."""
+        """Decode a frame from the bytes of its ``sources``."""
 
     def __getitem__(self, number: int) -> EvaluationFrame:
         """Read one frame."""
         return self.decode(number, {source: storage.read(source) for source in self.sources(number)})
 
     def read_stamped(self, number: int) -> tuple[EvaluationFrame, Sequence[FileStamp]]:
-        """A frame, and the stamps of the very bytes that it was decoded from."""
+        """Read a frame, and return it with the stamps of the files as they were when read."""
         sources = self.sources(number)
         read = {source: storage.read_stamped(source) for source in dict.fromkeys(sources)}
         frame = self.decode(number, {source: data for source, (data, _) in read.items()})
@@ -109,16 +109,16 @@ class FrameSource(ABC):
 
 
 class PackFrames(FrameSource):
-    """The frames of a pack, put together where it holds their crops.
+    """The frames of a pack, assembled from crops if the pack stores crops.
 
     Args:
         path: The pack.
-        masks: Where M comes from; by default the pack's own masks where they are of known extents of the blur, else
-            those of ``paired``, computed.
+        masks: The source of M. By default the pack's own masks if they come from known extents of the blur, otherwise
+            masks computed by ``paired``.
 
     Raises:
         EvaluationError: If a mask is missing.
-        PackError: If it is not a pack.
+        PackError: If the file is not a pack.
     """
 
     def __init__(self, path: Path, masks: MaskSource = DEFAULT_MASKS) -> None:
@@ -151,17 +151,17 @@ class PackFrames(FrameSource):
 
 
 def _measured_extent(codes: Codes) -> "Tensor":
-    """The extent, ``(1, H, W)`` in pixels, that S of ``paired`` or ``extent`` stands for; NaN where it is unknown."""
+    """Convert S of ``paired`` or ``extent`` to the extent, ``(1, H, W)`` in pixels; NaN where it is unknown."""
     extent = paired.extent_of(np.asarray(codes / equations.LEVELS, np.float32))
     return tensor_of(np.where(codes > 0, extent, np.float32(np.nan)))[None]
 
 
 def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> "Tensor":
-    """A map of extents, ``(1, H, W)`` float32 in pixels, NaN where unknown.
+    """Decode a map of extents, ``(1, H, W)`` float32 in pixels, NaN where unknown.
 
     Raises:
-        EvaluationError: If it is not of ``size``, (height, width).
-        FrameError: If it is damaged.
+        EvaluationError: If the map's size is not ``size``, (height, width).
+        FrameError: If the map is damaged.
     """
     codes = extents.decode(data, source)
     if codes.shape != size:
@@ -173,14 +173,14 @@ def decode_extent(data: bytes, source: Source, size: tuple[int, ...]) -> "Tensor
 
 
 class PictureFrames(FrameSource):
-    """Pictures: pairs of a data set, or another program's results with the sharp frames of the same names.
+    """Pairs of a data set, or another program's results with the sharp frames of the same names.
 
     Args:
-        name: What they are, for the protocol.
-        pairs: To score; where ``are_results``, ``blurry`` of a pair is a result.
-        masks: Where M comes from. It needs blurry frames; None for none.
+        name: What the pictures are, for the protocol.
+        pairs: The pairs to score. With ``are_results``, ``blurry`` of a pair is a result.
+        masks: The source of M, which needs blurry frames; None for no masks.
         are_results: Whether the pairs hold results.
-        blurry: The frames that were restored, by key, where ``pairs`` holds results; empty scores the results alone.
+        blurry: The blurry frames of the results, by key, with ``are_results``; if empty, only the results are scored.
 
     Raises:
         EvaluationError: If a mask is missing.
@@ -201,7 +201,9 @@ class PictureFrames(FrameSource):
         self.keys = [pair.key for pair in pairs]
         paths = [str(storage.absolute(source)) for pair in pairs for source in (pair.blurry, pair.sharp)]
         self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
-        self.has_extent_maps = len(self.extent_maps) == len(pairs)  # maps of a part would not say of which
+        self.has_extent_maps = len(self.extent_maps) == len(
+            pairs
+        )  # all or none: the protocol could not tell which frames have a map
         self.identity = {"pictures": zlib.crc32(files.encoded("\n".join(paths))), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
         if masks is not None:
@@ -254,7 +256,7 @@ class PictureFrames(FrameSource):
 
 
 class BlurryFrames(FrameSource):
-    """The blurry frames of a source, scored as if somebody had restored them so: what a network has to beat."""
+    """The blurry frames of a source, scored like restored frames: the baseline that a network must beat."""
 
     def __init__(self, source: FrameSource) -> None:
         self.source, self.name, self.folders, self.keys = source, f"{source.name}-blurry", source.folders, source.keys
@@ -273,10 +275,10 @@ class BlurryFrames(FrameSource):
 
 
 def dataset_frames(root: Path, layout: str | None, variant: str | None, split: str, masks: MaskSource) -> PictureFrames:
-    """The pairs of a data set, read where it lies.
+    """Return the pairs of a data set, read in place.
 
     Raises:
-        DatasetError: If there is none, or several.
+        DatasetError: If there is no data set, or several.
         EvaluationError: If a mask is missing.
     """
     dataset = layouts.find(root, layout, variant)
@@ -288,7 +290,7 @@ def dataset_frames(root: Path, layout: str | None, variant: str | None, split: s
 
 
 def pair_frames(blurry: Path, sharp: Path, masks: MaskSource) -> PictureFrames:
-    """The pairs of two folders or patterns, as ``tree_pairs.find_pairs`` finds them.
+    """Return the pairs of two folders or patterns, as found by ``tree_pairs.find_pairs``.
 
     Raises:
         DatasetError: If nothing pairs.
@@ -302,7 +304,7 @@ def pair_frames(blurry: Path, sharp: Path, masks: MaskSource) -> PictureFrames:
 
 
 def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskSource) -> PictureFrames:
-    """Another program's results with their sharp frames, and the blurry ones if given, each a folder or a pattern.
+    """Return another program's results with their sharp and, if given, blurry frames; each is a folder or a pattern.
 
     Raises:
         DatasetError: If nothing pairs, or a result has no sharp frame of its name.
@@ -319,7 +321,9 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
             raise EvaluationError(
                 f"{blurry} has no frame {missing[0]} (missing: {counted(len(missing), 'frame')}); add what is missing"
             )
-        pairs = tuple(replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs)  # by the keys of a masks folder
+        pairs = tuple(
+            replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs
+        )  # with the keys of the blurry frames, which a masks folder has too
         blurry_of = {pair.key: known[pair.sharp].blurry for pair in pairs}
         folders = (*folders, *of_blurry.folders)
     kind = f"pictures of {restored} against {sharp}"
