@@ -1,4 +1,4 @@
-"""The frames that the page of several candidates shows: where they differ most, each one's result beside the others.
+"""The example frames of a comparison's page: where candidates differ most, with their results side by side.
 
 Legend: H, W a frame's height and width.
 """
@@ -19,34 +19,34 @@ from pipelines.pages.pictures import greatest_square
 from prep.arrays import Bytes
 
 RowsByName = Mapping[str, FrameScores]
-"""The rows of one frame, by the candidates' names."""
+"""The rows of one frame, by candidate name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Lineup:
-    """One frame and what each candidate made of it, on the CPU."""
+    """One frame and each candidate's result, on the CPU."""
 
     key: str
     blurry: Tensor | None  # (3, H, W) uint8
     sharp: Tensor | None  # the same
-    restored: Mapping[str, Tensor]  # the same, by name
+    restored: Mapping[str, Tensor]  # the same, by candidate name
 
 
 @dataclass(frozen=True, kw_only=True)
 class DrawnLineup:
-    """The same in pictures."""
+    """The pictures of a ``Lineup``."""
 
     key: str
     reasons: str  # why it was chosen
-    wipe: Wipe  # the whole frame, between the worst and the best candidate's
-    parts: Sequence[Panel]  # the square where candidates differ most, enlarged: blurry, of each, sharp
+    wipe: Wipe  # the whole frame, restored by the worst and by the best candidate
+    parts: Sequence[Panel]  # the square where candidates differ most, enlarged: blurry, candidates, sharp
 
 
 def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
-    """The frames worth a look, by key, each with why.
+    """Choose the frames to show, by key, each with its reasons.
 
     Args:
-        rows_of: By key.
+        rows_of: The rows of all frames, by key.
     """
 
     def known(rows: RowsByName) -> list[float]:
@@ -72,7 +72,7 @@ def choose(rows_of: Mapping[str, RowsByName]) -> dict[str, list[str]]:
 
 
 class Gallery:
-    """The frames that may be shown, updated with each scored frame, so that nothing is restored twice."""
+    """The frames that may be shown, updated with each scored frame so that no frame is restored twice."""
 
     def __init__(self) -> None:
         self._rows_of: dict[str, RowsByName] = {}
@@ -89,13 +89,13 @@ class Gallery:
 
 
 def lineup_of(frame: EvaluationFrame, restored: Mapping[str, Tensor]) -> Lineup:
-    """Keep of a frame what is drawn of it."""
+    """Return the parts of a frame that its pictures are drawn from."""
     pictures = {name: picture.cpu() for name, picture in restored.items()}
     return Lineup(key=frame.key, blurry=frame.blurry, sharp=frame.sharp, restored=pictures)
 
 
 def draw(lineup: Lineup, rows: RowsByName, reasons: Sequence[str]) -> DrawnLineup:
-    """One frame in pictures."""
+    """Draw the pictures of one frame."""
     sharp = None if lineup.sharp is None else to_array(lineup.sharp)
     images = {name: to_array(picture) for name, picture in lineup.restored.items()}
     order = sorted(images, key=lambda name: merit(rows[name]))
@@ -123,7 +123,7 @@ def _score(row: FrameScores) -> str:
 
 
 def most_different_part(images: Sequence[Bytes], sharp: Bytes | None) -> tuple[slice, slice]:
-    """Rows and columns of the square in which the pictures' squared errors differ most; the pictures without truth."""
+    """Find the square, as rows and columns, in which squared errors, or pictures without a sharp frame, differ most."""
     if sharp is None:
         spread = np.max(images, axis=0).astype(np.float64) - np.min(images, axis=0)
         return greatest_square(np.square(spread).sum(axis=2), PART_SIDE)

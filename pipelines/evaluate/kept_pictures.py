@@ -1,4 +1,4 @@
-"""Pictures of scored frames, kept beside the rows that they are of: the same command need not restore them again."""
+"""Pictures of scored frames, saved with their rows, so that the same command need not restore the frames again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _Shown(Protocol):
-    """A dataclass of what is shown of one frame."""
+    """A dataclass with the pictures of one frame."""
 
     @property
     def key(self) -> str: ...
@@ -24,12 +24,12 @@ Shown = TypeVar("Shown", bound=_Shown)
 
 
 def read(path: Path, kind: type[Shown], row_of: Mapping[str, Any]) -> dict[str, Shown]:
-    """What an earlier run kept of these very rows, by key.
+    """Read the pictures that an earlier run saved, by key, if their rows are the same as now.
 
     Args:
-        path: Of the file; where it does not exist, or is damaged, nothing is kept.
-        kind: What it holds of a frame, a dataclass.
-        row_of: What the pictures are of, as JSON, by key.
+        path: The file; if it does not exist or is damaged, the result is empty.
+        kind: The dataclass that it holds for each frame.
+        row_of: The rows, by key, as JSON. Pictures of another row are left out.
     """
     try:
         content = files.read_object(path)
@@ -41,7 +41,7 @@ def read(path: Path, kind: type[Shown], row_of: Mapping[str, Any]) -> dict[str, 
 
 
 def write(path: Path, shown: "Sequence[DataclassInstance]", row_of: Mapping[str, Any]) -> None:
-    """Keep what is shown beside the rows that it is of; arguments as for ``read``."""
+    """Save pictures with the rows that they show; arguments as for ``read``."""
     examples = [asdict(each) for each in shown]
     content = {"rows": [row_of[each["key"]] for each in examples], "shown": examples}
     files.write_text(path, json.dumps(content) + "\n")

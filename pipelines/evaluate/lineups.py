@@ -1,4 +1,4 @@
-"""The pictures of a comparison: drawn of what was restored just now, kept, or else restored once more."""
+"""The pictures of a comparison: drawn from this run's results, or saved ones, or frames restored again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -19,16 +19,16 @@ _NAME = "compare-pictures.json"
 def draw_all(
     frames: FrameSource, candidates: Sequence[Candidate], fresh: Gallery, folder: Path
 ) -> tuple[Iterator[DrawnLineup], int]:
-    """Draw the frames in which the candidates differ most; none where there is one candidate alone.
+    """Draw the frames in which the candidates differ most; none if there is only one candidate.
 
     Args:
-        frames: That are scored.
-        candidates: That scored all of them.
-        fresh: What they restored in this run.
-        folder: Of the comparison, which may keep pictures of these very rows.
+        frames: The scored frames.
+        candidates: The candidates, which have scored all frames.
+        fresh: The frames that they restored in this run.
+        folder: The folder of the comparison, which may contain saved pictures of the same rows.
 
     Returns:
-        All of them, as they come, and their number.
+        An iterator over the pictures of all chosen frames, drawn one by one, and their number.
     """
     if len(candidates) < 2:
         return iter(()), 0
@@ -47,13 +47,13 @@ def draw_all(
 
 
 def keep(folder: Path, candidates: Sequence[Candidate], drawn: Sequence[DrawnLineup]) -> None:
-    """Keep pictures, so that the same command need not restore their frames again."""
+    """Save pictures, so that the same command need not restore their frames again."""
     if drawn:
         kept_pictures.write(folder / _NAME, drawn, _signatures(_rows_of(candidates)))
 
 
 def _restore_again(frames: FrameSource, number: int, candidates: Sequence[Candidate]) -> Lineup:
-    """A frame that was scored in an earlier run."""
+    """Restore a frame that was scored in an earlier run."""
     frame = frames[number]
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
@@ -66,5 +66,5 @@ def _rows_of(candidates: Sequence[Candidate]) -> dict[str, RowsByName]:
 
 
 def _signatures(rows_of: dict[str, RowsByName]) -> dict[str, Any]:
-    """What the pictures of a frame depend on, as JSON."""
+    """Return the scores that the pictures of each frame depend on, as JSON."""
     return {key: {name: row[first_measure(row)] for name, row in rows.items()} for key, rows in rows_of.items()}

@@ -13,10 +13,10 @@ class LPIPS:
     """Learned perceptual distance by AlexNet, version 0.1: 0 for equal pictures, lower is better.
 
     Args:
-        device: Where it is computed.
+        device: The device to compute it on.
 
     Raises:
-        EvaluationError: If torchmetrics or AlexNet's weights are missing; nothing is fetched from a network.
+        EvaluationError: If torchmetrics or AlexNet's weights are missing; nothing is downloaded.
 
     Source: Zhang et al. 2018, The unreasonable effectiveness of deep features as a perceptual metric; the
     implementation and the linear weights are torchmetrics'.
@@ -36,17 +36,17 @@ class LPIPS:
 
     @torch.no_grad()
     def __call__(self, restored: Tensor, sharp: Tensor) -> float:
-        """The distance of two ``(3, H, W)`` uint8 pictures of at least 32 x 32 pixels."""
+        """Compute the distance of two ``(3, H, W)`` uint8 pictures of at least 32 x 32 pixels."""
         pair = [picture[None].to(self.device).float() / 127.5 - 1 for picture in (restored, sharp)]
         self.network.reset()
         return float(self.network(*pair))
 
 
 def alexnet_weights() -> Path:
-    """The file of AlexNet's weights.
+    """Return the path of AlexNet's weights.
 
     Raises:
-        EvaluationError: If it is missing.
+        EvaluationError: If the file is missing.
     """
     from torchvision.models import AlexNet_Weights
 

@@ -1,4 +1,4 @@
-"""Where the masks M of scored frames come from: a masks folder, or S computed of each frame.
+"""The source of the masks M of scored frames: a masks folder, or S computed for each frame.
 
 Legend: H, W a frame's height and width.
 """
@@ -22,26 +22,28 @@ from prep.units import counted
 if TYPE_CHECKING:
     from torch import Tensor
 
-BY_EXTENT = ("extent", "paired")  # methods whose S stands for the extent of the blur in pixels
+BY_EXTENT = ("extent", "paired")  # methods whose S encodes the extent of the blur in pixels
 
 Contents = Mapping[Source, bytes]
-"""What the files of a frame hold."""
+"""The bytes of a frame's files."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MaskSource:
-    """Where M comes from: as the options say, and once ``resolved`` with nothing left open."""
+    """The source of M, as given by the options; ``resolved`` fills in the unset fields."""
 
-    method: str = ""  # of the sharpness map; empty: of the best that there is
-    mu: float | None = None  # None: as the maps' own, or the method's usual one
-    folder: MasksFolder | None = None  # made by cdg-prep masks; None computes S of each frame
+    method: str = ""  # of the sharpness map; empty: the best available one
+    mu: float | None = None  # threshold; None: that of the maps, or the method's default
+    folder: MasksFolder | None = None  # made by cdg-prep masks; None: S is computed for each frame
 
     def resolved(self, *, has_extents: bool = False, own: tuple[str, float] | None = None) -> "MaskSource":
-        """Fill in what is left open: components mean little unless the extent of the blur is known.
+        """Fill in the unset fields.
+
+        Methods that know the extent of the blur are preferred, because components mean little without it.
 
         Args:
-            has_extents: Whether maps of the extent lie beside all frames.
-            own: Method and mu of the maps that lie with the frames, as in a pack.
+            has_extents: Whether all frames have a map of the extent.
+            own: Method and mu of the maps stored with the frames, as in a pack.
         """
         method = self.method or (self.folder.method if self.folder else "")
         if not method and own is not None and own[0] in BY_EXTENT:
@@ -55,7 +57,7 @@ class MaskSource:
         return MaskSource(method=method, mu=mu, folder=self.folder)
 
     def describe(self) -> str:
-        """In words for the protocol: method, mu, and the blur's length where mu stands for one."""
+        """Describe the source for the protocol: method, mu, and the blur length that mu stands for, if any."""
         assert self.mu is not None
         text = f"M by {self.method} at mu {self.mu:g}"
         if self.method in BY_EXTENT and 0 < self.mu < 1:
@@ -64,10 +66,10 @@ class MaskSource:
         return text
 
     def check(self, keys: Sequence[str]) -> None:
-        """Refuse a masks folder that lacks some of these frames.
+        """Refuse a masks folder that lacks some of these frames or was made by another method.
 
         Raises:
-            EvaluationError: If so.
+            EvaluationError: If a mask is missing or made by another method.
         """
         if self.folder is None:
             return
@@ -83,26 +85,26 @@ class MaskSource:
             raise EvaluationError(f"the masks in {self.folder.path} are by {other}; use --method {other}")
 
     def sources(self, key: str) -> Sequence[Source]:
-        """The file that S of a frame is read from, where it is not computed."""
+        """Return the file that S of a frame is read from; empty if S is computed."""
         return [self.folder.sharpness_path(key)] if self.folder else []
 
     def sharpness(
         self, key: str, blurry: Bytes, sharp: Bytes, contents: Contents, extent: Source | None = None
     ) -> Codes:
-        """S of a frame, decoded or computed.
+        """Return S of a frame, decoded or computed.
 
         Args:
-            key: Of the frame.
+            key: The frame's key.
             blurry: ``(H, W, 3)`` uint8 RGB.
-            sharp: The same.
-            contents: The bytes of ``sources``, and of ``extent``.
+            sharp: The same shape and type.
+            contents: The bytes of the files in ``sources``, and of ``extent``.
             extent: The data set's own map of the extent of blur, if it has one.
 
         Returns:
             ``(H, W)`` uint16.
 
         Raises:
-            EvaluationError: If the method needs the map and there is none.
+            EvaluationError: If the method needs ``extent`` and it is None.
             FrameError: If a map is damaged.
         """
         if self.folder is not None:
@@ -117,10 +119,10 @@ class MaskSource:
         return equations.to_codes(method.compute(blurry, beside))
 
     def mask(self, codes: Codes) -> "Tensor":
-        """M, ``(1, H, W)``."""
+        """Compute M, ``(1, H, W)``, from S."""
         assert self.mu is not None
         return tensor_of(equations.mask_of_codes(codes, self.mu))[None]
 
 
 DEFAULT_MASKS = MaskSource()
-"""The default: from known blur lengths, else measured by ``paired``."""
+"""The default: masks from known blur lengths if available, otherwise computed by ``paired``."""

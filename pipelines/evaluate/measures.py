@@ -1,4 +1,4 @@
-"""The measures of one frame, under the conventions of record: whole frames, RGB, rounded to 8 bits.
+"""The measures of one frame, in the standard conventions: whole frames, RGB, rounded to 8 bits.
 
 Legend: H, W a frame's height and width.
 """
@@ -31,9 +31,9 @@ LEGEND = {
 }
 """How each measure is computed."""
 
-# A row of a scores folder: ``key``, the measures (without a sharp frame those of ``no_reference`` alone), those of
-# ``division``, ``mask_share`` where there is a mask, ``seconds`` and ``peak_megabytes`` where a network restored the
-# frame, and ``extents`` (``by_extent.squared_errors``) where the extent of the blur is known.
+# A row of a scores folder: ``key``, the measures (without a sharp frame only those of ``no_reference``), those of
+# ``division``, ``mask_share`` if there is a mask, ``seconds`` and ``peak_megabytes`` if a network restored the frame,
+# and ``extents`` (``by_extent.squared_errors``) if the extent of the blur is known.
 FrameScores = Mapping[str, Any]
 
 
@@ -45,18 +45,18 @@ def measure_frame(
     components: Components | None = None,
     blind: Sequence[NoReference] = (),
 ) -> FrameScores:
-    """All measures of one frame, of the blurry picture (``_blurry``) and of the restored one.
+    """Compute all measures of one frame, for the blurry picture (``_blurry``) and the restored one.
 
     Args:
-        frame: Without a mask it gets no measure of a component, without a sharp frame those of ``blind`` alone.
+        frame: The frame. Without a mask, measures of components are left out; without a sharp frame, all but ``blind``.
         restored: ``(3, H, W)`` uint8.
-        device: Where PSNR and SSIM are computed.
-        lpips: Adds LPIPS.
-        components: All that the network made of the frame, for the measures of the division.
+        device: The device to compute PSNR and SSIM on.
+        lpips: Computes LPIPS; None to leave it out.
+        components: All outputs of the network for the frame, for the measures of the division.
         blind: Measures that need no sharp frame.
 
     Raises:
-        EvaluationError: If the frame is smaller than SSIM's window, or than one of ``blind`` needs.
+        EvaluationError: If the frame is too small for SSIM's window, or for a measure of ``blind``.
     """
     scores: dict[str, Any] = {"key": frame.key}
     if frame.sharp is None:
@@ -103,7 +103,7 @@ def check_size(frame: EvaluationFrame) -> None:
     """Refuse a frame that is smaller than SSIM's window.
 
     Raises:
-        EvaluationError: If it is.
+        EvaluationError: If the frame is smaller.
     """
     height, width = frame.truth.shape[1:]
     if min(height, width) < WINDOW:
@@ -114,34 +114,34 @@ def check_size(frame: EvaluationFrame) -> None:
 
 
 def columns(scores: FrameScores) -> list[str]:
-    """The measures that a frame has, blurry before restored."""
+    """Return the measures in a row of scores, blurry before restored."""
     known = (*MEASURES, *no_reference.NAMES, *division.MEASURES)
     return [name for measure in known for name in (measure + "_blurry", measure) if name in scores]
 
 
 def measures_of(scores: Mapping[str, Any]) -> list[str]:
-    """The measures of the restored picture that scores hold, without those of the division."""
+    """Return the measures of the restored picture in scores, without those of the division."""
     return [measure for measure in (*MEASURES, *no_reference.NAMES) if measure in scores]
 
 
 def first_measure(scores: Mapping[str, Any]) -> str:
-    """What frames are sorted and networks compared by: PSNR, or the first measure that scores without one hold."""
+    """Return the measure to sort frames and compare networks by: PSNR, or without it the first measure in scores."""
     return measures_of(scores)[0]
 
 
 def worst_and_best(measure: str) -> tuple[str, str]:
-    """What the worst and the best score of a measure are called: ``lowest PSNR``, ``highest PSNR``."""
+    """Name the worst and the best score of a measure, such as ``lowest PSNR``, ``highest PSNR``."""
     ends = ("highest", "lowest") if no_reference.is_lower_better(measure) else ("lowest", "highest")
     worst, best = (f"{end} {'PSNR' if measure == 'psnr' else measure}" for end in ends)
     return worst, best
 
 
 def merit(scores: FrameScores, suffix: str = "") -> float:
-    """The first measure, turned where less is better: more of it is better.
+    """Return the first measure, negated if lower is better, so that higher is always better.
 
     Args:
-        scores: Of one frame.
-        suffix: ``_blurry`` for the blurry picture's.
+        scores: The scores of one frame.
+        suffix: ``_blurry`` for the blurry picture, empty for the restored one.
     """
     measure = first_measure(scores)
     value = float(scores[measure + suffix])
@@ -149,11 +149,11 @@ def merit(scores: FrameScores, suffix: str = "") -> float:
 
 
 def gain(scores: FrameScores) -> float:
-    """How much better the restored frame is than the blurry one, by the first measure; 0 where that is not known."""
+    """Return how much better the restored frame is than the blurry one, by the first measure; 0 if unknown."""
     difference = merit(scores) - merit(scores, "_blurry")
     return 0.0 if math.isnan(difference) else difference
 
 
 def has_blurry(scores: Mapping[str, Any]) -> bool:
-    """Whether scores hold the blurry picture's beside those of the restored one."""
+    """Return whether scores include the blurry picture's, in addition to those of the restored one."""
     return f"{first_measure(scores)}_blurry" in scores

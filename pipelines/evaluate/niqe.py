@@ -1,4 +1,4 @@
-"""NIQE, how far a photograph's statistics lie from those of undistorted photographs. Needs no sharp frame.
+"""NIQE: how far a photograph's statistics are from those of undistorted photographs. It needs no sharp frame.
 
 Legend: H, W a picture's height and width; B its blocks of 96 x 96 pixels; P the pixels of a block; F = 36 features.
 """
@@ -17,33 +17,35 @@ from prep.arrays import Bytes
 
 Floats64: TypeAlias = npt.NDArray[np.float64]
 
-BLOCK = 96  # pixels, of a side: that the authors' model was made of
-_MODEL = Path(__file__).with_name("niqe_pristine.npz")  # niqe_pristine.txt says whose it is
-_GREY = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])  # of R, G, B: MATLAB's rgb2gray
-_RADIUS, _SIGMA = 3, 7 / 6  # pixels, of the Gaussian window
-_ROUNDING = 1e-6  # grey levels: smaller ones come of rounding, and a plain surface must have none
+BLOCK = 96  # pixels, side of a block; the authors' model was fitted with this size
+_MODEL = Path(__file__).with_name("niqe_pristine.npz")  # niqe_pristine.txt states its origin and licence
+_GREY = np.array([0.298936021293775, 0.587043074451121, 0.114020904255103])  # weights of R, G, B in MATLAB's rgb2gray
+_RADIUS, _SIGMA = 3, 7 / 6  # pixels; radius and standard deviation of the Gaussian window
+_ROUNDING = 1e-6  # grey levels; smaller differences are rounding errors, and a plain surface must have none
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows, columns
-_SHAPES = np.arange(0.2, 10.0005, 0.001)  # of a generalised Gaussian, that are tried
-_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))  # of each shape: they rise with it
-_HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256  # cubic convolution, a = -0.5, twice as wide
+_SHAPES = np.arange(0.2, 10.0005, 0.001)  # candidate shapes of a generalised Gaussian
+_RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))  # one per shape, rising with it
+_HALVING = (
+    np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256
+)  # cubic convolution kernel, a = -0.5, stretched to twice its width
 
 
 def niqe(picture: Bytes) -> float:
-    """The distance of a photograph's statistics from those of 125 undistorted ones: lower is better.
+    """Compute the distance of a photograph's statistics from those of 125 undistorted ones; lower is better.
 
     Args:
-        picture: ``(H, W, 3)`` uint8 RGB, at least two blocks of 96 x 96 pixels. What is left right of the last whole
-            block and below it does not count.
+        picture: ``(H, W, 3)`` uint8 RGB, at least two blocks of 96 x 96 pixels. Pixels to the right of the last
+            whole block, or below it, are ignored.
 
     Returns:
-        NaN where fewer than two blocks have any structure: of a plain surface nothing can be said.
+        The distance; NaN if fewer than two blocks have any structure, because a plain surface cannot be judged.
 
     Raises:
-        EvaluationError: If the picture is smaller.
+        EvaluationError: If the picture has fewer than two blocks, because one block has no covariance.
 
     Source: Mittal, Soundararajan & Bovik 2013, Making a "completely blind" image quality analyzer, and the authors'
-    code, whose model of undistorted photographs this is: grey by MATLAB's ``rgb2gray`` and half the size by its
-    ``imresize``. Of two blocks at least, because one has no covariance.
+    code, from which the model of undistorted photographs comes. As in that code, pictures are converted to grey by
+    MATLAB's ``rgb2gray`` and to half the size by its ``imresize``.
     """
     rows, columns = (side // BLOCK for side in picture.shape[:2])
     if rows * columns < 2:
@@ -64,23 +66,23 @@ def niqe(picture: Bytes) -> float:
 
 @cache
 def _model() -> tuple[Floats64, Floats64]:
-    """Mean ``(F,)`` and covariance ``(F, F)`` of the features of undistorted photographs."""
+    """Load the mean ``(F,)`` and covariance ``(F, F)`` of the features of undistorted photographs."""
     with np.load(_MODEL) as model:
         return np.asarray(model["mean"], np.float64), np.asarray(model["covariance"], np.float64)
 
 
 def _features(grey: Floats64, side: int) -> Floats64:
-    """The 18 features of each block at one scale, ``(B, 18)``."""
+    """Compute the 18 features of each block at one scale, ``(B, 18)``."""
     mean = _smooth(grey)
     deviation = np.sqrt(np.abs(_smooth(grey * grey) - mean * mean))
     gap = np.where(np.abs(grey - mean) < _ROUNDING, 0, grey - mean)
     normalised = gap / (deviation + 1)  # equation 1
-    rows = np.split(normalised, len(normalised) // side)  # one at a time stays in the processor's cache
+    rows = np.split(normalised, len(normalised) // side)  # one row of blocks at a time fits into the processor's cache
     return np.concatenate([_features_of_row(row, side) for row in rows])
 
 
 def _features_of_row(row: Floats64, side: int) -> Floats64:
-    """The same of the blocks of one row, ``(side, W)``."""
+    """Compute the 18 features of each block of one row, ``(side, W)``."""
     blocks = row.reshape(side, -1, side).swapaxes(0, 1)  # (B, side, side)
     shape, left, right = _asymmetric_gaussian(blocks)
     features = [shape, (left + right) / 2]
@@ -91,7 +93,7 @@ def _features_of_row(row: Floats64, side: int) -> Floats64:
 
 
 def _smooth(picture: Floats64) -> Floats64:
-    """The mean under a Gaussian window of 7 x 7 pixels; the border is repeated."""
+    """Compute the mean in a Gaussian window of 7 x 7 pixels, repeating the border."""
     window = np.exp(-(np.arange(-_RADIUS, _RADIUS + 1) ** 2) / (2 * _SIGMA**2))
     window /= window.sum()
     for axis in (0, 1):
@@ -106,7 +108,7 @@ def _asymmetric_gaussian(blocks: Floats64) -> tuple[Floats64, Floats64, Floats64
         blocks: ``(B, side, side)``.
 
     Returns:
-        Shape, left and right scale, ``(B,)`` each; NaN of a block without values on both sides of 0.
+        Shape, left and right scale, ``(B,)`` each; NaN for a block without values on both sides of 0.
 
     Source: Lasmar, Stitou & Berthoumieu 2009, Multiscale skewed heavy tailed model for texture analysis.
     """
@@ -125,15 +127,18 @@ def _asymmetric_gaussian(blocks: Floats64) -> tuple[Floats64, Floats64, Floats64
 
 
 def _shape_of(ratio: Floats64) -> Floats64:
-    """The shape whose squared mean of absolute values, by its mean of squares, is nearest to ``ratio``; NaN of NaN."""
+    """Find the shape whose squared mean absolute value, divided by its mean square, is nearest to ``ratio``.
+
+    NaN stays NaN.
+    """
     places = np.searchsorted((_RATIOS[1:] + _RATIOS[:-1]) / 2, ratio)
     return np.where(np.isnan(ratio), np.nan, _SHAPES[np.minimum(places, len(_SHAPES) - 1)])
 
 
 def _half(picture: Floats64) -> Floats64:
-    """Half of each even side, as MATLAB's ``imresize(picture, 0.5)``: cubic, against aliasing, the border mirrored."""
+    """Halve each (even) side as MATLAB's ``imresize(picture, 0.5)``: cubic, antialiased, with a mirrored border."""
     for axis in (0, 1):
-        reach = len(_HALVING) // 2 - 1  # pixels before the first of each two
+        reach = len(_HALVING) // 2 - 1  # pixels before the first of each pair
         padding = [(reach, reach) if each == axis else (0, 0) for each in (0, 1)]
         padded = np.moveaxis(np.pad(picture, padding, mode="symmetric"), axis, 0)
         count = picture.shape[axis] // 2

@@ -1,4 +1,4 @@
-"""Measures that need no sharp frame: NIQE, which is computed here, and those of pyiqa (extra ``iqa``)."""
+"""Measures that need no sharp frame: NIQE, computed here, and those of pyiqa (extra ``iqa``)."""
 
 import hashlib
 import io
@@ -27,9 +27,9 @@ _HIGHER_IS_BETTER = (
     *("qualiclip", "qualiclip+", "qualiclip+-clive", "qualiclip+-flive", "qualiclip+-spaq"),
 )
 NAMES = (*_LOWER_IS_BETTER, *_HIGHER_IS_BETTER)
-"""As pyiqa calls them; of its others some score whole sets, some need words, and some are models of gigabytes."""
+"""Names in pyiqa. Its other measures score whole sets, need a text, or have models of gigabytes."""
 
-_SOME = "musiq, maniqa, clipiqa+, topiq_nr or brisque"  # for a message
+_SOME = "musiq, maniqa, clipiqa+, topiq_nr or brisque"  # examples for a message
 _DIRECTIONS = {**dict.fromkeys(_LOWER_IS_BETTER, "lower"), **dict.fromkeys(_HIGHER_IS_BETTER, "higher")}
 LEGEND = {name: f"by pyiqa; {direction} is better" for name, direction in _DIRECTIONS.items()}
 LEGEND["niqe"] = f"blocks of {niqe.BLOCK} x {niqe.BLOCK}, the authors' model; lower is better"
@@ -43,11 +43,11 @@ class NoReference(Protocol):
 
     @property
     def origin(self) -> str:
-        """What computes it, of which weights: equal where the scores are."""
+        """The implementation and its weights; measures with equal origin give equal scores."""
         ...
 
     def __call__(self, picture: "Tensor") -> float:
-        """The score of a ``(3, H, W)`` uint8 picture; NaN where it has none.
+        """Score a ``(3, H, W)`` uint8 picture; NaN if it has no score.
 
         Raises:
             EvaluationError: If the picture is too small.
@@ -56,15 +56,15 @@ class NoReference(Protocol):
 
 
 def is_lower_better(name: str) -> bool:
-    """Whether less is better, of a measure without a sharp frame; False of all others that the scores are sorted by."""
+    """Return whether lower is better for a measure that needs no sharp frame; False for PSNR and other names."""
     return name in _LOWER_IS_BETTER
 
 
 def check_name(name: str) -> None:
-    """Refuse what is not one of ``NAMES``.
+    """Refuse a name that is not one of ``NAMES``.
 
     Raises:
-        EvaluationError: If so.
+        EvaluationError: If the name is unknown.
     """
     if name not in NAMES:
         near = get_close_matches(name, NAMES)
@@ -73,22 +73,22 @@ def check_name(name: str) -> None:
 
 
 def load(name: str, device: "torch.device") -> NoReference:
-    """A measure by its name.
+    """Load a measure by its name.
 
     Args:
         name: One of ``NAMES``.
-        device: Where a network computes it.
+        device: The device to compute it on, if it is a network.
 
     Raises:
-        EvaluationError: If there is no such measure, or weights are missing; nothing is fetched from a network.
-        ModuleNotFoundError: If it is one of pyiqa's, and that is not installed.
+        EvaluationError: If there is no such measure, or weights are missing; nothing is downloaded.
+        ModuleNotFoundError: If it needs pyiqa and that is not installed.
     """
     check_name(name)
     return NIQE() if name == "niqe" else PyIQA(name, device)
 
 
 class NIQE:
-    """See ``niqe.niqe``."""
+    """The measure of ``niqe.niqe``."""
 
     name, origin = "niqe", "the authors' model of 2013"
 
@@ -100,8 +100,8 @@ class PyIQA:
     """A measure of pyiqa, a package whose licence (PolyForm Noncommercial) forbids commercial use.
 
     Args:
-        name: As pyiqa calls it.
-        device: Where it is computed.
+        name: Its name in pyiqa.
+        device: The device to compute it on.
 
     Raises:
         EvaluationError: If weights are missing, or this release of pyiqa has no such measure.
@@ -114,7 +114,7 @@ class PyIQA:
 
         if name not in pyiqa.list_models("NR"):
             raise EvaluationError(f"pyiqa {pyiqa.__version__} has no measure {name}; install a later version")
-        with _no_downloads(name), redirect_stdout(io.StringIO()):  # it prints what it loads
+        with _no_downloads(name), redirect_stdout(io.StringIO()):  # pyiqa prints what it loads
             self._metric = pyiqa.create_metric(name, device=device)
         self.origin = f"pyiqa {pyiqa.__version__}, weights {_checksum(self._metric)}"
 
@@ -145,7 +145,7 @@ def _checksum(network: "torch.nn.Module") -> str:
 
 @contextmanager
 def _no_downloads(name: str) -> Iterator[None]:
-    """Refuse what a package would fetch from a network, and name it."""
+    """Refuse downloads by pyiqa and its dependencies, with an error that names the missing file or host."""
 
     def refuse_file(url: str, dst: str, *_: object, **__: object) -> None:
         raise EvaluationError(f"--measure {name} needs {dst}, which does not exist; put the file there, or {remedy}")

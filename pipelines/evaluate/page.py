@@ -1,4 +1,4 @@
-"""A scores folder -> ``report.html``: every score in a table that sorts, and chosen frames in pictures, in one file."""
+"""The page of a scores folder, ``report.html``: a sortable table of all scores and example frames, in one file."""
 
 import math
 from collections import Counter
@@ -21,7 +21,7 @@ from prep.units import counted
 
 NAME = "report.html"
 _VISIBLE = 0.1  # dB: smaller changes of PSNR are hardly seen
-FEWEST_PIXELS = 1000  # that a score is shown of without a warning
+FEWEST_PIXELS = 1000  # fewest pixels of a range of blur lengths that is shown without a warning
 _TITLES = {
     "psnr": "PSNR",
     "ssim": "SSIM",
@@ -45,28 +45,28 @@ _TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Mean:
-    """A measure over all frames; texts as the page shows them."""
+    """A measure over all frames, as texts for the page."""
 
     measure: str
     blurry: str
     score: str
     change: str  # restored minus blurry; empty without blurry frames
-    tone: str  # a class of the page
+    tone: str  # CSS class of the change: gain, loss or empty
     interval: str
-    few: str  # a mark, where fewer frames have it than there are
+    few: str  # a mark if only some of the frames have the measure; otherwise empty
 
 
 def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any], examples: Sequence[Example]) -> Path:
-    """Write the page of a scores folder; an earlier one is replaced.
+    """Write the page of a scores folder, replacing an earlier page.
 
     Args:
-        folder: Of the scores.
-        rows: All of them.
+        folder: The scores folder.
+        rows: All rows of scores.
         summary: From ``summarise``.
-        examples: Frames in pictures.
+        examples: The example frames.
 
     Raises:
-        ForeignFile: If a person's own file has its name.
+        ForeignFile: If a file of the user's own has the page's name.
     """
     measures = measures_of(summary["mean"])
     gains = ["gain"] if has_blurry(rows[0]) else []
@@ -107,7 +107,7 @@ def write(folder: Path, rows: Sequence[FrameScores], summary: Mapping[str, Any],
 
 
 def _mean(rows: Sequence[FrameScores], summary: Mapping[str, Any], measure: str) -> _Mean:
-    """A measure over all frames, beside the blurry ones where they were scored, with its interval."""
+    """Summarise a measure over all frames, with its interval, and compared with blurry frames if these were scored."""
     means, blurry = summary["mean"], f"{measure}_blurry"
     values = [float(row[measure]) for row in rows]
     is_pair = blurry in means
@@ -142,7 +142,7 @@ def _verdict(main: _Mean, means: Mapping[str, float]) -> str:
 
 
 def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *, is_signed: bool) -> str:
-    """The 95 % interval of the mean of values, one a frame, or that there are too few for one."""
+    """Format the 95 % interval of the mean of values, one per frame; or say that there are too few frames."""
     if not has_interval(keys, values):
         return "too few frames"
     interval = bootstrap_interval(keys, values)
@@ -151,7 +151,7 @@ def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *
 
 
 def few_text(range_: Mapping[str, Any], rows: Sequence[FrameScores]) -> str:
-    """A mark for a range of blur lengths that rests on few pixels or few of the frames; empty for others."""
+    """Return a mark for a range of blur lengths that has few pixels or few frames; empty for other ranges."""
     if range_["pixels"] < FEWEST_PIXELS:
         return f"only {counted(round(range_['pixels']), 'pixel')}"
     bins = [place for place, low in enumerate(EDGES[:-1]) if range_["from"] <= low < range_["to"]]
@@ -160,11 +160,11 @@ def few_text(range_: Mapping[str, Any], rows: Sequence[FrameScores]) -> str:
 
 
 def tone(change: float, measure: str) -> str:
-    """The class by which a change from the blurry to the restored frame is coloured: gain, loss, or neither.
+    """Return the CSS class that colours a change from the blurry to the restored frame: gain, loss, or empty.
 
     Args:
         change: Restored minus blurry.
-        measure: What changed; where less is better, a fall is a gain.
+        measure: The measure that changed; if lower is better, a fall is a gain.
     """
     better = -change if is_lower_better(measure) or measure == "lpips" else change
     text = number(abs(better), measure)
@@ -174,13 +174,13 @@ def tone(change: float, measure: str) -> str:
 
 
 def title_of(column: str) -> str:
-    """A column of scores as the page heads it; that of a blurry frame in two lines."""
+    """Return the heading of a column of scores; that of blurry frames has two lines."""
     measure = column.removesuffix("_blurry")
     return _TITLES.get(measure, measure) + ("\nblurry" if measure != column else "")
 
 
 def _cells(row: FrameScores, heads: Sequence[str]) -> list[tuple[str, str]]:
-    """Of each column the text, and the value that it is sorted by, empty where there is no score."""
+    """Return, for each column, its text and the value to sort it by, which is empty if there is no score."""
     cells = []
     for head in heads:
         if head == "key":
@@ -194,7 +194,7 @@ def _cells(row: FrameScores, heads: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def number(value: float | None, name: str) -> str:
-    """A score as the page shows it: dB to two places, shares in percent, others to four places."""
+    """Format a score: dB with two decimals, shares in percent, others with four decimals."""
     if value is None or math.isnan(value):
         return "–"  # noqa: RUF001
     if name == "mask_share":
@@ -205,7 +205,7 @@ def number(value: float | None, name: str) -> str:
 
 
 def signed(value: float, measure: str) -> str:
-    """A difference between two scores, with its sign; no sign where it rounds to 0."""
+    """Format a difference between two scores with its sign; without a sign if it rounds to 0."""
     if math.isnan(value):
         return number(value, measure)
     text = number(abs(value), measure)
@@ -213,11 +213,11 @@ def signed(value: float, measure: str) -> str:
 
 
 def score(value: float | None, measure: str) -> str:
-    """A score with its unit, or else with the name of its measure."""
+    """Format a score with its unit, or with the name of its measure if it has no unit."""
     return f"{number(value, measure)} dB" if measure == "psnr" else f"{title_of(measure)} {number(value, measure)}"
 
 
 def share(part: float, whole: float) -> str:
-    """A part of a whole in percent; a small one is not shown as none."""
+    """Format a part of a whole in percent; a small part is not rounded to 0."""
     percent = 100 * part / whole
     return "under 0.1 %" if 0 < percent < 0.05 else f"{percent:.1f} %"

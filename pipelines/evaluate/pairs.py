@@ -1,4 +1,4 @@
-"""Whether the frames that are scored are pairs: each is compared as it comes, at no extra reading."""
+"""Check whether the scored frames are pairs: each is compared when it is read for scoring, so none is read twice."""
 
 import math
 import statistics
@@ -15,19 +15,19 @@ from prep.pairing.comparison import Comparison, compare
 from prep.pairing.search import Finding
 
 Comparisons = Mapping[str, Comparison]
-"""Of one frame: what each of its pictures, by name, looks like beside the sharp one."""
+"""The comparisons of one frame's pictures with its sharp frame, by name of the picture."""
 
-_LEAST_SHIFT = 0.5  # pixels
-_ROUNDING = 1 / 12  # grey levels squared, that rounding to 8 bits makes: less is none
-_MOST_LEFT = 0.5  # of the difference, once the shift is undone: blur leaves more of it, in GoPro and REDS 0.6 to 1
+_LEAST_SHIFT = 0.5  # pixels; smaller shifts are not reported
+_ROUNDING = 1 / 12  # grey levels squared; variance of rounding to 8 bits, lower limit of the error
+_MOST_LEFT = 0.5  # share of the difference that a shift may leave once undone; blur leaves 0.6 to 1 in GoPro and REDS
 
 
 def compare_frame(frame: EvaluationFrame, restored: str = "restored") -> Comparisons:
-    """Compare what a frame brings with it, not what a network is to make of it.
+    """Compare a frame's blurry picture and another program's result, but not a network's result, with its sharp frame.
 
     Args:
-        frame: To be scored.
-        restored: What another program's picture is called.
+        frame: The frame to be scored.
+        restored: The name to give to another program's result.
     """
     if frame.sharp is None:
         return {}
@@ -37,10 +37,10 @@ def compare_frame(frame: EvaluationFrame, restored: str = "restored") -> Compari
 
 
 def findings(compared: Mapping[str, Comparisons]) -> list[Finding]:
-    """What is wrong with frames that were compared.
+    """List the faults found in compared frames.
 
     Args:
-        compared: By key, in the frames' order.
+        compared: The comparisons by key, in the order of the frames.
     """
     names = dict.fromkeys(name for comparisons in compared.values() for name in comparisons)
     return [
@@ -51,16 +51,16 @@ def findings(compared: Mapping[str, Comparisons]) -> list[Finding]:
 
 
 def compare_sample(frames: FrameSource, keys: Sequence[str]) -> dict[str, Comparisons]:
-    """Read and compare a sample of frames: those that were scored in an earlier run, of which nothing is kept."""
+    """Read and compare a sample of frames scored in an earlier run, because comparisons are not saved."""
     numbers = {key: number for number, key in enumerate(frames.keys)}
     return {key: compare_frame(frames[numbers[key]], frames.scored) for key in search.sample(keys)}
 
 
 def misalignment(frames: FrameSource, compared: Mapping[str, Comparisons]) -> str:
-    """What scoring frames as they lie costs, where most lie off their sharp ones and blur is not why; else nothing.
+    """Describe the PSNR lost to misalignment if most frames are shifted and blur does not explain it; otherwise empty.
 
     Args:
-        frames: That were scored; the one whose shift is the median is read again.
+        frames: The scored frames; the one with the median shift is read again.
         compared: As for ``findings``.
     """
     for name in ("restored", "blurry"):
@@ -81,7 +81,7 @@ def misalignment(frames: FrameSource, compared: Mapping[str, Comparisons]) -> st
 
 
 def _psnr_undone(frame: EvaluationFrame, name: str, shift: tuple[float, float]) -> tuple[float, float]:
-    """PSNR of a picture as it lies, and moved back by ``shift``, of the pixels that both show."""
+    """Compute the PSNR of a picture before and after undoing ``shift``, over the pixels that both cover."""
     picture = frame.blurry if name == "blurry" and frame.blurry is not None else frame.restored
     assert picture is not None
     there = to_array(picture).astype(np.float32)

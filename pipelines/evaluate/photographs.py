@@ -1,4 +1,4 @@
-"""Pictures without sharp frames: photographs, and what networks or other programs made of them.
+"""Pictures without sharp frames: photographs, and the results of networks or other programs.
 
 Legend: H, W a picture's height and width.
 """
@@ -17,12 +17,12 @@ from prep.io.storage import Source
 
 
 class Photographs(FrameSource):
-    """Pictures that measures without truth score, blurry ones beside restored ones where both are given.
+    """Pictures scored without sharp frames: blurry ones, restored ones, or both.
 
     Args:
-        name: What they are, for the protocol.
-        blurry: By key; empty where only results are scored.
-        restored: Another program's results, by key; empty where a network is to restore the blurry ones.
+        name: What the pictures are, for the protocol.
+        blurry: Blurry photographs by key; empty if only results are scored.
+        restored: Another program's results by key; empty if a network restores the blurry photographs.
     """
 
     has_truth = False
@@ -55,10 +55,10 @@ class Photographs(FrameSource):
 
 
 def find(restored: Path | None, blurry: Path | None) -> Photographs:
-    """The pictures of a folder or a pattern; or those of two, matched by name: results and blurry photographs.
+    """Find the pictures of a folder or pattern, or of two matched by name: results and blurry photographs.
 
     Raises:
-        DatasetError: If there is none, or a result has no photograph of the same name.
+        DatasetError: If there are no pictures, or a result has no photograph of the same name.
     """
     if restored is None or blurry is None:
         place, option = (blurry, "--blurry") if restored is None else (restored, "--restored")
@@ -69,7 +69,9 @@ def find(restored: Path | None, blurry: Path | None) -> Photographs:
         source, named = Photographs(f"pictures of {place}", *given), place
     else:
         dataset = tree_pairs.find_pairs(restored, blurry, ("--restored", "--blurry"), whole=True)
-        results = {pair.key: pair.blurry for pair in dataset.pairs}  # the first of the two trees
+        results = {
+            pair.key: pair.blurry for pair in dataset.pairs
+        }  # ``blurry`` of a pair is the first of the two trees, here the results
         photographs = {pair.key: pair.sharp for pair in dataset.pairs}
         source, named = Photographs(f"pictures of {restored} and {blurry}", photographs, results), restored
     source.name, source.folders, source.orphans = tree_pairs.name_of(named), dataset.folders, dataset.orphans

@@ -6,31 +6,31 @@ from dataclasses import dataclass
 from pipelines.evaluate.measures import FrameScores, gain
 from pipelines.pages import plots
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 92.0, 628.0, 10.0, 252.0  # the axes
+_LEFT, _RIGHT, _TOP, _BOTTOM = 92.0, 628.0, 10.0, 252.0  # ends of the axes, in units of the view
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """One frame, placed."""
+    """One frame, with its position in the view."""
 
     key: str
     x: float
     y: float
-    text: str  # shown over the dot
+    text: str  # the dot's tooltip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scatter:
-    """The plot; ticks are (place, text)."""
+    """The plot; ticks are (position, text)."""
 
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
-    zero: float  # y of no gain
+    zero: float  # y of zero gain
     dots: Sequence[Dot]
 
 
 def scatter(rows: Sequence[FrameScores]) -> Scatter | None:
-    """Place each frame by its share of M = 1 and its gain; None where there is no gain to show."""
+    """Place each frame by its share of M = 1 and its gain; None if no frame has both."""
     known = [row for row in rows if "mask_share" in row and "psnr_blurry" in row]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""Frames in, a row of scores a frame and candidate out, each on disk before the next."""
+"""Score frames: one row per frame and candidate, each saved to disk before the next."""
 
 import time
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -36,17 +36,18 @@ def score_frames(
     gallery: Gallery | None = None,
     compared: MutableMapping[str, Comparisons] | None = None,
 ) -> Iterator[FrameScores]:
-    """Score the frames that are not scored: each is read once, and restored once by each candidate.
+    """Score the frames that have no scores yet; each is read once, and restored once by each candidate.
 
     Args:
-        frames: What to score.
-        candidates: Whose folders were begun. Each row is in its folder, and in ``row_of``, before it is given.
-        workers: Processes that read frames and make masks.
-        gallery: Is offered each frame that all candidates restored just now.
-        compared: Is given what each frame looks like beside its sharp one, by key.
+        frames: The frames to score.
+        candidates: Candidates after ``begin``. Each row is in the candidate's folder and ``row_of`` before it is
+            yielded.
+        workers: Number of processes that read frames and compute masks.
+        gallery: Receives each frame that all candidates restored in this run.
+        compared: Receives the comparisons of each frame with its sharp frame, by key.
 
     Raises:
-        DataError: If a process that reads was killed.
+        DataError: If a worker process was killed.
         ReadError: If a frame cannot be read.
         EvaluationError: If two pictures of a frame differ in size.
     """
@@ -68,7 +69,7 @@ def score_frames(
 def _score(
     frame: EvaluationFrame, candidate: Candidate, stamps: Sequence[FileStamp], *, is_aligned: bool
 ) -> tuple[FrameScores, Tensor]:
-    """Score one frame of one candidate, and keep the row; gives it, and the restored frame."""
+    """Score one frame for one candidate, save the row, and return it with the restored frame."""
     components: Components | None = None
     lpips, blind = candidate.conditions.lpips, candidate.conditions.blind
     if candidate.restorer is None:
@@ -93,11 +94,11 @@ def restore_and_measure(
     blind: Sequence[NoReference] = (),
     is_aligned: bool = False,
 ) -> tuple[FrameScores, Tensor, Components]:
-    """Restore a frame and measure it, ``is_aligned`` after it was laid over its sharp frame.
+    """Restore a frame and measure it; with ``is_aligned``, align the pictures to the sharp frame first.
 
     Returns:
-        Its scores, ``seconds`` being those of restoring it and ``peak_megabytes`` the most memory until then; the
-        result, ``(3, H, W)`` uint8 on the device; and all that the network made.
+        Its scores, with the ``seconds`` that restoring took and the peak memory so far in ``peak_megabytes``; the
+        result, ``(3, H, W)`` uint8 on the device; and all outputs of the network.
     """
     assert frame.blurry is not None
     blurry = to_range(frame.blurry[None])
@@ -128,7 +129,7 @@ def _measure(
 
 
 class _Stamped(Dataset[tuple[EvaluationFrame, Sequence[FileStamp], Comparisons]]):
-    """Frames with the stamps of the files that they are read from, compared with their sharp ones."""
+    """Frames with the stamps of their files and the comparisons with their sharp frames."""
 
     def __init__(self, frames: FrameSource) -> None:
         self.frames = frames

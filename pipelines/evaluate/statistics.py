@@ -1,4 +1,4 @@
-"""Means over frames and sequences, their bootstrap intervals, and the difference between two sets of scores."""
+"""Means over frames and sequences, bootstrap intervals, and the difference between two sets of scores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from prep.datasets import layouts
 from prep.units import counted
 
 _RESAMPLES = 10_000
-FEWEST = 5  # sequences, or frames, that an interval can be drawn from
+FEWEST = 5  # fewest sequences, or frames, for an interval
 
 
 def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
-    """The mean of each measure over the frames; NaN (a frame with almost nothing of a component) does not count."""
+    """Compute the mean of each measure over frames, ignoring NaN (from frames with almost nothing of a component)."""
     means = {}
     for name in columns(rows[0]):
         values = [float(row[name]) for row in rows if not math.isnan(float(row[name]))]
@@ -26,7 +26,7 @@ def mean_scores(rows: Sequence[FrameScores]) -> dict[str, float]:
 
 
 def sequence_means(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
-    """The means of each sequence; empty if the frames belong to none."""
+    """Compute the means of each sequence; empty if the frames belong to no sequence."""
     sequences: dict[str, list[FrameScores]] = {}
     for row in rows:
         sequences.setdefault(layouts.sequence(str(row["key"])), []).append(row)
@@ -34,9 +34,9 @@ def sequence_means(rows: Sequence[FrameScores]) -> dict[str, dict[str, float]]:
 
 
 def author_frames(keys: Sequence[str]) -> list[str]:
-    """The 30 frames per clip that the author of VideoDeblurring scored: floor(linspace(2, 97, 30)), counted from 1.
+    """Return the 30 frames per clip that VideoDeblurring's author scored: floor(linspace(2, 97, 30)), counted from 1.
 
-    Source: Su et al. 2017, as their code has it; that it counts from 1 is likely, not certain.
+    Source: Su et al. 2017, the authors' code, which probably, but not certainly, counts from 1.
     """
     clips: dict[str, list[str]] = {}
     for key in sorted(keys):
@@ -47,32 +47,32 @@ def author_frames(keys: Sequence[str]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """95 % interval of a mean over frames."""
+    """The 95 % interval of a mean over frames."""
 
     low: float
     high: float
-    of: str  # what was resampled: sequences, or frames
+    of: str  # the unit of resampling: sequences or frames
 
 
 def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval:
-    """The 95 % interval of a mean over frames, by bootstrap: where it would lie for other frames of the same kind.
+    """Estimate by bootstrap the 95 % interval of a mean over frames, for other frames of the same kind.
 
-    Whole sequences are resampled, because frames of one sequence are alike. With fewer than five sequences single
-    frames are resampled, and the interval is then too narrow. The random seed is fixed.
+    Whole sequences are resampled, because frames of one sequence are alike. With fewer than five sequences, single
+    frames are resampled instead, and the interval is too narrow. The random seed is fixed.
 
     Args:
         keys: Of the frames; they name the sequences.
         values: One per frame; NaN does not count.
 
     Returns:
-        NaN at both ends if every value is NaN.
+        The interval; both ends are NaN if every value is NaN.
 
     Source: Efron & Tibshirani 1993, An introduction to the bootstrap, section 13.3 (percentiles).
     """
     return _bootstrap(tuple(keys), tuple(values))
 
 
-@lru_cache(maxsize=64)  # a second for a thousand frames, and a report and its page ask for the same intervals
+@lru_cache(maxsize=64)  # takes a second for 1000 frames; report and page need the same intervals
 def _bootstrap(keys: tuple[str, ...], values: tuple[float, ...]) -> Interval:
     sequences = [layouts.sequence(key) for key in keys]
     is_clustered = len(set(sequences)) >= FEWEST
@@ -103,7 +103,7 @@ def interval_note(keys: Sequence[str]) -> str:
 
 
 def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
-    """Whether enough is known for an interval to mean anything: values of five sequences, or of five frames.
+    """Return whether there are enough values for a meaningful interval: those of five sequences, or of five frames.
 
     Args:
         keys: Of the frames; they name the sequences.
@@ -116,20 +116,20 @@ def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Between two sets of scores of the same frames, measure by measure: this one minus the other."""
+    """The difference between two sets of scores of the same frames, per measure: this set minus the other."""
 
     means: Mapping[str, float]
     intervals: Mapping[str, Interval]
-    higher: Mapping[str, int]  # number of frames in which this one is higher
+    higher: Mapping[str, int]  # number of frames in which this set is higher
     frames: int
 
 
 def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> Difference:
-    """Compare restored frames with those of another set of scores, frame by frame.
+    """Compare the scores of restored frames with another set, frame by frame.
 
     Args:
-        rows: At least one.
-        others: By key.
+        rows: The rows of this set, at least one.
+        others: The rows of the other set, by key.
 
     Raises:
         EvaluationError: If the other set has no scores of a frame.
@@ -142,7 +142,9 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
         )
     shared = [name for name in measures_of(rows[0]) if name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
-    gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # a component of no frame
+    gains = {
+        name: values for name, values in gains.items() if not np.isnan(values).all()
+    }  # a component that no frame has enough of
     return Difference(
         means={name: float(np.nanmean(values)) for name, values in gains.items()},
         intervals={name: bootstrap_interval(keys, values) for name, values in gains.items()},

@@ -1,4 +1,4 @@
-"""The summary of an evaluation: means, intervals, and all that a reader must know of them."""
+"""The summary of an evaluation: means, intervals, and the facts needed to interpret them."""
 
 import math
 from collections.abc import Sequence
@@ -22,16 +22,16 @@ from pipelines.restore.restorer import Restorer
 from pipelines.restore.weights_files import weights_checksum
 from pipelines.timing import device_name
 
-_TABLE_1_FRAMES = 1111  # of GoPro, that the paper's Table 1 is of
+_TABLE_1_FRAMES = 1111  # frames of GoPro's test split, for which the paper's Table 1 holds
 
 
 def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candidate) -> dict[str, Any]:
-    """What ``results.json`` says in addition to the rows.
+    """Compute what ``results.json`` contains in addition to the rows.
 
     Args:
-        rows: Of all frames, at least one.
-        frames: That were scored.
-        candidate: That restored them.
+        rows: The rows of all frames, at least one.
+        frames: The scored frames.
+        candidate: The candidate that restored them.
     """
     conditions, restorer = candidate.conditions, candidate.restorer
     protocol, weights = conditions.protocol(frames), conditions.weights
@@ -70,7 +70,7 @@ def summarise(rows: Sequence[FrameScores], frames: FrameSource, candidate: Candi
 
 
 def _libraries(restorer: Restorer | None) -> tuple[str, ...]:
-    """Those that the scores may depend on."""
+    """Return the names of the libraries that the scores may depend on."""
     is_peer = restorer is not None and isinstance(restorer.network, PeerNetwork)
     return ("cdgnet", "torch", "numpy", *(("spandrel", "spandrel_extra_arches") if is_peer else ()))
 
@@ -80,13 +80,13 @@ def _describe(weights: Path, restorer: Restorer) -> dict[str, str]:
 
 
 def _note_of_missing(rows: Sequence[FrameScores], measure: str) -> str:
-    """How many frames have a measure; empty where all have, or none."""
+    """Return a note of how many frames have a measure; empty if all have it, or none."""
     count = sum(not math.isnan(value) for value in _of_rows(rows, measure))
     return "" if count in (0, len(rows)) else f"; {count} of {len(rows)} frames have it"
 
 
 def _note_of_equals(rows: Sequence[FrameScores], measure: str, scored: str) -> str:
-    """How many frames have the PSNR of equal ones; empty where none has, and for measures other than PSNR."""
+    """Return a note of how many frames have the PSNR of equal pictures; empty if none, or for other measures."""
     notes = []
     for name, kind in ((f"{measure}_blurry", "blurry"), (measure, scored)):
         if measure.startswith("psnr") and (count := sum(value >= PSNR_CEILING for value in _of_rows(rows, name))):
