@@ -1,1 +1,1 @@
-"""Frames in, scores, tables and a page out."""
+"""Score frames, and write tables and a page of the scores."""

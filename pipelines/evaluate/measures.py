@@ -48,7 +48,8 @@ def measure_frame(
     """Compute all measures of one frame, for the blurry picture (``_blurry``) and the restored one.
 
     Args:
-        frame: The frame. Without a mask, measures of components are left out; without a sharp frame, all but ``blind``.
+        frame: The frame. Without a mask, measures of components are left out; without a sharp frame, only ``blind``
+            is computed.
         restored: ``(3, H, W)`` uint8.
         device: The device to compute PSNR and SSIM on.
         lpips: Computes LPIPS; None to leave it out.

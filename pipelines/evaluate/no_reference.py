@@ -43,7 +43,7 @@ class NoReference(Protocol):
 
     @property
     def origin(self) -> str:
-        """The implementation and its weights; measures with equal origin give equal scores."""
+        """The implementation and its weights; measures of equal origin give equal scores."""
         ...
 
     def __call__(self, picture: "Tensor") -> float:

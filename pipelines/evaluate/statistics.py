@@ -55,7 +55,7 @@ class Interval:
 
 
 def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval:
-    """Estimate by bootstrap the 95 % interval of a mean over frames, for other frames of the same kind.
+    """Compute the 95 % bootstrap interval of a mean over frames, as expected for other frames of the same kind.
 
     Whole sequences are resampled, because frames of one sequence are alike. With fewer than five sequences, single
     frames are resampled instead, and the interval is too narrow. The random seed is fixed.

@@ -1,1 +1,1 @@
-"""What all pages share: templates, pictures, charts."""
+"""Templates, pictures and charts that all pages share."""

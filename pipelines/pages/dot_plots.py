@@ -1,25 +1,25 @@
-"""Dot plots: scores of several trainings a row, on one axis, in units of the SVG view of ``dot_plot.html.j2``."""
+"""Dot plots: scores of several trainings per row, on one axis, in units of the SVG view of ``dot_plot.html.j2``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.pages import plots
 
-# In units of the view: the axis's ends, the top of the first row, the height of a row (its name, then its dots) and of
-# what is below the rows.
+# In units of the view: the ends of the axis, the top of the first row, the height of a row (its name above its dots),
+# and the height of the axis below the rows.
 LEFT, RIGHT, TOP, ROW_HEIGHT, AXIS_HEIGHT = 36, 604, 4, 52, 34
-_NAME, _DOTS = 18, 36  # the baseline of a name and the middle of the dots, below the top of a row
+_NAME, _DOTS = 18, 36  # baseline of a name and centre of the dots, from the top of a row
 
 
 @dataclass(frozen=True, kw_only=True)
 class DotRow:
-    """One row of a plot, placed."""
+    """One row of a plot, with positions in the view."""
 
     name: str
     name_y: float
-    y: float  # of the dots
+    y: float  # y of the dots
     dots: Sequence[float]  # x of each value
-    mean: float  # its x
+    mean: float  # x of the mean
     text: str  # the values, for a screen reader
 
 
@@ -35,15 +35,15 @@ class DotPlot:
 
 
 def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> DotPlot | None:
-    """Place the values of each row on a common axis; None where there are none.
+    """Place the values of each row on a common axis; None if there are no values.
 
     Args:
         title: Of the plot.
         unit: Of the values.
-        values: By the row's name, in the order of the rows; NaN is left out.
+        values: Values by row name, in the order of the rows; NaN is left out.
 
     Returns:
-        The plot. Names stand above their dots: beside them long ones would run out of the view or into the axis.
+        The plot. Names are above their dots, because long names beside them would leave the view or cross the axis.
     """
     known = {name: [value for value in row if value == value] for name, row in values.items()}
     known = {name: row for name, row in known.items() if row}

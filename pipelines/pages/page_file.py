@@ -1,4 +1,4 @@
-"""A page on disk: it replaces an earlier page, never a file of the user's own with the same name."""
+"""Write pages to disk: a page may replace an earlier page, but never a file of the user's own."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ _SIGN = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse to replace a file that is not one of our pages; called before the work for a page starts.
+    """Refuse to replace a file that is not one of our pages; call it before the work for a page starts.
 
     Raises:
         ForeignFile: If there is such a file.
@@ -17,7 +17,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a page, whole or not at all.
+    """Write a page, completely or not at all.
 
     Raises:
         ForeignFile: If it would replace a file that is not one of our pages.

@@ -1,4 +1,4 @@
-"""The panels of a page: pictures with a name, encoded in the page itself."""
+"""The panels of a page: named pictures, encoded in the page itself."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ MAP_TITLES = {
     "large_attention": "attention of the large branch",
     "share": "gate: share of the small branch",
 }
-"""The maps of ``cdgnet.Components`` and what a page calls them."""
+"""The maps of ``cdgnet.Components`` and their titles on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,12 @@ class Panel:
 
 
 def photo_panel(name: str, alt: str, image: Bytes, width: int) -> Panel:
-    """A photograph as a panel at most ``width`` pixels wide; ``image`` is ``(H, W, 3)`` uint8 RGB."""
+    """Encode a photograph as a panel at most ``width`` pixels wide; ``image`` is ``(H, W, 3)`` uint8 RGB."""
     height, shown = fitted(image.shape, width)
     return Panel(name=name, alt=alt, uri=as_jpeg(image, width), width=shown, height=height)
 
 
 def map_panel(name: str, alt: str, image: Bytes) -> Panel:
-    """A map as a panel with its colours exact; ``(h, w)`` or ``(h, w, 3)`` uint8 RGB, already of its size."""
+    """Encode a map as a panel, with exact colours; ``image`` is ``(h, w)`` or ``(h, w, 3)`` uint8 RGB, not resized."""
     height, width = image.shape[:2]
     return Panel(name=name, alt=alt, uri=as_png(image), width=width, height=height)

@@ -15,14 +15,14 @@ from prep.arrays import Bytes, Codes
 
 Pixels = TypeVar("Pixels", bound=Bytes | Codes)
 _QUALITY = 86  # of 100: at 480 pixels a frame takes about 40 KB and shows no blocks
-SCALE_STEPS = 256  # colours of S
+SCALE_STEPS = 256  # number of colours that S is shown in
 _VIRIDIS: Bytes = np.asarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1], np.uint8
 )
 
 
 def as_jpeg(image: Bytes, width: int) -> str:
-    """A photograph as a JPEG data URI, scaled down to ``width`` pixels; never enlarged.
+    """Encode a photograph as a JPEG data URI, scaled down to ``width`` pixels; never enlarged.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
@@ -32,7 +32,7 @@ def as_jpeg(image: Bytes, width: int) -> str:
 
 
 def as_png(image: Bytes) -> str:
-    """A map whose colours must stay exact as a PNG data URI, unscaled.
+    """Encode a map, whose colours must stay exact, as a PNG data URI, unscaled.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8 RGB.
@@ -41,26 +41,26 @@ def as_png(image: Bytes) -> str:
 
 
 def png(image: Bytes) -> bytes:
-    """A map whose colours must stay exact as a PNG file; ``image`` as in ``as_png``."""
+    """Encode a map, whose colours must stay exact, as a PNG file; ``image`` as in ``as_png``."""
     return _encoded("png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def jpeg(image: Bytes, quality: int) -> bytes:
-    """A photograph as a JPEG file that keeps the colour of thin lines; ``image`` is ``(H, W, 3)`` uint8 RGB."""
+    """Encode a photograph as a JPEG file, keeping the colour of thin lines; ``image`` is ``(H, W, 3)`` uint8 RGB."""
     full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
     return _encoded("jpeg", image, options)
 
 
 def on_white(pixels: Pixels) -> Pixels:
-    """A picture as it looks on a white page; without alpha it is given back as it is.
+    """Composite a picture onto white; a picture without alpha is returned unchanged.
 
     Args:
         pixels: ``(H, W)``, or ``(H, W, 2)`` grey and alpha, ``(H, W, 3)`` or ``(H, W, 4)`` RGB and alpha; uint8 or
             uint16.
 
     Returns:
-        The same without alpha: ``(H, W)`` or ``(H, W, 3)``, of the same type.
+        The picture without alpha: ``(H, W)`` or ``(H, W, 3)``, of the same type.
     """
     if pixels.ndim == 2 or pixels.shape[2] == 3:
         return pixels
@@ -71,7 +71,7 @@ def on_white(pixels: Pixels) -> Pixels:
 
 
 def pack_codes(codes: Codes) -> str:
-    """S as the page unpacks it, bit for bit: each row as differences, high bytes before low bytes, deflated, base64.
+    """Pack S losslessly for the page: differences along each row, high bytes before low bytes, deflated, base64.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -88,7 +88,7 @@ def _encoded(kind: str, image: Bytes, options: Sequence[int]) -> bytes:
 
 
 def fitted(shape: tuple[int, ...], width: int) -> tuple[int, int]:
-    """Size ``(h, w)`` on the page of a picture of ``shape``: at most ``width`` wide, the aspect kept."""
+    """Return the size ``(h, w)`` on the page of a picture of ``shape``: at most ``width`` wide, same aspect ratio."""
     height, own = shape[:2]
     if own <= width:
         return height, own
@@ -102,7 +102,7 @@ def shrink(image: Bytes, width: int) -> Bytes:
 
 
 def colour(codes: Codes) -> Bytes:
-    """S in colours: viridis, from dark violet at 0 to yellow at 1; never stretched to the map's own range.
+    """Colour S in viridis, from dark violet at 0 to yellow at 1; never stretched to the map's own range.
 
     Args:
         codes: ``(H, W)`` uint16, S as stored.
@@ -117,17 +117,17 @@ def colour(codes: Codes) -> Bytes:
 
 
 def small_map(codes: Codes, width: int) -> Bytes:
-    """``colour`` of S scaled down to ``width``: scaled first, so that every colour is on the scale."""
+    """Scale S down to ``width``, then colour it; in this order every colour is on the scale."""
     height, width = fitted(codes.shape, width)
     return colour(np.asarray(cv2.resize(codes, (width, height), interpolation=cv2.INTER_AREA), np.uint16))
 
 
 def greatest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
-    """Rows and columns of the square of ``side`` pixels whose sum is farthest from 0.
+    """Find the square of ``side`` pixels whose sum is farthest from 0, as rows and columns.
 
     Args:
         values: ``(H, W)`` float64.
-        side: In pixels; cut to the picture where that is smaller.
+        side: Side in pixels; reduced if the picture is smaller.
     """
     height, width = (min(side, length) for length in values.shape)
     sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))

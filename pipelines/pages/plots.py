@@ -1,39 +1,39 @@
-"""Curves over training steps, in units of an SVG view that ``plot.html.j2`` draws."""
+"""Curves over training steps, in units of the SVG view of ``plot.html.j2``."""
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # the axes, in units of the 640 x 322 view
-_TEXT_HEIGHT = 22  # in the same units: that of the larger text in a narrow window
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # ends of the axes, in units of the 640 x 322 view
+_TEXT_HEIGHT = 22  # in the same units; height of the larger text in a narrow window
 _FEWEST_TICKS, _MOST_TICKS, _MOST_STEP_TICKS = 3, 7, 6
-_MOST_POINTS = 1000  # of a curve; more do not show
-_LEAST_SPARE = 5e-4  # of the largest value, beyond both ends of an axis
-_SMOOTHED_PART = 15  # a running mean is over about one fifteenth of the values
+_MOST_POINTS = 1000  # points per curve; more would not be visible
+_LEAST_SPARE = 5e-4  # least margin at both ends of an axis, as a share of the largest value
+_SMOOTHED_PART = 15  # a running mean covers about one fifteenth of the values
 
 Points = Sequence[tuple[int, float]]  # step, value
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One curve, placed."""
+    """One curve, with positions in the view."""
 
     name: str
-    points: str  # of an SVG polyline
-    raw: str  # of the polyline before smoothing; empty where nothing is smoothed
-    dot: tuple[float, float] | None  # x, y of the only point
-    last: str  # value, as text
+    points: str  # points of an SVG polyline
+    raw: str  # the same before smoothing; empty if nothing is smoothed
+    dot: tuple[float, float] | None  # x, y if the curve has only one point
+    last: str  # the last value, as text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plot:
-    """One chart; ticks are (place, text)."""
+    """One chart; ticks are (position, text)."""
 
     title: str
     unit: str
     about: str  # a sentence or two on what is shown
-    smoothed_over: int  # values of the running mean; 1 where nothing is smoothed
+    smoothed_over: int  # number of values in the running mean; 1 if nothing is smoothed
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
     curves: Sequence[Curve]
@@ -55,10 +55,10 @@ def plot(
         title: Of the chart.
         unit: Of the values.
         curves: Points by name, in the order of their steps.
-        is_log: Use a log axis; values of 0 and below are left out then.
-        is_smoothed: Draw a running mean over the values. Curves of fewer than 30 points are too short for it.
+        is_log: Use a log axis, which leaves out values of 0 and below.
+        is_smoothed: Draw a running mean of the values, unless every curve has fewer than 30 points.
         places: Decimals of the last value in the legend; None for four significant digits.
-        about: What is shown, for a person.
+        about: An explanation of the chart, for people.
     """
     shown = {name: [point for point in points if _can_show(point[1], is_log)] for name, points in curves.items()}
     shown = {name: points for name, points in shown.items() if points}
@@ -100,11 +100,11 @@ def plot(
 
 
 def smoothed(points: Points, over: int) -> Points:
-    """The running mean of the values, centred; towards the ends over the values that there are.
+    """Compute the centred running mean of the values; near the ends its window is cut off.
 
     Args:
         points: At least one.
-        over: Values of a mean, odd.
+        over: Number of values in a mean, odd.
     """
     half = over // 2
     values = [value for _, value in points]
@@ -115,7 +115,7 @@ def smoothed(points: Points, over: int) -> Points:
 
 
 def _smoothing(count: int) -> int:
-    """How many values a running mean over ``count`` of them takes: odd, or 1."""
+    """Return the window of a running mean of ``count`` values; always odd."""
     return 2 * (count // (2 * _SMOOTHED_PART)) + 1
 
 
@@ -124,7 +124,7 @@ def _polyline(points: Points, x_of: Callable[[float], float], y_of: Callable[[fl
 
 
 def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """The ticks whose texts do not overlap the one before."""
+    """Return the ticks whose texts do not overlap the text before."""
     kept: list[tuple[float, str]] = []
     for place, text in ticks:
         if not kept or abs(place - kept[-1][0]) >= _TEXT_HEIGHT:
@@ -133,7 +133,7 @@ def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, st
 
 
 def _tick_text(value: float) -> str:
-    """A value, short enough to stand beside an axis: ``12``, ``98k``, ``3e-4``."""
+    """Format a value briefly, for an axis: ``12``, ``98k``, ``3e-4``."""
     if abs(value) >= 10_000:
         return f"{value / 1000:g}k"
     return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
@@ -149,14 +149,14 @@ def _thin(points: Points) -> Points:
 
 
 def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
-    """The y axis's ends, in its own units: a little beyond the values."""
+    """Return the ends of the y axis, in its own units, slightly beyond the values."""
     if is_log:
         return math.log10(min(values) / 1.1), math.log10(max(values) * 1.1)
     return even_range(values)
 
 
 def even_range(values: Sequence[float]) -> tuple[float, float]:
-    """The ends of an axis that shows values: a little beyond them, and so far apart that its ticks have few digits."""
+    """Return the ends of an axis, slightly beyond its values and far enough apart that its ticks need few digits."""
     largest = max(map(abs, values))
     if min(values) == max(values):
         spare = 0.5 * largest or 1.0
@@ -166,7 +166,7 @@ def even_range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
-    """Round values on the y axis; of one value alone, that value to three digits."""
+    """Return round values on the y axis; if all values are equal, that value to three digits."""
     if len(set(values)) == 1:
         return [float(f"{values[0]:.3g}")]
     low, high = _range(values, is_log)
@@ -174,7 +174,7 @@ def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
 
 
 def _step_ticks(steps: Sequence[int]) -> list[int]:
-    """Multiples of 1, 2 or 5 times a power of ten between the first and the last step, at most six; of one step, it."""
+    """Return up to six multiples of 1, 2 or 5 times a power of ten between first and last step, or the only step."""
     first, last = min(steps), max(steps)
     if first == last:
         return [first]
@@ -188,7 +188,7 @@ def _step_ticks(steps: Sequence[int]) -> list[int]:
 
 
 def even_ticks(low: float, high: float) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two values, three to seven."""
+    """Return three to seven multiples of 1, 2 or 5 times a power of ten between two values."""
     power = math.floor(math.log10(high - low)) - 1
     sizes = [digit * 10.0 ** (power + more) for more in range(3) for digit in (1, 2, 5)]
     spacing = next(size for size in sizes if (high - low) / size <= _MOST_TICKS - 1)
@@ -197,7 +197,7 @@ def even_ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Round values between two, three to seven of them where a choice of digits gives that many."""
+    """Return three to seven round values between two values, if some choice of digits gives that many."""
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):

@@ -1,4 +1,4 @@
-"""Pictures laid out in named columns as one picture.
+"""Lay out pictures in named columns as one picture.
 
 Legend: H, W a picture's height and width.
 """
@@ -11,9 +11,9 @@ import numpy as np
 from pipelines.pages import pictures
 from prep.arrays import Bytes, Codes
 
-COLUMN = 360  # pixels, width of a picture unless another is asked for
-GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, lines above and below
-_TEXT_SIZE, _BASELINE = 21, 27  # pixels; of a line of text, below its upper edge
+COLUMN = 360  # pixels, default width of a picture
+GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, text line above, text line below
+_TEXT_SIZE, _BASELINE = 21, 27  # pixels; baseline of a text line, from its upper edge
 _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
 
 Colour = tuple[int, int, int]
@@ -22,16 +22,16 @@ Colour = tuple[int, int, int]
 def draw_sheet(
     names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]], column: int = COLUMN
 ) -> Bytes:
-    """Lay pictures out in columns, named above and with a line of text below each.
+    """Lay out pictures in columns, with the columns' names at the top and a line of text below each picture.
 
     Args:
-        names: Of the columns.
-        rows: Pictures and texts, one a column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8 in greys, or
-            ``(H, W)`` uint16, which is S and shown in colours.
+        names: The names of the columns.
+        rows: Pictures and texts, one per column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8 in greys, or
+            ``(H, W)`` uint16, which is S and is coloured.
         column: Width of a picture in pixels.
 
     Returns:
-        RGB, uint8.
+        The sheet, RGB uint8.
     """
     width = MARGIN * 2 + len(names) * (column + GAP) - GAP
     parts = [_canvas(GAP, width), _line(HEAD, width, names, _INK, column)]
@@ -46,7 +46,7 @@ def draw_sheet(
 
 
 def _cell(picture: Bytes | Codes, column: int) -> Bytes:
-    """A picture at a column's width, up or down, in colours."""
+    """Scale a picture, up or down, to the column's width, and convert it to RGB."""
     height, width = picture.shape[:2]
     size = column, max(1, round(height * column / width))
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > column else cv2.INTER_LINEAR)
@@ -57,7 +57,7 @@ def _cell(picture: Bytes | Codes, column: int) -> Bytes:
 
 
 def _line(height: int, width: int, texts: Sequence[str], ink: Colour, column: int) -> Bytes:
-    """A line of texts, one a column; one that is too long loses its beginning."""
+    """Draw a line of texts, one per column; a text that is too long is cut at its beginning."""
     line = _canvas(height, width)
     face = cv2.FontFace("sans")
     for place, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""Templates of pages: those beside the code that asks, then those that all pages share."""
+"""Templates of pages: those of the calling package first, then those that all pages share."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def templates(*folders: Path) -> Environment:
-    """Page templates in ``folders``, then those of this package; everything put into a page is escaped."""
+    """Load page templates from ``folders``, then from this package; everything put into a page is escaped."""
     own = Path(__file__).parent
     return Environment(
         loader=FileSystemLoader([*folders, own]),

@@ -1,6 +1,6 @@
-"""Serve the review of masks over HTTP: files are made on request, verdicts saved at once.
+"""Serve the review of masks over HTTP: files are created on request, verdicts are saved at once.
 
-No part of a request is used as a path: a file has one of the names of the review, or it does not exist.
+No part of a request is used as a path: any name that is not a file of the review is answered with 404.
 """
 
 import threading
@@ -18,10 +18,10 @@ _LARGEST_REQUEST = 100_000  # bytes
 
 
 def make_app(review: Review, token: str | None) -> Flask:
-    """The application.
+    """Create the Flask application.
 
     Args:
-        review: What to serve; verdicts are written to its file.
+        review: The review to serve; verdicts are written to its file.
         token: As in ``serving.protect``.
     """
     app = Flask(__name__, static_folder=None)
@@ -38,7 +38,7 @@ def _add_files(app: Flask, review: Review) -> None:
     def get_file(name: str = site.INDEX) -> Response:
         try:
             data = site.file_content(review, name)
-        except ValueError as error:  # a frame that cannot be read
+        except ValueError as error:  # a frame cannot be read
             app.logger.error("%s", error)
             abort(500)
         if data is None:

@@ -1,4 +1,4 @@
-"""Frames with their maps as one picture, for papers and pull requests.
+"""A picture of frames with their maps, for papers and pull requests.
 
 Legend: H, W a frame's height and width.
 """
@@ -24,14 +24,14 @@ class SheetFrame:
 
 
 def draw_masks(frames: Sequence[SheetFrame], mus: Sequence[float]) -> Bytes:
-    """One picture with a row per frame: blurry, S, M at each threshold, Sgt and Lgt at the last threshold.
+    """Draw one row per frame: blurry, S, M at each threshold, Sgt and Lgt at the last threshold.
 
     Args:
         frames: At least one.
         mus: At least one threshold.
 
     Returns:
-        RGB, uint8; 372 pixels per column.
+        The picture, RGB uint8; 372 pixels per column.
     """
     last = f"mu {mus[-1]:g}"
     names = ["blurry", "S: yellow is sharp", *(f"M: S above {mu:g}" for mu in mus), f"Sgt, {last}", f"Lgt, {last}"]

@@ -1,8 +1,8 @@
-"""The review page, on which a person checks masks, as files by name: written to a folder, or served.
+"""The files of the review page, on which a person checks masks; they are written to a folder, or served.
 
-``index.html`` and its styles and scripts; ``frames.js``, facts about all frames; ``thumbs/N.js``, frame N small;
-``frames/N.js``, its maps at full size, and ``frames/N-blurry.jpg``, ``frames/N-sharp.jpg``. All data come as scripts,
-because a page opened from disk cannot load other data.
+The files are ``index.html`` with its styles and scripts; ``frames.js``, facts about all frames; ``thumbs/N.js``, a
+thumbnail of frame N; ``frames/N.js``, its maps at full size; and ``frames/N-blurry.jpg`` and ``frames/N-sharp.jpg``.
+All data are scripts, because a page opened from disk cannot load other data.
 """
 
 import base64
@@ -33,9 +33,9 @@ SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "modes.js", "large
 INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
-_THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block can be taken for blur
-_MARKER = ".cdg-view"  # written first: the names of the files that may be replaced
-_GENERATOR = b'content="cdg-prep view"'  # in the page; no other file has it
+_THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block artefact can be mistaken for blur
+_MARKER = ".cdg-view"  # written first; lists the files that may be replaced later
+_GENERATOR = b'content="cdg-prep view"'  # text that only a review page contains
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
 
@@ -47,25 +47,25 @@ class SharpnessMaps:
     folder: MasksFolder
     method: str
     mu: float
-    rows: Mapping[str, MaskRecord]  # of the frames that have a mask, by key
+    rows: Mapping[str, MaskRecord]  # records of the frames that have a mask, by key
 
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """What the page shows."""
+    """The content of the page."""
 
     name: str  # of the data set
-    pairs: Sequence[Pair]  # with a mask in the first folder, in the order of the page
+    pairs: Sequence[Pair]  # pairs with a mask in the first folder, in the order of the page
     maps: Sequence[SharpnessMaps]
-    verdicts: Path  # their file
+    verdicts: Path  # the file of verdicts
     is_served: bool
 
 
 def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
-    """Read the records of a masks folder, to show those of ``pairs``.
+    """Read the records of a masks folder; if it has no masks, the error suggests folders with masks of ``pairs``.
 
     Raises:
-        MaskError: If it contains no mask, or masks of several thresholds.
+        MaskError: If the folder contains no mask, or masks of several thresholds.
     """
     masks = MasksFolder(folder)
     keys = {pair.key for pair in pairs}
@@ -82,7 +82,7 @@ def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
 
 
 def folders_beside(folder: Path, pairs: Sequence[Pair]) -> list[Path]:
-    """Other masks folders in the same place with masks of some of ``pairs``; damaged ones are not among them."""
+    """Find the other masks folders beside ``folder`` that have masks of some of ``pairs``, skipping damaged ones."""
     found = []
     for path in sorted(log.parent for log in folder.parent.glob("*/masks.jsonl")):
         with suppress(MaskError):
@@ -92,10 +92,10 @@ def folders_beside(folder: Path, pairs: Sequence[Pair]) -> list[Path]:
 
 
 def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
-    """Those of ``pairs`` that have a mask.
+    """Return those of ``pairs`` that have a mask.
 
     Raises:
-        MaskError: If there is none.
+        MaskError: If no pair has a mask.
     """
     masked = [pair for pair in pairs if pair.key in maps.rows]
     if not masked:
@@ -106,14 +106,14 @@ def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
 
 
 def file_names(review: Review) -> list[str]:
-    """Every file of the review; the page comes last, so that it proves a complete folder."""
+    """List the files of the review. The page is last, so a folder that contains it is complete."""
     of_frame = ("thumbs/{}.js", "frames/{}.js", "frames/{}-blurry.jpg", "frames/{}-sharp.jpg")
     numbered = [name.format(number) for number in range(len(review.pairs)) for name in of_frame]
     return [*numbered, "look.css", "review.css", *SCRIPTS, INDEX]
 
 
 def file_content(review: Review, name: str) -> bytes | None:
-    """A file of the review by its name; None for any other name.
+    """Return the content of a file of the review by its name; None for any other name.
 
     Raises:
         FrameError, ReadError: If a frame or its map cannot be read.
@@ -136,7 +136,7 @@ def file_content(review: Review, name: str) -> bytes | None:
 
 
 def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
-    """Write the review into a folder in ``jobs`` threads, giving each name once written; earlier files are overwritten.
+    """Write the review into a folder in ``jobs`` threads, overwriting earlier files; yield each name once written.
 
     Raises:
         MaskError: If the folder contains files but no review page, or a file of the user's own would be replaced.
@@ -174,7 +174,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _names_written(folder: Path) -> set[str]:
-    """The file names of an earlier page; empty if there is none, or if it did not store them."""
+    """Read the file names of an earlier page; empty if there is no page, or if it did not store them."""
     try:
         return set(files.as_type(files.read_object(folder / _MARKER).get("names"), list[str], _MARKER))
     except (OSError, ReadError):
@@ -190,14 +190,14 @@ def _page(review: Review) -> str:
 
 
 def _facts(review: Review) -> dict[str, Any]:
-    """Facts about all frames, which the page loads when it opens."""
+    """Return the facts about all frames, which the page loads when it opens."""
     first = review.maps[0]
     checksum = zlib.crc32(files.encoded(f"{first.folder.path.resolve()} {first.method}"))
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
     height, width = first.folder.read_sharpness(review.pairs[0].key).shape
     return {
         "aspect": width / height,
-        "id": f"{review.name} {checksum:08x}",  # of the masks, whichever of their frames are shown
+        "id": f"{review.name} {checksum:08x}",  # identifies the masks, whichever of their frames are shown
         "since": verdicts.modified(review.verdicts) * 1000,  # milliseconds, as in JavaScript
         "served": review.is_served,
         "scale": base64.b64encode(scale.tobytes()).decode("ascii"),
@@ -252,7 +252,7 @@ def _photo(picture: Bytes) -> bytes:
 
 
 def _codes(review: Review, pair: Pair) -> list[Codes | None]:
-    """S of a frame in each masks folder; None where a folder has none."""
+    """Read S of a frame from each masks folder; None if the folder has no mask of it."""
     return [maps.folder.read_sharpness(pair.key) if pair.key in maps.rows else None for maps in review.maps]
 
 
@@ -264,7 +264,7 @@ def _script(call: str, *arguments: Any) -> bytes:
     return f"review.{call}({', '.join(map(json.dumps, arguments))});\n".encode()
 
 
-_CONTENT_OF_FRAME = {  # by name, with # for the number
+_CONTENT_OF_FRAME = {  # functions by file name, with # for the frame's number
     "thumbs/#.js": _thumb,
     "frames/#.js": _maps,
     "frames/#-blurry.jpg": _blurry,

@@ -17,9 +17,9 @@ _LONGEST_NOTE, _LONGEST_METHOD = 2000, 100  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """On one frame; ``verdict`` is ``accept``, ``reject``, or empty where there is only a note.
+    """A verdict on one frame: ``accept``, ``reject``, or empty if there is only a note.
 
-    ``method`` and ``mu`` are of the mask that was shown; empty and None in files of before they were recorded.
+    ``method`` and ``mu`` are those of the mask that was shown; empty and None if unknown (version 1).
     """
 
     verdict: str
@@ -28,7 +28,7 @@ class Verdict:
     mu: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """As the file has it: without a method or a mu that is not known."""
+        """Return the verdict as stored in the file, without an unknown method or mu."""
         return {
             name: value
             for name, value in asdict(self).items()
@@ -37,10 +37,10 @@ class Verdict:
 
 
 def parse(value: Any) -> Verdict:
-    """A verdict from a value of JSON.
+    """Parse a verdict from a JSON value.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If the value is not a verdict.
     """
     if not isinstance(value, Mapping) or not {"verdict", "note", "method", "mu"} >= set(value):
         raise ValueError(f"{value!r} is not a verdict; it must hold verdict, note, method and mu alone")
@@ -60,16 +60,16 @@ def parse(value: Any) -> Verdict:
 
 
 def _is_mu(value: Any) -> bool:
-    """Whether a value of JSON is a threshold, or None."""
+    """Return whether a JSON value is a threshold, or None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (is_number and 0 <= value <= 1)
 
 
 def read(path: Path) -> dict[str, Verdict]:
-    """Verdicts by key; empty if there is no file.
+    """Read the verdicts, by key; empty if there is no file.
 
     Raises:
-        MaskError: If it is not a file of verdicts, or is damaged.
+        MaskError: If the file is damaged, or not a file of verdicts.
     """
     if not path.exists():
         return {}
@@ -88,19 +88,19 @@ def read(path: Path) -> dict[str, Verdict]:
 
 
 def modified(path: Path) -> float:
-    """When verdicts were last written, in seconds since 1970; 0 if there is no file."""
+    """Return when verdicts were last written, in seconds since 1970; 0 if there is no file."""
     return path.stat().st_mtime if path.exists() else 0
 
 
 def write(path: Path, verdicts: Mapping[str, Verdict]) -> None:
-    """Write verdicts by key, whole or not at all; empty ones are left out."""
+    """Write verdicts by key, completely or not at all; empty verdicts are left out."""
     sorted_ = {key: verdict.as_json() for key, verdict in sorted(verdicts.items()) if verdict.verdict or verdict.note}
     file = {"format": FORMAT, "version": VERSION, "verdicts": sorted_}
     files.write_text(path, json.dumps(file, indent=2, ensure_ascii=False) + "\n")
 
 
 def rejected(path: Path) -> set[str]:
-    """Keys of the rejected frames.
+    """Return the keys of the rejected frames.
 
     Raises:
         MaskError: If the file does not exist or is not a file of verdicts.
