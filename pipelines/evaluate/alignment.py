@@ -35,7 +35,7 @@ PROTOCOL = (
     "each picture aligned to its sharp frame before scoring, as RealBlur's authors do (homography by ECC, brightness "
     "by one factor); psnr and ssim of the pixels that it covers; nothing else is scored"
 )
-_ITERATIONS = 100  # of ECC; all are run, because the authors' convergence threshold is 0
+_ITERATIONS = 100  # number of ECC iterations; all are run because the authors' convergence threshold is 0
 _SMOOTHING = 5  # pixels: size of ECC's Gaussian filter
 
 

@@ -19,7 +19,7 @@ _GENERIC = "weights"  # the name that cdg-train gives to the weights of every ru
 class Candidate:
     """A network, or frames that another program has restored."""
 
-    name: str  # in tables of several candidates
+    name: str  # name in tables that compare candidates
     conditions: Conditions
     folder: Path  # the scores folder
     restorer: Restorer | None  # None if the frames are already restored

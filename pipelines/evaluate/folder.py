@@ -27,11 +27,8 @@ from prep.io.storage import FileStamp, Source
 
 _FORMAT, _VERSION = "cdgnet-scores", 1
 _ROWS, _LOCK = "scores.jsonl", "scores.lock"
-_TABLES = {
-    "results.csv": "key",
-    "results.json": '"protocol":',
-    "pictures.json": '"rows":',
-}  # and a text near the beginning of each
+# The tables, and a text near the beginning of each that identifies it.
+_TABLES = {"results.csv": "key", "results.json": '"protocol":', "pictures.json": '"rows":'}
 _FROM_JSON = {None: math.nan, "inf": math.inf, "-inf": -math.inf}
 _SHOWN = 3  # most folders that a message lists
 _NOT_IN_TABLES = ("seconds", "extents", "peak_megabytes")

@@ -56,7 +56,7 @@ class FrameSource(ABC):
     """Frames to score, accessed by number; they may be read in another process."""
 
     name: str  # used in the name of the scores folder
-    layout: str = ""  # of the data set; empty if the pictures are of no known layout
+    layout: str = ""  # layout of the data set; empty if it has no known one
     folders: Sequence[Path] = ()  # the folders that contain the frames, if any
     orphans: Sequence[Source] = ()  # frames in these folders without a partner; not scored
     keys: Sequence[str]
@@ -201,9 +201,8 @@ class PictureFrames(FrameSource):
         self.keys = [pair.key for pair in pairs]
         paths = [str(storage.absolute(source)) for pair in pairs for source in (pair.blurry, pair.sharp)]
         self.extent_maps = [source for pair in pairs if (source := extents.find(pair.sharp)) is not None]
-        self.has_extent_maps = len(self.extent_maps) == len(
-            pairs
-        )  # all or none: the protocol could not tell which frames have a map
+        # Maps of only some frames are ignored, because the protocol could not tell which frames have one.
+        self.has_extent_maps = len(self.extent_maps) == len(pairs)
         self.identity = {"pictures": zlib.crc32(files.encoded("\n".join(paths))), "count": len(pairs)}
         self.protocol = f"{name}: {RULES}"
         if masks is not None:
@@ -321,9 +320,7 @@ def result_frames(restored: Path, sharp: Path, blurry: Path | None, masks: MaskS
             raise EvaluationError(
                 f"{blurry} has no frame {missing[0]} (missing: {counted(len(missing), 'frame')}); add what is missing"
             )
-        pairs = tuple(
-            replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs
-        )  # with the keys of the blurry frames, which a masks folder has too
+        pairs = tuple(replace(known[pair.sharp], blurry=pair.blurry) for pair in pairs)  # keys as in a masks folder
         blurry_of = {pair.key: known[pair.sharp].blurry for pair in pairs}
         folders = (*folders, *of_blurry.folders)
     kind = f"pictures of {restored} against {sharp}"

@@ -32,7 +32,7 @@ Contents = Mapping[Source, bytes]
 class MaskSource:
     """The source of M, as given by the options; ``resolved`` fills in the unset fields."""
 
-    method: str = ""  # of the sharpness map; empty: the best available one
+    method: str = ""  # method of the sharpness map; empty: the best available one
     mu: float | None = None  # threshold; None: that of the maps, or the method's default
     folder: MasksFolder | None = None  # made by cdg-prep masks; None: S is computed for each frame
 

@@ -69,9 +69,7 @@ def find(restored: Path | None, blurry: Path | None) -> Photographs:
         source, named = Photographs(f"pictures of {place}", *given), place
     else:
         dataset = tree_pairs.find_pairs(restored, blurry, ("--restored", "--blurry"), whole=True)
-        results = {
-            pair.key: pair.blurry for pair in dataset.pairs
-        }  # ``blurry`` of a pair is the first of the two trees, here the results
+        results = {pair.key: pair.blurry for pair in dataset.pairs}  # ``blurry`` is from the first tree: results
         photographs = {pair.key: pair.sharp for pair in dataset.pairs}
         source, named = Photographs(f"pictures of {restored} and {blurry}", photographs, results), restored
     source.name, source.folders, source.orphans = tree_pairs.name_of(named), dataset.folders, dataset.orphans

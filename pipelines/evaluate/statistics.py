@@ -61,7 +61,7 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
     frames are resampled instead, and the interval is too narrow. The random seed is fixed.
 
     Args:
-        keys: Of the frames; they name the sequences.
+        keys: The keys of the frames, which contain the sequences.
         values: One per frame; NaN does not count.
 
     Returns:
@@ -106,7 +106,7 @@ def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
     """Return whether there are enough values for a meaningful interval: those of five sequences, or of five frames.
 
     Args:
-        keys: Of the frames; they name the sequences.
+        keys: The keys of the frames, which contain the sequences.
         values: One per frame; NaN does not count.
     """
     sequences = [layouts.sequence(key) for key in keys]
@@ -142,9 +142,7 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
         )
     shared = [name for name in measures_of(rows[0]) if name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
-    gains = {
-        name: values for name, values in gains.items() if not np.isnan(values).all()
-    }  # a component that no frame has enough of
+    gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # in no frame: drop it
     return Difference(
         means={name: float(np.nanmean(values)) for name, values in gains.items()},
         intervals={name: bootstrap_interval(keys, values) for name, values in gains.items()},

@@ -29,7 +29,7 @@ class DotPlot:
 
     title: str
     unit: str
-    height: int  # of the view
+    height: int  # height of the view
     x_ticks: Sequence[tuple[float, str]]
     rows: Sequence[DotRow]
 
@@ -38,8 +38,8 @@ def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> Do
     """Place the values of each row on a common axis; None if there are no values.
 
     Args:
-        title: Of the plot.
-        unit: Of the values.
+        title: The plot's title.
+        unit: The unit of the values.
         values: Values by row name, in the order of the rows; NaN is left out.
 
     Returns:

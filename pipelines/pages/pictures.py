@@ -14,7 +14,7 @@ import numpy as np
 from prep.arrays import Bytes, Codes
 
 Pixels = TypeVar("Pixels", bound=Bytes | Codes)
-_QUALITY = 86  # of 100: at 480 pixels a frame takes about 40 KB and shows no blocks
+_QUALITY = 86  # JPEG quality; a frame of 480 pixels takes about 40 KB and shows no blocks
 SCALE_STEPS = 256  # number of colours that S is shown in
 _VIRIDIS: Bytes = np.asarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1], np.uint8

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # ends of the axes, in units of the 640 x 322 view
-_TEXT_HEIGHT = 22  # in the same units; height of the larger text in a narrow window
+_TEXT_HEIGHT = 22  # same units; height of the larger text in a narrow window
 _FEWEST_TICKS, _MOST_TICKS, _MOST_STEP_TICKS = 3, 7, 6
 _MOST_POINTS = 1000  # points per curve; more would not be visible
 _LEAST_SPARE = 5e-4  # least margin at both ends of an axis, as a share of the largest value
@@ -52,8 +52,8 @@ def plot(
     """Place curves on common axes; None if no point can be shown.
 
     Args:
-        title: Of the chart.
-        unit: Of the values.
+        title: The chart's title.
+        unit: The unit of the values.
         curves: Points by name, in the order of their steps.
         is_log: Use a log axis, which leaves out values of 0 and below.
         is_smoothed: Draw a running mean of the values, unless every curve has fewer than 30 points.

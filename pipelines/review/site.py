@@ -33,7 +33,7 @@ SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "modes.js", "large
 INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
-_THUMB_QUALITY, _QUALITY = 80, 95  # of a JPEG; at 95 no block artefact can be mistaken for blur
+_THUMB_QUALITY, _QUALITY = 80, 95  # JPEG qualities; at 95 no block artefact can be mistaken for blur
 _MARKER = ".cdg-view"  # written first; lists the files that may be replaced later
 _GENERATOR = b'content="cdg-prep view"'  # text that only a review page contains
 
@@ -54,7 +54,7 @@ class SharpnessMaps:
 class Review:
     """The content of the page."""
 
-    name: str  # of the data set
+    name: str  # name of the data set
     pairs: Sequence[Pair]  # pairs with a mask in the first folder, in the order of the page
     maps: Sequence[SharpnessMaps]
     verdicts: Path  # the file of verdicts
