@@ -25,7 +25,7 @@ _ROUNDING = 1e-6  # grey levels; smaller differences are rounding errors, and a 
 _NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows, columns
 _SHAPES = np.arange(0.2, 10.0005, 0.001)  # candidate shapes of a generalised Gaussian
 _RATIOS = gamma(2 / _SHAPES) ** 2 / (gamma(1 / _SHAPES) * gamma(3 / _SHAPES))  # one per shape, rising with it
-_HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256  # cubic kernel, a = -0.5, stretched to twice its width
+_HALVING = np.array([-3, -9, 29, 111, 111, 29, -9, -3]) / 256  # cubic convolution, a = -0.5, stretched twofold
 
 
 def niqe(picture: Bytes) -> float:

@@ -142,7 +142,7 @@ def compare(rows: Sequence[FrameScores], others: Mapping[str, FrameScores]) -> D
         )
     shared = [name for name in measures_of(rows[0]) if name in others[keys[0]]]
     gains = {name: [float(row[name]) - float(others[str(row["key"])][name]) for row in rows] for name in shared}
-    gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # in no frame: drop it
+    gains = {name: values for name, values in gains.items() if not np.isnan(values).all()}  # drop what no frame has
     return Difference(
         means={name: float(np.nanmean(values)) for name, values in gains.items()},
         intervals={name: bootstrap_interval(keys, values) for name, values in gains.items()},
