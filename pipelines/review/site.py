@@ -62,10 +62,10 @@ class Review:
 
 
 def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
-    """Read the records of a masks folder; if it has no masks, the error suggests folders with masks of ``pairs``.
+    """Read the records of ``pairs`` in a masks folder.
 
     Raises:
-        MaskError: If the folder contains no mask, or masks of several thresholds.
+        MaskError: If none of them has a mask, or their masks have several thresholds.
     """
     masks = MasksFolder(folder)
     keys = {pair.key for pair in pairs}

@@ -16,15 +16,15 @@ from prep.sharpness import extent, hifst, laplacian, lbp, lbp_absolute, lbp_matt
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A method, and what its users must know."""
+    """A method and the facts that its users need."""
 
     name: str
     compute: Callable[[Bytes, Any], Floats]  # takes the blurry frame and the file that ``beside`` names
     parameters: Mapping[str, float]  # all settings that affect S; recorded with every map
     ceiling: float  # the largest possible S
     source: str
-    beside: str = ""  # what else it reads: "sharp", the partner; "extent", the blur-length map
-    is_relative: bool = False  # relative to the frame: the mask of a mostly sharp frame may be empty
+    beside: str = ""  # further input: "sharp", the partner, or "extent", the blur-length map; empty for none
+    is_relative: bool = False  # S is relative to the frame, so the mask of a mostly sharp frame may be empty
     mu: float = 0.96  # usual threshold; the paper's (Wang et al. 2021, section 3.5)
 
 
@@ -93,7 +93,7 @@ METHODS: Mapping[str, Method] = {
 def prepare(method: str) -> None:
     """Compile a method for this machine once: up to half a minute, longer for ``lbp-matting``.
 
-    Later processes load the result. Without this call, processes that start together would each compile.
+    Later processes load the compiled code. Without this call, processes that start together would each compile.
     """
     frame = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     METHODS[method].compute(frame, frame[:, :, 0].astype(np.uint16) if METHODS[method].beside == "extent" else frame)

@@ -1,4 +1,4 @@
-"""S from known blur lengths, as in synthesised pairs, on the scale of ``paired``. Ours.
+"""S from known blur lengths, as in synthesised pairs, on the scale of ``paired``; our own method.
 
 ``cdg-prep synth`` writes a blur-length map beside each pair; other data sets may have their own.
 
@@ -16,17 +16,17 @@ PARAMETERS = {"extent": paired.EXTENT}
 
 
 def sharpness(blurry: Bytes, codes: Codes | None = None) -> Floats:
-    """S of the extents L of a frame's blur: S = 1 / (1 + (L / 3)^2 / 24), so S = 0.96 at 3 pixels.
+    """Compute S from the extents L of a frame's blur: S = 1 / (1 + (L / 3)^2 / 24), so S = 0.96 at 3 pixels.
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB; only its size matters.
-        codes: ``(H, W)`` uint16 extents, as ``extents.to_codes`` gives them.
+        codes: ``(H, W)`` uint16 extents, as returned by ``extents.to_codes``.
 
     Returns:
         ``(H, W)`` float32 in [0, 1]; 0 where the extent is unknown: the pixel counts as blurred.
 
     Raises:
-        ValueError: If there are no extents, they are of another size, or the frame is smaller than 16 pixels.
+        ValueError: If ``codes`` is None or has another size or type, or the frame is smaller than 16 pixels.
     """
     size.check(blurry)
     if codes is None or codes.dtype != np.uint16 or codes.shape != blurry.shape[:2]:

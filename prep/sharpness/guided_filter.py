@@ -1,10 +1,11 @@
 """The guided filter: smooths images along the edges of another one, in time that does not depend on the radius.
 
-A window's sum is a sum of columns. Columns slide down the frame: one row comes in, one goes, in float64, which leaves
-nothing of what has gone. Along a row 33 columns are added up by doubling: 2, 4, 8, 16, 32 and one; float32 will do.
-Lines are read off 16 rows behind the row where they are fitted, so only some of them are kept, in the cache.
+A window's sum is a sum of column sums. These slide down the frame in float64: one row is added and one subtracted, and
+float64 leaves no trace of a subtracted row. Along a row, 33 column sums are added by doubling: 2, 4, 8, 16, 32 and one
+more; float32 suffices there. The lines (slope and offset) fitted at a row are applied 16 rows later, so only 34 rows of
+them are kept, which stay in the cache.
 
-Legend: H, W height and width; L sources, filtered at once.
+Legend: H, W height and width; L number of sources, which are filtered together.
 
 Source: He, Sun & Tang 2010, "Guided image filtering".
 """
@@ -19,7 +20,7 @@ from prep.compiled import compiled
 
 RADIUS, EPSILON = 16, 1e-3
 _SIDE = 2 * RADIUS + 1
-_KEPT = _SIDE + 1  # rows of lines: those of a window and the one that leaves it
+_KEPT = _SIDE + 1  # rows of fitted lines to keep: those of a window and the row that leaves it
 _SHARE = np.float32(1 / _SIDE**2)
 _REGULAR = np.float32(EPSILON)
 
@@ -45,9 +46,9 @@ def guided_filter(guide: Floats, sources: Floats) -> Floats:
 
 @compiled
 def _filter(guide: Floats, sources: Floats, filtered: Floats) -> None:
-    """Fit source = slope * guide + offset in each window; average the lines of all windows that hold a pixel."""
+    """Fit source = slope * guide + offset in each window; at each pixel, average the lines of all windows around it."""
     layers, height, width = sources.shape
-    moments, lines = np.zeros((2 + 2 * layers, width)), np.zeros((2 * layers, width))  # sums of columns
+    moments, lines = np.zeros((2 + 2 * layers, width)), np.zeros((2 * layers, width))  # column sums
     means, kept = np.empty(moments.shape, np.float32), np.empty((_KEPT, 2 * layers, width), np.float32)
     room, nothing = np.empty((3, width + 2 * RADIUS), np.float32), np.zeros(width, np.float32)
     for row in range(height + RADIUS):
@@ -70,7 +71,7 @@ def _filter(guide: Floats, sources: Floats, filtered: Floats) -> None:
 
 @compiled
 def _slide_moments(guide: Floats, sources: Floats, row: int, nothing: Floats, moments: Doubles) -> None:
-    """Bring the columns to a row: sums of guide, guide squared, and each source, plain and times guide."""
+    """Slide to ``row`` the column sums of guide, guide squared, each source, and each source times guide."""
     height = guide.shape[0]
     for entering in range(row + RADIUS if row else -RADIUS, row + RADIUS + 1):
         new, old = _mirrored(entering, height), _mirrored(row - RADIUS - 1, height) if row else 0
@@ -93,7 +94,7 @@ def _slide_lines(kept: Floats, row: int, height: int, nothing: Floats, lines: Do
 
 @compiled
 def _mirrored(place: int, size: int) -> int:
-    """The place within 0 to size - 1 that mirrors this one, the border itself doubled."""
+    """Mirror a place into 0 to size - 1; the border pixel itself is repeated."""
     return -1 - place if place < 0 else 2 * size - 1 - place if place >= size else place
 
 
@@ -111,7 +112,7 @@ def _exchange_products(new: Any, new_factor: Any, old: Any, old_factor: Any, col
 
 @compiled
 def _average(column: Any, room: Floats, mean: Any) -> None:
-    """Sum 33 columns around each, over the number of pixels in the window."""
+    """Add up the 33 column sums around each column and divide by the number of pixels in the window."""
     padded, sums, doubled = room[0], room[1], room[2]
     width = column.size
     padded[RADIUS : RADIUS + width] = column

@@ -1,13 +1,13 @@
 """S by HiFST: Golestaneh & Karam 2017, "Spatially-varying blur detection based on multiscale fused and sorted
 transform coefficients of gradient magnitudes".
 
-Sharp places keep high frequencies in every window and at every angle, so that even the smallest of their
-coefficients are large. The smallest high-frequency DCT coefficients of the gradient magnitude, taken together from
-windows of 7, 15, 31 and 63 pixels around each pixel and sorted, give layers; their maximum, weighted by local entropy
-and smoothed along the frame's edges, is the map F. Every pixel is computed, none interpolated.
+Sharp places have high frequencies in every window and at every angle, so that even the smallest of their coefficients
+are large. The high-frequency DCT coefficients of the gradient magnitude are taken together from windows of 7, 15, 31
+and 63 pixels around each pixel and sorted; the smallest ones form the layers. The maximum of the layers, weighted by
+local entropy and smoothed along the frame's edges, is the map F. Every pixel is computed, none interpolated.
 
-What differs from the released code: it rounds the smoothed frame to 8 bits before the gradient, and it stretches the
-filter's guide to 0..1 and smooths it again. As there, the entropy is that of the layers' maximum in 256 levels.
+Unlike this module, the released code rounds the smoothed frame to 8 bits before the gradient, and it stretches the
+filter's guide to [0, 1] and smooths it again. In both, the entropy is that of the layers' maximum in 256 levels.
 
 Legend: H, W a frame's height and width; K = 117 layers.
 """
@@ -20,13 +20,13 @@ from prep.arrays import Bytes, Codes, Floats
 from prep.compiled import compiled
 from prep.sharpness import hifst_layers, size
 
-THRESHOLD = 0.09  # F of the method's own masks, the same for defocus and motion
-STEEPNESS = 2.0  # k, a choice: S = 0.5 at F = 0.018; S = 0.96 at F = THRESHOLD whatever k is, so no mask depends on it
-ODDS = 24.0  # of S = 0.96
-CEILING = float(np.float32(ODDS / (ODDS + THRESHOLD**STEEPNESS)))  # where F = 1; S is float32
+THRESHOLD = 0.09  # threshold on F in the published method's masks, the same for defocus and motion
+STEEPNESS = 2.0  # k, chosen freely: S = 0.5 at F = 0.018; masks do not depend on k, as S = 0.96 at F = THRESHOLD always
+ODDS = 24.0  # S / (1 - S) at S = 0.96
+CEILING = float(np.float32(ODDS / (ODDS + THRESHOLD**STEEPNESS)))  # S at F = 1, in float32 like S
 _SMOOTHING = 0.5  # standard deviation in pixels
 _ENTROPY_WINDOW = 7
-_SPACE, _RANGE, _ITERATIONS = 15.0, 0.25, 3  # of the domain transform: pixels, grey levels of 0..1, rounds
+_SPACE, _RANGE, _ITERATIONS = 15.0, 0.25, 3  # sigmas of the domain transform in pixels and in grey levels of 0..1
 
 PARAMETERS = {
     "layers": hifst_layers.LAYERS,
@@ -50,8 +50,8 @@ _TERMS = _COUNTS * np.log2(np.maximum(_COUNTS, 1)) / _COUNTS[-1]  # c log2 c / n
 def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
     """Compute S of one frame.
 
-    S = sigmoid(ln 24 + k ln(F / 0.09)), k = 2: the method's own threshold F = 0.09 lies at S = 0.96. F is scaled
-    over the frame, so the sharpest place of any frame reaches the ceiling. The gradient is zero outside the frame.
+    S = sigmoid(ln 24 + k ln(F / 0.09)), k = 2: the published threshold F = 0.09 becomes S = 0.96. F is scaled over the
+    frame, so the sharpest place of any frame reaches the ceiling. The gradient is zero outside the frame.
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
@@ -73,38 +73,38 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
 
 def smoothed(frame: Bytes) -> Floats:
-    """The frame in grey, 0..255, smoothed with a Gaussian of sigma 0.5; not rounded."""
+    """Convert a frame to grey levels, 0..255, and smooth them with a Gaussian of sigma 0.5 pixels; not rounded."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), _SMOOTHING), np.float32)
 
 
 def gradient(grey: Floats) -> Floats:
-    """Sobel gradient magnitude, ``(H, W)`` in [0, 1443]; the frame's border is replicated."""
+    """Compute the Sobel gradient magnitude, ``(H, W)`` in [0, 1443]; the frame's border is replicated."""
     across = cv2.Sobel(grey, cv2.CV_32F, 1, 0, borderType=cv2.BORDER_REPLICATE)
     down = cv2.Sobel(grey, cv2.CV_32F, 0, 1, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(np.hypot(across, down), np.float32)
 
 
 def to_sharpness(fraction: Floats) -> Floats:
-    """S of F in [0, 1]: sigmoid(ln 24 + k ln(F / 0.09)), written without logarithms; 0.96 at 0.09."""
+    """Compute S from F in [0, 1]: sigmoid(ln 24 + k ln(F / 0.09)), written without logarithms; 0.96 at F = 0.09."""
     odds = ODDS * fraction.astype(np.float64) ** STEEPNESS
     return np.asarray(odds / (odds + THRESHOLD**STEEPNESS), np.float32)
 
 
 def scaled(image: Floats | Doubles) -> Floats:
-    """Scale an image over the frame to [0, 1]; 0 where all is the same."""
+    """Scale an image linearly to [0, 1] over the frame; a constant image becomes 0."""
     low, high = float(image.min()), float(image.max())
     return ((image - low) / ((high - low) or 1)).astype(np.float32)
 
 
 def fuse(codes: Codes) -> Floats:
-    """Scale each layer over the frame to [0, 1] and take the maximum at every pixel: T.
+    """Compute the map T: scale each layer to [0, 1] over the frame and take the maximum of the layers at every pixel.
 
     Args:
         codes: ``(K, H, W)`` from ``sorted_layers``.
 
     Returns:
-        ``(H, W)`` float32 in [0, 1]. A layer that is the same everywhere counts as 0.
+        ``(H, W)`` float32 in [0, 1]. A constant layer counts as 0.
     """
     magnitudes = hifst_layers.to_magnitudes(np.arange(2**16, dtype=np.uint16))
     fused = np.zeros(codes.shape[1:], np.float32)
@@ -116,10 +116,10 @@ def fuse(codes: Codes) -> Floats:
 
 
 def local_entropy(levels: Bytes) -> Floats:
-    """Entropy in bits of the 256 levels in the 7x7 window around every pixel; the border is mirrored.
+    """Compute the entropy in bits of the 256 levels in the 7x7 window around every pixel; the border is mirrored.
 
     Returns:
-        ``(H, W)`` float32 in [0, 5.615]; log2 49 where all 49 differ.
+        ``(H, W)`` float32 in [0, 5.615]; the maximum is log2 49, reached if all 49 pixels differ.
     """
     entropy = np.empty(levels.shape, np.float32)
     _fill_entropy(np.pad(levels, _ENTROPY_WINDOW // 2, mode="symmetric"), entropy)
@@ -128,7 +128,7 @@ def local_entropy(levels: Bytes) -> Floats:
 
 @compiled
 def _fill_entropy(padded: Bytes, entropy: Floats) -> None:
-    """Slide a histogram along each row: E = log2 n - sum c log2 c / n, with counts c of the n pixels."""
+    """Slide a histogram along each row: E = log2 n - sum c log2 c / n for n pixels, with c the count of each level."""
     for y in range(entropy.shape[0]):
         counts = np.zeros(256, np.int64)
         total = 0.0
@@ -144,7 +144,7 @@ def _fill_entropy(padded: Bytes, entropy: Floats) -> None:
 
 
 def edge_aware(image: Floats, guide: Floats) -> Doubles:
-    """Smooth ``image`` along the edges of ``guide``: the domain transform's recursive filter.
+    """Smooth ``image`` along the edges of ``guide`` with the domain transform's recursive filter.
 
     Args:
         image: ``(H, W)``.
@@ -169,7 +169,7 @@ def edge_aware(image: Floats, guide: Floats) -> Doubles:
 
 
 def _recur(rows: Doubles, weights: Doubles) -> None:
-    """Mix each row with the one before, downwards and then upwards; ``weights[i]`` lies between rows i and i + 1."""
+    """Mix each row with the previous one, downwards and then upwards; ``weights[i]`` is for rows i and i + 1."""
     for i in range(1, len(rows)):
         rows[i] += weights[i - 1] * (rows[i - 1] - rows[i])
     for i in reversed(range(len(rows) - 1)):

@@ -1,13 +1,13 @@
 """The layers of ``hifst``: the smallest high-frequency DCT coefficients around every pixel, sorted.
 
-When a window moves by one pixel, each coefficient follows from its own last two values with two multiplications,
-whatever the window; a bound carried from pixel to pixel picks the few that need sorting; 32 neighbouring pixels are
-sorted at once by a sorting network. A layer's minimum and maximum are known only at the end, so all layers are kept,
-as 16-bit codes (11 bits of mantissa): 215 MB for 1280 x 720.
+When a window moves by one pixel, each coefficient is computed from its own last two values with two multiplications,
+whatever the size of the window. A bound carried from pixel to pixel selects the few coefficients that need sorting. A
+sorting network sorts 32 neighbouring pixels at once. A layer's minimum and maximum are known only at the end, so all
+layers are kept, as 16-bit codes (11 bits of mantissa): 215 MB for 1280 x 720.
 
-Legend: H, W a frame's height and width; M a window's side; R = 116 = 7 + 15 + 31 + 63 frequencies
-along one axis, of all windows; K = R + 1 layers, as the authors keep; N = 2880 slots for the 2660 coefficients of one
-pixel.
+Legend: H, W a frame's height and width; M a window's side; R = 116 = 7 + 15 + 31 + 63 frequencies along one axis, in
+all windows together; K = R + 1 layers, the number that the authors keep; N = 2880 slots for the 2660 coefficients of
+one pixel; u, v the two frequencies of a coefficient.
 
 Source: Golestaneh & Karam 2017.
 """
@@ -25,46 +25,47 @@ LAYERS = 1 + sum(WINDOWS)
 Doubles = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int32]
 
-# What follows is compiled into the kernels below; R entries each, the windows one after the other.
+# These constants are compiled into the kernels below. The arrays have R entries, one window after the other.
 _ORDERS = np.concatenate([np.arange(side) for side in WINDOWS])  # v
 _SIDES = np.repeat(WINDOWS, WINDOWS)  # M
 _STARTS = np.cumsum((0, *WINDOWS))
 _TURN = 2 * np.cos(np.pi * _ORDERS / _SIDES)
 _GAIN = np.sqrt(np.where(_ORDERS == 0, 1, 2) / _SIDES) * np.cos(np.pi * _ORDERS / _SIDES / 2)
 _PARITY = _ORDERS % 2
-_LOWEST = np.repeat(_STARTS[:-1], WINDOWS) + _SIDES - 1 - _ORDERS  # the lowest frequency u with u + v >= M - 1
-_LENGTH = (_ORDERS + 4) // 4 * 4  # v + 1 coefficients with this v, in slots by fours: a vector register's load
+_LOWEST = np.repeat(_STARTS[:-1], WINDOWS) + _SIDES - 1 - _ORDERS  # index of the lowest u with u + v >= M - 1
+_LENGTH = (_ORDERS + 4) // 4 * 4  # slots for the v + 1 coefficients with this v, a multiple of 4 for vector registers
 _FIRST = np.cumsum(_LENGTH) - _LENGTH
 _SLOTS = -(-int(_LENGTH.sum()) // 64) * 64
-_PITCH = sum(WINDOWS) + 4  # of a pixel's drive: R, and what the last idle slots read
+_PITCH = sum(WINDOWS) + 4  # length of a pixel's drive: R, and 4 more values for the last idle slots to read
 _STEPS = 4  # pixels that a coefficient advances while it is in registers
 _BATCH = 32  # pixels sorted at once
-_ROOM, _AIM = 160, 138  # candidates a pixel: at most, and aimed at; at least K are needed
-_LEAD = 32  # pixels over which the largest window comes in from the empty margin
-_ORIGIN = 2 * _LEAD  # of the frame in the padded gradient
-_SHIFT = 12  # bits of a float32's mantissa that a code leaves off
-_OCTAVE = 1 << (23 - _SHIFT)  # codes from a magnitude to its double
+_ROOM, _AIM = 160, 138  # candidates per pixel: maximum and target; at least K are needed
+_LEAD = 32  # pixels before the frame at which the windows start, with the largest one in the empty margin
+_ORIGIN = 2 * _LEAD  # row and column of the frame's first pixel in the padded gradient
+_SHIFT = 12  # bits of a float32's mantissa that a code drops
+_OCTAVE = 1 << (23 - _SHIFT)  # codes per doubling of the magnitude
 _BASE = int(np.float32(2.0**-20).view(np.int32)) - (1 << (_SHIFT - 1))  # smaller magnitudes are noise: code 0
-_LAST = 65535  # above the code of every candidate: of 8-bit frames these are below 2110, by Parseval's equation
+_LAST = 65535  # above the code of every candidate: magnitudes of 8-bit frames are below 2110, by Parseval's equation
 _ONE, _TO_SIX = np.uint64(1), np.uint64(58)
-_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # any six bits in a row differ from any other six
+_BRUIJN = np.uint64(0x03F79D71B4CB0A89)  # de Bruijn number: no two runs of six consecutive bits are equal
 _PLACE = np.zeros(64, np.int64)
 _PLACE[[(int(_BRUIJN) << bit) % 2**64 >> 58 for bit in range(64)]] = np.arange(64)
 
 
 def to_magnitudes(codes: Codes) -> Floats:
-    """The magnitude that a code stands for, within 1 / 4096 of it; 0 for code 0."""
+    """Return the magnitudes that codes stand for, to a relative accuracy of 1 / 4096; 0 for code 0."""
     middles = (codes.astype(np.int32) << _SHIFT) + (_BASE + (1 << (_SHIFT - 1)))
     return np.where(codes > 0, middles.view(np.float32), np.float32(0))
 
 
 def sorted_layers(gradient: Floats) -> Codes:
-    """The K smallest magnitudes of the high-frequency DCT coefficients around every pixel, ascending.
+    """Find the K smallest magnitudes of the high-frequency DCT coefficients around every pixel, in ascending order.
 
-    High-frequency are, in the orthonormal DCT-II of the four windows centred at the pixel, those with u + v >= M - 1.
+    A coefficient of the orthonormal DCT-II of one of the four windows centred at the pixel is high-frequency if
+    u + v >= M - 1.
 
     Args:
-        gradient: ``(H, W)`` in [0, 1443]; taken as zero outside.
+        gradient: ``(H, W)`` in [0, 1443]; taken as zero outside the frame.
 
     Returns:
         ``(K, H, W)`` codes, see ``to_magnitudes``; magnitudes below 2^-20 have code 0.
@@ -84,7 +85,7 @@ def sorted_layers(gradient: Floats) -> Codes:
 @compiled
 def _sweep_frame(mixed: Doubles, codes: Codes, network: Whole) -> None:
     """Fill ``codes``, ``(K, H, a multiple of 32)``, from the mixed second difference of the padded gradient."""
-    columns = np.zeros((2, mixed.shape[1], _TURN.size))  # DCT down each column, at this row and the one before
+    columns = np.zeros((2, mixed.shape[1], _TURN.size))  # DCT down each column, at this row and the previous one
     for y in range(-_LEAD, codes.shape[1]):
         _advance_columns(mixed, y, columns[y % 2], columns[1 - y % 2])
         if y >= 0:
@@ -93,10 +94,10 @@ def _sweep_frame(mixed: Doubles, codes: Codes, network: Whole) -> None:
 
 @compiled
 def _advance_columns(mixed: Doubles, y: int, new: Doubles, before: Doubles) -> None:
-    """Move the DCT down each column by one row: ``new`` holds row y - 2 at first and row y in the end.
+    """Move the DCT down each column by one row: ``new`` contains row y - 2 at first and row y at the end.
 
     With t = pi v / M, X(y) = 2 cos t X(y - 1) - X(y - 2) + cos(t / 2) ((-1)^v d(y + h) - d(y - 1 - h)), where d is
-    the difference of neighbours and h = (M - 1) / 2: all inner terms of the three windows cancel.
+    the difference of neighbours and h = (M - 1) / 2: all inner terms of the window at rows y, y - 1 and y - 2 cancel.
 
     Source: Kober 2004, "Fast algorithms for the computation of sliding discrete sinusoidal transforms".
     """
@@ -131,7 +132,7 @@ def _sweep_row(columns: Doubles, codes: Codes, network: Whole) -> None:
 
 @compiled
 def _empty_state() -> Doubles:
-    """Every coefficient's last two values in an empty window: 0; NaN, which passes no bound, in the idle slots."""
+    """Return every coefficient's last two values in an empty window, 0; idle slots contain NaN, above every bound."""
     state = np.full(2 * _SLOTS, np.nan)
     for row in range(_TURN.size):
         for slot in range(_FIRST[row], _FIRST[row] + _ORDERS[row] + 1):
@@ -141,7 +142,10 @@ def _empty_state() -> Doubles:
 
 @compiled
 def _drive(columns: Doubles, x: int, drive: Doubles) -> None:
-    """What enters and leaves the windows of the pixels x to x + 3: first for even v, then for odd."""
+    """Fill ``drive`` with what enters minus what leaves the windows of the pixels x to x + 3, for even v, then odd v.
+
+    For odd v, what enters has a minus sign.
+    """
     for step in range(_STEPS):
         even, odd = step * _PITCH, (_STEPS + step) * _PITCH
         for window in range(len(WINDOWS)):
@@ -156,7 +160,8 @@ def _drive(columns: Doubles, x: int, drive: Doubles) -> None:
 def _advance(drive: Doubles, state: Doubles, magnitudes: Floats) -> None:
     """Move all coefficients of a pixel by four pixels along the row; ``_advance_columns`` states the recurrence.
 
-    Flat arrays with constant distances: the compiler must see that they do not overlap to use vector registers.
+    The arrays are flat with constant offsets, because the compiler uses vector registers only if it can see that the
+    parts do not overlap.
     """
     for row in range(_TURN.size):
         turn, gain = _TURN[row], _GAIN[row]
@@ -177,13 +182,15 @@ def _advance(drive: Doubles, state: Doubles, magnitudes: Floats) -> None:
 
 @compiled
 def _select(bits: Whole, bound: int, candidates: Codes) -> int:
-    """Collect the codes of the smallest magnitudes of four pixels, unsorted; give the next pixel's likely bound."""
+    """Collect the codes of the smallest magnitudes of four pixels, unsorted; return the next pixel's likely bound."""
     for step in range(_STEPS):
         pixel, chosen = bits[step * _SLOTS : (step + 1) * _SLOTS], candidates[step]
         bound = _find_bound(pixel, bound)
         count = _gather(pixel, bound, chosen)
         chosen[count:] = _LAST
-        if count < LAYERS:  # many are equal: no bound parts K to ROOM of them off, the rest have this code
+        if (
+            count < LAYERS
+        ):  # many are equal: no bound has K to ROOM of them below it, and the missing ones have its code
             chosen[count:LAYERS] = bound
         bound += _correction(count) if count >= LAYERS else 1
     return bound
@@ -191,7 +198,7 @@ def _select(bits: Whole, bound: int, candidates: Codes) -> int:
 
 @compiled
 def _find_bound(bits: Whole, code: int) -> int:
-    """Find a code with K to ROOM magnitudes below it, else the largest with fewer; start from a guess.
+    """Find a code with K to ROOM magnitudes below it, or else the largest code with fewer; ``code`` is the first guess.
 
     Magnitudes are compared by the bits of their float32, which have the same order. NaN is above every bound.
     """
@@ -214,27 +221,30 @@ def _find_bound(bits: Whole, code: int) -> int:
 def _count(bits: Whole, limit: np.int32) -> int:
     count = np.int32(0)
     for slot in range(bits.size):
-        count = np.int32(count + (bits[slot] < limit))  # a narrow sum: twice as many to a register
+        count = np.int32(count + (bits[slot] < limit))  # int32, because a register holds twice as many as int64
     return int(count)
 
 
 @compiled
 def _correction(count: int) -> int:
-    """By how many codes to move a bound so that ``_AIM`` magnitudes pass: few ones grow in number with their size."""
+    """Return the number of codes to move a bound by, so that about ``_AIM`` magnitudes lie below it.
+
+    The number of small magnitudes below a bound is taken as proportional to it.
+    """
     return int(_OCTAVE * np.log2(_AIM / max(count, 1)))
 
 
 @compiled
 def _limit(code: int) -> np.int32:
-    """The least bits of a float32 whose code is ``code`` or more."""
+    """Return the bits of the smallest float32 whose code is at least ``code``."""
     return np.int32(_BASE + (code << _SHIFT) if code > 0 else 0)
 
 
 @compiled
 def _gather(bits: Whole, code: int, chosen: Codes) -> int:
-    """Write the codes of the magnitudes below a bound, in any order; give their number.
+    """Write the codes of the magnitudes below a bound, in any order; return their number.
 
-    Of 64 comparisons at once only the set bits are visited.
+    64 magnitudes are compared at once, and only the set bits of the result are visited.
     """
     count = 0
     for start in range(0, bits.size, 64):
@@ -249,7 +259,7 @@ def _gather(bits: Whole, code: int, chosen: Codes) -> int:
 
 @compiled
 def _place(word: np.uint64) -> int:
-    """The place of the lowest set bit: times a de Bruijn number, it shifts six bits to the top that identify it.
+    """Return the place of the lowest set bit: multiplied by a de Bruijn number, it moves six unique bits to the top.
 
     Source: Leiserson, Prokop & Randall 1998, "Using de Bruijn sequences to index a 1 in a computer word".
     """
@@ -258,7 +268,7 @@ def _place(word: np.uint64) -> int:
 
 @compiled
 def _compare(block: Whole, limit: np.int32) -> np.uint64:
-    """One bit for each of 64 magnitudes: is it below the limit?"""
+    """Compare 64 magnitudes with a limit; return one bit for each, set if it is below the limit."""
     word = np.uint64(0)
     for place in range(np.uint64(64)):
         word |= np.uint64(block[place] < limit) << place
@@ -267,12 +277,12 @@ def _compare(block: Whole, limit: np.int32) -> np.uint64:
 
 @compiled
 def _sort(candidates: Codes, network: Whole, batch: Codes, layers: Codes) -> None:
-    """Sort the candidates of each pixel of a batch; the K smallest are the layers' codes there.
+    """Sort the candidates of each pixel of a batch and write the K smallest to the layers.
 
     Args:
         candidates: ``(BATCH, ROOM)``.
-        network: From ``sorting_network.smallest``.
-        batch: ``(ROOM, BATCH)`` to work in: all pixels take the same steps, side by side in registers.
+        network: The output of ``sorting_network.smallest``.
+        batch: ``(ROOM, BATCH)`` work space: all pixels take the same steps, side by side in registers.
         layers: ``(K, BATCH)`` to fill.
     """
     for place in range(_ROOM):

@@ -1,7 +1,7 @@
-"""S by the local energy of the Laplacian: Pech-Pacheco et al. 2000. A diagnostic, not a supervision.
+"""S by the local energy of the Laplacian: Pech-Pacheco et al. 2000. For diagnosis, not for supervision.
 
-It is the focus measure everyone knows, and mostly measures texture: a sharp wall is flat and a blurred fence is not.
-It is here so that a better map can be seen to be better.
+This well-known focus measure mostly measures texture: it is low on a sharp, flat wall and high on a blurred fence. It
+serves as a baseline for better maps.
 """
 
 import cv2
@@ -10,8 +10,8 @@ import numpy as np
 from prep.arrays import Bytes, Floats
 from prep.sharpness import size
 
-_WINDOW = 5.0  # Gaussian standard deviation, pixels
-_LEVEL = 40.0  # grey levels: root of the local energy that S = 0.96 stands for
+_WINDOW = 5.0  # standard deviation of the Gaussian window, in pixels
+_LEVEL = 40.0  # root of the local energy at S = 0.96, in grey levels
 
 PARAMETERS = {"window": _WINDOW, "level": _LEVEL}
 

@@ -1,11 +1,11 @@
 """S by local binary patterns, scored against constants from photographs instead of against the frame itself.
 
-``lbp`` measures a frame by its own mean and spread: where more than half of a frame is sharp nothing stands out and
-the mask is empty, and where all of it is blurred the least blurred tenth passes. The cure is a fixed measure: shares
-of patterns, mattes and the noise that the threshold follows are compared with constants. What that costs: a frame of
-weak texture, however sharp, is not called sharp.
+``lbp`` scores a frame by its own mean and standard deviation: if more than half of a frame is sharp, nothing stands out
+and the mask is empty; if all of it is blurred, the least blurred tenth passes. This method has a fixed scale instead:
+shares of patterns and mattes are compared with constants, and the noise that the threshold follows is measured in a
+fixed share of the frame. Its drawback: a frame of weak texture is never marked as sharp.
 
-Everything else is ``lbp``.
+Everything else is as in ``lbp``.
 """
 
 import cv2
@@ -14,11 +14,11 @@ import numpy as np
 from prep.arrays import Bytes, Floats
 from prep.sharpness import guided_filter, lbp, patterns, size
 
-_FULL_SHARE = 0.25  # of patterns in a window, that counts as ``lbp``'s maximum over the frame: 0.3 to 0.6 on CUHK
-_MEAN, _SPREAD = 0.30, 0.34  # of ``lbp``'s mattes, averaged over the six CUHK photographs at hand
-_QUIET = 0.1  # share of the frame taken for flat: noise is measured there, since a textured frame looks like noise
-_BLOCK = 8  # Haar details to a side
-_BIAS = 1.1  # what the quietest blocks lack of the mean
+_FULL_SHARE = 0.25  # share of patterns that replaces ``lbp``'s maximum over the frame, which is 0.3 to 0.6 on CUHK
+_MEAN, _SPREAD = 0.30, 0.34  # mean and standard deviation of ``lbp``'s mattes, averaged over six CUHK photographs
+_QUIET = 0.1  # share of the frame taken as flat; noise is measured there, because texture looks like noise
+_BLOCK = 8  # side of a block, in Haar details
+_BIAS = 1.1  # factor that corrects for the quietest blocks being below the mean
 
 PARAMETERS = {
     **lbp.PARAMETERS,
@@ -37,8 +37,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         sharp: Ignored; all methods share one signature.
 
     Returns:
-        ``(H, W)`` float32 in [0.03837, 0.96163]; a frame without any pattern, or of mere noise, gets the
-        lowest value everywhere.
+        ``(H, W)`` float32 in [0.03837, 0.96163]; a frame without any pattern, or with noise only, gets the lowest value
+        everywhere.
 
     Raises:
         ValueError: If the frame is smaller than 16 pixels.

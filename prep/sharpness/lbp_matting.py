@@ -1,10 +1,10 @@
 """S by local binary patterns with closed-form matting, as released with Yi & Eramian 2016.
 
-Everything but the mattes is ``lbp``. A matte is solved for at quarter size (Levin, Lischinski & Weiss 2008) with a
-direct solver: a banded Cholesky factorisation, whose band is as wide as two lines of the shorter side. Conjugate
-gradients change the result. The matting Laplacian is pymatting's.
+Only the mattes differ from ``lbp``. A matte is solved at quarter size (Levin, Lischinski & Weiss 2008) with a direct
+solver, a banded Cholesky factorisation, whose band is as wide as two lines along the shorter side. Conjugate gradients
+would change the result. The matting Laplacian is pymatting's.
 
-Legend: h, w a reduced frame's height and width, h <= w after turning; n = h w.
+Legend: h, w a reduced frame's height and width, h <= w after transposition; n = h w.
 """
 
 from contextlib import suppress
@@ -18,12 +18,13 @@ from scipy.linalg import LinAlgError, solveh_banded
 from prep.arrays import Bytes, Floats
 from prep.sharpness import lbp, patterns, size
 
-_EPSILON = 1e-7  # of the Laplacian and of the local linear model, intensities in [0, 1]
-_WEIGHT = 100.0  # of the trimap
+_EPSILON = 1e-7  # regularisation of the Laplacian and of the local linear model, for intensities in [0, 1]
+_WEIGHT = 100.0  # weight of the trimap's known pixels
 _HALVINGS = 2
 _RADIUS = 1  # windows of 3 x 3
-_DIAGONALS = (1e-9, 1e-6, 1e-3)  # keep the system regular where the trimap is empty; the larger ones where rounding,
-# on frames whose channels are equal, makes it indefinite
+# Added to the diagonal to keep the system regular where the trimap is unknown. The larger values are for frames whose
+# channels are equal, where rounding makes the system indefinite.
+_DIAGONALS = (1e-9, 1e-6, 1e-3)
 
 PARAMETERS = {
     **{name: value for name, value in lbp.PARAMETERS.items() if not name.startswith("guided")},
@@ -58,7 +59,7 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
 
 def mattes(frame: Bytes, shares: Floats) -> Floats:
-    """Closed-form mattes of the trimaps that shares of patterns make.
+    """Compute closed-form mattes from trimaps, which are made from shares of patterns.
 
     Args:
         frame: ``(H, W, 3)`` uint8 RGB.
@@ -84,7 +85,7 @@ def mattes(frame: Bytes, shares: Floats) -> Floats:
 
 
 class Entries(NamedTuple):
-    """The upper half of a symmetric matrix ``(n, n)``; entries of the same place add up."""
+    """The upper half of a symmetric matrix ``(n, n)``; entries at the same position are added up."""
 
     rows: npt.NDArray[np.int64]
     columns: npt.NDArray[np.int64]
@@ -92,8 +93,8 @@ class Entries(NamedTuple):
 
 
 def laplacian(image: Doubles) -> Entries:
-    """The matting Laplacian of ``(h, w, 3)``, its pixels taken column by column."""
-    from pymatting.laplacian.cf_laplacian import cf_laplacian  # compiles for minutes once, loads for seconds
+    """Compute the matting Laplacian of ``(h, w, 3)``, with the pixels in column-by-column order."""
+    from pymatting.laplacian.cf_laplacian import cf_laplacian  # compiles for minutes once, then loads in seconds
 
     matrix = cf_laplacian(np.ascontiguousarray(image.transpose(1, 0, 2)), _EPSILON, _RADIUS).tocoo()
     upper = matrix.col >= matrix.row
@@ -107,7 +108,7 @@ def solve(entries: Entries, share: Floats) -> Floats:
     """
     foreground, background = share > lbp.FOREGROUND, share < lbp.BACKGROUND
     if not foreground.any() or not background.any():
-        return foreground.astype(np.float32)  # no pixel, or all of them: nothing to be carried to an edge
+        return foreground.astype(np.float32)  # foreground or background is missing, so the matte has no edge
     reach = 2 * _RADIUS * (share.shape[0] + 1)
     for diagonal in _DIAGONALS:
         bands = np.zeros((reach + 1, share.size), order="F")  # LAPACK's order; the last row is the diagonal
@@ -121,7 +122,7 @@ def solve(entries: Entries, share: Floats) -> Floats:
 
 
 def upsample(alphas: Floats, coarse: Floats, fine: Floats) -> Floats:
-    """Carry mattes to a finer frame: alpha = a . I + b, with a and b fitted to each coarse window.
+    """Upsample mattes to a finer frame: alpha = a . I + b, with a and b fitted in each coarse window.
 
     Args:
         alphas: ``(h, w, L)``.

@@ -1,25 +1,29 @@
-"""S by the extent of the blur itself, measured between a blurry frame and its sharp partner. Ours.
+"""S from the extent of the blur, measured between a blurry frame and its sharp partner; our own method.
 
-Around each pixel the blurry frame b is the sharp frame g seen through a small kernel. Expanded to second order,
+Around each pixel, the blurry frame b is the sharp frame g convolved with a small kernel. Expanded to second order,
 
     b - g = -m . grad g + 1/2 tr(C hess g),
 
-where m is the kernel's mean and C its second moments about the sharp frame's pixel. Both follow from least squares
-over a window: five unknowns a pixel. C - m m' is the kernel's covariance; a straight stroke of L pixels has L^2 / 12
-as its largest eigenvalue. So the map needs no search over directions or lengths, does not mind a shift between the
-frames, and looks along the motion even where the texture lies across it.
+where m is the kernel's mean and C its second moments about the sharp frame's pixel. Both are estimated by least squares
+over a window, with five unknowns per pixel. C - m m' is the kernel's covariance; for a straight stroke of L pixels its
+largest eigenvalue is L^2 / 12. So the method needs no search over directions or lengths, tolerates a shift between the
+frames, and measures along the motion even where the texture lies across it.
 
-The expansion holds while L is small against the smoothing, so it is made at half, quarter, eighth and sixteenth
-size; a pixel takes the finest level that has texture and at which L is small enough against the smoothing for the
-expansion to hold (a level on which it is not reads too short: it saturates). Texture that a level lacks is looked for
-in the wider windows of the coarser ones: flat places get the extent of their surroundings.
+The expansion holds while L is small relative to the smoothing, so it is made at half, quarter, eighth and sixteenth
+size. A pixel takes the finest level that has texture and at which the expansion holds; at levels where L is too large
+for it, the measured L saturates and is too short. Where a level lacks texture, the coarser levels with their wider
+windows are used: flat places get the extent of their surroundings.
 
-What lost, on the same pictures (AUC for extents up to 3 against from 8 pixels on 240 fps frames): gradient energy of
-blurry over sharp, all directions together (0.975) or least of eight (0.988), neither of which is an extent; the
-expansion without m (0.960: frames are not aligned well enough); coarsest level first (0.992: it spreads over still
-neighbours); a level at full size (four times the time, more noise).
+Alternatives that did worse on the same pictures, with the AUC for telling extents of up to 3 pixels from those of 8 or
+more on 240 fps frames:
 
-Legend: H, W the frame's height and width; h, w a level's.
+* Gradient energy of blurry over sharp, all directions together (0.975) or the least of eight (0.988); neither is an
+  extent.
+* The expansion without m (0.960): frames are not aligned well enough.
+* The coarsest level first (0.992): the blur spreads to neighbours that do not move.
+* A level at full size: four times the time, and more noise.
+
+Legend: H, W the frame's height and width; h, w a level's height and width.
 """
 
 from collections.abc import Iterator
@@ -30,16 +34,17 @@ import numpy as np
 from prep.arrays import Bytes, Floats
 from prep.sharpness import size
 
-EXTENT = 3.0  # pixels that S = 0.96 stands for
+EXTENT = 3.0  # extent at S = 0.96, in pixels
 LEVELS = 4
-_SIGMA = 0.8  # smoothing of both frames at each level, in its pixels
-_WINDOW = 4.0  # Gaussian window of the least squares, in a level's pixels
-_RIDGE = 0.5  # grey levels squared: texture below it counts for nothing
-_BEND = 90.0  # the fourth order makes L^2 read L^2 (1 - L^2 / (_BEND s^2)) at smoothing s; chosen on
-# 240 fps frames, whose spectra fall more steeply than 1 / f: that would give 40
-_SMALLEST_LEVEL = 4  # pixels
-_TRUSTED, _SATURATED = 2.5, 3.5  # L / s up to which, and from which not, a level is believed
-_SPREAD = 24 * EXTENT**2  # pixels squared: S = 24 / 25 at EXTENT, 1 / 2 at its root
+_SIGMA = 0.8  # standard deviation of the smoothing of both frames, in a level's pixels
+_WINDOW = 4.0  # standard deviation of the least squares' Gaussian window, in a level's pixels
+_RIDGE = 0.5  # ridge of the least squares, and least texture, in grey levels squared
+# Because of the fourth-order term, L^2 is measured as L^2 (1 - L^2 / (_BEND s^2)) at smoothing s. The value was chosen
+# on 240 fps frames, whose spectra fall more steeply than 1 / f; a spectrum of 1 / f would give 40.
+_BEND = 90.0
+_SMALLEST_LEVEL = 4  # pixels of the shorter side
+_TRUSTED, _SATURATED = 2.5, 3.5  # L / s up to which a level has full trust, and from which on it has none
+_SPREAD = 24 * EXTENT**2  # pixels squared: S = 24 / 25 at EXTENT, 1 / 2 at the root of _SPREAD
 
 CEILING = 1.0
 MU = 0.85  # usual threshold: 6.2 pixels; at 0.96 real frames have almost no small blur
@@ -67,8 +72,8 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
         sharp: Its sharp partner, ``(H, W, 3)`` uint8 RGB.
 
     Returns:
-        ``(H, W)`` float32 in [0, 1]: 1 for no blur, 0.77 for 8 pixels, 0.5 for 14.7, 0.12 for 40. Where there is no
-        texture within reach nothing can be known and S is 0: the pixel counts as blurred.
+        ``(H, W)`` float32 in [0, 1]: 1 for no blur, 0.77 for 8 pixels, 0.5 for 14.7, 0.12 for 40. S is 0 where no
+        texture is within reach, because the extent is unknown there: the pixel counts as blurred.
 
     Raises:
         ValueError: If there is no sharp frame, its size differs or the frames are smaller than 16 pixels.
@@ -80,26 +85,26 @@ def sharpness(blurry: Bytes, sharp: Bytes | None = None) -> Floats:
 
 
 def sharpness_of(extent: Floats) -> Floats:
-    """S of extents in pixels, of any shape."""
+    """Compute S from extents in pixels, an array of any shape."""
     return np.asarray(1 / (1 + extent * extent / np.float32(_SPREAD)), np.float32)
 
 
 def extent_of(sharpness: Floats) -> Floats:
-    """The extent L in pixels that ``sharpness`` stands for; infinite where S is 0 and nothing could be measured."""
+    """Compute the extent L in pixels from S; infinite where S is 0, that is where nothing could be measured."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.sqrt(np.float32(_SPREAD) * (1 / np.asarray(sharpness, np.float32) - 1)), np.float32)
 
 
 def extent(blurry: Bytes, sharp: Bytes) -> Floats:
-    """Measure the extent of the blur at each pixel, as that of a straight, even stroke.
+    """Measure the extent of the blur at each pixel, as the length of a straight, even stroke.
 
     Args:
         blurry: ``(H, W, 3)`` uint8 RGB.
         sharp: ``(H, W, 3)`` uint8 RGB.
 
     Returns:
-        ``(H, W)`` float32 pixels: the stroke with the kernel's largest variance; up to about 100. Infinite where no
-        level has texture.
+        ``(H, W)`` float32 pixels, up to about 100: the length of the stroke whose variance is the kernel's largest one.
+        Infinite where no level has texture.
     """
     size.check(blurry)
     *finer, (length, _, seen) = _levels(blurry, sharp)
@@ -111,21 +116,21 @@ def extent(blurry: Bytes, sharp: Bytes) -> Floats:
 
 
 def _levels(blurry: Bytes, sharp: Bytes) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """From fine to coarse, each ``(h / 2, w / 2)``: extent in the frame's pixels, trust in [0, 1], texture."""
+    """Yield extent in the frame's pixels, trust in [0, 1] and texture, each ``(h / 2, w / 2)``, from fine to coarse."""
     pair = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in (blurry, sharp)]
     for level in range(1, LEVELS + 1):
         pair = [np.asarray(cv2.pyrDown(frame), np.float32) for frame in pair]  # (h, w)
         if min(pair[0].shape) < _SMALLEST_LEVEL:
             return
         variance, texture = _moments(*pair)  # (h / 2, w / 2)
-        smoothing = np.float32(_SIGMA**2 + (1 - 4.0**-level) / 3)  # the pyramid's own is 1/4 + 1/16 + ...
+        smoothing = np.float32(_SIGMA**2 + (1 - 4.0**-level) / 3)  # s^2; the pyramid adds 1/4 + 1/16 + ...
         ratio = np.sqrt(_unbend(12 * variance / smoothing))
         trust = np.clip((_SATURATED - ratio) / (_SATURATED - _TRUSTED), 0, 1) * texture / (texture + _RIDGE)
         yield ratio * (np.sqrt(smoothing) * 2**level), trust, texture
 
 
 def _moments(blurry: Floats, sharp: Floats) -> tuple[Floats, Floats]:
-    """Largest variance of the local kernel in square pixels, and texture: mean square of the second differences."""
+    """Compute the local kernel's largest variance in square pixels, and texture: mean square of second differences."""
     smooth, target = (cv2.GaussianBlur(frame, (0, 0), _SIGMA) for frame in (sharp, blurry))
     terms = [
         cv2.sepFilter2D(smooth, -1, along, down)
@@ -146,20 +151,20 @@ def _moments(blurry: Floats, sharp: Floats) -> tuple[Floats, Floats]:
 
 
 def _largest_variance(solution: Floats) -> Floats:
-    """From C_xx / 2, C_xy / 2, C_yy / 2 and -m, ``(..., 5)``: the larger eigenvalue of C - m m', at least 0."""
+    """Compute the larger eigenvalue of C - m m', at least 0, from C_xx / 2, C_xy / 2, C_yy / 2 and -m, ``(..., 5)``."""
     x, y = solution[..., 3], solution[..., 4]
     xx, xy, yy = (2 * solution[..., place] - product for place, product in enumerate((x * x, x * y, y * y)))
     return np.asarray(np.maximum((xx + yy) / 2 + np.hypot((xx - yy) / 2, xy), 0), np.float32)
 
 
 def _window(image: Floats) -> Floats:
-    """Mean under the Gaussian window, at half the size: ``(h, w)`` -> ``(h / 2, w / 2)``."""
+    """Compute the mean under the Gaussian window, at half the size: ``(h, w)`` -> ``(h / 2, w / 2)``."""
     half = cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(half, (0, 0), _WINDOW / 2), np.float32)
 
 
 def _unbend(squared: Floats) -> Floats:
-    """Solve x (1 - x / _BEND) = ``squared`` for x; past the vertex, the vertex."""
+    """Solve x (1 - x / _BEND) = ``squared`` for x; if there is no solution, return the x of the vertex."""
     return np.asarray(_BEND / 2 * (1 - np.sqrt(np.maximum(1 - 4 / _BEND * squared, 0))), np.float32)
 
 
@@ -168,7 +173,7 @@ def _resize(image: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _enlarge(length: Floats, shape: tuple[int, ...]) -> Floats:
-    """To the frame's size; a pixel nearer to a place with texture than to one without has an extent."""
+    """Enlarge to the frame's size; a pixel has an extent if it is nearer to a place with texture than to one without."""
     known = np.isfinite(length)
     full = _resize(np.where(known, length, np.float32(0)), shape)
     share = _resize(known.astype(np.float32), shape)

@@ -1,4 +1,4 @@
-"""Local binary patterns: which pixels are brighter than a neighbour by more than a threshold, and in what order.
+"""Local binary patterns: which neighbours of a pixel are brighter by more than a threshold, and in what order.
 
 Source: Ojala, Pietikäinen & Mäenpää 2002, "Multiresolution gray-scale and rotation invariant texture classification
 with local binary patterns".
@@ -14,7 +14,7 @@ from prep.compiled import compiled
 _FAR = np.float32(np.sqrt(2) / 2)  # bilinear weights of the point at distance 1 along a diagonal
 _NEAR = np.float32(1) - _FAR
 _CENTRE, _SIDE, _CORNER = _NEAR * _NEAR, _FAR * _NEAR, _FAR * _FAR
-_SLACK = np.float32(1e-4)  # above rounding, below any distance of p + q sqrt(2) to the next whole number
+_SLACK = np.float32(1e-4)  # above rounding errors, below any distance from p + q sqrt(2) to the next whole number
 
 
 def non_uniform(grey: Bytes, threshold: float) -> Bytes:
@@ -22,11 +22,11 @@ def non_uniform(grey: Bytes, threshold: float) -> Bytes:
 
     Args:
         grey: ``(H, W)``.
-        threshold: T, in grey levels: a neighbour counts when it is brighter by more than T.
+        threshold: T, in grey levels: a neighbour counts if it is brighter by more than T.
 
     Returns:
-        ``(H, W)`` 0 or 1. The code is the number of brighter neighbours where these lie in one run around the
-        circle, 9 elsewhere. Diagonal neighbours are bilinear at distance 1, floored.
+        ``(H, W)`` 0 or 1. The code is the number of brighter neighbours if these are adjacent on the circle, otherwise
+        9. Diagonal neighbours are interpolated bilinearly at distance 1 and rounded down.
 
     Source: Ojala et al. 2002, equation 9; Yi & Eramian 2016, equation 4.
     """

@@ -1,25 +1,26 @@
-"""Sum-product belief propagation over two labels on a stack of layers, compiled: where ``lbp`` spends its time.
+"""Sum-product belief propagation over two labels on a stack of layers, compiled, because ``lbp`` spends its time here.
 
-Each cell leans towards "sharp" or "blurred" and pulls its neighbours along: four in its layer, one in each adjoining
-layer; an edge weighs 1 for equal labels and e = exp(-COUPLING) for different ones. A message is one number, the
-ratio m of what it says for "sharp" to what it says for "blurred". With T the product of a cell's own ratio and all
-messages that come in, and m the one that came along an edge, the message that goes back along it is
+Each cell has a tendency to "sharp" or "blurred" and influences its neighbours: four in its layer, one in each adjacent
+layer. The weight of an edge is 1 for equal labels and e = exp(-COUPLING) for different ones. A message is one number m,
+the ratio of its value for "sharp" to its value for "blurred". Let T be the product of a cell's own ratio and all
+incoming messages, and m the message that came in along an edge. The message sent back along that edge is
 
     (T / m + e) / (e T / m + 1) = (T + e m) / (e T + m) = e + (1 / e - e) s / (s + m),   s = e T.
 
-Two things make it quick, and neither changes a result:
+Two techniques make this fast without changing any result:
 
-* The grid is a checkerboard: messages from black cells depend only on those from white ones. Sending from black and
-  from white in turn reaches after n turns what n rounds of all cells reach, with half of their work, and a message
-  overwrites the one that it answers. Cells lie in one run, row after row, in a row layer after layer, each padded to
-  an odd length: the colour of a cell is the parity of its place, every neighbour a fixed, odd number of places away.
-* Turns follow one another like waves: row y takes its k-th turn as soon as row y + 1 has taken its (k - 1)-th, so
-  that few rows at a time are at work and these stay in the cache.
+* The grid is a checkerboard: messages from black cells depend only on those from white ones. If black and white cells
+  send in turn, n turns reach what n rounds of all cells reach, with half the work, and a message overwrites the one
+  that it answers. Cells are stored in one array: row after row, and within a row layer after layer, each padded to an
+  odd length. The colour of a cell is then the parity of its place, and each neighbour is a fixed, odd number of places
+  away.
+* Turns follow one another like waves: row y takes its k-th turn as soon as row y + 1 has taken its (k - 1)-th, so that
+  only a few rows are in use at a time and these stay in the cache.
 
-Tried and left out: turns until nothing changes, rows at rest skipped. S then is within 1e-4 of the fixed point, but
-one to two pixels in a million of the mask is all that moves, for two to three times the time.
+Tried and rejected: turns until convergence, skipping rows that no longer change. S is then within 1e-4 of the fixed
+point, but only one or two pixels in a million of the mask change, for two to three times the time.
 
-Legend: L layers, H rows, W columns; a cell's place is (row * L + layer) * pitch + column; N half the places.
+Legend: L layers, H rows, W columns; a cell's place is (row * L + layer) * pitch + column; N half the number of places.
 
 Source: Pearl 1988; Felzenszwalb & Huttenlocher 2006, "Efficient belief propagation for early vision", section 3.3,
 for the checkerboard.
@@ -33,35 +34,37 @@ from prep.arrays import Floats
 from prep.compiled import compiled
 
 COUPLING = 0.5
-TURNS = 20  # up to convergence (50 to 130) at most 2e-5 of the pixels of the mask change; after 10 it is 8e-4
-_WAVE = 10  # turns that run behind one another; even, and so is TURNS: black begins, white ends
+TURNS = 20  # later turns, up to convergence (50 to 130), change at most 2e-5 of the mask's pixels; after 10 turns 8e-4
+_WAVE = 10  # turns in progress at once; even, like TURNS, so that black begins and white ends
 _DAMPING = np.float32(np.exp(-COUPLING))
 _GAIN = np.float32(np.exp(COUPLING) - np.exp(-COUPLING))
 
 
 class _Grid(NamedTuple):
-    """Nodes and messages, each ``(2, N)``: [0] of the cells at even places, [1] of those at odd ones.
+    """Nodes and messages, each ``(2, N)``: index 0 for cells at even places (black), 1 for odd places (white).
 
-    An edge belongs to its left, front or upper cell and holds black's and white's message in turn.
+    An edge belongs to its left, front or upper cell. It stores the latest message, in turn that of its black and of its
+    white cell.
     """
 
-    nodes: Floats  # own ratio times e
-    across: Floats  # along the edge to the next column
-    deeper: Floats  # to the next layer
-    below: Floats  # to the next row
+    nodes: Floats  # a cell's own ratio times e
+    across: Floats  # messages along the edge to the next column
+    deeper: Floats  # messages along the edge to the next layer
+    below: Floats  # messages along the edge to the next row
     height: int
     layers: int
     width: int
-    pitch: int  # places from a layer to the next, odd
+    pitch: int  # places from one layer to the next, odd
 
 
 def propagate(ratios: Floats, pad: int = 0) -> Floats:
-    """Find the belief of "sharp" on the first layer after 20 rounds (21 for white cells: beliefs are read
-    where the messages of the other colour are newest).
+    """Compute the belief in "sharp" on the first layer after 20 turns.
+
+    White cells get the messages of a 21st turn: a belief is read when the messages of the other colour are newest.
 
     Args:
-        ratios: ``(L, H, W)`` log of P(sharp) / P(blurred) of each cell, of a size near 1; L is odd.
-        pad: Cells to repeat beyond each border, so that a cell there has as many neighbours as any.
+        ratios: ``(L, H, W)`` log of P(sharp) / P(blurred) of each cell, with absolute values near 1; L is odd.
+        pad: Cells to repeat beyond each border, so that a border cell has as many neighbours as any other.
 
     Returns:
         ``(H, W)`` float32 in (0, 1).
@@ -82,9 +85,9 @@ def propagate(ratios: Floats, pad: int = 0) -> Floats:
 
 
 def _lay_out(ratios: Floats, pad: int) -> _Grid:
-    """Put the cells between two empty rows, and start all messages at 1, which says nothing."""
+    """Place the cells between two empty rows, and start all messages at 1, which favours neither label."""
     layers, height, width = ratios.shape[0], ratios.shape[1] + 2 * pad, ratios.shape[2] + 2 * pad
-    pitch = width + 1 + width % 2  # at least one empty column keeps a layer from the next
+    pitch = width + 1 + width % 2  # at least one empty column separates a layer from the next
     places = (height + 2) * layers * pitch
     nodes, across, deeper, below = (np.ones((2, (places + 1) // 2), np.float32) for _ in range(4))
     grid = _Grid(nodes, across, deeper, below, height, layers, width, pitch)
@@ -94,7 +97,7 @@ def _lay_out(ratios: Floats, pad: int) -> _Grid:
 
 @compiled
 def _fill_nodes(grid: _Grid, cells: Any, pad: int) -> None:
-    """Put cells ``(L, H, W)`` in their places, those beyond the border the same as on it."""
+    """Copy cells ``(L, H, W)`` to their places; border cells are repeated in the padding."""
     for row in range(grid.height):
         y = min(max(row - pad, 0), cells.shape[1] - 1)
         for layer in range(grid.layers):
@@ -106,7 +109,7 @@ def _fill_nodes(grid: _Grid, cells: Any, pad: int) -> None:
 
 @compiled
 def _send_waves(grid: _Grid) -> None:
-    """Send ``_WAVE`` times from all rows, black and white in turn."""
+    """Send messages from all rows in ``_WAVE`` turns, black and white alternating."""
     total = np.empty(grid.layers * grid.pitch, np.float32)
     for front in range(1, grid.height + _WAVE):
         for turn in range(max(0, front - grid.height), min(_WAVE, front)):
@@ -122,13 +125,13 @@ def _send_all(grid: _Grid, colour: int) -> None:
 
 @compiled
 def _part(begin: int, end: int, colour: int) -> slice:
-    """Find the places from ``begin`` to ``end`` (without) that have this colour, in that colour's half."""
+    """Return a slice of a colour's half: its places from ``begin`` up to but excluding ``end``."""
     return slice((begin + 1 - colour) // 2, (end + 1 - colour) // 2)
 
 
 @compiled
 def _send(grid: _Grid, row: int, colour: int, total: Any) -> None:
-    """Gather s = e T of the row's cells of one colour into ``total``, those of the first layer first, and answer."""
+    """Compute s = e T of a row's cells of one colour in ``total``, first layer first, and answer their messages."""
     length, pitch, other = grid.layers * grid.pitch, grid.pitch, 1 - colour
     begin, end = row * length, (row + 1) * length
     own = _part(begin, end, colour)
@@ -149,7 +152,7 @@ def _send(grid: _Grid, row: int, colour: int, total: Any) -> None:
 
 @compiled
 def _close(grid: _Grid, row: int) -> None:
-    """Silence what passed between a layer and what lies beside it, or over the frame's border."""
+    """Reset to 1 the messages that a row sent beyond the ends of its layers or the frame's border."""
     length = grid.layers * grid.pitch
     for place in range(row * length - 1, (row + 1) * length - 1, grid.pitch):
         for edge in (place, place + grid.width):
@@ -189,7 +192,7 @@ def _answer_both(total: Any, one: Any, two: Any) -> None:
 
 @compiled
 def _read(grid: _Grid, colour: int, pad: int, belief: Any) -> None:
-    """Fill in the belief of the first layer's cells of one colour, from the messages that came in last."""
+    """Write the beliefs of the first layer's cells of one colour, from the latest incoming messages."""
     length, other = grid.layers * grid.pitch, 1 - colour
     for y in range(belief.shape[0]):
         begin = (y + 1 + pad) * length + pad

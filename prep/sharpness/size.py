@@ -6,7 +6,7 @@ SMALLEST = 16  # pixels
 
 
 def check(blurry: Bytes) -> None:
-    """Refuse a frame that is too small for the windows of a method.
+    """Check that a frame is large enough for the windows of the methods.
 
     Raises:
         ValueError: If a side of ``(H, W, 3)`` is below 16 pixels.

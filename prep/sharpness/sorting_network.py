@@ -5,10 +5,10 @@ import numpy.typing as npt
 
 
 def smallest(inputs: int, outputs: int) -> npt.NDArray[np.int32]:
-    """The comparisons of merge exchange that bring the ``outputs`` smallest of ``inputs`` values to the front, sorted.
+    """List the comparisons of merge exchange that sort the ``outputs`` smallest of ``inputs`` values to the front.
 
     Returns:
-        ``(comparisons, 2)`` places: the smaller value goes to the first of the two.
+        ``(comparisons, 2)`` places to compare: the smaller value goes to the first of the two.
 
     Source: Batcher 1968; Knuth, The Art of Computer Programming 3, algorithm 5.2.2M.
     """
