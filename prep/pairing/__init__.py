@@ -1,1 +1,1 @@
-"""Pairs that are no pairs: what one looks like, and how a data set is searched for them on a sample."""
+"""Frames that do not match: how to recognise such a pair, and how to search a data set for them by a sample."""

@@ -1,7 +1,7 @@
-"""Align two frames of the same scene: the shift between them, and how much of one the other explains.
+"""Align two frames of the same scene: measure the shift between them, and how much of one the other explains.
 
-Both are measured at reduced size, where motion blur is short, on the mean of the channels, so their order does not
-matter.
+Both are measured at reduced size, where motion blur is short, and on the mean of the channels, so that the channels'
+order does not matter.
 
 Legend: h, w the reduced frame's height and width.
 """
@@ -15,20 +15,20 @@ from prep.arrays import Bytes, Floats
 
 Frame = TypeVar("Frame", Bytes, Floats)
 Shift: TypeAlias = tuple[float, float]
-"""x, y in pixels: the blurry frame at p is the sharp one at p - shift."""
+"""x, y in pixels: the blurry frame at p shows what the sharp one shows at p - shift."""
 
-_SIDE = 320  # pixels of the longer side at which shifts are measured
-_COARSE_SIDE = 40  # and about as many at which scenes are compared
-_STEPS = 3  # of Gauss and Newton a level
-_BAND = 4.0  # sigma that parts a scene's layout from its slow shading, at the coarse size
-_PEAK_BAND = 8.0  # the same where a large shift is looked for
-_LEAST_OVERLAP = 0.4  # of a frame's sides, that both frames of a shifted pair must share
-_MARGIN = 2  # pixels
-_FLAT = 2.0  # grey levels: standard deviation below which the coarse frame says nothing
+_SIDE = 320  # longer side in pixels of the reduced frames, in which shifts are measured
+_COARSE_SIDE = 40  # approximate longer side in pixels of the coarse frames, in which scenes are compared
+_STEPS = 3  # Gauss-Newton steps per level
+_BAND = 4.0  # sigma in coarse pixels of the filter that removes a scene's slow shading and keeps its layout
+_PEAK_BAND = 8.0  # the same for the search for a large shift, in pixels of half the reduced size
+_LEAST_OVERLAP = 0.4  # least share of each side that shifted frames must have in common
+_MARGIN = 2  # pixels left out at the overlap's edges, for the filters
+_FLAT = 2.0  # grey levels: if the standard deviation of both coarse frames is below, they cannot be compared
 
 
 def reduced(frame: Bytes) -> Bytes:
-    """The frame at the size at which it is compared; a small one as it is."""
+    """Reduce a frame to the size at which it is compared; a small frame is returned unchanged."""
     height, width = frame.shape[:2]
     scale = _SIDE / max(height, width)
     if scale >= 1:
@@ -38,23 +38,23 @@ def reduced(frame: Bytes) -> Bytes:
 
 
 def brightness(frame: Bytes) -> Floats:
-    """Mean of the channels, ``(h, w)``; exchanged channels leave it as it is."""
+    """Compute the mean of the channels, ``(h, w)``, which does not depend on their order."""
     return np.asarray(cv2.transform(frame, np.full((1, 3), 1 / 3)), np.float32)
 
 
 def coarse(image: Floats) -> Floats:
-    """The image halved until some 40 pixels are left of its longer side."""
+    """Halve an image until its longer side is about 40 pixels."""
     for _ in range(max(0, round(np.log2(max(image.shape[:2]) / _COARSE_SIDE)))):
         image = np.asarray(cv2.pyrDown(image), np.float32)
     return image
 
 
 def explained(blurry: Floats, sharp: Floats) -> tuple[float, float]:
-    """How far one frame explains the layout of the other, whatever the blur.
+    """Measure how well one frame explains the layout of the other, whatever the blur.
 
     A blurred frame lacks contrast that its partner has; another scene has contrast of its own. So correlation alone
-    cannot tell strong blur from another scene, but what is left unexplained, measured in the sharp frame's contrast,
-    can: of a partner blurred by any kernel it stays small.
+    cannot tell strong blur from another scene. The unexplained variance relative to the sharp frame's variance can: it
+    stays small for a partner blurred by any kernel.
 
     Args:
         blurry: ``(h, w)`` brightness.
@@ -62,7 +62,7 @@ def explained(blurry: Floats, sharp: Floats) -> tuple[float, float]:
 
     Returns:
         The correlation, in [-1, 1], and the unexplained variance of ``blurry`` as a multiple of the variance of
-        ``sharp``. NaN twice where neither has any texture.
+        ``sharp``. Both are NaN if neither frame has texture.
     """
     b, g = (_band(coarse(each), _BAND) for each in (blurry, sharp))
     blurry_variance, sharp_variance = float((b * b).mean()), float((g * g).mean())
@@ -75,7 +75,7 @@ def explained(blurry: Floats, sharp: Floats) -> tuple[float, float]:
 
 
 def small_shift(blurry: Floats, sharp: Floats) -> Shift:
-    """The shift nearest to none that lays the frames over each other: the mean of the blur's kernel in a true pair.
+    """Find the shift nearest to zero that aligns the frames; in a true pair it is the mean of the blur's kernel.
 
     Least squares with gain and offset, from coarse to fine (Lucas & Kanade 1981).
 
@@ -84,13 +84,13 @@ def small_shift(blurry: Floats, sharp: Floats) -> Shift:
         sharp: The same.
 
     Returns:
-        To about a tenth of a pixel.
+        The shift, accurate to about a tenth of a pixel.
     """
     return _refined(blurry, sharp, (0.0, 0.0), is_known=False)
 
 
 def large_shift(blurry: Floats, sharp: Floats) -> Shift:
-    """The shift by any distance at which the two frames' textures correlate best, as ``small_shift`` gives it."""
+    """Find the shift of any length at which the frames' textures correlate best, in the format of ``small_shift``."""
     b, g = (np.asarray(cv2.pyrDown(each), np.float32) for each in (blurry, sharp))
     height, width = b.shape
     window = np.outer(np.hanning(height), np.hanning(width)).astype(np.float32)
@@ -109,13 +109,16 @@ def large_shift(blurry: Floats, sharp: Floats) -> Shift:
 
 
 def overlap(blurry: Frame, sharp: Frame, shift: Shift) -> tuple[Frame, Frame]:
-    """What both frames show, the sharp one moved by ``shift``; any number of channels."""
+    """Crop two frames to the part that both show, with the sharp one moved by ``shift``; any number of channels."""
     window = _inner(blurry.shape, shift)
     return blurry[window], _moved(sharp, shift)[window]
 
 
 def left_by(blurry: Floats, sharp: Floats, shift: Shift) -> float:
-    """The share of the difference between two frames, gain and offset aside, that is left once the shift is undone."""
+    """Compute the share of the difference between two frames that remains once the shift is undone.
+
+    Differences in gain and offset are ignored.
+    """
     window = _inner(blurry.shape, shift)
     target, before, after = (each[window].ravel() for each in (blurry, sharp, _moved(sharp, shift)))
     differences = [1 - float(np.corrcoef(target, each)[0, 1]) ** 2 for each in (before, after)]
@@ -123,7 +126,7 @@ def left_by(blurry: Floats, sharp: Floats, shift: Shift) -> float:
 
 
 def _refined(blurry: Floats, sharp: Floats, start: Shift, *, is_known: bool) -> Shift:
-    """Gauss and Newton's steps from ``start``; from the coarsest level on, unless the start is nearly right."""
+    """Refine ``start`` by Gauss-Newton steps, from the coarsest level on; ``is_known``: at the finest level only."""
     levels = [(blurry, sharp)]
     while not is_known and max(levels[-1][0].shape) > _COARSE_SIDE * 1.5 and min(levels[-1][0].shape) >= 32:
         b, g = (np.asarray(cv2.pyrDown(each), np.float32) for each in levels[-1])
@@ -143,7 +146,7 @@ def _refined(blurry: Floats, sharp: Floats, start: Shift, *, is_known: bool) -> 
 
 
 def _step(blurry: Floats, sharp: Floats, shift: Shift) -> Shift:
-    """One step of least squares: blurry = gain * (sharp - step . grad sharp) + offset."""
+    """Compute one step of least squares: blurry = gain * (sharp - step . grad sharp) + offset."""
     window = _inner(blurry.shape, shift)
     moved = _moved(sharp, shift)
     along, down = (cv2.Sobel(moved, -1, 1 - axis, axis, scale=1 / 8) for axis in (0, 1))
@@ -155,13 +158,13 @@ def _step(blurry: Floats, sharp: Floats, shift: Shift) -> Shift:
 
 
 def _is_possible(shape: tuple[int, ...], shift: Shift) -> bool:
-    """Whether frames shifted so still share enough to be compared."""
+    """Return whether frames with this shift still overlap enough to be compared."""
     share = min(1 - abs(distance) / side for distance, side in zip(shift, (shape[1], shape[0]), strict=True))
-    return bool(share >= _LEAST_OVERLAP)  # False of NaN
+    return bool(share >= _LEAST_OVERLAP)  # False for NaN
 
 
 def _inner(shape: tuple[int, ...], shift: Shift) -> tuple[slice, slice]:
-    """Where both frames are known, and a margin for the filters."""
+    """Return the rows and columns that both frames cover, less a margin for the filters."""
     first, second = (
         slice(max(0, int(np.ceil(distance))) + _MARGIN, side + min(0, int(np.floor(distance))) - _MARGIN)
         for distance, side in zip(shift, (shape[1], shape[0]), strict=True)
@@ -177,7 +180,7 @@ def _moved(image: Frame, shift: Shift) -> Frame:
 
 
 def zoomed(blurry: Floats, sharp: Floats, zoom: float) -> tuple[Floats, Floats]:
-    """What both frames show, the sharp one enlarged by ``zoom`` about its middle."""
+    """Crop two frames to the part that both show, with the sharp one enlarged by ``zoom`` about its middle."""
     height, width = sharp.shape
     matrix = np.array([[zoom, 0, (1 - zoom) * (width - 1) / 2], [0, zoom, (1 - zoom) * (height - 1) / 2]], np.float32)
     flags = cv2.INTER_LINEAR if zoom > 1 else cv2.INTER_AREA

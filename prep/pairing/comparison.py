@@ -1,4 +1,4 @@
-"""Check from the pictures whether a blurry and a sharp frame are a pair.
+"""Check by their content whether a blurry and a sharp frame are a pair.
 
 Legend: H, W a frame's height and width.
 """
@@ -17,26 +17,28 @@ from prep.sharpness.size import SMALLEST
 EQUAL, SCENE, SHIFT, SCALE, CHANNELS, GAMMA = "equal", "scene", "shift", "scale", "channels", "gamma"
 
 _LEAST_SIDE = 32  # pixels: smaller frames are only tested for equality
-_SURE_CORRELATION = 0.75  # of one scene, whatever is left unexplained; another moment of it has up to 0.7
-_LEAST_CORRELATION = 0.4  # of a partner blurred by 60 pixels of 768
-_MOST_UNEXPLAINED = 0.3  # of it: 0.19; of other scenes 0.5 and more
-_LIT_CORRELATION = 0.33  # of a night whose lights, saturated in the sharp frame, draw trails,
-_LIT_CONTRAST = 1.5  # which have more contrast than the lights: no other blur adds any
-_LEAST_SHIFT = 0.01  # of the longer side; below it only the whole data set can tell (``search.py``)
-_LEFT = 0.5  # of the difference between the frames, at most, once the shift is undone
-_FAR = 0.15  # of the longer side: from there on two scenes may look alike in what is left of them
-_OUTSIDE = 0.75  # of the blur's length: a sharp frame taken within the exposure is off by half of it at most
-_EXCHANGED = -0.8  # correlation of red minus blue
-_LEAST_COLOUR = 4.0  # grey levels, root mean square of red minus blue
-_LEAST_CHANGE = 8.0  # grey levels, root mean square, that another gamma makes
-_GAMMA_LEAVES = 0.35  # of that, at most, once the gamma is undone
-_BESIDE_LINE = 0.9  # and of what a factor and an offset leave: of another exposure or black level, which say nothing
-_UNSATURATED = 0.9  # of the pixels that a coarse one stands for, where the tones are compared
-_LEAST_KNOWN = 0.1  # of the coarse pixels
-_GAMMAS = np.exp(np.linspace(-1.2, 1.2, 25))  # 0.3 to 3.3
-_FINER_GAMMAS = np.exp(np.linspace(-0.04, 0.04, 5))  # about the best of those
-_LEAST_GAMMA = 1.15
-_ZOOMS = [2 ** (step / 8) for step in range(-12, 13) if step]  # 0.35 to 2.8
+_SURE_CORRELATION = 0.75  # correlation that alone proves the same scene; another moment of it has up to 0.7
+# Least correlation and largest unexplained variance of a partner: one blurred by 60 pixels of 768 has 0.4 and 0.19;
+# other scenes have an unexplained variance of 0.5 or more.
+_LEAST_CORRELATION = 0.4
+_MOST_UNEXPLAINED = 0.3
+_LIT_CORRELATION = 0.33  # least correlation at night, if lights that are saturated in the sharp frame draw trails
+_LIT_CONTRAST = 1.5  # least variance of blurry over sharp there: trails add contrast, which no other blur does
+_LEAST_SHIFT = 0.01  # share of the longer side; smaller shifts show only over a whole data set (``search.py``)
+_LEFT = 0.5  # largest share of the difference between the frames that remains once a true shift is undone
+_FAR = 0.15  # share of the longer side; at larger shifts, the overlap of two scenes may look alike by chance
+_OUTSIDE = 0.75  # share of the blur's length; a sharp frame from within the exposure is shifted by at most half of it
+_EXCHANGED = -0.8  # correlation of red minus blue, below which red and blue are swapped
+_LEAST_COLOUR = 4.0  # least root mean square of red minus blue, in grey levels
+_LEAST_CHANGE = 8.0  # least root mean square difference that another gamma makes, in grey levels
+_GAMMA_LEAVES = 0.35  # largest share of that difference that remains once the gamma is undone
+_BESIDE_LINE = 0.9  # largest share of the residual of a linear fit, which covers exposure and black level: no faults
+_UNSATURATED = 0.9  # least share of unsaturated pixels in a coarse pixel whose tones are compared
+_LEAST_KNOWN = 0.1  # least share of such coarse pixels
+_GAMMAS = np.exp(np.linspace(-1.2, 1.2, 25))  # gammas to try, 0.3 to 3.3
+_FINER_GAMMAS = np.exp(np.linspace(-0.04, 0.04, 5))  # factors to try on the best of those
+_LEAST_GAMMA = 1.15  # gammas between 1 / 1.15 and 1.15 are no fault
+_ZOOMS = [2 ** (step / 8) for step in range(-12, 13) if step]  # factors to try, 0.35 to 2.8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +46,8 @@ class Comparison:
     """How the two frames of a pair differ."""
 
     fault: str = ""  # one of the kinds above; empty if the frames match
-    figure: str = ""  # what was measured, in words
-    shift: Shift | None = None  # x, y in pixels, of blurry against sharp; None if unknown
+    figure: str = ""  # the measured values, in words
+    shift: Shift | None = None  # shift of blurry against sharp, x, y in pixels; None if unknown
     blur: float = 0.0  # median blur length in pixels; 0 if unknown
     left: float = 1.0  # share of the difference that remains after undoing the shift
 
@@ -88,7 +90,7 @@ def compare(blurry: Bytes, sharp: Bytes) -> Comparison:
 
 
 def _fault(small: tuple[Bytes, Bytes], shift: Shift, left: float, blur: float) -> tuple[str, str]:
-    """The fault of two frames of the same scene, and what was measured, in words; both empty if there is none."""
+    """Return the fault of two frames of the same scene, and the measured values in words; both empty if none."""
     least = _LEAST_SHIFT * max(small[0].shape)
     if left <= _LEFT and is_outside(shift, blur, least):
         return SHIFT, ""
@@ -113,13 +115,13 @@ def _compare_sizes(blurry: Bytes, sharp: Bytes) -> Comparison:
 
 
 def _aligned(blurry: Floats, sharp: Floats) -> tuple[Shift, bool | None]:
-    """The shift between two frames and whether they then show the same scene; None if that cannot be judged."""
+    """Find the shift between two frames, and whether they then show the same scene; None if that cannot be judged."""
     shift = alignment.small_shift(blurry, sharp)
     is_same = _is_same(*alignment.overlap(blurry, sharp, shift))
     is_far = np.hypot(*shift) > _FAR * max(sharp.shape)
     if is_same is False or (is_same and is_far and alignment.left_by(blurry, sharp, shift) > _LEFT):
         other = alignment.large_shift(blurry, sharp)
-        is_found = alignment.left_by(blurry, sharp, other) <= _LEFT  # some part of any two scenes looks alike
+        is_found = alignment.left_by(blurry, sharp, other) <= _LEFT  # parts of any two scenes look alike
         if is_found and _is_same(*alignment.overlap(blurry, sharp, other)):
             return other, True
         return ((0.0, 0.0), True) if _is_same(blurry, sharp) else (shift, False)
@@ -136,18 +138,18 @@ def _is_same(blurry: Floats, sharp: Floats) -> bool | None:
 
 
 def is_outside(shift: Shift, blur: float, least: float) -> bool:
-    """Whether frames are shifted further than their blur can explain; False if the blur is unknown.
+    """Return whether frames are shifted further than their blur can explain; False if the blur is unknown.
 
     Args:
         shift: In pixels.
-        blur: Its length in pixels; 0 if unknown.
-        least: Pixels that are always allowed.
+        blur: Length of the blur in pixels; 0 if unknown.
+        least: Pixels of shift that are always allowed.
     """
     return blur > 0 and float(np.hypot(*shift)) > least + _OUTSIDE * blur
 
 
 def _blur(small: tuple[Bytes, Bytes], shift: Shift) -> float:
-    """The median blur length where there is texture; 0 if there is none."""
+    """Measure the median blur length in pixels, over places with texture; 0 if there are none."""
     b, g = map(np.ascontiguousarray, alignment.overlap(*small, shift))
     if min(b.shape[:2]) < SMALLEST:
         return 0.0
@@ -157,7 +159,7 @@ def _blur(small: tuple[Bytes, Bytes], shift: Shift) -> float:
 
 
 def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
-    """Whether red and blue are swapped."""
+    """Return whether red and blue are swapped."""
     b, g = (alignment.coarse(each[..., 0].astype(np.float32) - each[..., 2]) for each in (blurry, sharp))
     blurry_square, sharp_square = float((b * b).mean()), float((g * g).mean())
     if min(blurry_square, sharp_square) < _LEAST_COLOUR**2:
@@ -166,7 +168,7 @@ def _are_exchanged(blurry: Bytes, sharp: Bytes) -> bool:
 
 
 def _gamma(blurry: Bytes, sharp: Bytes, shift: Shift) -> float | None:
-    """The power that maps the grey levels of sharp to those of blurry; None if there is none."""
+    """Find the power that maps the grey levels of sharp to those of blurry; None if there is none."""
     b, g = map(np.ascontiguousarray, alignment.overlap(blurry, sharp, shift))
     both = np.concatenate([b, g], axis=2)
     is_known = alignment.coarse(((both.min(axis=2) > 0) & (both.max(axis=2) < 255)).astype(np.float32)) > _UNSATURATED
@@ -198,7 +200,7 @@ def _root_mean_square(values: Floats) -> float:
 
 
 def _zoom(blurry: Floats, sharp: Floats) -> float | None:
-    """The factor by which one frame shows the scene larger than the other; None if there is none."""
+    """Find the factor by which the blurry frame shows the scene larger than the sharp one; None if there is none."""
     b, g = (np.asarray(cv2.pyrDown(each), np.float32) for each in (blurry, sharp))
     found = [(alignment.explained(*alignment.zoomed(b, g, zoom)), zoom) for zoom in _ZOOMS]
     (correlation, unexplained), zoom = max(found, key=lambda each: each[0][0])

@@ -16,7 +16,7 @@ from prep.pairing.comparison import CHANNELS, EQUAL, GAMMA, SCALE, SCENE, SHIFT,
 from prep.units import counted
 
 Reader = Callable[[str], tuple[Bytes, Bytes]]
-"""Returns the blurry and the sharp frame of a key."""
+"""A function that returns the blurry and the sharp frame of a key."""
 
 MEANINGS = {
     SCENE: "{} and sharp show different scenes",
@@ -26,13 +26,13 @@ MEANINGS = {
     GAMMA: "{} and sharp differ in gamma",
     SCALE: "{} and sharp show the scene at different sizes",
 }
-_SAMPLE = 32  # pairs
-_MORE = 224  # pairs at most, from the sequences in which the sample has faults
+_SAMPLE = 32  # pairs in the first sample
+_MORE = 224  # most further pairs, from the sequences in which the sample has faults
 _LEAST_SHIFTED = 5  # pairs needed to find a small common shift
 _AGREEING = 0.6  # least share of the pairs that must have that shift
-_LEAST_COMMON = 0.7  # pixels
-_SPREAD = 0.5, 0.25  # tolerance: pixels, and share of the common shift
-_GAMMA_SHARE = 0.5  # of the pairs: another gamma affects a whole data set; single frames differ in lighting
+_LEAST_COMMON = 0.7  # smallest common shift, in pixels
+_SPREAD = 0.5, 0.25  # tolerance of the common shift: in pixels, and as a share of it; the larger one holds
+_GAMMA_SHARE = 0.5  # least share of the pairs: another gamma affects a whole data set; single frames differ in lighting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +40,10 @@ class Finding:
     """A fault that some of the compared pairs have."""
 
     fault: str  # a key of ``MEANINGS``
-    keys: tuple[str, ...]  # of the faulty pairs, in order
+    keys: tuple[str, ...]  # keys of the faulty pairs, in order
     compared: int  # number of pairs that were compared
-    figure: str  # what was measured of the first, in words; may be empty
-    picture: str = "blurry"  # what was compared with the sharp frame
+    figure: str  # the values measured for the first faulty pair, in words; may be empty
+    picture: str = "blurry"  # name of the frame that was compared with the sharp one
 
     def __str__(self) -> str:
         figure = f" ({self.figure})" if self.figure else ""
@@ -52,7 +52,7 @@ class Finding:
 
 
 def search_dataset(pairs: Sequence[Pair], jobs: int) -> list[Finding]:
-    """Search the pairs of a data set; reads 32 pairs, and up to 224 more to count the faulty ones.
+    """Search the pairs of a data set: read 32 pairs, and up to 224 more to count the faulty ones.
 
     Pairs that cannot be read are skipped; other checks report them.
 
@@ -72,8 +72,8 @@ def search(keys: Sequence[str], read: Reader, jobs: int) -> list[Finding]:
     """Search pairs by key, as ``search_dataset`` does.
 
     Args:
-        keys: Of all pairs; those of a sequence must be adjacent.
-        read: Reads a pair; if it raises ``PrepError`` the pair is skipped.
+        keys: The keys of all pairs; those of a sequence must be adjacent.
+        read: Reads a pair; if it raises ``PrepError``, the pair is skipped.
         jobs: Threads; -1 for one per core.
     """
     first = sample(keys)
@@ -87,11 +87,11 @@ def search(keys: Sequence[str], read: Reader, jobs: int) -> list[Finding]:
 
 
 def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> list[Finding]:
-    """What is wrong with pairs that were compared: one finding per kind of fault.
+    """Summarise the faults of compared pairs in one finding per kind of fault.
 
     Args:
-        compared: By key, in order.
-        picture: What was compared with the sharp frames.
+        compared: The comparisons by key, in order.
+        picture: Name of the frames that were compared with the sharp ones.
     """
     keys: dict[str, list[str]] = {fault: [] for fault in MEANINGS}
     for key, comparison in compared.items():
@@ -109,10 +109,10 @@ def summarise(compared: Mapping[str, Comparison], picture: str = "blurry") -> li
 
 
 def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] | None:
-    """The keys of pairs with a common shift, and the shift in words; None unless most pairs have it.
+    """Find a shift that most pairs have in common; return their keys and the shift in words, or None.
 
-    Motion blur itself shifts a pair by some pixels, in another direction for each clip: one clip alone does not prove
-    a shift smaller than its blur.
+    Motion blur itself shifts a pair by some pixels, in a different direction in each clip. So one clip alone does not
+    prove a shift that is smaller than its blur.
     """
     shifts = {key: each.shift for key, each in compared.items() if each.shift is not None}
     if len(shifts) < _LEAST_SHIFTED:
@@ -129,14 +129,16 @@ def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] |
     blur = float(np.median([compared[key].blur for key in shifts]))
     is_of_many = sum(np.mean(each) >= _AGREEING for each in clips.values()) > 1
     if not is_of_many and not is_outside((float(common[0]), float(common[1])), blur, _LEAST_COMMON):
-        return None  # one pan with the sharp frame at its start or end shifts all pairs equally
+        return (
+            None  # one panning shot, with sharp frames from the start or end of the exposure, shifts all pairs equally
+        )
     alike = [key for key, is_near in zip(shifts, near, strict=True) if is_near]
     x, y = (round(float(distance), 1) + 0.0 for distance in common)  # no -0.0
     return alike, f"by about {x}, {y} pixels (x, y), the same for most pairs"
 
 
 def sample(keys: Sequence[str], count: int = _SAMPLE) -> list[str]:
-    """``count`` of the keys, evenly spread, or all of them."""
+    """Choose ``count`` of the keys, evenly spaced, or all of them if there are fewer."""
     if len(keys) <= count:
         return list(keys)
     return [keys[(2 * place + 1) * len(keys) // (2 * count)] for place in range(count)]

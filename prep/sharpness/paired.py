@@ -173,7 +173,7 @@ def _resize(image: Floats, shape: tuple[int, ...]) -> Floats:
 
 
 def _enlarge(length: Floats, shape: tuple[int, ...]) -> Floats:
-    """Enlarge to the frame's size; a pixel has an extent if it is nearer to a place with texture than to one without."""
+    """Enlarge to the frame's size; pixels nearer to a place with texture than to one without get an extent."""
     known = np.isfinite(length)
     full = _resize(np.where(known, length, np.float32(0)), shape)
     share = _resize(known.astype(np.float32), shape)
