@@ -52,7 +52,7 @@ __all__ = [
     "to_bytes",
 ]
 
-# Loaded on first use: all but the header of weights files need torch, which takes seconds.
+# Modules that are loaded on first use: all except ``header`` import torch, which takes seconds.
 _MODULES = {
     "deform": (
         "DeformConv",

@@ -14,7 +14,7 @@ from cdgnet.encoder import ResBlock
 
 
 class Attended(NamedTuple):
-    """Output of one branch's attention: features for its decoder, and the spatial map for display."""
+    """Output of one branch's attention: features for its decoder, and the spatial map to display."""
 
     features: Tensor  # (B, C, h, w)
     spatial: Tensor | None  # (B, 1, h, w) in (0, 1), the paper's Ms; None without spatial attention
@@ -73,7 +73,7 @@ class SpatialAttention(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` -> Ms, ``(B, 1, h, w)`` in (0, 1)."""
+        """Compute the spatial map, ``(B, C, h, w)`` -> Ms, ``(B, 1, h, w)`` in (0, 1)."""
         spatial: Tensor = self.body(features)
         return spatial
 
@@ -95,7 +95,7 @@ class ComponentAttention(nn.Module):
     def forward(self, features: Tensor, mean: Tensor | None = None) -> Attended:
         """Weight the encoder's last features ``(B, C, h, w)``; they stay unchanged if there is no attention.
 
-        ``mean`` is that of ``ChannelAttention.forward``.
+        ``mean`` is passed to ``ChannelAttention.forward``.
         """
         if self.channel is None and self.spatial is None:
             return Attended(features, None)

@@ -13,8 +13,8 @@ _CHOICES = {
     "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
-_MOST_LEVELS = 4  # as many as the largest published DMPHN
-_MOST = 4096  # channels, 32 times the paper's; protects against absurd values in a file
+_MOST_LEVELS = 4  # levels of the largest published DMPHN
+_MOST = 4096  # most channels, 32 times the paper's; protects against absurd values in a file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class ModelConfig:
 
     @property
     def variant(self) -> str:
-        """The structure's name in ``VARIANTS``, or a list of its fields if it has no name.
+        """Name of the structure in ``VARIANTS``, or a list of its fields if it has no name.
 
         With ``fusion="divided"`` the text ends in ``, divided fusion``.
         """
@@ -171,7 +171,7 @@ class ModelConfig:
         )
 
     def to_dict(self) -> dict[str, int | bool | str | list[int]]:
-        """All fields by name, ready for JSON: tuples become lists.
+        """Return all fields by name, ready for JSON: tuples become lists.
 
         ``levels`` is left out if it is 1, as in files written before the field existed.
         """
@@ -179,7 +179,7 @@ class ModelConfig:
         return {name: value for name, value in values.items() if (name, value) != ("levels", 1)}
 
     def _misfits(self) -> list[str]:
-        """Problems between fields that are valid by themselves."""
+        """Return the conflicts between fields that are valid by themselves."""
         quarter = self.widths[2]
         problems = [
             f"width {width} is not a multiple of offset_groups {self.offset_groups}; change either"
@@ -211,7 +211,7 @@ def _untupled(name: str, value: object) -> object:
 
 
 def _is_count(value: object, most: int = _MOST) -> bool:
-    # bool is a subclass of int; True must not pass as 1.
+    # bool is a subclass of int, but True must not count as 1.
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
@@ -238,7 +238,7 @@ _PRESETS = {
     "paper": ModelConfig(),
     "light": ModelConfig(growths=(4, 8, 16), fusion_width=8),
     "small": ModelConfig(widths=(16, 32, 64), growths=(4, 8, 16), fusion_width=8, attention_reduction=8),
-    # The channel attention keeps eight hidden units, as in `paper`: with two, both are dead in 1 of 4 new networks.
+    # The channel attention has eight hidden units, as in `paper`: with two, both are dead in 1 of 4 new networks.
     "tiny": ModelConfig(widths=(8, 16, 32), growths=(4, 8, 16), fusion_width=8, attention_reduction=4),
 }
 PRESETS = tuple(_PRESETS)
@@ -253,7 +253,7 @@ def _structure(
 
 
 def _published(levels: int) -> dict[str, Any]:
-    """DMPHN as published: its last decoder outputs the image, not a change of it."""
+    """Return the structure of DMPHN as published: its last decoder outputs the image, not a change of it."""
     return {**_structure("residual", "plain", "none", "none", skips=False, levels=levels), "residual": False}
 
 

@@ -1,14 +1,14 @@
-"""What a network costs: parameters, and multiply-accumulates under two conventions, for each part.
+"""The cost of a network and of each of its parts: parameters, and multiply-accumulates in two conventions.
 
-``honest``, the attribute's name: the multiply-accumulates of all convolutions, deformable ones included, and five for
-each value that a deformable convolution interpolates between four pixels.
+``honest`` (the name of an attribute): the multiply-accumulates of all convolutions, deformable ones included, and five
+for each value that a deformable convolution interpolates between four pixels.
 
-``ptflops``: the figures in the paper's tables, as the package ptflops counts them. Plain convolutions,
-and one per element for bias, ReLU and average pooling; deformable kernels are left out, only the convolutions that
-compute their offsets count.
+``ptflops``: the figures in the paper's tables, as the package ptflops counts them: plain convolutions, and one per
+element for bias, ReLU and average pooling. Deformable kernels do not count, only the convolutions that compute their
+offsets.
 
-Both are for restoring one frame. Where two branches are fused, the heads that turn each into an image are needed for
-training only, and count as parameters only.
+Both are for restoring one frame. If two branches are fused, the heads that turn each into an image are needed only for
+training, and count only as parameters.
 
 Legend: C channels in, D channels out, K taps of a kernel, h and w a layer's output height and width.
 """
@@ -46,9 +46,9 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
     """Compute the cost of a network without building its weights.
 
     Args:
-        config: The network.
-        height: Of the frame, in pixels.
-        width: Of the frame, in pixels.
+        config: The network's configuration.
+        height: Height of the frame in pixels.
+        width: Width of the frame in pixels.
 
     Returns:
         The cost of each part by name, and of the whole network under ``total``. The parts of a branch are
@@ -69,7 +69,7 @@ def network_cost(config: ModelConfig, height: int, width: int) -> Mapping[str, C
 
 
 def _layers(network: CDGNet) -> list[nn.Module]:
-    """The layers that take part in restoring a frame and cost something."""
+    """Return the layers that are used to restore a frame and have a cost."""
     kinds = (nn.Conv2d, nn.ConvTranspose2d, nn.ReLU, nn.AdaptiveAvgPool2d, DeformConv)
     branches = [] if network.fusion is None else list(network.branches.values())
     heads = [branch.decoder.head for branch in branches if isinstance(branch, Branch)]
@@ -118,7 +118,7 @@ def _counting(layers: Sequence[nn.Module], counted: dict[nn.Module, tuple[int, i
 
 
 def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int, int]:
-    """The multiply-accumulates of one layer under both conventions; a deformable one's without those of its offsets."""
+    """Count the multiply-accumulates of one layer in both conventions; for a deformable one, without its offsets'."""
     if isinstance(module, DeformConv):
         places = output.shape[-2] * output.shape[-1] * module.weight.shape[1] * module.SIZE**2  # h w C K
         return 0, places * (module.weight.shape[0] + SAMPLING)
@@ -127,6 +127,6 @@ def _of_layer(module: nn.Module, features: Tensor, output: Tensor) -> tuple[int,
     if isinstance(module, nn.AdaptiveAvgPool2d):
         return features.numel(), 0
     assert isinstance(module, nn.Conv2d | nn.ConvTranspose2d)
-    positions = features if isinstance(module, nn.ConvTranspose2d) else output  # at each, every weight is used once
+    positions = features if isinstance(module, nn.ConvTranspose2d) else output  # every weight is used once at each
     products = module.weight.numel() * positions.shape[-2] * positions.shape[-1]
     return products + output.numel(), products

@@ -25,7 +25,7 @@ class DeformableLayer(nn.Module):
         self.body = nn.Sequential(convolution, nn.ReLU(inplace=True), PointwiseConv(channels, channels))
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` -> the same shape."""
+        """Apply the layer to ``(B, C, h, w)``; the shape stays the same."""
         convolution, _, join = self.body
         assert isinstance(convolution, DeformConv) and isinstance(join, PointwiseConv)
         if convolution.is_one_pass(features):
@@ -77,7 +77,7 @@ class Decoder(nn.Module):
 
 
 def large_decoder(config: ModelConfig) -> Decoder:
-    """The large-blur decoder: two deformable layers per level.
+    """Build the large-blur decoder: two deformable layers per level.
 
     Source: Wang et al. 2021, Figure 6(a).
     """
@@ -89,7 +89,7 @@ def large_decoder(config: ModelConfig) -> Decoder:
 
 
 def small_decoder(config: ModelConfig) -> Decoder:
-    """The small-blur decoder: two ResBlocks and one deformable layer per level.
+    """Build the small-blur decoder: two ResBlocks and one deformable layer per level.
 
     Source: Wang et al. 2021, Figure 6(b).
     """
@@ -102,7 +102,7 @@ def small_decoder(config: ModelConfig) -> Decoder:
 
 
 def plain_decoder(config: ModelConfig) -> Decoder:
-    """DMPHN's decoder: two ResBlocks per level, no deformable layers.
+    """Build DMPHN's decoder: two ResBlocks per level, no deformable layers.
 
     Source: Zhang et al. 2019, the baseline of Table 3.
     """

@@ -34,7 +34,7 @@ class PointwiseConv(nn.Conv2d):
         super().__init__(inputs, outputs, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """``(B, inputs, h, w)`` -> ``(B, outputs, h, w)``."""
+        """Convolve ``(B, inputs, h, w)`` to ``(B, outputs, h, w)``."""
         if input.device.type != "cpu" or is_exporting():
             return super().forward(input)
         pixels = input.permute(0, 2, 3, 1)  # (B, h, w, inputs), the memory order of channels_last
@@ -56,7 +56,7 @@ class ResBlock(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, h, w)`` -> the same shape."""
+        """Apply the block to ``(B, C, h, w)``; the shape stays the same."""
         changed: Tensor = self.body(features)
         return features + changed
 
@@ -82,7 +82,7 @@ class ResidualDenseBlock(nn.Module):
         self.is_narrow = growth < _REGISTER
 
     def forward(self, features: Tensor) -> Tensor:
-        """``(B, C, H, W)`` -> the same shape."""
+        """Apply the block to ``(B, C, H, W)``; the shape stays the same."""
         if self.is_narrow and features.device.type == "cpu" and not is_exporting():
             known = self._by_source(features)
         else:
@@ -93,10 +93,10 @@ class ResidualDenseBlock(nn.Module):
         return joined + features
 
     def _by_source(self, features: Tensor) -> Tensor:
-        """The input and the output of all dense layers, ``(B, C + 3g, H, W)``, computed source by source.
+        """Return the input and the outputs of all dense layers, ``(B, C + 3g, H, W)``, computed source by source.
 
-        Each source is convolved once for all later layers, which then add up their parts. Layer by layer, the few
-        channels of each would leave CPU registers partly empty.
+        A source is the input or the output of a layer. It is convolved once for all later layers, which then add up
+        their parts. If each layer were convolved by itself, its few channels would leave CPU registers partly empty.
         """
         convolutions = [each for each in self.dense.modules() if isinstance(each, nn.Conv2d)]
         biases: Tensor | None = torch.cat([each.bias for each in convolutions if each.bias is not None])

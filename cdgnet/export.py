@@ -22,8 +22,8 @@ class Program(nn.Module):
 
     Args:
         network: On the CPU, in eval mode.
-        is_zero_to_one: Take and give images in [0, 1], the results clamped. Otherwise images are in [-0.5, 0.5], and
-            results are not clamped.
+        is_zero_to_one: Take and return images in [0, 1], with the results clamped. Otherwise images are in
+            [-0.5, 0.5], and results are not clamped.
         only_restored: Leave out all outputs but ``restored``, and the layers that only they need.
     """
 
@@ -33,7 +33,7 @@ class Program(nn.Module):
         self.is_zero_to_one, self.only_restored = is_zero_to_one, only_restored
 
     def forward(self, blurry: Tensor) -> dict[str, Tensor]:
-        """``(B, 3, H, W)`` float32 -> all outputs that the network has, by the names of ``Components``."""
+        """Restore ``(B, 3, H, W)`` float32; return all outputs that the network has, by the names of ``Components``."""
         height, width = blurry.shape[-2:]
         frames = blurry - 0.5 if self.is_zero_to_one else blurry
         below, right = _missing(height), _missing(width)
@@ -59,7 +59,7 @@ class Program(nn.Module):
         return "[0, 1]" if self.is_zero_to_one else f"{INPUT_RANGE}, not limited to it"
 
     def outputs(self) -> dict[str, tuple[str, ...]]:
-        """The shape of each output, in words."""
+        """Return the shape of each output, in words."""
         with torch.no_grad():
             results = self(_example())
         return {
@@ -70,7 +70,7 @@ class Program(nn.Module):
         }
 
     def about(self) -> dict[str, str]:
-        """The metadata of the file."""
+        """Return the metadata of the file."""
         return {
             "format": "cdgnet",
             "config": json.dumps(self.network.config.to_dict()),
@@ -95,7 +95,7 @@ def to_onnx(program: Program) -> bytes:
     outputs = program.outputs()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's exporter about its own future
+        warnings.simplefilter("ignore")  # warnings of torch's exporter about future versions
         translated = torch.onnx.export(
             program,
             (_example(),),
@@ -103,13 +103,13 @@ def to_onnx(program: Program) -> bytes:
             dynamic_shapes={"blurry": _free_sides()},
             input_names=["blurry"],
             output_names=list(outputs),
-            optimize=False,  # what onnxruntime does again, and better
+            optimize=False,  # because onnxruntime optimises again, and better
             verbose=False,
         )
     assert translated is not None
     model = translated.model_proto
     _name_sides(model.graph, outputs)
-    for node in model.graph.node:  # most of a small model's bytes would name the files that it was traced through
+    for node in model.graph.node:  # names of traced source files would fill most of a small model
         del node.metadata_props[:]
     for key, value in program.about().items():
         entry = model.metadata_props.add()
@@ -128,7 +128,7 @@ def to_archive(program: Program) -> bytes:
     """
     target = io.BytesIO()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's about how it packs weights
+        warnings.simplefilter("ignore")  # torch's warnings about how it packs weights
         traced = torch.export.export(program, (_example(),), dynamic_shapes={"blurry": _free_sides()})
         for node in traced.graph.nodes:
             node.meta.pop("stack_trace", None)
@@ -137,17 +137,17 @@ def to_archive(program: Program) -> bytes:
 
 
 def _missing(side: int) -> int:
-    """Pixels missing to the smallest side that a network takes; also for torch's symbols, which have no ``max``."""
+    """Return the pixels that a side lacks to a network's smallest; also for torch's symbols, which have no ``max``."""
     return cast(int, torch.sym_max(MINIMUM_SIZE, side)) - side
 
 
 def _quarter(side: int) -> int:
-    """A quarter of a side, rounded up; not by dividing a negative number, which ONNX rounds towards zero."""
+    """Return a quarter of a side, rounded up; without dividing a negative number, which ONNX rounds towards zero."""
     return (side + SIZE_MULTIPLE - 1) // SIZE_MULTIPLE
 
 
 def _example() -> Tensor:
-    """Frames to trace with: two, since a batch of one would be taken as fixed; sides not multiples of 4."""
+    """Return frames for tracing: two, because a batch of one would be taken as fixed; sides not multiples of 4."""
     return torch.zeros(2, 3, 50, 71)
 
 

@@ -17,7 +17,9 @@ from cdgnet.tracing import is_exporting
 
 _ENERGY_SIDE = 9  # side of the averaging window for energies, in cells of 4 pixels
 _LEAST_ENERGY = 1e-6
-_MEAN_LOGARITHM, _SPREAD = -4.0, 2.0  # of new and of trained networks; inputs of mean 0 and deviation 1 train fastest
+# Mean and standard deviation of the logarithms in new and in trained networks. Inputs of mean 0 and standard deviation
+# 1 train fastest.
+_MEAN_LOGARITHM, _SPREAD = -4.0, 2.0
 
 
 class DiagonalConv(nn.Conv2d):
@@ -44,11 +46,11 @@ class DiagonalConv(nn.Conv2d):
         return taps if self.is_main else taps.flip(0)
 
     def kernel(self) -> Tensor:
-        """The weight with zeros off the diagonal, ``(outputs, inputs, 3, 3)``."""
+        """Return the weight with zeros off the diagonal, ``(outputs, inputs, 3, 3)``."""
         return self.weight * self._taps()
 
     def forward(self, input: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` -> ``(B, outputs, H, W)``."""
+        """Convolve ``(B, inputs, H, W)`` to ``(B, outputs, H, W)``."""
         return functional.conv2d(input, self.kernel(), self.bias, padding=1)
 
 
@@ -69,7 +71,7 @@ class Orientations(nn.ModuleList):
         )
 
     def squares(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each operator's weight, padded with zeros to ``(outputs, inputs, 3, 3)``, and its bias."""
+        """Yield each operator's weight, padded with zeros to ``(outputs, inputs, 3, 3)``, and its bias."""
         for operator in self:
             assert isinstance(operator, nn.Conv2d) and operator.bias is not None
             if isinstance(operator, DiagonalConv):
@@ -90,7 +92,7 @@ class ConcatFusion(nn.Module):
         self.head = nn.Conv2d(2 * config.widths[0], 3, 3, padding=1)
 
     def forward(self, large: Tensor, small: Tensor) -> Tensor:
-        """As ``OrientationFusion.forward``."""
+        """Fuse the decoders' features, as ``OrientationFusion.forward`` does."""
         image: Tensor = self.head(torch.cat((large, small), dim=1))
         return image
 
@@ -135,7 +137,7 @@ class OrientationFusion(nn.Module):
         return image
 
     def _at_once(self, both: Tensor) -> Tensor:
-        """All operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``.
+        """Apply all operators and joins as one convolution, ``(B, 2C, H, W)`` -> ``(B, 4w, H, W)``.
 
         There is no non-linearity between them. Each of the twelve narrow convolutions would leave half of the CPU
         registers empty.

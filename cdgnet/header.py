@@ -33,7 +33,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
         WeightsError: If the file is not a safetensors file of this format and version.
         OSError: If the file cannot be read.
     """
-    with opened(Path(path), "np") as (entries, _):  # which needs neither torch nor the tensors
+    with opened(Path(path), "np") as (entries, _):  # "np" needs neither torch nor the tensors
         return entries
 
 
@@ -43,10 +43,10 @@ def opened(path: Path, framework: str) -> Iterator[tuple[dict[str, str], Any]]:
 
     Args:
         path: The file.
-        framework: ``pt`` to read tensors, ``np`` for the header alone.
+        framework: ``pt`` to read tensors, ``np`` to read only the header.
 
     Returns:
-        The entries of the header, and the open file of safetensors.
+        The entries of the header, and the open safetensors file.
 
     Raises:
         WeightsError: If the file is not a safetensors file of this format and version.
@@ -83,7 +83,7 @@ def _check_format(path: Path, entries: Mapping[str, str]) -> None:
 
 
 def config_of(path: Path, entries: Mapping[str, str]) -> ModelConfig:
-    """The configuration in a file's header.
+    """Return the configuration in a file's header.
 
     Raises:
         WeightsError: If there is none, or it is invalid.

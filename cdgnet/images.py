@@ -54,10 +54,10 @@ def restore_all(pictures: Sequence[Picture], network: CDGNet | Model) -> list[Pi
 
 
 def _upright(picture: Any) -> Any:
-    """An image of Pillow turned upright; anything else unchanged."""
+    """Turn an image of Pillow upright; return anything else unchanged."""
     if not _is_pillows(picture):
         return picture
-    from PIL import ImageOps  # there is such an image, so Pillow is installed
+    from PIL import ImageOps  # installed, because the picture is an image of Pillow
 
     upright = ImageOps.exif_transpose(picture)
     # Restoring would change the transparent colour.
@@ -69,7 +69,7 @@ def _is_pillows(picture: Any) -> bool:
 
 
 def _pixels(picture: Any) -> Tensor:
-    """Any picture as ``(H, W, C)`` uint8 or uint16."""
+    """Convert any picture to ``(H, W, C)`` uint8 or uint16."""
     if _is_pillows(picture):
         if picture.mode not in _MODES:
             raise ValueError(
@@ -79,7 +79,7 @@ def _pixels(picture: Any) -> Tensor:
         return planes.permute(1, 2, 0)
     if isinstance(picture, str | PathLike):
         raise ValueError(f"{picture} is a path, not a picture; pass PIL.Image.open(path)")
-    pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy: it may be read-only
+    pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy, as it may be read-only
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in _PEAKS or 0 in pixels.shape:
         kind = str(pixels.dtype).removeprefix("torch.")
@@ -90,7 +90,7 @@ def _pixels(picture: Any) -> Tensor:
 
 
 def _frame(pixels: Tensor) -> Tensor:
-    """The colours as ``(3, H, W)`` in the network's range; grey is repeated."""
+    """Convert the colours to ``(3, H, W)`` in the network's range; grey is repeated."""
     peak, colours = _PEAKS[pixels.dtype], _colours(pixels)
     frame = pixels[:, :, :colours].permute(2, 0, 1).to(torch.float32).div_(peak).sub_(0.5)
     return frame.expand(3, -1, -1)
@@ -101,12 +101,12 @@ def _colours(pixels: Tensor) -> int:
 
 
 def _merge(restored: Tensor, pixels: Tensor) -> Tensor:
-    """A restored frame rounded to the picture's depth, ``(H, W, C)``, with its alpha."""
+    """Round a restored frame to the picture's bit depth and add its alpha, ``(H, W, C)``."""
     peak, colours = _PEAKS[pixels.dtype], _colours(pixels)
     levels = restored if colours == 3 else restored.mean(dim=0, keepdim=True)
     rounded = levels.add(0.5).clamp_(0, 1).mul_(peak).round_()
     whole = torch.empty(pixels.shape, dtype=pixels.dtype)
-    # Through int32: not every torch turns floats into uint16.
+    # Through int32, because some versions of torch cannot convert floats to uint16.
     whole[:, :, :colours] = rounded.permute(1, 2, 0).to(torch.int32).to(pixels.dtype)
     whole[:, :, colours:] = pixels[:, :, colours:]
     return whole

@@ -65,7 +65,7 @@ def _check_mask(sharp: Tensor, mask: Tensor) -> None:
 
 
 def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """L2 loss: squared differences summed over the three channels, averaged over pixels and batch.
+    """Compute the L2 loss: squared differences summed over the three channels, averaged over pixels and batch.
 
     Equals three times ``torch.nn.functional.mse_loss``, which also averages over channels.
 
@@ -87,7 +87,7 @@ def squared_error(image: Tensor, target: Tensor, weights: Tensor | None = None) 
 
 
 def absolute_error(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """L1 loss: absolute differences summed over the three channels, averaged over pixels and batch.
+    """Compute the L1 loss: absolute differences summed over the three channels, averaged over pixels and batch.
 
     Arguments, result and errors are those of ``squared_error``.
 
@@ -99,7 +99,7 @@ def absolute_error(image: Tensor, target: Tensor, weights: Tensor | None = None)
 
 
 def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """SSIM loss: 1 - SSIM, computed as in ``metrics.ssim`` but without rounding to 8 bits.
+    """Compute the SSIM loss: 1 - SSIM, computed as in ``metrics.ssim`` but without rounding to 8 bits.
 
     Arguments are those of ``squared_error``.
 
@@ -117,7 +117,7 @@ def dissimilarity(image: Tensor, target: Tensor, weights: Tensor | None = None) 
 
 
 def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    """PSNR loss: ``10 log10(1 + MSE / INVISIBLE)`` of each image, averaged over the batch.
+    """Compute the PSNR loss: ``10 log10(1 + MSE / INVISIBLE)`` of each image, averaged over the batch.
 
     MSE is the mean over pixels and channels. In the L2 loss, strongly blurred images dominate a batch. Here only the
     relative error of an image counts: making a sharp image worse costs as much as failing to improve a blurry one.
@@ -141,7 +141,7 @@ def psnr_loss(image: Tensor, target: Tensor, weights: Tensor | None = None) -> T
 
 
 def _mean(errors: Tensor, weights: Tensor | None) -> Tensor:
-    """Weighted mean of ``(B, h, w)``; 0 if all weights are 0."""
+    """Compute the weighted mean of ``(B, h, w)``; 0 if all weights are 0."""
     if weights is None:
         return errors.mean()
     # The clamp avoids 0 / 0 if all weights are 0.
@@ -246,7 +246,7 @@ def deblurring_losses(
 
 
 def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
-    """Class-balanced cross-entropy between a branch's attention map and its component.
+    """Compute the class-balanced cross-entropy between a branch's attention map and its component.
 
     Pixels inside and outside the component each contribute half, whatever their numbers.
 
@@ -267,7 +267,7 @@ def attention_loss(attention: Tensor | None, share: Tensor) -> Tensor:
 
 
 def gate_loss(given: Tensor, share: Tensor) -> Tensor:
-    """Cross-entropy between the gate's output and the small-blur component.
+    """Compute the cross-entropy between the gate's output and the small-blur component.
 
     All pixels have the same weight, which makes the gate's output an estimate of the probability that blur is small:
     the best weight for averaging two images.
@@ -284,7 +284,7 @@ def gate_loss(given: Tensor, share: Tensor) -> Tensor:
 
 
 def _cross_entropies(given: Tensor, share: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """``share`` averaged over 4 x 4 pixels, and the cross-entropies of ``given`` inside and outside the component."""
+    """Average ``share`` over 4 x 4 pixels, and compute cross-entropies of ``given`` in and outside the component."""
     wanted = avg_pool2d(share.float(), 4, ceil_mode=True)  # (B, 1, ceil(H / 4), ceil(W / 4))
     given = given.float().clamp(1e-6, 1 - 1e-6)  # half precision may round to 0 or 1
     return wanted, -given.log()[:, 0], -(1 - given).log()[:, 0]

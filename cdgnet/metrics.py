@@ -34,7 +34,7 @@ def to_bytes(image: Tensor) -> Tensor:
 
 
 def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Peak signal-to-noise ratio of RGB images: ``10 log10(255^2 / MSE)``, one score per image.
+    """Compute the peak signal-to-noise ratio of RGB images: ``10 log10(255^2 / MSE)``, one score per image.
 
     The mean squared error is taken over the pixels and channels of each image, not over the batch.
 
@@ -65,7 +65,7 @@ def psnr(restored: Tensor, sharp: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Structural similarity in the convention of scikit-image and of the SSIM paper, one score per image.
+    """Compute the structural similarity in the convention of scikit-image and of the SSIM paper, one score per image.
 
     SSIM is computed per channel with an 11 x 11 Gaussian window (sigma 1.5 pixels) and population covariances, and
     averaged over the channels and over all positions where the window lies inside the frame. It equals
@@ -88,7 +88,7 @@ def ssim(restored: Tensor, sharp: Tensor) -> Tensor:
 
 
 def similarity(one: Tensor, other: Tensor) -> Tensor:
-    """SSIM map, whose mean is ``ssim``; differentiable, in any float type.
+    """Compute the SSIM map, whose mean is ``ssim``; differentiable, in any float type.
 
     Args:
         one: ``(B, 3, H, W)`` float in [0, 255]; H and W are at least 11.
@@ -103,7 +103,7 @@ def similarity(one: Tensor, other: Tensor) -> Tensor:
 
 
 def ssim_matlab3d(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Structural similarity as MATLAB's ``ssim`` computes it for an RGB array, one score per image.
+    """Compute the structural similarity as MATLAB's ``ssim`` computes it for an RGB array, one score per image.
 
     MATLAB treats the array as a volume: an 11 x 11 x 11 Gaussian window (sigma 1.5) covers rows, columns and channels,
     edges are repeated, and the mean is taken over all positions. Scores are higher than those of ``ssim``. The
@@ -142,19 +142,19 @@ def _mean_similarity(restored: Tensor, sharp: Tensor, smooth: Callable[[Tensor],
 
 
 def _similarity(one: Tensor, other: Tensor, smooth: Callable[[Tensor], Tensor]) -> Tensor:
-    """SSIM map (Wang et al. 2004, equation 13) of ``(B, 3, H, W)`` in [0, 255]."""
+    """Compute the SSIM map (Wang et al. 2004, equation 13) of ``(B, 3, H, W)`` in [0, 255]."""
     floor_mean, floor_spread = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
     mean_one, mean_other = smooth(one), smooth(other)
     mean_product, mean_squares = mean_one * mean_other, mean_one**2 + mean_other**2
     covariance = smooth(one * other) - mean_product
-    # Only the sum of the two variances is needed, which saves a fifth smoothing.
+    # Only the sum of the two variances is needed: four smoothings instead of five.
     variances = smooth(one**2 + other**2) - mean_squares
     likeness = (2 * mean_product + floor_mean) * (2 * covariance + floor_spread)
     return likeness / ((mean_squares + floor_mean) * (variances + floor_spread))
 
 
 def _gaussian() -> Tensor:
-    """The Gaussian window, on the CPU, because some devices lack float64."""
+    """Return the Gaussian window, on the CPU, because some devices lack float64."""
     steps = torch.arange(-RADIUS, RADIUS + 1, dtype=torch.float64)
     window = torch.exp(-(steps**2) / (2 * SIGMA**2))
     return window / window.sum()  # (WINDOW,)
@@ -174,7 +174,7 @@ def _smooth(maps: Tensor) -> Tensor:
 
 
 def _channel_matrix(device: torch.device) -> Tensor:
-    """The window along the three channels, with repeated edges, as a ``(3, 3)`` matrix."""
+    """Return the window along the three channels, with repeated edges, as a ``(3, 3)`` matrix."""
     window = _gaussian()
     matrix = torch.zeros(3, 3, dtype=torch.float64)
     for channel in range(3):

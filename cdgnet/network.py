@@ -48,7 +48,7 @@ class Decoded(NamedTuple):
     """Output of one branch; H' and W' are the padded height and width."""
 
     features: Tensor  # (B, widths[0], H', W'), Lout or Sout
-    image: Tensor  # (B, 3, H', W'), as an image, or with config.residual its difference from the blurry frame
+    image: Tensor  # (B, 3, H', W'), the image, or with config.residual its difference from the blurry frame
     spatial: Tensor | None  # (B, 1, H'/4, W'/4), spatial attention
 
 
@@ -67,7 +67,7 @@ class Branch(nn.Module):
         self.has_skips = config.skips
 
     def forward(self, features: Features, mean: Tensor | None = None) -> Decoded:
-        """Decode the encoder's features; ``mean`` is that of ``CDGNet.forward``."""
+        """Decode the encoder's features; ``mean`` is as in ``CDGNet.forward``."""
         attended = self.attention(features.quarter, mean)
         decoded = self.decoder(attended.features, features if self.has_skips else None)
         return Decoded(decoded, self.decoder.head(decoded), attended.spatial)
@@ -99,7 +99,7 @@ class CDGNet(nn.Module):
         self.encoder = Encoder(config)
         names = ("small", "large") if config.branches == "both" else (config.branches,)
         self.branches = nn.ModuleDict({name: Branch(config, _DECODERS[name](config)) for name in names})
-        # The first level is the encoder and the branch above.
+        # The first level consists of the encoder and the branch above.
         self.levels = nn.ModuleDict({str(level): PatchLevel(config) for level in range(2, config.levels + 1)})
         fusions = {"orientation": OrientationFusion, "concat": ConcatFusion, "divided": OrientationFusion}
         self.fusion = fusions[config.fusion](config) if config.fusion in fusions else None
@@ -148,7 +148,7 @@ class CDGNet(nn.Module):
         return Components(restored_image, small_image, large_image, small.spatial, large.spatial, share)
 
     def _encode(self, blurry: Tensor, cuts: Sequence[Cuts] | None) -> Features:
-        """The first level's features, with those of the finer levels added."""
+        """Compute the first level's features, with those of the finer levels added."""
         levels = len(self.levels) + 1
         frame = blurry if cuts is not None else pad_to_multiple(blurry, size_multiples(levels))  # (B, 3, H', W')
         cuts = whole_frame(levels, (frame.shape[-2], frame.shape[-1])) if cuts is None else cuts
@@ -188,7 +188,7 @@ def _initialise(part: nn.Module) -> None:
             inputs = module.weight.shape[0] * 4
         nn.init.normal_(module.weight, std=inputs**-0.5 * (0.5**0.5 if module in lasts else 1))
         if isinstance(module, DeformConv):
-            module.weight.data.mul_(2)  # compensates the modulation, which starts at 1/2
+            module.weight.data.mul_(2)  # compensates for the modulation, which starts at 1/2
         assert module.bias is not None
         nn.init.zeros_(module.bias)
 

@@ -13,7 +13,7 @@ MINIMUM_SIZE = 16
 """Smallest height and width of a frame, in pixels; its quarter-resolution map is then 4 x 4."""
 
 SIZE_MULTIPLE = 4
-"""Height and width must be multiples of this many pixels, because the encoder halves the resolution twice."""
+"""Height and width must be multiples of this number of pixels, because the encoder halves the resolution twice."""
 
 
 def pad_to_multiple(images: Tensor, multiple: int | tuple[int, int] = SIZE_MULTIPLE) -> Tensor:
@@ -44,7 +44,7 @@ def crop_to_size(images: Tensor, size: tuple[int, int]) -> Tensor:
         ValueError: If ``images`` is smaller than ``size``.
     """
     height, width = size
-    if is_exporting():  # slicing would fix in the program whether the traced frame was cropped
+    if is_exporting():  # a slice would record in the program whether the traced frame was cropped
         rows, columns = (torch.arange(side, device=images.device) for side in size)
         return images.index_select(-2, rows).index_select(-1, columns)
     if images.shape[-2] < height or images.shape[-1] < width:

@@ -1,7 +1,7 @@
 """DMPHN's patch hierarchy: each level halves the patches of the level above and passes its features up.
 
 A level's encoder processes its patches separately. Its decoder processes them in pairs, each pair being one patch of
-the level above. Only coarser levels therefore see across the edge of a patch.
+the level above. Therefore only coarser levels see across the edge of a patch.
 
 Legend: B batch, C channels, H and W height and width of a frame or of a tile of it, multiples of 4.
 """
@@ -26,7 +26,7 @@ class Cuts(NamedTuple):
 
 
 def size_multiples(levels: int) -> tuple[int, int]:
-    """The height and width, in pixels, of which a frame must be a multiple.
+    """Return the numbers of pixels of which a frame's height and width must be multiples.
 
     All patches of a level then have the same size, a multiple of 4 pixels.
     """
@@ -35,7 +35,7 @@ def size_multiples(levels: int) -> tuple[int, int]:
 
 
 def whole_frame(levels: int, size: tuple[int, int]) -> list[Cuts]:
-    """The cuts of each level, coarsest first, for a frame of ``size`` = (height, width) in pixels."""
+    """Return the cuts of each level, coarsest first, for a frame of ``size`` = (height, width) in pixels."""
     return [
         Cuts(
             *(tuple(side * index // count for index in range(1, count)) for side, count in zip(size, grid, strict=True))
@@ -92,7 +92,7 @@ def _joined(parts: list[Tensor], dim: int) -> Tensor:
 
 
 def _grid(level: int) -> tuple[int, int]:
-    """Rows and columns of patches: 1 x 1, 2 x 1, 2 x 2, 4 x 2. Levels halve the height and the width in turn."""
+    """Return the rows and columns of patches: 1 x 1, 2 x 1, 2 x 2, 4 x 2. Levels halve height and width in turn."""
     return 2 ** (level // 2), 2 ** ((level - 1) // 2)
 
 

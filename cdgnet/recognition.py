@@ -1,4 +1,4 @@
-"""Find a network's config from its tensors, for programs that keep these and drop the header of a file."""
+"""Find a network's config from its tensors, for programs that keep the tensors of a file and drop its header."""
 
 from collections.abc import Mapping
 
@@ -14,11 +14,11 @@ _LEVELS = ("full", "half", "quarter")
 
 
 def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
-    """The config of a network with these tensors; fields that have no effect in it get arbitrary values.
+    """Find the config of a network with these tensors; fields that have no effect in it get arbitrary values.
 
-    No shape determines ``residual`` and ``skips``. Without ``SWITCHES``, networks of one level are taken as residual,
-    and the encoder's features as added unless the only branch is plain. This is true for every network that the
-    commands write, except one deformable branch without attention, of which the paper has both kinds.
+    No shape determines ``residual`` and ``skips``. Without ``SWITCHES``, ``residual`` is assumed for networks of one
+    level, and ``skips`` unless the only branch is plain. This is right for every network that the commands write. A
+    single deformable branch without attention is an error, because the paper has it both with and without ``skips``.
 
     Args:
         tensors: Named as in ``CDGNet.state_dict``; other names are ignored.
@@ -61,14 +61,14 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
 
 
 def switches_of(config: ModelConfig) -> Tensor | None:
-    """The tensor ``SWITCHES`` of a network; None where ``config_of`` is right without."""
+    """Return the tensor ``SWITCHES`` of a network; None if ``config_of`` is right without it."""
     if config.residual == (config.levels == 1) and config.skips == _usual_skips(config.branches, config.attention):
         return None
     return torch.tensor([float(config.skips), float(config.residual)])
 
 
 def _usual_skips(branches: str, attention: str) -> bool | None:
-    """As in the rows of Tables 3 and 4; None where they differ: ``dmphn-ld`` has no skips, Table 4's first row has."""
+    """Return ``skips`` of Tables 3 and 4; None if they differ: ``dmphn-ld`` has no skips, Table 4's first row has."""
     if branches == "plain":
         return False
     return None if branches != "both" and attention == "none" else True

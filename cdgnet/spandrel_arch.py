@@ -1,4 +1,4 @@
-"""CDGNet for spandrel, and for programs that load networks with it; needs the extra ``peers``.
+"""CDGNet for spandrel and for programs that load networks with spandrel; needs the extra ``peers``.
 
 Importing this module is enough: ``spandrel.ModelLoader`` then loads the files that ``save_weights`` writes.
 
@@ -26,13 +26,13 @@ _HEADS = tuple(f"branches.{branch}.decoder.head.weight" for branch in ("small", 
 
 
 class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no types
-    """Recognises networks of cdgnet by the names of their tensors, and their config by names and shapes."""
+    """Architecture that recognises cdgnet's networks by the names of tensors, and their config by names and shapes."""
 
     def __init__(self) -> None:
         super().__init__(id="CDGNet", detect=_is_ours)
 
     def load(self, state_dict: Mapping[str, Tensor]) -> ImageModelDescriptor[CDGNet]:
-        """A model that restores ``(B, 3, H, W)`` float in [0, 1], of any size; large frames in tiles of its own.
+        """Build a model that restores ``(B, 3, H, W)`` float in [0, 1], of any size; it tiles large frames itself.
 
         Raises:
             WeightsError: If the tensors are not those of one network, or do not determine its config.

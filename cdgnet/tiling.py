@@ -17,11 +17,12 @@ from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_mul
 from cdgnet.patches import in_window, size_multiples, whole_frame
 
 HALO = 144
-"""Pixels around a tile that are computed with it: 117 that decide it if all offsets are 0, and 27 for offsets."""
+"""Pixels around a tile that are computed with it: 117 that it depends on if all offsets are 0, and 27 for offsets."""
 
-_PLAIN_HALO = {"residual": 64, "dense": 80}  # by encoder, without deformable convolutions: all a tile depends on
-_ENCODER_HALO = 48  # the encoder alone reaches 46
-_ENCODER_SHARE = 0.15  # of the time per frame in tiles, taken by the encoder's pass; measured with `tiny` on a CPU
+# Pixels by encoder, without deformable convolutions: the reach of one level.
+_PLAIN_HALO = {"residual": 64, "dense": 80}
+_ENCODER_HALO = 48  # pixels; the encoder alone reaches 46
+_ENCODER_SHARE = 0.15  # the encoder pass's share of the time for a frame in tiles; measured with `tiny` on a CPU
 
 Progress = Callable[[float], None]
 """Called after each tile with the share of the work that is done, in (0, 1]; an exception from it ends the work."""
@@ -35,8 +36,9 @@ class _Tile(NamedTuple):
 
 
 def halo_of(config: ModelConfig) -> int:
-    """Pixels around a tile that a network needs: ``HALO``; without deformable convolutions (``dmphn-1``) as far as one
-    level reaches, times the levels.
+    """Return the pixels that a network needs around a tile.
+
+    ``HALO``, or without deformable convolutions (``dmphn-1``) the reach of one level times the number of levels.
     """
     is_plain = config.branches == "plain" and config.attention in ("channel", "none")
     return config.levels * _PLAIN_HALO[config.encoder] if is_plain else HALO
@@ -48,23 +50,24 @@ def restore(
 ) -> Tensor:
     """Restore frames of any size in bounded memory; the result is the same as for the whole frame.
 
-    A frame smaller than the network takes is padded with its last row and column. A frame that fits into a tile and its
-    halo is restored whole. For a larger frame, if channel attention needs an average over the whole frame, the encoder
-    first runs over all tiles. Then each tile is restored with its halo, which is dropped. Only what a pixel sees beyond
-    the halo is lost, and only very large offsets reach that far. Levels of patches cut a tile where they cut its frame.
+    A frame that is too small for the network is padded with its last row and column. A frame that fits into a tile and
+    its halo is restored whole. For a larger frame, if channel attention needs an average over the whole frame, the
+    encoder first runs over all tiles. Then each tile is restored with its halo, which is dropped. A pixel depends on
+    pixels beyond the halo only with very large offsets; only that is lost. Patch levels cut a tile where they cut its
+    frame.
 
     Args:
         network: In eval mode.
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], of any size.
         tile: Side of a tile in pixels, a multiple of 4.
-        halo: Pixels around a tile, a multiple of 4. None: as ``halo_of`` says.
+        halo: Pixels around a tile, a multiple of 4. None for the value of ``halo_of``.
         on_tile: Called after each tile with the share of the work that is done.
 
     Returns:
         ``(B, 3, H, W)``, not clamped.
 
     Raises:
-        ValueError: If ``tile`` or ``halo`` is not a multiple of 4, or as ``CDGNet.forward``.
+        ValueError: If ``tile`` or ``halo`` is not a multiple of 4, or for the reasons of ``CDGNet.forward``.
     """
     (restored,) = _in_tiles(network, blurry, tile, halo, on_tile, lambda components: (components.restored,))
     assert restored is not None
@@ -75,7 +78,7 @@ def restore(
 def components(
     network: CDGNet, blurry: Tensor, *, tile: int = 1024, halo: int | None = None, on_tile: Progress | None = None
 ) -> Components:
-    """All that a network makes of frames of any size, as ``restore`` makes the restored ones."""
+    """Compute all outputs of a network for frames of any size, in tiles as ``restore`` does."""
     return Components(*_in_tiles(network, blurry, tile, halo, on_tile, lambda whole: whole))  # type: ignore[arg-type]
 
 
@@ -87,7 +90,7 @@ def _in_tiles(
     on_tile: Progress | None,
     chosen: Callable[[Components], tuple[Tensor | None, ...]],
 ) -> list[Tensor | None]:
-    """The chosen results of a network; maps of a quarter of the frame's size keep that size."""
+    """Compute the chosen results of a network; maps of a quarter of the frame's size keep that size."""
     halo = halo_of(network.config) if halo is None else halo
     if tile < SIZE_MULTIPLE or tile % SIZE_MULTIPLE or halo < 0 or halo % SIZE_MULTIPLE:
         raise ValueError(f"tile is {tile} and halo {halo}; both must be multiples of {SIZE_MULTIPLE}")
@@ -112,7 +115,7 @@ def _in_tiles(
     mean = _mean_features(network, frame, tile, report) if needs_mean else None
     before = _ENCODER_SHARE if needs_mean else 0.0
     wholes: list[Tensor | None] = []
-    done = 0  # pixels
+    done = 0  # pixels restored so far
     cuts = whole_frame(levels, size) if levels > 1 else None
     for part, window in _tiles(size, tile, halo):
         results = chosen(network(frame[..., window[0], window[1]], mean, cuts and in_window(cuts, window)))
@@ -126,7 +129,7 @@ def _in_tiles(
 
 
 def _empty_whole(result: Tensor, frame: Tensor) -> Tensor:
-    """An empty tensor for the results of all tiles: the frame's size for images, a quarter of it for maps."""
+    """Return an empty tensor for the results of all tiles: of the frame's size for images, a quarter of it for maps."""
     shrink = SIZE_MULTIPLE if result.shape[1] == 1 else 1
     return result.new_empty(*result.shape[:2], frame.shape[-2] // shrink, frame.shape[-1] // shrink)
 
@@ -140,7 +143,7 @@ def _put(whole: Tensor, result: Tensor, part: tuple[slice, slice], window: tuple
 
 
 def _mean_features(network: CDGNet, frame: Tensor, tile: int, report: Progress) -> Tensor:
-    """The encoder's last features averaged over a frame, ``(B, widths[2], 1, 1)``, summed in float64."""
+    """Average the encoder's last features over a frame, ``(B, widths[2], 1, 1)``, summed in float64."""
     size = (frame.shape[-2], frame.shape[-1])
     total, done = torch.zeros(()), 0
     for part, window in _tiles(size, tile, _ENCODER_HALO):

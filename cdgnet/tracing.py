@@ -4,7 +4,7 @@ import torch
 
 
 def is_exporting() -> bool:
-    """Whether ``torch.export`` is tracing the network; the traced code must hold for frames of any size."""
+    """Return whether ``torch.export`` is tracing the network; the traced code must hold for frames of any size."""
     return bool(
         getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)()
-    )  # is_exporting: torch 2.7 and newer
+    )  # torch has is_exporting from 2.7 on

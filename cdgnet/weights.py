@@ -25,7 +25,7 @@ from cdgnet.recognition import SWITCHES, switches_of
 _LOG = logging.getLogger(__name__)
 
 INPUT_RANGE = "[-0.5, 0.5]"
-_LARGEST = 1e6  # absolute value of a weight; trained weights stay below 100, and float32 would soon overflow
+_LARGEST = 1e6  # largest absolute weight; trained weights stay below 100, and larger ones would soon overflow float32
 _OWN_KEYS = ("format", "version", "config", "input_range", "size_multiple")
 
 
@@ -153,7 +153,7 @@ def _misfits(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> list[
 
 
 def fault_of(tensor: Tensor) -> str:
-    """Why a tensor cannot be a weight, whatever its shape; empty if it can."""
+    """Say why a tensor cannot be a weight, whatever its shape; empty if it can."""
     if not tensor.is_floating_point():
         return f"is {str(tensor.dtype).removeprefix('torch.')}, not floating point"
     values = tensor.float()  # torch cannot compare 8-bit floats
@@ -172,7 +172,7 @@ def _in_order(content: bytes) -> bytes:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    # The random name cannot be occupied by a link in advance; prep.io.files recognises what a killed run leaves.
+    # With a random name, nobody can place a link there first. prep.io.files recognises what a killed run leaves behind.
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     machine = f"{zlib.crc32(platform.node().encode()):08x}"
     part = path.with_name(f".{os.getpid()}-{machine}-{secrets.token_hex(8)}.cdg.part")
@@ -184,7 +184,7 @@ def _write_whole(path: Path, content: bytes) -> None:
         part.replace(path)
     except OSError as error:
         if error.errno:
-            error.filename = error.filename or str(path)  # the error of a full disk lacks the file name
+            error.filename = error.filename or str(path)  # "disk full" errors lack the file name
         raise
     finally:
         part.unlink(missing_ok=True)

@@ -22,11 +22,11 @@ from cdgnet.tracing import is_exporting
 
 Backend = Literal["torchvision", "sample", "numba", "fused"]
 BACKENDS: tuple[Backend, ...] = ("torchvision", "sample", "numba", "fused")
-_PREFERRED = os.environ.get("CDGNET_DEFORM")  # a workaround for kernels that fail on some GPU
+_PREFERRED = os.environ.get("CDGNET_DEFORM")  # backend that the user prefers, if kernels fail on some GPU
 
 
 def default_backend(device: torch.device) -> Backend:
-    """The fastest backend on a device, as measured by benchmarks/deform.py.
+    """Return the fastest backend on a device, as measured by benchmarks/deform.py.
 
     On CUDA it is ``fused`` and on CPUs ``numba``, neither of which stores the samples in memory. On the meta device it
     is ``torchvision``, a single operator. On other devices, and while a network is exported, it is ``sample``, whose
@@ -58,7 +58,7 @@ def deform_conv2d(
     padding: int,
     backend: Backend | None = None,
 ) -> Tensor:
-    """Modulated deformable convolution (DCNv2) with stride 1 and no dilation.
+    """Compute a modulated deformable convolution (DCNv2) with stride 1 and no dilation.
 
     At each pixel every tap of the kernel reads the features at its own position plus an offset, by bilinear
     interpolation, and multiplies the sample by a factor. Features outside the frame are zero; a tap less than one pixel
@@ -117,7 +117,7 @@ def deform_conv2d(
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> bool:
-    """Whether ``fused`` can run; ``torch.compile`` treats the answer as a constant."""
+    """Return whether ``fused`` can run; ``torch.compile`` treats the answer as a constant."""
     try:
         from cdgnet.deform import fused
     except ImportError:
@@ -131,7 +131,7 @@ def _can_fuse(device: torch.device, kind: torch.dtype, width: int, outputs: int)
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _can_loop(device: torch.device, kind: torch.dtype, width: int, weight: torch.Size) -> bool:
-    """Whether ``numba`` can run; compiles its loops on the first call."""
+    """Return whether ``numba`` can run; compiles its loops on the first call."""
     try:
         from cdgnet.deform import numba_op
     except ImportError:
@@ -146,7 +146,7 @@ def _warn_once(message: str) -> None:
 
 
 def _without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    # Only where autocast is on: an exported program would otherwise contain a region for each call.
+    # Only if autocast is on, because an exported program would otherwise contain a region for each call.
     is_on = device.type != "meta" and torch.is_autocast_enabled(device.type)
     return torch.autocast(device.type, enabled=False) if is_on else nullcontext()
 
@@ -243,7 +243,7 @@ class DeformConv(nn.Module):
         return deform_conv2d(features, offset, logits.sigmoid(), self.weight, self.bias, padding=self.SIZE // 2)
 
     def in_one_pass(self, features: Tensor, join: nn.Conv2d | None = None) -> Tensor:
-        """``forward`` as a single operator, for use if ``is_one_pass``.
+        """Run ``forward`` as a single operator, for use if ``is_one_pass``.
 
         With ``join``, a 1x1 convolution, the result is features + join(ReLU(forward(features))).
         """
@@ -256,7 +256,7 @@ class DeformConv(nn.Module):
         return result.to(features.dtype)
 
     def is_one_pass(self, features: Tensor) -> bool:
-        """Whether one operator can do the whole layer: with ``numba``, unless a hook needs the offsets."""
+        """Return whether one operator can run the whole layer: with ``numba``, unless a hook needs the offsets."""
         if default_backend(features.device) != "numba" or self.offset_conv._forward_hooks:
             return False
         exact = torch.promote_types(features.dtype, self.weight.dtype)
@@ -265,5 +265,5 @@ class DeformConv(nn.Module):
 
 
 def current_name(name: str) -> str:
-    """The current name of a tensor in a state dict; files of the first release call ``offset_conv`` ``guide``."""
+    """Return a tensor's current name in a state dict; files of the first release call ``offset_conv`` ``guide``."""
     return re.sub(r"(^|\.)guide\.(weight|bias)$", r"\1offset_conv.\2", name)

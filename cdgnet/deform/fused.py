@@ -28,7 +28,7 @@ _KINDS = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: 
 
 
 def fault(device: torch.device, kind: torch.dtype, width: int, outputs: int) -> str:
-    """Why the kernels cannot run for ``width`` channels per group and ``outputs`` channels; empty if they can."""
+    """Say why the kernels cannot run for ``width`` channels per group and ``outputs`` channels; empty if they can."""
     if width > GROUP_WIDTH or outputs > OUTPUTS:
         return f"{width} channels per group and {outputs} output channels; the limits are {GROUP_WIDTH} and {OUTPUTS}"
     name = str(kind).removeprefix("torch.")
@@ -47,7 +47,7 @@ def _fault_of(device: torch.device) -> str:
             results = [each.cpu() for each in _trial(by_fused, device)]
             wanted = _trial(
                 by_sample, torch.device("cpu")
-            )  # on the CPU: not deterministic on CUDA, which may be an error
+            )  # on the CPU: on CUDA it is not deterministic, and may be refused
     except Exception as error:  # compilers, drivers and launches raise many types
         return f"the kernels failed ({' '.join(str(error).split())[:120]})"
     # TF32 products have about three digits.
@@ -60,7 +60,7 @@ def _is_interpreted() -> bool:
 
 
 def _trial(convolve: Callable[..., Tensor], device: torch.device) -> tuple[Tensor, ...]:
-    """The result of one small case, and its gradients."""
+    """Return the result of one small case, and its gradients."""
     chance = torch.Generator().manual_seed(0)
     shapes = ((1, 8, 4, 5), (1, 36, 4, 5), (1, 18, 4, 5), (4, 8, 3, 3), (4,))
     leaves = [torch.randn(shape, generator=chance).to(device).requires_grad_() for shape in shapes]
@@ -71,7 +71,7 @@ def _trial(convolve: Callable[..., Tensor], device: torch.device) -> tuple[Tenso
 def by_fused(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """``deform.deform_conv2d`` for float32, float16 or bfloat16 features.
+    """Compute ``deform.deform_conv2d`` for float32, float16 or bfloat16 features.
 
     Products are computed in the features' type and summed in float32. With float32, a product uses TF32 if
     ``torch.set_float32_matmul_precision`` allows it, otherwise three TF32 products that reach float32 except for the
@@ -198,7 +198,7 @@ _convolve.register_autograd(_backward, setup_context=_keep)
 
 
 def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
-    """``maps`` with adjacent channels and evenly spaced pixels, and the distance between pixels.
+    """Return ``maps`` with adjacent channels and evenly spaced pixels, and the distance between pixels.
 
     A slice of a channels_last tensor's channels already has this layout and is not copied.
     """
@@ -209,7 +209,7 @@ def _in_rows(maps: Tensor) -> tuple[Tensor, int]:
 
 
 def _packed(weight: Tensor, kind: torch.dtype) -> Tensor:
-    """``(D, C, k, k)`` -> ``(K, C, D)``."""
+    """Reorder a weight, ``(D, C, k, k)`` -> ``(K, C, D)``."""
     return weight.flatten(2).permute(2, 1, 0).contiguous().to(kind)
 
 
@@ -238,7 +238,7 @@ def _constants(features: Tensor, modulation: Tensor, weight: Tensor, padding: in
 def _block(
     features: Tensor, modulation: Tensor, weight: Tensor, *, is_backward: bool, capability: tuple[int, int]
 ) -> tuple[int, int]:
-    """Pixels per block and warps per program that fit into the registers and into 99 kB of shared memory.
+    """Return pixels per block and warps per program that fit into the registers and into 99 kB of shared memory.
 
     99 kB is the smallest shared memory of the supported GPUs. For half precision on compute capability 9.0 these are
     the fastest settings on an H100; the others were found by compiling (benchmarks/kernels.py). See docs/gpu.md.
@@ -253,18 +253,18 @@ def _block(
 
 
 def _capability(device: torch.device) -> tuple[int, int]:
-    """Compute capability of a device; (0, 0) for a CPU, where the kernels are interpreted."""
+    """Return the compute capability of a device; (0, 0) for a CPU, where the kernels are interpreted."""
     return torch.cuda.get_device_capability(device) if device.type == "cuda" else (0, 0)
 
 
 def _parts(pixels: int, block: int, weight: Tensor) -> int:
-    """Programs that share a step's pixels in the backward pass: enough to fill a GPU, with up to 40 MB of sums."""
+    """Return how many programs share a step's pixels in the backward pass: enough for a GPU, up to 40 MB of sums."""
     fitting = min(256, 2**20 // (weight.shape[0] * weight.shape[1]))
     return max(1, min(max(64, fitting), -(-pixels // block)))
 
 
 def _scale(gradient: Tensor, weight: Tensor, modulation: Tensor) -> Tensor:
-    """The power of two that scales terms of the features' gradient to integers, ``()`` float32.
+    """Return the power of two that scales terms of the features' gradient to integers, ``()`` float32.
 
     The largest possible term becomes 2**36 at most, so that 2**26 terms can add up in one pixel without overflow.
     """

@@ -15,7 +15,7 @@ import triton.language as tl
 def _read_place(
     offset, offset_stride, modulation, modulation_stride, pixel, is_in, row, column, tap, channel, PADDING, SIZE
 ):
-    """Row and column at which a tap reads, in pixels, and the factor of its sample; ``(P,)`` float32 each."""
+    """Return the row and column at which a tap reads, in pixels, and its sample's factor; ``(P,)`` float32 each."""
     down = tl.load(offset + pixel * offset_stride + 2 * channel, is_in, other=0.0)
     right = tl.load(offset + pixel * offset_stride + 2 * channel + 1, is_in, other=0.0)
     factor = tl.load(modulation + pixel * modulation_stride + channel, is_in, other=0.0)
@@ -24,7 +24,7 @@ def _read_place(
 
 @triton.jit
 def _split(position, side):
-    """The integer and the fractional part of a position; the fractional part of NaN is NaN."""
+    """Return the integer and the fractional part of a position; the fractional part of NaN is NaN."""
     # Positions more than a pixel outside read zeros; clamped, they fit into an int32.
     bounded = tl.minimum(tl.maximum(position, -2.0), side + 1.0)
     before = tl.floor(bounded)
@@ -33,7 +33,7 @@ def _split(position, side):
 
 @triton.jit
 def _read(features, is_in, y, x, first, channel, is_channel, height, width, CHANNELS):
-    """One neighbour of each position, ``(P, E)`` float32, zero outside the frame; its address; whether it is inside."""
+    """Read one neighbour of each position, ``(P, E)`` float32, zero outside; also its address, and whether inside."""
     is_inside = is_in & (y >= 0) & (y < height) & (x >= 0) & (x < width)
     at = (first + y * width + x)[:, None] * CHANNELS + channel[None, :]
     is_read = is_inside[:, None] & is_channel[None, :]
@@ -42,7 +42,7 @@ def _read(features, is_in, y, x, first, channel, is_channel, height, width, CHAN
 
 @triton.jit
 def _multiply(one, other, total, KIND, PRECISION):
-    """``total`` + ``one`` @ ``other``, with ``one`` rounded to the type of ``other``.
+    """Compute ``total`` + ``one`` @ ``other``, with ``one`` rounded to the type of ``other``.
 
     The product is computed in KIND, because Triton's interpreter has no bfloat16.
     """
@@ -117,7 +117,7 @@ def convolve(
 
 @triton.jit
 def _add(sums, at, is_read, value, scale, IS_EXACT):
-    """Add to a gradient that many programs share; as integers if IS_EXACT, to be independent of their order."""
+    """Add to a gradient that many programs share; as integers if IS_EXACT, so that their order has no effect."""
     if IS_EXACT:
         tl.atomic_add(sums + at, tl.floor(value * scale + 0.5).to(tl.int64), is_read, sem="relaxed")
     else:
@@ -131,7 +131,7 @@ def differentiate(
     offset,
     modulation,
     weight,
-    features_sums,  # (B, H, W, C), zero; float32, or int64 where IS_EXACT
+    features_sums,  # (B, H, W, C), zero; float32, or int64 if IS_EXACT
     offset_gradient,  # (B, h, w, 2GK) float32
     modulation_gradient,  # (B, h, w, GK) float32
     weight_sums,  # (parts, K, C, D) float32
@@ -156,7 +156,7 @@ def differentiate(
     IS_EXACT: tl.constexpr,
     NEEDS_FEATURES: tl.constexpr,
 ):
-    """All gradients except the bias's.
+    """Compute all gradients except the bias's.
 
     A program processes one step for every n-th block of pixels. It can therefore sum its part of the weight's gradient
     in registers, always in the same order.

@@ -10,14 +10,14 @@ def channels_last(images: Tensor) -> Tensor:
 
 
 def like(maps: Tensor) -> Tensor:
-    """An uninitialised channels_last tensor of the same shape and type."""
+    """Return an uninitialised channels_last tensor of the same shape and type."""
     return torch.empty_like(maps, memory_format=torch.channels_last)
 
 
 def new(features: Tensor, channels: int, place: Tensor) -> Tensor:
-    """An uninitialised ``(B, channels, h, w)`` of the features' type, with the height and width of ``place``.
+    """Return an uninitialised ``(B, channels, h, w)`` of the features' type, with height and width of ``place``.
 
-    It is not a view, so that a ReLU can work in place.
+    The tensor is not a view, so that a ReLU can work in place.
     """
     shape = (features.shape[0], channels, *place.shape[2:])
     return torch.empty(shape, dtype=features.dtype, device=features.device, memory_format=torch.channels_last)

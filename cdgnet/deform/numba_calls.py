@@ -21,9 +21,9 @@ from cdgnet.deform.numba_rows import BLOCK
 from cdgnet.deform.numba_samples import RIM
 from cdgnet.deform.threads import run
 
-_UNITS = 16  # units of work in a batch, which limits the number of threads
-_UNIT_PIXELS = 512  # smallest unit
-_SAMPLE_LANES = 16  # widest vector: four samples and their weights must fit into the registers
+_UNITS = 16  # units of work in a batch; limits the number of threads
+_UNIT_PIXELS = 512  # pixels of the smallest unit
+_SAMPLE_LANES = 16  # lanes of the widest vector: four samples and their weights must fit into the registers
 
 
 @functools.cache
@@ -42,7 +42,7 @@ def is_compiled(width: int, outputs: int, size: int) -> bool:
 
 
 def _lanes(width: int, outputs: int) -> tuple[int, bool, int]:
-    """Vector lanes for samples; whether one vector holds a whole group; vector lanes for products with the weight."""
+    """Return vector lanes for samples, whether one holds a whole group, and vector lanes for products with weights."""
     lanes = programs.lanes(width, _SAMPLE_LANES)
     return lanes, lanes == width, programs.lanes(outputs)
 
@@ -56,14 +56,14 @@ class Moves(NamedTuple):
 
 
 def given_moves(offset: Tensor, modulation: Tensor, size: int) -> Moves:
-    """Moves from given offsets ``(B, 2GK, h, w)`` and factors ``(B, GK, h, w)``, for a ``size`` x ``size`` kernel."""
+    """Build moves from offsets ``(B, 2GK, h, w)`` and factors ``(B, GK, h, w)``, for a ``size`` x ``size`` kernel."""
     offset, modulation = channels_last(offset), channels_last(modulation)
     numbers = (offset.data_ptr(), offset.shape[1], modulation.data_ptr(), modulation.shape[1], 0, 0, 0, 0)
     return Moves(modulation.shape[1] // size**2, numbers, (offset, modulation))
 
 
 def found_moves(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> Moves:
-    """Moves computed by a convolution of the features, with weight ``(3GK, C, k, k)`` and bias ``(3GK,)``.
+    """Build moves computed by a convolution of the features, with weight ``(3GK, C, k, k)`` and bias ``(3GK,)``.
 
     The program stores them in ``kept`` unless that is empty.
     """
@@ -75,7 +75,7 @@ def found_moves(guide: Tensor, guide_bias: Tensor, kept: Tensor) -> Moves:
 
 
 def moves_before(guide: Tensor, kept: Tensor) -> Moves:
-    """``found_moves`` for the backward pass: reads the moves stored in ``kept``, and transposes the weight."""
+    """Build ``found_moves`` for the backward pass, from the moves stored in ``kept``; the weight is transposed."""
     moves = programs.rounded(len(guide))
     rows = guide.permute(0, 2, 3, 1).flatten(1)  # (3GK, L)
     turned = _packed(_widened(pad(rows, (0, 0, 0, moves - len(rows)))))  # (L / V, M, V)
@@ -92,7 +92,7 @@ class Join(NamedTuple):
 
 
 def empty_rows(features: Tensor, channels: int, keeps: bool) -> Tensor:
-    """An uninitialised row of ``channels`` per pixel, plus one block that the last block may overrun; or nothing."""
+    """Allocate ``channels`` floats per pixel, plus a block for the last block to overrun; nothing unless ``keeps``."""
     batch, _, height, width = features.shape
     kept = features.new_empty((batch * height * width + BLOCK, channels) if keeps else 0)
     kept[-BLOCK:] = 0
@@ -183,7 +183,7 @@ def backward(
 class _Windows(NamedTuple):
     """Partial sums of the features' gradient: each unit has its own, for the rows that it reads."""
 
-    addresses: Tensor  # (units,), address that the rim's first row would have
+    addresses: Tensor  # (units,), address that the rim's first row would have in each unit's sums
     sums: Tensor
 
 
@@ -217,7 +217,7 @@ class _Work:
 
 
 def _framed(features: Tensor, lanes: int) -> Tensor:
-    """The features with a rim of zeros, ``(B, H + 4, W + 4, C)`` flattened, and zeros for overrunning blocks."""
+    """Copy features with a rim of zeros, ``(B, H + 4, W + 4, C)`` flattened, and zeros for overrunning blocks."""
     features = channels_last(features)
     batch, channels, height, breadth = features.shape
     rows = height + 2 * RIM
@@ -233,19 +233,19 @@ def _framed(features: Tensor, lanes: int) -> Tensor:
 
 @functools.cache
 def _steps(size: int, padding: int) -> Tensor:
-    """Displacement of each tap without offset, down and right, ``(2, K)`` in pixels."""
+    """Return each tap's displacement without offset, down and right, ``(2, K)`` in pixels."""
     steps = torch.arange(size, dtype=torch.float32) - padding
     return torch.stack((steps.repeat_interleave(size), steps.repeat(size)))
 
 
 def _by_sample(weight: Tensor, groups: int) -> Tensor:
-    """``(D, C, k, k)`` -> ``(G, K, C / G, D)``, the order of a pixel's samples."""
+    """Reorder ``(D, C, k, k)`` to ``(G, K, C / G, D)``, the order of a pixel's samples."""
     outputs, channels = weight.shape[:2]
     return weight.reshape(outputs, groups, channels // groups, -1).permute(1, 3, 2, 0)
 
 
 def _packed(matrix: Tensor) -> Tensor:
-    """``(..., N)`` -> ``(N / V, ..., V)``: the lanes of each vector become contiguous."""
+    """Reorder ``(..., N)`` to ``(N / V, ..., V)``: the lanes of each vector become contiguous."""
     split = matrix.reshape(*matrix.shape[:-1], -1, programs.lanes(matrix.shape[-1]))
     return split.movedim(-2, 0).contiguous()
 
@@ -257,7 +257,7 @@ def _widened(matrix: Tensor) -> Tensor:
 
 
 def _bands(place: Tensor) -> tuple[int, int]:
-    """Number of bands in each frame of the result, and rows per band."""
+    """Return the number of bands in each frame of the result, and rows per band."""
     batch, _, height, width = place.shape
     wanted = min(-(-_UNITS // max(1, batch)), max(1, height * width // _UNIT_PIXELS), height)
     rows = -(-height // max(1, wanted))
@@ -265,6 +265,6 @@ def _bands(place: Tensor) -> tuple[int, int]:
 
 
 def empty_extents(features: Tensor, place: Tensor) -> Tensor:
-    """Space for the first and the second to last row that each unit reads, ``(units, 2)``."""
+    """Allocate space for the first and the second to last row that each unit reads, ``(units, 2)``."""
     bands, _ = _bands(place)
     return torch.empty(features.shape[0] * bands, 2, dtype=torch.int64, device=features.device)

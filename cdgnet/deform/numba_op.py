@@ -31,11 +31,11 @@ from cdgnet.deform.numba_samples import RIM
 
 
 def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, size: int) -> bool:
-    """Whether this backend supports the convolution; compiles its loops on the first call.
+    """Return whether this backend supports the convolution; compiles its loops on the first call.
 
     Args:
         device: Device of the features.
-        kind: Their type.
+        kind: Type of the features.
         width: Channels per offset group.
         outputs: Output channels.
         size: Side of the kernel.
@@ -47,7 +47,7 @@ def can_run(device: torch.device, kind: torch.dtype, width: int, outputs: int, s
 def by_numba(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """``deform.deform_conv2d`` for float32 tensors; the result is channels_last and reproducible."""
+    """Compute ``deform.deform_conv2d`` for float32 tensors; the result is channels_last and reproducible."""
     result: Tensor = _convolve(features, offset, modulation, weight, bias, padding)[0]
     return result
 
@@ -61,7 +61,7 @@ def layer(
     join: Tensor | None = None,
     join_bias: Tensor | None = None,
 ) -> Tensor:
-    """A deformable layer in one operator: predicts offsets and modulation, convolves, and optionally adds a skip.
+    """Run a deformable layer in one operator: predict offsets and modulation, convolve, and optionally add a skip.
 
     Offsets and logits are stored only if gradients are needed; their own gradients are never stored.
 

@@ -36,16 +36,16 @@ from cdgnet.deform.numba_samples import FIELDS, RIM, find_block, find_gradients,
 from cdgnet.deform.vectors import fill, load_float, load_longs, store, take_number
 
 _compiled = cfunc(types.void(types.int64), cache=True, error_model="numpy")
-# numba recompiles when this file changes; a checksum inside each program makes it follow the other files too.
+# numba recompiles if this file changes. Because of a checksum in each program, it also does if the other files change.
 _SOURCES = zlib.crc32(b"".join(Path(module.__file__).read_bytes() for module in (numba_rows, numba_samples, vectors)))
 WIDEST = 32 if binding.get_host_cpu_features().get("avx512f") else 8
-"""Widest vector, in lanes, of which ten fit into the registers."""
+"""Lanes of the widest vector of which ten fit into the registers."""
 SPAN = 4 * BLOCK
-"""Pixels of a row over which the weight's gradient is summed at a time."""
+"""Number of pixels of a row over which the weight's gradient is summed at a time."""
 
 
 def lanes(channels: int, most: int = WIDEST) -> int:
-    """Vector lanes for ``channels``: the largest power of two that divides them, up to ``most``."""
+    """Return the vector lanes for ``channels``: the largest power of two that divides them, up to ``most``."""
     return min(most, channels & -channels)
 
 
@@ -55,7 +55,7 @@ def rounded(count: int) -> int:
 
 
 def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
-    """Size of a thread's scratch memory, in floats."""
+    """Return the size of a thread's scratch memory, in floats."""
     moves = rounded(3 * groups * taps)
     row = rounded(length) + outputs + moves + groups * taps * (FIELDS + 4)
     return rounded(BLOCK * row + SPAN * (length + moves + outputs) + 2 * taps)
@@ -63,7 +63,7 @@ def scratch_floats(length: int, outputs: int, groups: int, taps: int) -> int:
 
 @functools.cache
 def frame(W: int) -> int:
-    """Address of the program that copies features and adds a rim of zeros; a unit is a row of the copy."""
+    """Return the address of the program that copies features with a rim of zeros; a unit is a row of the copy."""
     sources = _SOURCES
 
     @_compiled
@@ -89,7 +89,7 @@ def frame(W: int) -> int:
 
 @functools.cache
 def convolve(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
-    """Address of the program that convolves."""
+    """Return the address of the program that convolves."""
     K, sources = SIZE * SIZE, _SOURCES
 
     @_compiled
@@ -156,7 +156,7 @@ def convolve(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
 
 @functools.cache
 def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
-    """Address of the program that computes all gradients; ``collect`` adds up those of the features.
+    """Return the address of the program that computes all gradients; ``collect`` adds up those of the features.
 
     Each unit sums its share of the features' gradient in its own window. ``windows`` holds the address that the rim's
     first row would have in each.
@@ -268,7 +268,7 @@ def differentiate(W: int, IS_ONE: bool, V: int, SIZE: int) -> int:
 
 @functools.cache
 def collect(W: int) -> int:
-    """Address of the program that adds the windows to ``base`` or to zeros.
+    """Return the address of the program that adds the windows to ``base`` or to zeros.
 
     A unit is a row of the features' gradient.
     """

@@ -18,7 +18,7 @@ from cdgnet.deform.vectors import (
 )
 
 BLOCK = 8
-"""Rows multiplied at once, which are the pixels that a thread processes together."""
+"""Number of rows multiplied at once: the pixels that a thread processes together."""
 
 
 @njit
@@ -145,7 +145,7 @@ def rectify(values, count, V):
 
 @njit
 def rectify_gradient(gradient, values, count, V):
-    """Backward pass of ``rectify`` in place: zero the gradient where the results ``values`` are not positive."""
+    """Run the backward pass of ``rectify`` in place: zero the gradient if the results ``values`` are not positive."""
     for k in range(0, count, V):
         store(gradient + 4 * k, where_positive(load(values + 4 * k, V), load(gradient + 4 * k, V)))
 

@@ -31,25 +31,25 @@ from cdgnet.deform.vectors import (
 RIM = 2
 """Width of the rim of zeros around the features, in pixels; positions further outside are clamped to it."""
 FIELDS = 8
-"""Fields of a place: index of its first pixel (int32), weights of its four pixels, vertical and horizontal distance
-from the first, modulation."""
+"""Number of fields of a place: index of its first pixel (int32), weights of its four pixels, vertical and horizontal
+distance from the first, modulation."""
 
 
 @njit
 def _split(offset, rest, side, K):
-    """The integer part of a position, as a float, and its fractional part.
+    """Return the integer part of a position, as a float, and its fractional part.
 
-    The fractional part is as exact as the offset, also far from the frame's corner.
+    The fractional part is as exact as the offset, even far from the frame's corner.
     """
     low, high = fill(-float(RIM), K) - rest, fill(float(side), K) - rest
-    bounded = minimum(maximum(offset, low), high)  # positions beyond read zeros as well; NaN becomes a number
+    bounded = minimum(maximum(offset, low), high)  # positions further outside read zeros too; NaN becomes a number
     whole = floor(bounded)
     return rest + whole, unless_nan(offset, bounded - whole)
 
 
 @njit
 def _find(place, extent, offset, modulation, is_logit, steps, row, column, height, frame_width, channels, K):
-    """Write the ``(FIELDS, K)`` of one group at one pixel, and extend the ``(2, K)`` minimum and maximum rows."""
+    """Write the places ``(FIELDS, K)`` of one group at a pixel; update the minimum and maximum rows, ``(2, K)``."""
     y, below = _split(load_every(offset, K, 2, 0), load(steps, K) + fill(float(row), K), height, K)
     x, beyond = _split(load_every(offset, K, 2, 1), load(steps + 4 * K, K) + fill(float(column), K), frame_width, K)
     store(extent, minimum(load(extent, K), y))
@@ -128,7 +128,7 @@ def _sample(samples, place, table, channels, line, width, W, K):
 def spread_block(
     samples, wanted, wanted_width, dots, places, count, groups, table, totals, channels, line, width, W, K
 ):  # fmt: skip
-    """Backward pass of ``sample_block``; also computes the samples again.
+    """Run the backward pass of ``sample_block``, and compute the samples again.
 
     ``wanted`` holds the samples' gradients, ``(count, wanted_width)``. They are added to the features' gradient in
     ``totals``, and their dot products with each of the four pixels are written to ``dots``, ``(count, G, K, 4)``.
@@ -172,7 +172,7 @@ def _spread(samples, wanted, dots, place, table, totals, channels, line, width, 
 def find_gradients(
     of_offset, offset_stride, of_modulation, modulation_stride, dots, places, count, groups, is_logit, K
 ):  # fmt: skip
-    """Backward pass of ``find_block``: gradients of offsets and modulation, from the dots of ``spread_block``."""
+    """Compute the gradients of ``find_block``: of offsets and modulation, from the dots of ``spread_block``."""
     for p in range(count):
         for g in range(groups):
             n = p * groups + g

@@ -11,7 +11,7 @@ from cdgnet.deform.conv import DeformConv
 
 
 class OffsetMeter:
-    """Collects offsets while ``measure_offsets`` is active; only ``mean`` waits for the device."""
+    """Collector of offsets while ``measure_offsets`` is active; only ``mean`` waits for the device."""
 
     def __init__(self) -> None:
         self._means: list[Tensor] = []
@@ -21,7 +21,7 @@ class OffsetMeter:
         self._means.append(offset.detach().float().abs().mean())
 
     def mean(self) -> float:
-        """Mean absolute offset per coordinate, in pixels.
+        """Return the mean absolute offset per coordinate, in pixels.
 
         All layers and passes have the same weight, whatever the size of their maps. NaN if no deformable convolution
         ran.

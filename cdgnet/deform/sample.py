@@ -15,7 +15,7 @@ from cdgnet.tracing import is_exporting
 def by_sample(
     features: Tensor, offset: Tensor, modulation: Tensor, weight: Tensor, bias: Tensor, padding: int
 ) -> Tensor:
-    """``deform.deform_conv2d`` by ``grid_sample`` for all taps of a strip of rows, then one matrix product."""
+    """Compute ``deform.deform_conv2d`` by ``grid_sample`` for all taps of a strip of rows, then one matrix product."""
     batch, channels = features.shape[:2]
     taps = weight.shape[-1] ** 2
     groups = modulation.shape[1] // taps
@@ -52,7 +52,7 @@ def _power_of_two(side: int) -> int:
 
 
 def _resting_positions(offset: Tensor, size: int, groups: int, padding: int) -> Tensor:
-    """Position of each tap without offset, ``(1, 2GK, h, w)``, row and column in pixels."""
+    """Return each tap's position without offset, ``(1, 2GK, h, w)``, row and column in pixels."""
     height, width = offset.shape[-2:]
     steps = torch.arange(size, dtype=offset.dtype, device=offset.device) - padding
     down = torch.arange(height, dtype=offset.dtype, device=offset.device)

@@ -33,7 +33,7 @@ def run(program: int, arguments: Sequence[int], units: int) -> None:
 
 @cache
 def _in_parallel() -> Callable[[int, int, int], None]:
-    """OpenMP's entry point in the library that torch has loaded; Python threads if there is none."""
+    """Return OpenMP's entry point in the library that torch has loaded; Python threads if it has none."""
     library = Path(torch.__file__).parent / "lib/libtorch_cpu.so"
     try:
         call = ctypes.CDLL(str(library)).GOMP_parallel

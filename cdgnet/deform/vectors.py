@@ -109,7 +109,7 @@ def store(typing, address, value):
 
 @intrinsic(prefer_literal=True)
 def fill(typing, value, width):
-    """A vector with the same float32 or int32 in each lane."""
+    """Build a vector with the same float32 or int32 in each lane."""
     scalar = types.float32 if isinstance(types.unliteral(value), types.Float) else types.int32
     vector = Vector(scalar.name, width.literal_value)
 
@@ -143,7 +143,7 @@ _operator(operator.truediv, "fdiv", "sdiv")
 
 
 def _function(name, count):
-    """An LLVM intrinsic that takes ``count`` float vectors."""
+    """Build an LLVM intrinsic that takes ``count`` float vectors."""
 
     def generate(context, builder, signature, arguments):
         vector = signature.args[0]
@@ -168,7 +168,7 @@ fma = _function("fma", 3)
 
 @intrinsic
 def unless_nan(typing, tested, value):
-    """``value``, but NaN in the lanes where ``tested`` is NaN."""
+    """Return ``value``, but NaN in the lanes where ``tested`` is NaN."""
 
     def generate(context, builder, signature, arguments):
         tested, value = arguments
@@ -179,7 +179,7 @@ def unless_nan(typing, tested, value):
 
 @intrinsic
 def where_positive(typing, tested, value):
-    """``value`` in the lanes where ``tested`` is positive, 0 in the others."""
+    """Return ``value`` in the lanes where ``tested`` is positive, 0 in the others."""
 
     def generate(context, builder, signature, arguments):
         tested, value = arguments
@@ -198,7 +198,7 @@ def to_ints(typing, floats):
 
 @intrinsic
 def power_of_two(typing, exponents):
-    """2 to the power of integral floats from -126 to 127, assembled from bits."""
+    """Compute 2 to the power of integral floats from -126 to 127, assembled from bits."""
     ints = Vector("int32", exponents.width)
 
     def generate(context, builder, signature, arguments):
@@ -225,7 +225,7 @@ def interleave(typing, one, other):
 
 @intrinsic
 def sums(typing, first, second, third, fourth):
-    """The sums over the lanes of four vectors, whose width is a power of two, as a vector of four."""
+    """Sum the lanes of each of four vectors, whose width is a power of two; return the sums as a vector of four."""
     four = Vector("float32", 4)
 
     def generate(context, builder, signature, arguments):
@@ -268,7 +268,7 @@ def take_number(typing, address):
 
 @njit
 def sigmoid(logits, width):
-    """1 / (1 + exp(-logits)), accurate except for the last digit.
+    """Compute 1 / (1 + exp(-logits)), accurate except for the last digit.
 
     exp(-x) is computed as 2**n * 2**f with integer n and abs(f) <= 1/2, the second factor by a Taylor series.
     """
