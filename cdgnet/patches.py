@@ -26,7 +26,7 @@ class Cuts(NamedTuple):
 
 
 def size_multiples(levels: int) -> tuple[int, int]:
-    """Return the numbers of pixels of which a frame's height and width must be multiples.
+    """Return two numbers of pixels: a frame's height must be a multiple of the first, its width of the second.
 
     All patches of a level then have the same size, a multiple of 4 pixels.
     """

@@ -129,9 +129,7 @@ def _common_shift(compared: Mapping[str, Comparison]) -> tuple[list[str], str] |
     blur = float(np.median([compared[key].blur for key in shifts]))
     is_of_many = sum(np.mean(each) >= _AGREEING for each in clips.values()) > 1
     if not is_of_many and not is_outside((float(common[0]), float(common[1])), blur, _LEAST_COMMON):
-        return (
-            None  # one panning shot, with sharp frames from the start or end of the exposure, shifts all pairs equally
-        )
+        return None  # a pan with the sharp frame at the start or end of the exposure shifts all pairs equally
     alike = [key for key, is_near in zip(shifts, near, strict=True) if is_near]
     x, y = (round(float(distance), 1) + 0.0 for distance in common)  # no -0.0
     return alike, f"by about {x}, {y} pixels (x, y), the same for most pairs"

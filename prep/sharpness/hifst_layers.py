@@ -188,9 +188,7 @@ def _select(bits: Whole, bound: int, candidates: Codes) -> int:
         bound = _find_bound(pixel, bound)
         count = _gather(pixel, bound, chosen)
         chosen[count:] = _LAST
-        if (
-            count < LAYERS
-        ):  # many are equal: no bound has K to ROOM of them below it, and the missing ones have its code
+        if count < LAYERS:  # many are equal: no bound has K to ROOM below it, and the missing ones have its code
             chosen[count:LAYERS] = bound
         bound += _correction(count) if count >= LAYERS else 1
     return bound
