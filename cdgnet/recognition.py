@@ -17,8 +17,8 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
     """Find the config of a network with these tensors; fields that have no effect in it get arbitrary values.
 
     No shape determines ``residual`` and ``skips``. Without ``SWITCHES``, ``residual`` is assumed for networks of one
-    level, and ``skips`` unless the only branch is plain. This is right for every network that the commands write. A
-    single deformable branch without attention is an error, because the paper has it both with and without ``skips``.
+    level, and ``skips`` unless the only branch is plain. This is right for all networks that the commands write, except
+    for a single deformable branch without attention: the paper has it with and without ``skips``, so it is an error.
 
     Args:
         tensors: Named as in ``CDGNet.state_dict``; other names are ignored.
