@@ -127,9 +127,8 @@ def make_masks(
     plan = making.plan(pairs, masks, making.recipe_of(dataset, method), mu, keep_masks=keep_masks)
     reused = sum(task.has_sharpness for task in plan.tasks)
     computed = len(plan.tasks) - reused
-    click.echo(
-        f"masks in {masks.path}: {len(plan.done):,} done, {computed:,} to compute, {reused:,} to threshold again"
-    )
+    counts = {"done": len(plan.done), "to compute": computed, "to threshold again": reused}
+    click.echo(f"masks in {masks.path}: {', '.join(f'{count:,} {what}' for what, count in counts.items() if count)}")
     if cluster is None and computed:
         with announce_if_slow(f"compiling {method} for this machine, once"):
             sharpness.prepare(method)
@@ -176,7 +175,7 @@ def _print_shares(records: "Sequence[MaskRecord]") -> None:
     empty = sum(record.mask_share == 0 for record in records)
     mu = records[0].mu or 0.0
     frames = counted(len(records), "frame")
-    click.echo(f"M = 1 in {percent(share, 2)} of the pixels at mu = {mu:g}; {empty:,} of {frames} with an empty mask")
+    click.echo(f"M = 1 in {percent(share, 2)} of the pixels at mu = {mu:g}; {empty:,} of {frames} without small blur")
     warn_of_share(share, mu, "run the same command with a lower --mu, which reuses S")
     warned: dict[str, list[MaskRecord]] = {}
     for record in records:

@@ -13,6 +13,7 @@ from pipelines.cli.dataset import (
     DatasetCommand,
     Where,
     blurry_option,
+    hint,
     jobs_option,
     listed,
     next_step,
@@ -192,16 +193,20 @@ def verify(path: Path, fast: bool, strict: bool) -> int:
 
 def print_new_pack(pack: "PackInfo") -> None:
     """Print what is in a new pack, where it is and what to do next; warn if its masks cover little."""
+    from prep.sharpness import METHODS
+
     print_pack(pack)
     again = shlex.join(["cdg-prep", "remask", str(pack.path), "--mu", "MU"])
     warn_of_share(pack.mask_share, pack.header.mu, f"lower it with: {again}")
     click.echo(f"wrote {pack.path}")
-    if pack.header.split in ("train", "all"):
-        side = min(pack.header.crop)
-        crop = ["--crop", side] if side < TrainingConfig.crop else []
-        next_step("cdg-train", "--h5", pack.path, *crop)
-    else:
+    if pack.header.whole_frames or pack.header.split not in ("train", "all"):
         next_step("cdg-eval", "--h5", pack.path)
+        return
+    side = min(pack.header.crop)
+    crop = ["--crop", side] if side < TrainingConfig.crop else []
+    divided = ["--component-loss", "region", "--fusion", "divided"] if METHODS[pack.header.method].beside else []
+    next_step("cdg-train", "--h5", pack.path, *crop, *divided)
+    hint("  without a GPU add --preset tiny --hours 1, or more hours")
 
 
 def print_pack(pack: "PackInfo") -> None:
@@ -214,7 +219,7 @@ def print_pack(pack: "PackInfo") -> None:
     click.echo(f"{pack.path}: {crops}, {file_size(pack.bytes)}")
     kind = f"{header.layout} {header.variant}".rstrip()
     click.echo(f"  data: {kind}, split {header.split}; made by cdgnet {header.tool_version}")
-    empty = f"{pack.empty_masks:,} of {counted(pack.crop_count, 'crop')} with an empty mask"
+    empty = f"{pack.empty_masks:,} of {counted(pack.crop_count, 'crop')} without small blur"
     click.echo(
         f"  masks: {header.method}, mu = {header.mu:g}; M = 1 in {percent(pack.mask_share)} of the pixels, {empty}"
     )

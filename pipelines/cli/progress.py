@@ -42,6 +42,7 @@ def track(
     *,
     unit: str = "",
     seconds_left: Callable[[], float | None] | None = None,
+    start: int = 0,
 ) -> Iterator[Item]:
     """Pass items on and show the progress: a bar on a terminal, a line every half minute in a log.
 
@@ -52,6 +53,7 @@ def track(
         parts: Reports the progress within items that take long.
         unit: What is counted, in the plural, for the rate: ``4.4 frames/s``.
         seconds_left: Gives the time left where the rate does not tell it, or None while it is unknown.
+        start: Items done before, in an earlier run; they count in what is shown, but not in the rate.
     """
     if total == 0:
         yield from items
@@ -72,7 +74,7 @@ def track(
     stream = unescaped(sys.stderr)
     console = Console(file=stream)
     if not console.is_terminal:
-        yield from narrate(items, current, what, parts, unit=unit, seconds_left=seconds_left)
+        yield from narrate(items, current, what, parts, unit=unit, seconds_left=seconds_left, start=start)
         return
 
     class TimeLeft(TimeRemainingColumn):
@@ -86,12 +88,12 @@ def track(
     share = (BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
     name = TextColumn("{task.description}", markup=False)
     with Progress(name, *share, rate, TimeLeft(), console=console) as progress, escaping():
-        task = progress.add_task(escaped(what, encoding_of(stream)), total=current(), rate="")
+        task = progress.add_task(escaped(what, encoding_of(stream)), completed=start, total=current(), rate="")
         done = 0
         if parts is not None:
-            parts.listen(lambda part: progress.update(task, completed=done + part))
+            parts.listen(lambda part: progress.update(task, completed=start + done + part))
         for done, item in enumerate(items, 1):
-            progress.update(task, completed=done, total=current())
+            progress.update(task, completed=start + done, total=current())
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
             progress.update(task, rate=rate_text(speed, unit) if speed else "")
             yield item
@@ -105,17 +107,19 @@ def narrate(
     *,
     unit: str = "",
     seconds_left: Callable[[], float | None] | None = None,
+    start: int = 0,
 ) -> Iterator[Item]:
     """Pass items on and print the progress, a line every half minute; the arguments are those of ``track``."""
     current = total if callable(total) else lambda: total
-    start = spoken = time.monotonic()
+    began = spoken = time.monotonic()
 
     def say(done: float) -> None:
         nonlocal spoken
         now = time.monotonic()
         if now - spoken <= _SECONDS_BETWEEN_LINES:
             return
-        spoken, rate, whole = now, done / (now - start), current()
+        spoken, rate, whole = now, done / (now - began), current()
+        done += start
         of_whole = f" of {whole}" if whole else ""
         seconds = seconds_left() if seconds_left else (whole - done) / rate if whole and rate else None
         left = f", {duration(seconds)} left" if seconds is not None else ""

@@ -225,18 +225,10 @@ def _describe(clip: "Clip") -> str:
 
 
 def _warn_of_no_test(splits: Mapping[str, str], test_share: float) -> None:
-    """Warn if there is no test split: sources are never divided, so a small share may give none."""
-    from prep.datasets.layouts import source
-
+    """Warn if --test-share has no effect."""
     if test_share and not splits:
         click.echo(
             "--test-share has no effect: all inputs are in folders called train or test, which decide the split",
-            err=True,
-        )
-    elif test_share and "test" not in splits.values():
-        sources = counted(len({source("gopro", f"{name}/") for name in splits}), "source")
-        click.echo(
-            f"no test split: --test-share {test_share:g} of {sources} rounds to 0; use a larger share or more inputs",
             err=True,
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from pipelines.cli.dataset import next_step, typed_by_a_person
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange, output_type, path_type
@@ -178,8 +179,8 @@ def command(
     if is_first:
         say_plan(plan, fabric)
     if dry_run or plan.is_done:
-        more = "choose another --out for a longer run" if config.hours else "pass a larger --steps to continue"
-        at_end = f"{folder} is at step {plan.start:,} already, its last; {more}"
+        longer = "" if config.hours else ", or pass a larger --steps to continue"
+        at_end = f"{folder} is finished, at step {plan.start:,}; choose another --out to train again{longer}"
         click.echo("nothing was trained (--dry-run)" if dry_run else at_end)
         return
     tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
@@ -196,14 +197,19 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     reports: Iterable[StepReport] = loop.train(plan, fabric, stopped, narrate if is_first else None)
     report = None
 
-    def steps_to_go() -> int | None:
-        return report and report.steps and report.steps - plan.start
+    def shown(steps: Iterable["StepReport"]) -> Iterable["StepReport"]:
+        if not is_first:
+            return steps
+        return track(
+            steps,
+            lambda: report and report.steps,
+            "train",
+            unit="steps",
+            seconds_left=lambda: report and report.seconds_left,
+            start=plan.start,
+        )
 
-    def seconds_left() -> float | None:
-        return report and report.seconds_left
-
-    shown = track(reports, steps_to_go, "train", unit="steps", seconds_left=seconds_left) if is_first else reports
-    for report in shown:
+    for report in shown(reports):
         for row in report.rows if is_first else ():
             say_row(row, report.steps, report.seconds_left)
             if tensorboard:
@@ -217,7 +223,9 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
             f"stopped at step {report.step}, {what} in {plan.folder}; run the same command again to continue"
         )
     if is_first:
-        click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
+        weights = plan.folder / run_folder.WEIGHTS
+        click.echo(f"wrote {weights} and {run_page.write(plan.folder)}")
+        next_step("cdg-eval", "--weights", weights, "--h5", "TEST.h5")
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:
@@ -277,4 +285,5 @@ def _open_tensorboard(folder: Path, start: int) -> "TensorBoardLog":
 
 def main() -> None:
     """Entry point."""
-    run(command)
+    with typed_by_a_person():
+        run(command)

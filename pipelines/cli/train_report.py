@@ -37,7 +37,7 @@ def say_plan(plan: "Run", fabric: "Fabric") -> None:
 
 def _say_data(plan: "Run") -> None:
     config, frames, held_out = plan.config, len(plan.split.train), len(plan.split.held_out)
-    why_none = "; all frames are of one video" if config.val is None else ""
+    why_none = "; all frames are of one video, so there is no validation" if config.val is None else ""
     sources = f" for validation ({', '.join(plan.split.sources)})" if held_out else why_none
     packs = " and ".join(map(str, plan.pack_paths))
     click.echo(f"data: {packs}; {counted(frames, 'frame')} to train on, {held_out} held out{sources}")
@@ -58,7 +58,7 @@ def _say_data(plan: "Run") -> None:
 
 def _say_masks(pack: "PackInfo", config: TrainingConfig) -> None:
     header, share = pack.header, pack.mask_share
-    none = f"none in {pack.empty_masks} of {counted(len(pack.keys), 'crop')}"
+    none = f"{pack.empty_masks:,} of {counted(len(pack.keys), 'crop')} without any"
     is_other = config.mu not in (None, header.mu)
     other_mu = f"; thresholded again at mu = {config.mu:g}" if is_other else ""
     click.echo(

@@ -2,6 +2,7 @@
 
 import math
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import click
@@ -19,7 +20,9 @@ def usage_text(error: click.UsageError) -> str:
     if isinstance(error, click.BadParameter):
         return _bad_value(error)
     if isinstance(error, click.NoSuchOption):
-        similar = f"; did you mean {' or '.join(sorted(error.possibilities))}?" if error.possibilities else ""
+        similar = "".join(
+            f"; did you mean {name}?" for name in get_close_matches(error.option_name, error.possibilities or (), 1, 0)
+        )
         return f"there is no option {error.option_name}{similar}"
     if isinstance(error, click.BadOptionUsage) and "requires an argument" in error.message:
         return f"{error.option_name} needs a value"

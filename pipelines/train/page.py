@@ -17,7 +17,7 @@ from pipelines.train.validation import KINDS, read_pictures
 from prep.arrays import Bytes
 
 NAME = "run.html"
-_UNITS = {"PIXELS": "pixels", "EPOCHS": "epochs", "STEPS": "steps", "MINUTES": "minutes", "HOURS": "hours"}
+_UNITS = {"PIXELS": "pixels", "EPOCHS": "epochs", "STEPS": "steps", "MINUTES": "minutes", "HOURS": "h"}
 _WIPE_WIDTH, _PANEL_WIDTH = 800, 480  # pixels
 _TITLES = {"small": "small branch", "large": "large branch", "mask": "mask M: white is small blur", **MAP_TITLES}
 
@@ -96,7 +96,7 @@ def _charts(rows: Sequence[Mapping[str, Any]]) -> list[plots.Plot]:
             is_smoothed=True,
             about="How far the deformable convolutions reach beyond their regular grid.",
         ),
-        plots.plot("Speed", "Training images per second", {"images/s": points("images_per_second")}, is_smoothed=True),
+        plots.plot("Speed", "Training crops per second", {"crops/s": points("images_per_second")}, is_smoothed=True),
     )
     return [chart for chart in charts if chart]
 
@@ -141,7 +141,7 @@ def drowned_text(row: Mapping[str, Any]) -> str:
     share, restored = row[f"share_{name}"], 1 - row["share_small"] - row["share_large"]
     return (
         f"the loss of the {name} branch is {share:.0%} of the total, that of the restored frame only {restored:.0%}; "
-        f"lower --lambda-{name} or use --component-loss region"
+        f"lower --lambda-{name}, or use --component-loss region if the loss is another"
     )
 
 

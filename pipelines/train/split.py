@@ -89,5 +89,5 @@ def _nearest_twentieth(sizes: Mapping[str, int]) -> list[str]:
 
 def _refuse_unknown(source: str, sizes: Mapping[str, int], names: str) -> None:
     if source not in sizes:
-        known = ", ".join(sorted(filter(None, sizes))) or "no names: all frames count as one video"
+        known = ", ".join(sorted(filter(None, sizes))) or "only frames of one video"
         raise DataError(f"{names} has no source video {source}; it has {known}")

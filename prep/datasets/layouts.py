@@ -79,6 +79,11 @@ class Dataset:
                 f"{place} has no splits; leave out --split. To hold out {split} frames, keep them in folders of "
                 "their own and pack these with --blurry DIR --sharp DIR"
             )
+        if split == "test":
+            return (
+                f"{place} has no test pairs, only {' and '.join(splits)}; use --split {splits[0]}, but for scores keep "
+                "some pairs out of the training (cdg-prep synth --test-share)"
+            )
         return f"{place} has no {split} pairs, only {' and '.join(splits)}; use --split {splits[0]}"
 
 

@@ -21,6 +21,7 @@ from prep.synthesis.camera import Camera
 from prep.synthesis.cameras import NONE
 from prep.synthesis.recipes import PhotoRecipe, RecordingRecipe
 from prep.synthesis.response import GAMMA
+from prep.units import counted
 
 _FORMAT, _VERSION = "cdgnet-synthesis", 2
 _LOCK = "synthesis.lock"
@@ -76,7 +77,8 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
         The split of each of ``names``.
 
     Raises:
-        SynthesisError: If the folder contains other files, or pairs made with other settings.
+        SynthesisError: If the folder contains other files, or pairs made with other settings, or if ``test_share`` of
+            the sources of a new folder is none.
     """
     path = out / "synthesis.json"
     settings = json.loads(json.dumps({"kind": recipe.kind, **asdict(recipe), "test_share": test_share}))
@@ -92,6 +94,11 @@ def begin(out: Path, recipe: RecordingRecipe | PhotoRecipe, names: Sequence[str]
         raise SynthesisError(f"{out} contains other files; choose another --out")
     sources = {name: layouts.source("gopro", f"{name}/") for name in names}
     splits |= _draw_splits(splits, set(sources.values()) - set(splits), test_share, recipe.seed)
+    if test_share and splits and "test" not in splits.values() and not path.exists():
+        few = counted(len(splits), "source")
+        raise SynthesisError(
+            f"--test-share {test_share:g} of {few} rounds to no test source; use a larger --test-share, or more inputs"
+        )
     head = {"format": _FORMAT, "version": _VERSION, "settings": settings, "options": options, "splits": splits}
     files.write_text(path, json.dumps(head, indent=1) + "\n")
     return {name: splits[sources[name]] for name in names}

@@ -28,7 +28,7 @@ def begun(train_pack: Path, tmp_path: Path) -> Path:
 
 
 def test_a_run_continues_from_its_folder_alone(begun: Path) -> None:
-    assert "runs/a is at step 2 already" in call(begun, "train", "--resume", "runs/a").stdout
+    assert "runs/a is finished, at step 2" in call(begun, "train", "--resume", "runs/a").stdout
 
     done = call(begun, "train", "--resume", "runs/a", "--steps", "3")
 
@@ -51,7 +51,7 @@ def test_the_packs_of_a_file_lie_relative_to_it(begun: Path) -> None:
     elsewhere = moved / "elsewhere"
     elsewhere.mkdir()
 
-    assert "is at step 2 already" in call(elsewhere, "train", "--resume", moved / "runs" / "a").stdout
+    assert "is finished, at step 2" in call(elsewhere, "train", "--resume", moved / "runs" / "a").stdout
 
 
 def test_a_pack_that_is_gone_is_named_and_can_be_passed_anew(begun: Path) -> None:
@@ -60,7 +60,7 @@ def test_a_pack_that_is_gone_is_named_and_can_be_passed_anew(begun: Path) -> Non
     assert "a.h5: this pack of the run does not exist; pass all its packs by --h5" in mistake(
         begun, "train", "--resume", "runs/a"
     )
-    assert "is at step 2 already" in call(begun, "train", "--resume", "runs/a", "--h5", "b.h5").stdout
+    assert "is finished, at step 2" in call(begun, "train", "--resume", "runs/a", "--h5", "b.h5").stdout
 
 
 def test_the_page_of_a_run_needs_no_other_option(begun: Path) -> None:

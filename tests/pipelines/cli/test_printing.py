@@ -94,3 +94,21 @@ def test_photographs_whose_names_are_not_utf8_are_refused(tmp_path: Path) -> Non
     frames.write(tmp_path / "photos" / f"{NOT_UTF8}.png", np.zeros((400, 600, 3), np.uint8))
     said = mistake(tmp_path, "prep", "synth", "--photos", "photos", "--out", "made")
     assert r"x\udcff.png is not UTF-8; rename it" in said
+
+
+def test_progress_of_a_resumed_run_counts_what_was_done_before(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    times = iter((0.0, 2.0, 4.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+
+    assert list(progress.narrate("ab", lambda: 12, "train", unit="steps", seconds_left=lambda: 60.0, start=10)) == [
+        "a",
+        "b",
+    ]
+
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 11 of 12, 0.50 steps/s, 60 s left",
+        "train: 12 of 12, 0.50 steps/s, 60 s left",
+    ]

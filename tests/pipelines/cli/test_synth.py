@@ -46,7 +46,7 @@ def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> No
     assert "6 pairs in made: 3 train, 3 test; frames of 96 x 96 pixels\n" in said
     assert "next: cdg-prep pack gopro --root made --method extent --mu 0.85 --crop 96\n" in said
     assert "PSNR by blur length" in said and "\n16 to 32 " in said  # 9 places, 2 pixels apart: 17.9
-    assert "masks: extent, mu = 0.96" in said
+    assert "masks: extent, mu = 0.85" in said
 
 
 def test_gamma_goes_into_the_folder_that_gopro_has_for_it_and_needs_no_variant(raw: Path) -> None:
@@ -167,13 +167,13 @@ def test_a_tilt_keeps_the_camera_near_the_horizontal(tmp_path: Path) -> None:
 
 def test_a_share_of_one_source_and_a_changed_window_are_explained(raw: Path) -> None:
     words = ("prep", "synth", "raw/GOPR0001_11_00", "--out", "made")
-    one = call(raw.parent, *words, "--window", "9", "--test-share", "0.2")
-    assert "no test split: --test-share 0.2 of 1 source rounds to 0; use a larger share" in one.stderr
+    line = mistake(raw.parent, *words, "--window", "9", "--test-share", "0.2")
+    assert "--test-share 0.2 of 1 source rounds to no test source; use a larger --test-share, or more inputs" in line
+    assert not (raw.parent / "made").exists()
 
+    assert call(raw.parent, *words, "--window", "9", "--test-share", "1").returncode == 0
     line = mistake(raw.parent, *words, "--window", "7")
-    assert (
-        "made was made with --window 9 --test-share 0.2, not --window 7 --test-share 0; use the same settings" in line
-    )
+    assert "made was made with --window 9 --test-share 1, not --window 7 --test-share 0; use the same settings" in line
 
 
 def test_a_slow_recording_and_what_was_interpolated_are_said(tmp_path: Path) -> None:

@@ -121,7 +121,9 @@ def test_torchrun_with_another_number_of_processes_is_refused(
 def test_training_says_its_masks_and_which_options_have_no_effect(train_pack: Path, tmp_path: Path) -> None:
     words = ("--h5", train_pack, *TRAIN, "--dry-run", "--mu", "0.9", "--val", "none", "--val-every", "3")
     pack = read_info(train_pack)
-    share = f"small blur in {pack.mask_share:.1%} of the pixels, none in {pack.empty_masks} of {pack.crop_count} crops"
+    share = (
+        f"small blur in {pack.mask_share:.1%} of the pixels, {pack.empty_masks} of {pack.crop_count} crops without any"
+    )
 
     done = call(tmp_path, "train", *words)
     assert f"masks: lbp, mu = 0.96; {share}; thresholded again at mu = 0.9" in done.stdout
