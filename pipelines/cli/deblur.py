@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @click.option(
     "--compare",
     is_flag=True,
-    help="Also write a picture of before and after beside each result: photo.jpg.compare.jpg.",
+    help="Also write a picture of before and after beside each result: photo.jpg.compare.jpg. Not for videos.",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would be written, and which files cannot be read, and exit.")
 @click.option("--serve", is_flag=True, help="Serve a web page instead: drop pictures on it, compare, download.")

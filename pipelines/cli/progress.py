@@ -93,7 +93,8 @@ def track(
         if parts is not None:
             parts.listen(lambda part: progress.update(task, completed=start + done + part))
         for done, item in enumerate(items, 1):
-            progress.update(task, completed=start + done, total=current())
+            whole = current()  # may be an estimate
+            progress.update(task, completed=min(start + done, whole or start + done), total=whole)
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
             progress.update(task, rate=rate_text(speed, unit) if speed else "")
             yield item

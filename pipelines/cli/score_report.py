@@ -16,6 +16,7 @@ _MOST_ROWS = 40  # most frames to list one by one; of more frames, the means by 
 _PER_FRAME = 2  # measures in the list of frames; all of them are in results.csv
 _FEW_PIXELS = 0.01  # share of all pixels below which a range of blur lengths says little
 _TOO_FEW = "too few"
+_DIVIDED = 0.6  # least AUC of attention that counts as divided
 
 
 def print_summary(rows: "Sequence[FrameScores]", summary: Mapping[str, Any]) -> None:
@@ -169,12 +170,16 @@ def _print_division(means: Mapping[str, float]) -> None:
     """Whether the network has learnt to divide small from large blur."""
     names = {"auc_small": "small branch", "auc_large": "large branch", "auc_gate": "gate"}
     lines = []
-    if aucs := [f"{text} {means[name]:.3f}" for name, text in names.items() if name in means]:
+    if known := {name: means[name] for name in names if name in means}:
+        is_divided = min(known.values()) > _DIVIDED
+        aucs = ", ".join(f"{names[name]} {auc:.3f}" for name, auc in known.items())
         lines.append(
-            f"attention, AUC of small against large blur (0.5 is chance): {', '.join(aucs)}; for comparison, being "
-            f"near the middle of the frame: {means['auc_middle']:.3f}"
+            f"by attention: {'yes' if is_divided else 'no'}. AUC for the own component (1: perfect, 0.5: chance): "
+            f"{aucs}; nearness to the centre, as a baseline: {means['auc_middle']:.3f}"
         )
     if "lead_small" in means:
+        is_divided = min(means["lead_small"], means["lead_large"]) > 0
+        lines.append(f"by restoration: {'yes' if is_divided else 'no'}")
         for name, value, other in (("small", 1, "large"), ("large", 0, "small")):
             psnr, lead = means[f"psnr_{name}_branch"], means[f"lead_{name}"]
             lines.append(
@@ -190,11 +195,10 @@ def _print_cost(cost: Mapping[str, Any]) -> None:
 
     lines = [f"{cost['parameters']:,} parameters, {file_size(1e6 * cost['megabytes'])}"]
     lines.append(f"per frame of 1280 x 720: {work_text(cost)}")
-    device = cost["device"].replace(" 1 threads", " 1 thread")
     size = cost["size"].replace("x", " x ")
     if cost["seconds"]:
         frames = counted(cost["timed_frames"], "frame")
-        lines.append(f"{1000 * cost['seconds']:,.0f} ms per frame of {size} (median of {frames}), on {device}")
+        lines.append(f"{1000 * cost['seconds']:,.0f} ms per frame of {size} (median of {frames}), on {cost['device']}")
     if cost["peak_megabytes"] is not None:
         of = "the whole process" if cost["device"].startswith(("cpu", "mps")) else "the tensors on the GPU"
         lines.append(f"peak memory of {of}: {file_size(1e6 * cost['peak_megabytes'])}")

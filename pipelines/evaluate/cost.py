@@ -11,6 +11,7 @@ from pipelines.restore import footprint
 from pipelines.restore.networks import Network
 from pipelines.restore.peers import PeerNetwork
 from pipelines.timing import device_name
+from prep.units import counted
 
 if TYPE_CHECKING:
     from pipelines.restore.restorer import Restorer
@@ -33,7 +34,7 @@ def measure_cost(
         Multiply-accumulates at 1280 x 720 under both conventions (for a network of another project only those of all
         convolutions and matrix products); seconds and memory at ``size``, on ``device``.
     """
-    threads = f", {torch.get_num_threads()} threads" if restorer.device.type == "cpu" else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if restorer.device.type == "cpu" else ""
     return {
         **_of_network(restorer.network),
         "seconds": statistics.median(seconds) if seconds else None,

@@ -74,7 +74,8 @@ def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
     if not mus:
         others = [f"--masks {shlex.quote(str(other))}" for other in folders_beside(folder, pairs)]
         remedy = f"use {' or '.join(others)}" if others else "choose another folder with --masks"
-        raise MaskError(f"{folder} contains no masks; make them with cdg-prep masks, or {remedy}")
+        found = "contains no masks of these frames" if folder.exists() else "does not exist"
+        raise MaskError(f"{folder} {found}; make them with cdg-prep masks, or {remedy}")
     if len(mus) > 1:
         listed = ", ".join(f"{mu:g}" for mu in mus)
         raise MaskError(f"{folder} contains masks of mu = {listed}; give all the same mu with cdg-prep masks --mu MU")

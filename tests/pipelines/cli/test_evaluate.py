@@ -196,7 +196,7 @@ def test_whether_the_division_is_learnt_is_said_and_shown(weights: Path, test_pa
     done = call(tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores")
     said = " ".join(done.stdout.split())
     assert re.search(
-        r"AUC of small against large blur \(0.5 is chance\): small branch 0\.\d{3}, large branch 0\.\d{3}", said
+        r"AUC for the own component \(1: perfect, 0.5: chance\): small branch 0\.\d{3}, large branch 0\.\d{3}", said
     )
     for one, value, other in (("small", 1, "large"), ("large", 0, "small")):
         score = rf"{one} branch alone, where M = {value}: \d+\.\d\d dB, [+-]\d+\.\d\d dB against the {other} branch"

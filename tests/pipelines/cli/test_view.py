@@ -80,7 +80,7 @@ def test_masks_of_other_frames_in_the_folder_do_not_matter(work: Path) -> None:
         (("--serve", "--out", "x"), "--out cannot be used with --serve"),
         (("--mu", "0.9"), "--mu needs --sheet"),
         (("--frames", "0"), "'0' is neither a number of frames from 1 on nor 'all'"),
-        (("--masks", "other"), "other contains no masks; make them with cdg-prep masks"),
+        (("--masks", "other"), "other does not exist; make them with cdg-prep masks"),
     ],
 )
 def test_views_that_cannot_be_are_refused(work: Path, words: tuple[str, ...], said: str) -> None:

@@ -154,7 +154,7 @@ def test_an_earlier_page_is_replaced_and_anything_else_is_not(review: site.Revie
 
 
 def test_a_folder_without_masks_or_with_two_thresholds_is_refused(dataset: layouts.Dataset, tmp_path: Path) -> None:
-    with pytest.raises(errors.MaskError, match="contains no masks; make them with cdg-prep masks"):
+    with pytest.raises(errors.MaskError, match="masks does not exist; make them with cdg-prep masks"):
         site.open_maps(tmp_path / "masks", dataset.pairs)
     make_masks(dataset, tmp_path / "masks", 0.5)
     with pytest.raises(errors.MaskError, match=r"masks of mu = 0\.5, 0\.75; give all the same mu"):
