@@ -209,7 +209,7 @@ def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
         return
     begun = files.read_object(path)
     others = {
-        "seed": f"seed {ascii(begun.get('seed')):.30}",
+        "seed": f"seed {begun.get('seed')!a:.30}",
         "pictures": "other photographs",
         "sets": "other sets of pairs",
         "collages": "another number of collages",
