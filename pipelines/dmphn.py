@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cdgnet import CDGNet
 
-_ENCODER = {  # their names, and ours
+_ENCODER = {  # their names to ours
     **{"layer1": "full_level.0", "layer2": "full_level.1.body", "layer3": "full_level.2.body"},
     **{"layer5": "half_level.0", "layer6": "half_level.1.body", "layer7": "half_level.2.body"},
     **{"layer9": "quarter_level.0", "layer10": "quarter_level.1.body", "layer11": "quarter_level.2.body"},
@@ -35,7 +35,7 @@ _DECODER = {
     **{"layer17": "half_blocks.0.body", "layer18": "half_blocks.1.body", "layer20": "to_full"},
     **{"layer21": "full_blocks.0.body", "layer22": "full_blocks.1.body", "layer24": "head"},
 }
-_VARIANTS = {3: "dmphn-1-2-4", 4: "dmphn-1-2-4-8"}  # by levels
+_VARIANTS = {3: "dmphn-1-2-4", 4: "dmphn-1-2-4-8"}  # by number of levels
 _SOURCE = (
     "Zhang, Dai, Li, Koniusz 2019, Deep stacked hierarchical multi-patch network for image deblurring (CVPR); "
     "from files in the authors' layout"
@@ -44,19 +44,19 @@ _SOURCE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """A folder that holds all files of one network."""
+    """A folder with all files of one network."""
 
     folder: Path
     levels: int
 
     @property
     def variant(self) -> str:
-        """The network's, in ``cdgnet.VARIANTS``."""
+        """Name of the network's variant in ``cdgnet.VARIANTS``."""
         return _VARIANTS[self.levels]
 
     @property
     def names(self) -> list[str]:
-        """Of its files."""
+        """Names of its files."""
         return _names(self.levels)
 
 
@@ -89,7 +89,7 @@ def find(folder: Path) -> Checkpoint:
 
 
 def read(checkpoint: Checkpoint) -> "tuple[CDGNet, dict[str, str]]":
-    """The network in eval mode, and metadata for its weights file: where it came from.
+    """Return the network in eval mode, and metadata for its weights file: its origin.
 
     Raises:
         CheckpointError: If a file contains anything but the tensors of one of DMPHN's encoders or decoders.
@@ -123,26 +123,26 @@ def _names(levels: int) -> list[str]:
 
 
 def _place(part: str, level: int) -> tuple[str, Mapping[str, str]]:
-    """Where a file's tensors belong in the network, and the names of their layers."""
+    """Return the module that a file's tensors belong to, and the names of its layers."""
     if part == "encoder":
         return "encoder" if level == 1 else f"levels.{level}.encoder", _ENCODER
     return "branches.plain.decoder" if level == 1 else f"levels.{level}.decoder", _DECODER
 
 
 def _theirs(own: str, names: Mapping[str, str]) -> str:
-    """Their name of a tensor of ours."""
+    """Return their name of one of our tensors."""
     return next(f"{theirs}{own.removeprefix(ours)}" for theirs, ours in names.items() if own.startswith(f"{ours}."))
 
 
 def _state(path: Path, content: bytes) -> "dict[str, Tensor]":
-    """The tensors of a file by their names, without the prefix that DataParallel gives them."""
+    """Return the tensors of a file by their names, without DataParallel's prefix."""
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's about how old the file is
+            warnings.simplefilter("ignore")  # torch warns of the old format of the file
             state: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # bytes of anybody's can make a reader fail in any way
+    except Exception as error:  # arbitrary bytes can make a reader fail in any way
         raise CheckpointError(f"{path}: {_unread(error)}") from error
     is_state = isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
@@ -158,14 +158,14 @@ def _state(path: Path, content: bytes) -> "dict[str, Tensor]":
 
 
 def _unread(error: Exception) -> str:
-    """Why torch's safe reader gave up, in one line."""
+    """Return why torch's safe reader failed, in one line."""
     code = re.search(r"GLOBAL ([\w.]+) (?:was not|whose module)", str(error))
     if code:
         return (
             f"contains {code[1]}, which is code, and code in a checkpoint is never run; save only the tensors, with "
             "torch.save(module.state_dict(), FILE)"
         )
-    # The text of an UnpicklingError tells people to run what the file holds.
+    # The text of an UnpicklingError advises to run the code in the file.
     reason = "" if isinstance(error, pickle.UnpicklingError) else " ".join(str(error).partition(".")[0].split())[:100]
     return f"not a checkpoint that torch can read safely{f' ({reason})' * bool(reason)}; download it again"
 
@@ -173,7 +173,7 @@ def _unread(error: Exception) -> str:
 def _checked(
     path: Path, state: "dict[str, Tensor]", module: "nn.Module", wanted: Mapping[str, str]
 ) -> "dict[str, Tensor]":
-    """The tensors, if they are those of the module: ``wanted`` has our names by theirs."""
+    """Return the tensors by our names if they are those of the module; ``wanted`` maps their names to ours."""
     import torch
 
     from cdgnet.weights import fault_of

@@ -1,4 +1,4 @@
-"""How the weights that come with cdgnet are made: from free photographs, by the commands that a person types.
+"""The recipe of the weights that come with cdgnet: from free photographs, by the commands that a person types.
 
 The photographs are those of a folder and some of scikit-image's. Each is shaken many times, by several cameras; the
 network is trained by the clock on the pairs, and scored on photographs that it never saw.
@@ -32,9 +32,9 @@ from prep import parallel
 from prep.io import files, frames, photographs
 from prep.io.frames import to_rgb8
 
-SOURCES = "SOURCES.csv"  # in the folder of photographs: file,source,author,licence
+SOURCES = "SOURCES.csv"  # in the folder of photographs; columns: file,source,author,licence
 LICENCE = "Apache-2.0, as the code; the photographs keep their own licences, below"
-# Never trained on: for scores, and for pictures of what the network does.
+# Never trained on: kept for scores and for example pictures.
 HELD_OUT = ("kodim05", "kodim08", "kodim15", "kodim19", "kodim23", "life", "wine", "astronaut", "coffee")
 
 
@@ -48,7 +48,7 @@ class PairSet:
 
     @property
     def is_test(self) -> bool:
-        """Whether it is for scores."""
+        """Whether the set is for scores."""
         return self.name.startswith("test-")
 
     @property
@@ -67,18 +67,18 @@ SETS = (
     PairSet(name="phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-codes", count=5, words=("--camera", "none", "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
-    # A steady camera, so that the network learns to leave alone what is sharp. Last: a set's place decides its seed.
+    # A steady camera, so that the network learns to keep sharp frames. Last, because a set's place decides its seed.
     PairSet(name="still", count=3, words=(*_CODES, "--shake", "0-2", "--region", "0-12")),
     PairSet(name="still-light", count=3, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
 )
 SIZE = (384, 480)  # height, width of the frames
-COLLAGES = 116  # of pieces of the photographs: some thirty alone would be learnt by heart
-# A video's sharp frames are softer than photographs. From photographs alone a network takes their softness for blur.
+COLLAGES = 116  # number of collages of the photographs: the network would memorise thirty photographs
+# Sharp frames of a video are softer than photographs. Trained on photographs alone, a network takes this for blur.
 SOFTENED = 1.5
 _COMMON = (
     *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
-# One branch: in equal time it learns several times as much as two and their fusion; a GPU teaches it the paper's width.
+# One branch learns several times as much in equal time as two branches with a fusion. On a GPU: the paper's width.
 _ONE_BRANCH = ("--variant", "dmphn-1")
 _ON_CPU = (*_ONE_BRANCH, "--preset", "small", "--batch", "4", "--crop", "112", "--workers", "1")
 _ON_GPU = (
@@ -86,8 +86,8 @@ _ON_GPU = (
     *("--precision", "bf16-mixed", "--compile", "--graphs"),
 )
 TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
-    # Badly blurred frames decide the squared error: it teaches to deblur, and harms sharp frames. The PSNR loss weighs
-    # all frames alike: from random weights it learns slowly, afterwards it learns to leave sharp frames alone.
+    # Strongly blurred frames dominate the squared error: it teaches to deblur, and harms sharp frames. The PSNR loss
+    # weighs all frames alike: it is slow from random weights, and afterwards teaches to keep sharp frames.
     "cpu": (
         (*_ON_CPU, "--loss", "l2", "--learning-rate", "7e-4", "--clip", "0.05"),
         (*_ON_CPU, "--loss", "psnr", "--learning-rate", "5e-4", "--clip", "20"),
@@ -96,7 +96,7 @@ TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
         (*_ON_GPU, "--loss", "l2", "--learning-rate", "5e-4", "--clip", "0.05"),
         (*_ON_GPU, "--loss", "psnr", "--learning-rate", "3e-4", "--clip", "20"),
     ),
-}  # options of cdg-train, by what it runs on; each training goes on from the one before, what ships is their mean
+}  # options of cdg-train, by device; each training starts from the one before, and the mean of their weights ships
 
 
 def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) -> list[list[str]]:
@@ -115,9 +115,9 @@ def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) ->
 
 
 def mean_of(networks: Sequence[CDGNet]) -> CDGNet:
-    """A network whose weights are the mean of those of several, each trained on from the one before.
+    """Return a network with the mean of the weights of several, each trained from the one before.
 
-    Here it restored better than each of them (docs/weights.md).
+    Here the mean restored better than each of them (docs/weights.md).
 
     Source: Wortsman et al. 2022, *Robust fine-tuning of zero-shot models*, for two networks.
     """
@@ -138,7 +138,7 @@ class Picture:
 
     @property
     def is_held_out(self) -> bool:
-        """Whether it is never trained on."""
+        """Whether the photograph is never trained on."""
         return Path(self.file).stem in HELD_OUT
 
 
@@ -192,10 +192,10 @@ def gather(folder: Path, out: Path) -> list[Picture]:
 
 
 def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
-    """Note what is made in a folder, so that pairs made in another way never mix with its own.
+    """Record what is made in a folder, so that pairs of another recipe are never mixed in.
 
     Raises:
-        DataError: If something else was begun there.
+        DataError: If the folder was begun with other options.
     """
     path = out / "recipe.json"
     asked = {
@@ -283,20 +283,20 @@ def make_card(
     begun_from: Card | None = None,
     averaged: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """What weights were made of, as JSON; ``pipelines.card`` shows it.
+    """Return how weights were made, as JSON; ``pipelines.card`` shows it.
 
     Args:
-        name: Of the weights.
-        network: Them.
-        pictures: All that ``gather`` found.
-        commands: That made them, as typed.
-        scores: From ``summarise``.
-        seconds: Of training.
-        steps: Of training.
-        device: That was trained on.
-        seed: Of pairs and training.
-        begun_from: The card of the weights that the training began from; None: it began from random ones.
-        averaged: The weights that ``network`` is the mean of, by name.
+        name: Name of the weights.
+        network: The network with the weights.
+        pictures: All photographs that ``gather`` found.
+        commands: The commands that made the weights, as typed.
+        scores: Scores from ``summarise``.
+        seconds: Duration of the training.
+        steps: Steps of the training.
+        device: Device of the training.
+        seed: Seed of pairs and training.
+        begun_from: Card of the weights that the training started from; None if it started from random weights.
+        averaged: Names of the weights that ``network`` is the mean of.
     """
     earlier = [] if begun_from is None else begun_from["trained_on"]
     now = [asdict(picture) for picture in pictures if not picture.is_held_out]
@@ -324,7 +324,7 @@ def make_card(
 
 
 def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
-    """The scores of ``cdg-eval``, frame by frame, as a line of the card."""
+    """Return the means of ``cdg-eval``'s scores of frames, as a line of the card."""
     names = ("psnr_blurry", "psnr", "ssim_blurry", "ssim")
     means = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
     gains = [gain(row) for row in rows]
@@ -340,7 +340,7 @@ def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Of this project, where it runs from a clone; with a plus where files differ from it."""
+    """Return the commit of this clone, with a plus if files differ from it; ``unknown`` outside a clone."""
     root = Path(__file__).parents[1]
     try:
         done = subprocess.run(

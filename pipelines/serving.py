@@ -1,4 +1,4 @@
-"""What every page that is served shares: who gets an answer, and what a browser may do with it."""
+"""What all served pages share: who gets an answer, and what a browser may do with it."""
 
 import hashlib
 import hmac
@@ -9,8 +9,10 @@ from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_MOST_CONNECTIONS = 500  # below the usual limit of open files; waitress's 100 are soon taken by half-open ones
-_IDLE_SECONDS = 30  # after which a connection without a request is closed
+_MOST_CONNECTIONS = (
+    500  # most connections, below the usual limit of open files; half-open ones soon take waitress's default of 100
+)
+_IDLE_SECONDS = 30  # seconds after which a connection without a request is closed
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -18,7 +20,7 @@ _POLICY = (
 
 
 def protect(app: Flask, token: str | None, cookie: str) -> None:
-    """Answer nobody from elsewhere, and say in each answer that it is for this page alone.
+    """Refuse requests from elsewhere, and mark each answer as for this page alone.
 
     Args:
         app: The application.
@@ -27,7 +29,9 @@ def protect(app: Flask, token: str | None, cookie: str) -> None:
             that leads here, gets an answer (DNS rebinding).
         cookie: How the name begins under which the browser keeps the token.
     """
-    if token is not None:  # a browser sends the cookies of a host to all its ports: each server has one of its own
+    if (
+        token is not None
+    ):  # a browser sends the cookies of a host to all its ports, so each server has a cookie name of its own
         cookie += f"-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
     app.before_request(lambda: _refuse_strangers(token, cookie))
     app.after_request(_add_headers)
@@ -57,9 +61,9 @@ def _add_headers(response: Response) -> Response:
 
 
 def json_body() -> Any:
-    """The JSON of the request at hand, whatever it holds; 400 where it is none, 415 where it does not say that it is.
+    """Return the JSON of the current request; abort with 400 if it is not JSON, with 415 if its type does not say so.
 
-    A form of another page cannot say so.
+    A form of another page cannot set that type.
     """
     try:
         return request.get_json()
@@ -68,8 +72,8 @@ def json_body() -> Any:
 
 
 def unavailable(reason: object) -> Response:
-    """The answer where a disk, or a file on it, is in the way; the page shows the reason and tries again."""
-    line = " ".join(str(reason).split()).encode("ascii", "backslashreplace").decode("ascii")  # as a header must be
+    """Return the answer for an error of the disk; the page shows the reason and tries again."""
+    line = " ".join(str(reason).split()).encode("ascii", "backslashreplace").decode("ascii")  # headers are ASCII
     return Response(status=503, headers={"X-Reason": line})
 
 
@@ -91,7 +95,7 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     """
     from waitress import create_server, wasyncore
 
-    opened: dict[int, Any] = {}  # what waitress leaves open where it cannot listen
+    opened: dict[int, Any] = {}  # waitress leaves them open if it cannot listen
     largest = app.config["MAX_CONTENT_LENGTH"]
     try:
         server = create_server(

@@ -1,4 +1,4 @@
-"""A trained network at work: its device, its precision, its memory."""
+"""Run a trained network on frames: device, precision and memory."""
 
 import itertools
 import math
@@ -25,8 +25,8 @@ Result = TypeVar("Result")
 ORIENTATIONS = 8  # of an ensemble
 
 _SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
-_SAMPLE = 256  # side of the frame by which the memory of other projects' networks is judged
-_PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # memory a pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
+_SAMPLE = 256  # side of the frame on which the memory of other projects' networks is measured
+_PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # bytes per pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
 
 
 class Restorer:
@@ -61,9 +61,9 @@ class Restorer:
         self.network, self.fabric, self.is_ensemble = network.to(fabric.device).eval(), fabric, is_ensemble
         self.is_tile_free = tile is None
         self.is_whole = is_whole and self.is_tile_free and isinstance(network, PeerNetwork)
-        self._fitting_sizes: set[tuple[int, int]] = set()  # of frames that were found to fit whole
+        self._fitting_sizes: set[tuple[int, int]] = set()  # sizes of frames that fit whole
         if self.is_whole:
-            self.tile = _SMALLEST_TILE  # until the first frame says what it needs
+            self.tile = _SMALLEST_TILE  # until the first frame shows how much memory it needs
         else:
             self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
         if is_compiled:
@@ -71,7 +71,7 @@ class Restorer:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device that it runs on."""
         return self.fabric.device
 
     @torch.no_grad()
@@ -173,7 +173,7 @@ def _kept(result: Tensor) -> Tensor:
 
 
 def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
-    """The mean over the eight orientations of ``(B, 3, H, W)``, each turned back; the upright one comes first."""
+    """Return the mean over the eight orientations of ``(B, 3, H, W)``, each turned back; upright first."""
     total = torch.zeros_like(blurry)
     for is_turned in (False, True):
         for flips in ((), (-1,), (-2,), (-2, -1)):
@@ -184,14 +184,14 @@ def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """Free memory of a device, in bytes."""
+    """Return the free memory of a device, in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)
 
 
 def out_of_memory(source: Path) -> str:
-    """The message for a picture or video that ran out of memory."""
+    """Return the message for a picture or video that ran out of memory."""
     return f"{source} needs more memory than is free; use a smaller --tile, such as --tile 256"
 
 

@@ -56,8 +56,8 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
         if (folder / _ASKED).read_text(encoding="utf-8") != _asked(job, settings):
             raise FrameError(f"{job.source} changed while it was being restored; run the same command again")
         seconds = video_parts.join(_parts(folder), job.source, job.target, settings.quality) + float(1 / about.rate)
-    _remove(folder)  # once the lock in it is free: Windows removes no file that is open
-    is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers estimate how long they last
+    _remove(folder)  # after the lock in it is released, because Windows cannot remove an open file
+    is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers only estimate their length
     fault = f"{job.source} ends after {seconds:.1f} s of {about.seconds:.1f} s; these were restored"
     yield Outcome(job=job, fault=fault if is_cut else "")
 
@@ -101,7 +101,7 @@ def _remove(folder: Path) -> None:
     """Remove a folder of parts, and of what is in it only what is ours."""
     for path in [*_parts(folder), folder / _ASKED, folder / _ENDS, folder / _LOCK]:
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # something else was put there meanwhile
+    with suppress(OSError):  # other files were put there meanwhile
         folder.rmdir()
 
 
@@ -109,7 +109,7 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
     """How many parts of this very video, by this very network, lie there; parts of any other are removed."""
     path, text = folder / _ASKED, _asked(job, settings)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        for part in folder.glob("*.nut"):  # all of them ours: _check_parts
+        for part in folder.glob("*.nut"):  # only our own files: see _check_parts
             part.unlink()
         (folder / _ENDS).unlink(missing_ok=True)
         files.write_text(path, text)
@@ -117,14 +117,14 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
 
 
 def _asked(job: RestoreJob, settings: RestoreSettings) -> str:
-    """What decides the parts of a video, as ``asked.json`` holds it."""
+    """Return everything that decides the parts of a video, as stored in ``asked.json``."""
     status = job.source.stat()
     asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
     return json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
 
 
 def _parts(folder: Path) -> list[Path]:
-    """The parts from the first on, up to a gap."""
+    """Return the parts from the first one to the first gap."""
     parts: list[Path] = []
     while (part := _part(folder, len(parts))).exists():
         parts.append(part)
