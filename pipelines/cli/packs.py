@@ -204,7 +204,8 @@ def print_new_pack(pack: "PackInfo") -> None:
         return
     side = min(pack.header.crop)
     crop = ["--crop", side] if side < TrainingConfig.crop else []
-    divided = ["--component-loss", "region", "--fusion", "divided"] if METHODS[pack.header.method].beside else []
+    method = METHODS.get(pack.header.method)  # None if a later release made the pack
+    divided = ["--component-loss", "region", "--fusion", "divided"] if method and method.beside else []
     next_step("cdg-train", "--h5", pack.path, *crop, *divided)
     hint("  without a GPU add --preset tiny --hours 1, or more hours")
 

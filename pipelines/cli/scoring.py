@@ -1,16 +1,15 @@
 """What ``cdg-eval`` does once frames and weights are known: score them, then write tables and pages."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.cli.progress import track
+from prep.errors import PackError
 from prep.units import counted
-
-_COMPARED = 3  # frames of the same name, to see whether their pictures are equal
 
 if TYPE_CHECKING:
     from pipelines.evaluate.candidates import Candidate
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from pipelines.evaluate.gallery import Gallery
     from pipelines.evaluate.pairs import Comparisons
     from prep.packs.reader import PackInfo
+
+_COMPARED = 3  # frames of the same name, to see whether their pictures are equal
 
 
 def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", out: Path | None) -> "list[Candidate]":
@@ -62,18 +63,19 @@ def warn_of_trained(frames: "FrameSource", networks: Sequence[Path | None]) -> N
 
 
 def _is_any_equal(frames: "FrameSource", packed: "Mapping[int, tuple[PackInfo, Sequence[int]]]") -> bool:
-    """Whether some of the frames, by number, are those of the same name in a pack; checked on a sample.
+    """Check on a sample whether frames, by number, show the same pictures as the frames of the same name in a pack.
 
-    Names of folders of frames say little: many begin with 00000000.
+    Names alone do not tell, because frames of many videos begin with 00000000.
     """
     from pipelines.packs import Frame, read_frame
     from pipelines.sampling import evenly_spaced
 
-    for number, (pack, rows) in evenly_spaced(list(packed.items()), _COMPARED):
-        sharp = frames[number].sharp
-        packed_sharp = read_frame([pack], Frame(0, frames.keys[number]), rows).sharp
-        if sharp is not None and sharp.shape == packed_sharp.shape and bool((sharp == packed_sharp).all()):
-            return True
+    with suppress(PackError, FileNotFoundError):  # the pack that was trained on may be damaged, or gone
+        for number, (pack, rows) in evenly_spaced(list(packed.items()), _COMPARED):
+            packed_sharp = read_frame([pack], Frame(0, frames.keys[number]), rows).sharp
+            sharp = frames[number].sharp
+            if sharp is not None and sharp.shape == packed_sharp.shape and bool((sharp == packed_sharp).all()):
+                return True
     return False
 
 
