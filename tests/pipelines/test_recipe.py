@@ -267,7 +267,7 @@ def test_the_recipe_makes_weights_with_a_card_and_resumes(
     again = CliRunner().invoke(weights.command, [*words, "--name", "mine"], catch_exceptions=False)
 
     assert done.exit_code == 0 == again.exit_code, done.output
-    assert " already, its last; " in again.output and "synth" not in again.output
+    assert " is finished, at step " in again.output and "synth" not in again.output
     path = tmp_path / "out" / "mine.safetensors"
     found = card.read(read_metadata(path))
     assert found and [each["frames"] for each in found["scores"]] == ["photographs never trained on, camera none, 3"]
