@@ -1,7 +1,7 @@
-"""Read the checkpoints that DMPHN's authors published as a network of cdgnet.
+"""Convert the checkpoints that DMPHN's authors published to a network of cdgnet.
 
-A level of theirs is two files, ``encoder_lvN.pkl`` and ``decoder_lvN.pkl``, each the state dict of one module. The
-files are pickles, and nothing in them is ever run: torch reads tensors from them and refuses all else.
+Each level has two files, ``encoder_lvN.pkl`` and ``decoder_lvN.pkl``, each with the state dict of one module. The
+files are pickles, but no code in them is ever run: torch reads tensors from them and refuses everything else.
 
 Source: Zhang, Dai, Li, Koniusz 2019, Deep stacked hierarchical multi-patch network for image deblurring.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cdgnet import CDGNet
 
-_ENCODER = {  # their names to ours
+_ENCODER = {  # the authors' layer names -> names in cdgnet
     **{"layer1": "full_level.0", "layer2": "full_level.1.body", "layer3": "full_level.2.body"},
     **{"layer5": "half_level.0", "layer6": "half_level.1.body", "layer7": "half_level.2.body"},
     **{"layer9": "quarter_level.0", "layer10": "quarter_level.1.body", "layer11": "quarter_level.2.body"},
@@ -35,7 +35,7 @@ _DECODER = {
     **{"layer17": "half_blocks.0.body", "layer18": "half_blocks.1.body", "layer20": "to_full"},
     **{"layer21": "full_blocks.0.body", "layer22": "full_blocks.1.body", "layer24": "head"},
 }
-_VARIANTS = {3: "dmphn-1-2-4", 4: "dmphn-1-2-4-8"}  # by number of levels
+_VARIANTS = {3: "dmphn-1-2-4", 4: "dmphn-1-2-4-8"}  # number of levels -> variant
 _SOURCE = (
     "Zhang, Dai, Li, Koniusz 2019, Deep stacked hierarchical multi-patch network for image deblurring (CVPR); "
     "from files in the authors' layout"
@@ -56,15 +56,15 @@ class Checkpoint:
 
     @property
     def names(self) -> list[str]:
-        """Names of its files."""
+        """Names of the checkpoint's files."""
         return _names(self.levels)
 
 
 def find(folder: Path) -> Checkpoint:
-    """Check whether a folder contains the files of three levels or of four; no file is read.
+    """Find the files of three or four levels in a folder, without reading them.
 
     Raises:
-        CheckpointError: If some are missing, or there are others; the message names them.
+        CheckpointError: If files are missing, or files of another network are there; the message names them.
     """
     there = {each.name for each in folder.iterdir() if each.is_file()}
     if not there.intersection(_names(4)):
@@ -89,11 +89,11 @@ def find(folder: Path) -> Checkpoint:
 
 
 def read(checkpoint: Checkpoint) -> "tuple[CDGNet, dict[str, str]]":
-    """Return the network in eval mode, and metadata for its weights file: its origin.
+    """Return the network in eval mode, and the metadata of its weights file, which record its origin.
 
     Raises:
         CheckpointError: If a file contains anything but the tensors of one of DMPHN's encoders or decoders.
-        OSError: If one cannot be read.
+        OSError: If a file cannot be read.
     """
     import torch
 
@@ -123,26 +123,26 @@ def _names(levels: int) -> list[str]:
 
 
 def _place(part: str, level: int) -> tuple[str, Mapping[str, str]]:
-    """Return the module that a file's tensors belong to, and the names of its layers."""
+    """Return the submodule of the network that takes a file's tensors, and the table of its layer names."""
     if part == "encoder":
         return "encoder" if level == 1 else f"levels.{level}.encoder", _ENCODER
     return "branches.plain.decoder" if level == 1 else f"levels.{level}.decoder", _DECODER
 
 
 def _theirs(own: str, names: Mapping[str, str]) -> str:
-    """Return their name of one of our tensors."""
+    """Return the authors' name of a tensor of cdgnet."""
     return next(f"{theirs}{own.removeprefix(ours)}" for theirs, ours in names.items() if own.startswith(f"{ours}."))
 
 
 def _state(path: Path, content: bytes) -> "dict[str, Tensor]":
-    """Return the tensors of a file by their names, without DataParallel's prefix."""
+    """Return the tensors of a file by name, without the prefix that DataParallel adds."""
     import torch
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch warns of the old format of the file
+            warnings.simplefilter("ignore")  # torch warns about the age of the file
             state: Any = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # arbitrary bytes can make a reader fail in any way
+    except Exception as error:  # untrusted bytes can make a reader fail in any way
         raise CheckpointError(f"{path}: {_unread(error)}") from error
     is_state = isinstance(state, Mapping) and all(
         isinstance(name, str) and isinstance(tensor, torch.Tensor) for name, tensor in state.items()
@@ -158,14 +158,14 @@ def _state(path: Path, content: bytes) -> "dict[str, Tensor]":
 
 
 def _unread(error: Exception) -> str:
-    """Return why torch's safe reader failed, in one line."""
+    """Describe in one line why torch's safe reader failed."""
     code = re.search(r"GLOBAL ([\w.]+) (?:was not|whose module)", str(error))
     if code:
         return (
             f"contains {code[1]}, which is code, and code in a checkpoint is never run; save only the tensors, with "
             "torch.save(module.state_dict(), FILE)"
         )
-    # The text of an UnpicklingError advises to run the code in the file.
+    # The text of an UnpicklingError is omitted, because it advises users to run the code in the file.
     reason = "" if isinstance(error, pickle.UnpicklingError) else " ".join(str(error).partition(".")[0].split())[:100]
     return f"not a checkpoint that torch can read safely{f' ({reason})' * bool(reason)}; download it again"
 
@@ -173,7 +173,7 @@ def _unread(error: Exception) -> str:
 def _checked(
     path: Path, state: "dict[str, Tensor]", module: "nn.Module", wanted: Mapping[str, str]
 ) -> "dict[str, Tensor]":
-    """Return the tensors by our names if they are those of the module; ``wanted`` maps their names to ours."""
+    """Return ``state`` if its tensors fit the module; ``wanted`` maps the authors' names to names in cdgnet."""
     import torch
 
     from cdgnet.weights import fault_of

@@ -1,7 +1,7 @@
-"""The recipe of the weights that come with cdgnet: from free photographs, by the commands that a person types.
+"""Recipe of the weights that come with cdgnet: free photographs, and the commands that a person types.
 
-The photographs are those of a folder and some of scikit-image's. Each is shaken many times, by several cameras; the
-network is trained by the clock on the pairs, and scored on photographs that it never saw.
+The photographs come from a folder and from scikit-image. Each is blurred many times, with several camera models. The
+network is trained on these pairs for a fixed time, and scored on photographs that it never saw.
 """
 
 import csv
@@ -34,16 +34,16 @@ from prep.io.frames import to_rgb8
 
 SOURCES = "SOURCES.csv"  # in the folder of photographs; columns: file,source,author,licence
 LICENCE = "Apache-2.0, as the code; the photographs keep their own licences, below"
-# Never trained on: kept for scores and for example pictures.
+# Photographs that are never trained on; they serve for scores and for example pictures.
 HELD_OUT = ("kodim05", "kodim08", "kodim15", "kodim19", "kodim23", "life", "wine", "astronaut", "coffee")
 
 
 @dataclass(frozen=True, kw_only=True)
 class PairSet:
-    """Pairs of one camera and one range of motion."""
+    """Pairs with one camera model and one range of motion."""
 
     name: str
-    count: int  # of each photograph
+    count: int  # pairs per photograph
     words: tuple[str, ...]  # options of cdg-prep synth
 
     @property
@@ -53,13 +53,13 @@ class PairSet:
 
     @property
     def description(self) -> str:
-        """Of what is scored on it."""
+        """Description of the set for the scores."""
         return f"photographs never trained on, camera {self.words[self.words.index('--camera') + 1]}"
 
 
 _CODES, _LIGHT, _PHONE = (("--camera", name, "--jpeg", "75-98") for name in ("none", "gopro", "phone"))
-# Short blur is what most photographs have, and what a small network learns first: half of the pairs are shaken less.
-# GoPro's data average codes (camera none), every real camera averages light.
+# Most photographs have short blur, and a small network learns it first; so half of the pairs have less motion.
+# The blur of GoPro's data is a mean of codes (camera none); every real camera averages light.
 SETS = (
     PairSet(name="short", count=5, words=(*_CODES, "--shake", "0-14", "--region", "0-20")),
     PairSet(name="long", count=4, words=(*_CODES, "--shake", "0-30", "--region", "0-30")),
@@ -67,18 +67,21 @@ SETS = (
     PairSet(name="phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-codes", count=5, words=("--camera", "none", "--shake", "0-30", "--region", "0-30")),
     PairSet(name="test-phone", count=5, words=(*_PHONE, "--shake", "0-30", "--region", "0-30")),
-    # A steady camera, so that the network learns to keep sharp frames. Last, because a set's place decides its seed.
+    # A steady camera teaches the network to leave sharp frames unchanged. These sets stay last, because the position
+    # of a set decides its seed.
     PairSet(name="still", count=3, words=(*_CODES, "--shake", "0-2", "--region", "0-12")),
     PairSet(name="still-light", count=3, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
 )
 SIZE = (384, 480)  # height, width of the frames
-COLLAGES = 116  # number of collages of the photographs: the network would memorise thirty photographs
-# Sharp frames of a video are softer than photographs. Trained on photographs alone, a network takes this for blur.
+COLLAGES = 116  # collages of pieces of the photographs; a network would memorise the thirty or so photographs alone
+# Factor of enlargement. Sharp frames of a video are softer than photographs; a network that is trained on photographs
+# alone takes this softness for blur.
 SOFTENED = 1.5
 _COMMON = (
     *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
-# One branch learns several times as much in equal time as two branches with a fusion. On a GPU: the paper's width.
+# One branch learns several times as much in equal time as two branches and their fusion. On a GPU there is time for
+# the paper's width.
 _ONE_BRANCH = ("--variant", "dmphn-1")
 _ON_CPU = (*_ONE_BRANCH, "--preset", "small", "--batch", "4", "--crop", "112", "--workers", "1")
 _ON_GPU = (
@@ -86,8 +89,8 @@ _ON_GPU = (
     *("--precision", "bf16-mixed", "--compile", "--graphs"),
 )
 TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
-    # Strongly blurred frames dominate the squared error: it teaches to deblur, and harms sharp frames. The PSNR loss
-    # weighs all frames alike: it is slow from random weights, and afterwards teaches to keep sharp frames.
+    # Badly blurred frames dominate the squared error, so it teaches deblurring but harms sharp frames. The PSNR loss
+    # weighs all frames equally: it learns slowly from random weights, but later teaches to leave sharp frames unchanged.
     "cpu": (
         (*_ON_CPU, "--loss", "l2", "--learning-rate", "7e-4", "--clip", "0.05"),
         (*_ON_CPU, "--loss", "psnr", "--learning-rate", "5e-4", "--clip", "20"),
@@ -96,17 +99,17 @@ TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
         (*_ON_GPU, "--loss", "l2", "--learning-rate", "5e-4", "--clip", "0.05"),
         (*_ON_GPU, "--loss", "psnr", "--learning-rate", "3e-4", "--clip", "20"),
     ),
-}  # options of cdg-train, by device; each training starts from the one before, and the mean of their weights ships
+}  # options of cdg-train by device; each training continues the one before, and the released weights are their mean
 
 
 def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) -> list[list[str]]:
-    """The options of each training, for ``cdg-train``; in bfloat16 on a CPU that has AMX: twice as many steps.
+    """Return the ``cdg-train`` options of each training; bfloat16 on a CPU with AMX, which doubles the steps.
 
     Args:
         device: A key of ``TRAININGS``.
-        seed: Of all.
-        hours: Of all together.
-        goes_on: Whether weights of the recipe are at hand: then the last training alone.
+        seed: Seed of all trainings.
+        hours: Total hours of all trainings.
+        goes_on: Continue from weights of the recipe, with the last training alone.
     """
     chosen = TRAININGS[device][-1:] if goes_on else TRAININGS[device]
     precision = ["--precision", "bf16-mixed"] if device == "cpu" and has_amx() else []
@@ -115,7 +118,7 @@ def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) ->
 
 
 def mean_of(networks: Sequence[CDGNet]) -> CDGNet:
-    """Return a network with the mean of the weights of several, each trained from the one before.
+    """Return a network with the mean weights of several networks, each trained further from the one before.
 
     Here the mean restored better than each of them (docs/weights.md).
 
@@ -151,14 +154,15 @@ _OF_SCIKIT_IMAGE = {
 
 
 def gather(folder: Path, out: Path) -> list[Picture]:
-    """Copy the photographs into ``out``, into folders called by their splits: ``train`` and ``test``.
+    """Copy the photographs into the folders ``train`` and ``test`` in ``out``.
 
-    Beside each that is trained on lies ``NAME-soft.png``, the same enlarged by ``SOFTENED``, and beside them all
-    ``COLLAGES`` collages of them.
+    The folder ``train`` also gets ``NAME-soft.png`` for each photograph, which is the photograph enlarged by
+    ``SOFTENED``, and ``COLLAGES`` collages of all its photographs.
 
     Raises:
-        DataError: If the folder contains none, one that SOURCES.csv does not list, or one smaller than ``SIZE``.
-        ReadError: If one cannot be read.
+        DataError: If the folder contains no photograph, one that SOURCES.csv does not list, or one smaller than
+            ``SIZE``.
+        ReadError: If a photograph cannot be read.
     """
     named = _read_sources(folder)
     paths = sorted(path for path in folder.iterdir() if photographs.is_photo(path))
@@ -192,7 +196,7 @@ def gather(folder: Path, out: Path) -> list[Picture]:
 
 
 def begin(out: Path, seed: int, pictures: Sequence[Picture]) -> None:
-    """Record what is made in a folder, so that pairs of another recipe are never mixed in.
+    """Record the options of a recipe in its folder, so that pairs made with other options never mix in.
 
     Raises:
         DataError: If the folder was begun with other options.
@@ -283,20 +287,20 @@ def make_card(
     begun_from: Card | None = None,
     averaged: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return how weights were made, as JSON; ``pipelines.card`` shows it.
+    """Return the card of weights as JSON: how and from which photographs they were made; ``pipelines.card`` shows it.
 
     Args:
         name: Name of the weights.
-        network: The network with the weights.
-        pictures: All photographs that ``gather`` found.
-        commands: The commands that made the weights, as typed.
-        scores: Scores from ``summarise``.
-        seconds: Duration of the training.
-        steps: Steps of the training.
+        network: Network with these weights.
+        pictures: All photographs that ``gather`` returned.
+        commands: Commands that made the weights, as typed.
+        scores: Results of ``summarise``.
+        seconds: Training time in seconds.
+        steps: Training steps.
         device: Device of the training.
         seed: Seed of pairs and training.
-        begun_from: Card of the weights that the training started from; None if it started from random weights.
-        averaged: Names of the weights that ``network`` is the mean of.
+        begun_from: Card of the weights that the training began from; None if it began from random weights.
+        averaged: Names of the weights whose mean is ``network``.
     """
     earlier = [] if begun_from is None else begun_from["trained_on"]
     now = [asdict(picture) for picture in pictures if not picture.is_held_out]
@@ -324,7 +328,7 @@ def make_card(
 
 
 def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
-    """Return the means of ``cdg-eval``'s scores of frames, as a line of the card."""
+    """Return a line of the card from the scores of ``cdg-eval``, which has one row per frame."""
     names = ("psnr_blurry", "psnr", "ssim_blurry", "ssim")
     means = {name: float(np.mean([float(row[name]) for row in rows])) for name in names}
     gains = [gain(row) for row in rows]
@@ -340,7 +344,7 @@ def summarise(frames_name: str, rows: Sequence[FrameScores]) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Return the commit of this clone, with a plus if files differ from it; ``unknown`` outside a clone."""
+    """Return this project's commit, with a plus if files differ from it; "unknown" outside of a clone."""
     root = Path(__file__).parents[1]
     try:
         done = subprocess.run(

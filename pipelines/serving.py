@@ -1,4 +1,4 @@
-"""What all served pages share: who gets an answer, and what a browser may do with it."""
+"""Shared parts of all served pages: access control, security headers, and the server itself."""
 
 import hashlib
 import hmac
@@ -9,10 +9,8 @@ from flask import Flask, Response, abort, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_MOST_CONNECTIONS = (
-    500  # most connections, below the usual limit of open files; half-open ones soon take waitress's default of 100
-)
-_IDLE_SECONDS = 30  # seconds after which a connection without a request is closed
+_MOST_CONNECTIONS = 500  # below the usual limit of open files; half-open connections soon use up waitress's 100
+_IDLE_SECONDS = 30  # seconds until a connection without a request is closed
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -20,18 +18,16 @@ _POLICY = (
 
 
 def protect(app: Flask, token: str | None, cookie: str) -> None:
-    """Refuse requests from elsewhere, and mark each answer as for this page alone.
+    """Refuse requests of strangers, and restrict each answer to this page with security headers.
 
     Args:
-        app: The application.
-        token: What the first request must bring as ``?token=``; None where only this machine can ask. Then the host
-            that the browser asked for must be a name of this machine: no page from elsewhere, under a name of its own
-            that leads here, gets an answer (DNS rebinding).
-        cookie: How the name begins under which the browser keeps the token.
+        app: Application to protect.
+        token: Secret that the first request must pass as ``?token=``; None if only this machine can connect. Then the
+            requested host must be a name of this machine, so that a foreign page whose host name resolves to this
+            machine gets no answer (DNS rebinding).
+        cookie: Prefix of the name of the cookie in which the browser keeps the token.
     """
-    if (
-        token is not None
-    ):  # a browser sends the cookies of a host to all its ports, so each server has a cookie name of its own
+    if token is not None:  # a browser sends the cookies of a host to all its ports, so each server has its own name
         cookie += f"-{hashlib.sha256(token.encode()).hexdigest()[:8]}"
     app.before_request(lambda: _refuse_strangers(token, cookie))
     app.after_request(_add_headers)
@@ -61,9 +57,9 @@ def _add_headers(response: Response) -> Response:
 
 
 def json_body() -> Any:
-    """Return the JSON of the current request; abort with 400 if it is not JSON, with 415 if its type does not say so.
+    """Return the parsed JSON of the current request; abort with 400 if it is invalid, 415 if it has another type.
 
-    A form of another page cannot set that type.
+    A form on another site cannot send the JSON content type.
     """
     try:
         return request.get_json()
@@ -72,8 +68,8 @@ def json_body() -> Any:
 
 
 def unavailable(reason: object) -> Response:
-    """Return the answer for an error of the disk; the page shows the reason and tries again."""
-    line = " ".join(str(reason).split()).encode("ascii", "backslashreplace").decode("ascii")  # headers are ASCII
+    """Return the answer to a failure of a disk or file (503); the page shows the reason and tries again."""
+    line = " ".join(str(reason).split()).encode("ascii", "backslashreplace").decode("ascii")  # headers must be ASCII
     return Response(status=503, headers={"X-Reason": line})
 
 
@@ -85,9 +81,9 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     """Serve until interrupted.
 
     Args:
-        app: The application; requests above its ``MAX_CONTENT_LENGTH`` are refused before they are read.
+        app: Application to serve; requests above its ``MAX_CONTENT_LENGTH`` are refused before they are read.
         host: Address to listen on.
-        port: Its port; 0 for any that is free.
+        port: Port to listen on; 0 for any free port.
         ready: Called with the port once the server listens.
 
     Raises:
@@ -95,7 +91,7 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     """
     from waitress import create_server, wasyncore
 
-    opened: dict[int, Any] = {}  # waitress leaves them open if it cannot listen
+    opened: dict[int, Any] = {}  # sockets that waitress leaves open if it cannot listen
     largest = app.config["MAX_CONTENT_LENGTH"]
     try:
         server = create_server(

@@ -1,4 +1,4 @@
-"""Run a trained network on frames: device, precision and memory."""
+"""Run a trained network on frames, on a device, in a given precision and bounded memory."""
 
 import itertools
 import math
@@ -22,27 +22,29 @@ from prep.units import file_size
 
 Result = TypeVar("Result")
 
-ORIENTATIONS = 8  # of an ensemble
+ORIENTATIONS = 8  # orientations of a frame in an ensemble
 
 _SMALLEST_TILE, _LARGEST_TILE, _LARGEST_TILE_CPU = 128, 4096, 1024  # pixels; larger ones are no faster on a CPU
-_SAMPLE = 256  # side of the frame on which the memory of other projects' networks is measured
-_PIXEL_BYTES, _CHANNEL_BYTES = 400, 40  # bytes per pixel, measured on a CPU: 720 (`tiny`) to 1,680 (`paper`)
+_SAMPLE = 256  # pixels; side of the frame on which the memory of other projects' networks is measured
+# Bytes of memory per pixel, and in addition per pixel and channel of the first width; measured on a CPU, together 720
+# (`tiny`) to 1,680 (`paper`) per pixel.
+_PIXEL_BYTES, _CHANNEL_BYTES = 400, 40
 
 
 class Restorer:
     """Restores frames on a device, in bounded memory.
 
     Args:
-        network: Trained. It is moved to the device, and into eval mode.
+        network: Trained network. It is moved to the device and put into eval mode.
         fabric: Decides device and precision.
-        is_compiled: Compile it for each size of frames, at the first of them, which takes a minute. On CUDA all work of
-            a frame then starts at once (CUDA graphs), into memory that every frame of that size uses again.
-        tile: Side of the tiles that a larger frame is cut into, a multiple of 4; the result is that of the whole, but
-            for networks of other projects (``peers.restore``). None: as large as half of the free memory allows, and
-            halved where even that is too much.
-        is_ensemble: Restore each frame in its eight orientations, and take the mean: eight times the work.
-        batch: Frames that are restored at once, for the choice of the tile.
-        is_whole: Restore frames whole where tiles would change the result, unless ``tile`` is given.
+        is_compiled: Compile the network for each frame size, which takes a minute at the first frame of a size. On
+            CUDA all work of a frame then starts at once (CUDA graphs), and frames of equal size share its memory.
+        tile: Side of the tiles that a larger frame is cut into, a multiple of 4. Tiles do not change the result,
+            except with networks of other projects (``peers.restore``). None: as large as half of the free memory
+            allows, and halved if memory still runs out.
+        is_ensemble: Restore each frame in its eight orientations and return the mean, which is eight times the work.
+        batch: Number of frames restored at once, for the choice of the tile.
+        is_whole: Restore frames whole if tiles would change the result, unless ``tile`` is given.
 
     Source of the ensemble: Timofte et al. 2016, Seven ways to improve example-based single image super resolution.
     """
@@ -61,9 +63,9 @@ class Restorer:
         self.network, self.fabric, self.is_ensemble = network.to(fabric.device).eval(), fabric, is_ensemble
         self.is_tile_free = tile is None
         self.is_whole = is_whole and self.is_tile_free and isinstance(network, PeerNetwork)
-        self._fitting_sizes: set[tuple[int, int]] = set()  # sizes of frames that fit whole
+        self._fitting_sizes: set[tuple[int, int]] = set()  # height, width of frames that are known to fit whole
         if self.is_whole:
-            self.tile = _SMALLEST_TILE  # until the first frame shows how much memory it needs
+            self.tile = _SMALLEST_TILE  # ``_make_room`` enlarges it at the first frame
         else:
             self.tile = tile or fitting_tile(network, fabric.device, free_memory(fabric.device) // 2, batch)
         if is_compiled:
@@ -71,19 +73,24 @@ class Restorer:
 
     @property
     def device(self) -> torch.device:
-        """The device that it runs on."""
+        """Device of the network."""
         return self.fabric.device
 
     @torch.no_grad()
     def __call__(self, blurry: Tensor, on_tile: Progress | None = None) -> Tensor:
-        """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] of any device; gives the same on its own, not clamped."""
+        """Restore ``(B, 3, H, W)`` float32 in [-0.5, 0.5] on any device.
+
+        Returns:
+            Restored frames of the same shape on the restorer's device, not clamped.
+        """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
         return self._ensemble(self._restore, blurry, report) if self.is_ensemble else self._restore(blurry, report)
 
     @torch.no_grad()
     def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
-        """All that the network makes of it. ``restored`` is what ``__call__`` gives; of an ensemble the rest is that
-        of the upright frame.
+        """Return all outputs of the network; ``restored`` equals the result of ``__call__``.
+
+        With an ensemble, the other outputs are those of the upright frame.
         """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
         if not self.is_ensemble:
@@ -126,10 +133,10 @@ class Restorer:
         return _kept(self._fitting(lambda: tiling.restore(network, blurry, tile=self.tile, on_tile=report)))
 
     def _make_room(self, network: PeerNetwork, blurry: Tensor) -> None:
-        """Make tiles so large that a frame is restored whole.
+        """Make tiles large enough to restore a frame whole.
 
         Raises:
-            InputError: If it needs more memory than is free.
+            InputError: If the frame needs more memory than is free.
         """
         height, width = blurry.shape[-2:]
         if (height, width) in self._fitting_sizes:
@@ -144,7 +151,7 @@ class Restorer:
         self._fitting_sizes.add((height, width))
 
     def _when_done(self, on_tile: Progress | None) -> Progress | None:
-        """``on_tile`` called when a tile is done: a GPU's work has only started when Python continues."""
+        """Make ``on_tile`` wait until a tile is done, because Python continues when a GPU's work has only started."""
         if on_tile is None or self.device.type != "cuda":
             return on_tile
 
@@ -155,7 +162,7 @@ class Restorer:
         return report
 
     def _fitting(self, work: Callable[[], Result]) -> Result:
-        """What ``work`` gives, in smaller tiles where memory runs out."""
+        """Return the result of ``work``, which is repeated with smaller tiles if memory runs out."""
         while True:
             try:
                 with self.fabric.autocast():
@@ -168,12 +175,12 @@ class Restorer:
 
 
 def _kept(result: Tensor) -> Tensor:
-    """A copy in float32: with CUDA graphs the next frame overwrites the result."""
+    """Return a copy in float32, because with CUDA graphs the next frame overwrites the result."""
     return result.to(torch.float32, copy=True)
 
 
 def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
-    """Return the mean over the eight orientations of ``(B, 3, H, W)``, each turned back; upright first."""
+    """Return the mean result over the eight orientations of ``(B, 3, H, W)``, each turned back; upright comes first."""
     total = torch.zeros_like(blurry)
     for is_turned in (False, True):
         for flips in ((), (-1,), (-2,), (-2, -1)):
@@ -184,7 +191,7 @@ def ensemble(restore: Callable[[Tensor], Tensor], blurry: Tensor) -> Tensor:
 
 
 def free_memory(device: torch.device) -> int:
-    """Return the free memory of a device, in bytes."""
+    """Return the free memory of a device in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)
@@ -196,13 +203,13 @@ def out_of_memory(source: Path) -> str:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory ran out: Python's, or torch's, whose own on a CPU is a RuntimeError."""
+    """Return whether an error is Python's or torch's for lack of memory; torch's on a CPU is a RuntimeError."""
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)
 
 
 def fitting_tile(network: Network, device: torch.device, memory: int, batch: int = 1) -> int:
-    """The side of the largest tiles of which ``batch``, with their halo, fit into ``memory`` bytes; in pixels."""
-    if isinstance(network, PeerNetwork):  # which restores the frames of a batch one by one
+    """Return the side in pixels of the largest tiles of which ``batch``, with their halo, fit ``memory`` bytes."""
+    if isinstance(network, PeerNetwork):  # restores the frames of a batch one by one
         pixel_bytes = footprint.measure(network, _SAMPLE, _SAMPLE).bytes / _SAMPLE**2
         return max(int(math.sqrt(memory / pixel_bytes)) - 2 * peers.HALO, _SMALLEST_TILE)
     pixels = memory / (batch * (_PIXEL_BYTES + _CHANNEL_BYTES * network.config.widths[0]))
