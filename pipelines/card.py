@@ -1,28 +1,28 @@
-"""The card of weights: how they were made, from what, and what they score. JSON in the file, text for people."""
+"""Card of weights: how they were made, from which photographs, and their scores; JSON in the file, text for people."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Card = Mapping[str, Any]
-KEY = "card"  # in the metadata of a weights file
+KEY = "card"  # key of the card in the metadata of a weights file
 
 
 def read(metadata: Mapping[str, str]) -> Card | None:
-    """The card in the metadata of a weights file; None if there is none that can be shown."""
+    """Return the card in the metadata of a weights file; None if there is none that can be shown."""
     try:
         card: Card = json.loads(metadata[KEY])
         to_text(card)
-    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):  # somebody else's, or a damaged one
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError):  # foreign or damaged card
         return None
     return card
 
 
 def to_text(card: Card) -> str:
-    """A card as Markdown.
+    """Return a card as Markdown.
 
     Args:
-        card: With the fields that ``recipe.make_card`` writes.
+        card: Card with the fields that ``recipe.make_card`` writes.
     """
     sections = (
         _facts(card),
@@ -56,7 +56,7 @@ def _begun_from(earlier: Card) -> str:
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
-    """A table: means over frames of PSNR (RGB, 8 bits) and SSIM (as in scikit-image, Gaussian window)."""
+    """Return a table of means over frames of PSNR (RGB, 8 bits) and SSIM (as in scikit-image, Gaussian window)."""
     lines = [
         "| frames | PSNR, dB: blurry → restored | gain (95 %) | gain of the worst frame | SSIM: blurry → restored |",
         "|---|---|---|---|---|",
@@ -70,7 +70,7 @@ def _scores(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pictures(title: str, pictures: Sequence[Mapping[str, str]]) -> str:
-    """The pictures by source, author and licence."""
+    """Return a list of the pictures, grouped by source, author and licence."""
     groups: dict[tuple[str, ...], list[str]] = {}
     for picture in pictures:
         credit = tuple(picture[name] for name in ("source", "author", "licence"))

@@ -90,7 +90,7 @@ _ON_GPU = (
 )
 TRAININGS: Mapping[str, Sequence[Sequence[str]]] = {
     # Badly blurred frames dominate the squared error, so it teaches deblurring but harms sharp frames. The PSNR loss
-    # weighs all frames equally: it learns slowly from random weights, but later teaches to leave sharp frames unchanged.
+    # weighs all frames equally: training is slow from random weights, but later it teaches to leave sharp frames alone.
     "cpu": (
         (*_ON_CPU, "--loss", "l2", "--learning-rate", "7e-4", "--clip", "0.05"),
         (*_ON_CPU, "--loss", "psnr", "--learning-rate", "5e-4", "--clip", "20"),

@@ -1,4 +1,4 @@
-"""Pictures in; the same out, sharper: same size, depth, colours. Neighbours of one size are restored at once."""
+"""Restore pictures; size, bit depth and colours stay the same. Consecutive pictures of one size form a batch."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -18,21 +18,21 @@ from prep.io.storage import Source
 from prep.units import file_size
 
 _READERS = _WRITERS = 2  # threads
-_PIXEL_BYTES = 60  # memory a pixel of the picture, beside that of a tile; measured
+_PIXEL_BYTES = 60  # bytes of memory per pixel of the picture, in addition to the memory of a tile; measured
 
-_Picture = tuple[RestoreJob, Photo | str]  # or why it cannot be read
+_Picture = tuple[RestoreJob, Photo | str]  # job, and its photo or the reason why it cannot be read
 
 
 def restore_pictures(
     jobs: Sequence[RestoreJob], restorer: Restorer, settings: RestoreSettings, on_tile: Progress | None = None
 ) -> Iterator[Outcome]:
-    """Restore pictures in order, reading ahead and writing behind; one that cannot be read is reported.
+    """Restore pictures in order, and report unreadable ones; reading and writing run in other threads.
 
     Args:
-        jobs: Of pictures.
+        jobs: Jobs of pictures.
         restorer: Restores them.
-        settings: Of what is written.
-        on_tile: Called after each tile with what is done of the pictures under way: 1 is a whole picture.
+        settings: Settings of batches and results.
+        on_tile: Called after each tile with the finished work of the current batch in pictures; 1 is a whole picture.
 
     Raises:
         OSError: If a result cannot be written.
@@ -50,7 +50,7 @@ def _read(job: RestoreJob) -> _Picture:
 
 
 def _batches(pictures: Iterable[_Picture], size: int) -> Iterator[list[_Picture]]:
-    """Neighbours of one size together, at most ``size`` of them."""
+    """Yield batches of at most ``size`` consecutive pictures of equal size."""
     batch: list[_Picture] = []
     for picture in pictures:
         if batch and (len(batch) == size or _shape(picture) != _shape(batch[0])):
@@ -76,7 +76,7 @@ def _restore(batches: Iterable[list[_Picture]], restorer: Restorer, on_tile: Pro
 def _restore_batch(
     batch: Sequence[tuple[RestoreJob, Photo]], restorer: Restorer, on_tile: Progress
 ) -> Iterator[_Picture]:
-    """Restore pictures of one size; if memory is short each is reported, and the next batch is tried."""
+    """Restore pictures of equal size; if memory runs out, report each of them, so that the next batch can follow."""
     (job, photo), *_ = batch
     try:
         check_memory(photo, job.source, _PIXEL_BYTES * len(batch))
@@ -94,15 +94,15 @@ def _restore_batch(
 
 
 def check_memory(photo: Photo, source: Source, pixel_bytes: int) -> None:
-    """Refuse a picture that needs more memory than is free: the system might kill the process.
+    """Refuse a picture that needs more memory than is free, because the system might kill the process.
 
     Args:
-        photo: As it was read.
-        source: Named in the error.
-        pixel_bytes: Memory that each of its pixels takes.
+        photo: Picture as it was read.
+        source: Source of the picture, which the error names.
+        pixel_bytes: Bytes of memory per pixel.
 
     Raises:
-        FrameError: If there is too little.
+        FrameError: If too little memory is free.
     """
     needed, free = photo.pixels.shape[0] * photo.pixels.shape[1] * pixel_bytes, psutil.virtual_memory().available
     if needed > free:

@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind, in threads, while the device works."""
+"""Read and write in other threads while the device works."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,10 +11,10 @@ Result = TypeVar("Result")
 
 
 def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], threads: int = 1) -> Iterator[Result]:
-    """Call a function in threads, and give its results in the order of the items.
+    """Call a function in threads, and yield its results in the order of the items.
 
-    Items are taken in the caller's thread, at most ``threads`` more than results were taken; an error is raised where
-    its result would come.
+    Items are taken in the caller's thread, at most ``threads`` ahead of the results. An error is raised in place of
+    the result.
     """
     pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:
@@ -31,6 +31,6 @@ def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], thre
 
 
 def read_ahead(items: Iterator[Item]) -> Iterator[Item]:
-    """The same items, each taken in another thread before it is asked for; None would end them."""
+    """Return an iterator over the same items, which another thread takes one in advance; an item None ends it."""
     taken = map_in_order(lambda _: next(items, None), repeat(None))
     return (item for item in takewhile(lambda item: item is not None, taken) if item is not None)

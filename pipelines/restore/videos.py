@@ -1,8 +1,8 @@
-"""Restore videos: same size, rate, colours and sound.
+"""Restore videos; size, frame rate, colours and sound stay the same.
 
-A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end; after an interruption
-the same command restores only what is missing. ``asked.json`` beside them records what they were made from, and
-``ends.jsonl`` the last frame of each part, from which reading continues.
+A video is restored in parts, ``TARGET.parts/000000.nut`` and so on, which are joined at the end. After an interruption
+the same command restores only the missing parts. In the same folder ``asked.json`` records source and settings of the
+parts, and ``ends.jsonl`` the last frame of each part, from which reading continues.
 """
 
 import json
@@ -25,14 +25,14 @@ from prep.io.video import Moment
 
 _ASKED, _ENDS, _LOCK = "asked.json", "ends.jsonl", "lock"
 _END_FIELDS = {"part", "ticks", "crc32"}
-PART_FRAMES = 48  # the most that an interruption loses; each part begins with a key frame
+PART_FRAMES = 48  # frames per part, the most that an interruption loses; each part begins with a key frame
 
 
 def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings) -> Iterator[Outcome]:
-    """Restore a video, giving an outcome a frame that is not done, and a last one that is.
+    """Restore a video; yield one outcome per frame with ``is_done=False``, then a last one that is done.
 
     Raises:
-        ReadError: If it cannot be read, or the folder of its parts contains other files.
+        ReadError: If the video cannot be read, or the folder of its parts contains other files.
         OSError: If the result cannot be written.
     """
     about = video.describe(job.source)
@@ -56,14 +56,14 @@ def restore_video(job: RestoreJob, restorer: Restorer, settings: RestoreSettings
         if (folder / _ASKED).read_text(encoding="utf-8") != _asked(job, settings):
             raise FrameError(f"{job.source} changed while it was being restored; run the same command again")
         seconds = video_parts.join(_parts(folder), job.source, job.target, settings.quality) + float(1 / about.rate)
-    _remove(folder)  # after the lock in it is released, because Windows cannot remove an open file
-    is_cut = seconds < 0.9 * about.seconds - 0.25  # some containers only estimate their length
+    _remove(folder)  # after the lock file in it is closed, because Windows removes no open file
+    is_cut = seconds < 0.9 * about.seconds - 0.25  # tolerant, because some containers only estimate their duration
     fault = f"{job.source} ends after {seconds:.1f} s of {about.seconds:.1f} s; these were restored"
     yield Outcome(job=job, fault=fault if is_cut else "")
 
 
 def _check_place(folder: Path) -> None:
-    """Refuse a folder in which a lock cannot be taken."""
+    """Refuse a folder for parts in which no lock can be taken."""
     if fault := name_fault(folder):
         raise FrameError(fault)
     lock = folder / _LOCK
@@ -72,8 +72,9 @@ def _check_place(folder: Path) -> None:
 
 
 def _check_parts(folder: Path) -> None:
-    """Refuse a folder that holds anything but parts of ours: they are removed in the end. The lock is held: what
-    another process writes would look like a stranger's.
+    """Refuse a folder that contains foreign files, because the folder is removed in the end.
+
+    The caller must hold the lock, because files that another process is writing would look foreign.
     """
     files.remove_leftovers(folder)
     if any(not _is_ours(path) for path in folder.iterdir()) or (_parts(folder) and not (folder / _ASKED).exists()):
@@ -98,18 +99,18 @@ def _is_ours(path: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of parts, and of what is in it only what is ours."""
+    """Remove our own files from a folder of parts, then the folder if it is empty."""
     for path in [*_parts(folder), folder / _ASKED, folder / _ENDS, folder / _LOCK]:
         path.unlink(missing_ok=True)
-    with suppress(OSError):  # other files were put there meanwhile
+    with suppress(OSError):  # another file was put there in the meantime
         folder.rmdir()
 
 
 def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings) -> int:
-    """How many parts of this very video, by this very network, lie there; parts of any other are removed."""
+    """Count the parts of this video by this network with these settings; remove all parts if they are of another."""
     path, text = folder / _ASKED, _asked(job, settings)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
-        for part in folder.glob("*.nut"):  # only our own files: see _check_parts
+        for part in folder.glob("*.nut"):  # _check_parts has made sure that all are ours
             part.unlink()
         (folder / _ENDS).unlink(missing_ok=True)
         files.write_text(path, text)
@@ -117,14 +118,14 @@ def _count_usable_parts(folder: Path, job: RestoreJob, settings: RestoreSettings
 
 
 def _asked(job: RestoreJob, settings: RestoreSettings) -> str:
-    """Return everything that decides the parts of a video, as stored in ``asked.json``."""
+    """Return the content of ``asked.json``: all that the parts of a video depend on."""
     status = job.source.stat()
     asked: dict[str, Any] = {"bytes": status.st_size, "modified": status.st_mtime_ns, "quality": settings.quality}
     return json.dumps({**asked, "suffix": job.target.suffix.lower(), **(settings.identity or {})}, indent=1) + "\n"
 
 
 def _parts(folder: Path) -> list[Path]:
-    """Return the parts from the first one to the first gap."""
+    """Return the paths of the parts from the first up to the first gap."""
     parts: list[Path] = []
     while (part := _part(folder, len(parts))).exists():
         parts.append(part)
@@ -136,10 +137,10 @@ def _part(folder: Path, number: int) -> Path:
 
 
 def _read_from(source: Path, folder: Path, parts: int) -> Iterator[Moment]:
-    """The frames after those of the first parts.
+    """Return the frames after those of the first ``parts`` parts.
 
-    Decoding begins near the last part whose end is known, if that very frame is found there again; else at the start:
-    not every video can be entered in its middle, and give the same frames.
+    Decoding begins near the last part whose end is recorded, if the same frame is found there again. Otherwise it
+    begins at the start, because not every video yields the same frames after a seek.
     """
     end = next((row for row in reversed(files.read_rows(folder / _ENDS)) if row["part"] < parts), None)
     if end is not None:
@@ -151,7 +152,7 @@ def _read_from(source: Path, folder: Path, parts: int) -> Iterator[Moment]:
 
 
 def _note_ends(moments: Iterator[Moment], parts: int, ends: dict[int, dict[str, int]]) -> Iterator[Moment]:
-    """Pass on the frames after those of the first parts; ``ends`` gets the last one of each part."""
+    """Yield ``moments``, the frames after the first ``parts`` parts; add the last frame of each part to ``ends``."""
     for number, moment in enumerate(moments, parts * PART_FRAMES + 1):
         if number % PART_FRAMES == 0:
             part = number // PART_FRAMES - 1
