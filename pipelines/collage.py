@@ -1,11 +1,12 @@
-"""Unlimited training pictures from a few photographs: collages of their pieces, a dead-leaves model.
+"""Make unlimited training pictures from a few photographs: collages of their pieces by a dead-leaves model.
 
-A network memorizes thirty photographs: at the paper's width, frames that it was trained on gained 0.6 dB, and those of
-other photographs 0.15 (docs/weights.md). Collages keep the colours and textures, with new edges and corners each time.
+A network memorises thirty photographs: at the paper's width, frames that it was trained on gained 0.6 dB, and frames
+of other photographs 0.15 dB (docs/weights.md). Collages keep the colours and textures, with new edges and corners each
+time.
 
 Source: Lee, Mumford & Huang 2001, *Occlusion models for natural images*, for leaves whose radius has the density r^-3,
-which makes a picture's statistics those of nature; Achddou, Gousseau & Ladjal 2021, *Synthetic images as a regularity
-prior for image restoration neural networks*, for training on them.
+which gives a picture the statistics of natural images; Achddou, Gousseau & Ladjal 2021, *Synthetic images as a
+regularity prior for image restoration neural networks*, for training on such pictures.
 """
 
 from collections.abc import Sequence
@@ -15,22 +16,22 @@ import numpy as np
 
 from prep.arrays import Bytes
 
-SIDES = (560, 720)  # height, width of a collage
+SIDES = (560, 720)  # pixels; height, width of a collage
 FINER = 2  # scale at which leaves are painted, so that their edges are smooth
-LEAVES = 1000
-RADII = (16.0, 400.0)  # of leaves, before the picture is scaled down
-SCALES = (0.8, 4.0)  # of a photograph inside a leaf, before the picture is scaled down
-GAINS = (0.6, 1.4)
+LEAVES = 1000  # leaves per collage
+RADII = (16.0, 400.0)  # pixels; range of the leaves' radii before the picture is scaled down
+SCALES = (0.8, 4.0)  # range of the scale of a photograph inside a leaf, before the picture is scaled down
+GAINS = (0.6, 1.4)  # range of the factor on the brightness of a piece
 EXCHANGED = 0.3  # share of the pieces whose red, green and blue are permuted
-SOFTNESS = (0.4, 1.2)  # sigma of half of the collages, which are as soft as a video's frames
+SOFTNESS = (0.4, 1.2)  # pixels; range of the Gaussian sigma for half of the collages, to be as soft as video frames
 
 
 def make(photographs: Sequence[Bytes], rng: np.random.Generator) -> Bytes:
-    """A picture of leaves that cover each other: pieces of photographs, plain colours and gradients.
+    """Make a picture of leaves that cover each other: pieces of photographs, lettering, plain colours and gradients.
 
     Args:
         photographs: ``(h, w, 3)`` uint8 RGB, of any sizes.
-        rng: Random numbers.
+        rng: Random number generator.
 
     Returns:
         ``(*SIDES, 3)`` uint8 RGB.
@@ -53,14 +54,14 @@ def make(photographs: Sequence[Bytes], rng: np.random.Generator) -> Bytes:
 
 
 def _radii(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Radii of leaves: density r^-3 between ``RADII``, by inverting its distribution."""
+    """Draw radii of leaves with the density r^-3 between ``RADII``, by inverting the cumulative distribution."""
     least, most = RADII
     share = rng.random(count)
     return np.asarray((least**-2 + share * (most**-2 - least**-2)) ** -0.5)
 
 
 def _outline(radius: float, size: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    """The outline of a leaf: an ellipse or a polygon of 3 to 7 corners, ``(n, 2)`` int32, x before y."""
+    """Return the outline of a leaf, an ellipse or a polygon of 3 to 7 corners: ``(n, 2)`` int32, x before y."""
     is_round = rng.random() < 0.5
     angles = np.sort(rng.uniform(0, 2 * np.pi, rng.integers(3, 8))) if not is_round else np.linspace(0, 2 * np.pi, 48)
     shape = np.stack([np.cos(angles), rng.uniform(0.3, 1) * np.sin(angles)])
@@ -71,14 +72,14 @@ def _outline(radius: float, size: tuple[int, int], rng: np.random.Generator) -> 
 
 
 def _seen(outline: np.ndarray, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """The box of the visible part of a leaf: left, top, width and height."""
+    """Return the bounding box of the visible part of a leaf: left, top, width and height."""
     left, top = np.clip(outline.min(axis=0), 0, size[::-1])
     right, bottom = np.clip(outline.max(axis=0) + 1, 0, size[::-1])
     return int(left), int(top), int(right - left), int(bottom - top)
 
 
 def _fill(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
-    """The content of a leaf."""
+    """Return the content of a leaf."""
     kind = rng.random()
     if kind < 0.6:
         return _piece(photographs, size, rng)
@@ -95,7 +96,7 @@ def _fill(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Ge
 
 
 def _lettering(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
-    """Lines of letters and digits in one colour on another."""
+    """Draw lines of letters, digits and punctuation in one colour on another."""
     page = np.full((*size, 3), _colour(photographs, rng), np.uint8)
     ink, scale = _colour(photographs, rng).tolist(), rng.uniform(0.6, 3)
     font = int(rng.choice([cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX]))
@@ -106,14 +107,14 @@ def _lettering(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.rand
 
 
 def _colour(photographs: Sequence[Bytes], rng: np.random.Generator) -> np.ndarray:
-    """The colour of a random pixel of a photograph, ``(3,)`` float in [0, 255]."""
+    """Return the colour of a random pixel of a photograph, ``(3,)`` float in [0, 255]."""
     photograph = photographs[int(rng.integers(len(photographs)))]
     height, width = photograph.shape[:2]
     return np.asarray(photograph[rng.integers(height), rng.integers(width)], float)
 
 
 def _piece(photographs: Sequence[Bytes], size: tuple[int, int], rng: np.random.Generator) -> Bytes:
-    """A piece of a photograph, turned, mirrored, scaled, brightened or darkened."""
+    """Return a random piece of a photograph, turned, mirrored, scaled, recoloured, brightened or darkened."""
     photograph = photographs[int(rng.integers(len(photographs)))]
     height, width = photograph.shape[:2]
     turn, scale = rng.uniform(0, 2 * np.pi), np.exp(rng.uniform(*np.log(SCALES)))

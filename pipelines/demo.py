@@ -1,4 +1,4 @@
-"""The demo: a small data set of scikit-image's own photographs, and one picture of what came out."""
+"""Demo: a small data set made from scikit-image's photographs, and one picture of the results."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -22,19 +22,19 @@ from prep.synthesis.outlines import Segments
 from prep.synthesis.recipes import PhotoRecipe
 from prep.synthesis.trajectories import Stroke
 
-SIZE = (240, 320)  # height, width of the frames
+SIZE = (240, 320)  # pixels; height, width of the frames
 SEED = 2021
-TRAIN_FRAMES, TEST_FRAMES = 14, 4  # a photograph
-UNSEEN = ("astronaut", "coffee", "chelsea")
+TRAIN_FRAMES, TEST_FRAMES = 14, 4  # frames per photograph
+UNSEEN = ("astronaut", "coffee", "chelsea")  # photographs that the weights of cdgnet never saw
 UNSEEN_RECIPE = PhotoRecipe(
     count=1, hand=Stroke(shortest=5, longest=10, roll=3, zoom=2), things=(0, 0), camera=CAMERAS["gopro"], seed=SEED
 )
-# The camera follows a subject: all else is smeared sideways, the subject hardly.
+# The camera follows a subject, so the background is smeared sideways and the subject hardly at all.
 HAND, SUBJECT = Stroke(shortest=6, longest=8, tilt=0.15, tremor=0), Stroke(shortest=0, longest=3, tremor=0)
 
 
 def photographs() -> dict[str, dict[str, Bytes]]:
-    """The photographs by split and name; those of the test split are of other scenes than any trained on."""
+    """Return the photographs by split and name; the scenes of the test split are not in the training split."""
     train = {
         "brick": data.brick(),
         "camera": data.camera(),
@@ -52,9 +52,7 @@ def photographs() -> dict[str, dict[str, Bytes]]:
 
 
 def shake_unseen(folder: Path) -> None:
-    """Write photographs that the weights which come with cdgnet never saw, as a small camera in a hand would
-    take them: ``blurry/NAME.png`` and ``sharp/NAME.png``.
-    """
+    """Write ``blurry/NAME.png`` and ``sharp/NAME.png`` for each of ``UNSEEN``, as if taken with a small hand camera."""
     for name in UNSEEN:
         photo = to_rgb8(getattr(data, name)())
         pair = from_photos.shake(photo, Segments(photo), UNSEEN_RECIPE, [SEED, zlib.crc32(name.encode())])
@@ -64,7 +62,7 @@ def shake_unseen(folder: Path) -> None:
 
 
 def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
-    """Write the data set in GoPro's layout; gives the frames as they come, and their number."""
+    """Write the data set in GoPro's layout; return an iterator that writes and yields frames, and their number."""
     photos = photographs()
     counts = {"train": TRAIN_FRAMES, "test": TEST_FRAMES}
 
@@ -78,16 +76,16 @@ def synthesise(folder: Path) -> tuple[Iterator[Path], int]:
 
 @torch.no_grad()
 def picture(network: CDGNet, pack: Path, rows: Sequence[int], blind: MasksFolder) -> Bytes:
-    """Restore whole frames of a pack on the CPU, and lay them out: blurry, M of a blind map, M, restored and sharp.
+    """Restore whole frames of a pack on the CPU, and draw them: blurry, M of a blind map, M, restored and sharp.
 
     Args:
-        network: Trained.
-        pack: Of whole frames.
-        rows: Places of the frames in the pack, at least one.
-        blind: Masks of the same frames by a map that sees the blurry frame alone, to compare with.
+        network: Trained network.
+        pack: Path of a pack of whole frames.
+        rows: Indices of the frames in the pack, at least one.
+        blind: Masks of the same frames from a method that sees only the blurry frame, for comparison.
 
     Returns:
-        ``(h, 1896, 3)`` uint8 RGB, a row a frame, PSNR below the blurry and the restored frame.
+        ``(h, 1896, 3)`` uint8 RGB with one row per frame; PSNR is below the blurry and the restored frame.
     """
     network = network.cpu().eval()
     method = reader.read_info(pack).header.method

@@ -1,4 +1,4 @@
-"""Measure the seconds and the memory that work takes on a device; the device is always synchronised."""
+"""Measure the time and memory of work on a device; the device is always synchronised."""
 
 import statistics
 import sys
@@ -15,12 +15,12 @@ from prep.units import counted
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """Of whole forward passes, with the device synchronised."""
+    """Time and memory of whole forward passes, with the device synchronised."""
 
     seconds: float  # median
-    fastest: float
-    slowest: float
-    peak_megabytes: float  # on CUDA of torch's tensors; elsewhere of the whole process since its start
+    fastest: float  # seconds
+    slowest: float  # seconds
+    peak_megabytes: float  # on CUDA: torch's tensors; elsewhere: the whole process since its start
 
 
 @torch.no_grad()
@@ -28,10 +28,10 @@ def time_network(network: nn.Module, height: int, width: int, repeats: int) -> T
     """Time a network on its device, after one pass to warm up.
 
     Args:
-        network: In eval mode.
-        height: Of the frame, in pixels.
-        width: Of the frame, in pixels.
-        repeats: Timed passes.
+        network: Network in eval mode.
+        height: Frame height in pixels.
+        width: Frame width in pixels.
+        repeats: Number of timed passes.
     """
     device = next(network.parameters()).device
     frame = torch.rand(1, 3, height, width, device=device) - 0.5
@@ -45,7 +45,7 @@ def time_network(network: nn.Module, height: int, width: int, repeats: int) -> T
 
 
 def times(work: Callable[[], object], device: torch.device, repeats: int) -> list[float]:
-    """Seconds of each of ``repeats`` runs, after one to warm up; the device is synchronised before the clock stops."""
+    """Return the seconds of each of ``repeats`` runs after a warm-up; the device is synchronised around each run."""
     work()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
@@ -68,7 +68,7 @@ def wait_for(device: torch.device) -> None:
 
 
 def peak_megabytes(device: torch.device) -> float:
-    """See ``Timing.peak_megabytes``."""
+    """Return the peak memory in megabytes, as described in ``Timing.peak_megabytes``."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     try:
@@ -80,17 +80,17 @@ def peak_megabytes(device: torch.device) -> float:
 
 
 def device_name(device: torch.device) -> str:
-    """The name of a GPU, or ``cpu``."""
+    """Return the name of a GPU, or the device type such as ``cpu``."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def has_amx() -> bool:
-    """Whether this machine's CPU multiplies matrices of bfloat16 in hardware: Intel's AMX, since 2023."""
+    """Return whether this CPU multiplies bfloat16 matrices in hardware (Intel AMX, since 2023)."""
     return bool(torch.cpu._is_amx_tile_supported())
 
 
 def device_and_threads(device: torch.device) -> str:
-    """The name of a GPU, or ``CPU, 8 threads``."""
+    """Return the name of a GPU, or a text such as ``CPU, 8 threads``."""
     if device.type == "cuda":
         return device_name(device)
     threads = torch.get_num_threads()

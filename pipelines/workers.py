@@ -1,4 +1,4 @@
-"""Reading processes of a DataLoader: if one dies the next batch raises a clear error, and none is left running."""
+"""Run the workers of a DataLoader: if one dies, the next batch raises a clear error, and no worker is left running."""
 
 import atexit
 import signal
@@ -14,18 +14,19 @@ from prep.errors import PrepError
 
 
 def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The batches of a loader. If one of its processes dies, this iterator raises within seconds.
+    """Yield the batches of a loader, and raise within seconds if one of its workers dies.
 
-    torch's own handler would raise wherever the program happens to be, such as in the middle of a checkpoint. The
-    processes end with this iterator, and at the latest with the program, even if they ignore signals.
+    torch's own signal handler would raise at any point of the program, such as while it writes a checkpoint. The
+    workers end with this iterator, and at the latest with the program, even if they ignore signals.
 
     Raises:
-        DataError: If a process died, or met an error that the user can fix.
+        DataError: If a worker died, or met an error that the user can fix.
     """
     batches = _without_child_handler(loader)
     end = partial(_end_processes, batches)
-    # An error's traceback keeps this iterator alive. multiprocessing, which then ends what is left and was registered
-    # before, would wait for ever for processes that ignore its signal.
+    # The traceback of an error keeps this iterator alive until the program exits. Then the exit handler of
+    # multiprocessing, which was registered earlier and so runs later, would wait forever for workers that ignore its
+    # signal.
     atexit.register(end)
     try:
         yield from batches
@@ -46,20 +47,20 @@ def batches_of(loader: DataLoader[Any]) -> Iterator[Any]:
 
 
 def _end_processes(batches: Any) -> None:
-    """Let the processes of a started loader, if it has any, end, and kill those that have not after some seconds."""
+    """Shut down the workers of a started loader, if it has any, and kill those that still run after some seconds."""
     if hasattr(batches, "_workers"):
-        batches._shutdown_workers()  # torch has no public name for it
+        batches._shutdown_workers()  # torch has no public method for this
         for process in batches._workers:
             process.kill()
 
 
 def _message_in_worker(error: Exception) -> str:
-    """An error's message as it was in the reading process: torch puts that process's traceback before it."""
+    """Return the original message of an error in a worker, without the traceback that torch puts before it."""
     return str(error).strip().rpartition("\n")[2].partition(": ")[2]
 
 
 def _without_child_handler(loader: DataLoader[Any]) -> Iterator[Any]:
-    """Start a loader's processes, and put back the handler of SIGCHLD that torch replaces; Windows has neither."""
+    """Start a loader's workers, and restore the SIGCHLD handler that torch replaces; Windows has no SIGCHLD."""
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         return iter(loader)
     handler = signal.getsignal(signal.SIGCHLD)
