@@ -1,6 +1,6 @@
-"""Packs -> samples and batches: the only place that turns a pack into tensors.
+"""Read crops and frames of packs as tensors; no other module turns a pack into tensors.
 
-Legend: C the training crop's side in pixels, B batch.
+Legend: H, W height and width in pixels of a crop, or of the frame that is assembled from crops.
 """
 
 import struct
@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 
 def to_range(picture: "Tensor") -> "Tensor":
-    """uint8 -> the network's range, float32 in [-0.5, 0.5]."""
+    """Convert uint8 to the network's range, float32 in [-0.5, 0.5]."""
     return picture.float() / 255 - 0.5
 
 
 def tensor_of(array: np.ndarray) -> "Tensor":
-    """The same memory as a tensor. torch is loaded here, so that packs and frames are checked without it."""
+    """Return a tensor that shares the array's memory; torch is imported here, because checks of packs need no torch."""
     import torch
 
     return torch.from_numpy(array)
 
 
 def to_tensor(picture: np.ndarray) -> "Tensor":
-    """``(H, W, 3)`` -> ``(3, H, W)``."""
+    """Convert an ``(H, W, 3)`` array to a ``(3, H, W)`` tensor."""
     return tensor_of(np.ascontiguousarray(picture.transpose(2, 0, 1)))
 
 
 def to_array(picture: "Tensor") -> Bytes:
-    """``(3, H, W)`` uint8, on any device -> ``(H, W, 3)``."""
+    """Convert a ``(3, H, W)`` uint8 tensor on any device to an ``(H, W, 3)`` array."""
     return np.ascontiguousarray(picture.permute(1, 2, 0).cpu().numpy())
 
 
 class Frame(NamedTuple):
     """A frame of one of several packs."""
 
-    pack: int  # its index in the list of packs
+    pack: int  # index in the list of packs
     key: str
 
 
@@ -53,8 +53,8 @@ class Frame(NamedTuple):
 class PackCrop:
     """One crop of a pack."""
 
-    key: str
-    origin: tuple[int, int]  # y, x in the frame
+    key: str  # key of the frame
+    origin: tuple[int, int]  # pixels; y, x of the crop's corner in the frame
     blurry: "Tensor"  # (3, H, W) uint8
     sharp: "Tensor"  # (3, H, W) uint8
     mask: "Tensor"  # (1, H, W) uint8, 0 or 1
@@ -62,7 +62,7 @@ class PackCrop:
 
 
 def read_crops(pack: PackInfo, rows: Sequence[int] | None = None) -> Iterator[PackCrop]:
-    """Yield crops of a pack in order: those of ``rows``, or all.
+    """Yield the crops with the indices ``rows``, in the order of ``rows``; all crops of the pack if it is None.
 
     Raises:
         PackError: If the pack has changed since its index was read, or a crop is damaged.
@@ -101,7 +101,7 @@ class WholeFrame:
 
 
 def read_frame(packs: Sequence[PackInfo], frame: Frame, rows: Sequence[int], mu: float | None = None) -> WholeFrame:
-    """Assemble a frame from crops that cover it. The mask is thresholded at ``mu``, or the one of the pack.
+    """Assemble a frame from crops that cover it; the mask's threshold is ``mu``, or that of the pack if it is None.
 
     Raises:
         PackError, FileNotFoundError: As ``read_crops``.

@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 
 class PaperScore(NamedTuple):
-    """The authors' scores of a row: trained on GoPro for 3000 epochs, scored on its 1111 test frames."""
+    """The authors' scores of one row: trained on GoPro for 3000 epochs, scored on its 1111 test frames."""
 
     psnr: float  # dB
     ssim: float
 
 
-# Wang et al. 2021, Table 1: PSNR, SSIM, MB of weights, GMac at 1280 x 720, ms; None where they state none.
+# Wang et al. 2021, Table 1: PSNR in dB, SSIM, MB of weights, GMac at 1280 x 720, ms; None if they state no number.
 TABLE_1: Mapping[str, tuple[float, float, float | None, float | None, float | None]] = {
     "Sun 2015": (24.64, 0.843, 54.1, None, None),
     "Gong 2017": (26.06, 0.863, 41.2, None, None),

@@ -1,4 +1,4 @@
-"""Some of many items, evenly spaced."""
+"""Evenly spaced samples of a list of items."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -10,8 +10,8 @@ def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
     """Take ``count`` evenly spaced items, including the first and the last; all if there are fewer.
 
     Args:
-        items: In the order in which to space them.
-        count: How many, at least 1; a single one is the first.
+        items: Items in the order in which to space them.
+        count: Number of items to take, at least 1; a single item is the first.
 
     Raises:
         ValueError: If ``count`` is below 1.

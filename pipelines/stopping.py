@@ -1,4 +1,4 @@
-"""The signals that ask a command to stop: those that this platform has."""
+"""Signals of this platform that ask a command to stop."""
 
 import signal
 
@@ -8,6 +8,6 @@ STOP_SIGNALS = tuple(
 
 
 def ignore_stop_signals() -> None:
-    """Leave them to another process: they reach all processes of a group, and the main one ends by itself."""
+    """Ignore stop signals in a worker, because they reach all processes of a group and the main one handles them."""
     for number in STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -1,6 +1,6 @@
-"""Serve the review of masks over HTTP: files are created on request, verdicts are saved at once.
+"""Serve the review of masks over HTTP: files are made on request, verdicts are saved at once.
 
-No part of a request is used as a path: any name that is not a file of the review is answered with 404.
+No part of a request is used as a path; only the file names of the review are accepted.
 """
 
 import threading
@@ -18,10 +18,10 @@ _LARGEST_REQUEST = 100_000  # bytes
 
 
 def make_app(review: Review, token: str | None) -> Flask:
-    """Create the Flask application.
+    """Make the Flask application.
 
     Args:
-        review: The review to serve; verdicts are written to its file.
+        review: Review to serve; verdicts are written to its file.
         token: As in ``serving.protect``.
     """
     app = Flask(__name__, static_folder=None)

@@ -1,6 +1,6 @@
-"""A picture of frames with their maps, for papers and pull requests.
+"""Draw frames with their maps as one picture, for papers and pull requests.
 
-Legend: H, W a frame's height and width.
+Legend: H, W height and width of a frame.
 """
 
 from collections.abc import Sequence
@@ -24,10 +24,10 @@ class SheetFrame:
 
 
 def draw_masks(frames: Sequence[SheetFrame], mus: Sequence[float]) -> Bytes:
-    """Draw one row per frame: blurry, S, M at each threshold, Sgt and Lgt at the last threshold.
+    """Draw one picture with a row per frame: blurry, S, M at each threshold, Sgt and Lgt at the last threshold.
 
     Args:
-        frames: At least one.
+        frames: At least one frame.
         mus: At least one threshold.
 
     Returns:

@@ -1,8 +1,8 @@
-"""The files of the review page, on which a person checks masks; they are written to a folder, or served.
+"""Make the files of the review page, on which a person checks masks; they are written to a folder or served.
 
-The files are ``index.html`` with its styles and scripts; ``frames.js``, facts about all frames; ``thumbs/N.js``, a
-thumbnail of frame N; ``frames/N.js``, its maps at full size; and ``frames/N-blurry.jpg`` and ``frames/N-sharp.jpg``.
-All data are scripts, because a page opened from disk cannot load other data.
+The files are ``index.html`` with its styles and scripts, ``frames.js`` with facts about all frames, and for each frame
+N ``thumbs/N.js`` with a small frame and small maps, ``frames/N.js`` with maps at full size, ``frames/N-blurry.jpg`` and
+``frames/N-sharp.jpg``. All other data are scripts, because a page that is opened from disk cannot load other data.
 """
 
 import base64
@@ -33,16 +33,16 @@ SCRIPTS = ("maps.js", "loading.js", "verdicts.js", "grid.js", "modes.js", "large
 INDEX = "index.html"
 _PAGE = Path(__file__).parent / "page"
 _THUMB_WIDTH, _SMALL_MAP_WIDTH = 256, 72  # pixels
-_THUMB_QUALITY, _QUALITY = 80, 95  # JPEG qualities; at 95 no block artefact can be mistaken for blur
-_MARKER = ".cdg-view"  # written first; lists the files that may be replaced later
-_GENERATOR = b'content="cdg-prep view"'  # text that only a review page contains
+_THUMB_QUALITY, _QUALITY = 80, 95  # JPEG quality; at 95 no compression block can be mistaken for blur
+_MARKER = ".cdg-view"  # written first; contains the names of the files that may be replaced
+_GENERATOR = b'content="cdg-prep view"'  # identifies the page; no other file contains it
 
 TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".jpg": "image/jpeg"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharpnessMaps:
-    """The maps of one masks folder."""
+    """Sharpness maps of one masks folder."""
 
     folder: MasksFolder
     method: str
@@ -52,20 +52,20 @@ class SharpnessMaps:
 
 @dataclass(frozen=True, kw_only=True)
 class Review:
-    """The content of the page."""
+    """Content of the page."""
 
     name: str  # name of the data set
     pairs: Sequence[Pair]  # pairs with a mask in the first folder, in the order of the page
     maps: Sequence[SharpnessMaps]
-    verdicts: Path  # the file of verdicts
+    verdicts: Path  # file of verdicts
     is_served: bool
 
 
 def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
-    """Read the records of ``pairs`` in a masks folder.
+    """Read the records of a masks folder; ``pairs`` serve to suggest other folders if it contains no mask.
 
     Raises:
-        MaskError: If none of them has a mask, or their masks have several thresholds.
+        MaskError: If the folder contains no mask, or masks of several thresholds.
     """
     masks = MasksFolder(folder)
     keys = {pair.key for pair in pairs}
@@ -83,7 +83,7 @@ def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
 
 
 def folders_beside(folder: Path, pairs: Sequence[Pair]) -> list[Path]:
-    """Find the other masks folders beside ``folder`` that have masks of some of ``pairs``, skipping damaged ones."""
+    """Return other masks folders in the same place that have masks of some of ``pairs``, without damaged ones."""
     found = []
     for path in sorted(log.parent for log in folder.parent.glob("*/masks.jsonl")):
         with suppress(MaskError):
@@ -93,7 +93,7 @@ def folders_beside(folder: Path, pairs: Sequence[Pair]) -> list[Path]:
 
 
 def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
-    """Return those of ``pairs`` that have a mask.
+    """Return the pairs that have a mask.
 
     Raises:
         MaskError: If no pair has a mask.
@@ -107,7 +107,7 @@ def pairs_with_masks(pairs: Sequence[Pair], maps: SharpnessMaps) -> list[Pair]:
 
 
 def file_names(review: Review) -> list[str]:
-    """List the files of the review. The page is last, so a folder that contains it is complete."""
+    """Return the names of all files of the review; the page comes last, so that it proves a complete folder."""
     of_frame = ("thumbs/{}.js", "frames/{}.js", "frames/{}-blurry.jpg", "frames/{}-sharp.jpg")
     numbered = [name.format(number) for number in range(len(review.pairs)) for name in of_frame]
     return [*numbered, "look.css", "review.css", *SCRIPTS, INDEX]
@@ -137,7 +137,7 @@ def file_content(review: Review, name: str) -> bytes | None:
 
 
 def write_folder(review: Review, folder: Path, jobs: int) -> Iterator[str]:
-    """Write the review into a folder in ``jobs`` threads, overwriting earlier files; yield each name once written.
+    """Write the review into a folder in ``jobs`` threads; yield each name once written, overwrite earlier files.
 
     Raises:
         MaskError: If the folder contains files but no review page, or a file of the user's own would be replaced.
@@ -175,7 +175,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def _names_written(folder: Path) -> set[str]:
-    """Read the file names of an earlier page; empty if there is no page, or if it did not store them."""
+    """Return the file names of an earlier page; empty if there is no page, or if it did not store them."""
     try:
         return set(files.as_type(files.read_object(folder / _MARKER).get("names"), list[str], _MARKER))
     except (OSError, ReadError):
@@ -191,14 +191,14 @@ def _page(review: Review) -> str:
 
 
 def _facts(review: Review) -> dict[str, Any]:
-    """Return the facts about all frames, which the page loads when it opens."""
+    """Return facts about all frames, which the page loads when it opens."""
     first = review.maps[0]
     checksum = zlib.crc32(files.encoded(f"{first.folder.path.resolve()} {first.method}"))
     scale = pictures.colour(np.arange(0, 65536, 65536 // pictures.SCALE_STEPS, dtype=np.uint16)[None])
     height, width = first.folder.read_sharpness(review.pairs[0].key).shape
     return {
         "aspect": width / height,
-        "id": f"{review.name} {checksum:08x}",  # identifies the masks, whichever of their frames are shown
+        "id": f"{review.name} {checksum:08x}",  # identifies the masks, no matter which of their frames are shown
         "since": verdicts.modified(review.verdicts) * 1000,  # milliseconds, as in JavaScript
         "served": review.is_served,
         "scale": base64.b64encode(scale.tobytes()).decode("ascii"),
@@ -253,7 +253,7 @@ def _photo(picture: Bytes) -> bytes:
 
 
 def _codes(review: Review, pair: Pair) -> list[Codes | None]:
-    """Read S of a frame from each masks folder; None if the folder has no mask of it."""
+    """Return S of a frame from each masks folder; None for a folder without a mask of the frame."""
     return [maps.folder.read_sharpness(pair.key) if pair.key in maps.rows else None for maps in review.maps]
 
 
@@ -265,7 +265,7 @@ def _script(call: str, *arguments: Any) -> bytes:
     return f"review.{call}({', '.join(map(json.dumps, arguments))});\n".encode()
 
 
-_CONTENT_OF_FRAME = {  # functions by file name, with # for the frame's number
+_CONTENT_OF_FRAME = {  # file name with # for the frame's number -> function that makes the content
     "thumbs/#.js": _thumb,
     "frames/#.js": _maps,
     "frames/#-blurry.jpg": _blurry,

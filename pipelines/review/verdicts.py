@@ -17,9 +17,9 @@ _LONGEST_NOTE, _LONGEST_METHOD = 2000, 100  # characters
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A verdict on one frame: ``accept``, ``reject``, or empty if there is only a note.
+    """A person's verdict on one frame: ``accept``, ``reject``, or empty if there is only a note.
 
-    ``method`` and ``mu`` are those of the mask that was shown; empty and None if unknown (version 1).
+    ``method`` and ``mu`` describe the mask that was shown; they are empty and None if unknown, as in version 1 files.
     """
 
     verdict: str
@@ -28,7 +28,7 @@ class Verdict:
     mu: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the verdict as stored in the file, without an unknown method or mu."""
+        """Return the verdict as in the file, without an unknown method or mu."""
         return {
             name: value
             for name, value in asdict(self).items()
@@ -60,16 +60,16 @@ def parse(value: Any) -> Verdict:
 
 
 def _is_mu(value: Any) -> bool:
-    """Return whether a JSON value is a threshold, or None."""
+    """Return whether a JSON value is a threshold or None."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return value is None or (is_number and 0 <= value <= 1)
 
 
 def read(path: Path) -> dict[str, Verdict]:
-    """Read the verdicts, by key; empty if there is no file.
+    """Read verdicts by key; empty if the file does not exist.
 
     Raises:
-        MaskError: If the file is damaged, or not a file of verdicts.
+        MaskError: If the file is not a file of verdicts, or is damaged.
     """
     if not path.exists():
         return {}
@@ -88,7 +88,7 @@ def read(path: Path) -> dict[str, Verdict]:
 
 
 def modified(path: Path) -> float:
-    """Return when verdicts were last written, in seconds since 1970; 0 if there is no file."""
+    """Return the time of the last change of the file, in seconds since 1970; 0 if it does not exist."""
     return path.stat().st_mtime if path.exists() else 0
 
 
