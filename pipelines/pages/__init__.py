@@ -1,1 +1,1 @@
-"""Templates, pictures and charts that all pages share."""
+"""Shared parts of all pages: templates, pictures, charts."""

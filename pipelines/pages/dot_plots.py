@@ -1,22 +1,22 @@
-"""Dot plots: scores of several trainings per row, on one axis, in units of the SVG view of ``dot_plot.html.j2``."""
+"""Dot plots: rows with scores of several trainings on one axis, in units of the SVG view of ``dot_plot.html.j2``."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipelines.pages import plots
 
-# In units of the view: the ends of the axis, the top of the first row, the height of a row (its name above its dots),
+# In units of the view: the ends of the axis, the top of the first row, the height of a row (its name above its dots)
 # and the height of the axis below the rows.
 LEFT, RIGHT, TOP, ROW_HEIGHT, AXIS_HEIGHT = 36, 604, 4, 52, 34
-_NAME, _DOTS = 18, 36  # baseline of a name and centre of the dots, from the top of a row
+_NAME, _DOTS = 18, 36  # distance from the top of a row to the baseline of its name and to the middle of its dots
 
 
 @dataclass(frozen=True, kw_only=True)
 class DotRow:
-    """One row of a plot, with positions in the view."""
+    """One row of a plot, with its coordinates."""
 
     name: str
-    name_y: float
+    name_y: float  # y of the name's baseline
     y: float  # y of the dots
     dots: Sequence[float]  # x of each value
     mean: float  # x of the mean
@@ -35,15 +35,15 @@ class DotPlot:
 
 
 def dot_plot(title: str, unit: str, values: Mapping[str, Sequence[float]]) -> DotPlot | None:
-    """Place the values of each row on a common axis; None if there are no values.
+    """Place the values of each row on a common axis; return None if there are no values.
 
     Args:
-        title: The plot's title.
-        unit: The unit of the values.
-        values: Values by row name, in the order of the rows; NaN is left out.
+        title: Title of the plot.
+        unit: Unit of the values.
+        values: Values by the name of their row, in the order of the rows; NaN is left out.
 
     Returns:
-        The plot. Names are above their dots, because long names beside them would leave the view or cross the axis.
+        The plot. Names are above their dots, because long names beside them would leave the view or cover the axis.
     """
     known = {name: [value for value in row if value == value] for name, row in values.items()}
     known = {name: row for name, row in known.items() if row}

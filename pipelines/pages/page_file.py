@@ -1,4 +1,4 @@
-"""Write pages to disk: a page may replace an earlier page, but never a file of the user's own."""
+"""Write a page to disk; it may replace an earlier page, but never a file of the user with the same name."""
 
 from pathlib import Path
 
@@ -8,10 +8,10 @@ _SIGN = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-sr
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse to replace a file that is not one of our pages; call it before the work for a page starts.
+    """Refuse to replace a file that is not one of our pages; call this before the work for a page starts.
 
     Raises:
-        ForeignFile: If there is such a file.
+        ForeignFile: If the file exists and is not one of our pages.
     """
     files.refuse_foreign(path, _SIGN)
 

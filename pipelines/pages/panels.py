@@ -1,4 +1,4 @@
-"""The panels of a page: named pictures, encoded in the page itself."""
+"""Panels of a page: named pictures, which the page itself contains in encoded form."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ MAP_TITLES = {
     "large_attention": "attention of the large branch",
     "share": "gate: share of the small branch",
 }
-"""The maps of ``cdgnet.Components`` and their titles on a page."""
+"""Maps of ``cdgnet.Components``, and their titles on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,12 +25,12 @@ class Panel:
 
 
 def photo_panel(name: str, alt: str, image: Bytes, width: int) -> Panel:
-    """Encode a photograph as a panel at most ``width`` pixels wide; ``image`` is ``(H, W, 3)`` uint8 RGB."""
+    """Make a panel of a photograph, at most ``width`` pixels wide; ``image`` is ``(H, W, 3)`` uint8 RGB."""
     height, shown = fitted(image.shape, width)
     return Panel(name=name, alt=alt, uri=as_jpeg(image, width), width=shown, height=height)
 
 
 def map_panel(name: str, alt: str, image: Bytes) -> Panel:
-    """Encode a map as a panel, with exact colours; ``image`` is ``(h, w)`` or ``(h, w, 3)`` uint8 RGB, not resized."""
+    """Make a panel of a map with exact colours and unscaled; ``image`` is ``(h, w)`` or ``(h, w, 3)`` uint8 RGB."""
     height, width = image.shape[:2]
     return Panel(name=name, alt=alt, uri=as_png(image), width=width, height=height)

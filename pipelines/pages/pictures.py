@@ -1,6 +1,6 @@
-"""Pictures inside a page: scaled, coloured, encoded as data URIs.
+"""Scale and colour pictures for a page, and encode them as data URIs.
 
-Legend: H, W a frame's height and width; h, w those on the page.
+Legend: H, W height and width of a frame; h, w height and width on the page.
 """
 
 import base64
@@ -14,8 +14,8 @@ import numpy as np
 from prep.arrays import Bytes, Codes
 
 Pixels = TypeVar("Pixels", bound=Bytes | Codes)
-_QUALITY = 86  # JPEG quality; a frame of 480 pixels takes about 40 KB and shows no blocks
-SCALE_STEPS = 256  # number of colours that S is shown in
+_QUALITY = 86  # JPEG quality of 100; at 480 pixels width a frame takes about 40 KB and shows no blocks
+SCALE_STEPS = 256  # number of colours for S
 _VIRIDIS: Bytes = np.asarray(
     cv2.applyColorMap(np.arange(256, dtype=np.uint8)[:, None], cv2.COLORMAP_VIRIDIS)[:, 0, ::-1], np.uint8
 )
@@ -32,7 +32,7 @@ def as_jpeg(image: Bytes, width: int) -> str:
 
 
 def as_png(image: Bytes) -> str:
-    """Encode a map, whose colours must stay exact, as a PNG data URI, unscaled.
+    """Encode a map as an unscaled PNG data URI, which keeps its colours exact.
 
     Args:
         image: ``(H, W)`` or ``(H, W, 3)`` uint8 RGB.
@@ -41,19 +41,19 @@ def as_png(image: Bytes) -> str:
 
 
 def png(image: Bytes) -> bytes:
-    """Encode a map, whose colours must stay exact, as a PNG file; ``image`` as in ``as_png``."""
+    """Encode a map as a PNG file, which keeps its colours exact; ``image`` as in ``as_png``."""
     return _encoded("png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
 
 
 def jpeg(image: Bytes, quality: int) -> bytes:
-    """Encode a photograph as a JPEG file, keeping the colour of thin lines; ``image`` is ``(H, W, 3)`` uint8 RGB."""
+    """Encode a photograph as a JPEG file that keeps the colour of thin lines; ``image`` is ``(H, W, 3)`` uint8 RGB."""
     full = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, full]
     return _encoded("jpeg", image, options)
 
 
 def on_white(pixels: Pixels) -> Pixels:
-    """Composite a picture onto white; a picture without alpha is returned unchanged.
+    """Return a picture as it looks on a white page; a picture without alpha is returned unchanged.
 
     Args:
         pixels: ``(H, W)``, or ``(H, W, 2)`` grey and alpha, ``(H, W, 3)`` or ``(H, W, 4)`` RGB and alpha; uint8 or
@@ -71,7 +71,7 @@ def on_white(pixels: Pixels) -> Pixels:
 
 
 def pack_codes(codes: Codes) -> str:
-    """Pack S losslessly for the page: differences along each row, high bytes before low bytes, deflated, base64.
+    """Pack S without loss, as the page expects it: differences along rows, all high bytes, all low bytes; zlib, base64.
 
     Args:
         codes: ``(H, W)`` uint16.
@@ -88,7 +88,7 @@ def _encoded(kind: str, image: Bytes, options: Sequence[int]) -> bytes:
 
 
 def fitted(shape: tuple[int, ...], width: int) -> tuple[int, int]:
-    """Return the size ``(h, w)`` on the page of a picture of ``shape``: at most ``width`` wide, same aspect ratio."""
+    """Return the size ``(h, w)`` on the page of a picture of ``shape``: same aspect, at most ``width`` wide."""
     height, own = shape[:2]
     if own <= width:
         return height, own
@@ -102,7 +102,7 @@ def shrink(image: Bytes, width: int) -> Bytes:
 
 
 def colour(codes: Codes) -> Bytes:
-    """Colour S in viridis, from dark violet at 0 to yellow at 1; never stretched to the map's own range.
+    """Colour S with viridis, from dark violet at 0 to yellow at 1; never stretched to the map's own range.
 
     Args:
         codes: ``(H, W)`` uint16, S as stored.
@@ -117,17 +117,17 @@ def colour(codes: Codes) -> Bytes:
 
 
 def small_map(codes: Codes, width: int) -> Bytes:
-    """Scale S down to ``width``, then colour it; in this order every colour is on the scale."""
+    """Scale S down to ``width``, then colour it; in this order every colour is on the colour scale."""
     height, width = fitted(codes.shape, width)
     return colour(np.asarray(cv2.resize(codes, (width, height), interpolation=cv2.INTER_AREA), np.uint16))
 
 
 def greatest_square(values: np.ndarray, side: int) -> tuple[slice, slice]:
-    """Find the square of ``side`` pixels whose sum is farthest from 0, as rows and columns.
+    """Return rows and columns of the square of ``side`` pixels whose sum is farthest from 0.
 
     Args:
         values: ``(H, W)`` float64.
-        side: Side in pixels; reduced if the picture is smaller.
+        side: Side in pixels; limited to the size of the picture.
     """
     height, width = (min(side, length) for length in values.shape)
     sums = np.pad(values.cumsum(0).cumsum(1), ((1, 0), (1, 0)))

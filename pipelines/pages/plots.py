@@ -1,15 +1,15 @@
-"""Curves over training steps, in units of the SVG view of ``plot.html.j2``."""
+"""Plots of curves over training steps, in units of the SVG view that ``plot.html.j2`` draws."""
 
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # ends of the axes, in units of the 640 x 322 view
-_TEXT_HEIGHT = 22  # same units; height of the larger text in a narrow window
+_LEFT, _RIGHT, _TOP, _BOTTOM = 78, 628, 12, 262  # the axes, in units of the 640 x 322 view
+_TEXT_HEIGHT = 22  # in the same units; height of the larger text in a narrow window
 _FEWEST_TICKS, _MOST_TICKS, _MOST_STEP_TICKS = 3, 7, 6
-_MOST_POINTS = 1000  # points per curve; more would not be visible
-_LEAST_SPARE = 5e-4  # least margin at both ends of an axis, as a share of the largest value
+_MOST_POINTS = 1000  # about the most points of a curve; more would not be visible
+_LEAST_SPARE = 5e-4  # smallest margin at both ends of an axis, as a share of the largest value
 _SMOOTHED_PART = 15  # a running mean covers about one fifteenth of the values
 
 Points = Sequence[tuple[int, float]]  # step, value
@@ -17,13 +17,13 @@ Points = Sequence[tuple[int, float]]  # step, value
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """One curve, with positions in the view."""
+    """One curve, with its coordinates."""
 
     name: str
     points: str  # points of an SVG polyline
-    raw: str  # the same before smoothing; empty if nothing is smoothed
-    dot: tuple[float, float] | None  # x, y if the curve has only one point
-    last: str  # the last value, as text
+    raw: str  # points of the polyline before smoothing; empty if nothing is smoothed
+    dot: tuple[float, float] | None  # x, y of the only point; None if there are several
+    last: str  # last value, as text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ class Plot:
 
     title: str
     unit: str
-    about: str  # a sentence or two on what is shown
+    about: str  # explanation of the chart in a sentence or two
     smoothed_over: int  # number of values in the running mean; 1 if nothing is smoothed
     x_ticks: Sequence[tuple[float, str]]
     y_ticks: Sequence[tuple[float, str]]
@@ -49,16 +49,16 @@ def plot(
     places: int | None = None,
     about: str = "",
 ) -> Plot | None:
-    """Place curves on common axes; None if no point can be shown.
+    """Place curves on common axes; return None if no point can be shown.
 
     Args:
-        title: The chart's title.
-        unit: The unit of the values.
-        curves: Points by name, in the order of their steps.
-        is_log: Use a log axis, which leaves out values of 0 and below.
-        is_smoothed: Draw a running mean of the values, unless every curve has fewer than 30 points.
+        title: Title of the chart.
+        unit: Unit of the values.
+        curves: Points by the name of the curve, in the order of their steps.
+        is_log: Use a log axis and leave out values of 0 and below.
+        is_smoothed: Draw a running mean over the values. Curves of fewer than 30 points are too short for it.
         places: Decimals of the last value in the legend; None for four significant digits.
-        about: An explanation of the chart, for people.
+        about: Explanation of the chart for the reader.
     """
     shown = {name: [point for point in points if _can_show(point[1], is_log)] for name, points in curves.items()}
     shown = {name: points for name, points in shown.items() if points}
@@ -100,10 +100,10 @@ def plot(
 
 
 def smoothed(points: Points, over: int) -> Points:
-    """Compute the centred running mean of the values; near the ends its window is cut off.
+    """Return the centred running mean of the values; near the ends it covers fewer values.
 
     Args:
-        points: At least one.
+        points: At least one point.
         over: Number of values in a mean, odd.
     """
     half = over // 2
@@ -115,7 +115,7 @@ def smoothed(points: Points, over: int) -> Points:
 
 
 def _smoothing(count: int) -> int:
-    """Return the window of a running mean of ``count`` values; always odd."""
+    """Return the number of values in a running mean of ``count`` values: odd, and 1 for no smoothing."""
     return 2 * (count // (2 * _SMOOTHED_PART)) + 1
 
 
@@ -124,7 +124,7 @@ def _polyline(points: Points, x_of: Callable[[float], float], y_of: Callable[[fl
 
 
 def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, str]]:
-    """Return the ticks whose texts do not overlap the text before."""
+    """Return the ticks whose text does not overlap that of the tick before."""
     kept: list[tuple[float, str]] = []
     for place, text in ticks:
         if not kept or abs(place - kept[-1][0]) >= _TEXT_HEIGHT:
@@ -133,7 +133,7 @@ def _without_overlap(ticks: Sequence[tuple[float, str]]) -> list[tuple[float, st
 
 
 def _tick_text(value: float) -> str:
-    """Format a value briefly, for an axis: ``12``, ``98k``, ``3e-4``."""
+    """Format a value briefly for an axis: ``12``, ``98k``, ``3e-4``."""
     if abs(value) >= 10_000:
         return f"{value / 1000:g}k"
     return f"{value:g}" if value == 0 or abs(value) >= 1e-3 else f"{value:.1e}".replace(".0e", "e").replace("e-0", "e-")
@@ -149,14 +149,14 @@ def _thin(points: Points) -> Points:
 
 
 def _range(values: Sequence[float], is_log: bool) -> tuple[float, float]:
-    """Return the ends of the y axis, in its own units, slightly beyond the values."""
+    """Return the ends of the y axis, a little beyond the values; for a log axis their logarithms to base 10."""
     if is_log:
         return math.log10(min(values) / 1.1), math.log10(max(values) * 1.1)
     return even_range(values)
 
 
 def even_range(values: Sequence[float]) -> tuple[float, float]:
-    """Return the ends of an axis, slightly beyond its values and far enough apart that its ticks need few digits."""
+    """Return the ends of an axis: a little beyond the values, and far enough apart that ticks have few digits."""
     largest = max(map(abs, values))
     if min(values) == max(values):
         spare = 0.5 * largest or 1.0
@@ -166,7 +166,7 @@ def even_range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
-    """Return round values on the y axis; if all values are equal, that value to three digits."""
+    """Return round values for the ticks of the y axis; a single value is rounded to three significant digits."""
     if len(set(values)) == 1:
         return [float(f"{values[0]:.3g}")]
     low, high = _range(values, is_log)
@@ -174,7 +174,10 @@ def _value_ticks(values: Sequence[float], is_log: bool) -> list[float]:
 
 
 def _step_ticks(steps: Sequence[int]) -> list[int]:
-    """Return up to six multiples of 1, 2 or 5 times a power of ten between first and last step, or the only step."""
+    """Return at most six multiples of 1, 2 or 5 times a power of ten between the first and the last step.
+
+    A single step is returned as it is.
+    """
     first, last = min(steps), max(steps)
     if first == last:
         return [first]
@@ -197,7 +200,7 @@ def even_ticks(low: float, high: float) -> list[float]:
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
-    """Return three to seven round values between two values, if some choice of digits gives that many."""
+    """Return round values between two values: three to seven, if some choice of digits yields that many."""
     powers = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
     for digits in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(range(10, 100))):

@@ -1,6 +1,6 @@
-"""Lay out pictures in named columns as one picture.
+"""Lay out pictures in named columns, as one picture.
 
-Legend: H, W a picture's height and width.
+Legend: H, W height and width of a picture.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import numpy as np
 from pipelines.pages import pictures
 from prep.arrays import Bytes, Codes
 
-COLUMN = 360  # pixels, default width of a picture
-GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, text line above, text line below
-_TEXT_SIZE, _BASELINE = 21, 27  # pixels; baseline of a text line, from its upper edge
+COLUMN = 360  # pixels; default width of a picture
+GAP, MARGIN, HEAD, FOOT = 12, 24, 44, 46  # pixels: between pictures, at the sides, line of names, line below a row
+_TEXT_SIZE, _BASELINE = 21, 27  # pixels: font size, distance of the baseline from the upper edge of a line
 _GROUND, _INK, _QUIET = (22, 23, 25), (236, 236, 234), (163, 166, 170)  # RGB
 
 Colour = tuple[int, int, int]
@@ -22,12 +22,12 @@ Colour = tuple[int, int, int]
 def draw_sheet(
     names: Sequence[str], rows: Sequence[tuple[Sequence[Bytes | Codes], Sequence[str]]], column: int = COLUMN
 ) -> Bytes:
-    """Lay out pictures in columns, with the columns' names at the top and a line of text below each picture.
+    """Lay out pictures in columns, with the names above and a line of text below each picture.
 
     Args:
-        names: The names of the columns.
-        rows: Pictures and texts, one per column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8 in greys, or
-            ``(H, W)`` uint16, which is S and is coloured.
+        names: Names of the columns.
+        rows: Pictures and texts of each row, one per column. A picture is ``(H, W, 3)`` uint8 RGB, ``(H, W)`` uint8
+            greyscale, or ``(H, W)`` uint16, which is S and shown in colours.
         column: Width of a picture in pixels.
 
     Returns:
@@ -46,7 +46,7 @@ def draw_sheet(
 
 
 def _cell(picture: Bytes | Codes, column: int) -> Bytes:
-    """Scale a picture, up or down, to the column's width, and convert it to RGB."""
+    """Scale a picture up or down to the width of a column, and convert it to RGB."""
     height, width = picture.shape[:2]
     size = column, max(1, round(height * column / width))
     scaled = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if width > column else cv2.INTER_LINEAR)
@@ -57,7 +57,7 @@ def _cell(picture: Bytes | Codes, column: int) -> Bytes:
 
 
 def _line(height: int, width: int, texts: Sequence[str], ink: Colour, column: int) -> Bytes:
-    """Draw a line of texts, one per column; a text that is too long is cut at its beginning."""
+    """Draw a line of texts, one per column; a text that is too long loses its beginning."""
     line = _canvas(height, width)
     face = cv2.FontFace("sans")
     for place, text in enumerate(texts):

@@ -1,4 +1,4 @@
-"""Templates of pages: those of the calling package first, then those that all pages share."""
+"""Load templates of pages, from the caller's folders first, then those that all pages share."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def templates(*folders: Path) -> Environment:
-    """Load page templates from ``folders``, then from this package; everything put into a page is escaped."""
+    """Return the templates in ``folders``, then those of this package; every value in a page is escaped."""
     own = Path(__file__).parent
     return Environment(
         loader=FileSystemLoader([*folders, own]),
