@@ -62,10 +62,10 @@ class Review:
 
 
 def open_maps(folder: Path, pairs: Sequence[Pair]) -> SharpnessMaps:
-    """Read the records of a masks folder; ``pairs`` serve to suggest other folders if it contains no mask.
+    """Read the records of ``pairs`` in a masks folder; if there are none, the error suggests other folders.
 
     Raises:
-        MaskError: If the folder contains no mask, or masks of several thresholds.
+        MaskError: If none of the pairs has a mask, or their masks have several thresholds.
     """
     masks = MasksFolder(folder)
     keys = {pair.key for pair in pairs}
