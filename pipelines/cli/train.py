@@ -197,19 +197,16 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
     reports: Iterable[StepReport] = loop.train(plan, fabric, stopped, narrate if is_first else None)
     report = None
 
-    def shown(steps: Iterable["StepReport"]) -> Iterable["StepReport"]:
-        if not is_first:
-            return steps
-        return track(
-            steps,
+    if is_first:
+        reports = track(
+            reports,
             lambda: report and report.steps,
             "train",
             unit="steps",
             seconds_left=lambda: report and report.seconds_left,
             start=plan.start,
         )
-
-    for report in shown(reports):
+    for report in reports:
         for row in report.rows if is_first else ():
             say_row(row, report.steps, report.seconds_left)
             if tensorboard:

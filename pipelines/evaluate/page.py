@@ -12,7 +12,7 @@ from pipelines.evaluate.examples import ERROR_TOP, Example
 from pipelines.evaluate.measures import FrameScores, columns, first_measure, gain, has_blurry, measures_of
 from pipelines.evaluate.no_reference import is_lower_better
 from pipelines.evaluate.scatter import scatter
-from pipelines.evaluate.statistics import FEWEST, bootstrap_interval, has_interval, interval_note
+from pipelines.evaluate.statistics import FEWEST, Interval, bootstrap_interval, has_interval, interval_note
 from pipelines.pages import page_file
 from pipelines.pages.templates import templates
 from pipelines.paper import TABLE_1
@@ -115,21 +115,17 @@ def _mean(rows: Sequence[FrameScores], summary: Mapping[str, Any], measure: str)
         values = [value - float(row[blurry]) for value, row in zip(values, rows, strict=True)]
     keys, known = [str(row["key"]) for row in rows], sum(not math.isnan(value) for value in values)
     change = means[measure] - means[blurry] if is_pair else math.nan
+    interval = bootstrap_interval(keys, values) if has_interval(keys, values) else None
+    is_clear = interval is None or not interval.low <= 0 <= interval.high
     return _Mean(
         measure=measure,
         blurry=number(means[blurry], measure) if is_pair else "",
         score=number(means[measure], measure),
         change=signed(change, measure) if is_pair else "",
-        tone=tone(change, measure) if _is_clear(keys, values) else "",
-        interval=_interval_text(keys, values, measure, is_signed=is_pair),
+        tone=tone(change, measure) if is_clear else "",
+        interval=_interval_text(interval, measure, is_signed=is_pair),
         few="" if known in (0, len(rows)) else f"{known} of {len(rows)} frames",
     )
-
-
-def _is_clear(keys: Sequence[str], values: Sequence[float]) -> bool:
-    """Whether the interval of a mean excludes 0; True if there are too few values for an interval."""
-    interval = bootstrap_interval(keys, values)
-    return not has_interval(keys, values) or not interval.low <= 0 <= interval.high
 
 
 def _verdict(main: _Mean, means: Mapping[str, float]) -> str:
@@ -141,11 +137,10 @@ def _verdict(main: _Mean, means: Mapping[str, float]) -> str:
     return f"{word}, too little to see" if is_small else word
 
 
-def _interval_text(keys: Sequence[str], values: Sequence[float], measure: str, *, is_signed: bool) -> str:
-    """Format the 95 % interval of the mean of values, one per frame; or say that there are too few frames."""
-    if not has_interval(keys, values):
+def _interval_text(interval: Interval | None, measure: str, *, is_signed: bool) -> str:
+    """Format the 95 % interval of a mean; None says that there are too few frames."""
+    if interval is None:
         return "too few frames"
-    interval = bootstrap_interval(keys, values)
     form = signed if is_signed else number
     return f"{form(interval.low, measure)} to {form(interval.high, measure)}"
 

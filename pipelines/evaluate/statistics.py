@@ -74,10 +74,8 @@ def bootstrap_interval(keys: Sequence[str], values: Sequence[float]) -> Interval
 
 @lru_cache(maxsize=64)  # takes a second for 1000 frames; report and page need the same intervals
 def _bootstrap(keys: tuple[str, ...], values: tuple[float, ...]) -> Interval:
-    sequences = [layouts.sequence(key) for key in keys]
-    is_clustered = len(set(sequences)) >= FEWEST
-    _, clusters = np.unique(sequences if is_clustered else keys, return_inverse=True)
-    of = "sequences" if is_clustered else "frames"
+    of, groups = _resampled(keys)
+    _, clusters = np.unique(groups, return_inverse=True)
     scores = np.asarray(values, np.float64)
     known = ~np.isnan(scores)
     if not known.any():
@@ -91,11 +89,18 @@ def _bootstrap(keys: tuple[str, ...], values: tuple[float, ...]) -> Interval:
     return Interval(low=float(low), high=float(high), of=of)
 
 
+def _resampled(keys: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """Return what a bootstrap resamples, sequences or frames, and the one that each frame belongs to."""
+    sequences = [layouts.sequence(key) for key in keys]
+    return ("sequences", sequences) if len(set(sequences)) >= FEWEST else ("frames", keys)
+
+
 def interval_note(keys: Sequence[str]) -> str:
     """Say what intervals over these frames resample, and why they may be too narrow."""
-    sequences = {layouts.sequence(key) for key in keys}
-    if len(sequences) >= FEWEST:
+    of, _ = _resampled(keys)
+    if of == "sequences":
         return "bootstrap over sequences"
+    sequences = {layouts.sequence(key) for key in keys}
     if sequences == {""}:
         return "bootstrap over frames; too narrow if the frames are of one video"
     few = counted(len(sequences), "sequence")
@@ -109,8 +114,7 @@ def has_interval(keys: Sequence[str], values: Sequence[float]) -> bool:
         keys: The keys of the frames, which contain the sequences.
         values: One per frame; NaN does not count.
     """
-    sequences = [layouts.sequence(key) for key in keys]
-    groups = sequences if len(set(sequences)) >= FEWEST else keys
+    _, groups = _resampled(keys)
     return len({group for group, value in zip(groups, values, strict=True) if not math.isnan(value)}) >= FEWEST
 
 
