@@ -1,6 +1,7 @@
 """``cdg-deblur``: restore pictures, folders and videos."""
 
 import os
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +82,7 @@ def command(
     is_compiled: bool,
     tile: int | None,
     is_ensemble: bool,
+    strength: float,
 ) -> int:
     """Deblur pictures (up to 500 megapixels) and videos.
 
@@ -94,7 +96,7 @@ def command(
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
     if serve:
         weights = weights_or_pretrained(weights)
-        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble)
+        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble, strength)
         return tryout.serve_page(making, weights, quality, host, port)
     from pipelines.restore.jobs import plan_restore
     from pipelines.restore.origins import Origins
@@ -104,7 +106,7 @@ def command(
     missing = [job for job in plan.jobs if force or not job.target.exists()]
     origins = Origins(out)
     if existing:
-        origins.check(existing, _network(weights, is_ensemble))
+        origins.check(existing, _network(weights, is_ensemble, strength))
     _print_plan(plan, len(existing), out)
     if dry_run:
         return 1 if _show_dry_run(plan, missing, compare=compare, force=force) else 0
@@ -113,9 +115,9 @@ def command(
         from pipelines.restore.jobs import RestoreSettings
 
         weights = weights_or_pretrained(weights)
-        restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, batch=batch)
-        network = _network(weights, is_ensemble)
-        identity = {"weights": network.weights, "precision": precision, "is_ensemble": is_ensemble}
+        restorer = make_restorer(weights, precision, is_compiled, tile, is_ensemble, strength, batch=batch)
+        network = _network(weights, is_ensemble, strength)
+        identity = {**asdict(network), "precision": precision}
         settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
@@ -157,13 +159,13 @@ def _show_dry_run(plan: "RestorePlan", missing: "Sequence[RestoreJob]", *, compa
     return bool(fault_of_job or plan.faults)
 
 
-def _network(weights: Path | None, is_ensemble: bool) -> "Network":
+def _network(weights: Path | None, is_ensemble: bool, strength: float) -> "Network":
     """The network that restores."""
     from cdgnet import PRETRAINED
     from pipelines.restore.origins import Network
     from pipelines.restore.weights_files import weights_checksum
 
-    return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble)
+    return Network(weights=weights_checksum(weights or PRETRAINED), is_ensemble=is_ensemble, strength=strength)
 
 
 def _restore(

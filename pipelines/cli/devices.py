@@ -6,18 +6,27 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from pipelines.cli.parameters import TileSide
+from pipelines.cli.parameters import FiniteRange, TileSide
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
     from pipelines.restore.restorer import Restorer
 
+_MOST_STRENGTH = 5  # beyond it, artefacts cover the picture
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
+DEVICE_OPTIONS = {
+    **{"precision": "--precision", "is_compiled": "--compile", "tile": "--tile", "is_ensemble": "--ensemble"},
+    "strength": "--strength",
+}
+"""The options that ``device_options`` adds, by parameter."""
+
+
 def device_options(command: Command) -> Command:
-    """Add --precision, --compile, --tile and --ensemble."""
+    """Add --precision, --compile, --tile, --ensemble and --strength."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -52,6 +61,15 @@ _OPTIONS = (
         is_flag=True,
         help="Restore each frame in eight orientations and take the mean: slightly better, eight times slower.",
     ),
+    click.option(
+        "--strength",
+        type=FiniteRange(0, _MOST_STRENGTH, min_open=True),
+        default=1,
+        show_default=True,
+        metavar="FACTOR",
+        help="Factor on the change that the network makes: 2 changes a picture twice as much, artefacts included; 0.5 "
+        "half as much.",
+    ),
 )
 
 
@@ -61,6 +79,7 @@ def make_restorer(
     is_compiled: bool,
     tile: int | None,
     is_ensemble: bool,
+    strength: float,
     *,
     batch: int = 1,
     is_whole: bool = False,
@@ -76,6 +95,7 @@ def make_restorer(
         is_compiled=is_compiled,
         tile=tile,
         is_ensemble=is_ensemble,
+        strength=strength,
         batch=batch,
         is_whole=is_whole,
     )

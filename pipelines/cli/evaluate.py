@@ -11,7 +11,7 @@ from click.core import ParameterSource
 
 from pipelines.cli import pairs as wrong_pairs
 from pipelines.cli.dataset import LAYOUTS, PAIRING_RULE, listed, method_type
-from pipelines.cli.devices import device_options, make_restorer
+from pipelines.cli.devices import DEVICE_OPTIONS, device_options, make_restorer
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, FiniteRange, output_type, path_type, weights_or_pretrained
 from pipelines.cli.score_report import print_comparison, print_summary
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pipelines.evaluate.mask_source import MaskSource
     from pipelines.evaluate.no_reference import NoReference
 
-_NAMES = {"pack": "h5"}
+_NAMES = {"pack": "h5", "no_weights": "no-weights"}
 existing_type = click.Path(path_type=Path, exists=True)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -114,6 +114,7 @@ def command(
     is_compiled: bool,
     tile: int | None,
     is_ensemble: bool,
+    strength: float,
 ) -> int:
     """Score networks, or the results of other programs: PSNR, SSIM and more, before and after restoring.
 
@@ -141,6 +142,7 @@ def command(
     shared = Conditions(
         precision=precision,
         is_ensemble=is_ensemble,
+        strength=strength,
         tile=tile,
         lpips=_load_lpips(wants_lpips),
         blind=_load_measures(measures or (() if frames.has_truth else ("niqe",))),
@@ -151,7 +153,7 @@ def command(
         check_against(frames, entry.row_of)
     for each in candidates:
         if path := each.conditions.weights:
-            each.restorer = make_restorer(path, precision, is_compiled, tile, is_ensemble, is_whole=True)
+            each.restorer = make_restorer(path, precision, is_compiled, tile, is_ensemble, strength, is_whole=True)
     answer, comparisons, page = score_and_report(frames, candidates, earlier, out, workers)
     rows_of_each = [each.rows(frames) for each in candidates]
     if as_json:
@@ -179,6 +181,10 @@ def _check_options(context: click.Context, *, has_weights: bool) -> None:
         raise click.UsageError(f"--no-weights and --{other} exclude each other; leave one out")
     if "restored" in given and has_weights:
         raise click.UsageError("--restored and --weights exclude each other; leave one out")
+    without = next((f"--{_NAMES.get(name, name)}" for name in ("restored", "no_weights") if name in given), "")
+    useless = next((option for name, option in DEVICE_OPTIONS.items() if name in given), "")
+    if without and useless:
+        raise click.UsageError(f"{without} runs no network, so {useless} has no effect; leave one out")
     sources = [f"--{_NAMES.get(name, name)}" for name in ("pack", "root", "restored") if name in given]
     folders = [name for name in ("blurry", "sharp") if name in given]
     if len(sources) > 1 or not (sources or "blurry" in folders):

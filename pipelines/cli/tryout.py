@@ -85,9 +85,10 @@ def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) ->
 
     network = restorer.network
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    strength = "" if restorer.strength == 1 else f", strength {restorer.strength:g}"
     return Facts(
         weights=(isinstance(network, CDGNet) and read_metadata(weights).get("name")) or weights.name,
-        network=f"{name_of(network)}, {parameters:,} parameters",
+        network=f"{name_of(network)}, {parameters:,} parameters{strength}",
         device=device_and_threads(restorer.device),
         host="" if is_local else socket.gethostname(),
         has_branches=isinstance(network, CDGNet) and network.fusion is not None,

@@ -27,6 +27,7 @@ class Conditions:
     weights: Path | None = None  # None if the frames are already restored
     precision: str = "32-true"
     is_ensemble: bool = False
+    strength: float = 1.0
     tile: int | None = None  # pixels; None: whole frames, or tiles with the same result
     lpips: LPIPS | None = None
     blind: Sequence[NoReference] = ()  # measures that need no sharp frame
@@ -42,6 +43,8 @@ class Conditions:
         }
         if self.is_ensemble:
             identity["ensemble"] = 8
+        if self.strength != 1:
+            identity["strength"] = self.strength
         if self._has_seams():
             identity["tile"] = self.tile
         if self.lpips is not None:
@@ -59,6 +62,8 @@ class Conditions:
         rules = [frames.protocol]
         if self.is_ensemble:
             rules.append("mean over the eight orientations of each frame (self-ensemble)")
+        if self.strength != 1:
+            rules.append(f"the network's change multiplied by {self.strength:g} (--strength)")
         if self._has_seams():
             assert self.tile is not None
             side = self.tile + 2 * peers.HALO

@@ -24,6 +24,7 @@ class Network:
 
     weights: str  # SHA-256 of the weights file
     is_ensemble: bool
+    strength: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,10 @@ class Origins:
             return ""
         if origin.network.weights != network.weights:
             return f"{job.target} was made with other weights"
-        if origin.network != network:
+        if origin.network.is_ensemble != network.is_ensemble:
             return f"{job.target} was made {'with' if origin.network.is_ensemble else 'without'} --ensemble"
+        if origin.network.strength != network.strength:
+            return f"{job.target} was made with --strength {origin.network.strength:g}"
         status, source = job.source.stat(), str(job.source.absolute())
         if (source, status.st_size, status.st_mtime_ns) == (origin.source, origin.bytes, origin.modified):
             return ""

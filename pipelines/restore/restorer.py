@@ -43,6 +43,7 @@ class Restorer:
             except with networks of other projects (``peers.restore``). None: as large as half of the free memory
             allows, and halved if memory still runs out.
         is_ensemble: Restore each frame in its eight orientations and return the mean, which is eight times the work.
+        strength: Factor on the change that the network makes to a frame; 1 is the network's own result.
         batch: Number of frames restored at once, for the choice of the tile.
         is_whole: Restore frames whole if tiles would change the result, unless ``tile`` is given.
 
@@ -57,10 +58,12 @@ class Restorer:
         is_compiled: bool = False,
         tile: int | None = None,
         is_ensemble: bool = False,
+        strength: float = 1.0,
         batch: int = 1,
         is_whole: bool = False,
     ) -> None:
         self.network, self.fabric, self.is_ensemble = network.to(fabric.device).eval(), fabric, is_ensemble
+        self.strength = strength
         self.is_tile_free = tile is None
         self.is_whole = is_whole and self.is_tile_free and isinstance(network, PeerNetwork)
         self._fitting_sizes: set[tuple[int, int]] = set()  # height, width of frames that are known to fit whole
@@ -84,17 +87,20 @@ class Restorer:
             Restored frames of the same shape on the restorer's device, not clamped.
         """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
-        return self._ensemble(self._restore, blurry, report) if self.is_ensemble else self._restore(blurry, report)
+        restored = self._ensemble(self._restore, blurry, report) if self.is_ensemble else self._restore(blurry, report)
+        return torch.lerp(blurry, restored, self.strength)
 
     @torch.no_grad()
     def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
         """Return all outputs of the network; ``restored`` equals the result of ``__call__``.
 
-        With an ensemble, the other outputs are those of the upright frame.
+        The other outputs are the network's own, with an ensemble those of the upright frame.
         """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
-        if not self.is_ensemble:
-            return self._components(blurry, report)
+        outputs = self._components_of_ensemble(blurry, report) if self.is_ensemble else self._components(blurry, report)
+        return outputs._replace(restored=torch.lerp(blurry, outputs.restored, self.strength))
+
+    def _components_of_ensemble(self, blurry: Tensor, report: Progress | None) -> Components:
         upright: list[Components] = []
 
         def restore(seen: Tensor, report: Progress | None) -> Tensor:

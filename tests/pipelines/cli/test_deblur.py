@@ -72,6 +72,22 @@ def test_a_folder_is_deblurred_and_what_is_wrong_in_it_is_said_with_a_status(wei
     assert frames.read(tmp_path / "restored" / "deep" / "a.png").shape == (20, 20, 3)
 
 
+def test_a_strength_of_two_doubles_the_change_of_each_pixel(tmp_path: Path) -> None:
+    ramp = np.linspace(40, 210, 48)
+    blurry = np.repeat(np.tile(ramp, (40, 1))[..., None], 3, axis=2).astype(np.uint8)
+    blurry[12:28, 16:32] = 128
+    frames.write(tmp_path / "a.png", blurry)
+    for strength in ("1", "2"):
+        done = call(tmp_path, "deblur", "a.png", "--strength", strength, "--out", strength)
+        assert done.returncode == 0
+
+    changes = [frames.read(tmp_path / out / "a.png").astype(int) - blurry for out in ("1", "2")]
+    assert np.abs(changes[0]).max() > 5
+    assert np.abs(changes[1] - 2 * changes[0]).max() <= 2  # both are rounded
+    assert "1/a.png was made with --strength 1" in mistake(tmp_path, "deblur", "a.png", "--strength", "2", "--out", "1")
+    assert "--strength is 0.0; it must be a number above 0 and at most 5" in mistake(tmp_path, "deblur", "a.png", "--strength", "0")
+
+
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
     frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
     assert "the name is empty; pass a file or a folder" in mistake(tmp_path, "deblur", "")

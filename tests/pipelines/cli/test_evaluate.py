@@ -75,6 +75,8 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
         (("--sharp", "."), "--sharp alone gives nothing to score; pass one of --h5"),
         (("--root", ".", "--restored", "."), "--root and --restored exclude each other; pass one of"),
         (("--restored", ".", "--weights", PRETRAINED), "--restored and --weights exclude each other"),
+        (("--restored", ".", "--ensemble"), "--restored runs no network, so --ensemble has no effect; leave one out"),
+        (("--no-weights", "--root", ".", "--strength", "2"), "--no-weights runs no network, so --strength has no"),
     ],
 )
 def test_what_to_score_must_be_one_thing(tmp_path: Path, words: tuple[str, ...], said: str) -> None:

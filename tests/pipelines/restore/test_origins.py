@@ -60,6 +60,17 @@ def test_another_network_is_refused_and_several_results_are_counted(job: Restore
         Origins(tmp_path / "out").check([job, job], replace(NETWORK, is_ensemble=True))
     with pytest.raises(InputError, match="was made with other weights"):
         check(job, tmp_path, replace(NETWORK, weights="cd34"))
+    with pytest.raises(InputError, match=r"1\.png was made with --strength 1; use another --out"):
+        check(job, tmp_path, replace(NETWORK, strength=2))
+
+
+def test_a_result_from_before_there_was_a_strength_has_strength_1(job: RestoreJob, tmp_path: Path) -> None:
+    rows = tmp_path / "out" / NAME
+    rows.write_text(rows.read_text().replace(', "strength": 1.0', ""))
+    assert "strength" not in rows.read_text()
+    check(job, tmp_path)
+    with pytest.raises(InputError, match="was made with --strength 1;"):
+        check(job, tmp_path, replace(NETWORK, strength=0.5))
 
 
 def test_a_picture_that_changed_while_it_was_restored_is_not_noted(job: RestoreJob, tmp_path: Path) -> None:

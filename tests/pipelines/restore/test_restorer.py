@@ -96,6 +96,20 @@ def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
     torch.testing.assert_close(restorer(turned), torch.rot90(restorer(make_frame()), 1, (-2, -1)), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("is_ensemble", [False, True])
+def test_strength_multiplies_the_change_of_the_network_and_leaves_its_other_outputs(is_ensemble: bool) -> None:
+    network, fabric, frame = make_network(), Fabric(accelerator="cpu", devices=1), make_frame()
+    usual = Restorer(network, fabric, is_ensemble=is_ensemble)
+    restored, components = usual(frame), usual.components(frame)
+    assert float((restored - frame).abs().max()) > 0.01
+
+    for strength in (0.5, 1.0, 2.5):
+        other = Restorer(network, fabric, is_ensemble=is_ensemble, strength=strength)
+        torch.testing.assert_close(other(frame), frame + strength * (restored - frame), rtol=0, atol=1e-6)
+        assert torch.equal(other.components(frame).restored, other(frame))
+        assert components.small is not None and torch.equal(other.components(frame).small, components.small)
+
+
 @pytest.mark.parametrize(("memory", "batch", "tile"), [(0, 1, 128), (2 * 10**9, 1, 1376), (2 * 10**9, 4, 544)])
 def test_a_tile_is_as_large_as_memory_allows(memory: int, batch: int, tile: int) -> None:
     network = CDGNet(ModelConfig.preset("tiny"))  # 720 bytes a pixel, 144 pixels of halo at every side
