@@ -83,7 +83,7 @@ def working(folder: Path, restorer: Restorer) -> Iterator[Queue]:
 @contextmanager
 def serving(queue: Queue, port: int = 0, facts: Facts = FACTS) -> Iterator[int]:
     """A server for browsers; gives its port."""
-    server = make_server("127.0.0.1", port, make_app(queue, facts, None), threaded=True)
+    server = make_server("127.0.0.1", port, make_app(queue, facts, None, 95), threaded=True)
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -96,8 +96,8 @@ def command(
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
     if serve:
         weights = weights_or_pretrained(weights)
-        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble, strength)
-        return tryout.serve_page(making, weights, quality, host, port)
+        making = partial(make_restorer, weights, precision, is_compiled, tile, is_ensemble, 1)
+        return tryout.serve_page(making, weights, strength, quality, host, port)
     from pipelines.restore.jobs import plan_restore
     from pipelines.restore.origins import Origins
 

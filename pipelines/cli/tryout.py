@@ -48,7 +48,9 @@ def check_options(context: click.Context, inputs: Sequence[Path], *, is_served: 
             raise click.UsageError(f"--{option} cannot be used with --serve, because {reason}; leave it out")
 
 
-def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: int, host: str, port: int) -> int:
+def serve_page(
+    make_restorer: "Callable[[], Restorer]", weights: Path, strength: float, quality: int, host: str, port: int
+) -> int:
     """Serve the page until interrupted; Ctrl-C ends the process at once, also during a restoration."""
     from pipelines.tryout.queue import Queue
     from pipelines.tryout.server import make_app
@@ -63,7 +65,7 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
     for number in STOP_SIGNALS:
         signal.signal(number, end)
-    facts = _facts(restorer, weights, host, is_local=token is None)
+    facts = _facts(restorer, weights, strength, host, is_local=token is None)
 
     def say(address: str) -> None:
         click.echo(f"restoring on {facts.device}; uploaded pictures are deleted when the server stops")
@@ -71,13 +73,13 @@ def serve_page(make_restorer: "Callable[[], Restorer]", weights: Path, quality: 
 
     Worker(queue, restorer, quality).start()
     try:
-        serve_app(make_app(queue, facts, token), host, port, token, say)
+        serve_app(make_app(queue, facts, token, quality), host, port, token, say)
     finally:
         queue.close()
     return 0
 
 
-def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) -> "Facts":
+def _facts(restorer: "Restorer", weights: Path, strength: float, host: str, *, is_local: bool) -> "Facts":
     from cdgnet import CDGNet, read_metadata
     from pipelines.restore.networks import name_of
     from pipelines.timing import device_and_threads
@@ -85,11 +87,11 @@ def _facts(restorer: "Restorer", weights: Path, host: str, *, is_local: bool) ->
 
     network = restorer.network
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    strength = "" if restorer.strength == 1 else f", strength {restorer.strength:g}"
     return Facts(
         weights=(isinstance(network, CDGNet) and read_metadata(weights).get("name")) or weights.name,
-        network=f"{name_of(network)}, {parameters:,} parameters{strength}",
+        network=f"{name_of(network)}, {parameters:,} parameters",
         device=device_and_threads(restorer.device),
         host="" if is_local else socket.gethostname(),
         has_branches=isinstance(network, CDGNet) and network.fusion is not None,
+        strength=strength,
     )

@@ -21,7 +21,7 @@ from flask import Flask, Response, abort, request, send_file
 from pipelines import serving
 from pipelines.errors import InputError
 from pipelines.pages.templates import templates
-from pipelines.tryout import shown
+from pipelines.tryout import shown, strength
 from pipelines.tryout.pictures import MOST_BYTES, Picture, State
 from pipelines.tryout.queue import Queue
 from pipelines.tryout.worker import IMAGES, MAPS
@@ -45,23 +45,30 @@ class Facts:
     device: str
     host: str  # the machine that stores the pictures; empty if it is the one of the browser
     has_branches: bool
+    strength: float = 1.0  # of the results at first; the page has a slider
+
+    @property
+    def most_strength(self) -> float:
+        """The greatest strength of the slider."""
+        return max(strength.MOST, self.strength)
 
 
-def make_app(queue: Queue, facts: Facts, token: str | None) -> Flask:
+def make_app(queue: Queue, facts: Facts, token: str | None, quality: int) -> Flask:
     """The application.
 
     Args:
         queue: Where pictures go.
         facts: For the page's head.
         token: As in ``serving.protect``.
+        quality: As in ``photographs.write``, for results of another strength.
     """
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     serving.protect(app, token, _COOKIE)
     _add_page(app, facts)
     _add_list(app, queue, facts)
-    _add_pictures(app, queue)
-    _add_downloads(app, queue)
+    _add_pictures(app, queue, facts)
+    _add_downloads(app, queue, facts, quality)
     return app
 
 
@@ -131,7 +138,7 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
-def _add_pictures(app: Flask, queue: Queue) -> None:
+def _add_pictures(app: Flask, queue: Queue, facts: Facts) -> None:
     making = threading.Lock()  # one at a time: each may take gigabytes
 
     def whole(picture: Picture, source: Path) -> Response:
@@ -163,8 +170,15 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
 
     @app.get("/pictures/<int:number>/restored")
     def get_restored(number: int) -> Response:
-        picture = _found(queue, number, is_done=True)
-        return whole(picture, picture.restored)
+        picture, factor = _found(queue, number, is_done=True), _strength(facts)
+        if factor == 1:
+            return whole(picture, picture.restored)
+        try:
+            with making:
+                data = shown.encode(strength.strengthened(picture, factor))
+        except (ReadError, OSError):  # removed in this moment
+            abort(404)
+        return Response(data, mimetype=shown.mime_type(data))
 
     @app.get("/pictures/<int:number>/parts/<name>")
     def get_part(number: int, name: str) -> Response:
@@ -179,13 +193,24 @@ def _add_pictures(app: Flask, queue: Queue) -> None:
         return Response(data, mimetype=shown.mime_type(data))
 
 
-def _add_downloads(app: Flask, queue: Queue) -> None:
+def _strength(facts: Facts) -> float:
+    """The strength that a request asks for; 1 if it names none."""
+    try:
+        factor = float(request.args.get("strength", 1))
+    except ValueError:
+        abort(400)
+    if not 0 < factor <= facts.most_strength:
+        abort(400)
+    return factor
+
+
+def _add_downloads(app: Flask, queue: Queue, facts: Facts, quality: int) -> None:
     @app.get("/pictures/<int:number>/download")
     def download(number: int) -> Response:
-        picture = _found(queue, number, is_done=True)
+        picture, factor = _found(queue, number, is_done=True), _strength(facts)
         try:
-            data = picture.restored.read_bytes()
-        except OSError:  # removed in this moment
+            data = strength.file_of(picture, factor, quality)
+        except (ReadError, OSError):  # removed in this moment
             abort(404)
         return send_file(
             BytesIO(data), "application/octet-stream", as_attachment=True, download_name=picture.download_name
@@ -193,13 +218,12 @@ def _add_downloads(app: Flask, queue: Queue) -> None:
 
     @app.get("/download")
     def download_all() -> Response:
-        listed = queue.restored()
+        listed, factor = queue.restored(), _strength(facts)
         if not listed:
             abort(404)
         try:
-            return send_file(
-                _archive(listed, queue.folder), "application/zip", as_attachment=True, download_name="restored.zip"
-            )
+            archive = _archive(listed, queue.folder, factor, quality)
+            return send_file(archive, "application/zip", as_attachment=True, download_name="restored.zip")
         except OSError as error:
             return serving.unavailable(
                 f"{queue.folder} cannot be written ({error.strerror or error}); free some disk space"
@@ -214,7 +238,7 @@ def _found(queue: Queue, number: int, *, is_done: bool) -> Picture:
     return picture
 
 
-def _archive(pictures: Sequence[Picture], folder: Path) -> IO[bytes]:
+def _archive(pictures: Sequence[Picture], folder: Path, factor: float, quality: int) -> IO[bytes]:
     """The restored pictures in an unnamed zip file in ``folder``; repeated names get a number."""
     target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the response that sends it
     taken: Counter[str] = Counter()
@@ -224,8 +248,9 @@ def _archive(pictures: Sequence[Picture], folder: Path) -> IO[bytes]:
                 name = Path(picture.download_name)
                 taken[name.name.casefold()] += 1
                 count = taken[name.name.casefold()]
-                with suppress(FileNotFoundError):  # removed in this moment
-                    archive.write(picture.restored, name.name if count == 1 else f"{name.stem} ({count}){name.suffix}")
+                unique = name.name if count == 1 else f"{name.stem} ({count}){name.suffix}"
+                with suppress(FileNotFoundError, ReadError):  # removed in this moment
+                    archive.writestr(unique, strength.file_of(picture, factor, quality))
     except OSError:
         target.close()
         raise

@@ -7,8 +7,9 @@
   const view = new tryout.View(find("#stage"), {range: find("#wipe"), zoom: find("#zoom")});
   const parts = new tryout.Parts(find("#branches"), find("#ask"));
   const list = new tryout.List(find("#list"), {choose: number => choose(number), remove: number => remove(number)});
+  const strength = find("#strength");
   const states = new Map(); // number -> state that was said
-  let chosen = 0, refusal = "";
+  let chosen = 0, refusal = "", factor = Number(strength.value); // factor: applied to what is shown and downloaded
 
   /* The chosen picture */
 
@@ -28,6 +29,8 @@
     queue.remove(number);
   };
 
+  const withStrength = path => factor === 1 ? path : `${path}?strength=${factor}`;
+
   const showChosen = () => {
     const one = queue.find(chosen);
     find("#empty").hidden = Boolean(one);
@@ -39,11 +42,11 @@
     find("#name").title = one.name;
     write(find("#facts"), `${tryout.factsOf(one)}${isDone ? `, ${tryout.stateOf(one.restoring)}` : ""}`);
     find("#download").hidden = !isDone;
-    if (isDone) find("#download").href = `${path}/download`;
-    if (one.width) view.open(one.width, one.height, `${path}/blurry`, isDone ? `${path}/restored` : "", one.name);
+    if (isDone) find("#download").href = withStrength(`${path}/download`);
+    if (one.width) view.open(one.width, one.height, `${path}/blurry`, isDone ? withStrength(`${path}/restored`) : "", one.name);
     else view.close();
     for (const tool of document.querySelectorAll(".tools button")) tool.disabled = !one.width;
-    find("#hold").disabled = !isDone;
+    find("#hold").disabled = strength.disabled = !isDone;
     const note = find("#note");
     note.hidden = isDone;
     note.classList.toggle("wrong", state === "failed");
@@ -117,6 +120,17 @@
     add(await sending.filesOf(event.dataTransfer.items));
   });
 
+  /* Strength */
+
+  const writeStrength = () => write(find("#strength-value"), Number(strength.value).toFixed(2));
+  const applyStrength = () => {
+    factor = Number(strength.value);
+    find("#download-all").href = withStrength("download");
+    showChosen();
+  };
+  strength.addEventListener("input", writeStrength);
+  strength.addEventListener("change", applyStrength); // when the slider is let go
+
   /* Buttons and keys */
 
   const step = by => {
@@ -145,6 +159,7 @@
   const moves = {ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
   document.addEventListener("keydown", event => {
     if (event.ctrlKey || event.metaKey || event.altKey || help.open) return;
+    if (event.target === strength && Object.hasOwn(moves, event.key)) return;
     const isMove = event.shiftKey && moves[event.key];
     if (!isMove && !Object.hasOwn(keys, event.key)) return;
     event.preventDefault();
@@ -155,5 +170,7 @@
   window.addEventListener("blur", () => view.hold(false));
 
   tryout.parts = {view, list, chosen: () => chosen};
+  writeStrength();
+  applyStrength();
   queue.ask();
 }

@@ -29,7 +29,10 @@
         image.alt = `${name}, ${["blurry", "restored"][place]}`;
         image.hidden = !source;
         if (!source) image.removeAttribute("src");
-        else if (image.getAttribute("src") !== source) image.src = source;
+        else if (image.getAttribute("src") !== source) {
+          image.src = source;
+          image.parentElement.ariaBusy = true;
+        }
       });
       if (isOther && !isAlike) this.fit();
       this.wipe(this.at);
@@ -117,6 +120,9 @@
 
     listen() {
       const {stage} = this;
+      for (const image of this.images) {
+        for (const kind of ["load", "error"]) image.addEventListener(kind, () => { image.parentElement.ariaBusy = false; });
+      }
       stage.addEventListener("wheel", event => {
         event.preventDefault();
         const {x, y} = this.point(event);

@@ -85,7 +85,9 @@ def test_a_strength_of_two_doubles_the_change_of_each_pixel(tmp_path: Path) -> N
     assert np.abs(changes[0]).max() > 5
     assert np.abs(changes[1] - 2 * changes[0]).max() <= 2  # both are rounded
     assert "1/a.png was made with --strength 1" in mistake(tmp_path, "deblur", "a.png", "--strength", "2", "--out", "1")
-    assert "--strength is 0.0; it must be a number above 0 and at most 5" in mistake(tmp_path, "deblur", "a.png", "--strength", "0")
+    assert "--strength is 0.0; it must be a number above 0 and at most 5" in mistake(
+        tmp_path, "deblur", "a.png", "--strength", "0"
+    )
 
 
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:

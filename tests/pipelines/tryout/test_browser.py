@@ -104,6 +104,32 @@ def test_all_results_can_be_downloaded_at_once_when_there_are_two(page: Any, que
     assert download.value.suggested_filename == "restored.zip"
 
 
+def test_strength_changes_what_is_shown_and_what_is_downloaded(shown: Any, queue: Queue, tmp_path: Path) -> None:
+    restored = "document.querySelector('.restored img')"
+    before = shown.evaluate(f"{restored}.src")
+    shown.focus("#strength")
+    for _ in range(10):
+        shown.keyboard.press("ArrowRight")
+    assert (shown.text_content("#strength-value"), shown.input_value("#wipe")) == ("1.50", "50")  # the wipe stays
+    until(shown, f"{restored}.complete && {restored}.src.endsWith('?strength=1.5')")
+    assert shown.evaluate(f"{restored}.naturalWidth") == 200
+    until(shown, "document.querySelector('.restored').ariaBusy === 'false'")
+
+    with shown.expect_download() as download:
+        shown.click("#download")
+
+    found = queue.get(queue.facts()[0]["number"])
+    assert found and download.value.suggested_filename == "photo-restored.jpg"
+    assert Path(download.value.path()).read_bytes() != found.restored.read_bytes()
+    for _ in range(10):
+        shown.keyboard.press("ArrowRight")  # not on the slider: the wipe moves
+    assert shown.text_content("#strength-value") == "1.50"
+    shown.focus("#strength")
+    for _ in range(10):
+        shown.keyboard.press("ArrowLeft")
+    assert shown.evaluate(f"{restored}.src") == before
+
+
 def test_zoom_and_pan_move_both_pictures_alike_and_the_wipe_divides_them(page: Any, queue: Queue) -> None:
     wait_for(queue, hand_in(queue, picture(720, 960, "JPEG"), "photo.jpg"))
     page.evaluate("tryout.queue.ask()")

@@ -19,6 +19,7 @@ from tryout_page import FACTS, HOSTILE, hand_in, make_restorer, picture, wait_fo
 
 from pipelines.tryout import server
 from pipelines.tryout.queue import Queue
+from prep.io import frames, photographs
 
 LOCAL = "http://127.0.0.1:8766"
 
@@ -33,7 +34,7 @@ def queue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Queue]:
 def client(queue: Queue) -> FlaskClient:
     for facts in queue.facts():
         queue.remove(facts["number"])
-    return server.make_app(queue, FACTS, None).test_client()
+    return server.make_app(queue, FACTS, None, 95).test_client()
 
 
 def offer(client: FlaskClient, *files: tuple[str, int]) -> Any:
@@ -80,6 +81,56 @@ def test_all_results_come_in_one_file_in_their_order_and_none_replaces_another(
         alone = [client.get(f"/pictures/{number}/download", base_url=LOCAL).data for number in numbers]
         assert [archive.read(name) for name in archive.namelist()] == alone
     assert sorted(path.name for path in queue.folder.iterdir()) == sorted(map(str, numbers))  # nothing else stays
+
+
+@pytest.mark.parametrize("kind", ["8 bits", "16 bits with alpha", "grey"])
+def test_strength_multiplies_the_change_that_is_shown_and_downloaded(
+    kind: str, client: FlaskClient, queue: Queue, tmp_path: Path
+) -> None:
+    rng, top = np.random.default_rng(0), 65535 if "16" in kind else 255
+    shape = (48, 64, 4) if "alpha" in kind else (48, 64) if kind == "grey" else (48, 64, 3)
+    pixels = (rng.uniform(0.3, 0.6, shape) * top).astype(np.uint16 if "16" in kind else np.uint8)
+    frames.write(tmp_path / "a.png", pixels)
+    number = hand_in(queue, (tmp_path / "a.png").read_bytes())
+    wait_for(queue, number)
+
+    files = {}
+    for strength in ("", "?strength=1", "?strength=2.5", "?strength=0.5"):
+        with client.get(f"/pictures/{number}/download{strength}", base_url=LOCAL) as answer:
+            assert (answer.status_code, "a-restored.png" in answer.headers["Content-Disposition"]) == (200, True)
+            files[strength] = answer.data
+    assert files[""] == files["?strength=1"]
+    results = {}
+    for strength, data in files.items():
+        (tmp_path / "b.png").write_bytes(data)
+        results[strength] = photographs.read(tmp_path / "b.png").pixels.astype(float)
+    before, change = pixels.reshape(results[""].shape).astype(float), results[""] - pixels.reshape(results[""].shape)
+    assert np.abs(change).max() > 0.02 * top
+    for strength, factor in (("?strength=2.5", 2.5), ("?strength=0.5", 0.5)):
+        assert np.abs(results[strength] - np.clip(before + factor * change, 0, top)).max() <= 1
+    shown = client.get(f"/pictures/{number}/restored?strength=2.5", base_url=LOCAL).data
+    (tmp_path / "c.png").write_bytes(shown)
+    wanted = results["?strength=2.5"] * 255 / top
+    assert np.abs(photographs.read(tmp_path / "c.png").pixels - wanted).max() <= 1
+    with client.get("/download?strength=2.5", base_url=LOCAL) as answer:
+        archive = zipfile.ZipFile(io.BytesIO(answer.data))
+    assert archive.read("a-restored.png") == files["?strength=2.5"]
+    found = queue.get(number)
+    assert found and sorted(path.stem for path in found.folder.iterdir()) == [
+        "blurry",
+        "restored",
+    ]  # nothing else stays
+
+
+@pytest.mark.parametrize("strength", ["0", "-1", "3.01", "nan", "inf", "two", ""])
+def test_a_strength_that_the_slider_does_not_have_is_refused(strength: str, client: FlaskClient, queue: Queue) -> None:
+    number = hand_in(queue, picture())
+    wait_for(queue, number)
+    for path in (f"/pictures/{number}/restored", f"/pictures/{number}/download", "/download"):
+        assert client.get(f"{path}?strength={strength}", base_url=LOCAL).status_code == 400
+    strong = server.make_app(queue, replace(FACTS, strength=4.0), None, 95).test_client()
+    assert strong.get(f"/pictures/{number}/restored?strength=4", base_url=LOCAL).status_code == 200
+    assert 'max="4.0"' in strong.get("/", base_url=LOCAL).text
 
 
 def test_a_full_disk_hides_no_picture(client: FlaskClient, queue: Queue) -> None:
@@ -136,7 +187,7 @@ def test_a_name_from_elsewhere_is_refused(host: str, client: FlaskClient, queue:
 
 
 def test_elsewhere_wants_the_token_and_keeps_it_as_a_cookie_of_its_own(queue: Queue) -> None:
-    client = server.make_app(queue, FACTS, "right").test_client()
+    client = server.make_app(queue, FACTS, "right", 95).test_client()
     base = "http://box.example:8766"
 
     assert client.get("/queue", base_url=base).status_code == 403
@@ -228,7 +279,7 @@ def test_branches_are_made_when_they_are_asked_for_and_not_of_one_branch(client:
 
     kinds = {name: client.get(f"{path}/{name}", base_url=LOCAL).mimetype for name in ("small", "share")}
     assert kinds == {"small": "image/jpeg", "share": "image/png"}
-    single = server.make_app(queue, replace(FACTS, has_branches=False), None).test_client()
+    single = server.make_app(queue, replace(FACTS, has_branches=False), None, 95).test_client()
     assert single.post(path, base_url=LOCAL, json={}).status_code == 404
     assert "data-branches" not in single.get("/", base_url=LOCAL).text
 
@@ -237,7 +288,7 @@ def test_the_head_says_where_pictures_stay(queue: Queue) -> None:
     texts = {}
     for host in ("", "box"):
         facts = replace(FACTS, host=host, weights="<b>w</b>")
-        texts[host] = server.make_app(queue, facts, None).test_client().get("/", base_url=LOCAL).text
+        texts[host] = server.make_app(queue, facts, None, 95).test_client().get("/", base_url=LOCAL).text
     assert "Pictures stay on this machine" in texts[""] and "&lt;b&gt;w" in texts[""] and "<b>w" not in texts[""]
     assert "Pictures are sent to box only" in texts["box"]
 
