@@ -88,7 +88,7 @@ class Restorer:
         """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
         restored = self._ensemble(self._restore, blurry, report) if self.is_ensemble else self._restore(blurry, report)
-        return torch.lerp(blurry, restored, self.strength)
+        return self._strengthened(blurry, restored)
 
     @torch.no_grad()
     def components(self, blurry: Tensor, on_tile: Progress | None = None) -> Components:
@@ -98,7 +98,10 @@ class Restorer:
         """
         blurry, report = self.fabric.to_device(blurry), self._when_done(on_tile)
         outputs = self._components_of_ensemble(blurry, report) if self.is_ensemble else self._components(blurry, report)
-        return outputs._replace(restored=torch.lerp(blurry, outputs.restored, self.strength))
+        return outputs._replace(restored=self._strengthened(blurry, outputs.restored))
+
+    def _strengthened(self, blurry: Tensor, restored: Tensor) -> Tensor:
+        return restored.lerp_(blurry, 1 - self.strength)  # in place, because a large picture takes gigabytes
 
     def _components_of_ensemble(self, blurry: Tensor, report: Progress | None) -> Components:
         upright: list[Components] = []

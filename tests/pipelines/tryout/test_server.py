@@ -131,6 +131,8 @@ def test_a_strength_that_the_slider_does_not_have_is_refused(strength: str, clie
     strong = server.make_app(queue, replace(FACTS, strength=4.0), None, 95).test_client()
     assert strong.get(f"/pictures/{number}/restored?strength=4", base_url=LOCAL).status_code == 200
     assert 'max="4.0"' in strong.get("/", base_url=LOCAL).text
+    weak = server.make_app(queue, replace(FACTS, strength=0.1), None, 95).test_client()
+    assert 'min="0.1" max="3.0" step="0.05" value="0.1"' in weak.get("/", base_url=LOCAL).text
 
 
 def test_a_full_disk_hides_no_picture(client: FlaskClient, queue: Queue) -> None:
