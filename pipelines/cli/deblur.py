@@ -89,8 +89,9 @@ def command(
     Results keep their name, size and bit depth; pictures also alpha, colour profile and EXIF, videos frame rate and
     sound. INPUTS are files, folders (searched recursively; the results keep their structure) and patterns in quotes.
 
-    Existing results are skipped; if they were made from other pictures or with other weights, the command stops. Run
-    the same command again to continue after an interruption, also within a video.
+    Existing results are skipped; if they were made from other pictures, with other weights or
+    another strength, the command stops. Run the same command again to continue after an interruption, also within a
+    video.
     """
     _refuse_weights(inputs)
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
@@ -121,10 +122,11 @@ def command(
         settings = RestoreSettings(quality=quality, batch=batch, identity=identity)
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
-    if compare:
-        faults += _compare(plan.jobs, out, force=force)
-    failed = [f"{len(faults)} failed"] if faults else []
     written = [outcome.job for outcome in outcomes if not outcome.fault]
+    compared = plan.jobs if compare else [job for job in written if _is_compared(job)]
+    if compared:
+        faults += _compare(compared, out, force=force)
+    failed = [f"{len(faults)} failed"] if faults else []
     if written or faults:
         wrote = f"wrote {_counted(written)} to {out}" if written else "wrote nothing"
         click.echo("; ".join([wrote, *failed]))
@@ -196,7 +198,7 @@ def _restore(
 
 
 def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[str]:
-    """Draw the missing comparisons, also for results of earlier runs; returns what went wrong, one line each."""
+    """Draw the comparisons that are missing or of an earlier result; returns what went wrong, one line each."""
     from pipelines.restore import comparison
     from pipelines.restore.jobs import name_fault
     from prep.errors import ReadError
@@ -204,7 +206,7 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
     done = [job for job in jobs if not job.is_video and job.target.exists()]
     faults = [fault for job in done if (fault := name_fault(comparison.path_of(job.target)))]
     named = [job for job in done if not name_fault(comparison.path_of(job.target))]
-    missing = [job for job in named if force or not comparison.path_of(job.target).exists()]
+    missing = [job for job in named if force or not _is_compared(job) or _is_outdated(job)]
     if existing := len(named) - len(missing):
         click.echo(f"{counted(existing, 'comparison')} already in {out}; skipped (--force draws again)")
     drawn = 0
@@ -220,6 +222,21 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
         first = comparison.path_of(missing[0].target)
         click.echo(f"drew {first}" if drawn == 1 else f"drew {counted(drawn, 'comparison')}, such as {first}")
     return faults
+
+
+def _is_compared(job: "RestoreJob") -> bool:
+    from pipelines.restore import comparison
+    from pipelines.restore.jobs import name_fault
+
+    path = comparison.path_of(job.target)
+    return not job.is_video and not name_fault(path) and path.exists()
+
+
+def _is_outdated(job: "RestoreJob") -> bool:
+    """Whether the comparison is of an earlier result."""
+    from pipelines.restore import comparison
+
+    return comparison.path_of(job.target).stat().st_mtime_ns < job.target.stat().st_mtime_ns
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:

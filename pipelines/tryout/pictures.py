@@ -68,6 +68,11 @@ class Picture:
         return self.folder / f"restored{self.suffix}"
 
     @property
+    def exact(self) -> Path:
+        """The result without loss, beside ``restored``; only written if that is in a lossy format."""
+        return self.folder / "exact.png"
+
+    @property
     def download_name(self) -> str:
         """The file name of the download, safe in a path and in an HTTP header."""
         stem = PurePosixPath(self.name.replace("\\", "/")).stem

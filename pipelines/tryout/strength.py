@@ -20,7 +20,8 @@ def strengthened(picture: Picture, strength: float) -> Photo:
     Raises:
         ReadError: If the picture or its result is gone.
     """
-    blurry, restored = photographs.read(picture.source), photographs.read(picture.restored)
+    result = picture.exact if picture.exact.exists() else picture.restored
+    blurry, restored = photographs.read(picture.source), photographs.read(result)
     pixels: Any = cv2.addWeighted(restored.pixels, strength, blurry.pixels, 1 - strength, 0)
     return replace(blurry, pixels=pixels.reshape(blurry.pixels.shape))
 

@@ -76,7 +76,10 @@ class Worker(threading.Thread):
         check_memory(photo, picture.source, _PIXEL_BYTES["restoring" if is_restoring else "branches"])
         if not is_restoring:
             return draw_branches(photo, picture, self.restorer, report)
-        photographs.write(picture.restored, restore(photo, self.restorer, report), self.quality)
+        restored = restore(photo, self.restorer, report)
+        if not photo.is_lossless:
+            photographs.write(picture.exact, restored)
+        photographs.write(picture.restored, restored, self.quality)
         return []
 
 

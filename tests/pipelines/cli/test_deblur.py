@@ -90,6 +90,21 @@ def test_a_strength_of_two_doubles_the_change_of_each_pixel(tmp_path: Path) -> N
     )
 
 
+def test_a_comparison_is_never_of_an_earlier_result(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    frames.write(tmp_path / "a.png", rng.integers(0, 256, (40, 48, 3)).astype(np.uint8))
+    drawn = tmp_path / "restored" / "a.png.compare.jpg"
+    call(tmp_path, "deblur", "a.png", "--compare")
+    first = drawn.read_bytes()
+    assert "1 comparison already in restored; skipped" in call(tmp_path, "deblur", "a.png", "--compare").stdout
+    done = call(tmp_path, "deblur", "a.png", "--strength", "2", "--force")
+    assert "drew restored/a.png.compare.jpg" in done.stdout and drawn.read_bytes() != first
+    drawn.write_bytes(first)
+    os.utime(drawn, ns=(1, 1))  # older than the result
+    call(tmp_path, "deblur", "a.png", "--strength", "2", "--compare")
+    assert drawn.read_bytes() != first
+
+
 def test_an_empty_name_is_not_the_current_folder(tmp_path: Path) -> None:
     frames.write(tmp_path / "a.png", np.full((20, 20), 9, np.uint8))
     assert "the name is empty; pass a file or a folder" in mistake(tmp_path, "deblur", "")

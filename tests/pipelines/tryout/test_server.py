@@ -19,6 +19,7 @@ from tryout_page import FACTS, HOSTILE, hand_in, make_restorer, picture, wait_fo
 
 from pipelines.tryout import server
 from pipelines.tryout.queue import Queue
+from pipelines.tryout.worker import restore
 from prep.io import frames, photographs
 
 LOCAL = "http://127.0.0.1:8766"
@@ -120,6 +121,22 @@ def test_strength_multiplies_the_change_that_is_shown_and_downloaded(
         "blurry",
         "restored",
     ]  # nothing else stays
+
+
+def test_the_download_of_a_jpeg_with_another_strength_has_no_errors_of_its_first_compression(
+    client: FlaskClient, queue: Queue, tmp_path: Path
+) -> None:
+    number = hand_in(queue, picture(kind="JPEG"), "a.jpg")
+    wait_for(queue, number)
+    found = queue.get(number)
+    assert found
+    photo = photographs.read(found.source)
+    exact = restore(photo, make_restorer(), lambda _: None).pixels
+    wanted = np.rint(np.clip(3.0 * exact - 2.0 * photo.pixels, 0, 255)).astype(np.uint8)
+    photographs.write(tmp_path / "wanted.jpg", replace(photo, pixels=wanted), 95)
+
+    with client.get(f"/pictures/{number}/download?strength=3", base_url=LOCAL) as answer:
+        assert answer.data == (tmp_path / "wanted.jpg").read_bytes()
 
 
 @pytest.mark.parametrize("strength", ["0", "-1", "3.01", "nan", "inf", "two", ""])
