@@ -89,9 +89,8 @@ def command(
     Results keep their name, size and bit depth; pictures also alpha, colour profile and EXIF, videos frame rate and
     sound. INPUTS are files, folders (searched recursively; the results keep their structure) and patterns in quotes.
 
-    Existing results are skipped; if they were made from other pictures, with other weights or
-    another strength, the command stops. Run the same command again to continue after an interruption, also within a
-    video.
+    Existing results are skipped; if they were made from other pictures, with other weights or another strength, the
+    command stops. Run the same command again to continue after an interruption, also within a video.
     """
     _refuse_weights(inputs)
     tryout.check_options(click.get_current_context(), inputs, is_served=serve)
@@ -123,7 +122,7 @@ def command(
         outcomes = _restore(missing, restorer, settings, partial(origins.add, network=network))
     faults = [*plan.faults, *(outcome.fault for outcome in outcomes if outcome.fault)]
     written = [outcome.job for outcome in outcomes if not outcome.fault]
-    compared = plan.jobs if compare else [job for job in written if _is_compared(job)]
+    compared = plan.jobs if compare else [job for job in written if _has_comparison(job)]
     if compared:
         faults += _compare(compared, out, force=force)
     failed = [f"{len(faults)} failed"] if faults else []
@@ -151,9 +150,8 @@ def _show_dry_run(plan: "RestorePlan", missing: "Sequence[RestoreJob]", *, compa
         if job not in fault_of_job:
             click.echo(f"{job.source} -> {job.target}")
     for job in plan.jobs if compare else ():
-        path = comparison.path_of(job.target)
-        if not job.is_video and job not in fault_of_job and (force or not path.exists()):
-            click.echo(f"{job.source} -> {path}")
+        if not job.is_video and job not in fault_of_job and (force or not comparison.is_current(job.target)):
+            click.echo(f"{job.source} -> {comparison.path_of(job.target)}")
     for fault in fault_of_job.values():
         click.echo(fault, err=True)
     failing = f"; {len(fault_of_job)} would fail" if fault_of_job else ""
@@ -206,7 +204,7 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
     done = [job for job in jobs if not job.is_video and job.target.exists()]
     faults = [fault for job in done if (fault := name_fault(comparison.path_of(job.target)))]
     named = [job for job in done if not name_fault(comparison.path_of(job.target))]
-    missing = [job for job in named if force or not _is_compared(job) or _is_outdated(job)]
+    missing = [job for job in named if force or not comparison.is_current(job.target)]
     if existing := len(named) - len(missing):
         click.echo(f"{counted(existing, 'comparison')} already in {out}; skipped (--force draws again)")
     drawn = 0
@@ -224,19 +222,12 @@ def _compare(jobs: "Sequence[RestoreJob]", out: Path, *, force: bool) -> list[st
     return faults
 
 
-def _is_compared(job: "RestoreJob") -> bool:
+def _has_comparison(job: "RestoreJob") -> bool:
     from pipelines.restore import comparison
     from pipelines.restore.jobs import name_fault
 
     path = comparison.path_of(job.target)
-    return not job.is_video and not name_fault(path) and path.exists()
-
-
-def _is_outdated(job: "RestoreJob") -> bool:
-    """Whether the comparison is of an earlier result."""
-    from pipelines.restore import comparison
-
-    return comparison.path_of(job.target).stat().st_mtime_ns < job.target.stat().st_mtime_ns
+    return not name_fault(path) and path.exists()
 
 
 def _print_plan(plan: "RestorePlan", existing: int, out: Path) -> None:

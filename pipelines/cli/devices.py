@@ -17,9 +17,11 @@ _MOST_STRENGTH = 5  # beyond it, artefacts cover the picture
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-
 DEVICE_OPTIONS = {
-    **{"precision": "--precision", "is_compiled": "--compile", "tile": "--tile", "is_ensemble": "--ensemble"},
+    "precision": "--precision",
+    "is_compiled": "--compile",
+    "tile": "--tile",
+    "is_ensemble": "--ensemble",
     "strength": "--strength",
 }
 """The options that ``device_options`` adds, by parameter."""

@@ -25,6 +25,12 @@ def path_of(result: Path) -> Path:
     return result.with_name(result.name + COMPARISON)
 
 
+def is_current(result: Path) -> bool:
+    """Return whether a result has a comparison, and not one of an earlier result."""
+    path = path_of(result)
+    return path.exists() and result.exists() and path.stat().st_mtime_ns >= result.stat().st_mtime_ns
+
+
 def write(blurry: Path, restored: Path) -> Path:
     """Write the comparison of a picture and its result beside the result; return its path.
 

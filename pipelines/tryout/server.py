@@ -209,7 +209,8 @@ def _add_downloads(app: Flask, queue: Queue, facts: Facts, quality: int) -> None
     def download(number: int) -> Response:
         picture, factor = _found(queue, number, is_done=True), _strength(facts)
         try:
-            data = strength.file_of(picture, factor, quality)
+            with strength.written(picture, factor, quality) as path:
+                data = path.read_bytes()
         except (ReadError, OSError):  # removed in this moment
             abort(404)
         return send_file(
@@ -249,8 +250,11 @@ def _archive(pictures: Sequence[Picture], folder: Path, factor: float, quality: 
                 taken[name.name.casefold()] += 1
                 count = taken[name.name.casefold()]
                 unique = name.name if count == 1 else f"{name.stem} ({count}){name.suffix}"
-                with suppress(FileNotFoundError, ReadError):  # removed in this moment
-                    archive.writestr(unique, strength.file_of(picture, factor, quality))
+                with (
+                    suppress(FileNotFoundError, ReadError),  # removed in this moment
+                    strength.written(picture, factor, quality) as path,
+                ):
+                    archive.write(path, unique)
     except OSError:
         target.close()
         raise

@@ -1,6 +1,8 @@
 """A result with another strength, computed from the picture and its result without running the network again."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,8 +28,9 @@ def strengthened(picture: Picture, strength: float) -> Photo:
     return replace(blurry, pixels=pixels.reshape(blurry.pixels.shape))
 
 
-def file_of(picture: Picture, strength: float, quality: int) -> bytes:
-    """Return the file to download: the result with a strength, in the format of the picture.
+@contextmanager
+def written(picture: Picture, strength: float, quality: int) -> Iterator[Path]:
+    """Write the file to download, the result with a strength in the format of the picture, until the context ends.
 
     Args:
         picture: A restored picture.
@@ -38,8 +41,9 @@ def file_of(picture: Picture, strength: float, quality: int) -> bytes:
         ReadError, OSError: If the picture is gone, or the disk is full.
     """
     if strength == 1:
-        return picture.restored.read_bytes()
+        yield picture.restored
+        return
     with tempfile.TemporaryDirectory(dir=picture.folder) as folder:
         path = Path(folder, picture.restored.name)
         photographs.write(path, strengthened(picture, strength), quality)
-        return path.read_bytes()
+        yield path

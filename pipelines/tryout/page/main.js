@@ -9,7 +9,7 @@
   const list = new tryout.List(find("#list"), {choose: number => choose(number), remove: number => remove(number)});
   const strength = find("#strength");
   const states = new Map(); // number -> state that was said
-  let chosen = 0, refusal = "", factor = Number(strength.value); // factor: applied to what is shown and downloaded
+  let chosen = 0, refusal = "", factor = 1; // factor: strength applied to what is shown and downloaded
 
   /* The chosen picture */
 
@@ -125,6 +125,7 @@
   const writeStrength = () => write(find("#strength-value"), Number(strength.value).toFixed(2));
   const applyStrength = () => {
     factor = Number(strength.value);
+    writeStrength();
     find("#download-all").href = withStrength("download");
     showChosen();
   };
@@ -170,7 +171,6 @@
   window.addEventListener("blur", () => view.hold(false));
 
   tryout.parts = {view, list, chosen: () => chosen};
-  writeStrength();
   applyStrength();
   queue.ask();
 }
