@@ -13,6 +13,7 @@ _CHOICES = {
     "fusion": ("orientation", "concat", "divided", "none"),
 }
 _SWITCHES = ("skips", "residual")
+_LATER: Mapping[str, object] = {"levels": 1, "shrinkage": 0.0}  # fields that files of early releases lack
 _MOST_LEVELS = 4  # levels of the largest published DMPHN
 _MOST = 4096  # most channels, 32 times the paper's; protects against absurd values in a file
 
@@ -40,6 +41,8 @@ class ModelConfig:
         attention_reduction: Divisor from the quarter-resolution width to the channel attention's hidden width.
         offset_groups: Groups of channels in a deformable convolution; the channels of a group share their offsets.
         residual: Whether the output images are the blurry frame plus a learned change, instead of the change alone.
+        shrinkage: Grey levels of 255; where the network changes a frame by less than about this, most of the change is
+            dropped (``shrinkage.shrink``). 0 keeps every change. In training mode it has no effect.
         levels: Levels of DMPHN's patch hierarchy, 1 to 4. The first level sees the whole frame, each further level
             halves the patches; 3 levels are DMPHN(1-2-4). More than one needs ``branches="plain"``,
             ``attention="none"`` and ``skips=False``.
@@ -88,6 +91,10 @@ class ModelConfig:
     residual: bool = field(
         default=True,
         metadata={"help": "images are blurry + convolution, starting as blurry; off: the convolution alone"},
+    )
+    shrinkage: float = field(
+        default=0.0,
+        metadata={"help": "grey levels; changes smaller than about this are mostly dropped, so sharp parts stay sharp"},
     )
     levels: int = field(
         default=1,
@@ -143,13 +150,14 @@ class ModelConfig:
         """Build a configuration from the output of ``to_dict``.
 
         Args:
-            values: All fields by name. ``widths`` and ``growths`` may be lists; a missing ``levels`` means 1.
+            values: All fields by name. ``widths`` and ``growths`` may be lists; a missing ``levels`` means 1, a
+                missing ``shrinkage`` 0.
 
         Raises:
             ValueError: If fields are unknown, missing or of a wrong type; the message lists every problem.
         """
         names = [each.name for each in fields(cls)]
-        given = {"levels": 1, **{name: _untupled(name, value) for name, value in values.items()}}
+        given = {**_LATER, **{name: _untupled(name, value) for name, value in values.items()}}
         problems = [f"{name} is not a field; remove it" for name in given if name not in names]
         problems += [f"{name} is missing; add it" for name in names if name not in given]
         for name in names:
@@ -167,6 +175,7 @@ class ModelConfig:
             attention_reduction=cast(int, given["attention_reduction"]),
             offset_groups=cast(int, given["offset_groups"]),
             residual=cast(bool, given["residual"]),
+            shrinkage=float(cast(float, given["shrinkage"])),
             levels=cast(int, given["levels"]),
         )
 
@@ -176,7 +185,7 @@ class ModelConfig:
         ``levels`` is left out if it is 1, as in files written before the field existed.
         """
         values = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
-        return {name: value for name, value in values.items() if (name, value) != ("levels", 1)}
+        return {name: value for name, value in values.items() if value != _LATER.get(name)}
 
     def _misfits(self) -> list[str]:
         """Return the conflicts between fields that are valid by themselves."""
@@ -215,11 +224,17 @@ def _is_count(value: object, most: int = _MOST) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
 
 
+def _is_grey_level(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 255
+
+
 def _field_problems(name: str, value: object) -> list[str]:
     if name in _SWITCHES:
         wanted, is_fine = "true or false", isinstance(value, bool)
     elif name in _CHOICES:
         wanted, is_fine = f"one of {', '.join(_CHOICES[name])}", value in _CHOICES[name]
+    elif name == "shrinkage":
+        wanted, is_fine = "a number from 0 to 255", _is_grey_level(value)
     elif name in _TRIPLES:
         wanted = f"three whole numbers from 1 to {_MOST}"
         is_fine = isinstance(value, tuple) and len(value) == 3 and all(map(_is_count, value))

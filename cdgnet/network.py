@@ -18,6 +18,7 @@ from cdgnet.encoder import Encoder, Features, ResBlock, ResidualDenseBlock
 from cdgnet.fusion import ConcatFusion, DivisionGate, OrientationFusion
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 from cdgnet.patches import Cuts, PatchLevel, size_multiples, whole_frame
+from cdgnet.shrinkage import shrink
 
 
 class Components(NamedTuple):
@@ -27,7 +28,7 @@ class Components(NamedTuple):
     branch has no components: its ``small`` and ``large`` are None.
 
     Attributes:
-        restored: The restored frames, ``(B, 3, H, W)``.
+        restored: The restored frames, ``(B, 3, H, W)``, after the shrinkage of ``ModelConfig.shrinkage``.
         small: Image of the small branch, ``(B, 3, H, W)``, trained to be sharp where blur is small (Sout).
         large: Image of the large branch, ``(B, 3, H, W)``, trained to be sharp where blur is large (Lout).
         small_attention: Spatial attention Ms of the small branch, ``(B, 1, ceil(H/4), ceil(W/4))`` in (0, 1); None if
@@ -114,7 +115,14 @@ class CDGNet(nn.Module):
         self.gate = DivisionGate(config) if config.fusion == "divided" else None
         self.to(memory_format=torch.channels_last)  # 25 % faster on a CPU
 
-    def forward(self, blurry: Tensor, mean: Tensor | None = None, cuts: Sequence[Cuts] | None = None) -> Components:
+    def forward(
+        self,
+        blurry: Tensor,
+        mean: Tensor | None = None,
+        cuts: Sequence[Cuts] | None = None,
+        *,
+        shrinks: bool = True,
+    ) -> Components:
         """Restore frames of any size.
 
         Args:
@@ -122,10 +130,12 @@ class CDGNet(nn.Module):
             mean: For tiles only: the encoder's last features averaged over the whole frame, ``(B, widths[2], 1, 1)``.
                 None if ``blurry`` holds whole frames. See ``tiling.restore``.
             cuts: For tiles only: where each patch level cuts ``blurry``. None if ``blurry`` holds whole frames.
+            shrinks: Whether to apply ``config.shrinkage``. False for tiles only, because it needs whole frames.
 
         Returns:
             Images of the size of ``blurry``, and maps at a quarter of it. In training mode ``restored`` is always the
-            output of the fusion, also with ``fusion="divided"``: the gate is trained but not applied.
+            output of the fusion, also with ``fusion="divided"``: the gate is trained but not applied, nor is the
+            shrinkage.
 
         Raises:
             ValueError: If ``blurry`` is not ``(B, 3, H, W)``, not float, or smaller than 16 x 16 pixels.
@@ -136,7 +146,7 @@ class CDGNet(nn.Module):
         if self.fusion is None:
             ((name, only),) = decoded.items()
             maps = (only.spatial, None) if name == "small" else (None, only.spatial)
-            return Components(self._image(blurry, only.image), None, None, *maps)
+            return Components(self._shrunk(blurry, self._image(blurry, only.image), shrinks), None, None, *maps)
         small, large = decoded["small"], decoded["large"]
         restored, share = self.fusion(large.features, small.features), None
         if self.gate is not None:
@@ -145,6 +155,7 @@ class CDGNet(nn.Module):
                 restored = _mix(small.image, restored, share)
         images = (restored, small.image, large.image)
         restored_image, small_image, large_image = (self._image(blurry, image) for image in images)
+        restored_image = self._shrunk(blurry, restored_image, shrinks)
         return Components(restored_image, small_image, large_image, small.spatial, large.spatial, share)
 
     def _encode(self, blurry: Tensor, cuts: Sequence[Cuts] | None) -> Features:
@@ -162,6 +173,11 @@ class CDGNet(nn.Module):
     def _image(self, blurry: Tensor, change: Tensor) -> Tensor:
         cropped = crop_to_size(change, (blurry.shape[-2], blurry.shape[-1]))  # (B, 3, H, W)
         return blurry + cropped if self.config.residual else cropped
+
+    def _shrunk(self, blurry: Tensor, restored: Tensor, shrinks: bool) -> Tensor:
+        if self.training or not shrinks or not self.config.shrinkage:
+            return restored
+        return shrink(blurry, restored, self.config.shrinkage)
 
 
 def _mix(small: Tensor, fused: Tensor, share: Tensor) -> Tensor:

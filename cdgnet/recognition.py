@@ -10,6 +10,9 @@ from cdgnet.config import ModelConfig
 SWITCHES = "skips_residual"
 """A tensor of two numbers, 0 or 1, that ``save_weights`` adds if the other tensors do not determine these fields."""
 
+SHRINKAGE = "shrinkage"
+"""A tensor of one number, the field of this name, that ``save_weights`` adds unless it is 0."""
+
 _LEVELS = ("full", "half", "quarter")
 
 
@@ -55,16 +58,25 @@ def config_of(tensors: Mapping[str, Tensor]) -> ModelConfig:
             "attention_reduction": widths[2] // max(_outputs(tensors, squeeze), 1) if squeeze else 1,
             "offset_groups": _outputs(tensors, guide) // 27 if guide else 1,  # offsets and modulation of 3 x 3 taps
             "residual": residual,
+            "shrinkage": tensors[SHRINKAGE].tolist() if SHRINKAGE in tensors else 0.0,
             "levels": levels,
         }
     )
 
 
-def switches_of(config: ModelConfig) -> Tensor | None:
-    """Return the tensor ``SWITCHES`` of a network; None if ``config_of`` is right without it."""
-    if config.residual == (config.levels == 1) and config.skips == _usual_skips(config.branches, config.attention):
-        return None
-    return torch.tensor([float(config.skips), float(config.residual)])
+def hints_of(config: ModelConfig) -> dict[str, Tensor]:
+    """Return the tensors, ``SWITCHES`` and ``SHRINKAGE``, without which ``config_of`` would be wrong; often none."""
+    hints = {}
+    if config.residual != (config.levels == 1) or config.skips != _usual_skips(config.branches, config.attention):
+        hints[SWITCHES] = torch.tensor([float(config.skips), float(config.residual)])
+    if config.shrinkage:
+        hints[SHRINKAGE] = torch.tensor(config.shrinkage)
+    return hints
+
+
+def without_hints(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of the network itself."""
+    return {name: tensor for name, tensor in tensors.items() if name not in (SWITCHES, SHRINKAGE)}
 
 
 def _usual_skips(branches: str, attention: str) -> bool | None:

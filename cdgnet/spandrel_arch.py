@@ -17,7 +17,7 @@ from torch import Tensor
 from cdgnet.deform import current_name
 from cdgnet.errors import WeightsError
 from cdgnet.network import CDGNet
-from cdgnet.recognition import SWITCHES, config_of
+from cdgnet.recognition import config_of, without_hints
 from cdgnet.tiling import restore
 from cdgnet.weights import network_of
 
@@ -40,8 +40,7 @@ class CDGNetArch(Architecture[CDGNet]):  # type: ignore[misc]  # spandrel has no
         tensors = {current_name(name): tensor for name, tensor in state_dict.items()}
         try:
             config = config_of(tensors)
-            tensors.pop(SWITCHES, None)
-            network = network_of(config, tensors)
+            network = network_of(config, without_hints(tensors))
         except ValueError as error:
             raise WeightsError(f"these tensors are not a CDGNet: {error}") from error
         return ImageModelDescriptor(

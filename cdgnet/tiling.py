@@ -15,6 +15,7 @@ from cdgnet.float64 import to_float64
 from cdgnet.network import CDGNet, Components
 from cdgnet.padding import MINIMUM_SIZE, SIZE_MULTIPLE, crop_to_size, pad_to_multiple
 from cdgnet.patches import in_window, size_multiples, whole_frame
+from cdgnet.shrinkage import shrink
 
 HALO = 144
 """Pixels around a tile that are computed with it: 117 that it depends on if all offsets are 0, and 27 for offsets."""
@@ -118,13 +119,19 @@ def _in_tiles(
     done = 0  # pixels restored so far
     cuts = whole_frame(levels, size) if levels > 1 else None
     for part, window in _tiles(size, tile, halo):
-        results = chosen(network(frame[..., window[0], window[1]], mean, cuts and in_window(cuts, window)))
+        results = chosen(
+            network(frame[..., window[0], window[1]], mean, cuts and in_window(cuts, window), shrinks=False)
+        )
         wholes = wholes or [None if each is None else _empty_whole(each, frame) for each in results]
         for whole, result in zip(wholes, results, strict=True):
             if whole is not None and result is not None:
                 _put(whole, result, part, window)
         done += _area(part)
         report(before + (1 - before) * done / (size[0] * size[1]))
+    restored = wholes[0]
+    if network.config.shrinkage and restored is not None:
+        whole = crop_to_size(restored, (large.shape[-2], large.shape[-1]))
+        wholes[0] = shrink(large, whole, network.config.shrinkage)
     return [cropped(whole) for whole in wholes]
 
 

@@ -20,7 +20,7 @@ from cdgnet.errors import WeightsError
 from cdgnet.header import PRETRAINED
 from cdgnet.network import CDGNet
 from cdgnet.patches import size_multiples
-from cdgnet.recognition import SWITCHES, switches_of
+from cdgnet.recognition import hints_of, without_hints
 
 _LOG = logging.getLogger(__name__)
 
@@ -65,8 +65,7 @@ def save_weights(
         "size_multiple": str(max(size_multiples(network.config.levels))),
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    if (switches := switches_of(network.config)) is not None:
-        tensors[SWITCHES] = switches
+    tensors |= hints_of(network.config)
     if is_half:
         tensors = {name: tensor.half() for name, tensor in tensors.items()}
     _write_whole(path, _in_order(save(tensors, metadata=entries)))
@@ -99,10 +98,9 @@ def load_weights(path: Path | str | None = None) -> CDGNet:
     entries, tensors = _read(path)
     if is_pretrained:
         _LOG.info("weights: %s, which come with cdgnet", entries["name"])
-    tensors.pop(SWITCHES, None)  # only for programs that do not read the header
     config = header.config_of(path, entries)
     try:
-        return network_of(config, tensors)
+        return network_of(config, without_hints(tensors))  # hints are for programs that do not read the header
     except ValueError as error:
         raise WeightsError(
             f"{path}: the tensors do not match the configuration in the file: {error}; "

@@ -78,6 +78,7 @@ COLLAGES = 116  # collages of pieces of the photographs; a network would memoris
 # alone takes this softness for blur.
 SOFTENED = 1.5
 _COMMON = (
+    *("--shrinkage", "2.5"),  # the networks change sharp frames by two or three grey levels, too (docs/weights.md)
     *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
 # One branch learns several times as much in equal time as two branches and their fusion. On a GPU there is time for
@@ -307,9 +308,10 @@ def make_card(
     trained_on = {picture["file"]: picture for picture in (*earlier, *now)}
     parameters = sum(weight.numel() for weight in network.parameters())
     widths = ", ".join(map(str, network.config.widths))
+    shrinkage = f", shrinkage {network.config.shrinkage:g}" if network.config.shrinkage else ""
     return {
         "name": name,
-        "network": f"{network.config.variant}, widths {widths}: {parameters:,} parameters",
+        "network": f"{network.config.variant}, widths {widths}{shrinkage}: {parameters:,} parameters",
         "hours": seconds / 3600,
         "steps": steps,
         "device": device,

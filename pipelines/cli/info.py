@@ -120,7 +120,13 @@ def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
     if isinstance(network, CDGNet):
         config, costs = network.config, network_cost(network.config, *size)
         parts = {name: figures(cost) for name, cost in costs.items()}
-        return {"variant": config.variant, "widths": config.widths, **report, "parts": parts}
+        return {
+            "variant": config.variant,
+            "widths": config.widths,
+            "shrinkage": config.shrinkage,
+            **report,
+            "parts": parts,
+        }
     return {"variant": network.name, **report, "parts": {"total": peer_figures(network, *size)}}
 
 
@@ -163,7 +169,8 @@ def _print_card(weights: Path | None, *, as_json: bool) -> None:
 
 def _print_report(report: Mapping[str, Any], what: str) -> None:
     widths = f", widths {', '.join(map(str, report['widths']))}" if "widths" in report else ""
-    click.echo(f"{what}{report['variant']}{widths}; one frame of {report['size'].replace('x', ' x ')}")
+    shrinkage = f", shrinkage {report['shrinkage']:g}" if report.get("shrinkage") else ""
+    click.echo(f"{what}{report['variant']}{widths}{shrinkage}; one frame of {report['size'].replace('x', ' x ')}")
     has_ptflops = all(part["ptflops_gmac"] is not None for part in report["parts"].values())
     heads = _HEADS if has_ptflops else _HEADS[:-1]
     rows = [[name, *_cells(part)][: len(heads)] for name, part in report["parts"].items()]

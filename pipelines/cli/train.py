@@ -51,7 +51,7 @@ def _option(setting: Field[Any]) -> Callable[..., Any]:
         kind = click.Choice(about["choices"])
     elif setting.name == "init":
         kind = WEIGHTS_FILE
-    elif isinstance(setting.default, float) or setting.name in ("mu", "hours"):
+    elif setting.type in (float, float | None):
         below = about.get("below")
         kind = FiniteRange(about["least"], about.get("most", below), max_open=below is not None)
     else:

@@ -178,7 +178,7 @@ def _differences(plan: "Run") -> list[str]:
         *("crop", "fusion", "component_loss", "lambda_small", "lambda_large", "epochs", "mu", "masked_out", "turn"),
     )
     values = {name: getattr(config, name) for name in names if getattr(config, name) != getattr(paper, name)}
-    values |= {name: value for name in ("steps", "hours") if (value := getattr(config, name)) is not None}
+    values |= {name: value for name in ("steps", "hours", "shrinkage") if (value := getattr(config, name))}
     differences = [_setting_text(name.replace("_", "-"), value) for name, value in values.items()]
     return [*differences, *(["held-out frames"] if plan.split.held_out else [])]
 

@@ -76,9 +76,7 @@ def prepare(config: TrainingConfig, packs: Sequence[Path], folder: Path, *, keep
         is_soft=config.component_loss == "soft",
     )
     if config.init is not None:
-        from cdgnet import load_weights
-
-        _refuse_other_network(load_weights(Path(config.init)).config, config)
+        config = _of_init(config, Path(config.init))
     asked = identity(config, infos, plan.steps)
     _refuse_other_folder(folder, asked)
     state, damaged = checkpoints.load_state(folder)
@@ -147,12 +145,13 @@ def network_of(config: TrainingConfig) -> ModelConfig:
     """Return the configuration of the network that a run trains."""
     network = ModelConfig.preset(config.preset, config.variant)
     own = {name: getattr(config, name) for name in ("attention", "fusion") if getattr(config, name) != "variant"}
-    return replace(network, **own)
+    return replace(network, shrinkage=config.shrinkage or 0, **own)
 
 
 def uses_variant_attention(config: TrainingConfig) -> bool:
     """Return whether the network has its variant's own attention, by default or by an explicit setting."""
-    return network_of(replace(config, fusion="variant")) == ModelConfig.preset(config.preset, config.variant)
+    usual = network_of(replace(config, fusion="variant", shrinkage=None))
+    return usual == ModelConfig.preset(config.preset, config.variant)
 
 
 def learns_from_masks(config: TrainingConfig) -> bool:
@@ -170,8 +169,9 @@ def identity(config: TrainingConfig, packs: Sequence[PackInfo], steps: int) -> d
     settings = {name: value for name, value in asdict(config).items() if name not in MAY_CHANGE}
     if uses_variant_attention(config):
         del settings["attention"]
+    settings["shrinkage"] = config.shrinkage or None
     # The ``run.json`` of earlier releases has none of these.
-    for name, usual in (("component_loss", "target"), ("fusion", "variant"), ("hours", None)):
+    for name, usual in (("component_loss", "target"), ("fusion", "variant"), ("hours", None), ("shrinkage", None)):
         if settings[name] == usual:
             del settings[name]
     if config.init is not None:
@@ -229,10 +229,16 @@ def _refuse_weights_alone(folder: Path) -> None:
         )
 
 
-def _refuse_other_network(given: ModelConfig, config: TrainingConfig) -> None:
+def _of_init(config: TrainingConfig, weights: Path) -> TrainingConfig:
+    """Return the settings with the shrinkage of the weights to start from, unless the settings name one."""
+    from cdgnet import load_weights
+
+    given = load_weights(weights).config
+    config = replace(config, shrinkage=given.shrinkage if config.shrinkage is None else config.shrinkage)
     wanted = network_of(config)
-    if given != wanted:
+    if replace(given, shrinkage=wanted.shrinkage) != wanted:
         raise TrainingError(
             f"{config.init} holds the network {given.variant} with widths {given.widths}, but the settings say "
             f"{config.variant}, preset {config.preset}, with {wanted.widths}; pass its --variant and --preset"
         )
+    return config

@@ -112,6 +112,14 @@ class TrainingConfig:
         "Colour of the other component in Sgt and Lgt, with --component-loss target.",
         choices=("black", "grey"),
     )
+    shrinkage: float | None = _setting(
+        None,
+        "Drop most of a change that is smaller than about this many grey levels (of 255), so that sharp parts stay "
+        "sharp. Only for validation and the finished network.  [default: that of --init, otherwise 0]",
+        least=0,
+        most=255,
+        unit="LEVELS",
+    )
     seed: int = _setting(
         0, "Random seed of weights, order, crops, flips and rotations.", least=0, most=2**32 - 1, unit="N"
     )

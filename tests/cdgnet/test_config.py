@@ -30,6 +30,7 @@ def configs(draw: st.DrawFn) -> ModelConfig:
         attention_reduction=reduction,
         offset_groups=groups,
         residual=draw(st.booleans()),
+        shrinkage=draw(st.floats(0, 255)),
         levels=draw(st.integers(1, 4)) if (branches, attention, skips) == ("plain", "none", False) else 1,
     )
 
@@ -77,6 +78,9 @@ def test_all_problems_of_a_description_come_in_one_line() -> None:
         ("fusion", None),
         ("residual", None),
         ("levels", 5),
+        ("shrinkage", -1),
+        ("shrinkage", float("nan")),
+        ("shrinkage", True),
     ],
 )
 def test_an_ill_typed_field_is_refused(field: str, value: object) -> None:
@@ -101,7 +105,7 @@ def test_only_two_branches_are_fused(branches: str, fusion: str) -> None:
 
 
 def test_a_network_of_one_level_is_described_as_before_there_were_several() -> None:
-    assert "levels" not in ModelConfig().to_dict()
+    assert not {"levels", "shrinkage"} & set(ModelConfig().to_dict())
     assert ModelConfig.preset("tiny", "dmphn-1-2-4").to_dict()["levels"] == 3
 
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,8 +20,9 @@ SIZES = ((1, 64, 48), (3, 33, 47), (1, 16, 16), (2, 9, 5))  # batch, height, wid
 
 def learned(variant: str = "cdgnet") -> CDGNet:
     torch.manual_seed(0)
-    config = ModelConfig.preset("tiny", "cdgnet" if variant == "divided" else variant)
-    network = CDGNet(replace(config, fusion="divided") if variant == "divided" else config).eval()
+    own: dict[str, Any] = {"divided": {"fusion": "divided"}, "shrinking": {"shrinkage": 20.0}}.get(variant, {})
+    config = ModelConfig.preset("tiny", {"divided": "cdgnet", "shrinking": "dmphn-1"}.get(variant, variant))
+    network = CDGNet(replace(config, **own)).eval()
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.03 * torch.randn(parameter.shape))
@@ -49,9 +51,12 @@ def assert_same(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> No
         )
 
 
+@pytest.mark.parametrize("variant", ["divided", "shrinking"])
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_exported_gives_what_the_network_gives_in_either_range(size: tuple[int, int, int]) -> None:
-    network, frames = learned("divided"), frames_of(*size)
+def test_what_is_exported_gives_what_the_network_gives_in_either_range(
+    size: tuple[int, int, int], variant: str
+) -> None:
+    network, frames = learned(variant), frames_of(*size)
     wanted = results_of(network, frames)
     with torch.no_grad():
         assert_same(Program(network)(frames), wanted)
@@ -61,7 +66,7 @@ def test_what_is_exported_gives_what_the_network_gives_in_either_range(size: tup
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "is_zero_to_one"), [("divided", True), ("dmphn-1", False), ("dmphn-1", True)])
+@pytest.mark.parametrize(("variant", "is_zero_to_one"), [("divided", True), ("dmphn-1", False), ("shrinking", True)])
 def test_onnxruntime_gives_what_torch_gives_for_any_batch_size_and_range(variant: str, is_zero_to_one: bool) -> None:
     onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'cdgnet[export]'")
     network = learned(variant)
@@ -98,7 +103,9 @@ def test_an_onnx_model_names_its_sides_and_holds_no_path_of_the_machine_that_mad
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("variant", "is_zero_to_one"), [("large-branch", False), ("dmphn-1-2-4", True)])
+@pytest.mark.parametrize(
+    ("variant", "is_zero_to_one"), [("large-branch", False), ("dmphn-1-2-4", True), ("shrinking", True)]
+)
 def test_an_archive_of_torch_export_gives_what_the_network_gives(variant: str, is_zero_to_one: bool) -> None:
     network, extra = learned(variant), {"cdgnet.json": ""}
     archive = to_archive(Program(network, is_zero_to_one=is_zero_to_one))

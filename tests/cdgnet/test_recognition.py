@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cdgnet import PRESETS, VARIANTS, CDGNet, ModelConfig
-from cdgnet.recognition import SWITCHES, config_of, switches_of
+from cdgnet.recognition import SHRINKAGE, SWITCHES, config_of, hints_of
 
 
 def configs() -> Iterator[ModelConfig]:
@@ -44,9 +44,8 @@ def most_slow(all_configs: Iterable[ModelConfig]) -> list[Any]:
 @pytest.mark.parametrize("config", most_slow(configs()))
 def test_the_tensors_of_every_published_network_tell_its_config(config: ModelConfig) -> None:
     wanted = state_of(config)
-    switches = switches_of(config)
 
-    found = config_of(wanted if switches is None else {**wanted, SWITCHES: switches})
+    found = config_of({**wanted, **hints_of(config)})
 
     assert (found.variant, found.residual) == (config.variant, config.residual)
     assert {name: tensor.shape for name, tensor in state_of(found).items()} == {
@@ -58,14 +57,24 @@ def test_the_tensors_of_every_published_network_tell_its_config(config: ModelCon
 def test_whether_images_are_residual_is_told_where_it_is_not_as_usual(variant: str) -> None:
     usual = ModelConfig.preset("tiny", variant)
     other = replace(usual, residual=not usual.residual)
-    assert switches_of(usual) is None
-    switches = switches_of(other)
-    assert switches is not None
-    assert config_of({**state_of(other), SWITCHES: switches}).residual == other.residual
+    assert not hints_of(usual)
+    assert list(hints_of(other)) == [SWITCHES]
+    assert config_of({**state_of(other), **hints_of(other)}).residual == other.residual
+
+
+def test_the_shrinkage_is_found_from_a_tensor_also_in_half_precision() -> None:
+    config = ModelConfig.preset("tiny", "dmphn-1")
+    assert config_of(state_of(config)).shrinkage == 0
+    hints = hints_of(replace(config, shrinkage=2.5))
+    assert list(hints) == [SHRINKAGE]
+    for given in (hints, {SHRINKAGE: hints[SHRINKAGE].half()}):
+        assert config_of({**state_of(config), **given}).shrinkage == 2.5
+    with pytest.raises(ValueError, match=r"shrinkage is .*; it must be a number from 0 to 255"):
+        config_of({**state_of(config), SHRINKAGE: torch.ones(2)})
 
 
 def test_only_one_deformable_branch_without_attention_needs_a_tensor_that_tells() -> None:
-    needy = {config.variant for config in configs() if switches_of(config) is not None}
+    needy = {config.variant for config in configs() if hints_of(config)}
     table_4 = replace(ModelConfig.preset("tiny", "large-branch"), attention="none").variant
     assert needy == {"dmphn-ld", "dmphn-sd", table_4}
 

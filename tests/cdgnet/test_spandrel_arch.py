@@ -59,7 +59,9 @@ def without(path: Path, *names: str) -> Path:
     return path.with_name("old.safetensors")
 
 
-@pytest.mark.parametrize("config", [PLAIN, LARGE, CONCAT, TINY, DIVIDED], ids=variant_of)
+@pytest.mark.parametrize(
+    "config", [PLAIN, LARGE, CONCAT, TINY, DIVIDED, replace(PLAIN, shrinkage=20.0)], ids=variant_of
+)
 def test_a_file_gives_by_spandrel_what_it_gives_here(config: ModelConfig, tmp_path: Path) -> None:
     path, frames = saved(learned(config), tmp_path), images()
 

@@ -28,6 +28,31 @@ def test_other_weights_to_begin_with_are_another_run(train_pack: Path, tmp_path:
         runs.prepare(replace(config, init=str(tmp_path / "b" / "weights.safetensors")), [train_pack], tmp_path / "r")
 
 
+def test_a_network_keeps_the_shrinkage_of_its_first_weights_unless_the_settings_name_another(
+    train_pack: Path, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, steps=1)
+    train(train_pack, tmp_path / "first", replace(config, shrinkage=2.5))
+    first = tmp_path / "first" / "weights.safetensors"
+    for name, own in (("kept", None), ("other", 4.0), ("none", 0.0)):
+        train(train_pack, tmp_path / name, replace(config, init=str(first), shrinkage=own))
+    found = {name: load_weights(tmp_path / name / "weights.safetensors").config for name in ("kept", "other", "none")}
+
+    assert load_weights(first).config.shrinkage == 2.5
+    assert {name: each.shrinkage for name, each in found.items()} == {"kept": 2.5, "other": 4.0, "none": 0.0}
+    with pytest.raises(TrainingError, match=r"shrinkage 2.5 \(now 3.0\)"):
+        runs.prepare(replace(config, shrinkage=3.0), [train_pack], tmp_path / "first")
+
+
+def test_a_run_of_an_earlier_release_knows_no_shrinkage_and_continues(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=2)
+    train(train_pack, tmp_path / "first", replace(config, steps=1))
+    config = replace(config, init=str(tmp_path / "first" / "weights.safetensors"))
+    run = runs.prepare(config, [train_pack], tmp_path / "r")
+    assert "shrinkage" not in run.request
+    assert "shrinkage" not in run.request["network"]
+
+
 def test_a_batch_that_cannot_be_divided_is_refused(train_pack: Path, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"a batch of 2 cannot be divided .* pass --batch 3"):
         train(train_pack, tmp_path / "r", replace(CONFIG, accumulate=3))
