@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import torch
 
     from pipelines.card import Card
-    from pipelines.recipe import PairSet, Picture
+    from pipelines.free_photos import Picture
+    from pipelines.recipe import PairSet
 
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -74,14 +75,14 @@ def command(
 
     Every step is a command that is shown, and the same command resumes.
     """
-    from pipelines import recipe
+    from pipelines import free_photos, recipe
     from pipelines.timing import device_and_threads
 
     begun_from = None if init is None else _card_of(init)
     of_data_sets = [_frames_of(data_set) for data_set in data_sets]
     torch_device = _device()
     kind = _kind(device, torch_device)
-    pictures = recipe.gather(photographs, out / "photographs")
+    pictures = free_photos.gather(photographs, out / "photographs")
     recipe.begin(out, seed, pictures)
     _say_pictures(pictures)
     commands = _Commands(out)
@@ -175,11 +176,11 @@ def _say_pictures(pictures: "Sequence[Picture]") -> None:
 
 def _pairs(each: "PairSet", number: int, seed: int, out: Path, commands: _Commands) -> Path:
     """A pack of pairs: made, masked and packed."""
-    from pipelines import recipe
+    from pipelines import free_photos
 
     folder, masks, pack = out / "pairs" / each.name, out / "masks" / each.name, out / f"{each.name}.h5"
     split = "test" if each.is_test else "train"
-    height, width = recipe.SIZE
+    height, width = free_photos.SIZE
     where = ("--root", folder, "--split", split)
     commands.run(
         prep.prep,

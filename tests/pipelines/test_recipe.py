@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cdgnet import CDGNet, ModelConfig, load_weights, read_metadata, save_weights
-from pipelines import card, recipe
+from pipelines import card, free_photos, recipe
 from pipelines.cli import train, weights
 from pipelines.errors import DataError
 from pipelines.train.settings import TrainingConfig
@@ -38,17 +38,17 @@ def photographs(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def few_collages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recipe, "COLLAGES", 2)
+    monkeypatch.setattr(free_photos, "COLLAGES", 2)
 
 
 def with_credits(folder: Path, rows: list[tuple[str, str, str, str]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / recipe.SOURCES).open("w", newline="") as file:
+    with (folder / free_photos.SOURCES).open("w", newline="") as file:
         csv.writer(file).writerows([("file", "source", "author", "licence"), *rows])
 
 
 def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) -> None:
-    pictures = recipe.gather(photographs, tmp_path / "out")
+    pictures = free_photos.gather(photographs, tmp_path / "out")
 
     train, test = ({path.name for path in (tmp_path / "out" / split).iterdir()} for split in ("train", "test"))
     soft = {f"{name}-soft.png" for name in ("garden", "camera", "rocket")}
@@ -59,11 +59,11 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
 
 def test_collages_are_made_of_what_is_trained_on(photographs: Path, tmp_path: Path) -> None:
     frames.write(photographs / "kodim05.png", np.full((384, 480, 3), (255, 0, 255), np.uint8))  # held out
-    recipe.gather(photographs, tmp_path / "out")
+    free_photos.gather(photographs, tmp_path / "out")
     kept = {path: path.read_bytes() for path in (tmp_path / "out" / "train").glob("collage-*.png")}
 
     assert len(set(kept.values())) == 2
-    recipe.gather(photographs, tmp_path / "again")
+    free_photos.gather(photographs, tmp_path / "again")
     assert all((tmp_path / "again" / "train" / path.name).read_bytes() == data for path, data in kept.items())
 
     for path in kept:
@@ -72,14 +72,16 @@ def test_collages_are_made_of_what_is_trained_on(photographs: Path, tmp_path: Pa
 
 
 def test_pairs_of_another_seed_or_of_other_photographs_do_not_mix(tmp_path: Path) -> None:
-    pictures = [recipe.Picture(file="a.png", source="Garden", author="A", licence="CC0")]
+    pictures = [free_photos.Picture(file="a.png", source="Garden", author="A", licence="CC0")]
     recipe.begin(tmp_path, 0, pictures)
 
     recipe.begin(tmp_path, 0, pictures)
     with pytest.raises(DataError, match="was begun with seed 0; choose another --out"):
         recipe.begin(tmp_path, 1, pictures)
     with pytest.raises(DataError, match="was begun with other photographs"):
-        recipe.begin(tmp_path, 0, [*pictures, recipe.Picture(file="b.png", source="Garden", author="A", licence="CC0")])
+        recipe.begin(
+            tmp_path, 0, [*pictures, free_photos.Picture(file="b.png", source="Garden", author="A", licence="CC0")]
+        )
 
 
 def test_a_changed_recipe_does_not_go_on_in_the_same_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,14 +96,14 @@ def test_a_photograph_without_credits_is_refused(photographs: Path, tmp_path: Pa
     with_credits(photographs, [("garden.png", "Garden", "A. Painter", "CC0")])
 
     with pytest.raises(DataError, match=r"does not name kodim05\.png; add a line file,source,author,licence"):
-        recipe.gather(photographs, tmp_path / "out")
+        free_photos.gather(photographs, tmp_path / "out")
 
 
 def test_a_photograph_that_is_too_small_is_refused_before_anything_is_made(photographs: Path, tmp_path: Path) -> None:
     frames.write(photographs / "garden.png", np.zeros((300, 451, 3), np.uint8))
 
     with pytest.raises(DataError, match=r"garden\.png is 451 x 300 pixels; the smallest size is 480 x 384"):
-        recipe.gather(photographs, tmp_path / "out")
+        free_photos.gather(photographs, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -109,7 +111,7 @@ def test_a_photograph_without_a_licence_is_refused(photographs: Path, tmp_path: 
     with_credits(photographs, [("garden.png", "Garden", "A. Painter", " "), ("kodim05.png", "Suite", "E. K.", "free")])
 
     with pytest.raises(DataError, match=r"SOURCES\.csv gives no licence of garden\.png; add it"):
-        recipe.gather(photographs, tmp_path / "out")
+        free_photos.gather(photographs, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -132,14 +134,14 @@ def test_what_the_recipe_cannot_do_is_said_before_pairs_are_made(
 
 def test_a_folder_without_credits_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"SOURCES\.csv does not exist; write it"):
-        recipe.gather(tmp_path, tmp_path / "out")
+        free_photos.gather(tmp_path, tmp_path / "out")
 
 
 def test_a_card_holds_the_least_gain_and_every_credit() -> None:
     rows = [{"key": f"{n}", **ROW, "psnr": 25.0 + gain} for n, gain in enumerate((-0.25, 0.5, 2.0))]
     pictures = [
-        recipe.Picture(file="garden.png", source="Garden", author="A. Painter", licence="CC0"),
-        recipe.Picture(file="kodim05.png", source="Kodak's suite", author="Eastman Kodak", licence="free"),
+        free_photos.Picture(file="garden.png", source="Garden", author="A. Painter", licence="CC0"),
+        free_photos.Picture(file="kodim05.png", source="Kodak's suite", author="Eastman Kodak", licence="free"),
     ]
 
     made = recipe.make_card(
@@ -172,7 +174,7 @@ def test_a_card_credits_what_was_seen_before_the_training_began() -> None:
         return recipe.make_card(
             name=name,
             network=CDGNet(ModelConfig.preset("tiny", "dmphn-1")),
-            pictures=[recipe.Picture(file=file, source="Garden", author="A. Painter", licence="CC0")],
+            pictures=[free_photos.Picture(file=file, source="Garden", author="A. Painter", licence="CC0")],
             commands=[],
             scores=[],
             seconds=5400.0,
