@@ -19,9 +19,9 @@ WINDOW = 25
 def shrink(blurry: Tensor, restored: Tensor, threshold: float) -> Tensor:
     """Multiply the change of each pixel by E / (E + threshold^2), with E its mean square in the window around.
 
-    A trained network also changes a sharp frame, by a little everywhere: it smooths fine texture. Where a frame is
-    blurry or noisy it changes more, so the size of the change tells both apart. Where its root mean square equals the
-    threshold, half of it remains.
+    A trained network also changes a sharp frame, by a little everywhere: it smooths fine texture. It changes blurry and
+    noisy frames more, so a small change is more often harm than help. Where the root mean square of the change equals
+    the threshold, half of it remains.
 
     Args:
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], whole frames.
