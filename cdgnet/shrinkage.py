@@ -20,8 +20,8 @@ def shrink(blurry: Tensor, restored: Tensor, threshold: float) -> Tensor:
     """Multiply the change of each pixel by E / (E + threshold^2), with E its mean square in the window around.
 
     A trained network also changes a sharp frame, by a little everywhere: it smooths fine texture. It changes blurry and
-    noisy frames more, so a small change is more often harm than help. Where the root mean square of the change equals
-    the threshold, half of it remains.
+    noisy frames more, so this protects sharp frames more than it costs the others. Where the root mean square of the
+    change equals the threshold, half of it remains.
 
     Args:
         blurry: ``(B, 3, H, W)`` float in [-0.5, 0.5], whole frames.
