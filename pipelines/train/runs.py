@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cdgnet import ModelConfig
+from cdgnet import PRESETS, ModelConfig
 from pipelines.errors import DataError, TrainingError
 from pipelines.train import checkpoints, config_file, run_folder
 from pipelines.train.samples import TrainingSamples
@@ -237,8 +237,10 @@ def _of_init(config: TrainingConfig, weights: Path) -> TrainingConfig:
     config = replace(config, shrinkage=given.shrinkage if config.shrinkage is None else config.shrinkage)
     wanted = network_of(config)
     if replace(given, shrinkage=wanted.shrinkage) != wanted:
+        presets = [name for name in PRESETS if ModelConfig.preset(name).widths == given.widths]
         raise TrainingError(
             f"{config.init} holds the network {given.variant} with widths {given.widths}, but the settings say "
-            f"{config.variant}, preset {config.preset}, with {wanted.widths}; pass its --variant and --preset"
+            f"{config.variant}, preset {config.preset}, with {wanted.widths}; pass its --variant and --preset, "
+            f"which is {' or '.join(presets) or 'none of ours'}"
         )
     return config
