@@ -34,10 +34,14 @@ def shrink(blurry: Tensor, restored: Tensor, threshold: float) -> Tensor:
     Source: the gain of Wiener's filter with the signal's energy estimated from the data, as Ghael et al. 1997 apply it
     to wavelet coefficients (*Improved wavelet denoising via empirical Wiener filtering*); here to the whole change.
     """
-    change = restored - blurry
-    energy = change.float().square().mean(dim=1, keepdim=True)  # (B, 1, H, W)
-    reach = WINDOW // 2
-    cells = pad(avg_pool2d(pad_to_multiple(energy, CELL), CELL), (reach,) * 4, mode="replicate")
-    local = avg_pool2d(cells, WINDOW, stride=1)  # (B, 1, ceil(H/8), ceil(W/8))
+    # One channel at a time, because the change of a large picture takes gigabytes.
+    energies = [_cell_energy(restored[:, [colour]] - blurry[:, [colour]]) for colour in range(3)]
+    cells = torch.stack(energies).mean(dim=0)  # (B, 1, ceil(H/8), ceil(W/8))
+    local = avg_pool2d(pad(cells, (WINDOW // 2,) * 4, mode="replicate"), WINDOW, stride=1)
     share = interpolate(local / (local + (threshold / 255) ** 2), scale_factor=CELL, mode="bilinear")
-    return torch.addcmul(blurry, crop_to_size(share, (blurry.shape[-2], blurry.shape[-1])).to(change.dtype), change)
+    return torch.lerp(blurry, restored, crop_to_size(share, (blurry.shape[-2], blurry.shape[-1])).to(blurry.dtype))
+
+
+def _cell_energy(change: Tensor) -> Tensor:
+    """Return the mean square of each cell of ``(B, 1, H, W)``, in float32."""
+    return avg_pool2d(pad_to_multiple(change.float().square(), CELL), CELL)
