@@ -145,6 +145,12 @@ class ModelConfig:
         parts = [*_VARIANTS["cdgnet"], *(["residual"] if self.levels > 1 else [])]
         return ", ".join(f"{name} {getattr(self, name)}" for name in parts)
 
+    @property
+    def summary(self) -> str:
+        """Structure, widths and shrinkage in words, such as ``dmphn-1, widths 16, 32, 64, shrinkage 3``."""
+        shrinkage = f", shrinkage {self.shrinkage:g}" if self.shrinkage else ""
+        return f"{self.variant}, widths {', '.join(map(str, self.widths))}{shrinkage}"
+
     @classmethod
     def from_dict(cls, values: Mapping[str, object]) -> Self:
         """Build a configuration from the output of ``to_dict``.

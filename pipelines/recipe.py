@@ -181,11 +181,9 @@ def make_card(
     now = [asdict(picture) for picture in pictures if not picture.is_held_out]
     trained_on = {picture["file"]: picture for picture in (*earlier, *now)}
     parameters = sum(weight.numel() for weight in network.parameters())
-    widths = ", ".join(map(str, network.config.widths))
-    shrinkage = f", shrinkage {network.config.shrinkage:g}" if network.config.shrinkage else ""
     return {
         "name": name,
-        "network": f"{network.config.variant}, widths {widths}{shrinkage}: {parameters:,} parameters",
+        "network": f"{network.config.summary}: {parameters:,} parameters",
         "hours": seconds / 3600,
         "steps": steps,
         "device": device,

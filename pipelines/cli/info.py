@@ -107,7 +107,8 @@ def command(
     if as_json:
         click.echo(json.dumps(report, indent=2))
     else:
-        _print_report(report, "" if weights else f"preset {preset}: ")
+        summary = network.config.summary if isinstance(network, CDGNet) else network.name
+        _print_report(report, summary if weights else f"preset {preset}: {summary}")
 
 
 def _price(network: "Network", size: tuple[int, int]) -> dict[str, Any]:
@@ -167,10 +168,8 @@ def _print_card(weights: Path | None, *, as_json: bool) -> None:
             click.echo(f"{name}: {value}")
 
 
-def _print_report(report: Mapping[str, Any], what: str) -> None:
-    widths = f", widths {', '.join(map(str, report['widths']))}" if "widths" in report else ""
-    shrinkage = f", shrinkage {report['shrinkage']:g}" if report.get("shrinkage") else ""
-    click.echo(f"{what}{report['variant']}{widths}{shrinkage}; one frame of {report['size'].replace('x', ' x ')}")
+def _print_report(report: Mapping[str, Any], network: str) -> None:
+    click.echo(f"{network}; one frame of {report['size'].replace('x', ' x ')}")
     has_ptflops = all(part["ptflops_gmac"] is not None for part in report["parts"].values())
     heads = _HEADS if has_ptflops else _HEADS[:-1]
     rows = [[name, *_cells(part)][: len(heads)] for name, part in report["parts"].items()]

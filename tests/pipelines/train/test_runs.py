@@ -44,10 +44,9 @@ def test_a_network_keeps_the_shrinkage_of_its_first_weights_unless_the_settings_
         runs.prepare(replace(config, shrinkage=3.0), [train_pack], tmp_path / "first")
 
 
-def test_a_run_of_an_earlier_release_knows_no_shrinkage_and_continues(train_pack: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=2)
-    train(train_pack, tmp_path / "first", replace(config, steps=1))
-    config = replace(config, init=str(tmp_path / "first" / "weights.safetensors"))
+def test_a_run_without_shrinkage_is_described_as_before_there_was_any(train_pack: Path, tmp_path: Path) -> None:
+    train(train_pack, tmp_path / "first", replace(CONFIG, steps=1))
+    config = replace(CONFIG, steps=2, init=str(tmp_path / "first" / "weights.safetensors"))
     run = runs.prepare(config, [train_pack], tmp_path / "r")
     assert "shrinkage" not in run.request
     assert "shrinkage" not in run.request["network"]
