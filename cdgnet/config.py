@@ -42,7 +42,8 @@ class ModelConfig:
         offset_groups: Groups of channels in a deformable convolution; the channels of a group share their offsets.
         residual: Whether the output images are the blurry frame plus a learned change, instead of the change alone.
         shrinkage: Grey levels of 255; where the network changes a frame by less than about this, most of the change is
-            dropped (``shrinkage.shrink``). 0 keeps every change. In training mode it has no effect.
+            dropped, and brightness and colours stay those of the blurry frame (``shrinkage.shrink``). 0 keeps every
+            change. In training mode it has no effect.
         levels: Levels of DMPHN's patch hierarchy, 1 to 4. The first level sees the whole frame, each further level
             halves the patches; 3 levels are DMPHN(1-2-4). More than one needs ``branches="plain"``,
             ``attention="none"`` and ``skips=False``.
@@ -94,7 +95,9 @@ class ModelConfig:
     )
     shrinkage: float = field(
         default=0.0,
-        metadata={"help": "grey levels; changes smaller than about this are mostly dropped, so sharp parts stay sharp"},
+        metadata={
+            "help": "grey levels; changes smaller than about this are mostly dropped, and the brightness is kept"
+        },
     )
     levels: int = field(
         default=1,

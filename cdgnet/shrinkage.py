@@ -46,7 +46,8 @@ def shrink(blurry: Tensor, restored: Tensor, threshold: float) -> Tensor:
     pairs = [(blurry[:, [colour]], restored[:, [colour]]) for colour in range(3)]
     gains = [_gain(before, after) for before, after in pairs]
     energies = [
-        _cells((_lit(after, gain) - before).float().square()) for (before, after), gain in zip(pairs, gains, strict=True)
+        _cells((_lit(after, gain) - before).float().square())
+        for (before, after), gain in zip(pairs, gains, strict=True)
     ]
     local = _in_window(torch.stack(energies).mean(dim=0))
     share = _enlarged(local / (local + (threshold / 255) ** 2), blurry)

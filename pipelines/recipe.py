@@ -64,7 +64,7 @@ SETS = (
     PairSet(name="still-light", count=3, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
 )
 _COMMON = (
-    *("--shrinkage", "3"),  # the networks change sharp frames, too, by three or four grey levels (docs/weights.md)
+    *("--shrinkage", "2"),  # the networks also make sharp frames darker and smoother (docs/weights.md)
     *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
 # One branch learns several times as much in equal time as two branches and their fusion. On a GPU there is time for

@@ -114,8 +114,9 @@ class TrainingConfig:
     )
     shrinkage: float | None = _setting(
         None,
-        "Drop most of a change that is smaller than about this many grey levels (of 255), so that sharp parts stay "
-        "sharp. Only for validation and the finished network.  [default: that of --init, otherwise 0]",
+        "Keep the brightness, and drop most of a change that is smaller than about this many grey levels (of 255), so "
+        "that sharp parts stay sharp. Only for validation and the finished network.  [default: that of --init, "
+        "otherwise 0]",
         least=0,
         most=255,
         unit="LEVELS",
