@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,13 @@ def saved(network: CDGNet, tmp_path: Path) -> Path:
     path = tmp_path / "network.safetensors"
     save_weights(path, network, {"step": "12"})
     return path
+
+
+def test_a_clone_named_cdgnet_in_the_current_folder_does_not_hide_the_package(tmp_path: Path) -> None:
+    (tmp_path / "cdgnet").mkdir()
+    code = "import cdgnet; print(cdgnet.PRETRAINED)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.strip() == str(PRETRAINED), done.stderr
 
 
 def rewrite(path: Path, drop: str = "", **changed: str) -> Path:
