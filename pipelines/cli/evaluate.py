@@ -43,8 +43,8 @@ def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...
 )
 @click.version_option(package_name="cdgnet")
 @click.option("--weights", "first", type=WEIGHTS_FILE, multiple=True, metavar="FILE [FILE]...", help="Networks to "
-              "score: files of cdg-train, or of other projects (.pth). Several are compared.  "
-              "[default: the weights that come with cdgnet]")  # fmt: skip
+              "score: files of cdg-train or other projects (.pth), or pretrained, the weights that come with "
+              "cdgnet. Several are compared.  [default: pretrained]")  # fmt: skip
 @click.argument("others", type=WEIGHTS_FILE, nargs=-1, metavar="[FILE]...")
 @click.option("--no-weights", is_flag=True, help="Score the blurry frames themselves: the baseline that a network has "
               "to beat.")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import shutil
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from cdgnet import PRETRAINED
 from pipelines.cli import parameters
 
 PROJECT = Path(__file__).parents[3]
@@ -20,6 +22,15 @@ def options(command: click.Command) -> Iterator[tuple[str, click.Parameter]]:
     if isinstance(command, click.Group):
         for below in command.commands.values():
             yield from options(below)
+
+
+def test_pretrained_names_the_weights_that_come_with_cdgnet_unless_there_is_such_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parameters.WEIGHTS_FILE.convert("pretrained", None, None) == PRETRAINED
+    shutil.copy(PRETRAINED, "pretrained")
+    assert parameters.WEIGHTS_FILE.convert("pretrained", None, None) == Path("pretrained")
 
 
 def test_no_option_takes_nan_or_infinity() -> None:
