@@ -15,7 +15,7 @@ from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange, output_type, path_type
 from pipelines.cli.progress import narrate, track
 from pipelines.cli.signals import StopOnSignal
-from pipelines.cli.train_report import say_plan, say_row
+from pipelines.cli.train_report import say_plan, say_row, warn_of_loss
 from pipelines.cli.usage import usage_text
 from pipelines.errors import TrainingError
 from pipelines.train.settings import NOTHING, ONE_BRANCH, TrainingConfig, held_out
@@ -220,6 +220,7 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
             f"stopped at step {report.step}, {what} in {plan.folder}; run the same command again to continue"
         )
     if is_first:
+        warn_of_loss(plan)
         weights = plan.folder / run_folder.WEIGHTS
         click.echo(f"wrote {weights} and {run_page.write(plan.folder)}")
         next_step("cdg-eval", "--weights", weights, "--h5", "TEST.h5")

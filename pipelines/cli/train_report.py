@@ -206,13 +206,28 @@ def say_row(row: Mapping[str, Any], steps: int | None, seconds_left: float | Non
         rollback = f"went back from step {row['went_back_from']} to step {row['step']}"
         click.echo(f"{rollback}; learning rate multiplied by {row['factor']:g}", err=True)
     elif "val_psnr" in row:
+        of_what = "validation" if row["step"] else "validation of the first weights"
         click.echo(
-            f"{_place(row, steps)}  validation: PSNR of {counted(row['val_frames'], 'whole frame')}: blurry "
+            f"{_place(row, steps)}  {of_what}: PSNR of {counted(row['val_frames'], 'whole frame')}: blurry "
             f"{row['val_psnr_blurry']:.2f} dB, restored {row['val_psnr']:.2f} dB "
             f"({row['val_psnr'] - row['val_psnr_blurry']:+.2f} dB)"
         )
     else:
         _say_losses(row, steps, seconds_left)
+
+
+def warn_of_loss(plan: "Run") -> None:
+    """Warn if the run began from weights that restored the held-out frames better than it does at its end."""
+    from pipelines.train import run_folder
+
+    scores = [row for row in run_folder.read_log(plan.folder) if "val_psnr" in row]
+    if scores and scores[0]["step"] == 0 and scores[-1]["val_psnr"] < scores[0]["val_psnr"]:
+        first, last = scores[0]["val_psnr"], scores[-1]["val_psnr"]
+        click.echo(
+            f"warning: {plan.config.init} restores the held-out frames better: {first:.2f} dB before the training, "
+            f"{last:.2f} dB after it; train longer, or with a lower --learning-rate",
+            err=True,
+        )
 
 
 def _place(row: Mapping[str, Any], steps: int | None) -> str:

@@ -152,5 +152,6 @@ def set_up(run: Run, fabric: Fabric) -> Learner:
         model=model,
         stepper=stepper,
         ema=ema,
-        state=TrainingState(plan=run.plan),
+        # The first weights are validated, too: a few minutes of training can make good weights worse.
+        state=TrainingState(plan=run.plan, is_validation_due=config.init is not None and bool(run.split.held_out)),
     )

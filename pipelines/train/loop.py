@@ -62,11 +62,13 @@ def train(
 def _train(run: Run, fabric: Fabric, stop: Callable[[], bool], progress: Progress | None) -> Iterator[StepReport]:
     learner = _resume(run, fabric)
     config, state = run.config, learner.state
+    clock = Clock(config, state, fabric, steps_per_validation=forecast.steps_per_validation(run))
     if state.is_validation_due:
-        yield StepReport(step=state.step, steps=_planned_steps(state), rows=[_validate(learner, progress)])
+        rows = [_validate(learner, progress)]
+        clock.count_validation()
+        yield StepReport(step=state.step, steps=_planned_steps(state), rows=rows)
     batches = loader.batches(run, fabric, state.step)
     meter = ThroughputMeter(config.batch, state.step)
-    clock = Clock(config, state, fabric, steps_per_validation=forecast.steps_per_validation(run))
     while state.step < state.plan.steps:
         # Gradients, accumulated over the parts of the batch.
         step, is_end = state.step + 1, state.step + 1 == state.plan.steps

@@ -44,7 +44,9 @@ class TrainingConfig:
         "Number format of the arithmetic. The mixed formats are faster on GPUs, bf16-mixed also on CPUs with AMX.",
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )
-    init: str | None = _setting(None, "Weights to start from, to fine-tune them.", unit="FILE")
+    init: str | None = _setting(
+        None, "Weights to start from, to fine-tune them; pretrained: those that come with cdgnet.", unit="FILE"
+    )
     epochs: int = _setting(
         3000, "Length of the training: passes over the frames, one random crop per frame.", least=1, unit="N"
     )

@@ -32,6 +32,23 @@ def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, 
     assert f"step 2/2  validation: PSNR of 2 whole frames: {scores}" in said
 
 
+def test_fine_tuning_that_makes_weights_worse_is_said(train_pack: Path, tmp_path: Path) -> None:
+    options = ["--h5", train_pack, *TRAIN, "--val", "GOPR0002", "--no-turn"]
+    call(tmp_path, "train", *options, "--out", "first", "--learning-rate", "1e-5")
+    first = tmp_path / "first" / "weights.safetensors"
+
+    worse = call(tmp_path, "train", *options, "--init", first, "--out", "worse", "--learning-rate", "1e-3")
+    same = call(tmp_path, "train", *options, "--init", first, "--out", "same", "--learning-rate", "1e-9")
+
+    rows = files.read_rows(tmp_path / "worse" / "log.jsonl")
+    before, after = (row["val_psnr"] for row in rows if "val_psnr" in row)
+    assert "step 0/2  validation of the first weights: PSNR of 2 whole frames: blurry" in worse.stdout
+    assert f"restores the held-out frames better: {before:.2f} dB before the training, {after:.2f} dB after" in (
+        worse.stderr
+    )
+    assert "held-out frames better" not in same.stderr
+
+
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
     said = call(tmp_path, "train", "--h5", train_pack, "--crop", "32", "--dry-run").stdout
     assert "optimiser: Adam, learning rate 0.0001, halved every 500 epochs\nlosses: L2; component loss target" in said

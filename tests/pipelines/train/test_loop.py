@@ -97,6 +97,31 @@ def test_fine_tuning_begins_with_the_weights_given(train_pack: Path, tmp_path: P
         runs.prepare(replace(config, variant="dmphn-1"), [train_pack], tmp_path / "third")
 
 
+def test_fine_tuning_scores_its_first_weights_before_the_first_step(train_pack: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=8, val=("GOPR0002",), learning_rate=3e-3)
+    train(train_pack, tmp_path / "first", config)
+    given = tmp_path / "first" / "weights.safetensors"
+
+    train(train_pack, tmp_path / "second", replace(config, init=str(given), steps=1), stop_after=1)
+
+    before = [row for row in log_rows(tmp_path / "first") if "val_psnr" in row][-1]
+    scores = [row for row in log_rows(tmp_path / "second") if "val_psnr" in row]
+    assert [row["step"] for row in scores] == [0, 1]
+    assert scores[0]["val_psnr"] == pytest.approx(before["val_psnr"], abs=1e-4)
+
+
+def test_the_first_weights_are_not_scored_again_where_a_run_continues(train_pack: Path, tmp_path: Path) -> None:
+    train(train_pack, tmp_path / "first")
+    init = str(tmp_path / "first" / "weights.safetensors")
+    config = replace(CONFIG, steps=4, val=("GOPR0002",), init=init)
+    train(train_pack, tmp_path / "whole", config)
+    train(train_pack, tmp_path / "halves", config, stop_after=2)
+    train(train_pack, tmp_path / "halves", config)
+
+    assert curve(tmp_path / "halves") == curve(tmp_path / "whole")
+    assert [row["step"] for row in log_rows(tmp_path / "halves") if "val_psnr" in row] == [0, 4]
+
+
 def test_the_best_weights_are_those_of_the_highest_score(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "r", replace(CONFIG, steps=8, val=("GOPR0002",), val_every=1, learning_rate=3e-3))
 
