@@ -9,7 +9,7 @@ import click
 
 from pipelines.cli import evaluate, prep, train
 from pipelines.cli.entry import SETTINGS, example, run, show_and_run
-from pipelines.cli.parameters import FiniteRange, output_type
+from pipelines.cli.parameters import WEIGHTS_FILE, FiniteRange, output_type
 from prep.units import file_size
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
 )
 @click.option(
     "--init",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=WEIGHTS_FILE,
     metavar="FILE",
-    help="Continue from these weights, which this command made.",
+    help="Continue from these weights, which this command made; pretrained: those that come with cdgnet.",
 )
 @click.option("--name", default="photographs", show_default=True, help="Name of the weights, for their card.")
 @click.option(
