@@ -79,7 +79,11 @@ def _pixels(picture: Any) -> Tensor:
         return planes.permute(1, 2, 0)
     if isinstance(picture, str | PathLike):
         raise ValueError(f"{picture} is a path, not a picture; pass PIL.Image.open(path)")
-    pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy, as it may be read-only
+    try:
+        pixels = picture if isinstance(picture, Tensor) else torch.tensor(picture)  # a copy, as it may be read-only
+    except (RuntimeError, TypeError, ValueError) as error:
+        kind = type(picture).__name__
+        raise ValueError(f"the picture is of type {kind}; pass an array, a tensor or an image of Pillow") from error
     pixels = pixels[:, :, None] if pixels.ndim == 2 else pixels
     if pixels.ndim != 3 or not 1 <= pixels.shape[2] <= 4 or pixels.dtype not in _PEAKS or 0 in pixels.shape:
         kind = str(pixels.dtype).removeprefix("torch.")

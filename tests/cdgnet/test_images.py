@@ -106,6 +106,7 @@ def test_a_network_restores_pictures_of_any_size(size: tuple[int, int]) -> None:
         (np.zeros((0, 4, 3), np.uint8), "picture is uint8"),
         (Image.new("CMYK", (4, 4)), "mode CMYK"),
         ("photo.jpg", "photo.jpg is a path, not a picture"),
+        (CDGNet(ModelConfig.preset("tiny")), "of type CDGNet; pass an array, a tensor"),
     ],
 )
 def test_other_pictures_are_refused(picture: Any, message: str) -> None:
