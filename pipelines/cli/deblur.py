@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     "--weights",
     type=WEIGHTS_FILE,
     metavar="FILE",
-    help="Weights: a file of cdg-train, or of another project (.pth).  [default: the weights that come with cdgnet]",
+    help="Weights: a file of cdg-train or another project (.pth), or pretrained, the weights that come with cdgnet.  "
+    "[default: pretrained]",
 )
 @click.option(
     "--out", type=output_type, default="restored", metavar="DIR", help="Folder for the results.  [default: restored]"

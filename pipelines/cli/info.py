@@ -46,7 +46,8 @@ _HEADS = ("", "parameters", "MB", "GMac", "GMac by\nptflops")
     help="Structure of the network: a row of the paper's Table 3, or DMPHN as published.",
 )
 @click.option("--weights", type=WEIGHTS_FILE, metavar="FILE", help="Describe the network in this file "
-              "instead: of cdg-train, or of another project (.pth).")  # fmt: skip
+              "instead: of cdg-train or another project (.pth), or pretrained, the weights that come with "
+              "cdgnet.")  # fmt: skip
 @click.option(
     "--size",
     type=FrameSize(),

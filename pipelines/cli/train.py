@@ -1,5 +1,6 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
@@ -18,7 +19,7 @@ from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train_report import say_plan, say_row, warn_of_loss
 from pipelines.cli.usage import usage_text
 from pipelines.errors import TrainingError
-from pipelines.train.settings import NOTHING, ONE_BRANCH, TrainingConfig, held_out
+from pipelines.train.settings import NOTHING, ONE_BRANCH, TrainingConfig, held_out, structure_of
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -241,6 +242,8 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
     if NOTHING in val and len(val) > 1:
         raise click.UsageError("--val none holds nothing out; leave it, or the names, out")
     init = settings["init"] and str(settings["init"])
+    if init and not given & {"preset", "variant", "attention", "fusion"}:
+        settings = {**settings, **_structure_of(Path(init))}
     if settings["component_loss"] != "target":  # these losses are as large as the restored frame's
         settings = {**settings, **{name: 1.0 for name in ("lambda_small", "lambda_large") if name not in given}}
     try:
@@ -262,6 +265,16 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
         if reason and name in typed:
             click.echo(f"--{name.replace('_', '-')} has no effect {reason}", err=True)
     return config
+
+
+def _structure_of(weights: Path) -> dict[str, str]:
+    """The settings of the network in a file of weights; none for a file of another project."""
+    from cdgnet import ModelConfig, WeightsError, read_metadata
+
+    try:
+        return structure_of(ModelConfig.from_dict(json.loads(read_metadata(weights)["config"])))
+    except (WeightsError, ValueError):  # refused later, with a message
+        return {}
 
 
 def _refuse_launch(devices: int, nodes: int) -> None:

@@ -28,8 +28,8 @@ def recover(learner: Learner) -> dict[str, Any]:
     failed_step, factor = state.step, state.learning_rate_factor / 2
     good_steps = _good_steps(learner)
     if run.config.divergence == "stop" or not good_steps:
-        cure = "use --divergence halve to continue from it with half the learning rate" if good_steps else _RESTART
-        _give_up(learner, "", good_steps, cure)
+        cure = "use --divergence halve to continue from it with half the learning rate, or " if good_steps else ""
+        _give_up(learner, "", good_steps, cure + _RESTART)
     if factor < SMALLEST_FACTOR:
         is_low = f", and the learning rate is down to {state.learning_rate_factor:g} of --learning-rate"
         _give_up(learner, is_low, good_steps, _RESTART)

@@ -241,6 +241,6 @@ def _of_init(config: TrainingConfig, weights: Path) -> TrainingConfig:
         raise TrainingError(
             f"{config.init} holds the network {given.variant} with widths {given.widths}, but the settings say "
             f"{config.variant}, preset {config.preset}, with {wanted.widths}; pass its --variant and --preset, "
-            f"which is {' or '.join(presets) or 'none of ours'}"
+            f"which is {' or '.join(presets) or 'none of ours'}, or neither"
         )
     return config

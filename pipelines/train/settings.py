@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from typing import Any
 
 from cdgnet.config import PRESETS, VARIANTS, ModelConfig
@@ -45,8 +46,12 @@ class TrainingConfig:
         choices=("32-true", "bf16-mixed", "16-mixed"),
     )
     init: str | None = _setting(
-        None, "Weights to start from, to fine-tune them; pretrained: those that come with cdgnet.", unit="FILE"
+        None,
+        "Weights to start from, to fine-tune them; pretrained: those that come with cdgnet. --preset, --variant and "
+        "--fusion are then theirs, unless one of them is given.",
+        unit="FILE",
     )
+
     epochs: int = _setting(
         3000, "Length of the training: passes over the frames, one random crop per frame.", least=1, unit="N"
     )
@@ -200,6 +205,17 @@ def _problem(name: str, value: Any, about: Mapping[str, Any]) -> str:
 def held_out(val: Sequence[str]) -> tuple[str, ...] | None:
     """Return the videos that ``--val`` holds out: no video for ``none``; None, for the default, if it is not given."""
     return tuple(name for name in val if name != NOTHING) if val else None
+
+
+def structure_of(network: ModelConfig) -> dict[str, str]:
+    """Return the settings ``preset``, ``variant`` and ``fusion`` of a network; empty if it has other ones, too."""
+    for preset, variant in product(PRESETS, VARIANTS):
+        known = ModelConfig.preset(preset, variant)
+        for fusion in ("variant", "divided") if known.branches == "both" else ("variant",):
+            trained = known if fusion == "variant" else replace(known, fusion=fusion)
+            if replace(network, shrinkage=trained.shrinkage) == trained:
+                return {"preset": preset, "variant": variant, "fusion": fusion}
+    return {}
 
 
 # Settings that may change when a run is resumed; a change of any other setting makes it another run.

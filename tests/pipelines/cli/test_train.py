@@ -186,3 +186,11 @@ def test_losses_of_the_restored_frames_size_weigh_as_much(train_pack: Path, tmp_
     assert "component loss region, weights 0.5 and 1; divided fusion" in given
     plain = call(tmp_path, "train", *common).stdout
     assert "component loss target, masked-out pixels black, weights 0.1 and 0.1" in plain
+
+
+def test_fine_tuning_takes_the_network_of_its_first_weights(train_pack: Path, tmp_path: Path) -> None:
+    words = ["--h5", train_pack, "--init", "pretrained", "--crop", "32", "--dry-run"]
+
+    assert "network: dmphn-1, preset small, 452,995 parameters" in call(tmp_path, "train", *words).stdout
+    asked = mistake(tmp_path, "train", *words, "--preset", "tiny")
+    assert "but the settings say cdgnet, preset tiny" in asked and "or neither" in asked

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from training_runs import CONFIG, train
 
-from cdgnet import load_weights
+from cdgnet import ModelConfig, load_weights
 from pipelines import errors
 from pipelines.errors import TrainingError
 from pipelines.train import runs
-from pipelines.train.settings import TrainingConfig
+from pipelines.train.settings import TrainingConfig, structure_of
 
 
 def test_other_weights_to_begin_with_are_another_run(train_pack: Path, tmp_path: Path) -> None:
@@ -179,3 +179,22 @@ def test_attention_that_a_variant_cannot_have_is_refused() -> None:
     with pytest.raises(ValueError, match="attention is both; dmphn-1-2-4 has none: leave attention out"):
         TrainingConfig(variant="dmphn-1-2-4", attention="both")
     TrainingConfig(variant="dmphn-1-2-4", attention="none")
+
+
+@pytest.mark.parametrize(
+    ("preset", "variant", "fusion"),
+    [
+        ("light", "cdgnet", "variant"),
+        ("paper", "cdgnet", "divided"),
+        ("tiny", "two-branch-concat", "variant"),
+        ("small", "dmphn-1", "variant"),
+    ],
+)
+def test_the_settings_of_a_network_are_found(preset: str, variant: str, fusion: str) -> None:
+    settings: dict[str, Any] = {"preset": preset, "variant": variant, "fusion": fusion}
+    network = runs.network_of(replace(CONFIG, **settings, component_loss="region", shrinkage=2.0))
+    assert structure_of(network) == settings
+
+
+def test_a_network_of_other_widths_has_no_settings() -> None:
+    assert structure_of(replace(ModelConfig.preset("tiny"), widths=(8, 16, 48))) == {}
