@@ -103,7 +103,8 @@ def shortened(words: list[str]) -> list[str]:
     """The same command at a scale of seconds: fewer steps, smaller crops and pictures; a later option counts."""
     match [words[0], next((word for word in words[1:] if not word.startswith("-")), "")]:
         case ["cdg-train", _] if not {"--resume", "--page", "--config"} & set(words):
-            return [*_without(words, _LENGTHS), *RUN]
+            # Weights to start from decide the network.
+            return [*_without(words, _LENGTHS), *(_without([*RUN], ("--preset",)) if "pretrained" in words else RUN)]
         case ["cdg-study", _] if words[1] != "list":
             return [*_without(words, _LENGTHS), *RUN[:10], "--seeds", "1"]
         case ["cdg-prep", "pack"] if "frame" not in words:
