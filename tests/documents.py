@@ -93,11 +93,19 @@ def value_names(option: str) -> set[str]:
     return {each.metavar or each.type.name.upper() for each in named}
 
 
-def links(page: Path) -> Iterator[str]:
-    """The links of a page to files of the repository, without anchors."""
+def links(page: Path) -> Iterator[tuple[Path, str]]:
+    """The links of a page to files of the repository: the file, and the anchor in it, or an empty text."""
     for target in _LINK.findall(_FENCE.sub("", page.read_text(encoding="utf-8"))):
-        if "://" not in target and not target.startswith("#"):
-            yield target.partition("#")[0]
+        if "://" not in target:
+            name, _, anchor = target.partition("#")
+            yield (page.parent / name if name else page), anchor
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as Markdown makes them."""
+    headings = re.findall(r"^#+ (.*)$", _FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    words = (re.sub(r"[^\w\s-]", "", heading).strip().lower() for heading in headings)
+    return {re.sub(r"[\s-]+", "-", each) for each in words}
 
 
 @cache

@@ -4,7 +4,19 @@ from pathlib import Path
 
 import click
 import pytest
-from documents import MODULES, PAGES, ROOT, blocks, links, option_values, parse, spans, unknown_options, value_names
+from documents import (
+    MODULES,
+    PAGES,
+    ROOT,
+    anchors,
+    blocks,
+    links,
+    option_values,
+    parse,
+    spans,
+    unknown_options,
+    value_names,
+)
 
 ALL = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -41,7 +53,13 @@ def test_a_value_has_the_same_name_in_a_page_as_in_the_help(page: Path) -> None:
 
 @ALL
 def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
-    assert [link for link in links(page) if not (page.parent / link).exists()] == []
+    assert [str(file) for file, _ in links(page) if not file.exists()] == []
+
+
+@ALL
+def test_every_link_of_a_page_to_a_heading_leads_to_one(page: Path) -> None:
+    wrong = [f"{file.name}#{anchor}" for file, anchor in links(page) if anchor and anchor not in anchors(file)]
+    assert wrong == []
 
 
 def test_the_pages_are_those_of_the_sites_navigation() -> None:
