@@ -213,6 +213,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         rows_of: The scores of the frames, by the name of each entry.
     """
     from pipelines.evaluate.measures import LEGEND
+    from pipelines.evaluate.statistics import interval_note
 
     entries, blurry = comparison["entries"], comparison["blurry"]
     measures, first = list(entries[0]["mean"]), comparison["measure"]
@@ -226,6 +227,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         for entry in entries
     ]
     print_table(["", f"{first},\n95 % interval", "parameters", "GMac", "s per\nframe"], body)
+    print_wrapped(f"95 % intervals: {interval_note([str(row['key']) for row in rows_of[entries[0]['name']]])}")
     if any(_TOO_FEW in cells for cells in body):
         print_wrapped(_note_of_too_few())
     click.echo()

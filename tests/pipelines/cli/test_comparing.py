@@ -27,6 +27,7 @@ def test_several_networks_become_one_table_and_one_page(
 
     assert done.returncode == 0, done.stderr
     assert "NAFNet minus train: psnr" in done.stdout and "Restormer minus train: psnr" in done.stdout
+    assert "95 % intervals: bootstrap over frames; too narrow" in done.stdout
     compared = json.loads((tmp_path / "scores" / "compare.json").read_text())
     assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
     assert len(compared["differences"]) == 3
