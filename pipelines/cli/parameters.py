@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cdgnet.header import PRETRAINED
-
 if TYPE_CHECKING:
     _Parameter = click.ParamType[Any]
 else:
@@ -66,23 +64,23 @@ class ExistingFile(click.Path):
     Args:
         remedy: What to do if it does not.
         check: Raises an error if the file is of the wrong kind.
-        names: Names that stand for a file, unless there is a file of that name.
+        named: Names that stand for a file, unless there is a file of that name; the functions return its path.
     """
 
     def __init__(
         self,
         remedy: str,
         check: Callable[[Path], object] | None = None,
-        names: Mapping[str, Path] | None = None,
+        named: Mapping[str, Callable[[], Path]] | None = None,
     ) -> None:
         super().__init__(path_type=Path)
-        self.remedy, self._check, self._names = remedy, check, names or {}
+        self.remedy, self._check, self._named = remedy, check, named or {}
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path."""
         path = Path(value)
-        if not path.exists():
-            path = self._names.get(str(value), path)
+        if not path.exists() and str(value) in self._named:
+            path = self._named[str(value)]()
         if not path.exists():
             if str(path).startswith("--"):
                 self.fail(f"the file name is missing; {path} is an option", param, ctx)
@@ -110,11 +108,18 @@ def _check_weights(path: Path) -> None:
     weights_files.check(path)
 
 
+def _pretrained() -> Path:
+    """The weights that come with cdgnet."""
+    from cdgnet import PRETRAINED  # not at the top: needs packages that an installation without PyTorch lacks
+
+    return PRETRAINED
+
+
 PACK_FILE = ExistingFile("make it with cdg-prep pack", _check_pack)
 WEIGHTS_FILE = ExistingFile(
     "pass weights of cdg-train (runs/NAME/weights.safetensors), of another project (.pth), or the word pretrained",
     _check_weights,
-    {"pretrained": PRETRAINED},  # the weights that come with cdgnet
+    {"pretrained": _pretrained},
 )
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
 
@@ -123,7 +128,7 @@ def weights_or_pretrained(weights: Path | None) -> Path:
     """The weights that were passed, or else those of the package, which a line reports."""
     if weights is not None:
         return weights
-    from cdgnet import read_metadata
+    from cdgnet import PRETRAINED, read_metadata
 
     click.echo(
         f"weights: {read_metadata(PRETRAINED)['name']}, which come with cdgnet (details: cdg-info --card)",
