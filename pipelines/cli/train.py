@@ -1,6 +1,5 @@
 """``cdg-train``: packs in, a run folder with weights out."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, fields
@@ -269,11 +268,11 @@ def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig
 
 def _structure_of(weights: Path) -> dict[str, str]:
     """The settings of the network in a file of weights; none for a file of another project."""
-    from cdgnet import ModelConfig, WeightsError, read_metadata
+    from cdgnet import WeightsError, header
 
     try:
-        return structure_of(ModelConfig.from_dict(json.loads(read_metadata(weights)["config"])))
-    except (WeightsError, ValueError):  # refused later, with a message
+        return structure_of(header.config_of(weights, header.read_metadata(weights)))
+    except WeightsError:  # refused later, with a message
         return {}
 
 
