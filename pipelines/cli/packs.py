@@ -32,6 +32,13 @@ if TYPE_CHECKING:
     from prep.datasets.layouts import Dataset
     from prep.packs.reader import PackInfo
 
+# Settings of pipelines/recipe.py for weights that are trained already; docs/index.md names them too.
+FINE_TUNING = (
+    *("--init", "pretrained", "--hours", "1", "--loss", "psnr", "--batch", "4", "--learning-rate", "5e-4"),
+    *("--clip", "20", "--warm-up", "200", "--average", "0.999"),
+)
+_FINE_CROP = 112  # pixels
+
 
 @click.command(cls=DatasetCommand, epilog=example("cdg-prep info data/GOPRO_Large.zip"))
 @click.argument("path", type=path_type, required=False, metavar="[PATH]")
@@ -207,7 +214,8 @@ def print_new_pack(pack: "PackInfo") -> None:
     method = METHODS.get(pack.header.method)  # None if a later release made the pack
     divided = ["--component-loss", "region", "--fusion", "divided"] if method and method.beside else []
     next_step("cdg-train", "--h5", pack.path, *crop, *divided)
-    hint("  without a GPU add --preset tiny --hours 1, or more hours")
+    fine_tuning = ["cdg-train", "--h5", pack.path, *FINE_TUNING, "--crop", min(side, _FINE_CROP)]
+    hint(f"  without a GPU, fine-tune the weights that come with cdgnet: {shlex.join(map(str, fine_tuning))}")
 
 
 def print_pack(pack: "PackInfo") -> None:

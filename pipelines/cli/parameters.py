@@ -115,13 +115,19 @@ def _pretrained() -> Path:
     return PRETRAINED
 
 
+_NAMED_WEIGHTS = {"pretrained": _pretrained}
 PACK_FILE = ExistingFile("make it with cdg-prep pack", _check_pack)
 WEIGHTS_FILE = ExistingFile(
     "pass weights of cdg-train (runs/NAME/weights.safetensors), of another project (.pth), or the word pretrained",
     _check_weights,
-    {"pretrained": _pretrained},
+    _NAMED_WEIGHTS,
 )
 WEIGHTS_SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt")
+
+
+def typed_weights(path: str) -> str:
+    """Weights as one types them: the word pretrained, or else their path."""
+    return next((name for name, find in _NAMED_WEIGHTS.items() if Path(path) == find()), path)
 
 
 def weights_or_pretrained(weights: Path | None) -> Path:

@@ -12,7 +12,15 @@ from click.core import ParameterSource
 from pipelines.cli.dataset import next_step, typed_by_a_person
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
-from pipelines.cli.parameters import PACK_FILE, WEIGHTS_FILE, ExistingFile, FiniteRange, output_type, path_type
+from pipelines.cli.parameters import (
+    PACK_FILE,
+    WEIGHTS_FILE,
+    ExistingFile,
+    FiniteRange,
+    output_type,
+    path_type,
+    typed_weights,
+)
 from pipelines.cli.progress import narrate, track
 from pipelines.cli.signals import StopOnSignal
 from pipelines.cli.train_report import say_plan, say_row, warn_of_loss
@@ -223,7 +231,8 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
         warn_of_loss(plan)
         weights = plan.folder / run_folder.WEIGHTS
         click.echo(f"wrote {weights} and {run_page.write(plan.folder)}")
-        next_step("cdg-eval", "--weights", weights, "--h5", "TEST.h5")
+        started_from = [typed_weights(plan.config.init)] if plan.config.init else []
+        next_step("cdg-eval", "--weights", *started_from, weights, "--h5", "TEST.h5")
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:

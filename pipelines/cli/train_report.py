@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.cli.parameters import typed_weights
 from pipelines.cli.progress import announce_if_slow
 from pipelines.train.settings import DMPHN, ONE_BRANCH, TrainingConfig
 from prep.units import about, counted, duration, percent
@@ -83,7 +84,7 @@ def _say_network(config: TrainingConfig, fabric: "Fabric") -> None:
     with torch.device("meta"):
         network = CDGNet(network_of(config))
     parameters = sum(weight.numel() for weight in network.parameters())
-    start = f", starting from {config.init}" if config.init else ""
+    start = f", starting from {typed_weights(config.init)}" if config.init else ""
     click.echo(f"network: {config.variant}, preset {config.preset}, {parameters:,} parameters{start}")
     device = fabric.device
     tf32 = ", TF32 in convolutions" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else ""
@@ -223,8 +224,9 @@ def warn_of_loss(plan: "Run") -> None:
     scores = [row for row in run_folder.read_log(plan.folder) if "val_psnr" in row]
     if scores and scores[0]["step"] == 0 and scores[-1]["val_psnr"] < scores[0]["val_psnr"]:
         first, last = scores[0]["val_psnr"], scores[-1]["val_psnr"]
+        began_from = typed_weights(str(plan.config.init))
         click.echo(
-            f"warning: {plan.config.init} restores the held-out frames better: {first:.2f} dB before the training, "
+            f"warning: {began_from} restores the held-out frames better: {first:.2f} dB before the training, "
             f"{last:.2f} dB after it; train longer, or with a lower --learning-rate",
             err=True,
         )

@@ -221,7 +221,21 @@ def test_the_next_command_works_as_it_is_printed_from_info_to_a_pack(own: Path, 
     name = "gopro.h5" if is_published else "pairs.h5"
     divided = "--component-loss region --fusion divided"
     assert packed.stdout.splitlines()[-3:-1] == [f"wrote {name}", f"next: cdg-train --h5 {name} --crop 64 {divided}"]
+    assert f"cdg-train --h5 {name} --init pretrained --hours 1" in packed.stdout.splitlines()[-1]
     assert "paired, mu = 0.85" in packed.stdout, "packed with the masks just made"
+
+
+def test_a_new_pack_names_the_settings_of_the_pages_for_fine_tuning(own: Path) -> None:
+    for path in own.rglob("*.png"):
+        frames.write(path, np.kron(frames.read(path), np.ones((2, 2, 1), np.uint8)))
+
+    packed = call(own, "prep", "pack", "gopro", "--method", "paired", "--crop", "128", "--out", "made.h5")
+
+    printed = shlex.split(packed.stdout.splitlines()[-1].split(": ")[1])
+    for page in ("README.md", "docs/index.md", "docs/weights.md"):
+        text = (Path(__file__).parents[3] / page).read_text().replace("\\\n", " ")
+        (command,) = [line for line in text.splitlines() if line.startswith("cdg-train --h5 made.h5 --init")]
+        assert sorted(printed) == sorted(shlex.split(command))
 
 
 def test_a_command_run_by_another_names_no_next_one(own: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -47,6 +47,7 @@ def test_fine_tuning_that_makes_weights_worse_is_said(train_pack: Path, tmp_path
         worse.stderr
     )
     assert "held-out frames better" not in same.stderr
+    assert f"next: cdg-eval --weights {first} worse/weights.safetensors --h5 TEST.h5" in worse.stdout
 
 
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
@@ -191,6 +192,7 @@ def test_losses_of_the_restored_frames_size_weigh_as_much(train_pack: Path, tmp_
 def test_fine_tuning_takes_the_network_of_its_first_weights(train_pack: Path, tmp_path: Path) -> None:
     words = ["--h5", train_pack, "--init", "pretrained", "--crop", "32", "--dry-run"]
 
-    assert "network: dmphn-1, preset small, 452,995 parameters" in call(tmp_path, "train", *words).stdout
+    planned = call(tmp_path, "train", *words).stdout
+    assert "network: dmphn-1, preset small, 452,995 parameters" in planned and ", starting from pretrained" in planned
     asked = mistake(tmp_path, "train", *words, "--preset", "tiny")
     assert "but the settings say cdgnet, preset tiny" in asked and "or neither" in asked
