@@ -41,10 +41,15 @@ def _facts(card: Card) -> str:
         **({"begun from": _begun_from(earlier)} if (earlier := card.get("begun_from")) else {}),
         **({"weights": f"the mean of {', '.join(averaged)}"} if len(averaged := card.get("averaged", ())) > 1 else {}),
         "seed": card["seed"],
-        "made": f"{card['date']}, commit {card['commit']}, torch {card['torch']}",
+        "made": f"{card['date']}, commit {_commit(card['commit'])}, torch {card['torch']}",
         "licence of the weights": card["licence"],
     }
     return "\n".join(f"* {name}: {value}" for name, value in facts.items())
+
+
+def _commit(described: str) -> str:
+    """Spell out the plus sign that ``recipe.make_card`` writes after a commit."""
+    return described.replace("+", " with uncommitted changes")
 
 
 def _training(card: Card) -> str:
@@ -52,7 +57,7 @@ def _training(card: Card) -> str:
 
 
 def _begun_from(earlier: Card) -> str:
-    return f"{earlier['name']}: {_training(earlier)}, seed {earlier['seed']}, commit {earlier['commit']}"
+    return f"{earlier['name']}: {_training(earlier)}, seed {earlier['seed']}, commit {_commit(earlier['commit'])}"
 
 
 def _scores(scores: Sequence[Mapping[str, Any]]) -> str:

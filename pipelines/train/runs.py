@@ -18,6 +18,10 @@ from prep.errors import PackError
 from prep.io import files
 from prep.packs.reader import PackInfo, content_checksum, read_info
 
+_CHECKSUMS = {
+    "pack_crc32": "other packs (other crops)",
+    "init": "other first weights (--init)",
+}  # entries of ``identity``
 STABLE_RATE = 5e-4  # learning rate above which offsets were seen to diverge to 16-40 pixels
 
 
@@ -199,12 +203,11 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
     both = {
         name: (earlier.get(name, usual.get(name)), asked.get(name, usual.get(name))) for name in {**earlier, **asked}
     }
-    names = [name for name, (old, new) in both.items() if old != new and name not in ("network", "pack_crc32")]
+    names = [name for name, (old, new) in both.items() if old != new and name not in (*_CHECKSUMS, "network")]
     differences = ["{} {} (now {})".format(_shown(name).replace("_", "-"), *map(_shown, both[name])) for name in names]
     if names == ["steps"]:
         differences = [f"a cosine schedule that ends at step {_shown(earlier.get('steps'))} (now {asked['steps']})"]
-    if earlier.get("pack_crc32") != asked["pack_crc32"]:
-        differences.append("other packs (other crops)")
+    differences += [what for name, what in _CHECKSUMS.items() if earlier.get(name) != asked.get(name)]
     if not differences and earlier.get("network") != asked["network"]:
         differences = [f"a network of another release ({_shown(earlier.get('network'))})"]
     if differences:
