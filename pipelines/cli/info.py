@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,16 @@ def _print_card(weights: Path | None, *, as_json: bool) -> None:
     else:
         click.echo(f"{weights} has no card; its metadata:")
         for name, value in sorted(metadata.items()):
-            click.echo(f"{name}: {value}")
+            click.echo(f"{name}:{_entries(value)}")
+
+
+def _entries(text: str) -> str:
+    """Format a value of the metadata: a JSON object with a line for each of its entries."""
+    with suppress(ValueError, RecursionError):
+        value = json.loads(text)
+        if isinstance(value, dict):
+            return "".join(f"\n  {name}: {json.dumps(entry)}" for name, entry in value.items())
+    return f" {text}"
 
 
 def _print_report(report: Mapping[str, Any], network: str) -> None:

@@ -26,12 +26,16 @@ def test_a_size_that_is_none_is_one_line(tmp_path: Path) -> None:
 def test_the_card_of_the_weights_that_come_with_the_package_names_what_they_saw() -> None:
     shown = call(Path(), "info", "--card").stdout
 
+    assert "commit 935c688 with uncommitted changes, torch" in shown
     assert "Trained on, 29 pictures" in shown and "Aitzol Berasategi (CC BY 4.0)" in shown
     assert "GOPR" not in shown.partition("Trained on")[2]
 
 
 def test_weights_without_a_card_say_what_they_know(weights: Path) -> None:
-    assert "has no card; its metadata:" in call(weights.parent, "info", "--card", "--weights", weights).stdout
+    shown = call(weights.parent, "info", "--card", "--weights", weights).stdout.splitlines()
+    assert "has no card; its metadata:" in shown[0]
+    assert "config:" in shown and "format: cdgnet" in shown
+    assert '  encoder: "dense"' in shown, "JSON is shown with a line for each entry"
     assert "--card and --size exclude each other" in mistake(weights.parent, "info", "--card", "--size", "64x64")
 
 
