@@ -53,6 +53,7 @@ class Picture:
     width: int = 0
     thumb: bytes = b""  # JPEG
     is_received: bool = False
+    strength: float = 1.0  # factor on the change that the network makes
     restoring: Task = field(default_factory=lambda: Task(state=State.SENDING))
     branches: Task = field(default_factory=Task)
     parts: Sequence[dict[str, Any]] = ()  # the results of the branches

@@ -47,6 +47,7 @@ class Queue:
         self._changed = threading.Condition()
         self._reading = threading.Lock()  # pictures are decoded one at a time: each may take gigabytes
         self._is_closed = False
+        self._strength = 1.0  # of new pictures
         self._pace = 0.0  # seconds per pixel of the last restored picture
 
     def offer(self, files: Sequence[tuple[str, int]]) -> list[int]:
@@ -70,6 +71,7 @@ class Queue:
                     size=size,
                     suffix=suffix_of(name),
                     folder=self.folder / str(self._next),
+                    strength=self._strength,
                 )
                 if reason := reason_to_refuse(name, size):
                     picture.restoring = Task(state=State.FAILED, reason=reason)
@@ -135,6 +137,20 @@ class Queue:
                 picture.branches = Task(state=State.WAITING)
                 self._changed.notify_all()
             return True
+
+    def set_strength(self, strength: float, number: int | None = None) -> bool:
+        """Set the strength of a picture, or, without a number, of all that are listed and all that will be.
+
+        Returns:
+            False if there is no such picture.
+        """
+        with self._changed:
+            if number is None:
+                self._strength = strength
+            pictures = [each for each in self._pictures.values() if number in (None, each.number)]
+            for picture in pictures:
+                picture.strength = strength
+            return number is None or bool(pictures)
 
     def remove(self, number: int) -> bool:
         """Remove a picture and its files, also while it is being processed."""
@@ -210,6 +226,7 @@ class Queue:
             "width": picture.width,
             "height": picture.height,
             "scale": shown.scale(picture.height, picture.width),
+            "strength": picture.strength,
             "restoring": self._task_facts(picture, picture.restoring),
             "branches": self._task_facts(picture, picture.branches),
             "parts": picture.parts,

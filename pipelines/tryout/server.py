@@ -45,7 +45,7 @@ class Facts:
     device: str
     host: str  # the machine that stores the pictures; empty if it is the one of the browser
     has_branches: bool
-    strength: float = 1.0  # of the results at first; the page has a slider
+    strength: float = 1.0  # of all pictures at first; the page has a slider
 
     @property
     def most_strength(self) -> float:
@@ -65,6 +65,7 @@ def make_app(queue: Queue, facts: Facts, token: str | None, quality: int) -> Fla
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MOST_BYTES
     serving.protect(app, token, _COOKIE)
+    queue.set_strength(facts.strength)
     _add_page(app, facts)
     _add_list(app, queue, facts)
     _add_pictures(app, queue, facts)
@@ -120,6 +121,28 @@ def _add_list(app: Flask, queue: Queue, facts: Facts) -> None:
             abort(415)
         return Response(status=204 if facts.has_branches and queue.ask_branches(number) else 404)
 
+    @app.put("/pictures/<int:number>/strength")
+    def set_strength(number: int) -> Response:
+        return Response(status=204 if queue.set_strength(_asked_strength(facts), number) else 404)
+
+    @app.put("/strength")
+    def set_strength_of_all() -> Response:
+        queue.set_strength(_asked_strength(facts))
+        return Response(status=204)
+
+
+def _asked_strength(facts: Facts) -> float:
+    """The strength in the body of a request."""
+    body = serving.json_body()
+    return _checked_strength(body.get("strength") if isinstance(body, dict) else None, facts)
+
+
+def _checked_strength(value: object, facts: Facts) -> float:
+    """A strength that the slider has; else 400."""
+    if not isinstance(value, int | float) or not 0 < value <= facts.most_strength:
+        abort(400)
+    return float(value)
+
 
 def _offered() -> Sequence[tuple[str, int]]:
     """Names and sizes of the files that a request offers."""
@@ -170,7 +193,8 @@ def _add_pictures(app: Flask, queue: Queue, facts: Facts) -> None:
 
     @app.get("/pictures/<int:number>/restored")
     def get_restored(number: int) -> Response:
-        picture, factor = _found(queue, number, is_done=True), _strength(facts)
+        picture = _found(queue, number, is_done=True)
+        factor = _strength(facts, picture)
         if factor == 1:
             return whole(picture, picture.restored)
         try:
@@ -193,23 +217,20 @@ def _add_pictures(app: Flask, queue: Queue, facts: Facts) -> None:
         return Response(data, mimetype=shown.mime_type(data))
 
 
-def _strength(facts: Facts) -> float:
-    """The strength that a request asks for; 1 if it names none."""
+def _strength(facts: Facts, picture: Picture) -> float:
+    """The strength that a request asks for; if it names none, that of the picture."""
     try:
-        factor = float(request.args.get("strength", 1))
+        return _checked_strength(float(request.args.get("strength", picture.strength)), facts)
     except ValueError:
         abort(400)
-    if not 0 < factor <= facts.most_strength:
-        abort(400)
-    return factor
 
 
 def _add_downloads(app: Flask, queue: Queue, facts: Facts, quality: int) -> None:
     @app.get("/pictures/<int:number>/download")
     def download(number: int) -> Response:
-        picture, factor = _found(queue, number, is_done=True), _strength(facts)
+        picture = _found(queue, number, is_done=True)
         try:
-            with strength.written(picture, factor, quality) as path:
+            with strength.written(picture, _strength(facts, picture), quality) as path:
                 data = path.read_bytes()
         except (ReadError, OSError):  # removed in this moment
             abort(404)
@@ -219,11 +240,11 @@ def _add_downloads(app: Flask, queue: Queue, facts: Facts, quality: int) -> None
 
     @app.get("/download")
     def download_all() -> Response:
-        listed, factor = queue.restored(), _strength(facts)
+        listed = queue.restored()
         if not listed:
             abort(404)
         try:
-            archive = _archive(listed, queue.folder, factor, quality)
+            archive = _archive(listed, queue.folder, quality)
             return send_file(archive, "application/zip", as_attachment=True, download_name="restored.zip")
         except OSError as error:
             return serving.unavailable(
@@ -239,8 +260,8 @@ def _found(queue: Queue, number: int, *, is_done: bool) -> Picture:
     return picture
 
 
-def _archive(pictures: Sequence[Picture], folder: Path, factor: float, quality: int) -> IO[bytes]:
-    """The restored pictures in an unnamed zip file in ``folder``; repeated names get a number."""
+def _archive(pictures: Sequence[Picture], folder: Path, quality: int) -> IO[bytes]:
+    """The restored pictures, each with its strength, in an unnamed zip in ``folder``; repeated names get a number."""
     target = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with the response that sends it
     taken: Counter[str] = Counter()
     try:
@@ -252,7 +273,7 @@ def _archive(pictures: Sequence[Picture], folder: Path, factor: float, quality: 
                 unique = name.name if count == 1 else f"{name.stem} ({count}){name.suffix}"
                 with (
                     suppress(FileNotFoundError, ReadError),  # removed in this moment
-                    strength.written(picture, factor, quality) as path,
+                    strength.written(picture, picture.strength, quality) as path,
                 ):
                     archive.write(path, unique)
     except OSError:

@@ -9,7 +9,8 @@
   const list = new tryout.List(find("#list"), {choose: number => choose(number), remove: number => remove(number)});
   const strength = find("#strength");
   const states = new Map(); // number -> state that was said
-  let chosen = 0, refusal = "", factor = 1; // factor: strength applied to what is shown and downloaded
+  const wishes = new Map(); // number -> strength that this tab has sent and the server has not confirmed yet
+  let chosen = 0, refusal = "";
 
   /* The chosen picture */
 
@@ -29,7 +30,7 @@
     queue.remove(number);
   };
 
-  const withStrength = path => factor === 1 ? path : `${path}?strength=${factor}`;
+  const strengthOf = one => wishes.get(one.number)?.strength ?? one.strength;
 
   const showChosen = () => {
     const one = queue.find(chosen);
@@ -38,15 +39,17 @@
     parts.show(one);
     if (!one) return view.close();
     const {state} = one.restoring, path = `pictures/${one.number}`, isDone = state === "done";
+    const query = `?strength=${strengthOf(one)}`;
+    showStrength(one);
     write(find("#name"), one.name);
     find("#name").title = one.name;
     write(find("#facts"), `${tryout.factsOf(one)}${isDone ? `, ${tryout.stateOf(one.restoring)}` : ""}`);
     find("#download").hidden = !isDone;
-    if (isDone) find("#download").href = withStrength(`${path}/download`);
-    if (one.width) view.open(one.width, one.height, `${path}/blurry`, isDone ? withStrength(`${path}/restored`) : "", one.name);
+    if (isDone) find("#download").href = `${path}/download${query}`;
+    if (one.width) view.open(one.width, one.height, `${path}/blurry`, isDone ? `${path}/restored${query}` : "", one.name);
     else view.close();
     for (const tool of document.querySelectorAll(".tools button")) tool.disabled = !one.width;
-    find("#hold").disabled = strength.disabled = !isDone;
+    find("#hold").disabled = strength.disabled = find("#strength-all").disabled = !isDone;
     const note = find("#note");
     note.hidden = isDone;
     note.classList.toggle("wrong", state === "failed");
@@ -55,6 +58,15 @@
     write(find("#shrunk"), one.scale === 1 ? "" : `shown at ${Math.round(100 * one.scale)} % of its size; the download has full size`);
     return undefined;
   };
+
+  let slid = ""; // picture and strength that the slider was set to: while it is dragged, neither changes
+  const showStrength = one => {
+    const now = `${one.number} ${strengthOf(one)}`;
+    if (now !== slid) strength.value = strengthOf(one);
+    slid = now;
+    writeStrength();
+  };
+  const writeStrength = () => write(find("#strength-value"), Number(strength.value).toFixed(2));
 
   const say = text => { find("#said").textContent = text; };
 
@@ -75,12 +87,14 @@
     const done = pictures.filter(one => one.restoring.state === "done").length;
     find("#download-all").hidden = done < 2;
     write(find("#download-all"), `Download all ${done} (zip)`);
+    find("#strength-all").hidden = pictures.length < 2;
     find("#trouble").hidden = !(trouble || refusal);
     write(find("#trouble"), trouble || refusal);
   });
   queue.onRestart(() => {
     chosen = list.chosen = 0;
     states.clear();
+    wishes.clear();
     list.show([]);
     parts.clear();
     view.close();
@@ -122,15 +136,20 @@
 
   /* Strength */
 
-  const writeStrength = () => write(find("#strength-value"), Number(strength.value).toFixed(2));
-  const applyStrength = () => {
-    factor = Number(strength.value);
-    writeStrength();
-    find("#download-all").href = withStrength("download");
+  const setStrength = async (pictures, send) => {
+    const wish = {strength: Number(strength.value)};
+    for (const one of pictures) wishes.set(one.number, wish);
+    showChosen();
+    await send(wish.strength);
+    for (const one of pictures) if (wishes.get(one.number) === wish) wishes.delete(one.number);
     showChosen();
   };
   strength.addEventListener("input", writeStrength);
-  strength.addEventListener("change", applyStrength); // when the slider is let go
+  strength.addEventListener("change", () => { // when the slider is let go
+    const number = chosen;
+    setStrength([queue.find(number)], value => queue.setStrength(number, value));
+  });
+  find("#strength-all").addEventListener("click", () => setStrength(queue.all(), queue.setStrengthOfAll));
 
   /* Buttons and keys */
 
@@ -171,6 +190,5 @@
   window.addEventListener("blur", () => view.hold(false));
 
   tryout.parts = {view, list, chosen: () => chosen};
-  applyStrength();
   queue.ask();
 }

@@ -58,6 +58,8 @@ window.tryout = {};
   tryout.queue = {
     ask,
     remove: number => change("DELETE", `pictures/${number}`),
+    setStrength: (number, strength) => change("PUT", `pictures/${number}/strength`, {strength}),
+    setStrengthOfAll: strength => change("PUT", "strength", {strength}),
     askParts: number => change("POST", `pictures/${number}/parts`, {}),
     find: number => pictures.find(one => one.number === number),
     all: () => pictures,

@@ -130,6 +130,31 @@ def test_strength_changes_what_is_shown_and_what_is_downloaded(shown: Any, queue
     assert shown.evaluate(f"{restored}.src") == before
 
 
+def test_each_picture_keeps_its_strength_and_a_button_gives_all_the_same(shown: Any, queue: Queue) -> None:
+    def strengths() -> list[float]:
+        return [facts["strength"] for facts in queue.facts()]
+
+    assert not shown.locator("#strength-all").is_visible(), "of one picture there is no choice"
+    wait_for(queue, hand_in(queue, picture(seed=1), "b.png"))
+    shown.wait_for_selector("#strength-all:visible")
+    shown.fill("#strength", "1.6")
+    until(shown, "tryout.queue.all()[0].strength === 1.6")
+    assert strengths() == [1.6, 1]
+
+    shown.keyboard.press("j")
+    assert (shown.text_content("#name"), shown.text_content("#strength-value")) == ("b.png", "1.00")
+    shown.reload()
+    until(shown, IS_SHOWN)
+    assert shown.text_content("#strength-value") == "1.60", "it is kept when the page is loaded again"
+    assert shown.evaluate("document.querySelector('.restored img').src").endswith("?strength=1.6")
+
+    shown.click("#strength-all")
+    until(shown, "tryout.queue.all().every(one => one.strength === 1.6)")
+    assert strengths() == [1.6, 1.6]
+    hand_in(queue, picture(seed=2), "c.png")
+    assert strengths() == [1.6, 1.6, 1.6]
+
+
 def test_zoom_and_pan_move_both_pictures_alike_and_the_wipe_divides_them(page: Any, queue: Queue) -> None:
     wait_for(queue, hand_in(queue, picture(720, 960, "JPEG"), "photo.jpg"))
     page.evaluate("tryout.queue.ask()")

@@ -113,9 +113,13 @@ def test_strength_multiplies_the_change_that_is_shown_and_downloaded(
     (tmp_path / "c.png").write_bytes(shown)
     wanted = results["?strength=2.5"] * 255 / top
     assert np.abs(photographs.read(tmp_path / "c.png").pixels - wanted).max() <= 1
-    with client.get("/download?strength=2.5", base_url=LOCAL) as answer:
-        archive = zipfile.ZipFile(io.BytesIO(answer.data))
-    assert archive.read("a-restored.png") == files["?strength=2.5"]
+    assert client.put(f"/pictures/{number}/strength", base_url=LOCAL, json={"strength": 2.5}).status_code == 204
+    for path in ("/download", f"/pictures/{number}/download"):  # without a strength: that of the picture
+        with client.get(path, base_url=LOCAL) as answer:
+            data = answer.data
+        if path == "/download":
+            data = zipfile.ZipFile(io.BytesIO(data)).read("a-restored.png")
+        assert data == files["?strength=2.5"]
     found = queue.get(number)
     assert found and sorted(path.stem for path in found.folder.iterdir()) == [
         "blurry",
@@ -143,13 +147,34 @@ def test_the_download_of_a_jpeg_with_another_strength_has_no_errors_of_its_first
 def test_a_strength_that_the_slider_does_not_have_is_refused(strength: str, client: FlaskClient, queue: Queue) -> None:
     number = hand_in(queue, picture())
     wait_for(queue, number)
-    for path in (f"/pictures/{number}/restored", f"/pictures/{number}/download", "/download"):
+    for path in (f"/pictures/{number}/restored", f"/pictures/{number}/download"):
         assert client.get(f"{path}?strength={strength}", base_url=LOCAL).status_code == 400
     strong = server.make_app(queue, replace(FACTS, strength=4.0), None, 95).test_client()
     assert strong.get(f"/pictures/{number}/restored?strength=4", base_url=LOCAL).status_code == 200
     assert 'max="4.0"' in strong.get("/", base_url=LOCAL).text
     weak = server.make_app(queue, replace(FACTS, strength=0.1), None, 95).test_client()
     assert 'min="0.1" max="3.0" step="0.05" value="0.1"' in weak.get("/", base_url=LOCAL).text
+
+
+def test_each_picture_has_a_strength_and_all_get_one_at_once(client: FlaskClient, queue: Queue) -> None:
+    def strengths() -> list[float]:
+        return [facts["strength"] for facts in client.get("/queue", base_url=LOCAL).json["pictures"]]
+
+    numbers = [hand_in(queue, picture()) for _ in range(2)]
+
+    assert client.put(f"/pictures/{numbers[1]}/strength", base_url=LOCAL, json={"strength": 1.5}).status_code == 204
+    assert strengths() == [1, 1.5]
+    assert client.put("/strength", base_url=LOCAL, json={"strength": 2}).status_code == 204
+    hand_in(queue, picture())
+    assert strengths() == [2, 2, 2]
+    assert client.put("/pictures/99999/strength", base_url=LOCAL, json={"strength": 2}).status_code == 404
+    for path in ("/strength", f"/pictures/{numbers[0]}/strength"):
+        for wrong in ({"strength": 0}, {"strength": 3.01}, {"strength": "2"}, {"strength": None}, {}, [2]):
+            assert client.put(path, base_url=LOCAL, json=wrong).status_code == 400
+        assert client.put(path, base_url=LOCAL, data={"strength": 2}).status_code == 415
+    assert strengths() == [2, 2, 2]
+    server.make_app(queue, replace(FACTS, strength=1.0), None, 95)
+    assert strengths() == [1, 1, 1], "a server begins with its own strength"
 
 
 def test_a_full_disk_hides_no_picture(client: FlaskClient, queue: Queue) -> None:
