@@ -222,11 +222,17 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
         body.append([entry["name"], *(number(entry["mean"].get(each, math.nan), each) for each in measures)])
     print_table([f"mean of\n{counted(comparison['frames'], 'frame')}", *measures], body)
     click.echo()
-    body = [
-        [entry["name"], _own_interval(entry, rows_of[entry["name"]], first), *_costs(entry["cost"])]
-        for entry in entries
-    ]
-    print_table(["", f"{first},\n95 % interval", "parameters", "GMac", "s per\nframe"], body)
+    is_pair = first in blurry
+    gain = _gain_word(first)
+    body = []
+    for entry in entries:
+        rows = rows_of[entry["name"]]
+        gains = _mean_and_worst(rows, first) if is_pair else ()
+        body.append([entry["name"], _own_interval(entry, rows, first), *gains, *_costs(entry["cost"])])
+    heads = [f"mean\n{gain}", f"worst\n{gain}"] if is_pair else []
+    print_table(["", f"{first},\n95 % interval", *heads, "parameters", "GMac", "s per\nframe"], body)
+    if is_pair:
+        print_wrapped(f"{gain}: restored minus blurry, {first}; worst: of a single frame")
     print_wrapped(f"95 % intervals: {interval_note([str(row['key']) for row in rows_of[entries[0]['name']]])}")
     if any(_TOO_FEW in cells for cells in body):
         print_wrapped(_note_of_too_few())
@@ -252,6 +258,17 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
 
 def _own_interval(entry: Mapping[str, Any], rows: "Sequence[FrameScores]", measure: str) -> str:
     return _interval(rows, [float(row[measure]) for row in rows], measure, number, entry["interval"][measure])
+
+
+def _mean_and_worst(rows: "Sequence[FrameScores]", measure: str) -> tuple[str, str]:
+    """The mean and the worst difference to the blurry frames; dashes if these have no scores."""
+    from pipelines.evaluate.measures import gain, has_blurry
+
+    if not has_blurry(rows[0]):
+        return "-", "-"
+    gains = _gains(rows, measure)
+    worst = _gains([min(rows, key=gain)], measure)[0]
+    return signed(sum(gains) / len(gains), measure), signed(worst, measure)
 
 
 def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -39,6 +39,10 @@ def test_several_networks_become_one_table_and_one_page(
     with (tmp_path / "scores" / "compare.csv").open() as file:
         (first, _) = csv.DictReader(file)
     assert {"key", "train psnr", "NAFNet psnr", "Restormer ssim"} <= first.keys()
+    with (tmp_path / "scores" / "NAFNet" / "results.csv").open() as file:
+        gains = [float(row["psnr"]) - float(row["psnr_blurry"]) for row in csv.DictReader(file)]
+    (line,) = (line for line in done.stdout.splitlines() if line.startswith("NAFNet  ") and "too few" in line)
+    assert f" {sum(gains) / len(gains):+.2f} " in line and f" {min(gains):+.2f} " in line
 
 
 def test_no_frame_is_restored_twice_not_even_by_the_same_command(
