@@ -40,7 +40,7 @@ def make_candidates(frames: "FrameSource", conditions: "Sequence[Conditions]", o
             first = folders.index(folder) if folder in folders[:place] else files.index(file)
             raise click.UsageError(f"{paths[first]} and {paths[place]} are the same file; pass it once")
     return [
-        Candidate(name=name, conditions=each, folder=folder, restorer=None)
+        Candidate(name=f"{name}{each.options}", conditions=each, folder=folder, restorer=None)
         for name, each, folder in zip(names, conditions, folders, strict=True)
     ]
 

@@ -32,6 +32,12 @@ class Conditions:
     lpips: LPIPS | None = None
     blind: Sequence[NoReference] = ()  # measures that need no sharp frame
 
+    @property
+    def options(self) -> str:
+        """The options that change what the network returns, as part of a name; empty if there are none."""
+        given = [f"strength {self.strength:g}"] * (self.strength != 1) + ["ensemble"] * self.is_ensemble
+        return f" ({', '.join(given)})" if given else ""
+
     def identity(self, frames: FrameSource) -> dict[str, Any]:
         """Return everything that affects the scores, as stored in ``asked.json``."""
         checksum = weights_checksum(self.weights) if self.weights else None

@@ -74,9 +74,9 @@ def test_earlier_scores_are_compared_with(
     call(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--out", "one")
     call(tmp_path, "evaluate", "--weights", peers[1], "--h5", test_pack, "--out", "two", "--precision", "bf16-mixed")
     words = ("--h5", test_pack, "--out", "own", "--against", "one", "--against", "two", "--json")
-    done = call(tmp_path, "evaluate", "--weights", weights, *words)
+    done = call(tmp_path, "evaluate", "--weights", weights, *words, "--strength", "2")
     compared = json.loads(done.stdout)
-    assert [entry["name"] for entry in compared["entries"]] == ["train", "NAFNet", "Restormer"]
+    assert [entry["name"] for entry in compared["entries"]] == ["train (strength 2)", "NAFNet", "Restormer"]
     assert compared["entries"][1]["cost"]["parameters"] > 0
     assert len(list(tmp_path.glob("own-compare-*/compare.html"))) == 1
 

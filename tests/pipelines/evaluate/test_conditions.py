@@ -23,5 +23,11 @@ def test_how_a_network_runs_has_scores_of_its_own(test_pack: Path, other: Condit
     assert described in other.protocol(frames) and described not in usual.protocol(frames)
 
 
+def test_options_that_change_the_result_are_part_of_the_name() -> None:
+    assert Conditions(weights=PRETRAINED).options == ""
+    assert Conditions(weights=PRETRAINED, strength=1.6).options == " (strength 1.6)"
+    assert Conditions(weights=PRETRAINED, strength=2, is_ensemble=True).options == " (strength 2, ensemble)"
+
+
 def test_a_strength_of_one_is_the_network_itself(test_pack: Path) -> None:
     assert "strength" not in Conditions(weights=PRETRAINED, strength=1).identity(PackFrames(test_pack))
