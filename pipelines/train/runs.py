@@ -18,10 +18,8 @@ from prep.errors import PackError
 from prep.io import files
 from prep.packs.reader import PackInfo, content_checksum, read_info
 
-_CHECKSUMS = {
-    "pack_crc32": "other packs (other crops)",
-    "init": "other first weights (--init)",
-}  # entries of ``identity``
+# Entries of ``identity`` that are checksums, and what it means if they differ.
+_CHECKSUMS = {"pack_crc32": "other packs (other crops)", "init": "other first weights (--init)"}
 STABLE_RATE = 5e-4  # learning rate above which offsets were seen to diverge to 16-40 pixels
 
 
