@@ -237,6 +237,10 @@ def test_two_tabs_show_the_same_list_and_choose_for_themselves(page: Any, desk: 
     assert page.evaluate(NAMES) == other.evaluate(NAMES) == ["a.png", "c.png"]
     assert other.text_content("#name") == "c.png"  # what it dropped itself
 
+    other.keyboard.press("k")
+    page.fill("#strength", "1.6")
+    until(other, "document.querySelector('#strength-value').textContent === '1.60'")
+
 
 def test_branches_are_shown_when_they_are_asked_for(shown: Any, queue: Queue) -> None:
     assert not shown.locator("#branches").is_visible()
