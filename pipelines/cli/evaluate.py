@@ -70,7 +70,7 @@ def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...
               "it.  [default: that of --masks or of the pack; else 0.85 for extent and paired, which is blur up to 6 "
               "pixels, and 0.96 for other methods]")  # fmt: skip
 @click.option("--against", type=existing_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on "
-              "the same frames, to compare with; may be repeated.")  # fmt: skip
+              "the same frames, to compare with; may be repeated. The first is the baseline.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "
               "weights.")  # fmt: skip
 @click.option("--measure", "measures", multiple=True, callback=_check_measures, metavar="NAME", help="Also compute "

@@ -216,7 +216,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
     from pipelines.evaluate.statistics import interval_note
 
     entries, blurry = comparison["entries"], comparison["blurry"]
-    measures, first = list(entries[0]["mean"]), comparison["measure"]
+    measures, first = list(entries[-1]["mean"]), comparison["measure"]
     body = [["(blurry frames)", *(number(blurry.get(each, math.nan), each) for each in measures)]] if blurry else []
     for entry in entries:
         body.append([entry["name"], *(number(entry["mean"].get(each, math.nan), each) for each in measures)])
@@ -274,7 +274,7 @@ def _mean_and_worst(rows: "Sequence[FrameScores]", measure: str) -> tuple[str, s
 def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:
     if not cost:
         return "-", "-", "-"
-    seconds = f"{cost['seconds']:.3g}" if cost["seconds"] else "-"
+    seconds = f"{cost['seconds']:#.3g}".rstrip(".") if cost["seconds"] else "-"
     return f"{cost['parameters']:,}", f"{cost['honest_gmac']:,.1f}", seconds
 
 

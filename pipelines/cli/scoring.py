@@ -107,7 +107,7 @@ def score_and_report(
     from pipelines.pages import page_file
 
     is_compared = len(candidates) + len(earlier) > 1
-    names = [*(each.name for each in candidates), *(each.name for each in earlier)]
+    names = [*(each.name for each in earlier), *(each.name for each in candidates)]
     place = _place_of_comparison(names, candidates, out) if is_compared else candidates[0].folder
     if is_compared:
         comparison.refuse_foreign(place, names)
@@ -116,11 +116,12 @@ def score_and_report(
         for folder in dict.fromkeys([*(each.folder for each in candidates), place]):
             stack.enter_context(scores_folder.held(folder))
         gallery, comparisons = _score_all(frames, candidates, workers)
-        entries = [*(_report(frames, each) for each in candidates), *earlier]
+        entries = [*earlier, *(_report(frames, each) for each in candidates)]
         if is_compared:
             answer = _compare(frames, candidates, entries, gallery, place)
         else:
-            answer = {**entries[0].summary, "rows": candidates[0].rows(frames)}
+            (entry,) = entries
+            answer = {**entry.summary, "rows": candidates[0].rows(frames)}
     return answer, comparisons, place / (comparison_page.NAME if is_compared else page.NAME)
 
 

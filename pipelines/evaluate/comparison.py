@@ -99,7 +99,7 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
     """Compute the content of ``compare.json``.
 
     Args:
-        entries: At least two; the first is the baseline.
+        entries: At least two; the first is the baseline, the last has the protocol and measures to show.
         keys: The keys of the compared frames; each entry has scored all of them.
 
     Raises:
@@ -114,12 +114,12 @@ def compare_all(entries: Sequence[Entry], keys: Sequence[str]) -> dict[str, Any]
         _refuse_other_pictures(entries[0], entry, keys)
     rows_of = [[entry.row_of[key] for key in keys] for entry in entries]
     shared = _shared_measures(entries, keys)
-    protocol = entries[0].summary.get("protocol", "")
+    protocol = entries[-1].summary.get("protocol", "")
     return {
         "protocol": protocol,
         "frames": len(keys),
         "measure": shared[0],
-        "quotes_table_1": bool(entries[0].summary.get("quotes_table_1")),
+        "quotes_table_1": bool(entries[-1].summary.get("quotes_table_1")),
         "blurry": _blurry(rows_of),
         "entries": [_describe(*pair, keys, protocol) for pair in zip(entries, rows_of, strict=True)],
         "differences": [

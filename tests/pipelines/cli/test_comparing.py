@@ -76,8 +76,12 @@ def test_earlier_scores_are_compared_with(
     words = ("--h5", test_pack, "--out", "own", "--against", "one", "--against", "two", "--json")
     done = call(tmp_path, "evaluate", "--weights", weights, *words, "--strength", "2")
     compared = json.loads(done.stdout)
-    assert [entry["name"] for entry in compared["entries"]] == ["train (strength 2)", "NAFNet", "Restormer"]
-    assert compared["entries"][1]["cost"]["parameters"] > 0
+    assert [entry["name"] for entry in compared["entries"]] == ["NAFNet", "Restormer", "train (strength 2)"]
+    gaps = {(each["of"], each["less"]): each["means"]["psnr"] for each in compared["differences"]}
+    means = {entry["name"]: entry["mean"]["psnr"] for entry in compared["entries"]}
+    new, earlier = "train (strength 2)", "NAFNet"
+    assert gaps[new, earlier] == pytest.approx(means[new] - means[earlier]), "what is new minus what was earlier"
+    assert compared["entries"][0]["cost"]["parameters"] > 0
     assert len(list(tmp_path.glob("own-compare-*/compare.html"))) == 1
 
 
@@ -92,7 +96,7 @@ def test_earlier_scores_of_one_name_stay_apart(peers: tuple[Path, Path], test_pa
     done = call(tmp_path, "evaluate", "--no-weights", *words, "--json")
     compared = json.loads(done.stdout)
     names = [entry["name"] for entry in compared["entries"]]
-    assert names == ["blurry", "best", "best (scores)", "best (scores) 2"]
+    assert names == ["best", "best (scores)", "best (scores) 2", "blurry"]
     gaps = {(each["of"], each["less"]): each["means"]["psnr"] for each in compared["differences"]}
     assert gaps["best (scores) 2", "best"] == 0 != gaps["best (scores)", "best"]
     (table,) = tmp_path.glob("c-compare-*/compare.csv")
@@ -148,7 +152,7 @@ def test_scores_of_other_pictures_of_the_same_names_are_not_compared(
     text = "\n".join([f"{head},psnr_blurry", f"{first},{float(blurry[column]) + 1}", *(f"{each}," for each in rest)])
     table.write_text(text + "\n")
     line = mistake(tmp_path, "evaluate", "--weights", peers[0], "--h5", test_pack, "--against", "one")
-    assert "is not the same picture in one (blurry frame" in line and "score the same frames" in line
+    assert "is not the same picture in " in line and " and in one (" in line and "score the same frames" in line
 
 
 @pytest.mark.parametrize(

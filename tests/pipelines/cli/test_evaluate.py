@@ -32,7 +32,7 @@ def test_the_scores_can_be_read_by_a_program(weights: Path, test_pack: Path, tmp
         tmp_path, "evaluate", "--weights", weights, "--h5", test_pack, "--out", "scores", "--against", "scores"
     )
     assert "2 of 2 frames already scored in scores" in again.stderr
-    said = "train (scores) minus train: psnr +0.00 dB (too few frames for an interval), higher in 0 of 2 frames"
+    said = "train minus train (scores): psnr +0.00 dB (too few frames for an interval), higher in 0 of 2 frames"
     assert said in " ".join(again.stdout.split())
 
 
@@ -65,7 +65,7 @@ def test_frames_that_equal_their_partner_count_as_100_db_and_every_score_stays_f
     psnrs = [row["psnr"] for row in answer["rows"]]
     assert psnrs[0] == 100 and answer["mean"]["psnr"] == pytest.approx(np.mean(psnrs))
     assert min(psnrs) <= answer["interval"]["psnr"]["low"] < answer["interval"]["psnr"]["high"] <= 100
-    assert "restored (scores) minus restored: psnr +0.00 dB (too few frames" in again
+    assert "restored minus restored (scores): psnr +0.00 dB (too few frames" in again
 
 
 @pytest.mark.parametrize(
