@@ -213,9 +213,10 @@ def print_new_pack(pack: "PackInfo") -> None:
     crop = ["--crop", side] if side < TrainingConfig.crop else []
     method = METHODS.get(pack.header.method)  # None if a later release made the pack
     divided = ["--component-loss", "region", "--fusion", "divided"] if method and method.beside else []
-    next_step("cdg-train", "--h5", pack.path, *crop, *divided)
+    training = ["cdg-train", "--h5", pack.path, *crop, *divided]
     fine_tuning = ["cdg-train", "--h5", pack.path, *FINE_TUNING, "--crop", min(side, _FINE_CROP)]
-    hint(f"  without a GPU, fine-tune the weights that come with cdgnet: {shlex.join(map(str, fine_tuning))}")
+    hint(f"next, with a GPU: {shlex.join(map(str, training))}")
+    hint(f"next, without one (fine-tunes the weights that come with cdgnet): {shlex.join(map(str, fine_tuning))}")
 
 
 def print_pack(pack: "PackInfo") -> None:

@@ -24,7 +24,7 @@ _EXAMPLE = "cdg-prep synth GOPRO_Large_all clip.mp4 --window 11 --camera phone -
 _FARTHEST = 200  # pixels: maps of the blur length end at 256
 _SLOW = 100  # frames per second: at fewer, 7 frames last more than 0.07 s
 _FINEST = 0.25  # pixels between interpolated frames: smaller steps change nothing visible
-_CROPS = (512, 256)  # pixels: the default of cdg-prep pack, and that of cdg-train; smaller frames are packed whole
+_CROP = 256  # pixels, as cdg-train's; smaller frames are packed whole
 _OF_RECORDINGS = ("window", "stride", "interpolate")
 _OF_PHOTOS = ("count", "size", "shake", "tilt", "tremor", "roll", "zoom", "region", "regions")
 
@@ -254,13 +254,13 @@ def _print_result(out: Path) -> None:
     splits = Counter(pair.split for pair in pairs)
     sizes = {frames.size_of(pair.sharp) for pair in {layouts.sequence(pair.key): pair for pair in pairs}.values()}
     height, width = min(sizes, key=min)
-    side = next((crop for crop in _CROPS if crop <= min(height, width)), min(height, width))
+    side = min(_CROP, height, width)
     listed = ", ".join(f"{number:,} {split}" for split, number in sorted(splits.items(), reverse=True))
     shown = f"{width} x {height} pixels" if len(sizes) == 1 else f"{len(sizes)} sizes, the smallest {width} x {height}"
     click.echo(f"{counted(len(pairs), 'pair')} in {out}: {listed}; frames of {shown}")
     split = [] if "train" in splits else ["--split", "test"]
     next_step("cdg-prep", "pack", "gopro", "--root", out, "--method", "extent", "--mu", 0.85, "--crop", side, *split)
-    hint("  --mu 0.85: the mask M is 1 where the blur length is at most 6 pixels")
+    hint("  --mu 0.85: the mask M is 1 where the blur length is at most 6.2 pixels")
 
 
 def _refuse_inside(inputs: Sequence[Path], out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from pipelines.cli.dataset import next_step, typed_by_a_person
+from pipelines.cli.dataset import hint, next_step, typed_by_a_person
 from pipelines.cli.devices import make_fabric
 from pipelines.cli.entry import SETTINGS, example, run
 from pipelines.cli.parameters import (
@@ -232,7 +232,8 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
         weights = plan.folder / run_folder.WEIGHTS
         click.echo(f"wrote {weights} and {run_page.write(plan.folder)}")
         started_from = [typed_weights(plan.config.init)] if plan.config.init else []
-        next_step("cdg-eval", "--weights", *started_from, weights, "--h5", "TEST.h5")
+        next_step("cdg-eval", "--weights", *started_from, weights, "--root", "DATA_SET")
+        hint("  DATA_SET: the folder or zip of a data set; its test frames are scored")
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:

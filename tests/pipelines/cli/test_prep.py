@@ -220,7 +220,10 @@ def test_the_next_command_works_as_it_is_printed_from_info_to_a_pack(own: Path, 
     assert packed.returncode == 0, packed.stderr
     name = "gopro.h5" if is_published else "pairs.h5"
     divided = "--component-loss region --fusion divided"
-    assert packed.stdout.splitlines()[-3:-1] == [f"wrote {name}", f"next: cdg-train --h5 {name} --crop 64 {divided}"]
+    assert packed.stdout.splitlines()[-3:-1] == [
+        f"wrote {name}",
+        f"next, with a GPU: cdg-train --h5 {name} --crop 64 {divided}",
+    ]
     assert f"cdg-train --h5 {name} --init pretrained --hours 1" in packed.stdout.splitlines()[-1]
     assert "paired, mu = 0.85" in packed.stdout, "packed with the masks just made"
 

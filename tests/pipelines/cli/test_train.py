@@ -47,7 +47,7 @@ def test_fine_tuning_that_makes_weights_worse_is_said(train_pack: Path, tmp_path
         worse.stderr
     )
     assert "held-out frames better" not in same.stderr
-    assert f"next: cdg-eval --weights {first} worse/weights.safetensors --h5 TEST.h5" in worse.stdout
+    assert f"next: cdg-eval --weights {first} worse/weights.safetensors --root DATA_SET\n" in worse.stdout
 
 
 def test_the_papers_recipe_is_called_so_and_another_names_what_differs(train_pack: Path, tmp_path: Path) -> None:
