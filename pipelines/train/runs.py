@@ -210,8 +210,8 @@ def _refuse_other_run(earlier: Mapping[str, Any], asked: Mapping[str, Any], fold
         differences = [f"a network of another release ({_shown(earlier.get('network'))})"]
     if differences:
         raise TrainingError(
-            f"{folder} contains a run with {', '.join(differences)}; choose another --out, or use the same settings to "
-            "continue"
+            f"{folder} contains another run; choose another --out, or use its settings to continue: "
+            f"{', '.join(differences)}"
         )
 
 

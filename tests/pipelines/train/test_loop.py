@@ -173,7 +173,7 @@ def test_every_form_of_the_component_loss_trains_and_is_a_run_of_its_own(
 
     row = log_rows(tmp_path / "r")[-1]
     assert row["loss"] == pytest.approx(row["loss_restored"] + row["loss_small"] + row["loss_large"], rel=1e-5)
-    with pytest.raises(TrainingError, match=f"contains a run with component-loss {form} [(]now target[)]"):
+    with pytest.raises(TrainingError, match=f"use its settings to continue: component-loss {form} [(]now target[)]"):
         runs.prepare(replace(config, component_loss="target"), [train_pack], tmp_path / "r")
 
 

@@ -24,7 +24,7 @@ def test_other_weights_to_begin_with_are_another_run(train_pack: Path, tmp_path:
     config = replace(CONFIG, steps=1)
     train(train_pack, tmp_path / "r", replace(config, init=str(tmp_path / "a" / "weights.safetensors")))
 
-    with pytest.raises(TrainingError, match=r"a run with other first weights \(--init\); choose"):
+    with pytest.raises(TrainingError, match=r"use its settings to continue: other first weights \(--init\)$"):
         runs.prepare(replace(config, init=str(tmp_path / "b" / "weights.safetensors")), [train_pack], tmp_path / "r")
 
 
