@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -91,6 +92,7 @@ def serve(app: Flask, host: str, port: int, ready: Callable[[int], None]) -> Non
     """
     from waitress import create_server, wasyncore
 
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns whenever requests wait for a thread
     opened: dict[int, Any] = {}  # sockets that waitress leaves open if it cannot listen
     largest = app.config["MAX_CONTENT_LENGTH"]
     try:

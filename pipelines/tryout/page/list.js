@@ -79,7 +79,8 @@
     update(row, one, ahead) {
       const {state, share} = one.restoring;
       write(row.facts, factsOf(one));
-      write(row.state, stateOf(one.restoring, ahead));
+      const strength = state === "done" && one.strength !== 1 ? `, strength ${one.strength.toFixed(2)}` : "";
+      write(row.state, stateOf(one.restoring, ahead) + strength);
       row.item.dataset.state = state;
       row.bar.hidden = state !== "working";
       if (share > 0) row.bar.value = share;

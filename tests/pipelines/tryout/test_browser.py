@@ -151,6 +151,7 @@ def test_each_picture_keeps_its_strength_and_a_button_gives_all_the_same(shown: 
     shown.click("#strength-all")
     until(shown, "tryout.queue.all().every(one => one.strength === 1.6)")
     assert strengths() == [1.6, 1.6]
+    assert all(said.endswith(", strength 1.60") for said in shown.evaluate(STATES))
     hand_in(queue, picture(seed=2), "c.png")
     assert strengths() == [1.6, 1.6, 1.6]
 
