@@ -10,6 +10,7 @@ output, K = k * k taps of the kernel, G offset groups.
 
 import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
@@ -42,6 +43,11 @@ def _fault_of(device: torch.device) -> str:
         return "Triton's kernels run on a CPU only under TRITON_INTERPRET=1"
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
         return f"{torch.cuda.get_device_name(device)} is older than compute capability 8.0"
+    with ThreadPoolExecutor(1) as thread:  # modes are per thread; in one that traces, tensors have no values
+        return thread.submit(_fault_in_trial, device).result()
+
+
+def _fault_in_trial(device: torch.device) -> str:
     try:
         with torch.inference_mode(False), torch.enable_grad(), torch.autocast(device.type, enabled=False):
             results = [each.cpu() for each in _trial(by_fused, device)]
