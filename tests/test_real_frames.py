@@ -152,6 +152,7 @@ def test_onnxruntime_gives_what_torch_gives_of_a_real_frame() -> None:
     assert float((torch.from_numpy(found) - wanted).abs().max()) < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("response", [LINEAR, GAMMA])
 def test_windows_of_raw_frames_average_as_plain_float64_does(response: Response, tmp_path: Path) -> None:
     place = tmp_path / "raw" / "GOPR0477_11_00"

@@ -76,6 +76,7 @@ def test_tiles_give_what_the_whole_frame_gives(height: int, width: int, tile: in
     assert float((tiled - whole).abs().max()) * 255 < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "shrinkage"), [("dmphn-1", 0), ("dmphn-1-2-4", 0), ("dmphn-1", 20)])
 def test_tiles_of_a_network_that_deforms_nothing_are_the_whole_frame_exactly(variant: str, shrinkage: float) -> None:
     network = learned(replace(ModelConfig.preset("tiny", variant), shrinkage=shrinkage)).double()
@@ -158,6 +159,7 @@ def test_without_the_average_over_the_whole_frame_tiles_would_differ() -> None:
     assert float((restore(network, frame, tile=100) - whole).abs().max()) * 255 < 0.01
 
 
+@pytest.mark.slow
 def test_a_new_networks_pixel_is_decided_within_the_halo() -> None:
     network, mean = CDGNet(ModelConfig.preset("tiny")).double().eval(), torch.zeros(1, 32, 1, 1).double()
     with torch.no_grad():

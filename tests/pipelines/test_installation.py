@@ -22,6 +22,7 @@ def run(folder: Path, name: str, *words: object) -> subprocess.CompletedProcess[
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_data_are_prepared_and_judged_without_torch(gopro: Path, tmp_path: Path) -> None:
     for words in (
         ("info", gopro),

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -24,6 +25,7 @@ def test_a_pack_is_read_by_the_lines_of_its_page_without_this_project(train_pack
     assert len(example.splitlines()) <= 6
 
 
+@pytest.mark.slow
 def test_the_training_in_ten_lines_trains(train_pack: Path, tmp_path: Path) -> None:
     shutil.copy(train_pack, tmp_path / "gopro.h5")
     example = re.findall(r"```python\n([^`]*?TrainingConfig[^`]*?)```", (DOCS / "python.md").read_text())[0]

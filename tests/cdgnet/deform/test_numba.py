@@ -259,6 +259,7 @@ def test_what_only_gradients_take_is_not_compiled_for_a_frame(monkeypatch: pytes
     assert numba_calls.is_compiled.__wrapped__(4, 1, 3)  # without what is known already
 
 
+@pytest.mark.slow
 def test_without_numba_samples_are_taken() -> None:
     program = """
 import sys

@@ -19,6 +19,7 @@ from prep.io import frames
 TRAIN = ["--preset", "tiny", "--steps", "2", "--batch", "2", "--crop", "32", "--workers", "0"]
 
 
+@pytest.mark.slow
 def test_the_main_job_needs_no_more_options_than_shown(work: Path) -> None:
     for name, *words in (
         ("prep", "masks", "--mu", "0.96"),

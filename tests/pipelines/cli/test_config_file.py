@@ -36,6 +36,7 @@ def test_a_run_continues_from_its_folder_alone(begun: Path) -> None:
     assert yaml.safe_load((begun / "runs" / "a" / "config.yaml").read_text())["steps"] == 3
 
 
+@pytest.mark.slow
 def test_one_file_repeats_a_run_and_options_override_it(begun: Path) -> None:
     file = begun / "runs" / "a" / "config.yaml"
     for name, words in (("b", ()), ("c", ("--seed", "8", "--hours", "0.001"))):

@@ -214,6 +214,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(weights: Path, tmp_path: Path)
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_ends_the_page_at_once_while_it_restores_and_leaves_nothing(
     number: signal.Signals, weights: Path, tmp_path: Path

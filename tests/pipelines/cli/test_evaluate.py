@@ -242,6 +242,7 @@ def test_a_difference_that_rounds_to_zero_has_no_minus() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_frames_that_the_network_was_trained_on_are_reported(train_pack: Path, tmp_path: Path) -> None:
     shutil.copy(train_pack, tmp_path / "a.h5")
     small = ("--preset", "tiny", "--batch", "2", "--crop", "32", "--workers", "0", "--steps", "1")

@@ -76,6 +76,7 @@ def test_another_programs_results_are_scored_with_their_photographs_or_alone(pho
     )
 
 
+@pytest.mark.slow
 def test_several_are_compared_by_the_measure_of_which_less_is_better(photos: Path, new: Path) -> None:
     assert of(photos, "--restored", "theirs", "--blurry", "photos", "--out", "theirs-scores")
     asked = ("--weights", new, PRETRAINED, "--blurry", "photos", "--against", "theirs-scores", "--out", "scores")

@@ -32,6 +32,7 @@ def test_a_validation_is_told_with_the_blurry_score_beside_it(train_pack: Path, 
     assert f"step 2/2  validation: PSNR of 2 whole frames: {scores}" in said
 
 
+@pytest.mark.slow
 def test_fine_tuning_that_makes_weights_worse_is_said(train_pack: Path, tmp_path: Path) -> None:
     options = ["--h5", train_pack, *TRAIN, "--val", "GOPR0002", "--no-turn"]
     call(tmp_path, "train", *options, "--out", "first", "--learning-rate", "1e-5")

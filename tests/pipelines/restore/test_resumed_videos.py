@@ -64,6 +64,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
     return 10
 
 
+@pytest.mark.slow
 def test_an_interrupted_film_is_entered_where_it_goes_on(tmp_path: Path, small_parts: int) -> None:
     """All that was done was decoded again first: minutes of a long film."""
     film = tmp_path / "a.mp4"

@@ -127,6 +127,7 @@ def test_a_film_that_breaks_off_is_named_and_no_half_of_it_is_there(tmp_path: Pa
     assert not (tmp_path / "out" / "a.mkv").exists()
 
 
+@pytest.mark.slow
 def test_a_short_film_that_ends_early_is_named(tmp_path: Path) -> None:
     write_film(tmp_path / "whole.mkv", (smooth(n) for n in range(60)))
     data = (tmp_path / "whole.mkv").read_bytes()

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
 from review_page import BROWSER, COPY, review_of, until
 
 from pipelines.review import site, verdicts
@@ -147,6 +148,7 @@ def test_a_file_of_verdicts_from_a_clock_that_is_ahead_hides_no_later_verdict(
     assert page.evaluate("review.verdicts.count('reject')") == 2
 
 
+@pytest.mark.slow
 def test_a_verdict_that_cannot_be_saved_holds_no_other_up(page: Any, served: str, folder: Path) -> None:
     page.goto(served)
     page.wait_for_selector(".cell")

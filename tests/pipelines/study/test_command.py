@@ -127,6 +127,7 @@ def test_trainings_that_fail_are_named_and_without_any_there_is_no_table(
     assert not (tmp_path / "studies" / "table3.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_supervision_is_compared_with_its_controls(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
     words = ("--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS, "--only", "none", "--only", "region")
 
@@ -194,6 +195,7 @@ def test_frames_of_the_author_are_scored_apart_on_his_data_set(
     assert said.startswith("cdgnet, lbp 0.96, only the 30 frames per video that the author scores: ")
 
 
+@pytest.mark.slow
 def test_the_list_says_what_each_study_takes_and_counts_no_training_twice(tmp_path: Path) -> None:
     done = call(tmp_path, "study", "list", *WORDS, "--seeds", "2")
 
@@ -228,6 +230,7 @@ def test_packs_that_a_study_cannot_use_are_one_line(
     assert said in mistake(tmp_path, "study", *given)
 
 
+@pytest.mark.slow
 def test_a_study_of_mu_shows_the_masks_of_every_mu(train_pack: Path, test_pack: Path, tmp_path: Path) -> None:
     done = call(tmp_path, "study", "mu", "--h5", train_pack, "--test", test_pack, "--seeds", "1", *WORDS)
     assert done.returncode == 0, done.stderr

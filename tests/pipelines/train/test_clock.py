@@ -141,6 +141,7 @@ def test_the_time_left_of_a_run_by_the_clock_is_what_the_clock_says() -> None:
     assert clock.seconds_left(3) == 3000
 
 
+@pytest.mark.slow
 def test_a_run_by_the_clock_ends_by_itself_with_its_rate_at_the_end_of_the_cosine(
     train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

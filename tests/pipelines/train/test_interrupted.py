@@ -29,6 +29,7 @@ def test_a_stopped_run_goes_on_to_the_same_curve_and_weights(train_pack: Path, t
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_rows_written_after_the_last_checkpoint_are_taken_back(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "whole")
     prepared = runs.prepare(CONFIG, [train_pack], tmp_path / "killed")
@@ -43,6 +44,7 @@ def test_rows_written_after_the_last_checkpoint_are_taken_back(train_pack: Path,
     assert curve(tmp_path / "killed") == curve(tmp_path / "whole")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [
@@ -90,6 +92,7 @@ except DataError as error:
 """
 
 
+@pytest.mark.slow
 def test_a_reading_process_that_was_killed_ends_the_run_in_one_line(train_pack: Path, tmp_path: Path) -> None:
     # In a process of its own, whose children are all the loader's.
     words = [sys.executable, "-c", KILLED, train_pack, tmp_path / "r"]
@@ -114,6 +117,7 @@ def test_a_pack_removed_while_it_is_read_is_read_on(train_pack: Path, tmp_path: 
         runs.prepare(CONFIG, [pack], tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_what_was_trained_is_saved_before_a_validation_that_fails_and_the_validation_is_made_up_for(
     train_pack: Path, tmp_path: Path
 ) -> None:
@@ -135,6 +139,7 @@ def test_what_was_trained_is_saved_before_a_validation_that_fails_and_the_valida
     assert all(torch.equal(best[0][name], best[1][name]) for name in best[0])
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_last_validation_is_not_done(train_pack: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, val=("GOPR0002",), val_every=1)
     train(train_pack, tmp_path / "r", config)

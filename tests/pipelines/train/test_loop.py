@@ -110,6 +110,7 @@ def test_fine_tuning_scores_its_first_weights_before_the_first_step(train_pack: 
     assert scores[0]["val_psnr"] == pytest.approx(before["val_psnr"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_the_first_weights_are_not_scored_again_where_a_run_continues(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "first")
     init = str(tmp_path / "first" / "weights.safetensors")
@@ -122,6 +123,7 @@ def test_the_first_weights_are_not_scored_again_where_a_run_continues(train_pack
     assert [row["step"] for row in log_rows(tmp_path / "halves") if "val_psnr" in row] == [0, 4]
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_those_of_the_highest_score(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "r", replace(CONFIG, steps=8, val=("GOPR0002",), val_every=1, learning_rate=3e-3))
 

@@ -28,6 +28,7 @@ def test_other_weights_to_begin_with_are_another_run(train_pack: Path, tmp_path:
         runs.prepare(replace(config, init=str(tmp_path / "b" / "weights.safetensors")), [train_pack], tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_a_network_keeps_the_shrinkage_of_its_first_weights_unless_the_settings_name_another(
     train_pack: Path, tmp_path: Path
 ) -> None:

@@ -86,6 +86,7 @@ def test_samples_survive_the_way_to_a_worker(train_pack: Path) -> None:
     assert torch.equal(copy[5].sharp, stream[5].sharp)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_workers_give_what_one_process_gives_from_any_step_on(
     train_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: str

@@ -263,6 +263,7 @@ def test_branches_are_shown_when_they_are_asked_for(shown: Any, queue: Queue) ->
     assert not shown.locator("#branches").is_visible()  # they were those of the other picture
 
 
+@pytest.mark.slow
 def test_a_server_that_is_gone_is_said_and_the_page_goes_on_with_the_next(browser: Any, tmp_path: Path) -> None:
     restorer = make_restorer()
     context = browser.new_context()

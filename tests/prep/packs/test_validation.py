@@ -300,6 +300,7 @@ print(refused)
 """
 
 
+@pytest.mark.slow
 def test_a_pack_whose_texts_are_damaged_is_refused_before_hdf5_reads_them_for_ever(whole: Path, tmp_path: Path) -> None:
     words = [sys.executable, "-c", DAMAGE, str(whole), str(tmp_path / "p.h5")]
     ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
