@@ -9,8 +9,8 @@
   const list = new tryout.List(find("#list"), {choose: number => choose(number), remove: number => remove(number)});
   const strength = find("#strength");
   const states = new Map(); // number -> state that was said
-  const wishes = new Map(); // number -> strength that this tab has sent and the server has not confirmed yet
-  let chosen = 0, refusal = "";
+  const wishes = new Map(); // number -> strength that this tab asks for, until the server's list has it
+  let chosen = 0, refusal = "", sent = Promise.resolve(), unsent = 0; // the last strength sent, and how many are not
 
   /* The chosen picture */
 
@@ -30,7 +30,7 @@
     queue.remove(number);
   };
 
-  const strengthOf = one => wishes.get(one.number)?.strength ?? one.strength;
+  const strengthOf = one => wishes.get(one.number) ?? one.strength;
 
   const showChosen = () => {
     const one = queue.find(chosen);
@@ -80,6 +80,7 @@
   };
 
   queue.onChange((pictures, trouble) => {
+    if (!unsent) wishes.clear();
     if (!pictures.some(one => one.number === chosen)) chosen = list.chosen = pictures[0]?.number ?? 0;
     list.show(pictures);
     showChosen();
@@ -136,13 +137,12 @@
 
   /* Strength */
 
-  const setStrength = async (pictures, send) => {
-    const wish = {strength: Number(strength.value)};
-    for (const one of pictures) wishes.set(one.number, wish);
+  const setStrength = (pictures, send) => {
+    const value = Number(strength.value);
+    for (const one of pictures) wishes.set(one.number, value);
     showChosen();
-    await send(wish.strength);
-    for (const one of pictures) if (wishes.get(one.number) === wish) wishes.delete(one.number);
-    showChosen();
+    unsent += 1;
+    sent = sent.then(() => send(value)).finally(() => { unsent -= 1; }); // one after another, so that the last one stays
   };
   strength.addEventListener("input", writeStrength);
   strength.addEventListener("change", () => { // when the slider is let go
