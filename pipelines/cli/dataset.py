@@ -79,9 +79,9 @@ def hint(text: str) -> None:
         click.echo(text)
 
 
-def next_step(*words: object) -> None:
-    """Print the command to type next, if a person typed this one."""
-    hint(f"next: {shlex.join(map(str, words))}")
+def next_step(*words: object, when: str = "") -> None:
+    """Print the command to type next, if a person typed this one; ``when`` says for which case it is."""
+    hint(f"next{when and f', {when}'}: {shlex.join(map(str, words))}")
 
 
 class DatasetCommand(click.Command):

@@ -13,7 +13,6 @@ from pipelines.cli.dataset import (
     DatasetCommand,
     Where,
     blurry_option,
-    hint,
     jobs_option,
     listed,
     next_step,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from prep.packs.reader import PackInfo
 
 # Settings of pipelines/recipe.py for weights that are trained already; docs/index.md names them too.
-FINE_TUNING = (
+_FINE_TUNING = (
     *("--init", "pretrained", "--hours", "1", "--loss", "psnr", "--batch", "4", "--learning-rate", "5e-4"),
     *("--clip", "20", "--warm-up", "200", "--average", "0.999"),
 )
@@ -213,10 +212,10 @@ def print_new_pack(pack: "PackInfo") -> None:
     crop = ["--crop", side] if side < TrainingConfig.crop else []
     method = METHODS.get(pack.header.method)  # None if a later release made the pack
     divided = ["--component-loss", "region", "--fusion", "divided"] if method and method.beside else []
-    training = ["cdg-train", "--h5", pack.path, *crop, *divided]
-    fine_tuning = ["cdg-train", "--h5", pack.path, *FINE_TUNING, "--crop", min(side, _FINE_CROP)]
-    hint(f"next, with a GPU: {shlex.join(map(str, training))}")
-    hint(f"next, without one (fine-tunes the weights that come with cdgnet): {shlex.join(map(str, fine_tuning))}")
+    training = ("cdg-train", "--h5", pack.path)
+    next_step(*training, *crop, *divided, when="with a GPU")
+    without = "without one (fine-tunes the weights that come with cdgnet)"
+    next_step(*training, *_FINE_TUNING, "--crop", min(side, _FINE_CROP), when=without)
 
 
 def print_pack(pack: "PackInfo") -> None:

@@ -125,10 +125,18 @@ def _note_of_too_few() -> str:
 
 
 def _note_of_worst(rows: "Sequence[FrameScores]", measure: str) -> str:
-    from pipelines.evaluate.measures import gain
+    key, worst = _worst(rows, measure)
+    return f"worst frame: {key}, {worst}{_unit(measure)}"
 
+
+def _worst(rows: "Sequence[FrameScores]", measure: str) -> tuple[str, str]:
+    """The key of the frame with the worst difference to its blurry one, and the difference; dashes if it has none."""
+    from pipelines.evaluate.measures import gain, has_blurry
+
+    if not has_blurry(rows[0]):
+        return "-", "-"
     worst = min(rows, key=gain)
-    return f"worst frame: {worst['key']}, {signed(_gains([worst], measure)[0], measure)}{_unit(measure)}"
+    return str(worst["key"]), signed(_gains([worst], measure)[0], measure)
 
 
 def _gains(rows: "Sequence[FrameScores]", measure: str) -> list[float]:
@@ -227,7 +235,7 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
     body = []
     for entry in entries:
         rows = rows_of[entry["name"]]
-        gains = _mean_and_worst(rows, first) if is_pair else ()
+        gains = (signed(entry["mean"][first] - blurry[first], first), _worst(rows, first)[1]) if is_pair else ()
         body.append([entry["name"], _own_interval(entry, rows, first), *gains, *_costs(entry["cost"])])
     heads = [f"mean\n{gain}", f"worst\n{gain}"] if is_pair else []
     print_table(["", f"{first},\n95 % interval", *heads, "parameters", "GMac", "s per\nframe"], body)
@@ -258,17 +266,6 @@ def print_comparison(comparison: Mapping[str, Any], rows_of: "Mapping[str, Seque
 
 def _own_interval(entry: Mapping[str, Any], rows: "Sequence[FrameScores]", measure: str) -> str:
     return _interval(rows, [float(row[measure]) for row in rows], measure, number, entry["interval"][measure])
-
-
-def _mean_and_worst(rows: "Sequence[FrameScores]", measure: str) -> tuple[str, str]:
-    """The mean and the worst difference to the blurry frames; dashes if these have no scores."""
-    from pipelines.evaluate.measures import gain, has_blurry
-
-    if not has_blurry(rows[0]):
-        return "-", "-"
-    gains = _gains(rows, measure)
-    worst = _gains([min(rows, key=gain)], measure)[0]
-    return signed(sum(gains) / len(gains), measure), signed(worst, measure)
 
 
 def _costs(cost: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -38,6 +38,7 @@ def write(
         ForeignFile: If a file of the user's own has the page's name.
     """
     first = comparison["measure"]
+    measures = list(comparison["entries"][-1]["mean"])
     gaps = {(each["of"], each["less"]): _gap(each, first) for each in comparison["differences"]}
     page = templates(Path(__file__).parent).get_template("compare.html.j2")
     text = page.render(
@@ -45,10 +46,10 @@ def write(
         names=[entry.name for entry in entries],
         first=first,
         is_lower_better=is_lower_better(first),
-        measures=list(comparison["entries"][-1]["mean"]),
+        measures=measures,
         legend=LEGEND,
         gaps={**gaps, **{(less, of): _turned(gap) for (of, less), gap in gaps.items()}},
-        counts={name: _known(entries, keys, name) for name in comparison["entries"][-1]["mean"]},
+        counts={name: _known(entries, keys, name) for name in measures},
         best=_best(comparison["entries"], first),
         fewest=FEWEST,
         interval_note=interval_note(keys),
