@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of torch.jit, which the library still uses
+    import spandrel_extra_arches
     from spandrel.architectures.FFTformer import FFTformer
     from spandrel.architectures.KBNet import KBNet_l, KBNet_s
     from spandrel.architectures.NAFNet import NAFNet
@@ -20,6 +21,8 @@ with warnings.catch_warnings():
     from spandrel_extra_arches.architectures.MIRNet2 import MIRNet2
     from spandrel_extra_arches.architectures.MPRNet import MPRNet
     from spandrel_extra_arches.architectures.Restormer import Restormer
+
+spandrel_extra_arches.install(ignore_duplicates=True)  # whichever test comes first
 
 Weights = dict[str, Tensor]
 
