@@ -150,6 +150,7 @@ def test_a_frame_smaller_than_a_network_takes_has_small_maps() -> None:
     assert found.small_attention is not None and found.small_attention.shape == (1, 1, 2, 3)
 
 
+@pytest.mark.slow
 def test_without_the_average_over_the_whole_frame_tiles_would_differ() -> None:
     network, frame = learned(), torch.rand(1, 3, 120, 500) * torch.linspace(0, 1, 500) - 0.5
     with torch.no_grad():

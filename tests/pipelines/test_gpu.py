@@ -12,7 +12,7 @@ import torch
 from commands import call
 from films import smooth, write_film
 from lightning_fabric import Fabric
-from training_runs import CONFIG, curve, train, weights
+from training_runs import TWO_BRANCHES, curve, train, weights
 
 from cdgnet import CDGNet, ModelConfig, load_weights, save_weights
 from cdgnet.deform import deform_conv2d
@@ -20,7 +20,7 @@ from pipelines.restore.restorer import Restorer
 from prep.io import frames
 
 pytestmark = pytest.mark.gpu
-STEPS = replace(CONFIG, steps=4, log_every=1)
+STEPS = replace(TWO_BRANCHES, steps=4, log_every=1)
 
 
 def cuda(precision: str = "32-true") -> Fabric:

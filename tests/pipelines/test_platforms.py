@@ -32,6 +32,7 @@ def run(folder: Path, platform: str, name: str, *words: object) -> subprocess.Co
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("platform", [WINDOWS, NO_LOCKS])
 def test_a_pack_made_elsewhere_is_the_same(platform: str, gopro: Path, train_pack: Path, tmp_path: Path) -> None:
     words = ("pack", "gopro", "--root", gopro, "--crop", "48", "--jobs", "1", "--out", "train.h5")
@@ -44,6 +45,7 @@ def test_a_pack_made_elsewhere_is_the_same(platform: str, gopro: Path, train_pac
     assert sorted(path.name for path in tmp_path.iterdir()) == ["masks", "train.h5"]
 
 
+@pytest.mark.slow
 def test_a_file_system_without_locks_gets_one_warning_a_file(gopro: Path, tmp_path: Path) -> None:
     done = run(tmp_path, NO_LOCKS, "prep", "pack", "gopro", "--root", gopro, "--crop", "48", "--jobs", "1")
 

@@ -39,6 +39,7 @@ def test_the_training_in_ten_lines_trains(train_pack: Path, tmp_path: Path) -> N
     assert (tmp_path / "runs" / "light" / "weights.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_five_lines_restore_a_picture(tmp_path: Path) -> None:
     example = re.findall(r"```python\n(from PIL import Image.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)[0]
     Image.linear_gradient("L").convert("RGB").save(tmp_path / "photo.png")

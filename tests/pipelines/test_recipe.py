@@ -57,6 +57,7 @@ def test_held_out_photographs_are_kept_apart(photographs: Path, tmp_path: Path) 
     assert {picture.file for picture in pictures if picture.is_held_out} == test
 
 
+@pytest.mark.slow
 def test_collages_are_made_of_what_is_trained_on(photographs: Path, tmp_path: Path) -> None:
     frames.write(photographs / "kodim05.png", np.full((384, 480, 3), (255, 0, 255), np.uint8))  # held out
     free_photos.gather(photographs, tmp_path / "out")

@@ -213,6 +213,7 @@ def test_an_empty_batch_gives_an_empty_result_and_gradients() -> None:
     assert [tuple(each.shape) for each in found] == [(0, 3, 5, 11), *(tuple(each.shape) for each in inputs)]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:The .grad attribute")  # opcheck's own
 def test_torch_knows_the_operators() -> None:
     leaves = [each.requires_grad_() for each in make_inputs(outputs=3)]

@@ -56,6 +56,7 @@ def test_every_help_ends_with_an_example(tmp_path: Path, name: str, words: list[
     assert done.stdout.splitlines()[-1].strip().startswith("cdg-")
 
 
+@pytest.mark.slow
 def test_a_variant_is_trained_priced_and_used_by_name(train_pack: Path, tmp_path: Path, gopro: Path) -> None:
     done = call(tmp_path, "train", "--h5", train_pack, *TRAIN, "--variant", "small-branch", "--out", "run")
     assert done.returncode == 0, done.stderr

@@ -46,6 +46,7 @@ def test_several_networks_become_one_table_and_one_page(
     assert f" {sum(gains) / len(gains):+.2f} " in line and f" {min(gains):+.2f} " in line
 
 
+@pytest.mark.slow
 def test_no_frame_is_restored_twice_not_even_by_the_same_command(
     weights: Path, peers: tuple[Path, Path], test_pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

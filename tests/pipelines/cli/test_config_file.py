@@ -15,7 +15,7 @@ from pipelines.errors import TrainingError
 from pipelines.train import config_file, runs
 from pipelines.train.settings import TrainingConfig
 
-SMALL = ("--preset", "tiny", "--batch", "2", "--crop", "32", "--workers", "0")
+SMALL = ("--variant", "dmphn-1", "--preset", "tiny", "--batch", "2", "--crop", "32", "--workers", "0")
 
 
 @pytest.fixture
@@ -120,6 +120,7 @@ def test_numbers_may_be_written_as_people_write_them(train_pack: Path, tmp_path:
     assert done.returncode == 0 and "learning rate 1e-05" in done.stdout, done.stderr
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)  # each writes a file: a busy disk takes its time
 @given(
     rate=st.floats(1e-12, 1.0),

@@ -259,6 +259,7 @@ def test_frames_that_the_network_was_trained_on_are_reported(train_pack: Path, t
     assert 0 < len(trained) < len(names) and "was trained on" not in unknown
 
 
+@pytest.mark.slow
 def test_frames_of_folders_are_recognised_by_their_pictures_not_by_their_names(gopro: Path, tmp_path: Path) -> None:
     first, second = (gopro / "train" / name for name in ("GOPR0001_00_00", "GOPR0002_00_00"))
     assert {path.name for path in first.rglob("*.png")} == {path.name for path in second.rglob("*.png")}

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from commands import call, mistake
 
 import cdgnet
@@ -45,6 +46,7 @@ def test_weights_are_priced_as_they_are_or_not_at_all(weights: Path) -> None:
         assert f"--weights and {other[0]} exclude each other" in said
 
 
+@pytest.mark.slow
 def test_the_papers_figures_stand_beside_the_papers_widths_only(tmp_path: Path) -> None:
     assert "30.67" in call(tmp_path, "info", "--tables", "--size", "64x64").stdout
     small = call(tmp_path, "info", "--tables", "--size", "64X64", "--preset", "tiny").stdout

@@ -42,6 +42,7 @@ def new(tmp_path: Path) -> Path:
     return tmp_path / "new.safetensors"
 
 
+@pytest.mark.slow
 def test_photographs_are_scored_before_and_after_and_not_twice(photos: Path) -> None:
     asked = ("--blurry", "photos", "--out", "scores")
     done = call(photos, "evaluate", *asked)

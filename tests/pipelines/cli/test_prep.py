@@ -61,6 +61,7 @@ def test_mu_outside_0_to_1_is_one_line(work: Path, mu: str) -> None:
     assert "--mu is" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_mu_above_the_ceiling_says_why_every_mask_is_empty(work: Path) -> None:
     done = call(work, "prep", "masks", "--mu", "0.97")
 

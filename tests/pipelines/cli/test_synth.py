@@ -29,6 +29,7 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
+@pytest.mark.slow
 def test_from_raw_frames_to_scores_against_the_extent_in_one_go(raw: Path) -> None:
     said = ""
     for name, *words in (

@@ -64,6 +64,7 @@ def test_few_frames_have_no_intervals_and_nothing_is_marked_as_clear(tmp_path: P
     assert 'class="is-best gain"' not in text and 'class="is-best loss"' not in text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt install chromium")
 def test_the_page_fits_a_narrow_window_and_its_pictures_can_be_enlarged(browser: Any, tmp_path: Path) -> None:

@@ -84,6 +84,7 @@ def test_pictures_of_another_row_or_damaged_ones_are_drawn_anew(
     assert examples.read(tmp_path / "scores", rows) == {}
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_draws_what_an_undisturbed_one_draws(
     pairs: PictureFrames, restorer: Restorer, tmp_path: Path
 ) -> None:

@@ -96,6 +96,7 @@ def test_the_ensemble_of_a_frame_turned_is_its_ensemble_turned() -> None:
     torch.testing.assert_close(restorer(turned), torch.rot90(restorer(make_frame()), 1, (-2, -1)), rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_ensemble", [False, True])
 def test_strength_multiplies_the_change_of_the_network_and_leaves_its_other_outputs(is_ensemble: bool) -> None:
     network, fabric, frame = make_network(), Fabric(accelerator="cpu", devices=1), make_frame()

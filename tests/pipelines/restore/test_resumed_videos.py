@@ -43,6 +43,7 @@ def start(jobs: list[RestoreJob], counted: Counted, frames_done: int, settings: 
     work.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("quality", "again"), [(95, 0), (80, PART_FRAMES)])
 def test_an_interrupted_film_goes_on_only_with_parts_of_its_own(tmp_path: Path, quality: int, again: int) -> None:
     length = PART_FRAMES + 10
@@ -86,6 +87,7 @@ def test_an_interrupted_film_is_entered_where_it_goes_on(tmp_path: Path, small_p
     assert all(np.array_equal(a.pixels, b.pixels) for a, b in zip(first, second, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [

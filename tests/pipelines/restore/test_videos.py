@@ -140,6 +140,7 @@ def test_a_short_film_that_ends_early_is_named(tmp_path: Path) -> None:
     assert faults["whole"] == "" and "cut.mkv ends after 1." in faults["cut"]
 
 
+@pytest.mark.slow
 def test_a_film_that_ends_early_is_named(tmp_path: Path) -> None:
     write_film(tmp_path / "a.mkv", (smooth(n) for n in range(240)))
     data = (tmp_path / "a.mkv").read_bytes()

@@ -11,7 +11,7 @@ from review_page import BROWSER, COPY, review_of, until
 from pipelines.review import site, verdicts
 from pipelines.review.verdicts import Verdict
 
-pytestmark = BROWSER
+pytestmark = [*BROWSER, pytest.mark.slow]
 
 
 def test_keys_set_verdicts_that_survive_a_reload_and_are_on_disk(page: Any, served: str, folder: Path) -> None:

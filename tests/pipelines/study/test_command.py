@@ -71,6 +71,7 @@ def test_the_page_shows_the_table_and_needs_no_other_file(study: Path) -> None:
     assert "default-src 'none'" in text and not re.search(r'(?:src|href)="(?!data:)', text)
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice_and_another_budget_is_another_run(
     study: Path, train_pack: Path, test_pack: Path, tmp_path: Path
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_row_that_two_studies_share_is_trained_once(study: Path, train_pack: P
     assert "nothing left to train" in attention
 
 
+@pytest.mark.slow
 def test_fine_tuning_goes_on_from_the_same_seeds_weights(transferred: Path) -> None:
     folders = {
         (row["row"], row["seed"]): transferred / "runs" / row["run"] for row in table(transferred / "table2-runs.csv")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from file_limit import largest_file
-from training_runs import CONFIG, cpu, curve, log_rows, train
+from training_runs import CONFIG, TWO_BRANCHES, cpu, curve, log_rows, train
 
 from pipelines.errors import TrainingError
 from pipelines.train import checkpoints, runs
@@ -122,7 +122,7 @@ def test_a_checkpoint_of_another_step_gives_way_to_the_one_before_it(saved: Path
 
 def test_a_checkpoint_of_another_network_is_named(train_pack: Path, tmp_path: Path) -> None:
     train(train_pack, tmp_path / "r", replace(CONFIG, steps=2))
-    train(train_pack, tmp_path / "other", replace(CONFIG, steps=2, variant="dmphn-1"))
+    train(train_pack, tmp_path / "other", replace(TWO_BRANCHES, steps=2))
     name = "checkpoints/step-00000002.pt"
     shutil.copy(tmp_path / "other" / name, tmp_path / "r" / name)
 

@@ -56,6 +56,7 @@ def test_a_log_of_anything_is_drawn_or_refused_in_a_line(tmp_path: Path, content
         page.write(tmp_path)  # what can be read can be drawn
 
 
+@pytest.mark.slow
 @quick
 @given(VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=20))
 @example(DEEP)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from training_runs import CONFIG, cpu, curve, log_rows, train, weights
+from training_runs import CONFIG, TWO_BRANCHES, cpu, curve, log_rows, train, weights
 
 from cdgnet import load_weights
 from pipelines.errors import TrainingError
@@ -18,10 +18,10 @@ from pipelines.train import checkpoints, loop, runs
 
 
 def test_a_stopped_run_goes_on_to_the_same_curve_and_weights(train_pack: Path, tmp_path: Path) -> None:
-    train(train_pack, tmp_path / "whole")
-    assert len(train(train_pack, tmp_path / "parts", stop_after=3)) == 3
+    train(train_pack, tmp_path / "whole", TWO_BRANCHES)
+    assert len(train(train_pack, tmp_path / "parts", TWO_BRANCHES, stop_after=3)) == 3
 
-    reports = train(train_pack, tmp_path / "parts")
+    reports = train(train_pack, tmp_path / "parts", TWO_BRANCHES)
 
     assert [report.step for report in reports] == [4, 5, 6]
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
@@ -55,11 +55,11 @@ def test_rows_written_after_the_last_checkpoint_are_taken_back(train_pack: Path,
     ],
 )
 def test_every_way_of_learning_goes_on_exactly(train_pack: Path, tmp_path: Path, change: dict[str, Any]) -> None:
-    config = replace(CONFIG, **change)
+    config = replace(TWO_BRANCHES, **change)
     train(train_pack, tmp_path / "whole", config)
     train(train_pack, tmp_path / "parts", config, stop_after=3)
     train(train_pack, tmp_path / "parts", config)
-    train(train_pack, tmp_path / "plain")
+    train(train_pack, tmp_path / "plain", TWO_BRANCHES)
 
     assert curve(tmp_path / "parts") == curve(tmp_path / "whole")
     whole, parts, plain = (weights(tmp_path / name) for name in ("whole", "parts", "plain"))

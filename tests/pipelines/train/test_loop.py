@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from training_runs import CONFIG, curve, log_rows, train, weights
+from training_runs import CONFIG, TWO_BRANCHES, curve, log_rows, train, weights
 
 from cdgnet import read_metadata
 from pipelines import packs
@@ -26,7 +26,7 @@ def test_worker_processes_give_the_same_batches(train_pack: Path, tmp_path: Path
 
 
 def test_every_logging_row_says_what_a_watcher_needs(train_pack: Path, tmp_path: Path) -> None:
-    train(train_pack, tmp_path / "r")
+    train(train_pack, tmp_path / "r", TWO_BRANCHES)
 
     assert [row["step"] for row in log_rows(tmp_path / "r")] == [1, 2, 4, 6]
     row = log_rows(tmp_path / "r")[-1]
@@ -55,15 +55,16 @@ def test_validation_scores_the_held_out_recording_beside_the_blurry_one(train_pa
 
 
 def test_the_loss_falls(train_pack: Path, tmp_path: Path) -> None:
-    train(train_pack, tmp_path / "r", replace(CONFIG, steps=30, learning_rate=5e-4, log_every=1))
+    train(train_pack, tmp_path / "r", replace(TWO_BRANCHES, steps=30, learning_rate=5e-4, log_every=1))
 
     losses = [row["loss"] for row in log_rows(tmp_path / "r")]
     assert sum(losses[-5:]) < 0.7 * sum(losses[:5])
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_gives_the_gradient_of_the_whole(train_pack: Path, tmp_path: Path) -> None:
     for name, accumulate in (("whole", 1), ("parts", 4)):
-        train(train_pack, tmp_path / name, replace(CONFIG, batch=4, accumulate=accumulate, steps=3, log_every=1))
+        train(train_pack, tmp_path / name, replace(TWO_BRANCHES, batch=4, accumulate=accumulate, steps=3, log_every=1))
 
     # Adam's first steps are the gradient's signs, so it is the losses after them that are compared.
     losses = [[row["loss"] for row in log_rows(tmp_path / name)] for name in ("whole", "parts")]
@@ -84,10 +85,11 @@ def test_the_weights_kept_are_the_ema(train_pack: Path, tmp_path: Path) -> None:
         torch.testing.assert_close(value, wanted, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_fine_tuning_begins_with_the_weights_given(train_pack: Path, tmp_path: Path) -> None:
-    train(train_pack, tmp_path / "first")
+    train(train_pack, tmp_path / "first", TWO_BRANCHES)
     given = tmp_path / "first" / "weights.safetensors"
-    config = replace(CONFIG, init=str(given), steps=1, learning_rate=1e-12)
+    config = replace(TWO_BRANCHES, init=str(given), steps=1, learning_rate=1e-12)
 
     train(train_pack, tmp_path / "second", config)
 
@@ -155,7 +157,7 @@ def test_the_weights_say_how_they_came_about(train_pack: Path, tmp_path: Path) -
 
 
 def test_pictures_of_a_validation_show_the_masks_that_were_trained_with(train_pack: Path, tmp_path: Path) -> None:
-    config = replace(CONFIG, steps=1, val=("GOPR0002",))
+    config = replace(TWO_BRANCHES, steps=1, val=("GOPR0002",))
     for name, mu in (("own", None), ("other", 0.05)):
         train(train_pack, tmp_path / name, replace(config, mu=mu))
 
@@ -170,7 +172,7 @@ def test_pictures_of_a_validation_show_the_masks_that_were_trained_with(train_pa
 def test_every_form_of_the_component_loss_trains_and_is_a_run_of_its_own(
     train_pack: Path, tmp_path: Path, form: str
 ) -> None:
-    config = replace(CONFIG, steps=2, component_loss=form, lambda_small=1.0, lambda_large=1.0)
+    config = replace(TWO_BRANCHES, steps=2, component_loss=form, lambda_small=1.0, lambda_large=1.0)
     train(train_pack, tmp_path / "r", config)
 
     row = log_rows(tmp_path / "r")[-1]
@@ -179,9 +181,12 @@ def test_every_form_of_the_component_loss_trains_and_is_a_run_of_its_own(
         runs.prepare(replace(config, component_loss="target"), [train_pack], tmp_path / "r")
 
 
+@pytest.mark.slow
 def test_the_forms_give_losses_of_their_own(train_pack: Path, tmp_path: Path) -> None:
     for form in ("target", "region", "soft", "attention", "whole"):
-        train(train_pack, tmp_path / form, replace(CONFIG, steps=1, batch=6, component_loss=form))  # of both components
+        train(
+            train_pack, tmp_path / form, replace(TWO_BRANCHES, steps=1, batch=6, component_loss=form)
+        )  # of both components
     firsts = {name: log_rows(tmp_path / name)[0]["loss_small"] for name in ("target", "region", "soft", "attention")}
     assert len(set(firsts.values())) == 4
     assert firsts["attention"] - firsts["region"] == pytest.approx(0.01 * math.log(2), rel=0.2)  # a map begins near 1/2
@@ -194,10 +199,11 @@ def test_a_run_of_the_release_before_goes_on(train_pack: Path, tmp_path: Path) -
     assert [report.step for report in train(train_pack, tmp_path / "r")][-1] == 6
 
 
+@pytest.mark.slow
 def test_a_loss_that_drowns_the_restoration_is_said_once_even_after_a_restart(train_pack: Path, tmp_path: Path) -> None:
-    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1), stop_after=2)
-    train(train_pack, tmp_path / "r", replace(CONFIG, log_every=1))
-    train(train_pack, tmp_path / "quiet", replace(CONFIG, log_every=1, lambda_small=1e-4, lambda_large=1e-4))
+    train(train_pack, tmp_path / "r", replace(TWO_BRANCHES, log_every=1), stop_after=2)
+    train(train_pack, tmp_path / "r", replace(TWO_BRANCHES, log_every=1))
+    train(train_pack, tmp_path / "quiet", replace(TWO_BRANCHES, log_every=1, lambda_small=1e-4, lambda_large=1e-4))
 
     warnings = [row for row in log_rows(tmp_path / "r") if "drowned_by" in row]
     assert [row["step"] for row in warnings] == [1]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_runs import CONFIG, train
+from training_runs import CONFIG, TWO_BRANCHES, train
 
 from cdgnet import ModelConfig, load_weights
 from pipelines import errors
@@ -160,7 +160,7 @@ def test_a_damaged_log_is_named_by_its_line_and_kept(train_pack: Path, tmp_path:
 
 
 def test_a_divided_fusion_is_another_run_and_needs_two_branches(train_pack: Path, tmp_path: Path) -> None:
-    divided = replace(CONFIG, fusion="divided", component_loss="region")
+    divided = replace(TWO_BRANCHES, fusion="divided", component_loss="region")
     train(train_pack, tmp_path / "r", replace(divided, steps=1))
     assert load_weights(tmp_path / "r" / "weights.safetensors").config.fusion == "divided"
     with pytest.raises(TrainingError, match=r"fusion divided \(now variant\)"):
@@ -173,7 +173,7 @@ def test_a_divided_fusion_is_another_run_and_needs_two_branches(train_pack: Path
         ):
             replace(divided, **untaught)
     with pytest.raises(ValueError, match="component_loss attention needs spatial attention; attention is none"):
-        replace(CONFIG, component_loss="attention", attention="none")
+        replace(TWO_BRANCHES, component_loss="attention", attention="none")
 
 
 def test_attention_that_a_variant_cannot_have_is_refused() -> None:

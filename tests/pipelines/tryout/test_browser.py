@@ -91,6 +91,7 @@ def test_a_pasted_picture_is_restored_and_downloaded_under_its_name(page: Any, q
     assert page.locator("#help").is_visible()
 
 
+@pytest.mark.slow
 def test_all_results_can_be_downloaded_at_once_when_there_are_two(page: Any, queue: Queue, tmp_path: Path) -> None:
     first = hand_in(queue, picture(), "a.png")
     wait_for(queue, first)
@@ -156,6 +157,7 @@ def test_each_picture_keeps_its_strength_and_a_button_gives_all_the_same(shown: 
     assert strengths() == [1.6, 1.6, 1.6]
 
 
+@pytest.mark.slow
 def test_zoom_and_pan_move_both_pictures_alike_and_the_wipe_divides_them(page: Any, queue: Queue) -> None:
     wait_for(queue, hand_in(queue, picture(720, 960, "JPEG"), "photo.jpg"))
     page.evaluate("tryout.queue.ask()")

@@ -52,6 +52,7 @@ def test_what_is_not_committed_is_gone_and_what_is_stays(tmp_path: Path) -> None
     assert content(path) == b"committed"
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     st.lists(

@@ -82,6 +82,7 @@ def plain_sharpness(frame: np.ndarray) -> np.ndarray:
         return 1 / (1 + np.exp(-(np.log(24) + 2 * np.log(scaled / 0.09))))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(40, 56), (66, 80)])  # smaller and larger than the largest window
 def test_the_map_agrees_with_the_definition(size: tuple[int, int]) -> None:
     frame = textured(*size)
