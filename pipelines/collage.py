@@ -1,8 +1,8 @@
 """Make unlimited training pictures from a few photographs: collages of their pieces by a dead-leaves model.
 
 A network memorises thirty photographs: at the paper's width, frames that it was trained on gained 0.6 dB, and frames
-of other photographs 0.15 dB (docs/weights.md). Collages keep the colours and textures, with new edges and corners each
-time.
+of other photographs 0.15 dB (docs/weights-experiments.md). Collages keep the colours and textures, with new edges and
+corners each time.
 
 Source: Lee, Mumford & Huang 2001, *Occlusion models for natural images*, for leaves whose radius has the density r^-3,
 which gives a picture the statistics of natural images; Achddou, Gousseau & Ladjal 2021, *Synthetic images as a

@@ -64,7 +64,7 @@ SETS = (
     PairSet(name="still-light", count=3, words=(*_LIGHT, "--shake", "0-2", "--region", "0-12")),
 )
 _COMMON = (
-    *("--shrinkage", "2"),  # the networks also make sharp frames darker and smoother (docs/weights.md)
+    *("--shrinkage", "2"),  # the networks also make sharp frames darker and smoother (docs/weights-experiments.md)
     *("--warm-up", "200", "--average", "0.999", "--val", "none", "--checkpoint-minutes", "5", "--divergence", "halve"),
 )
 # One branch learns several times as much in equal time as two branches and their fusion. On a GPU there is time for
@@ -107,7 +107,7 @@ def trainings(device: str, seed: int, hours: float, *, goes_on: bool = False) ->
 def mean_of(networks: Sequence[CDGNet]) -> CDGNet:
     """Return a network with the mean weights of several networks, each trained further from the one before.
 
-    Here the mean restored better than each of them (docs/weights.md).
+    Here the mean restored better than each of them (docs/weights-experiments.md).
 
     Source: Wortsman et al. 2022, *Robust fine-tuning of zero-shot models*, for two networks.
     """
