@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,7 +158,11 @@ def remask(path: Path, mu: float, out: Path | None, force: bool) -> None:
 
     pack = reader.read_info(path)
     if out:
-        packing.check_target(out, force=force)
+        packing.check_target(out)
+        header, frames = replace(pack.header, mu=mu), [frame.key for frame in pack.frames]
+        if not force and packing.is_finished(out, header, frames, [path]):
+            print_finished_pack(out)
+            return
     estimate.check_bytes(out or path, pack.bytes)
     warn_of_ceiling(pack.header.method, mu)
     keys = packing.remask(path, mu, out or path, restart=force)
@@ -199,12 +204,27 @@ def verify(path: Path, fast: bool, strict: bool) -> int:
 
 def print_new_pack(pack: "PackInfo") -> None:
     """Print what is in a new pack, where it is and what to do next; warn if its masks cover little."""
-    from prep.sharpness import METHODS
-
     print_pack(pack)
     again = shlex.join(["cdg-prep", "remask", str(pack.path), "--mu", "MU"])
     warn_of_share(pack.mask_share, pack.header.mu, f"lower it with: {again}")
     click.echo(f"wrote {pack.path}")
+    _print_next(pack)
+
+
+def print_finished_pack(path: Path) -> None:
+    """Print what is in a pack that the same command has made before, and what to do next."""
+    from prep.packs import reader
+
+    pack = reader.read_info(path)
+    print_pack(pack)
+    click.echo(f"{path} is finished; use --force to make it again")
+    _print_next(pack)
+
+
+def _print_next(pack: "PackInfo") -> None:
+    """Print the commands that take a pack."""
+    from prep.sharpness import METHODS
+
     if pack.header.whole_frames or pack.header.split not in ("train", "all"):
         next_step("cdg-eval", "--h5", pack.path)
         return

@@ -130,10 +130,7 @@ def pack(
     path = outside(dataset, out or Path(f"{dataset.name}.h5" if split == usual else f"{dataset.name}-{split}.h5"))
     folder = MasksFolder(outside(dataset, masks_folder or default_masks(dataset)))
     if not dry_run:
-        packing.check_target(path, force=force)
-    findings = wrong_pairs.search(pairs, jobs)
-    if wrong_pairs.warn(findings, _REMEDY) and strict:
-        raise click.ClickException("pairs do not match (see above); nothing was written, because of --strict")
+        packing.check_target(path)
     size = packing.crop_size(pairs, side)
     recipe = making.recipe_of(dataset, method or folder.method or "lbp")
     mu = _threshold(folder, pairs, mu, recipe.method)
@@ -142,6 +139,13 @@ def pack(
     header = packing.header(
         dataset, split, recipe, mu, size, whole_frames=whole, targets=targets, excluded=excluded, is_padded=is_padded
     )
+    keys = [pair.key for pair in pairs]
+    if not (dry_run or force) and packing.is_finished(path, header, keys, packing.sources_of(pairs, folder)):
+        packs.print_finished_pack(path)
+        return 0
+    findings = wrong_pairs.search(pairs, jobs)
+    if wrong_pairs.warn(findings, _REMEDY) and strict:
+        raise click.ClickException("pairs do not match (see above); nothing was written, because of --strict")
     count = estimate.count_crops(pairs, size, whole_frames=whole)
     if dry_run:
         _print_estimate(path, dataset, pairs, folder, header, count, jobs)

@@ -22,7 +22,7 @@ Attributes of the file: the fields of ``Header``, ``format``, ``version``, ``mas
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,16 @@ class Header:
     @property
     def version(self) -> int:
         return 2 if self.is_padded else 1
+
+
+def difference(was: Header, wanted: Header) -> str:
+    """Describe how one header differs from another, apart from the version of the tool; empty if it does not."""
+    left, right = (asdict(replace(header, tool_version="")) for header in (was, wanted))
+    return ", ".join(
+        "other frames excluded" if name == "excluded" else f"{name} {left[name]} instead of {right[name]}"
+        for name in left
+        if left[name] != right[name]
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Cut frames and their masks into crops and write them as a pack; change the threshold of a pack."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +16,7 @@ from prep.datasets.layouts import Dataset, Pair
 from prep.errors import PackError
 from prep.io import files, frames, storage
 from prep.io.journal import Journal
-from prep.io.storage import FileStamp, Source
+from prep.io.storage import ArchiveMember, FileStamp, Source
 from prep.masks import equations
 from prep.masks.folder import MasksFolder, Recipe
 from prep.packs import crops, layout, reader, writer
@@ -110,11 +110,11 @@ def header(
     )
 
 
-def check_target(path: Path, *, force: bool) -> None:
-    """Refuse an existing path before the long work.
+def check_target(path: Path) -> None:
+    """Refuse a path that can never become a pack, before the long work.
 
     Raises:
-        PackError: If ``path`` exists and ``force`` is not set, or ``path`` is not a pack.
+        PackError: If ``path`` exists and is not a pack.
     """
     if path.is_dir():
         raise PackError(f"{path} is a folder; --out takes the name of a file")
@@ -123,8 +123,34 @@ def check_target(path: Path, *, force: bool) -> None:
             reader.open_pack(path).close()
         except PackError as error:
             raise PackError(f"{path} exists and is not a pack; choose another --out, or remove it") from error
-        if not force:
-            raise PackError(f"{path} exists; use --force to replace it, or choose another --out")
+
+
+def is_finished(path: Path, header: Header, keys: Sequence[str], sources: Iterable[Source]) -> bool:
+    """Return whether a pack exists that need not be made again; one that differs is never replaced unasked.
+
+    Args:
+        path: The pack.
+        header: The attributes that it should have. The version of the tool does not matter.
+        keys: Keys of the frames that it should contain, in order.
+        sources: What it is made from. Sources that no longer exist are ignored.
+
+    Raises:
+        PackError: If the pack has other attributes or frames, or a source is newer.
+    """
+    if not path.exists():
+        return False
+    pack = reader.read_info(path)
+    difference = layout.difference(pack.header, header)
+    if not difference and [frame.key for frame in pack.frames] != list(keys):
+        difference = "other frames"
+    if difference:
+        raise PackError(f"{path} exists, with {difference}; use --force to replace it, or choose another --out")
+    made = path.stat().st_mtime_ns
+    on_disk = {source.archive if isinstance(source, ArchiveMember) else source for source in sources}
+    newer = sorted(file for file in on_disk if file.exists() and file.stat().st_mtime_ns > made)
+    if newer:
+        raise PackError(f"{path} exists, but {newer[0]} is newer; use --force to replace it, or choose another --out")
+    return True
 
 
 def is_begun(path: Path) -> bool:
@@ -268,6 +294,12 @@ def grid(size: Size, crop: Size, key: str) -> list[crops.Origin]:
         return crops.grid(size, crop)
     except ValueError as error:
         raise PackError(f"frame {key}: {error}; use --crop {min(size)} or less") from error
+
+
+def sources_of(pairs: Sequence[Pair], masks: MasksFolder) -> Iterator[Source]:
+    """Yield all files that the pack of ``pairs`` is made from."""
+    for pair in pairs:
+        yield from _sources(pair, masks.sharpness_path(pair.key))
 
 
 def _sources(pair: Pair, sharpness_path: Path) -> tuple[Source, Source, Source]:

@@ -6,7 +6,7 @@ An unfinished pack is called ``NAME.part``; a kill loses only what was added sin
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -120,7 +120,9 @@ class Writer:
     def _resume(self, *, restart: bool) -> list[str]:
         self._file = self._open("r+")
         done = list(dict.fromkeys(layout.read_keys(self._file)))
-        difference = self._difference(layout.read_header(self._file), done)
+        difference = layout.difference(layout.read_header(self._file), self.header)
+        if not difference and list(self.keys[: len(done)]) != done:
+            difference = "other frames"
         changed = [] if difference else self._changed(done)
         if not difference and not changed:
             return done
@@ -135,16 +137,6 @@ class Writer:
             f"{len(changed):,} of {counted(len(done), 'frame')} in {self._part} changed after packing, first "
             f"{changed[0]}; use --force to start over, or choose another --out"
         )
-
-    def _difference(self, left: Header, done: Sequence[str]) -> str:
-        """Describe how the unfinished pack differs from this one; empty if it does not."""
-        was, wanted = (asdict(replace(header, tool_version="")) for header in (left, self.header))
-        differences = [
-            "other frames excluded" if name == "excluded" else f"{name} {was[name]} instead of {wanted[name]}"
-            for name in was
-            if was[name] != wanted[name]
-        ]
-        return ", ".join(differences) or ("" if list(self.keys[: len(done)]) == done else "other frames")
 
     def _changed(self, done: Sequence[str]) -> list[str]:
         """Return the frames that changed after packing; all if an earlier release did not record their sources."""

@@ -1,6 +1,7 @@
 """``cdg-prep pack``, ``remask`` and ``verify``."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -100,10 +101,29 @@ def test_a_pack_is_never_replaced_unasked(work: Path) -> None:
     assert call(work, "prep", "pack", "gopro", "--crop", "48").returncode == 0
     before = (work / "gopro.h5").read_bytes()
 
-    assert "gopro.h5 exists; use --force" in mistake(work, "prep", "pack", "gopro", "--crop", "40")
+    said = mistake(work, "prep", "pack", "gopro", "--crop", "40")
+    assert "gopro.h5 exists, with crop (48, 48) instead of (40, 40); use --force to replace it" in said
     assert (work / "gopro.h5").read_bytes() == before
     assert call(work, "prep", "pack", "gopro", "--crop", "40", "--force").returncode == 0
     assert (work / "gopro.h5").read_bytes() != before
+
+
+def test_a_finished_pack_is_left_alone_until_its_frames_change(own: Path) -> None:
+    words = ("prep", "pack", "gopro", "--crop", "48")
+    first = call(own, *words)
+    before = (own / "gopro.h5").stat()
+
+    again = call(own, *words)
+
+    assert again.returncode == 0 and "gopro.h5 is finished; use --force to make it again" in again.stdout
+    assert again.stdout.splitlines()[-2:] == first.stdout.splitlines()[-2:], "the next commands"
+    assert (own / "gopro.h5").stat() == before
+    frame = min(own.rglob("sharp/*.png"))
+    os.utime(frame, ns=(before.st_mtime_ns + 1, before.st_mtime_ns + 1))
+    assert f"gopro.h5 exists, but {frame.relative_to(own)} is newer; use --force" in mistake(own, *words)
+    frame.unlink()
+    frame.parent.with_name("blur").joinpath(frame.name).unlink()
+    assert "gopro.h5 exists, with other frames; use --force" in mistake(own, *words)
 
 
 def test_not_even_force_replaces_what_is_no_pack(gopro: Path, train_pack: Path, tmp_path: Path) -> None:
@@ -147,4 +167,7 @@ def test_a_pack_is_thresholded_again_without_its_frames(train_pack: Path, tmp_pa
     assert "new.h5: 24 crops" in done.stdout
     assert "mu = 0.5" in done.stdout
     assert "24 of 24 crops correct" in call(tmp_path, "prep", "verify", "new.h5").stdout
-    assert "new.h5 exists; use --force" in mistake(tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5")
+    again = call(tmp_path, "prep", "remask", "old.h5", "--mu", "0.5", "--out", "new.h5")
+    assert again.returncode == 0 and "new.h5 is finished" in again.stdout
+    said = mistake(tmp_path, "prep", "remask", "old.h5", "--mu", "1", "--out", "new.h5")
+    assert "new.h5 exists, with mu 0.5 instead of 1.0; use --force" in said

@@ -125,8 +125,6 @@ def test_a_pack_that_is_there_is_kept_until_the_new_one_is_whole(setup: PackSetu
     before = path.read_bytes()
     setup.pairs[-1].sharp.write_bytes(b"")
 
-    with pytest.raises(PackError, match=r"p\.h5 exists; use --force"):
-        packing.check_target(path, force=False)
     with pytest.raises(errors.FrameError):
         setup.pack(path)
 
