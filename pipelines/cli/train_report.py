@@ -143,13 +143,26 @@ def _say_duration(plan: "Run", fabric: "Fabric") -> None:
                 f"one validation takes {about(validation)} of the {duration(left)}; --val none leaves it out",
                 err=True,
             )
+        _warn_of_warm_up(plan, plan.start + left / seconds)
         return
+    _warn_of_warm_up(plan, plan.steps)
     validations = forecast.validations_left(plan, plan.start, plan.steps)
     left = (plan.steps - plan.start) * seconds + validations * validation
     click.echo(f"time: {about(left)} left, until {_when(left)}; {pace}")
     if left > _LONG and fabric.device.type == "cpu":
         click.echo(
             "that is long on a CPU; try --preset tiny or small, a smaller --batch or --crop, or --hours 8", err=True
+        )
+
+
+def _warn_of_warm_up(plan: "Run", steps: float) -> None:
+    """Warn if a run of ``steps`` steps ends before its learning rate is reached."""
+    config = plan.config
+    if config.warm_up > steps:
+        click.echo(
+            f"warning: the warm-up of {config.warm_up:,} steps is longer than the run of {steps:,.0f}, so the learning "
+            f"rate {config.learning_rate:g} is never reached; use a shorter --warm-up, or train longer",
+            err=True,
         )
 
 

@@ -173,6 +173,23 @@ def test_the_recipe_is_what_is_done(train_pack: Path, tmp_path: Path) -> None:
     assert f"different from the paper: {differences}\n" in call(tmp_path, *words, *divided).stdout
 
 
+def test_a_warm_up_that_is_longer_than_the_run_is_reported(train_pack: Path, tmp_path: Path) -> None:
+    words = ("train", "--h5", train_pack, "--variant", "dmphn-1", "--preset", "tiny", "--crop", "32", "--dry-run")
+
+    long, short, timed = (
+        call(tmp_path, *words, *more).stderr
+        for more in (
+            ("--steps", "2", "--warm-up", "3"),
+            ("--steps", "2", "--warm-up", "2"),
+            ("--hours", "0.001", "--warm-up", "900000"),
+        )
+    )
+
+    assert "warning: the warm-up of 3 steps is longer than the run of 2, so the learning rate 0.0001 is never" in long
+    assert "warm-up" not in short
+    assert "warning: the warm-up of 900,000 steps is longer than the run of " in timed
+
+
 def test_settings_that_do_not_go_together_are_one_line(train_pack: Path, tmp_path: Path) -> None:
     said = mistake(tmp_path, "train", "--h5", train_pack, "--graphs")
     assert "graphs is on; it needs compile" in said
