@@ -15,7 +15,7 @@ others still run. No row starts after ``--minutes``.
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -34,8 +34,9 @@ LEVELS = {"full": (6, 32, 256, 256), "half": (6, 64, 128, 128), "quarter": (6, 1
 HALF = torch.bfloat16
 
 # Optimisations in the order in which they are added
-STEP_ROWS = ("eager float32", "channels last", "fused Adam", "fused deform", "bfloat16", "compiled", "CUDA graphs")
-FRAME_ROWS = ("eager float32", "channels last", "fused deform", "bfloat16", "compiled", "CUDA graphs")
+_LAST = ("fused deform", "bfloat16", "compiled", "CUDA graphs", "max-autotune")
+STEP_ROWS = ("eager float32", "channels last", "fused Adam", *_LAST)
+FRAME_ROWS = ("eager float32", "channels last", *_LAST)
 QUICK_ROWS = ("eager float32", "bfloat16", "CUDA graphs")
 
 
@@ -149,6 +150,15 @@ def compiler(clock: Clock) -> str:
     return "inductor" if clock.device.type == "cuda" else "aot_eager"
 
 
+def compiled(network: CDGNet, has: Mapping[str, bool], clock: Clock) -> Callable[[Tensor], Any]:
+    """Compile a network with the optimisations of a row."""
+    if not has["compiled"]:
+        return network
+    mode = "max-autotune" if has["max-autotune"] else "reduce-overhead" if has["CUDA graphs"] else None
+    is_real = clock.device.type == "cuda"
+    return torch.compile(network, mode=mode if is_real else None, backend=compiler(clock))
+
+
 def new_network(preset: str, device: torch.device, *, is_last: bool) -> CDGNet:
     """Return a network with random non-zero heads and offsets of about a pixel, as after some training."""
     torch.manual_seed(0)
@@ -171,8 +181,7 @@ def step_row(row: int, preset: str, shape: tuple[int, int], clock: Clock) -> dic
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True if has["fused Adam"] else None)
     blurry, sharp = (torch.rand(batch, 3, side, side, device=clock.device) - 0.5 for _ in "12")
     mask = (torch.rand(batch, 1, side, side, device=clock.device) > 0.5).float()
-    mode = "reduce-overhead" if has["CUDA graphs"] and clock.device.type == "cuda" else None
-    model = torch.compile(network, mode=mode, backend=compiler(clock)) if has["compiled"] else network
+    model = compiled(network, has, clock)
 
     def step() -> None:
         if has["CUDA graphs"]:
@@ -197,8 +206,7 @@ def frame_row(row: int, preset: str, size: tuple[int, int], clock: Clock) -> dic
     torch.manual_seed(1)
     blurry = torch.rand(1, 3, *size, device=clock.device) - 0.5
     blurry = nn.functional.avg_pool2d(blurry, 9, stride=1, padding=4) * 5  # as smooth as a blurry frame
-    mode = "reduce-overhead" if has["CUDA graphs"] and clock.device.type == "cuda" else None
-    model = torch.compile(network, mode=mode, backend=compiler(clock)) if has["compiled"] else network
+    model = compiled(network, has, clock)
 
     @torch.no_grad()
     def restore() -> Tensor:
