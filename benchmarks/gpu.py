@@ -267,12 +267,13 @@ def table(
     return rows
 
 
-def tables(clock: Clock, rate: float, *, is_quick: bool) -> dict[str, Any]:
+def tables(clock: Clock, rate: float, *, is_quick: bool, autotunes: bool) -> dict[str, Any]:
     """Measure a frame and a training step; their floors follow from ``rate``, in multiply-accumulates per second."""
     is_real = clock.device.type == "cuda"
 
     def rows(names: tuple[str, ...]) -> dict[int, str]:
-        return {index: name for index, name in enumerate(names) if not is_quick or name in QUICK_ROWS}
+        wanted = QUICK_ROWS if is_quick else names[:-1]
+        return {index: name for index, name in enumerate(names) if name in wanted or (autotunes and name == names[-1])}
 
     preset, (batch, side), size = ("paper", (6, 256), (720, 1280)) if is_real else ("tiny", (1, 16), (16, 16))
     costs = {place: network_cost(ModelConfig.preset(preset), *place)["total"].honest for place in ((side, side), size)}
@@ -306,6 +307,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=8.0, help="time limit: no row starts later [%(default)s]")
     parser.add_argument("--repeats", type=int, default=30, help="timed passes per row [%(default)s]")
     parser.add_argument("--quick", action="store_true", help=f"only the rows {', '.join(QUICK_ROWS)}; half the time")
+    parser.add_argument("--autotune", action="store_true", help="also compile with max-autotune, which takes minutes")
     add_save(parser)
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -322,7 +324,9 @@ def main() -> None:
 
     levels = LEVELS if is_real else {"full": (1, 8, 4, 4)}
     print("\none deformable convolution, C to C channels; ratio: speed relative to torchvision")
-    found = {"kernels": kernels(clock, levels)} | tables(clock, rates["bfloat16"], is_quick=options.quick)
+    found = {"kernels": kernels(clock, levels)} | tables(
+        clock, rates["bfloat16"], is_quick=options.quick, autotunes=options.autotune
+    )
     if options.save:
         kind = str(about["device"]).replace(" ", "-").lower() if is_real else "cpu"
         name = "gpu-quick" if options.quick else "gpu"

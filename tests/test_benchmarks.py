@@ -50,8 +50,14 @@ SMOKES = {
         words="--trial --device cpu --repeats 2", rows=("trial             layer forward+backward  numba",)
     ),
     "gpu": Smoke(
-        words="--device cpu --quick --repeats 1",
-        rows=("full     torchvision float32", "full     fused bfloat16", "eager float32", "CUDA graphs"),
+        words="--device cpu --quick --autotune --repeats 1",
+        rows=(
+            "full     torchvision float32",
+            "full     fused bfloat16",
+            "eager float32",
+            "CUDA graphs",
+            "max-autotune",
+        ),
     ),
     "gpu_tuning": Smoke(words="--device cpu", rows=("full     forward", "full     backward"), marks=TRITON),
     "kernels": Smoke(words="--capability 80 --type bf16", rows=("       8.0 bf16     32, 32 backward",), marks=TRITON),
