@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -24,8 +24,20 @@ if TYPE_CHECKING:
     from pipelines.evaluate.no_reference import NoReference
 
 _NAMES = {"pack": "h5", "no_weights": "no-weights"}
-existing_type = click.Path(path_type=Path, exists=True)
 folder_type = click.Path(path_type=Path, exists=True, file_okay=False)
+
+
+class _Scores(click.Path):
+    """Scores of an earlier run."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path of the scores."""
+        path = Path(value)
+        if not path.exists():
+            from pipelines.evaluate import folder
+
+            self.fail(folder.missing(path), param, ctx)
+        return path
 
 
 def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -69,8 +81,9 @@ def _check_measures(_: click.Context, __: click.Parameter, names: tuple[str, ...
 @click.option("--mu", type=FiniteRange(0, 1), metavar="MU", help="Threshold of S, from 0 to 1: M = 1 where S is above "
               "it.  [default: that of --masks or of the pack; else 0.85 for extent and paired, which is blur up to 6 "
               "pixels, and 0.96 for other methods]")  # fmt: skip
-@click.option("--against", type=existing_type, multiple=True, metavar="DIR", help="Scores folder of an earlier run on "
-              "the same frames, to compare with; may be repeated. The first is the baseline.")  # fmt: skip
+@click.option("--against", type=_Scores(path_type=Path), multiple=True, metavar="DIR", help="Scores folder of an "
+              "earlier run on the same frames, to compare with; may be repeated. The first is the "
+              "baseline.")  # fmt: skip
 @click.option("--lpips", "wants_lpips", is_flag=True, help="Also compute LPIPS. Needs the extra lpips and AlexNet's "
               "weights.")  # fmt: skip
 @click.option("--measure", "measures", multiple=True, callback=_check_measures, metavar="NAME", help="Also compute "

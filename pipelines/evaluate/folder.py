@@ -132,7 +132,7 @@ def read(path: Path) -> dict[str, FrameScores]:
         EvaluationError: If the path is neither.
     """
     if not path.exists():
-        raise EvaluationError(f"{path} does not exist; pass a scores folder of cdg-eval, or its results.csv")
+        raise EvaluationError(missing(path))
     if path.is_dir() and not (path / "results.csv").exists():
         raise EvaluationError(_no_scores(path))
     path = path / "results.csv" if path.is_dir() else path
@@ -153,6 +153,13 @@ def read(path: Path) -> dict[str, FrameScores]:
             f"{path} contains no scores of cdg-eval ({error}); pass a scores folder, or its results.csv"
         ) from error
     return {str(row["key"]): row for row in rows}
+
+
+def missing(path: Path) -> str:
+    """Return the message for scores that do not exist; it suggests the scores folders at the same place."""
+    found = [str(table.parent) for table in sorted(path.parent.glob("*/results.csv"))]
+    such_as = f", such as {' or '.join(found[:_SHOWN])}" if found else ", or its results.csv"
+    return f"{path} does not exist; pass a scores folder of cdg-eval{such_as}"
 
 
 def _no_scores(folder: Path) -> str:

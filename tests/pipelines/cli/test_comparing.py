@@ -115,6 +115,13 @@ def test_scores_of_other_frames_are_not_compared(
     assert "one has no scores of GOPR0003_00_00/" in line and "score the same frames" in line
 
 
+def test_a_wrong_name_of_scores_is_answered_with_those_at_hand(test_pack: Path, tmp_path: Path) -> None:
+    words = ("evaluate", "--h5", test_pack, "--against", "on")
+    assert "--against: on does not exist; pass a scores folder of cdg-eval, or its results" in mistake(tmp_path, *words)
+    call(tmp_path, "evaluate", "--no-weights", "--h5", test_pack, "--out", "one")
+    assert "on does not exist; pass a scores folder of cdg-eval, such as one" in mistake(tmp_path, *words)
+
+
 def test_a_network_is_compared_with_others_and_not_with_itself(weights: Path, test_pack: Path, tmp_path: Path) -> None:
     line = mistake(
         tmp_path,
