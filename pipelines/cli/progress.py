@@ -43,6 +43,7 @@ def track(
     unit: str = "",
     seconds_left: Callable[[], float | None] | None = None,
     start: int = 0,
+    position: Callable[[Item], int] | None = None,
 ) -> Iterator[Item]:
     """Pass items on and show the progress: a bar on a terminal, a line every half minute in a log.
 
@@ -54,6 +55,7 @@ def track(
         unit: What is counted, in the plural, for the rate: ``4.4 frames/s``.
         seconds_left: Gives the time left where the rate does not tell it, or None while it is unknown.
         start: Items done before, in an earlier run; they count in what is shown, but not in the rate.
+        position: Gives the number of items done after an item, earlier runs included, where it is not one more.
     """
     if total == 0:
         yield from items
@@ -74,7 +76,9 @@ def track(
     stream = unescaped(sys.stderr)
     console = Console(file=stream)
     if not console.is_terminal:
-        yield from narrate(items, current, what, parts, unit=unit, seconds_left=seconds_left, start=start)
+        yield from narrate(
+            items, current, what, parts, unit=unit, seconds_left=seconds_left, start=start, position=position
+        )
         return
 
     class TimeLeft(TimeRemainingColumn):
@@ -92,7 +96,7 @@ def track(
         done = 0
         if parts is not None:
             parts.listen(lambda part: progress.update(task, completed=start + done + part))
-        for done, item in enumerate(items, 1):
+        for done, item in _counted(items, start, position):
             whole = current()  # may be an estimate
             progress.update(task, completed=min(start + done, whole or start + done), total=whole)
             speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
@@ -109,6 +113,7 @@ def narrate(
     unit: str = "",
     seconds_left: Callable[[], float | None] | None = None,
     start: int = 0,
+    position: Callable[[Item], int] | None = None,
 ) -> Iterator[Item]:
     """Pass items on and print the progress, a line every half minute; the arguments are those of ``track``."""
     current = total if callable(total) else lambda: total
@@ -122,7 +127,7 @@ def narrate(
         spoken, rate, whole = now, done / (now - began), current()
         done += start
         of_whole = f" of {whole}" if whole else ""
-        seconds = seconds_left() if seconds_left else (whole - done) / rate if whole and rate else None
+        seconds = seconds_left() if seconds_left else (whole - done) / rate if whole and rate > 0 else None
         left = f", {duration(seconds)} left" if seconds is not None else ""
         count = f"{done:.1f}" if done % 1 else f"{done:.0f}"
         click.echo(f"{what}: {count}{of_whole}, {rate_text(rate, unit)}{left}", err=True)
@@ -130,9 +135,15 @@ def narrate(
     done = 0
     if parts is not None:
         parts.listen(lambda part: say(done + part))
-    for done, item in enumerate(items, 1):
+    for done, item in _counted(items, start, position):
         say(done)
         yield item
+
+
+def _counted(items: Iterable[Item], start: int, position: Callable[[Item], int] | None) -> Iterator[tuple[int, Item]]:
+    """Yield each item with the number of items done after it, without those of earlier runs."""
+    for number, item in enumerate(items, 1):
+        yield (position(item) - start if position else number), item
 
 
 def rate_text(rate: float, unit: str) -> str:

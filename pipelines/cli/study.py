@@ -222,7 +222,8 @@ def _train(training: "Training", plan: "Run", fabric: "Fabric", stopped: StopOnS
     from pipelines.train import loop
 
     if not plan.is_done:
-        for _ in track(loop.train(plan, fabric, stopped), plan.steps - plan.start, name, unit="steps"):
+        reports = loop.train(plan, fabric, stopped)
+        for _ in track(reports, plan.steps, name, unit="steps", start=plan.start, position=lambda each: each.step):
             pass
     if stopped():
         raise stopped.stopped(

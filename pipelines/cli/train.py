@@ -213,6 +213,7 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
             unit="steps",
             seconds_left=lambda: report and report.seconds_left,
             start=plan.start,
+            position=lambda each: each.step,  # a validation before the first step is no step
         )
     for report in reports:
         for row in report.rows if is_first else ():

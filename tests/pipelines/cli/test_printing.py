@@ -112,3 +112,19 @@ def test_progress_of_a_resumed_run_counts_what_was_done_before(
         "train: 11 of 12, 0.50 steps/s, 60 s left",
         "train: 12 of 12, 0.50 steps/s, 60 s left",
     ]
+
+
+def test_progress_counts_steps_and_no_validation_before_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", -1.0)
+    times = iter((0.0, 2.0, 4.0, 6.0))
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+
+    assert list(progress.narrate((0, 1, 2), 2, "train", unit="steps", position=int)) == [0, 1, 2]
+
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 0 of 2, 0.00 steps/s",
+        "train: 1 of 2, 0.25 steps/s, 4 s left",
+        "train: 2 of 2, 0.33 steps/s, under 1 s left",
+    ]
