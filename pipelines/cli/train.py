@@ -190,6 +190,8 @@ def command(
         longer = "" if config.hours else ", or pass a larger --steps to continue"
         at_end = f"{folder} is finished, at step {plan.start:,}; choose another --out to train again{longer}"
         click.echo("nothing was trained (--dry-run)" if dry_run else at_end)
+        if plan.is_done and is_first:
+            _print_next(plan)
         return
     tensorboard_log = _open_tensorboard(folder, plan.start) if tensorboard and is_first else None
     fabric.launch()
@@ -230,11 +232,17 @@ def _train(plan: "Run", fabric: "Fabric", tensorboard: "TensorBoardLog | None", 
         )
     if is_first:
         warn_of_loss(plan)
-        weights = plan.folder / run_folder.WEIGHTS
-        click.echo(f"wrote {weights} and {run_page.write(plan.folder)}")
-        started_from = [typed_weights(plan.config.init)] if plan.config.init else []
-        next_step("cdg-eval", "--weights", *started_from, weights, "--root", "DATA_SET")
-        hint("  DATA_SET: the folder or zip of a data set; its test frames are scored")
+        click.echo(f"wrote {plan.folder / run_folder.WEIGHTS} and {run_page.write(plan.folder)}")
+        _print_next(plan)
+
+
+def _print_next(plan: "Run") -> None:
+    """Print the command that scores the weights of a finished run, beside those that it started from."""
+    from pipelines.train import run_folder
+
+    started_from = [typed_weights(plan.config.init)] if plan.config.init else []
+    next_step("cdg-eval", "--weights", *started_from, plan.folder / run_folder.WEIGHTS, "--root", "DATA_SET")
+    hint("  DATA_SET: the folder or zip of a data set; its test frames are scored")
 
 
 def config_of(settings: Mapping[str, Any], val: Sequence[str]) -> TrainingConfig:

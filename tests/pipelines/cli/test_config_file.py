@@ -28,7 +28,9 @@ def begun(train_pack: Path, tmp_path: Path) -> Path:
 
 
 def test_a_run_continues_from_its_folder_alone(begun: Path) -> None:
-    assert "runs/a is finished, at step 2" in call(begun, "train", "--resume", "runs/a").stdout
+    finished = call(begun, "train", "--resume", "runs/a").stdout
+    assert "runs/a is finished, at step 2" in finished
+    assert "next: cdg-eval --weights runs/a/weights.safetensors --root DATA_SET" in finished
 
     done = call(begun, "train", "--resume", "runs/a", "--steps", "3")
 
